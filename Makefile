@@ -1,0 +1,46 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo test unit check lint types bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: $(STAMP) ## make .venv and install DataWorks with everything for development
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$$($(PYTHON) --version) is too old: DataWorks needs 3.11 or newer. Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) \
+	  || { rm -rf $(VENV); echo "python -m venv failed. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## generate, migrate and verify 200,000 documents on embedded services
+	@$(BIN)/dataworks demo
+
+test: check ## lint, types and every test
+
+check: lint types $(STAMP) ## ruff, mypy --strict and every test
+	@$(BIN)/python -m pytest
+
+unit: $(STAMP) ## the quick tests: unit and contract
+	@$(BIN)/python -m pytest tests/unit tests/contract
+
+lint: $(STAMP) ## ruff: lint and format
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy --strict on both packages
+	@$(BIN)/mypy
+
+bench: $(STAMP) ## measure generation and migration as ratios of this machine's own limit
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove the virtual environment, caches and local state
+	rm -rf $(VENV) .dataworks .mypy_cache .ruff_cache .pytest_cache .hypothesis

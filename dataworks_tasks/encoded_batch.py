@@ -1,0 +1,106 @@
+"""An encoded batch: BSON documents laid end to end, as they go over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Offsets = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedBatch:
+    """Documents as one run of bytes.
+
+    Document ``i`` is ``data[offsets[i]:offsets[i + 1]]``; ``offsets`` has one entry more than
+    there are documents and ends with ``len(data)``. This is the payload of an ``insert`` command's
+    document sequence, so a batch is sent without touching its documents one by one.
+    """
+
+    data: bytes
+    offsets: Offsets
+
+    @classmethod
+    def of(cls, documents: Iterable[bytes]) -> EncodedBatch:
+        """A batch of documents that are encoded one by one."""
+        parts = list(documents)
+        offsets = np.fromiter(
+            accumulate(map(len, parts), initial=0), dtype=np.int64, count=len(parts) + 1
+        )
+        return cls(b"".join(parts), offsets)
+
+    @classmethod
+    def parse(cls, data: bytes) -> EncodedBatch:
+        """A batch from bytes that came over the wire: each document's length stands in front of it.
+
+        Raises ValueError when the lengths do not add up to ``len(data)``.
+        """
+        offsets = [0]
+        position, end = 0, len(data)
+        while position < end:
+            position += int.from_bytes(data[position : position + 4], "little")
+            if position <= offsets[-1]:
+                raise ValueError(f"a BSON document of length 0 at byte {offsets[-1]}")
+            offsets.append(position)
+        if position != end:
+            raise ValueError(f"the last BSON document ends at byte {position} of {end}")
+        return cls(data, np.array(offsets, dtype=np.int64))
+
+    @classmethod
+    def join(cls, batches: Sequence[EncodedBatch]) -> EncodedBatch:
+        """One batch with the documents of all ``batches`` in order."""
+        if len(batches) == 1:
+            return batches[0]
+        starts = accumulate((len(batch.data) for batch in batches), initial=0)
+        shifted = [
+            batch.offsets[:-1] + start for batch, start in zip(batches, starts, strict=False)
+        ]
+        total = sum(len(batch.data) for batch in batches)
+        offsets = np.concatenate([*shifted, np.array([total], dtype=np.int64)])
+        return cls(b"".join(batch.data for batch in batches), offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of all documents together."""
+        return len(self.data)
+
+    def document(self, position: int) -> bytes:
+        """The document at ``position``."""
+        return self.data[int(self.offsets[position]) : int(self.offsets[position + 1])]
+
+    def documents(self) -> Iterator[bytes]:
+        """Each document's bytes, in order."""
+        for start, stop in pairwise(self.offsets.tolist()):
+            yield self.data[start:stop]
+
+    def slice(self, start: int, stop: int) -> EncodedBatch:
+        """The documents ``[start, stop)``."""
+        if start == 0 and stop == len(self):
+            return self
+        first, last = int(self.offsets[start]), int(self.offsets[stop])
+        return EncodedBatch(self.data[first:last], self.offsets[start : stop + 1] - first)
+
+    def select(self, positions: Sequence[int]) -> EncodedBatch:
+        """The documents at ``positions``, in that order."""
+        return EncodedBatch.of(self.document(position) for position in positions)
+
+    def split(self, max_documents: int, max_bytes: int) -> Iterator[EncodedBatch]:
+        """Consecutive batches of at most ``max_documents`` and ``max_bytes``.
+
+        A single document larger than ``max_bytes`` makes a batch of its own: the server says what
+        it thinks of it.
+        """
+        start, count = 0, len(self)
+        while start < count:
+            limit = int(self.offsets[start]) + max_bytes
+            fitting = int(np.searchsorted(self.offsets, limit, side="right")) - 1
+            stop = min(max(fitting, start + 1), start + max_documents, count)
+            yield self.slice(start, stop)
+            start = stop

@@ -1,0 +1,1 @@
+"""Everything a person starts: the command line and the Python API."""
