@@ -1,0 +1,163 @@
+"""What the ledger promises, and the values that cross its border."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.run_spec import RunSpec
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    PLANNING = "planning"  # ranges are still being made; workers work already
+    RUNNING = "running"  # every range is known
+    PAUSED = "paused"  # workers leave messages alone until resumed
+    CANCELLED = "cancelled"  # nobody goes on, unless resumed
+    FAILED = "failed"  # an error stopped it; resume tries again
+    COMPLETE = "complete"  # every range is acknowledged and the finish is done
+
+
+WORKING = frozenset({RunState.PLANNING, RunState.RUNNING})
+"""States in which workers work."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFailure:
+    """A document that was not written. ``document_id`` is Extended JSON; ``key`` names it once."""
+
+    key: str
+    document_id: str
+    namespace: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RangeResult:
+    """What working on a range gave: what to add to the counters, and what could not be written."""
+
+    counters: Mapping[str, int]
+    failures: Sequence[DocumentFailure] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """``newly``: how many indexes or slices were not acknowledged before.
+
+    ``closed_last_gap`` is true for exactly one call in a run's life (again after a retry).
+    """
+
+    newly: int
+    closed_last_gap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """A worker process as it was when it last acknowledged."""
+
+    name: str
+    reported_at: float
+    documents: int
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """A run at one moment."""
+
+    run_id: str
+    state: RunState
+    total: int | None  # ranges' indexes or slices; None while planning
+    planned: int  # how many of them are known so far
+    acknowledged: int
+    gaps: int
+    counters: Mapping[str, int]
+    failures: int
+    created_at: datetime
+    finished_at: datetime | None
+    last_acknowledged_at: datetime | None
+    last_error: str | None
+    documents_expected: int | None = None
+    workers: Sequence[WorkerReport] = field(default=())
+
+
+class Ledger(Protocol):
+    """The run's record. Every change is one atomic step; doing it twice changes nothing.
+
+    All methods raise LedgerUnavailable when Redis does not answer, and UnknownName for a run that
+    is not on record (also in the middle of a run: a Redis that lost its data never looks finished).
+    """
+
+    def create(self, spec: RunSpec, total: int | None) -> None:
+        """Record a run: ``running`` when ``total`` is known, else ``planning``."""
+
+    def spec(self, run_id: str) -> RunSpec:
+        """The run's spec."""
+
+    def run_ids(self) -> list[str]:
+        """All runs, newest first."""
+
+    def state(self, run_id: str) -> RunState:
+        """The run's state."""
+
+    def change_state(
+        self,
+        run_id: str,
+        expected: frozenset[RunState],
+        new: RunState,
+        error: str | None = None,
+    ) -> bool:
+        """Set the state if it is one of ``expected``; say whether it was."""
+
+    def note_error(self, run_id: str, error: str) -> None:
+        """Keep the latest error that did not stop the run."""
+
+    def acknowledge(
+        self,
+        run_id: str,
+        done: BatchRange,
+        result: RangeResult,
+        worker: WorkerReport | None = None,
+    ) -> Acknowledgement:
+        """Add ``done`` to the acknowledged ranges, and its counters and failures with it.
+
+        Counters and failures count only for what is new; of a range that is new in part the
+        counters are added in proportion.
+        """
+
+    def record_failures(self, run_id: str, failures: Sequence[DocumentFailure]) -> None:
+        """Record failures of a range that is not acknowledged (the run stops)."""
+
+    def failures(self, run_id: str) -> Iterator[DocumentFailure]:
+        """Every recorded failure."""
+
+    def reopen_failed(self, run_id: str) -> int:
+        """Turn every acknowledged range that holds failures into a gap again; say how many."""
+
+    def gaps(self, run_id: str, within: BatchRange | None = None) -> Iterator[BatchRange]:
+        """What is not acknowledged, in order, up to what is planned."""
+
+    def progress(self, run_id: str) -> RunProgress:
+        """The run at this moment."""
+
+    def append_slices(
+        self, run_id: str, first: int, slices: Sequence[bytes], expected: int
+    ) -> None:
+        """Add planned slices ``[first, first + len)``; ``expected``: documents planned in all."""
+
+    def close_plan(self, run_id: str, total: int) -> bool:
+        """All slices are known. True when all are acknowledged already: the caller finishes."""
+
+    def slices(self, run_id: str, wanted: BatchRange) -> dict[int, bytes]:
+        """Slices by number; those acknowledged are gone."""
+
+    def last_slice(self, run_id: str) -> tuple[int, bytes | None]:
+        """How many slices are planned, and where planning stood (for going on with it)."""
+
+    def count_attempt(self, run_id: str, sent: BatchRange) -> int:
+        """How often ``sent`` was sent again, with this time."""

@@ -1,0 +1,70 @@
+"""The ledger's keys. The run id in braces keeps all keys of a run in one Redis Cluster slot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RUNS = "dataworks:runs"
+"""Sorted set of run ids by creation time; the only key that is not of one run."""
+
+SLICES_PER_KEY = 100
+"""Slices kept in one hash: few enough for Redis' compact encoding."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKeys:
+    """The keys of one run."""
+
+    run_id: str
+
+    def _key(self, name: str) -> str:
+        return f"dataworks:{{{self.run_id}}}:{name}"
+
+    @property
+    def spec(self) -> str:
+        """String: the run spec as JSON."""
+        return self._key("spec")
+
+    @property
+    def record(self) -> str:
+        """Hash: state, total, planned, times, last error."""
+        return self._key("record")
+
+    @property
+    def acknowledged(self) -> str:
+        """Sorted set: disjoint ranges ``start:stop`` scored by start."""
+        return self._key("acknowledged")
+
+    @property
+    def counters(self) -> str:
+        """Hash: documents, bytes and what else the acknowledged ranges added up to."""
+        return self._key("counters")
+
+    @property
+    def failures(self) -> str:
+        """Hash: documents that could not be written."""
+        return self._key("failures")
+
+    @property
+    def failed_ranges(self) -> str:
+        """Hash: acknowledged ranges that hold failures, with what ``retry`` needs."""
+        return self._key("failed_ranges")
+
+    @property
+    def attempts(self) -> str:
+        """Hash: how often the producer sent a range again."""
+        return self._key("attempts")
+
+    @property
+    def workers(self) -> str:
+        """Hash: each worker process' last report."""
+        return self._key("workers")
+
+    @property
+    def budget(self) -> str:
+        """Hash: the token buckets that the fleet shares."""
+        return self._key("budget")
+
+    def slices(self, number: int) -> str:
+        """Hash: the slices around ``number`` that are not acknowledged."""
+        return self._key(f"slices:{number // SLICES_PER_KEY}")

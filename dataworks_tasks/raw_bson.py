@@ -1,0 +1,134 @@
+"""Reading BSON without decoding it: where an element stands, and its bytes.
+
+Values pass through DataWorks as they are. Decoding and encoding again would not give the same bytes
+for every document (duplicate keys, dates outside year 1-9999, invalid UTF-8, DBPointer).
+Layout: https://bsonspec.org/spec.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from bson import decode
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.json_util import RELAXED_JSON_OPTIONS, JSONOptions, dumps
+from bson.raw_bson import RawBSONDocument
+
+_FIXED_SIZE = {
+    0x01: 8,  # double
+    0x06: 0,  # undefined
+    0x07: 12,  # ObjectId
+    0x08: 1,  # boolean
+    0x09: 8,  # date
+    0x0A: 0,  # null
+    0x10: 4,  # int32
+    0x11: 8,  # timestamp
+    0x12: 8,  # int64
+    0x13: 16,  # decimal128
+    0x7F: 0,  # MaxKey
+    0xFF: 0,  # MinKey
+}
+_LENGTH_COUNTS_ITSELF = frozenset({0x03, 0x04, 0x0F})  # document, array, code with scope
+_STRING_LIKE = frozenset({0x02, 0x0D, 0x0E})  # string, code, symbol
+_BINARY, _REGEX, _DB_POINTER = 0x05, 0x0B, 0x0C
+
+TOLERANT = CodecOptions[dict[str, Any]](
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    tz_aware=True,
+)
+"""For showing a document to a person: never fails on what a server accepts."""
+
+_SHOWN: JSONOptions = RELAXED_JSON_OPTIONS
+
+
+class Element(NamedTuple):
+    """A field: its type byte, its name and its value's bytes."""
+
+    type: int
+    name: bytes
+    value: bytes
+
+
+def value_end(document: bytes, type_: int, start: int) -> int:
+    """Where the value that starts at ``start`` ends.
+
+    Raises ValueError for a type byte that BSON does not have.
+    """
+    size = _FIXED_SIZE.get(type_)
+    if size is not None:
+        return start + size
+    if type_ == _REGEX:
+        pattern_end = document.index(0, start) + 1
+        return document.index(0, pattern_end) + 1
+    length = int.from_bytes(document[start : start + 4], "little")
+    if type_ in _LENGTH_COUNTS_ITSELF:
+        return start + length
+    if type_ in _STRING_LIKE:
+        return start + 4 + length
+    if type_ == _BINARY:
+        return start + 5 + length
+    if type_ == _DB_POINTER:
+        return start + 4 + length + 12
+    raise ValueError(f"BSON has no type {type_:#x}")
+
+
+def elements(document: bytes) -> Iterator[Element]:
+    """The document's fields in order, duplicates included."""
+    position, end = 4, len(document) - 1
+    while position < end:
+        type_ = document[position]
+        name_end = document.index(0, position + 1)
+        stop = value_end(document, type_, name_end + 1)
+        yield Element(type_, document[position + 1 : name_end], document[name_end + 1 : stop])
+        position = stop
+
+
+def find_element(document: bytes, name: bytes) -> Element | None:
+    """The first field called ``name``; almost always the first of all when it is ``_id``."""
+    return next((element for element in elements(document) if element.name == name), None)
+
+
+def element_bytes(element: Element, name: bytes | None = None) -> bytes:
+    """The field as it stands in a document, under another ``name`` if one is given."""
+    shown = element.name if name is None else name
+    return bytes((element.type,)) + shown + b"\0" + element.value
+
+
+def assemble(fields: Iterable[bytes]) -> bytes:
+    """A document (or the inside of an array) from whole fields."""
+    body = b"".join(fields)
+    return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
+
+
+def embedded(name: bytes, document: bytes, *, array: bool = False) -> bytes:
+    """A field that holds a document or an array."""
+    return (b"\x04" if array else b"\x03") + name + b"\0" + document
+
+
+def ids_filter(ids: Iterable[Element]) -> RawBSONDocument:
+    """The query ``{_id: {$in: [...]}}`` for values as they stand, whatever their type."""
+    members = assemble(
+        element_bytes(element, str(position).encode()) for position, element in enumerate(ids)
+    )
+    inside = assemble([embedded(b"$in", members, array=True)])
+    return RawBSONDocument(assemble([embedded(b"_id", inside)]))
+
+
+def id_filter(id_: Element) -> RawBSONDocument:
+    """The query ``{_id: {$eq: value}}``."""
+    inside = assemble([element_bytes(id_, b"$eq")])
+    return RawBSONDocument(assemble([embedded(b"_id", inside)]))
+
+
+def shown_value(element: Element) -> str:
+    """A value as relaxed Extended JSON, for messages and records."""
+    value = decode(assemble([element_bytes(element, b"v")]), codec_options=TOLERANT)["v"]
+    return dumps(value, json_options=_SHOWN)
+
+
+def shown_id(document: bytes) -> str:
+    """A document's ``_id`` as relaxed Extended JSON."""
+    element = find_element(document, b"_id")
+    return shown_value(element) if element else "(none)"

@@ -1,0 +1,113 @@
+"""Error type to retry, delay or stop."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WaitQueueTimeoutError,
+)
+
+from dataworks_tasks.errors import (
+    DataWorksError,
+    SettingsError,
+    StoreUnavailable,
+    TerminalError,
+    Throttled,
+)
+
+TRANSIENT_CODES = frozenset(
+    {
+        1,  # InternalError; Cosmos DB: 503 (prevent-rate-limiting-errors)
+        6,  # HostUnreachable
+        7,  # HostNotFound
+        16,  # Cosmos DB: 413 under server-side retry
+        43,  # CursorNotFound
+        50,  # MaxTimeMSExpired; Cosmos DB: server-side retry gave up
+        64,  # WriteConcernFailed
+        89,  # NetworkTimeout
+        91,  # ShutdownInProgress
+        112,  # WriteConflict
+        134,  # ReadConcernMajorityNotAvailableYet
+        189,  # PrimarySteppedDown
+        262,  # ExceededTimeLimit
+        9001,  # SocketException
+        10107,  # NotWritablePrimary
+        11600,  # InterruptedAtShutdown
+        11602,  # InterruptedDueToReplStateChange
+        13435,  # NotPrimaryNoSecondaryOk
+        13436,  # NotPrimaryOrSecondary
+        14031,  # OutOfDiskSpace: an operator can make room while the run waits
+    }
+)
+"""Server error codes that pass by themselves (mongo/src/mongo/base/error_codes.yml)."""
+
+_RETRY_AFTER = re.compile(r"RetryAfterMs=(\d+)")
+
+
+def retry_after_seconds(message: str) -> float | None:
+    """The pause that Cosmos DB asks for in an error text; None where it names none."""
+    found = _RETRY_AFTER.search(message)
+    return int(found.group(1)) / 1000 if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential backoff with full jitter, bounded by a number of tries.
+
+    https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+    """
+
+    base_seconds: float = 0.05
+    cap_seconds: float = 5.0
+    tries: int = 8
+
+    def ceiling(self, attempt: int) -> float:
+        """The longest pause after failed attempt number ``attempt`` (0 is the first)."""
+        return min(self.cap_seconds, self.base_seconds * 2.0 ** min(attempt, 30))
+
+    def pause(self, attempt: int) -> float:
+        """A pause in seconds, drawn from the whole interval up to the ceiling."""
+        return random.uniform(0.0, self.ceiling(attempt))
+
+    def pauses(self) -> Iterator[float]:
+        """One pause per retry."""
+        return (self.pause(attempt) for attempt in range(self.tries))
+
+
+def classify(error: PyMongoError) -> DataWorksError:
+    """A driver's error as one of ours: transient, throttled or terminal. Texts hold no secret."""
+    message = str(error).partition(", full error")[0].partition(", Timeout:")[0]
+    if isinstance(error, OperationFailure):
+        return _classify_failure(error, message)
+    if isinstance(error, ConfigurationError):
+        return SettingsError(f"the database cannot be used as set up: {message}")
+    if isinstance(error, AutoReconnect | ConnectionFailure | WaitQueueTimeoutError):
+        return StoreUnavailable(f"the database does not answer: {message}")
+    return TerminalError(f"the driver refused: {message}")
+
+
+def _classify_failure(error: OperationFailure, message: str) -> DataWorksError:
+    if error.code == 16500:
+        return Throttled("the database is over its rate", "", retry_after_seconds(message))
+    if error.code in TRANSIENT_CODES or isinstance(error, ExecutionTimeout):
+        return StoreUnavailable(f"the database could not do it now: {message}")
+    if error.code == 18:
+        return SettingsError(
+            "the database refused the user name or password", "Check the connection string"
+        )
+    if error.code == 13:
+        return SettingsError(
+            f"the database user lacks a right: {message}",
+            "Grant readWrite on the databases of the run",
+        )
+    return TerminalError(f"the database refused: {message}")

@@ -1,0 +1,1 @@
+"""The databases: connections, bulk writes and what differs between the servers."""

@@ -1,0 +1,99 @@
+"""What one insert command did, document by document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dataworks_tasks.retry_policy import TRANSIENT_CODES, retry_after_seconds
+
+DUPLICATE_KEY = 11000
+THROTTLED = 16500
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A document the server will never take, by its position in the batch."""
+
+    position: int
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOutcome:
+    """Positions refer to the batch that was sent.
+
+    ``written`` documents are acknowledged at the write concern. ``duplicates`` met a document with
+    the same unique key: whether that is ours is for the caller to compare. ``throttled`` and
+    ``retryable`` ones were not written, or not surely, and can be sent again.
+    """
+
+    written: int
+    duplicates: tuple[int, ...] = ()
+    throttled: tuple[int, ...] = ()
+    retryable: tuple[int, ...] = ()
+    rejected: tuple[Rejection, ...] = ()
+    delay_seconds: float | None = None
+    reason: str = ""
+
+    @property
+    def to_send_again(self) -> tuple[int, ...]:
+        """Positions that are not settled yet, in order."""
+        return tuple(sorted(self.throttled + self.retryable))
+
+    @classmethod
+    def nothing_known(cls, count: int, reason: str) -> WriteOutcome:
+        """No answer came: any of the ``count`` documents may have been written or not."""
+        return cls(written=0, retryable=tuple(range(count)), reason=reason)
+
+    @classmethod
+    def all_throttled(cls, count: int, message: str) -> WriteOutcome:
+        """The command as a whole was refused for its rate."""
+        return cls(
+            written=0,
+            throttled=tuple(range(count)),
+            delay_seconds=retry_after_seconds(message),
+            reason=message,
+        )
+
+
+def read_reply(reply: Mapping[str, Any], count: int) -> WriteOutcome:
+    """Classify an insert command's reply for ``count`` documents."""
+    errors: Sequence[Mapping[str, Any]] = reply.get("writeErrors", ())
+    concern_error = reply.get("writeConcernError")
+    if concern_error and not errors:
+        # The documents are there but not as durable as asked for; sending them again finds them
+        # as duplicates and waits for the write concern once more.
+        return WriteOutcome.nothing_known(count, str(concern_error.get("errmsg", "")))
+    duplicates: list[int] = []
+    throttled: list[int] = []
+    retryable: list[int] = []
+    rejected: list[Rejection] = []
+    delays: list[float] = []
+    for error in errors:
+        position, code = int(error["index"]), int(error.get("code", 0))
+        message = str(error.get("errmsg", ""))
+        if code == DUPLICATE_KEY:
+            duplicates.append(position)
+        elif code == THROTTLED:
+            throttled.append(position)
+            delay = retry_after_seconds(message)
+            delays += [] if delay is None else [delay]
+        elif code in TRANSIENT_CODES:
+            retryable.append(position)
+        else:
+            rejected.append(Rejection(position, code, message))
+    if concern_error:
+        settled = {*duplicates, *throttled, *retryable, *(item.position for item in rejected)}
+        retryable += [position for position in range(count) if position not in settled]
+    return WriteOutcome(
+        written=count - len(duplicates) - len(throttled) - len(retryable) - len(rejected),
+        duplicates=tuple(duplicates),
+        throttled=tuple(throttled),
+        retryable=tuple(retryable),
+        rejected=tuple(rejected),
+        delay_seconds=max(delays, default=None),
+        reason=str(errors[0].get("errmsg", "")) if errors else "",
+    )

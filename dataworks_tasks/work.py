@@ -1,0 +1,63 @@
+"""What every kind of run gives its workers: a way to settle a range, and a finish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.ledger.contract import Ledger, RangeResult
+from dataworks_tasks.run_spec import RunSpec
+from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.store.bulk_write import Pace
+from dataworks_tasks.store.client import BaseDatabaseClient
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What work on one run needs, as this process reaches it."""
+
+    spec: RunSpec
+    config: FrameworkConfig
+    ledger: Ledger
+    target: BaseDatabaseClient
+    source: BaseDatabaseClient | None = None
+    pace: Pace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopSignal:
+    """When to stop working on a range: at the deadline, or when the process is asked to leave.
+
+    What is not settled by then goes back to the queue.
+    """
+
+    deadline: float  # of time.monotonic
+    leaving: Callable[[], bool] = lambda: False
+
+    @property
+    def reached(self) -> bool:
+        """Whether to start nothing new."""
+        return self.leaving() or time.monotonic() >= self.deadline
+
+
+class RangeWork(Protocol):
+    """The work of one run in one process; made once per run and kept."""
+
+    def settle(
+        self, wanted: BatchRange, stop: StopSignal
+    ) -> Iterator[tuple[BatchRange, RangeResult]]:
+        """Do the range and yield each part whose every document is settled at the target.
+
+        Parts come in any order, do not overlap, and are acknowledged by the caller as they come.
+        Stops early, without the rest, when ``stop`` is reached. Raises TransientError when the
+        rest is to be tried again later, and TerminalError when the run cannot go on.
+        """
+
+    def finish(self) -> None:
+        """What is left when everything is acknowledged; doing it twice changes nothing."""
+
+    def close(self) -> None:
+        """Let go of threads and buffers."""
