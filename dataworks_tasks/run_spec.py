@@ -153,6 +153,12 @@ class RunSpec(_Frozen):
         """What the run does."""
         return self.job.kind
 
+    @property
+    def is_sliced(self) -> bool:
+        """Whether its ranges count slices of a key space, not document indexes."""
+        job = self.job.of if isinstance(self.job, VerificationJob) else self.job
+        return isinstance(job, MigrationJob)
+
     def to_json(self) -> str:
         """The spec as the ledger keeps it."""
         return self.model_dump_json(exclude_none=True)

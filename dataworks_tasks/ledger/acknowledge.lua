@@ -1,0 +1,88 @@
+-- Add [start, stop) to the acknowledged ranges; merge its neighbours; count only what is new.
+--
+-- KEYS[1] acknowledged   sorted set of "start:stop", disjoint and never touching, scored by start
+-- KEYS[2] record         hash; total is set once every range is known
+-- KEYS[3] counters       hash
+-- KEYS[4] failures       hash, document key -> JSON
+-- KEYS[5] failed_ranges  hash, "start:stop" -> the counters that range added
+-- KEYS[6] workers        hash, worker name -> JSON
+-- KEYS[7...] slices      the hashes that hold slices start to stop - 1; none in a generation run
+-- ARGV[1] start  ARGV[2] stop  ARGV[3] counters as JSON  ARGV[4] worker name or ""
+-- ARGV[5] worker report  ARGV[6] slices per hash  ARGV[7...] failures: key, JSON, key, JSON, ...
+-- Returns {newly acknowledged, 1 if this closed the last gap}.
+
+if redis.call('HEXISTS', KEYS[2], 'state') == 0 then
+  return redis.error_reply('UNKNOWNRUN no such run')
+end
+
+local start, stop = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local function bounds(member)
+  local from, to = string.match(member, '^(%d+):(%d+)$')
+  return tonumber(from), tonumber(to)
+end
+
+local merged_start, merged_stop, covered = start, stop, 0
+
+local function absorb(member)
+  local from, to = bounds(member)
+  covered = covered + math.max(0, math.min(to, stop) - math.max(from, start))
+  merged_start, merged_stop = math.min(merged_start, from), math.max(merged_stop, to)
+  redis.call('ZREM', KEYS[1], member)
+end
+
+local before = redis.call('ZREVRANGEBYSCORE', KEYS[1], '(' .. text(start), '-inf', 'LIMIT', 0, 1)
+if before[1] then
+  local _, to = bounds(before[1])
+  if to >= start then
+    absorb(before[1])
+  end
+end
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], text(start), text(stop))) do
+  absorb(member)
+end
+redis.call('ZADD', KEYS[1], text(merged_start), text(merged_start) .. ':' .. text(merged_stop))
+
+local size = stop - start
+local newly = size - covered
+local now = redis.call('TIME')
+redis.call('HSET', KEYS[2], 'last_acknowledged_at', now[1] .. '.' .. string.format('%06d', now[2]))
+if ARGV[4] ~= '' then
+  redis.call('HSET', KEYS[6], ARGV[4], ARGV[5])
+end
+if newly == 0 then
+  return {0, 0}
+end
+
+local added = {}
+for name, value in pairs(cjson.decode(ARGV[3])) do
+  local share = math.floor(value * newly / size)
+  if share ~= 0 then
+    redis.call('HINCRBY', KEYS[3], name, text(share))
+    added[name] = share
+  end
+end
+
+local has_failures = #ARGV >= 8
+if has_failures then
+  for position = 7, #ARGV, 2 do
+    redis.call('HSETNX', KEYS[4], ARGV[position], ARGV[position + 1])
+  end
+  redis.call('HSET', KEYS[5], text(start) .. ':' .. text(stop), cjson.encode(added))
+elseif #KEYS >= 7 then
+  -- A slice with failures stays on record: retry reads it again.
+  local per_key = tonumber(ARGV[6])
+  local first_key = math.floor(start / per_key)
+  for number = start, stop - 1 do
+    redis.call('HDEL', KEYS[7 + math.floor(number / per_key) - first_key], text(number))
+  end
+end
+
+local acknowledged = redis.call('HINCRBY', KEYS[2], 'acknowledged', text(newly))
+local total = redis.call('HGET', KEYS[2], 'total')
+local closed = (total and tonumber(total) == acknowledged) and 1 or 0
+return {newly, closed}

@@ -1,0 +1,28 @@
+-- Set the state if it is one of those expected.
+--
+-- KEYS[1] record
+-- ARGV[1] new state  ARGV[2] error or ""  ARGV[3] 1 if the run ends with it  ARGV[4...] expected
+-- Returns 1 if it was changed, else 0.
+
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then
+  return redis.error_reply('UNKNOWNRUN no such run')
+end
+for position = 4, #ARGV do
+  if ARGV[position] == state then
+    local now = redis.call('TIME')
+    redis.call('HSET', KEYS[1], 'state', ARGV[1])
+    if ARGV[3] == '1' then
+      redis.call('HSET', KEYS[1], 'finished_at', now[1] .. '.' .. string.format('%06d', now[2]))
+    else
+      redis.call('HDEL', KEYS[1], 'finished_at')
+    end
+    if ARGV[2] ~= '' then
+      redis.call('HSET', KEYS[1], 'error', ARGV[2])
+    else
+      redis.call('HDEL', KEYS[1], 'error')
+    end
+    return 1
+  end
+end
+return 0

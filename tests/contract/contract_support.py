@@ -1,0 +1,39 @@
+"""Runs to test the ledger with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.run_spec import (
+    GenerationJob,
+    GenerationPart,
+    MigrationJob,
+    NamespacePair,
+    RunSpec,
+)
+
+
+def generation_spec(count: int) -> RunSpec:
+    """A generation run of its own."""
+    part = GenerationPart(namespace=Namespace("shop", "orders"), position=0, first=0, count=count)
+    job = GenerationJob(name="test", seed=7, parts=(part,), probe_digest="-")
+    return _spec(f"gen-test-{uuid4().hex}", job)
+
+
+def migration_spec() -> RunSpec:
+    """A migration run of its own."""
+    pair = NamespacePair(source=Namespace("a", "b"), target=Namespace("c", "d"))
+    return _spec(f"mig-test-{uuid4().hex}", MigrationJob(namespaces=(pair,)))
+
+
+def _spec(run_id: str, job: GenerationJob | MigrationJob) -> RunSpec:
+    return RunSpec(
+        run_id=run_id,
+        created_at=datetime.now(UTC),
+        batch_size=10,
+        target_fingerprint="db:27017",
+        source_fingerprint="db:27017",
+        job=job,
+    )

@@ -1,0 +1,207 @@
+"""What the ledger promises, whatever Redis it stands on."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from contract_support import generation_spec, migration_spec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ledger_model import LedgerModel
+from redis import Redis
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.errors import TerminalError, UnknownName
+from dataworks_tasks.ledger.contract import (
+    WORKING,
+    DocumentFailure,
+    RangeResult,
+    RunState,
+    WorkerReport,
+)
+from dataworks_tasks.ledger.keys import RunKeys
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
+
+TOTAL = 60
+ranges = st.tuples(st.integers(0, TOTAL - 1), st.integers(1, TOTAL)).map(
+    lambda pair: (pair[0], min(TOTAL, pair[0] + pair[1]))
+)
+nothing = RangeResult({})
+
+
+def counted(size: int) -> RangeResult:
+    return RangeResult({"documents": size, "bytes": 10 * size})
+
+
+@given(acknowledgements=st.lists(ranges, max_size=12))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_agrees_with_a_set_of_numbers(
+    ledger: RedisLedger, acknowledgements: list[tuple[int, int]]
+) -> None:
+    spec = generation_spec(TOTAL)
+    ledger.create(spec, TOTAL)
+    model = LedgerModel(TOTAL)
+    closings = 0
+    for start, stop in [*acknowledgements, *acknowledgements[::2], (0, TOTAL), (0, TOTAL)]:
+        done = BatchRange(start, stop)
+        acknowledgement = ledger.acknowledge(spec.run_id, done, counted(done.size))
+        newly, closed = model.acknowledge(start, stop)
+        assert (acknowledgement.newly, acknowledgement.closed_last_gap) == (newly, closed)
+        closings += acknowledgement.closed_last_gap
+        assert list(ledger.gaps(spec.run_id)) == model.gaps()
+        progress = ledger.progress(spec.run_id)
+        assert progress.acknowledged == len(model.done)
+        assert progress.gaps == len(model.gaps())
+        assert progress.counters.get("documents", 0) == len(model.done)
+        assert progress.counters.get("bytes", 0) == 10 * len(model.done)
+    assert closings == 1
+
+
+def test_gaps_within_a_range(ledger: RedisLedger) -> None:
+    spec = generation_spec(100)
+    ledger.create(spec, 100)
+    for start, stop in [(0, 10), (20, 30), (50, 90)]:
+        ledger.acknowledge(spec.run_id, BatchRange(start, stop), nothing)
+    assert list(ledger.gaps(spec.run_id, BatchRange(5, 25))) == [BatchRange(10, 20)]
+    assert list(ledger.gaps(spec.run_id, BatchRange(25, 60))) == [BatchRange(30, 50)]
+    assert list(ledger.gaps(spec.run_id, BatchRange(60, 80))) == []
+
+
+def test_gaps_beyond_one_page(ledger: RedisLedger) -> None:
+    spec = generation_spec(5000)
+    ledger.create(spec, 5000)
+    for start in range(0, 5000, 2):
+        ledger.acknowledge(spec.run_id, BatchRange(start, start + 1), nothing)
+    assert list(ledger.gaps(spec.run_id)) == [BatchRange(n, n + 1) for n in range(1, 5000, 2)]
+
+
+def test_large_numbers_stay_exact(ledger: RedisLedger) -> None:
+    total = 10**12
+    spec = generation_spec(total)
+    ledger.create(spec, total)
+    last = BatchRange(total - 1, total)
+    ledger.acknowledge(spec.run_id, last, counted(1))
+    assert list(ledger.gaps(spec.run_id)) == [BatchRange(0, total - 1)]
+    closing = ledger.acknowledge(spec.run_id, BatchRange(0, total - 1), counted(total - 1))
+    assert closing.closed_last_gap
+    assert ledger.progress(spec.run_id).counters["bytes"] == 10 * total
+
+
+def test_memory_follows_gaps_not_documents(redis: Redis, ledger: RedisLedger) -> None:
+    spec = generation_spec(4000)
+    ledger.create(spec, 4000)
+    order = list(range(4000))
+    random.Random(3).shuffle(order)
+    for number in order:
+        ledger.acknowledge(spec.run_id, BatchRange(number, number + 1), nothing)
+    assert redis.zrange(RunKeys(spec.run_id).acknowledged, 0, -1) == [b"0:4000"]
+
+
+def test_an_unknown_run_is_never_complete(ledger: RedisLedger) -> None:
+    with pytest.raises(UnknownName, match="not on record"):
+        ledger.acknowledge("gen-gone", BatchRange(0, 1), nothing)
+    with pytest.raises(UnknownName):
+        ledger.progress("gen-gone")
+    with pytest.raises(UnknownName):
+        ledger.change_state("gen-gone", WORKING, RunState.COMPLETE)
+
+
+def test_a_ledger_that_lost_its_data_refuses(redis: Redis, ledger: RedisLedger) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+    ledger.acknowledge(spec.run_id, BatchRange(0, 5), nothing)
+    redis.delete(RunKeys(spec.run_id).record, RunKeys(spec.run_id).acknowledged)
+    with pytest.raises(UnknownName):
+        ledger.acknowledge(spec.run_id, BatchRange(5, 10), nothing)
+
+
+def test_state_changes_are_compare_and_set(ledger: RedisLedger) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+    paused = ledger.change_state(spec.run_id, WORKING, RunState.PAUSED)
+    again = ledger.change_state(spec.run_id, WORKING, RunState.PAUSED)
+    assert (paused, again) == (True, False)
+    assert ledger.change_state(spec.run_id, frozenset({RunState.PAUSED}), RunState.FAILED, "disk")
+    progress = ledger.progress(spec.run_id)
+    assert (progress.state, progress.last_error) == (RunState.FAILED, "disk")
+    assert progress.finished_at is not None
+
+
+def test_failures_are_recorded_once_and_reopened(ledger: RedisLedger) -> None:
+    spec = generation_spec(30)
+    ledger.create(spec, 30)
+    failure = DocumentFailure("shop.orders:4", "4", "shop.orders", "too large")
+    result = RangeResult({"documents": 9}, [failure])
+    for _ in range(2):
+        ledger.acknowledge(spec.run_id, BatchRange(0, 10), result)
+    ledger.acknowledge(spec.run_id, BatchRange(10, 30), RangeResult({"documents": 20}))
+    assert list(ledger.failures(spec.run_id)) == [failure]
+    assert ledger.progress(spec.run_id).counters["documents"] == 29
+    assert ledger.reopen_failed(spec.run_id) == 1
+    progress = ledger.progress(spec.run_id)
+    assert (progress.failures, progress.counters["documents"]) == (0, 20)
+    assert list(ledger.gaps(spec.run_id)) == [BatchRange(0, 10)]
+    closing = ledger.acknowledge(spec.run_id, BatchRange(0, 10), RangeResult({"documents": 10}))
+    assert closing.closed_last_gap
+
+
+def test_slices_are_gone_when_acknowledged(redis: Redis, ledger: RedisLedger) -> None:
+    spec = migration_spec()
+    ledger.create(spec, None)
+    slices = [f"slice {number}".encode() for number in range(250)]
+    ledger.append_slices(spec.run_id, 0, slices[:120], 1200)
+    ledger.append_slices(spec.run_id, 120, slices[120:], 1300)
+    assert ledger.slices(spec.run_id, BatchRange(98, 102)) == {n: slices[n] for n in range(98, 102)}
+    assert ledger.last_slice(spec.run_id) == (250, slices[-1])
+    assert ledger.progress(spec.run_id).state is RunState.PLANNING
+    assert not ledger.acknowledge(spec.run_id, BatchRange(0, 250), nothing).closed_last_gap
+    assert ledger.slices(spec.run_id, BatchRange(0, 250)) == {}
+    assert ledger.close_plan(spec.run_id, 250), "the planner closes what was copied before it"
+    assert not ledger.close_plan(spec.run_id, 250)
+    left = {key.rpartition(b":")[2] for key in redis.scan_iter(f"dataworks:{{{spec.run_id}}}:*")}
+    assert left == {b"spec", b"record", b"acknowledged"}
+
+
+def test_a_slice_with_failures_stays_for_the_retry(ledger: RedisLedger) -> None:
+    spec = migration_spec()
+    ledger.create(spec, None)
+    ledger.append_slices(spec.run_id, 0, [b"zero", b"one"], 20)
+    ledger.close_plan(spec.run_id, 2)
+    failure = DocumentFailure("c.d:1", "1", "c.d", "refused by validation")
+    ledger.acknowledge(spec.run_id, BatchRange(1, 2), RangeResult({}, [failure]))
+    ledger.acknowledge(spec.run_id, BatchRange(0, 1), nothing)
+    ledger.reopen_failed(spec.run_id)
+    assert ledger.slices(spec.run_id, BatchRange(0, 2)) == {1: b"one"}
+
+
+def test_two_planners_do_not_mix(ledger: RedisLedger) -> None:
+    spec = migration_spec()
+    ledger.create(spec, None)
+    ledger.append_slices(spec.run_id, 0, [b"zero"], 1)
+    with pytest.raises(TerminalError, match="another producer"):
+        ledger.append_slices(spec.run_id, 0, [b"zero again"], 1)
+
+
+def test_progress_shows_the_workers(ledger: RedisLedger) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+    report = WorkerReport("host:12", reported_at=1.5, documents=5, peak_rss_bytes=90_000_000)
+    ledger.acknowledge(spec.run_id, BatchRange(0, 5), nothing, report)
+    assert list(ledger.progress(spec.run_id).workers) == [report]
+
+
+def test_runs_come_newest_first(ledger: RedisLedger) -> None:
+    older, newer = generation_spec(1), generation_spec(1)
+    for spec in (older, newer):
+        ledger.create(spec, 1)
+    found = ledger.run_ids()
+    assert found.index(newer.run_id) < found.index(older.run_id)
+
+
+def test_the_spec_comes_back_as_it_was(ledger: RedisLedger) -> None:
+    spec = migration_spec()
+    ledger.create(spec, None)
+    assert ledger.spec(spec.run_id) == spec
