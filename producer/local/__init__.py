@@ -1,0 +1,1 @@
+"""Local services: a real Valkey, mongod, Celery workers and Flower, as children of one command."""

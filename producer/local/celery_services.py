@@ -1,0 +1,93 @@
+"""What Celery runs: a worker with its pool, and Flower."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from producer.local.child_command import ChildCommand, StopPolicy
+from producer.local.probe import http_answers
+from producer.local.service_definition import LOOPBACK, ServiceSite
+
+CELERY_STAGE = 0
+APPLICATION = "dataworks_tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class CeleryWorker:
+    """A prefork worker. ``environment`` is laid over this process's own."""
+
+    environment: Mapping[str, str] = field(repr=False)
+    name: str = "worker"
+    concurrency: int = 1
+    application: str = APPLICATION
+    arguments: tuple[str, ...] = ()
+    """Further arguments of ``celery worker``."""
+    grace_seconds: float = 5.0
+    """For the tasks that run when it is stopped; what is cut off is delivered or sent again."""
+
+    def command(self, site: ServiceSite) -> ChildCommand:
+        """Run it in the folder of this process, from which it may import a user's own code."""
+        return ChildCommand(
+            name=self.name,
+            arguments=(
+                *(sys.executable, "-m", "celery", "-A", self.application, "worker"),
+                *("--hostname", f"{self.name}@%h"),
+                *("--concurrency", str(self.concurrency)),
+                *("--loglevel", "INFO"),
+                *("--without-gossip", "--without-mingle"),
+                *self.arguments,
+            ),
+            environment={**os.environ, **self.environment},
+            folder=Path.cwd(),
+            log=site.log,
+            # Orphaned: SIGTERM would leave it waiting for its tasks with nobody to end the wait.
+            stop=StopPolicy(stage=CELERY_STAGE, grace_seconds=self.grace_seconds),
+        )
+
+    def is_ready(self, site: ServiceSite) -> bool:
+        """Whether it consumes: it logs ``NAME@HOST ready.`` then."""
+        log = site.log_text()
+        return any(
+            f"{self.name}@" in line and line.rstrip().endswith(" ready.")
+            for line in log.splitlines()
+        )
+
+    def url(self, site: ServiceSite) -> None:  # noqa: ARG002
+        """A worker has no address."""
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Flower:
+    """Celery's web page, on loopback. ``environment`` is laid over this process's own."""
+
+    environment: Mapping[str, str] = field(repr=False)
+    name: str = "flower"
+    application: str = APPLICATION
+
+    def command(self, site: ServiceSite) -> ChildCommand:
+        """Run it without its database: what it shows is gone when it stops."""
+        return ChildCommand(
+            name=self.name,
+            arguments=(
+                *(sys.executable, "-m", "celery", "-A", self.application, "flower"),
+                f"--address={LOOPBACK}",
+                f"--port={site.port}",
+            ),
+            environment={**os.environ, **self.environment},
+            folder=Path.cwd(),
+            log=site.log,
+            stop=StopPolicy(stage=CELERY_STAGE, grace_seconds=2.0),
+        )
+
+    def is_ready(self, site: ServiceSite) -> bool:
+        """Whether its health page answers."""
+        return http_answers(site.port, "/healthcheck")
+
+    def url(self, site: ServiceSite) -> str:
+        """The address of its first page."""
+        return f"http://{LOOPBACK}:{site.port}/"

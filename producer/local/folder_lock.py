@@ -1,0 +1,44 @@
+"""The lock of a services folder: one supervisor per folder, for as long as it lives."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+LOCK_FILE = "lock"
+POLL_SECONDS = 0.02
+
+
+def lock_folder(folder: Path, limit_seconds: float) -> int | None:
+    """A file descriptor that holds the lock until it is closed; None when another has it.
+
+    A kernel lock and not a file with a process id: it goes with the process, however that ends.
+    """
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + limit_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(POLL_SECONDS)
+        else:
+            return descriptor
+
+
+def folder_is_locked(folder: Path) -> bool:
+    """Whether a supervisor runs for ``folder``."""
+    if not (folder / LOCK_FILE).exists():
+        return False
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

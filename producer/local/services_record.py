@@ -1,0 +1,60 @@
+"""The record of running services, by which other commands in the same folder find them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from producer.local.folder_lock import folder_is_locked
+
+RECORD_FILE = "services.json"
+STATE_FOLDER = Path(".dataworks")
+"""The usual folder of ``dataworks local``."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServicesRecord:
+    """What runs in a folder."""
+
+    command_pid: int
+    """The process that started the services and stops them when it ends."""
+    supervisor_pid: int
+    pids: dict[str, int]
+    """The process of each running service, by name."""
+    urls: dict[str, str]
+    """The address of each running service that has one, by name."""
+
+    @property
+    def redis_url(self) -> str | None:
+        """Valkey's address, when it runs."""
+        return self.urls.get("valkey")
+
+    @property
+    def mongodb_url(self) -> str | None:
+        """mongod's address, when it runs."""
+        return self.urls.get("mongod")
+
+    def write(self, folder: Path) -> None:
+        """Replace the record in ``folder`` in one step, readable by its owner only."""
+        path = folder / RECORD_FILE
+        draft = path.with_suffix(".new")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(asdict(self), file, indent=2)
+        draft.replace(path)
+
+
+def find_local_services(folder: Path = STATE_FOLDER) -> LocalServicesRecord | None:
+    """The services that run in ``folder`` now; None when there are none.
+
+    A record that was left behind does not count: the supervisor's lock on the folder ends with it.
+    """
+    try:
+        value = json.loads((folder / RECORD_FILE).read_text())
+        if not folder_is_locked(folder):
+            return None
+    except FileNotFoundError:
+        return None
+    return LocalServicesRecord(**value)
