@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from signal import SIGKILL, Signals
 
 from producer.local.child_command import ChildCommand
-from producer.local.process_control import children_of, die_with_parent, signal_group
+from producer.local.process_control import (
+    children_of,
+    die_with_parent,
+    group_is_empty,
+    signal_group,
+)
 
 POLL_SECONDS = 0.01
 KILL_LIMIT_SECONDS = 5.0
@@ -87,10 +92,10 @@ class Children:
         for child in running:
             os.kill(child.pid, signal or child.command.stop.signal)
         grace = max((child.command.stop.grace_seconds for child in running), default=0.0)
-        self._wait(running, grace)
+        self._wait(lambda: all(child.returncode is not None for child in running), grace)
         for child in running:
             signal_group(child.pid, SIGKILL)
-        self._wait(running, KILL_LIMIT_SECONDS)
+        self._wait(lambda: all(group_is_empty(child.pid) for child in running), KILL_LIMIT_SECONDS)
 
     def stop_all(self) -> None:
         """Stop every child, stage by stage, and then kill whatever they left behind."""
@@ -112,12 +117,10 @@ class Children:
                 os.kill(pid, SIGKILL)
             time.sleep(POLL_SECONDS)
 
-    def _wait(self, children: list[Child], limit_seconds: float) -> None:
+    def _wait(self, condition: Callable[[], bool], limit_seconds: float) -> None:
         deadline = time.monotonic() + limit_seconds
         self.reap()
-        while any(child.returncode is None for child in children):
-            if time.monotonic() > deadline:
-                return
+        while not condition() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
             self.reap()
 

@@ -47,6 +47,15 @@ def signal_group(group: int, signal: Signals) -> None:
         os.killpg(group, signal)
 
 
+def group_is_empty(group: int) -> bool:
+    """Whether no process of ``group`` is left; one that nobody collected yet counts."""
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return True
+    return False
+
+
 def children_of(parent: int) -> list[int]:
     """The process ids of the children of ``parent`` (empty where there is no /proc)."""
     return [

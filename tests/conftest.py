@@ -1,0 +1,149 @@
+"""Real servers for the tests: started when a test first asks, gone when the session ends.
+
+A server that cannot run here skips the test, and fails it when ``CI=true``. A test that stops or
+kills servers takes ``own_services``: the others share one Valkey and one mongod.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from signal import SIGKILL
+from typing import Any
+
+import pymongo
+import pytest
+import redis
+
+from dataworks_tasks.errors import UsageError
+from producer.local.binaries import MONGOD, VALKEY, ServerBinary, ServerProgram, find_binary
+from producer.local.celery_services import APPLICATION, CeleryWorker
+from producer.local.mongod import Mongod
+from producer.local.services import LocalServices, RunningService
+from producer.local.valkey import Valkey
+
+WorkerFactory = Callable[..., RunningService]
+
+# Valkey's databases but the first; a test has one for itself.
+_database_numbers = itertools.cycle(range(1, 16))
+_worker_numbers = itertools.count(1)
+
+
+def _binary(program: ServerProgram) -> ServerBinary:
+    try:
+        return find_binary(program)
+    except UsageError as missing:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def local_services() -> Iterator[LocalServices]:
+    """The services that all tests share, in a temporary folder."""
+    with LocalServices.in_temporary_folder() as services:
+        yield services
+
+
+@pytest.fixture
+def own_services() -> Iterator[LocalServices]:
+    """Services of one test only, to stop, kill and restart; it starts what it needs."""
+    _binary(VALKEY)
+    _binary(MONGOD)
+    with LocalServices.in_temporary_folder() as services:
+        yield services
+
+
+@pytest.fixture(scope="session")
+def valkey_server(local_services: LocalServices) -> RunningService:
+    """The Valkey that all tests share."""
+    return local_services.start(Valkey(_binary(VALKEY)))[0]
+
+
+@pytest.fixture(scope="session")
+def mongod_server(local_services: LocalServices) -> RunningService:
+    """The standalone mongod that all tests share."""
+    return local_services.start(Mongod(_binary(MONGOD)))[0]
+
+
+@pytest.fixture(scope="session")
+def mongod_replica_set(local_services: LocalServices) -> RunningService:
+    """A replica set of one, with transactions and change streams, that all tests share."""
+    mongod = Mongod(_binary(MONGOD), name="mongod-replica-set", replica_set=True)
+    return local_services.start(mongod)[0]
+
+
+@pytest.fixture
+def redis_url(valkey_server: RunningService) -> Iterator[str]:
+    """An empty Redis database of this test's own, good for a broker and a ledger."""
+    url = str(valkey_server.url).removesuffix("/0") + f"/{next(_database_numbers)}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        yield url
+        client.flushdb()
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    """A client of this test's own Redis database."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def mongodb_url(mongod_server: RunningService) -> str:
+    """The address of the shared mongod."""
+    return str(mongod_server.url)
+
+
+@pytest.fixture(scope="session")
+def replica_set_url(mongod_replica_set: RunningService) -> str:
+    """The address of the shared replica set."""
+    return str(mongod_replica_set.url)
+
+
+@pytest.fixture(scope="session")
+def mongo_client(mongodb_url: str) -> Iterator[pymongo.MongoClient[dict[str, Any]]]:
+    """A client of the shared mongod."""
+    with pymongo.MongoClient[dict[str, Any]](mongodb_url) as client:
+        yield client
+
+
+@pytest.fixture
+def database_name(mongo_client: pymongo.MongoClient[dict[str, Any]]) -> Iterator[str]:
+    """A database of this test's own on the shared mongod, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield name
+    mongo_client.drop_database(name)
+
+
+@pytest.fixture
+def run_prefix() -> str:
+    """A unique beginning for run ids and keys."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def worker_factory(local_services: LocalServices) -> Iterator[WorkerFactory]:
+    """Start Celery workers that consume when it returns; they are killed after the test.
+
+    ``worker_factory(environment, concurrency=1, application="dataworks_tasks", arguments=())``
+    """
+    started: list[str] = []
+
+    def start(
+        environment: Mapping[str, str],
+        concurrency: int = 1,
+        application: str = APPLICATION,
+        arguments: tuple[str, ...] = (),
+    ) -> RunningService:
+        name = f"worker-{next(_worker_numbers)}"
+        started.append(name)
+        worker = CeleryWorker(environment, name, concurrency, application, arguments)
+        return local_services.start(worker)[0]
+
+    yield start
+    for name in started:
+        local_services.stop(name, SIGKILL)
