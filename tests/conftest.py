@@ -145,5 +145,5 @@ def worker_factory(local_services: LocalServices) -> Iterator[WorkerFactory]:
         return local_services.start(worker)[0]
 
     yield start
-    for name in started:
+    for name in set(started) & set(local_services.pids()):
         local_services.stop(name, SIGKILL)

@@ -51,10 +51,7 @@ class CeleryWorker:
     def is_ready(self, site: ServiceSite) -> bool:
         """Whether it consumes: it logs ``NAME@HOST ready.`` then."""
         log = site.log_text()
-        return any(
-            f"{self.name}@" in line and line.rstrip().endswith(" ready.")
-            for line in log.splitlines()
-        )
+        return any(f"{self.name}@" in line and " ready." in line for line in log.splitlines())
 
     def url(self, site: ServiceSite) -> None:  # noqa: ARG002
         """A worker has no address."""

@@ -38,11 +38,17 @@ class Child:
 
 
 class Children:
-    """All children by name; ``on_exit`` hears of each one that ends without being asked to."""
+    """All children by name.
 
-    def __init__(self, on_exit: Callable[[Child], None]) -> None:
+    ``on_exit`` hears of each one that ends without being asked to. Each child holds the lock of
+    the folder open too: one that outlives a killed supervisor still keeps the next one from its
+    data.
+    """
+
+    def __init__(self, on_exit: Callable[[Child], None], folder_lock: int) -> None:
         self._children: dict[str, Child] = {}
         self._on_exit = on_exit
+        self._folder_lock = folder_lock
         self._stopping: set[int] = set()
 
     def start(self, command: ChildCommand) -> Child:
@@ -59,6 +65,7 @@ class Children:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=(self._folder_lock,),
                 # Safe: the supervisor has one thread.
                 preexec_fn=die_with_parent(command.stop.orphan_signal),  # noqa: PLW1509
             )

@@ -1,4 +1,4 @@
-"""The lock of a services folder: one supervisor per folder, for as long as it lives."""
+"""The lock of a services folder: its supervisor and services hold it while any of them lives."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ POLL_SECONDS = 0.02
 
 
 def lock_folder(folder: Path, limit_seconds: float) -> int | None:
-    """A file descriptor that holds the lock until it is closed; None when another has it.
+    """A file descriptor that holds the lock until every copy is closed; None when others have it.
 
-    A kernel lock and not a file with a process id: it goes with the process, however that ends.
+    A kernel lock and not a file with a process id: it goes with the processes, however they end.
     """
     descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + limit_seconds
@@ -31,7 +31,7 @@ def lock_folder(folder: Path, limit_seconds: float) -> int | None:
 
 
 def folder_is_locked(folder: Path) -> bool:
-    """Whether a supervisor runs for ``folder``."""
+    """Whether a supervisor or a service runs in ``folder``."""
     if not (folder / LOCK_FILE).exists():
         return False
     descriptor = os.open(folder / LOCK_FILE, os.O_RDWR)

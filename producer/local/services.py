@@ -16,11 +16,12 @@ from dataworks_tasks.errors import StoreUnavailable, UsageError
 from producer.local.binaries import MONGOD, VALKEY, find_binary
 from producer.local.celery_services import CeleryWorker, Flower
 from producer.local.mongod import Mongod
+from producer.local.process_control import is_running
 from producer.local.service_definition import ServiceDefinition, ServiceSite, free_port
 from producer.local.services_record import (
     STATE_FOLDER,
     LocalServicesRecord,
-    find_local_services,
+    read_record,
 )
 from producer.local.supervisor_link import ServiceExit, SupervisorLink, supervisor_lost
 from producer.local.valkey import Valkey
@@ -142,13 +143,19 @@ class LocalServices:
 
         Raises StoreUnavailable when the supervisor ends.
         """
-        try:
-            ended = self._link.exits.get(timeout=timeout_seconds)
-        except queue.Empty:
-            return None
-        if ended is None:
-            raise supervisor_lost()
-        return ended
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                ended = self._link.exits.get(timeout=left)
+            except queue.Empty:
+                return None
+            if ended is None:
+                self._link.exits.put(None)
+                raise supervisor_lost()
+            # Not one that was started again since.
+            if ended.pid in (service.pid for service in self._services.values()):
+                return ended
 
     @property
     def supervisor_pid(self) -> int:
@@ -234,11 +241,17 @@ class LocalServices:
 
 
 def _in_use(folder: Path) -> UsageError:
-    record = find_local_services(folder)
+    record = read_record(folder)
     if record is None:
         return UsageError(
             f"the local services in {folder} are just starting or stopping",
             "Try again in a few seconds",
+        )
+    if not is_running(record.supervisor_pid):
+        left = [str(pid) for pid in record.pids.values() if is_running(pid)]
+        return UsageError(
+            f"services of an earlier command still run in {folder}",
+            f"Stop them with: kill {' '.join(left)}",
         )
     addresses = ", ".join(record.urls.values())
     return UsageError(

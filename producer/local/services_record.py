@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from producer.local.folder_lock import folder_is_locked
+from producer.local.process_control import is_running
 
 RECORD_FILE = "services.json"
 STATE_FOLDER = Path(".dataworks")
@@ -46,15 +47,20 @@ class LocalServicesRecord:
         draft.replace(path)
 
 
+def read_record(folder: Path) -> LocalServicesRecord | None:
+    """The record in ``folder``, which may have been left behind."""
+    try:
+        return LocalServicesRecord(**json.loads((folder / RECORD_FILE).read_text()))
+    except FileNotFoundError:
+        return None
+
+
 def find_local_services(folder: Path = STATE_FOLDER) -> LocalServicesRecord | None:
     """The services that run in ``folder`` now; None when there are none.
 
-    A record that was left behind does not count: the supervisor's lock on the folder ends with it.
+    A record that was left behind does not count: the lock on the folder ends with the processes.
     """
-    try:
-        value = json.loads((folder / RECORD_FILE).read_text())
-        if not folder_is_locked(folder):
-            return None
-    except FileNotFoundError:
-        return None
-    return LocalServicesRecord(**value)
+    record = read_record(folder)
+    if record and folder_is_locked(folder) and is_running(record.supervisor_pid):
+        return record
+    return None

@@ -29,6 +29,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,12 @@ from producer.local.child_command import ChildCommand
 from producer.local.children import Child, Children
 from producer.local.folder_lock import lock_folder
 from producer.local.process_control import adopt_orphans
-from producer.local.services_record import RECORD_FILE
+from producer.local.services_record import RECORD_FILE, find_local_services
 
 PARENT_CHECK_SECONDS = 1.0
 """The pipe tells at once when the parent dies, unless a fork of the parent holds it open too."""
 LOCK_LIMIT_SECONDS = 10.0
-"""An earlier supervisor of the folder may still be stopping its services."""
+"""Services of an earlier supervisor of the folder may still be stopping."""
 BUSY_LOCK_LIMIT_SECONDS = 0.5
 
 TEMPORARY_PREFIX = "dataworks-"
@@ -50,9 +51,9 @@ TEMPORARY_PREFIX = "dataworks-"
 class Supervisor:
     """Serves one command until it goes away."""
 
-    def __init__(self, parent: int) -> None:
+    def __init__(self, parent: int, folder_lock: int) -> None:
         self._parent = parent
-        self._children = Children(self._tell_exit)
+        self._children = Children(_tell_exit, folder_lock)
         self._partial = b""
 
     def serve(self) -> None:
@@ -82,29 +83,12 @@ class Supervisor:
         self._children.stop_all()
         self._children.sweep(spared=janitor)
 
-    def tell(self, message: dict[str, Any]) -> None:
-        """Write one line; a command that is gone does not read it, and needs not."""
-        try:
-            os.write(sys.stdout.fileno(), json.dumps(message).encode() + b"\n")
-        except BrokenPipeError:
-            return
-
-    def _tell_exit(self, child: Child) -> None:
-        self.tell(
-            {
-                "event": "exited",
-                "name": child.command.name,
-                "pid": child.pid,
-                "returncode": child.returncode,
-            }
-        )
-
     def _read_requests(self) -> bool:
         received = os.read(sys.stdin.fileno(), 65536)
         *lines, self._partial = (self._partial + received).split(b"\n")
         for line in lines:
             request = json.loads(line)
-            self.tell({"request": request["request"], **self._answer(request)})
+            _tell({"request": request["request"], **self._answer(request)})
         return bool(received)
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -133,6 +117,23 @@ class Supervisor:
         return child
 
 
+def _tell(message: dict[str, Any]) -> None:
+    """Write one line; a command that is gone does not read it, and needs not."""
+    with suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), json.dumps(message).encode() + b"\n")
+
+
+def _tell_exit(child: Child) -> None:
+    _tell(
+        {
+            "event": "exited",
+            "name": child.command.name,
+            "pid": child.pid,
+            "returncode": child.returncode,
+        }
+    )
+
+
 def _start_janitor(folder: Path) -> subprocess.Popen[bytes]:
     """A shell that removes ``folder`` when this process ends, even by SIGKILL.
 
@@ -151,19 +152,18 @@ def _start_janitor(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _open_folder(folder: Path) -> bool:
-    """Make ``folder`` ready and lock it; False when another supervisor has it."""
+def _open_folder(folder: Path) -> int | None:
+    """Make ``folder`` ready for use; its lock, or None when another supervisor has it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    record = folder / RECORD_FILE
-    # With a record the other one is running, not stopping.
-    limit = BUSY_LOCK_LIMIT_SECONDS if record.exists() else LOCK_LIMIT_SECONDS
-    if lock_folder(folder, limit) is None:
-        return False
-    record.unlink(missing_ok=True)
+    running = find_local_services(folder)
+    lock = lock_folder(folder, BUSY_LOCK_LIMIT_SECONDS if running else LOCK_LIMIT_SECONDS)
+    if lock is None:
+        return None
+    (folder / RECORD_FILE).unlink(missing_ok=True)
     (folder / ".gitignore").write_text("*\n")
     (folder / "data").mkdir(exist_ok=True)
     (folder / "logs").mkdir(exist_ok=True)
-    return True
+    return lock
 
 
 def _log_to(folder: Path) -> None:
@@ -175,16 +175,17 @@ def _log_to(folder: Path) -> None:
 def run(parent: int, folder: Path | None) -> int:
     """Serve ``parent`` with services in ``folder``, or in a temporary folder; the exit code."""
     adopt_orphans()
-    supervisor = Supervisor(parent)
     janitor = None
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX))
         janitor = _start_janitor(folder)
-    if not _open_folder(folder):
-        supervisor.tell({"event": "locked"})
+    lock = _open_folder(folder)
+    if lock is None:
+        _tell({"event": "locked"})
         return 1
     _log_to(folder)
-    supervisor.tell({"event": "ready", "folder": str(folder)})
+    supervisor = Supervisor(parent, lock)
+    _tell({"event": "ready", "folder": str(folder)})
     try:
         supervisor.serve()
     finally:

@@ -1,11 +1,12 @@
 """A command with local services: starts them, prints what it started, and ends as it is told.
 
-``python example_command.py FOLDER|temporary exit|raise|wait``
+``python example_command.py FOLDER|temporary exit|raise|wait|fork``
 """
 
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 from producer.local.binaries import MONGOD, VALKEY, find_binary
@@ -22,29 +23,42 @@ def descendants(pid: int) -> list[int]:
     return children + [deeper for child in children for deeper in descendants(child)]
 
 
+def fork_sleeper() -> int:
+    """A fork that holds every pipe of this process open."""
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(600)
+        os._exit(0)
+    return pid
+
+
 def main() -> None:
     """Run."""
     place, ending = sys.argv[1:]
     with LocalServices(None if place == "temporary" else Path(place)) as services:
         mongod = Mongod(find_binary(MONGOD))
         valkey = services.start(Valkey(find_binary(VALKEY)))[0]
+        here = str(Path(__file__).parent)
         environment = {
             "EXAMPLE_BROKER": str(valkey.url),
-            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]),
         }
-        worker = CeleryWorker(environment, concurrency=2, application="example_app")
+        worker = CeleryWorker(
+            environment, concurrency=2, application="example_app", grace_seconds=0.3
+        )
         services.start(mongod, worker)
         told = {
             "folder": str(services.folder),
             "supervisor": services.supervisor_pid,
             "services": services.pids(),
             "processes": [services.supervisor_pid, *descendants(services.supervisor_pid)],
-            "urls": services.urls(),
         }
+        if ending == "fork":
+            told["fork"] = fork_sleeper()
         print(json.dumps(told), flush=True)  # noqa: T201
         if ending == "raise":
             raise RuntimeError("the command failed")
-        if ending == "wait":
+        if ending in ("wait", "fork"):
             services.wait()
 
 
@@ -53,5 +67,3 @@ if __name__ == "__main__":
         main()
     except KeyboardInterrupt:
         sys.exit(130)
-    finally:
-        print(f"command {os.getpid()} ends", flush=True)  # noqa: T201

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from signal import SIGKILL
@@ -19,7 +20,8 @@ HERE = Path(__file__).parent
 
 
 def environment(redis_url: str) -> dict[str, str]:
-    return {"EXAMPLE_BROKER": redis_url, "PYTHONPATH": str(HERE)}
+    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    return {"EXAMPLE_BROKER": redis_url, "PYTHONPATH": path}
 
 
 def wait_for_log(service: RunningService, text: str) -> None:
@@ -39,6 +41,13 @@ def test_a_worker_runs_tasks_and_is_killed_with_its_pool(
     wait_for_log(worker, "napping")
     local_services.stop(worker.name, SIGKILL)
     assert not [pid for pid in (worker.pid, *pool) if is_running(pid)]
+
+
+def test_an_idle_worker_stops_by_itself_within_its_grace(
+    worker_factory: Any, redis_url: str, local_services: LocalServices
+) -> None:
+    worker = worker_factory(environment(redis_url), application="example_app")
+    assert local_services.stop(worker.name) == 0
 
 
 def test_flower_answers(local_services: LocalServices, redis_url: str) -> None:

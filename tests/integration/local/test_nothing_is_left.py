@@ -110,11 +110,24 @@ def test_the_command_notices_that_the_supervisor_is_killed(start_command: Starte
     assert_nothing_is_left(command)
 
 
+def test_a_fork_of_the_command_does_not_keep_the_services(start_command: Starter) -> None:
+    command = start_command("temporary", "fork")
+    try:
+        end(command.process.pid, signal=SIGKILL)
+        assert_nothing_is_left(command)
+        assert is_running(command.told["fork"])
+    finally:
+        end(command.told["fork"], signal=SIGKILL)
+
+
+@pytest.mark.parametrize("killed", ["command", "supervisor too"])
 def test_a_killed_command_leaves_its_folder_ready_for_the_next(
-    start_command: Starter, tmp_path: Path
+    start_command: Starter, tmp_path: Path, killed: str
 ) -> None:
     place = str(tmp_path / "state")
     first = start_command(place, "wait")
+    if killed == "supervisor too":
+        end(first.told["supervisor"], signal=SIGKILL)
     end(first.process.pid, signal=SIGKILL)
     second = start_command(place, "exit")
     assert second.process.wait(GONE_LIMIT_SECONDS) == 0

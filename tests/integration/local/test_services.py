@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
 import stat
 import sys
@@ -99,6 +100,10 @@ def test_a_record_that_was_left_behind_is_not_believed(tmp_path: Path) -> None:
         record = (tmp_path / "services.json").read_text()
     (tmp_path / "services.json").write_text(record)
     assert find_local_services(tmp_path) is None
+    with LocalServices(tmp_path) as services:
+        assert find_local_services(tmp_path) is None
+        services.start_valkey()
+        assert find_local_services(tmp_path) is not None
 
 
 def test_stores_survive_sigkill_and_restart_on_the_same_port(own_services: LocalServices) -> None:
@@ -148,6 +153,13 @@ def test_a_service_that_ends_by_itself_is_told(own_services: LocalServices) -> N
     assert (ended.name, ended.pid, ended.returncode) == ("valkey", valkey.pid, 0)
     assert own_services.pids() == {}
     assert own_services.wait(0.01) is None
+
+
+def test_a_service_that_was_started_again_is_not_told(own_services: LocalServices) -> None:
+    killed = own_services.start_valkey()
+    os.kill(killed.pid, SIGKILL)
+    own_services.restart("valkey")
+    assert own_services.wait(0.1) is None
 
 
 def test_a_service_that_dies_at_its_start_shows_its_last_lines(
