@@ -47,11 +47,16 @@ def local_services() -> Iterator[LocalServices]:
         yield services
 
 
-@pytest.fixture
-def own_services() -> Iterator[LocalServices]:
-    """Services of one test only, to stop, kill and restart; it starts what it needs."""
+@pytest.fixture(scope="session")
+def stores_available() -> None:
+    """For tests that start Valkey and mongod themselves."""
     _binary(VALKEY)
     _binary(MONGOD)
+
+
+@pytest.fixture
+def own_services(stores_available: None) -> Iterator[LocalServices]:
+    """Services of one test only, to stop, kill and restart; it starts what it needs."""
     with LocalServices.in_temporary_folder() as services:
         yield services
 

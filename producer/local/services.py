@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from signal import Signals
+from signal import SIGKILL, Signals
 from types import TracebackType
 from typing import Self
 
@@ -201,13 +201,17 @@ class LocalServices:
         raise StoreUnavailable(f"{service.name} found no free port in {PORT_ATTEMPTS} attempts")
 
     def _wait_until_ready(self, service: RunningService) -> int | None:
-        """None when the service is ready, its return code when it ended instead."""
+        """None when the service is ready, its return code when it ended instead.
+
+        StoreUnavailable when it is neither in time; it is killed then.
+        """
         deadline = time.monotonic() + READY_LIMIT_SECONDS
         pause = FIRST_POLL_SECONDS
         while not service.definition.is_ready(service.site):
             if service.pid in self._link.returncodes:
                 return self._link.returncodes[service.pid]
             if time.monotonic() > deadline:
+                self._link.stop(service.name, SIGKILL)
                 raise StoreUnavailable(
                     f"{service.name} is not ready after {READY_LIMIT_SECONDS:.0f} s"
                     f"{_last_lines(service)}",

@@ -16,6 +16,7 @@ import pytest
 
 from producer.local.process_control import is_running
 
+pytestmark = pytest.mark.usefixtures("stores_available")
 SCRIPT = Path(__file__).with_name("example_command.py")
 GONE_LIMIT_SECONDS = 20.0
 

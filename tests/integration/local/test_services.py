@@ -24,6 +24,7 @@ from producer.local.service_definition import ServiceSite, free_port, system_env
 from producer.local.services import LocalServices
 from producer.local.services_record import find_local_services
 
+pytestmark = pytest.mark.usefixtures("stores_available")
 LEAVER = """
 import subprocess, sys
 left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
@@ -168,6 +169,19 @@ def test_a_service_that_dies_at_its_start_shows_its_last_lines(
     program = Program("import sys; sys.exit('no such option')")
     with pytest.raises(StoreUnavailable, match=r"program ended with 1 .*\n  no such option"):
         own_services.start(program)
+
+
+def test_a_service_that_is_never_ready_is_killed(
+    own_services: LocalServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.local.services.READY_LIMIT_SECONDS", 0.2)
+    silent = Program("import time; time.sleep(600)")
+    with pytest.raises(StoreUnavailable, match="program is not ready after"):
+        own_services.start(silent)
+    assert own_services.pids() == {}
+    monkeypatch.undo()
+    # Its name is free again.
+    own_services.start(Program("import time; print('ready', flush=True); time.sleep(600)"))
 
 
 def test_an_address_in_use_is_tried_again_on_another_port(
