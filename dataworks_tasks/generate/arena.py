@@ -1,0 +1,77 @@
+"""Byte strings laid end to end, each found by its start and length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Positions = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+
+def windows(buffer: Bytes, width: int) -> NDArray[np.void]:
+    """Every run of ``width`` bytes in ``buffer``, as overlapping elements of one array.
+
+    Reading or writing such elements by index moves ``width`` bytes at once, wherever they lie;
+    it is what makes a batch cheap to assemble.
+    """
+    return np.ndarray((buffer.size - width + 1,), dtype=f"V{width}", buffer=buffer, strides=(1,))
+
+
+class Arena:
+    """A pool of byte strings, read by number.
+
+    The buffer ends with as much padding as the longest string has bytes, so that a read of that
+    width stays inside whichever string it starts at.
+    """
+
+    __slots__ = ("_prefixed", "_windows", "buffer", "lengths", "longest", "shortest", "starts")
+
+    def __init__(self, strings: Iterable[bytes]) -> None:
+        parts = list(strings)
+        self.lengths: Positions = np.fromiter(map(len, parts), np.int64, len(parts))
+        self.starts: Positions = np.cumsum(self.lengths) - self.lengths
+        self.longest = int(self.lengths.max(initial=0))
+        self.shortest = int(self.lengths.min()) if parts else 0
+        self.buffer: Bytes = np.frombuffer(b"".join([*parts, bytes(self.longest)]), np.uint8)
+        self._windows: dict[int, NDArray[np.void]] = {}
+        self._prefixed: dict[bytes, Arena] = {}
+
+    @classmethod
+    def of_rows(cls, rows: Bytes) -> Arena:
+        """One string a row of a matrix, all of the matrix's width."""
+        arena = cls(())
+        count, width = rows.shape
+        arena.lengths = np.full(count, width)
+        arena.starts = np.arange(count) * width
+        arena.longest = arena.shortest = width
+        arena.buffer = np.append(np.ascontiguousarray(rows).ravel(), np.zeros(width, np.uint8))
+        return arena
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def strings(self) -> list[bytes]:
+        """All strings in order."""
+        data = self.buffer.tobytes()
+        ends = self.starts + self.lengths
+        return [
+            data[start:end] for start, end in zip(self.starts.tolist(), ends.tolist(), strict=True)
+        ]
+
+    def windows(self, width: int) -> NDArray[np.void]:
+        """``windows`` of the buffer, kept."""
+        found = self._windows.get(width)
+        if found is None:
+            found = self._windows[width] = windows(self.buffer, width)
+        return found
+
+    def prefixed(self, prefix: bytes) -> Arena:
+        """The same strings with ``prefix`` in front of each: an element with its name. Kept."""
+        found = self._prefixed.get(prefix)
+        if found is None:
+            found = Arena(prefix + string for string in self.strings())
+            self._prefixed[prefix] = found
+        return found

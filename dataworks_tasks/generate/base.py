@@ -1,0 +1,105 @@
+"""The base of a user's own generators."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from enum import StrEnum
+from random import Random
+from typing import Any
+
+from faker import Faker
+
+from dataworks_tasks.encoded_batch import EncodedBatch
+
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+class GeneratorType(StrEnum):
+    """What a generator makes: one of the built-in kinds, or the user's own."""
+
+    SERVICE_ORDER = "service_order"
+    USER_PROFILE = "user_profile"
+    SHOP = "shop"
+    SENSORS = "sensors"
+    CUSTOM = "custom"
+
+
+class _ReseededRandom(Random):
+    """Seeds itself when it is first asked in a document, so unused randomness costs nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.pending: int | None = None
+
+    def random(self) -> float:
+        if self.pending is not None:
+            self._reseed()
+        return super().random()
+
+    def getrandbits(self, k: int, /) -> int:
+        if self.pending is not None:
+            self._reseed()
+        return super().getrandbits(k)
+
+    def _reseed(self) -> None:
+        pending, self.pending = self.pending, None
+        self.seed(pending)
+
+
+class BaseDataGenerator(ABC):
+    """A generator of documents in Python.
+
+    ``self.fake`` and ``self.random`` start anew for every document, from the run's seed and the
+    document's index: what ``generate_document`` makes from them is the same for any batching. It
+    must not keep state between documents, read a clock or draw from another random source.
+
+    The name is the class's in snake case unless ``name`` is given.
+    """
+
+    locale = "en_US"
+
+    def __init__(
+        self, generator_type: GeneratorType = GeneratorType.CUSTOM, name: str | None = None
+    ) -> None:
+        self.generator_type = generator_type
+        self._name = name or _CAPITAL.sub("_", type(self).__name__).lower()
+        self.seed = 0
+        """The seed of the run that documents are made for."""
+        self._random = _ReseededRandom()
+        self._fake: Faker | None = None
+
+    @property
+    def name(self) -> str:
+        """What runs call it."""
+        return self._name
+
+    @property
+    def random(self) -> Random:
+        """Random numbers of the current document."""
+        return self._random
+
+    @property
+    def fake(self) -> Faker:
+        """Faker for the current document."""
+        if self._fake is None:
+            self._fake = Faker(self.locale, use_weighting=False)
+            for factory in self._fake._factories:
+                factory.random = self._random
+        return self._fake
+
+    def start_document(self, key: int) -> None:
+        """Make ``fake`` and ``random`` start anew from ``key``."""
+        self._random.pending = key
+
+    @abstractmethod
+    def generate_document(self, document_id: int | None = None) -> Mapping[str, Any]:
+        """Document number ``document_id``; without ``_id`` it gets one from seed and index."""
+
+    def generate_batch(self, start: int, stop: int) -> EncodedBatch | None:
+        """Documents ``[start, stop)`` at once, each with its ``_id``.
+
+        For generators that work by column, from ``self.seed`` and the indexes only. None, the default: they are made one by one.
+        """
+        return None

@@ -1,0 +1,1 @@
+"""One file a field type; importing them registers them."""

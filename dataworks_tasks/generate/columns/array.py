@@ -1,0 +1,122 @@
+"""``array``: elements of one kind, their number uniform, by a distribution or by weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.arena import Positions
+from dataworks_tasks.generate.column import ARRAY, Column, Encoded, int32
+from dataworks_tasks.generate.counter_hash import Bits
+from dataworks_tasks.generate.distributions import read_distribution, weighted
+from dataworks_tasks.generate.field import LONGEST_ARRAY, Field
+from dataworks_tasks.generate.record import Record
+from dataworks_tasks.generate.registry import column_type
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.segments import Constant, Elements, Pieces
+from dataworks_tasks.generate.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How many elements: between ``least`` and ``most``, chosen from 64 bits a row."""
+
+    least: int
+    most: int
+    choose: Callable[[Bits], Positions] | None = None
+
+    def counts(self, keys: Bits, field_salt: np.uint64) -> Positions:
+        """The number of elements of every row."""
+        if self.least == self.most:
+            return np.full(len(keys), self.least)
+        bits = counter_hash.draw(keys, field_salt)
+        if self.choose is not None:
+            return np.clip(self.choose(bits), self.least, self.most)
+        return counter_hash.below(bits, self.most - self.least + 1) + self.least
+
+
+class ArrayColumn(Column):
+    """Arrays of ``content``; an element that is missing is left out, not null."""
+
+    def __init__(self, path: str, length: Length, content: Field) -> None:
+        self.content = content
+        self._length = length
+        self._salt = counter_hash.salt(path, "length")
+
+    def elements(self, rows: Rows) -> Rows:
+        """The elements of all rows' arrays, kept with the rows."""
+        if self not in rows.memo:
+            counts = self._length.counts(rows.keys, self._salt)
+            elements = rows.elements(counts, self._length.most)
+            present = self.content.present(elements)
+            if present is not None:
+                elements = _renumbered(elements.select(np.flatnonzero(present)))
+            rows.memo[self] = elements
+        kept: Rows = rows.memo[self]
+        return kept
+
+    def most_elements(self) -> int:
+        """See Column."""
+        return max(self._length.most, 1)
+
+    def nested(self) -> Iterator[Field]:
+        """See Column."""
+        yield self.content
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        elements = self.elements(rows)
+        assert elements.parents is not None
+        counts = np.bincount(elements.parents, minlength=len(rows))
+        pieces = Pieces(self.content.there(elements))
+        inside = Elements(counts, elements.parents, pieces)
+        return Encoded(ARRAY, [int32(inside.size, 5), inside, Constant(b"\0")])
+
+
+def _renumbered(elements: Rows) -> Rows:
+    """Elements whose names count up again after some were left out."""
+    parents = elements.parents
+    assert parents is not None
+    if len(parents):
+        firsts = np.flatnonzero(np.diff(parents, prepend=-1))
+        runs = np.diff(np.append(firsts, len(parents)))
+        elements.names = np.arange(len(parents)) - np.repeat(firsts, runs)
+    return elements
+
+
+@column_type("array")
+def read_array(spec: Spec) -> Column:
+    """array: arrayContent, minLength 0, maxLength 3, size for both."""
+    length = _read_length(spec)
+    record = Record(spec.record, through_array=True)
+    path = f"{spec.path}[]"
+    content = spec.take("arrayContent", "content")
+    return ArrayColumn(spec.path, length, spec.reader.read_field("", content, path, record))
+
+
+def _read_length(spec: Spec) -> Length:
+    weights = spec.numbers("lengthWeights", least=0)
+    size = spec.integer("size", -1, least=0, most=LONGEST_ARRAY)
+    least = spec.integer("minLength", max(size, 0), least=0, most=LONGEST_ARRAY)
+    default = size if size >= 0 else max(least, least + len(weights) - 1 if weights else 3)
+    most = spec.integer("maxLength", default, least=0, most=LONGEST_ARRAY)
+    if most < least:
+        spec.refuse("maxLength", f"is {most}, less than minLength, which is {least}")
+        return Length(least, least)
+    sample = read_distribution(spec, least, most)
+    if weights:
+        return _weighted_length(spec, weights, least, most)
+    if sample is None:
+        return Length(least, most)
+    return Length(least, most, lambda bits: np.rint(sample(bits)).astype(np.int64))
+
+
+def _weighted_length(spec: Spec, weights: list[float], least: int, most: int) -> Length:
+    if len(weights) != most - least + 1 or not sum(weights):
+        spec.refuse("lengthWeights", f"needs {most - least + 1} weights, one for each length")
+        return Length(least, most)
+    choose = weighted(weights)
+    return Length(least, most, lambda bits: choose(bits) + least)

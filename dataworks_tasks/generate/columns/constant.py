@@ -1,0 +1,89 @@
+"""``constant``: any JSON value, or a BSON one as Extended JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bson
+import numpy as np
+from bson import json_util
+from bson.errors import BSONError
+
+from dataworks_tasks.generate.column import Column, Encoded
+from dataworks_tasks.generate.registry import column_type
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.segments import Constant
+from dataworks_tasks.generate.spec import ABSENT, Spec, shown
+from dataworks_tasks.generate.values import Kind, Text, Values, constant_text
+
+
+def bson_value(value: object) -> tuple[int, bytes]:
+    """The type byte and the bytes of one value."""
+    document = bson.encode({"": value})
+    return document[4], document[6:-1]
+
+
+def extended(spec: Spec, key: str, value: object) -> Any:
+    """A JSON value with ``{"$oid": ...}`` and its like understood; a bad one is a finding."""
+    try:
+        converted = _convert(value)
+        bson.encode({"": converted})
+    except (BSONError, ValueError, TypeError, OverflowError, KeyError) as error:
+        spec.refuse(key, f"{shown(value)} is not a value MongoDB can store: {error}")
+        return None
+    return converted
+
+
+def _convert(value: object) -> Any:
+    if isinstance(value, list):
+        return [_convert(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _convert(entry) for key, entry in value.items()}
+    options = json_util.JSONOptions(tz_aware=False, json_mode=json_util.JSONMode.CANONICAL)
+    return json_util.object_hook(inner, options)
+
+
+def kind_of(value: object) -> Kind | None:
+    """What an expression can do with ``value``."""
+    if isinstance(value, bool):
+        return Kind.BOOLEAN
+    if isinstance(value, int | float):
+        return Kind.NUMBER
+    return Kind.TEXT if isinstance(value, str) else None
+
+
+class ConstantColumn(Column):
+    """The same value in every row."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+        self._code, self._data = bson_value(value)
+        self.kind = kind_of(value)
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return Encoded(self._code, [Constant(self._data)])
+
+    def values(self, rows: Rows) -> Values | None:
+        """See Column."""
+        if self.kind is None:
+            return None
+        if self.kind is Kind.TEXT:
+            return Values.of_text(constant_text(self._value, len(rows)))
+        return Values(self.kind, np.full(len(rows), self._value))
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        value = self._value
+        return constant_text(value if isinstance(value, str) else str(value), len(rows))
+
+
+@column_type("constant")
+def read_constant(spec: Spec) -> Column:
+    """constant: constVal."""
+    value = spec.take("constVal", "value")
+    if value is ABSENT:
+        spec.refuse("constVal", "is missing")
+        value = None
+    return ConstantColumn(extended(spec, "constVal", value))

@@ -1,0 +1,215 @@
+"""``date``: between two instants, after another date, or a time series."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.column import DATE, Column, Encoded, encode_present
+from dataworks_tasks.generate.distributions import Sample, read_distribution
+from dataworks_tasks.generate.expression_syntax import ExpressionError
+from dataworks_tasks.generate.field import Field
+from dataworks_tasks.generate.linker import Linker
+from dataworks_tasks.generate.registry import column_type
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.scope import Reference, resolve
+from dataworks_tasks.generate.segments import Fixed
+from dataworks_tasks.generate.spec import ABSENT, Spec, as_number, shown
+from dataworks_tasks.generate.values import Kind, Text, Values, as_text
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_LONGEST = 10**15
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Milliseconds from ``low`` up to but not ``high``."""
+
+    low: int
+    high: int
+
+    def at(self, bits: counter_hash.Bits, sample: Sample | None) -> NDArray[np.int64]:
+        """A number of milliseconds a row."""
+        if sample is not None:
+            drawn = np.rint(sample(bits)).astype(np.int64)
+            return np.clip(drawn, self.low, max(self.high - 1, self.low))
+        return counter_hash.below(bits, max(self.high - self.low, 1)) + self.low
+
+
+class DateColumn(Column):
+    """Milliseconds since 1970, as int64."""
+
+    kind = Kind.DATE
+
+    def __init__(self, path: str, span: Span, sample: Sample | None = None) -> None:
+        self._span = span
+        self._sample = sample
+        self._salt = counter_hash.salt(path)
+
+    def values(self, rows: Rows) -> Values:
+        """See Column."""
+        if self not in rows.memo:
+            rows.memo[self] = self._drawn(rows)
+        kept: Values = rows.memo[self]
+        return kept
+
+    def _drawn(self, rows: Rows) -> Values:
+        return Values(Kind.DATE, self._span.at(self._bits(rows), self._sample))
+
+    def _bits(self, rows: Rows) -> counter_hash.Bits:
+        return counter_hash.draw(rows.keys, self._salt)
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return encode_present(self.values(rows), _encode_dates)
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        return as_text(self.values(rows))
+
+
+def _encode_dates(values: Values) -> Encoded:
+    return Encoded(DATE, [Fixed(values.data.astype("<i8", copy=False))])
+
+
+class DateAfterColumn(DateColumn):
+    """Another date of the document plus a delay."""
+
+    def __init__(self, path: str, after: str, span: Span, sample: Sample | None) -> None:
+        super().__init__(path, span, sample)
+        self._after = after
+        self._reference: Reference | None = None
+
+    def link(self, linker: Linker) -> None:
+        """See Column."""
+        try:
+            self._reference = resolve(self._after, linker.record)
+        except ExpressionError as error:
+            linker.refuse("after", str(error))
+            return
+        if self._reference.kind is not Kind.DATE or self._reference.array is not None:
+            linker.refuse("after", f"{self._after!r} is not a date")
+
+    def depends(self) -> Iterator[Field]:
+        """See Column."""
+        if self._reference is not None:
+            yield from self._reference.steps
+
+    def _drawn(self, rows: Rows) -> Values:
+        assert self._reference is not None
+        start = self._reference.evaluate(rows)
+        delay = self._span.at(self._bits(rows), self._sample)
+        # Where the earlier date is missing there is nothing to wait for: count from 1970.
+        data = start.data if start.present is None else np.where(start.present, start.data, 0)
+        return Values(Kind.DATE, data + delay, None, start.present)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """A time series: ``together`` documents share a tick, each off by up to ``jitter`` ms."""
+
+    start: int
+    step: int
+    jitter: int
+    together: int
+
+
+class SeriesColumn(DateColumn):
+    """start + step * number of the document, with jitter."""
+
+    def __init__(self, path: str, ticks: Ticks) -> None:
+        super().__init__(path, Span(0, ticks.jitter))
+        self._ticks = ticks
+        self.unique = ticks.jitter == 0 and ticks.together == 1
+
+    def _drawn(self, rows: Rows) -> Values:
+        ticks = self._ticks
+        number = (rows.ordinals // np.uint64(ticks.together)).view(np.int64)
+        data = number * ticks.step + ticks.start
+        if ticks.jitter:
+            data += self._span.at(self._bits(rows), None)
+        return Values(Kind.DATE, data)
+
+
+@column_type("date", "datetime")
+def read_date(spec: Spec) -> Column:
+    """date: startDate, endDate (excluded); or after and delay; or series."""
+    after = spec.text("after", "")
+    delay = spec.nested("delay")
+    series = spec.nested("series")
+    start = read_instant(spec, "startDate", "2000-01-01T00:00:00Z")
+    end = read_instant(spec, "endDate", "2030-01-01T00:00:00Z")
+    if series is not None:
+        return _read_series(spec, series, start)
+    if after:
+        return _read_after(spec, after, delay)
+    if delay is not None:
+        spec.refuse("delay", "needs after, the date it counts from")
+    if end <= start:
+        spec.refuse("endDate", "must be later than startDate")
+    return DateColumn(spec.path, Span(start, end), read_distribution(spec, start, end))
+
+
+def _read_after(spec: Spec, after: str, delay: Spec | None) -> Column:
+    span, sample = Span(0, _UNITS["d"]), None
+    if delay is not None:
+        low = read_duration(delay, "min", 0)
+        high = read_duration(delay, "max", max(low, _UNITS["d"]))
+        if high < low:
+            delay.refuse("max", "is shorter than min")
+        span = Span(low, high + 1)
+        sample = read_distribution(delay, low, high)
+        delay.finish()
+    return DateAfterColumn(spec.path, after, span, sample)
+
+
+def _read_series(spec: Spec, series: Spec, default: int) -> Column:
+    start = default
+    if series.has("start"):
+        start = read_instant(series, "start", "2000-01-01T00:00:00Z")
+    else:
+        series.take("start")
+    step = read_duration(series, "step", 1000)
+    jitter = read_duration(series, "jitter", 0)
+    together = series.integer("together", 1, least=1, most=10**12)
+    series.finish()
+    return SeriesColumn(spec.path, Ticks(start, step, jitter, together))
+
+
+def read_instant(spec: Spec, key: str, default: str) -> int:
+    """An RFC 3339 instant as milliseconds since 1970; without a zone it is UTC."""
+    text = spec.text(key, default)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        spec.refuse(key, f"must be a date like 2024-05-31T12:00:00Z, not {shown(text)}")
+        return 0
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    delta = instant - _EPOCH
+    return delta.days * _UNITS["d"] + delta.seconds * 1000 + delta.microseconds // 1000
+
+
+def read_duration(spec: Spec, key: str, default: int) -> int:
+    """A duration in milliseconds: "90s", "1h30m", "3d", or a number of seconds."""
+    value = spec.take(key)
+    if value is ABSENT:
+        return default
+    seconds = as_number(value)
+    total = -1.0
+    if seconds is not None:
+        total = seconds * 1000
+    elif isinstance(value, str) and _DURATION.sub("", value) == "" and value:
+        total = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(value))
+    if not 0 <= total <= _LONGEST:
+        spec.refuse(key, f"must be a duration like 90s, 15m, 36h or 3d, not {shown(value)}")
+        return default
+    return round(total)

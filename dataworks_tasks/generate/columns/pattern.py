@@ -1,0 +1,225 @@
+"""``pattern``: text that a regular expression matches, by column."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.arena import Arena, Positions
+from dataworks_tasks.generate.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.counter_hash import Bits
+from dataworks_tasks.generate.pattern_syntax import (
+    Group,
+    Letters,
+    Part,
+    PatternError,
+    Repeat,
+    parse_pattern,
+)
+from dataworks_tasks.generate.permutation import permute
+from dataworks_tasks.generate.registry import column_type
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.segments import Choice, Constant, Fixed, Gather, Pieces, Segment
+from dataworks_tasks.generate.spec import Spec
+from dataworks_tasks.generate.values import Kind, Text, Values
+
+
+class PatternColumn(Column):
+    """Every part drawn on its own, from the row's key and the part's place in the pattern."""
+
+    kind = Kind.TEXT
+
+    def __init__(self, path: str, group: Group) -> None:
+        self._path = path
+        self._group = group
+        self._salts: dict[str, np.uint64] = {}
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        segments = self._group_segments(self._group, rows.keys, "")
+        return Text(_joined(segments), len(rows))
+
+    def values(self, rows: Rows) -> Values:
+        """See Column."""
+        return Values.of_text(self.text(rows))
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return encode_text(self.text(rows))
+
+    def _bits(self, keys: Bits, place: str) -> Bits:
+        if place not in self._salts:
+            self._salts[place] = counter_hash.salt(self._path, place)
+        return counter_hash.draw(keys, self._salts[place])
+
+    def _segments(self, part: Part, keys: Bits, place: str) -> list[Segment]:
+        if isinstance(part, Letters):
+            return [_letters(part.letters, keys, self._bits, place)]
+        if isinstance(part, Group):
+            return self._group_segments(part, keys, place)
+        if part.least == part.most:
+            return self._times(part.part, part.least, keys, place)
+        span = part.most - part.least + 1
+        counts = counter_hash.below(self._bits(keys, f"{place}#"), span) + part.least
+        groups = []
+        for times in range(part.least, part.most + 1):
+            rows = np.flatnonzero(counts == times)
+            if len(rows) and times:
+                segments = self._times(part.part, times, keys[rows], place)
+                groups.append((rows, Pieces(_joined(segments))))
+        return [Choice(len(keys), groups)]
+
+    def _times(self, part: Part, times: int, keys: Bits, place: str) -> list[Segment]:
+        return [
+            segment
+            for number in range(times)
+            for segment in self._segments(part, keys, f"{place}*{number}")
+        ]
+
+    def _group_segments(self, group: Group, keys: Bits, place: str) -> list[Segment]:
+        if len(group.variants) == 1:
+            return self._sequence(group.variants[0], keys, place)
+        choice = counter_hash.below(self._bits(keys, f"{place}|"), len(group.variants))
+        groups = []
+        for number, variant in enumerate(group.variants):
+            rows = np.flatnonzero(choice == number)
+            if len(rows):
+                segments = self._sequence(variant, keys[rows], f"{place}|{number}")
+                groups.append((rows, Pieces(_joined(segments))))
+        return [Choice(len(keys), groups)]
+
+    def _sequence(self, parts: tuple[Part, ...], keys: Bits, place: str) -> list[Segment]:
+        return [
+            segment
+            for number, part in enumerate(parts)
+            for segment in self._segments(part, keys, f"{place}.{number}")
+        ]
+
+
+def _letters(letters: str, keys: Bits, bits: object, place: str) -> Segment:
+    if len(letters) == 1:
+        return Constant(letters.encode())
+    assert callable(bits)
+    numbers = counter_hash.below(bits(keys, place), len(letters))
+    return _pick(letters, numbers)
+
+
+def _pick(letters: str, numbers: Positions) -> Segment:
+    if letters.isascii():
+        return Fixed(np.frombuffer(letters.encode(), np.uint8)[numbers])
+    return Gather(Arena(letter.encode() for letter in letters), numbers)
+
+
+def _joined(segments: list[Segment]) -> list[Segment]:
+    """Neighboring single characters as one column: one write instead of many."""
+    joined: list[Segment] = []
+    run: list[Segment] = []
+    for segment in [*segments, None]:
+        if isinstance(segment, Fixed | Constant):
+            run.append(segment)
+            continue
+        joined += _join(run)
+        run = []
+        if segment is not None:
+            joined.append(segment)
+    return joined
+
+
+def _join(run: list[Segment]) -> list[Segment]:
+    columns = [segment.column for segment in run if isinstance(segment, Fixed)]
+    if len(columns) < 2:
+        return run
+    width = sum(segment.least for segment in run)
+    block = np.empty((len(columns[0]), width), np.uint8)
+    at = 0
+    for segment in run:
+        if isinstance(segment, Fixed):
+            block[:, at] = segment.column
+        elif isinstance(segment, Constant):
+            block[:, at : at + segment.least] = np.frombuffer(segment.data, np.uint8)
+        at += segment.least
+    return [Fixed(block.view(f"V{width}").ravel())]
+
+
+class UniquePatternColumn(Column):
+    """A fixed number of characters, every text at most once: a permutation of the ordinal."""
+
+    kind = Kind.TEXT
+    unique = True
+
+    def __init__(self, path: str, alphabets: list[str]) -> None:
+        self._alphabets = alphabets
+        self._count = prod(len(letters) for letters in alphabets)
+        self._salt = counter_hash.salt(path)
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        limit = min(self._count, 1 << 63)
+        rest = permute(rows.ordinals, limit, self._salt, rows.seed).view(np.uint64)
+        segments: list[Segment] = []
+        for letters in reversed(self._alphabets):
+            base = np.uint64(len(letters))
+            shorter = rest // base
+            segments.append(_pick(letters, (rest - shorter * base).view(np.int64)))
+            rest = shorter
+        return Text(_joined(segments[::-1]), len(rows))
+
+    def values(self, rows: Rows) -> Values:
+        """See Column."""
+        return Values.of_text(self.text(rows))
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return encode_text(self.text(rows))
+
+    def capacity(self) -> int:
+        """See Column."""
+        return self._count
+
+
+def read_unique_pattern(spec: Spec, group: Group) -> Column:
+    """A column of distinct texts that ``group`` matches; it must have a fixed length."""
+    alphabets = _alphabets(group)
+    if alphabets is None:
+        spec.refuse("pattern", "a unique one needs a fixed length: no |, ?, *, + or {m,n}")
+        alphabets = ["ab"]
+    return UniquePatternColumn(spec.path, alphabets)
+
+
+def _alphabets(part: Part) -> list[str] | None:
+    if isinstance(part, Letters):
+        return [part.letters]
+    if isinstance(part, Repeat):
+        inner = _alphabets(part.part)
+        return inner * part.least if inner is not None and part.least == part.most else None
+    if len(part.variants) != 1:
+        return None
+    alphabets: list[str] = []
+    for entry in part.variants[0]:
+        inner = _alphabets(entry)
+        if inner is None:
+            return None
+        alphabets += inner
+    return alphabets
+
+
+def parse_or_refuse(spec: Spec) -> Group:
+    """The pattern under ``pattern``; a bad one is a finding."""
+    try:
+        return parse_pattern(spec.text("pattern", ""))
+    except PatternError as error:
+        spec.refuse("pattern", str(error))
+        return Group(((),))
+
+
+@column_type("pattern")
+def read_pattern(spec: Spec) -> Column:
+    """pattern: pattern, unique."""
+    if not spec.has("pattern"):
+        spec.refuse("pattern", "is missing")
+    group = parse_or_refuse(spec)
+    if spec.flag("unique", False):
+        return read_unique_pattern(spec, group)
+    return PatternColumn(spec.path, group)

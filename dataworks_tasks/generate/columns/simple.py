@@ -1,0 +1,100 @@
+"""``boolean``, ``objectId``, ``minKey``, ``maxKey``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.column import (
+    BOOLEAN,
+    MAX_KEY,
+    MIN_KEY,
+    OBJECT_ID,
+    Column,
+    Encoded,
+)
+from dataworks_tasks.generate.document_id import object_id_prefix, object_ids
+from dataworks_tasks.generate.registry import column_type
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.segments import Fixed
+from dataworks_tasks.generate.spec import Spec
+from dataworks_tasks.generate.values import Kind, Text, Values, as_text, text_of
+
+
+class BooleanColumn(Column):
+    """True with the given probability."""
+
+    kind = Kind.BOOLEAN
+
+    def __init__(self, path: str, share: float) -> None:
+        self._share = share
+        self._salt = counter_hash.salt(path)
+
+    def values(self, rows: Rows) -> Values:
+        """See Column."""
+        bits = counter_hash.draw(rows.keys, self._salt)
+        return Values(Kind.BOOLEAN, counter_hash.unit(bits) < self._share)
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return Encoded(BOOLEAN, [Fixed(self.values(rows).data.astype(np.uint8))])
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        return as_text(self.values(rows))
+
+
+class ObjectIdColumn(Column):
+    """An ObjectId of the field's own prefix and the row's ordinal: unique, and in order."""
+
+    unique = True
+
+    def __init__(self, identity: str) -> None:
+        self._identity = identity
+
+    def ids(self, rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+        """Twelve bytes a row."""
+        return object_ids(object_id_prefix(rows.seed, self._identity), rows.ordinals)
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return Encoded(OBJECT_ID, [Fixed(self.ids(rows))])
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        return text_of([bytes(entry).hex() for entry in self.ids(rows).tolist()])
+
+
+class KeyColumn(Column):
+    """MinKey or MaxKey: a type byte without a value."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return Encoded(self._code, [])
+
+
+@column_type("boolean", "bool")
+def read_boolean(spec: Spec) -> Column:
+    """boolean: truePercentage 50."""
+    return BooleanColumn(spec.path, spec.number("truePercentage", 50, least=0, most=100) / 100)
+
+
+@column_type("objectId")
+def read_object_id(spec: Spec) -> Column:
+    """objectId."""
+    return ObjectIdColumn(spec.path)
+
+
+@column_type("minKey")
+def read_min_key(spec: Spec) -> Column:
+    """minKey."""
+    return KeyColumn(MIN_KEY)
+
+
+@column_type("maxKey")
+def read_max_key(spec: Spec) -> Column:
+    """maxKey."""
+    return KeyColumn(MAX_KEY)

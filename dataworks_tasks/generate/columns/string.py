@@ -1,0 +1,156 @@
+"""``string`` and ``stringFromParts``: random letters, unique letters, joined text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.arena import Arena
+from dataworks_tasks.generate.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.field import Field
+from dataworks_tasks.generate.registry import column_type
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.segments import Fixed, Ragged, Segment
+from dataworks_tasks.generate.spec import Spec
+from dataworks_tasks.generate.values import Kind, Text, Values
+
+LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+LONGEST = 1 << 20
+_ALPHABET = np.frombuffer(LETTERS, np.uint8)
+_LETTERS_A_DRAW = 10
+_BITS_A_LETTER = np.uint64(6)
+
+
+def random_letters(keys: counter_hash.Bits, salt: np.uint64, width: int) -> Arena:
+    """``width`` letters a row, laid end to end in one arena."""
+    count = len(keys)
+    draws = -(-width // _LETTERS_A_DRAW)
+    block = np.empty((count, draws, _LETTERS_A_DRAW), np.uint8)
+    for number in range(draws):
+        bits = counter_hash.draw(keys + np.uint64(number) * counter_hash.GOLDEN, salt)
+        for place in range(_LETTERS_A_DRAW):
+            block[:, number, place] = bits & np.uint64(63)
+            bits = bits >> _BITS_A_LETTER
+    letters = _ALPHABET[block.reshape(count, draws * _LETTERS_A_DRAW)[:, :width]]
+    return Arena.of_rows(letters)
+
+
+class StringColumn(Column):
+    """Random letters, from ``least`` to ``most`` of them."""
+
+    kind = Kind.TEXT
+
+    def __init__(self, path: str, least: int, most: int) -> None:
+        self._least, self._most = least, most
+        self._salt = counter_hash.salt(path)
+        self._length_salt = counter_hash.salt(path, "length")
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        if not self._most:
+            return Text([], len(rows))
+        arena = random_letters(rows.keys, self._salt, self._most)
+        if self._least == self._most:
+            block = arena.buffer[: len(rows) * self._most]
+            return Text([Fixed(block.view(f"V{self._most}"))], len(rows))
+        bits = counter_hash.draw(rows.keys, self._length_salt)
+        lengths = counter_hash.below(bits, self._most - self._least + 1) + self._least
+        return Text([Ragged(arena, arena.starts, lengths)], len(rows))
+
+    def values(self, rows: Rows) -> Values:
+        """See Column."""
+        return Values.of_text(self.text(rows))
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return encode_text(self.text(rows))
+
+
+class UniqueStringColumn(Column):
+    """The ordinal in base 64, in a fixed number of letters: no two the same."""
+
+    kind = Kind.TEXT
+    unique = True
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        block = np.full((len(rows), self._width), _ALPHABET[0], np.uint8)
+        rest = rows.ordinals
+        for place in range(self._width - 1, max(self._width - 12, -1), -1):
+            block[:, place] = _ALPHABET[(rest & np.uint64(63)).view(np.int64)]
+            rest = rest >> _BITS_A_LETTER
+        return Text([Fixed(block.view(f"V{self._width}").ravel())], len(rows))
+
+    def values(self, rows: Rows) -> Values:
+        """See Column."""
+        return Values.of_text(self.text(rows))
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return encode_text(self.text(rows))
+
+    def capacity(self) -> int:
+        """See Column."""
+        return len(LETTERS) ** min(self._width, 11)
+
+
+class JoinedColumn(Column):
+    """The text of several columns, one after the other."""
+
+    kind = Kind.TEXT
+
+    def __init__(self, parts: Sequence[Column]) -> None:
+        self._parts = parts
+        self.unique = any(part.unique for part in parts) and len(parts) == 1
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        segments: list[Segment] = []
+        for part in self._parts:
+            text = part.text(rows)
+            assert text is not None
+            segments += text.segments
+        return Text(segments, len(rows))
+
+    def values(self, rows: Rows) -> Values:
+        """See Column."""
+        return Values.of_text(self.text(rows))
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return encode_text(self.text(rows))
+
+    def depends(self) -> Iterator[Field]:
+        """See Column."""
+        for part in self._parts:
+            yield from part.depends()
+
+
+@column_type("string")
+def read_string(spec: Spec) -> Column:
+    """string: minLength 0, maxLength 8, unique."""
+    least = spec.integer("minLength", 0, "size", least=0, most=LONGEST)
+    most = spec.integer("maxLength", max(8, least), least=0, most=LONGEST)
+    if most < least:
+        spec.refuse("maxLength", f"is {most}, less than minLength, which is {least}")
+        most = least
+    if spec.flag("unique", False):
+        return UniqueStringColumn(max(most, 1))
+    return StringColumn(spec.path, least, most)
+
+
+@column_type("stringFromParts")
+def read_parts(spec: Spec) -> Column:
+    """stringFromParts: parts, each a column that has text."""
+    parts = []
+    for place, value in enumerate(spec.items("parts")):
+        part = spec.column(value, f"parts[{place}]")
+        if type(part).text is Column.text:
+            spec.refuse(f"parts[{place}]", "is of a type that has no text")
+        parts.append(part)
+    return JoinedColumn(parts)

@@ -1,0 +1,115 @@
+"""``vin``: vehicle identification numbers with a valid check digit (ISO 3779, 49 CFR 565)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.arena import Positions
+from dataworks_tasks.generate.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.columns.enum import group_path
+from dataworks_tasks.generate.permutation import permute
+from dataworks_tasks.generate.registry import column_type
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.segments import Fixed
+from dataworks_tasks.generate.spec import Spec
+from dataworks_tasks.generate.values import Kind, Text, Values
+
+ALPHABET = b"ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
+WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
+_VALUES = "123456781234579234567890123456789"
+_YEARS = b"ABCDEFGHJKLMNPRSTVWXY123456789"
+_CHECK_PLACE = 8
+_LENGTH = 17
+_SERIALS = 10**6
+_MAKERS = (
+    "1FT", "1G1", "1HG", "2T1", "3VW", "4T1", "5YJ", "JHM", "JN1", "JTD", "KMH", "KNA", "SAL",
+    "SB1", "TMB", "VF1", "VF3", "VSS", "W0L", "WAU", "WBA", "WDB", "WF0", "WVW", "YV1", "ZFA",
+)  # fmt: skip
+
+
+def transliteration() -> dict[str, int]:
+    """The value of each letter and digit in the check sum."""
+    return {chr(letter): int(value) for letter, value in zip(ALPHABET, _VALUES, strict=True)}
+
+
+class VinColumn(Column):
+    """World manufacturer, five letters, check digit, model year, plant, six digits."""
+
+    kind = Kind.TEXT
+
+    def __init__(self, path: str, draws: str, makers: tuple[str, ...], unique: bool) -> None:
+        self._makers = np.frombuffer("".join(makers).encode(), np.uint8).reshape(-1, 3)
+        self._salt = counter_hash.salt(path)
+        self._maker_salt = counter_hash.salt(draws)
+        self._serial_salt = counter_hash.salt(path, "serial")
+        self.unique = unique
+        letters = np.frombuffer(ALPHABET, np.uint8)
+        self._value = np.zeros(256, np.int64)
+        self._value[letters] = [int(value) for value in _VALUES]
+        self._letters = letters
+        self._years = np.frombuffer(_YEARS, np.uint8)
+
+    def _characters(self, rows: Rows) -> Fixed:
+        count = len(rows)
+        vin = np.empty((count, _LENGTH), np.uint8)
+        bits = counter_hash.draw(rows.keys, self._salt)
+        serial = counter_hash.draw(rows.keys, self._serial_salt)
+        number = counter_hash.below(serial, self.capacity() or 1)
+        if self.unique:
+            number = permute(rows.ordinals, self.capacity() or 1, self._salt, rows.seed)
+        vin[:, :3] = self._makers[self._maker(rows)]
+        rest = bits & np.uint64(0xFFFFFFFF)
+        for place in (3, 4, 5, 6, 7):
+            vin[:, place] = self._letters[(rest % np.uint64(33)).view(np.int64)]
+            rest //= np.uint64(33)
+        vin[:, 9] = self._years[(number // _SERIALS // 33) % len(_YEARS)]
+        vin[:, 10] = self._letters[(number // _SERIALS) % 33]
+        serial_number = number % _SERIALS
+        for place in range(_LENGTH - 1, 10, -1):
+            vin[:, place] = serial_number % 10 + ord("0")
+            serial_number //= 10
+        vin[:, _CHECK_PLACE] = self._check_digits(vin)
+        return Fixed(vin.view(f"V{_LENGTH}").ravel())
+
+    def _maker(self, rows: Rows) -> Positions:
+        return counter_hash.below(counter_hash.draw(rows.keys, self._maker_salt), len(self._makers))
+
+    def _check_digits(self, vin: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> object:
+        total = np.zeros(len(vin), np.int64)
+        for place, weight in enumerate(WEIGHTS):
+            if weight:
+                total += self._value[vin[:, place]] * weight
+        return np.frombuffer(b"0123456789X", np.uint8)[total % 11]
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        return Text([self._characters(rows)], len(rows))
+
+    def values(self, rows: Rows) -> Values:
+        """See Column."""
+        return Values.of_text(self.text(rows))
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return encode_text(self.text(rows))
+
+    def capacity(self) -> int | None:
+        """See Column."""
+        return _SERIALS * 33 * len(_YEARS)
+
+
+@column_type("vin")
+def read_vin(spec: Spec) -> Column:
+    """vin: makers (three characters each), group, unique."""
+    makers = spec.items("makers", required=False) or list(_MAKERS)
+    valid = [
+        maker
+        for maker in makers
+        if isinstance(maker, str) and len(maker) == 3 and set(maker.encode()) <= set(ALPHABET)
+    ]
+    if len(valid) != len(makers):
+        spec.refuse("makers", "must be codes of three letters or digits without I, O and Q")
+    group = spec.text("group", "")
+    draws = group_path(spec, group) if group else f"{spec.path} maker"
+    return VinColumn(spec.path, draws, tuple(valid) or _MAKERS, spec.flag("unique", False))

@@ -1,0 +1,40 @@
+"""Documents of a user's own generator."""
+
+from __future__ import annotations
+
+import numpy as np
+from bson import ObjectId, encode
+
+from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.base import BaseDataGenerator
+from dataworks_tasks.generate.document_id import object_id, object_id_prefix
+
+
+class CustomSource:
+    """Calls the generator for each document, reseeded; or for a batch where it can do that."""
+
+    def __init__(self, generator: BaseDataGenerator, seed: int) -> None:
+        self._generator = generator
+        self._seed = seed
+        self._salt = counter_hash.salt("generator", generator.name, seed)
+        self._prefix = object_id_prefix(seed, generator.name)
+
+    def generate(self, start: int, stop: int) -> EncodedBatch:
+        """The documents ``[start, stop)``."""
+        self._generator.seed = self._seed
+        batch = self._generator.generate_batch(start, stop)
+        if batch is not None:
+            return batch
+        keys = counter_hash.document_keys(np.arange(start, stop, dtype=np.uint64), self._salt)
+        indexes = range(start, stop)
+        return EncodedBatch.of(
+            self._document(index, key) for index, key in zip(indexes, keys.tolist(), strict=True)
+        )
+
+    def _document(self, index: int, key: int) -> bytes:
+        self._generator.start_document(key)
+        document = self._generator.generate_document(index)
+        if "_id" not in document:
+            document = {"_id": ObjectId(object_id(self._prefix, index)), **document}
+        return encode(document)

@@ -1,0 +1,172 @@
+"""Distributions as tables: the same bits wherever they are drawn.
+
+A logarithm may differ in its last bit between C libraries, so quantiles are worked out once,
+rounded to twelve digits, and only interpolated by column: subtraction, product, sum, each exact
+by IEEE 754. A table has ``_STEPS`` quantiles; what lies beyond the first and the last (one in
+32,768) is cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import exp, log
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataworks_tasks.generate.counter_hash import Bits, Floats
+from dataworks_tasks.generate.spec import ABSENT, Spec, shown
+
+NAMES = ("uniform", "normal", "lognormal", "exponential", "poisson", "zipf")
+_STEPS = 1 << 14
+_RANKS = 1 << 16
+
+Sample = Callable[[Bits], Floats]
+
+
+def read_distribution(spec: Spec, low: float, high: float) -> Sample | None:
+    """The distribution under ``distribution``, a name or an object; None: uniform.
+
+    ``low`` and ``high`` are the bounds of the value, from which the defaults are made.
+    """
+    value = spec.take("distribution")
+    if value is ABSENT:
+        return None
+    if isinstance(value, str):
+        value = {"type": value}
+    if not isinstance(value, dict):
+        spec.refuse("distribution", f"must be a name or an object, not {shown(value)}")
+        return None
+    inner = Spec(value, f"{spec.path}.distribution", spec.reader, spec.record)
+    name = inner.choice("type", "uniform", NAMES)
+    sample = _READERS[name](inner, low, high)
+    inner.finish()
+    return sample
+
+
+def weighted(weights: list[float]) -> Callable[[Bits], NDArray[np.int64]]:
+    """Draws numbers with the given weights: thresholds on 53-bit integers."""
+    thresholds = _thresholds(weights)
+    return lambda bits: np.searchsorted(thresholds, bits >> np.uint64(11), side="right")
+
+
+def _thresholds(weights: list[float]) -> NDArray[np.uint64]:
+    total, passed, bounds = sum(weights), 0.0, []
+    for weight in weights[:-1]:
+        passed += weight
+        bounds.append(min(int(passed / total * 2**53), 2**53))
+    return np.array(bounds, np.uint64)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.12g}")
+
+
+def _interpolate(table: Floats) -> Sample:
+    steps = table[1:] - table[:-1]
+
+    def sample(bits: Bits) -> Floats:
+        place = (bits >> np.uint64(11)) * ((len(table) - 1) * 2.0**-53)
+        number = np.minimum(place.astype(np.int64), len(steps) - 1)
+        part: Floats = (place - number) * steps[number]
+        part += table[number]
+        return part
+
+    return sample
+
+
+def _quantiles(function: Callable[[float], float]) -> Floats:
+    return np.array([_rounded(function((step + 0.5) / _STEPS)) for step in range(_STEPS)])
+
+
+@lru_cache(maxsize=1)
+def _standard_normal() -> Floats:
+    return _quantiles(NormalDist().inv_cdf)
+
+
+def _read_normal(spec: Spec, low: float, high: float) -> Sample:
+    mean = spec.number("mean", (low + high) / 2)
+    deviation = spec.number("stdDev", (high - low) / 6, "sigma", least=0)
+    return _interpolate(_standard_normal() * deviation + mean)
+
+
+def _read_lognormal(spec: Spec, low: float, high: float) -> Sample:
+    median = spec.number("median", max((low + high) / 2, 1), least=0)
+    sigma = spec.number("sigma", 0.5, least=0, most=20)
+    table = [_rounded(exp(sigma * z)) for z in _standard_normal().tolist()]
+    return _interpolate(np.array(table) * median)
+
+
+def _read_exponential(spec: Spec, low: float, high: float) -> Sample:
+    mean = spec.number("mean", max((high - low) / 5, 1e-9), least=0)
+    return _interpolate(_quantiles(lambda share: -log(1 - share)) * mean + low)
+
+
+def _read_poisson(spec: Spec, low: float, high: float) -> Sample:
+    mean = spec.number("mean", max(min((low + high) / 2, 10), 0.1), least=0, most=500)
+    weights, chance, number = [], exp(-mean), 0
+    while number <= mean or chance > 1e-18:
+        weights.append(_rounded(chance))
+        number += 1
+        chance *= mean / number
+    choose = weighted(weights)
+    return lambda bits: choose(bits).astype(np.float64)
+
+
+def _read_zipf(spec: Spec, low: float, high: float) -> Sample:
+    exponent = spec.number("exponent", 1.1, "s", least=0, most=20)
+    return zipf(exponent, int(min(high - low, 2**62)) + 1, low)
+
+
+def zipf(exponent: float, count: int, low: float = 0.0) -> Sample:
+    """Ranks from ``low`` on with weights 1, 1/2**s, 1/3**s, ...
+
+    Exact for the first 65,536 ranks; the tail beyond them is drawn from its integral.
+    """
+    weights = [_rounded(float(rank) ** -exponent) for rank in range(1, min(count, _RANKS) + 1)]
+    if count <= _RANKS:
+        choose = weighted(weights)
+        return lambda bits: choose(bits) + low
+    head = weighted([*weights, _tail_weight(exponent, count)])
+    tail = _interpolate(
+        np.array([_tail_rank(exponent, count, step / 1024) for step in range(1025)])
+    )
+
+    def sample(bits: Bits) -> Floats:
+        ranks = head(bits).astype(np.float64)
+        beyond = np.flatnonzero(ranks >= _RANKS)
+        ranks[beyond] = np.floor(tail(bits[beyond] * np.uint64(0x9E3779B97F4A7C15)))
+        return ranks + low
+
+    return sample
+
+
+def _tail_weight(exponent: float, count: int) -> float:
+    if abs(exponent - 1) < 1e-9:
+        return _rounded(log(count / _RANKS))
+    power = 1 - exponent
+    return _rounded((float(count) ** power - float(_RANKS) ** power) / power)
+
+
+def _tail_rank(exponent: float, count: int, share: float) -> float:
+    if abs(exponent - 1) < 1e-9:
+        return _rounded(_RANKS * (count / _RANKS) ** share)
+    power = 1 - exponent
+    first, last = float(_RANKS) ** power, float(count) ** power
+    return min(_rounded((first + share * (last - first)) ** (1 / power)), float(count - 1))
+
+
+def _uniform(spec: Spec, low: float, high: float) -> None:
+    return None
+
+
+_READERS: dict[str, Callable[[Spec, float, float], Sample | None]] = {
+    "uniform": _uniform,
+    "normal": _read_normal,
+    "lognormal": _read_lognormal,
+    "exponential": _read_exponential,
+    "poisson": _read_poisson,
+    "zipf": _read_zipf,
+}

@@ -1,0 +1,15 @@
+"""Where the documents of one collection come from."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from dataworks_tasks.encoded_batch import EncodedBatch
+
+
+class DocumentSource(Protocol):
+    """Documents by index: a pure function of (template or generator, seed, index)."""
+
+    def generate(self, start: int, stop: int) -> EncodedBatch:
+        """The documents ``[start, stop)`` of the collection, each with its ``_id``."""
+        ...

@@ -1,0 +1,50 @@
+"""JSON as people keep it on disk: with comments, and an error that says line and column."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from dataworks_tasks.errors import Finding, TemplateError
+
+_COMMENT_OR_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/|#[^\n]*', re.DOTALL)
+
+
+class DuplicateKey(ValueError):
+    """An object names the same key twice, in whatever letters."""
+
+
+def parse_json(text: str, source: str) -> object:
+    """The value of ``text``. ``//``, ``#`` and ``/* */`` comments are skipped.
+
+    Raises TemplateError with the line and column of a syntax error.
+    """
+    bare = _COMMENT_OR_STRING.sub(_blank_comment, text)
+    try:
+        return json.loads(bare, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        problem = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        raise TemplateError(source, [Finding("", problem)]) from error
+    except (ValueError, RecursionError) as error:
+        problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise TemplateError(source, [Finding("", problem)]) from error
+
+
+def _blank_comment(match: re.Match[str]) -> str:
+    found = match.group()
+    if found.startswith('"'):
+        return found
+    return "".join("\n" if letter == "\n" else " " for letter in found)
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members: dict[str, object] = {}
+    for key, value in pairs:
+        if key in members:
+            raise DuplicateKey(f"the key {key!r} stands twice in one object")
+        members[key] = value
+    return members
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")

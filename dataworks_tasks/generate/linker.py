@@ -1,0 +1,88 @@
+"""Connects columns to the fields they are made from, once all collections are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from dataworks_tasks.errors import Finding
+from dataworks_tasks.generate.column import Column
+from dataworks_tasks.generate.expression_syntax import ExpressionError
+from dataworks_tasks.generate.field import Field
+from dataworks_tasks.generate.reader import Reader
+from dataworks_tasks.generate.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A collection a reference can point into; ``count`` None: nobody says how many there are."""
+
+    name: str
+    record: Record
+    count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Linker:
+    """What one column sees while it is linked."""
+
+    path: str
+    record: Record
+    targets: Mapping[str, Target]
+    findings: list[Finding]
+
+    def refuse(self, key: str, problem: str) -> None:
+        """Record a finding."""
+        self.findings.append(Finding(f"{self.path}.{key}", problem))
+
+
+def link(reader: Reader, targets: Mapping[str, Target]) -> None:
+    """Link every column the reader made; refuse fields that are made from themselves."""
+    for path, record, column in reader.columns:
+        column.link(Linker(path, record, targets, reader.findings))
+    for path, record, condition in reader.conditions:
+        try:
+            kind = condition.link(record)
+        except ExpressionError as error:
+            reader.refuse(path, str(error))
+            continue
+        if kind != "boolean":
+            reader.refuse(path, f"must be true or false, and this is a {kind}")
+    if not reader.findings:
+        _refuse_circles(reader, targets)
+
+
+def _refuse_circles(reader: Reader, targets: Mapping[str, Target]) -> None:
+    done: set[Field] = set()
+    for target in targets.values():
+        for field in _all_fields(target.record):
+            circle = _circle(field, [], done)
+            if circle:
+                names = " from ".join(entry.path for entry in circle)
+                reader.refuse(field.path, f"is made from itself: {names}")
+                return
+
+
+def _circle(field: Field, way: list[Field], done: set[Field]) -> list[Field]:
+    if field in way:
+        return [*way[way.index(field) :], field]
+    if field in done:
+        return []
+    for needed in field.depends():
+        circle = _circle(needed, [*way, field], done)
+        if circle:
+            return circle
+    done.add(field)
+    return []
+
+
+def _all_fields(record: Record) -> Iterator[Field]:
+    for field in record.fields.values():
+        yield from _inside(field)
+
+
+def _inside(field: Field) -> Iterator[Field]:
+    yield field
+    column: Column = field.column
+    for part in column.nested():
+        yield from _inside(part)

@@ -1,0 +1,136 @@
+"""Reads the fields of a template: JSON objects into columns, all findings at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from math import lcm
+
+from dataworks_tasks.errors import Finding, nearest_or_all
+from dataworks_tasks.generate.column import NULL, Column, Encoded
+from dataworks_tasks.generate.expression import Expression
+from dataworks_tasks.generate.field import Field, Shares
+from dataworks_tasks.generate.record import Record
+from dataworks_tasks.generate.registry import column_types
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.spec import ABSENT, Spec, shown
+
+MAX_DEPTH = 60
+MAX_FIELDS = 20_000
+_LARGEST_BLOCK = 100_000
+
+
+class Unreadable(Column):
+    """Stands where a column could not be read; the template is refused."""
+
+    def encode(self, rows: Rows) -> Encoded:
+        """Null."""
+        return Encoded(NULL, [])
+
+
+class Reader:
+    """What is collected while one template is read."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.columns: list[tuple[str, Record, Column]] = []
+        self.conditions: list[tuple[str, Record, Expression]] = []
+        self.shared: dict[str, tuple[str, Column]] = {}
+        """mgodatagen's references by id: the collection and the column that defined it."""
+        self.collection = ""
+        self._depth = 0
+        self._count = 0
+
+    def refuse(self, path: str, problem: str) -> None:
+        """Record a finding."""
+        self.findings.append(Finding(path, problem))
+
+    def read_record(self, content: object, path: str, record: Record) -> Record:
+        """Fill ``record`` with the fields of a ``content`` or ``objectContent`` object."""
+        if not isinstance(content, Mapping):
+            self.refuse(path, f"must be an object of fields, not {shown(content)}")
+            return record
+        for name, value in content.items():
+            problem = _name_problem(name)
+            if problem:
+                self.refuse(f"{path}.{name}", problem)
+            record.add([self.read_field(name, value, f"{path}.{name}", record)])
+        return record
+
+    def read_field(self, name: str, value: object, path: str, record: Record) -> Field:
+        """One field: its column, and whether it is there."""
+        spec = self._open(value, path, record)
+        if spec is None:
+            return Field(name, path, Unreadable())
+        shares = _read_shares(spec)
+        distinct = spec.integer("maxDistinctValue", 0, least=0, most=1 << 40)
+        condition = self._read_condition(spec)
+        return Field(name, path, self._close(spec), shares, condition, distinct)
+
+    def read_column(self, value: object, path: str, record: Record) -> Column:
+        """A column without a name of its own: a part, a variant."""
+        spec = self._open(value, path, record)
+        return Unreadable() if spec is None else self._close(spec)
+
+    def _open(self, value: object, path: str, record: Record) -> Spec | None:
+        if not isinstance(value, Mapping):
+            self.refuse(path, f"must be an object with a type, not {shown(value)}")
+            return None
+        self._count += 1
+        if self._count > MAX_FIELDS or self._depth > MAX_DEPTH:
+            self.refuse(path, f"more than {MAX_FIELDS} fields, or nested deeper than {MAX_DEPTH}")
+            return None
+        return Spec(value, path, self, record)
+
+    def _close(self, spec: Spec) -> Column:
+        known = column_types()
+        name = spec.take("type")
+        if not isinstance(name, str) or name.lower() not in known:
+            said = "is missing" if name is ABSENT else f"{shown(name)} is unknown"
+            names = [kind.name for kind in known.values()]
+            spec.refuse("type", f"{said}. {nearest_or_all(str(name), set(names), limit=40)}")
+            return Unreadable()
+        self._depth += 1
+        try:
+            column = known[name.lower()].read(spec)
+        finally:
+            self._depth -= 1
+        spec.finish()
+        self.columns.append((spec.path, spec.record, column))
+        return column
+
+    def _read_condition(self, spec: Spec) -> Expression | None:
+        if not spec.has("when"):
+            spec.take("when")
+            return None
+        expression = Expression.read(spec, "when")
+        if expression is not None:
+            self.conditions.append((f"{spec.path}.when", spec.record, expression))
+        return expression
+
+
+def _read_shares(spec: Spec) -> Shares | None:
+    missing = _share(spec.number("missing", 0, "nullPercentage", least=0, most=100))
+    null = _share(spec.number("null", 0, least=0, most=100))
+    if missing + null > 1:
+        spec.refuse("null", "missing and null together are more than 100 percent")
+        return None
+    if not missing + null:
+        return None
+    block = lcm(missing.denominator, null.denominator)
+    if block > _LARGEST_BLOCK:
+        spec.refuse("missing", f"has too many decimals to be exact in {_LARGEST_BLOCK} documents")
+        return None
+    return Shares(block, int(missing * block), int(null * block))
+
+
+def _share(percent: float) -> Fraction:
+    return Fraction(str(percent)) / 100
+
+
+def _name_problem(name: str) -> str:
+    if not name:
+        return "a field needs a name"
+    if "\0" in name:
+        return "a field's name cannot hold a zero character"
+    return ""

@@ -1,0 +1,84 @@
+"""The rows a column is asked for: documents, or the elements of an array in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.arena import Positions
+from dataworks_tasks.generate.counter_hash import Bits
+
+
+class Rows:
+    """Some documents, or some array elements of them; what a value is a function of.
+
+    ``indexes``   the document's index, by row
+    ``keys``      the hash of seed, index and the way down to the element, by row
+    ``ordinals``  a number no other row of this place in the collection has: the index for a
+                  document, index * longest array + element for an element
+    ``places``    the element's place in its array; None for documents
+    ``names``     the element's name: its place, less the elements before it that are missing
+    ``parent``    the rows that hold the arrays, and ``parents`` each row's number among them
+    """
+
+    __slots__ = (
+        "indexes",
+        "keys",
+        "memo",
+        "names",
+        "ordinals",
+        "parent",
+        "parents",
+        "places",
+        "seed",
+    )
+
+    def __init__(self, seed: int, indexes: Bits, keys: Bits, ordinals: Bits) -> None:
+        self.seed = seed
+        self.indexes = indexes
+        self.keys = keys
+        self.ordinals = ordinals
+        self.places: Positions | None = None
+        self.names: Positions | None = None
+        self.parent: Rows | None = None
+        self.parents: Positions | None = None
+        self.memo: dict[Any, Any] = {}
+
+    @classmethod
+    def documents(cls, seed: int, indexes: Bits) -> Rows:
+        """The documents with these indexes, under ``seed``."""
+        keys = counter_hash.document_keys(indexes, counter_hash.salt("seed", seed))
+        return cls(seed, indexes, keys, indexes)
+
+    def __len__(self) -> int:
+        return len(self.indexes)
+
+    def elements(self, counts: Positions, longest: int) -> Rows:
+        """The elements of one array a row, ``counts`` of them and never more than ``longest``."""
+        parents = np.repeat(np.arange(len(self)), counts)
+        firsts = np.cumsum(counts) - counts
+        places = np.arange(len(parents)) - firsts[parents]
+        ordinals = self.ordinals[parents] * np.uint64(max(longest, 1)) + places.astype(np.uint64)
+        keys = counter_hash.element_keys(self.keys[parents], places)
+        rows = Rows(self.seed, self.indexes[parents], keys, ordinals)
+        rows.places = rows.names = places
+        rows.parent, rows.parents = self, parents
+        return rows
+
+    def select(self, numbers: Positions) -> Rows:
+        """Only the rows with these numbers."""
+        if len(numbers) == len(self):
+            return self
+        rows = Rows(self.seed, self.indexes[numbers], self.keys[numbers], self.ordinals[numbers])
+        rows.parent = self.parent
+        if self.places is not None and self.parents is not None:
+            rows.places, rows.parents = self.places[numbers], self.parents[numbers]
+        if self.names is not None:
+            rows.names = self.names[numbers]
+        return rows
+
+    def refolded(self, numbers: Bits) -> Rows:
+        """Rows that stand for documents ``numbers``: where values repeat, or are drawn again."""
+        return Rows.documents(self.seed, numbers)

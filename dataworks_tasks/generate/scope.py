@@ -1,0 +1,146 @@
+"""Where a path in an expression leads: from one record's rows to another field's values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from dataworks_tasks.errors import nearest_or_all
+from dataworks_tasks.generate.column import Column
+from dataworks_tasks.generate.expression_syntax import ExpressionError
+from dataworks_tasks.generate.field import Field
+from dataworks_tasks.generate.record import Record
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.values import Kind, Mask, Values, both, take
+
+
+@runtime_checkable
+class HoldsRecord(Protocol):
+    """A column of sub-documents, on the same rows."""
+
+    inner: Record
+
+
+@runtime_checkable
+class HoldsElements(Protocol):
+    """A column of arrays."""
+
+    content: Field
+
+    def elements(self, rows: Rows) -> Rows:
+        """The elements of all rows' arrays."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A resolved path: ``up`` arrays out, then down the fields of ``steps``."""
+
+    path: str
+    up: int
+    steps: tuple[Field, ...]
+    array: Field | None
+    """The last array on the way, for an aggregate over its elements."""
+
+    @property
+    def kind(self) -> Kind | None:
+        """What the field at the end holds."""
+        return self.steps[-1].column.kind
+
+    def evaluate(self, rows: Rows) -> Values:
+        """The field's value for every row."""
+        if self.up:
+            assert rows.parent is not None
+            assert rows.parents is not None
+            outer = Reference(self.path, self.up - 1, self.steps, None).evaluate(rows.parent)
+            return take(outer, rows.parents)
+        mask: Mask | None = None
+        for field in self.steps[:-1]:
+            mask = both(mask, None if field.always else field.filled(rows))
+            rows = field.fold(rows)
+        values = self.steps[-1].values(rows)
+        assert values is not None
+        return Values(values.kind, values.data, values.text, both(values.present, mask))
+
+    def elements(self, rows: Rows) -> tuple[Rows, Values | None]:
+        """The elements of the array on the way, and the values in them, for an aggregate."""
+        mask: Mask | None = None
+        for place, field in enumerate(self.steps):
+            mask = both(mask, None if field.always else field.filled(rows))
+            rows = field.fold(rows)
+            if field is self.array:
+                column = field.column
+                assert isinstance(column, HoldsElements)
+                elements = column.elements(rows)
+                values = self._inside(column.content, place, elements)
+                return elements, _masked(values, mask, elements)
+        raise AssertionError("a reference without an array has no elements")
+
+    def _inside(self, content: Field, place: int, elements: Rows) -> Values | None:
+        rest = self.steps[place + 1 :]
+        if not rest:
+            return content.values(elements)
+        mask = None if content.always else content.filled(elements)
+        values = Reference(self.path, 0, rest, None).evaluate(content.fold(elements))
+        return Values(values.kind, values.data, values.text, both(values.present, mask))
+
+
+def _masked(values: Values | None, mask: Mask | None, elements: Rows) -> Values | None:
+    if mask is None or elements.parents is None:
+        return values
+    inside = mask[elements.parents]
+    if values is None:
+        return Values(Kind.BOOLEAN, inside, None, inside)
+    return Values(values.kind, values.data, values.text, both(values.present, inside))
+
+
+def resolve(path: str, record: Record) -> Reference:
+    """The field that ``path`` means in an expression of a field of ``record``.
+
+    The first step is looked for in the record itself, then in those around it. Raises
+    ExpressionError when there is none.
+    """
+    first, *rest = path.split(".")
+    here: Record | None = record
+    up = 0
+    while here is not None and first not in here.fields:
+        up += here.through_array
+        here = here.outer
+    if here is None:
+        raise ExpressionError(f"there is no field {first!r} here. {_known(record)}")
+    steps = [here.fields[first]]
+    array: Field | None = None
+    for step in rest:
+        inside, array = _inside(steps[-1], array)
+        if inside is None or step not in inside.fields:
+            known = nearest_or_all(step, inside.fields if inside else [])
+            raise ExpressionError(f"{path}: there is no field {step!r}. {known}")
+        steps.append(inside.fields[step])
+    if isinstance(steps[-1].column, HoldsElements) and array is None:
+        array = steps[-1]
+    return Reference(path, up, tuple(steps), array)
+
+
+def _inside(field: Field, array: Field | None) -> tuple[Record | None, Field | None]:
+    column: Column = field.column
+    if isinstance(column, HoldsElements):
+        if array is not None:
+            raise ExpressionError(f"{field.name!r} is an array inside an array")
+        array, column = field, column.content.column
+    return (column.inner if isinstance(column, HoldsRecord) else None), array
+
+
+def _known(record: Record) -> str:
+    names: list[str] = []
+    here: Record | None = record
+    while here is not None:
+        names += here.fields
+        here = here.outer
+    return nearest_or_all("", names, limit=20)
+
+
+def every_row(rows: Rows) -> Mask:
+    """A mask of all rows."""
+    return np.ones(len(rows), np.bool_)

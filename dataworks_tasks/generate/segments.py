@@ -1,0 +1,324 @@
+"""The pieces a batch is put together from, a column at a time.
+
+A segment stands for the same place in every row (a document or an array element): a constant, a
+column of fixed width, a string out of an arena, the elements of an array, or different pieces for
+different rows. ``Pieces`` is a sequence of them. Lengths are known by column before anything is
+written, so each column is written straight to where it belongs.
+
+Writing wider than a string is: a string out of an arena is written with the width of the longest
+one where the rest of the row, which is written later, covers what is too much. ``spare`` is the
+number of bytes of the row known to come after.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataworks_tasks.generate.arena import Arena, Bytes, Positions, windows
+
+Size = int | Positions
+
+_LONGEST_FOLDED_PREFIX = 64
+_WIDEST_SPILL = 512
+
+
+class Output:
+    """The bytes of a batch while they are written."""
+
+    __slots__ = ("_windows", "buffer")
+
+    def __init__(self, size: int) -> None:
+        self.buffer: Bytes = np.empty(size, np.uint8)
+        self._windows: dict[int, NDArray[np.void]] = {}
+
+    def put(self, positions: Positions, values: NDArray[Any]) -> None:
+        """Write each value, a fixed number of bytes, at its position."""
+        if not len(positions):
+            return
+        width = values.dtype.itemsize
+        target = self._windows.get(width)
+        if target is None:
+            target = self._windows[width] = windows(self.buffer, width)
+        target[positions] = values
+
+
+class Segment(ABC):
+    """One place of every row. ``size`` is its bytes by row, ``least`` a lower bound of them."""
+
+    __slots__ = ("least", "size")
+
+    size: Size
+    least: int
+
+    @abstractmethod
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
+        """Write every row's bytes at its position."""
+
+
+class Constant(Segment):
+    """The same bytes in every row."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.size = self.least = len(data)
+
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
+        """See Segment."""
+        if self.data:
+            output.put(positions, np.full(len(positions), np.void(self.data)))
+
+
+class Fixed(Segment):
+    """A column of little-endian numbers, or of ``V`` bytes."""
+
+    __slots__ = ("column",)
+
+    def __init__(self, column: NDArray[Any]) -> None:
+        self.column = column
+        self.size = self.least = column.dtype.itemsize
+
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
+        """See Segment."""
+        output.put(positions, self.column.view(f"V{self.size}"))
+
+
+@lru_cache(maxsize=4096)
+def _run_layout(signature: tuple[bytes | str, ...]) -> tuple[np.void, np.dtype[np.void]]:
+    """The constant bytes and the record type of a run of constants and columns."""
+    formats = [f"V{len(part)}" if isinstance(part, bytes) else part for part in signature]
+    record = np.dtype([(f"f{place}", form) for place, form in enumerate(formats)])
+    constant = b"".join(
+        part if isinstance(part, bytes) else bytes(np.dtype(part).itemsize) for part in signature
+    )
+    return np.void(constant), record
+
+
+class Run(Segment):
+    """Neighboring constants and fixed columns, written as one record a row."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: Sequence[Constant | Fixed]) -> None:
+        self.parts = parts
+        self.size = self.least = sum(part.least for part in parts)
+
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
+        """See Segment."""
+        signature = tuple(
+            part.data if isinstance(part, Constant) else part.column.dtype.str
+            for part in self.parts
+        )
+        constant, record = _run_layout(signature)
+        rows = np.empty(len(positions), f"V{self.size}")
+        rows[...] = constant
+        fields = rows.view(record)
+        for place, part in enumerate(self.parts):
+            if isinstance(part, Fixed):
+                fields[f"f{place}"] = part.column
+        output.put(positions, rows)
+
+
+class Ragged(Segment):
+    """A string out of an arena for every row: ``starts`` and ``size`` by row."""
+
+    __slots__ = ("arena", "longest", "starts")
+
+    def __init__(self, arena: Arena, starts: Positions, lengths: Positions) -> None:
+        self.arena = arena
+        self.starts = starts
+        self.size = lengths
+        self.least = int(lengths.min(initial=arena.longest))
+        self.longest = int(lengths.max(initial=0))
+
+    @classmethod
+    def of(cls, strings: Sequence[bytes]) -> Ragged:
+        """One string a row, made for this batch only."""
+        arena = Arena(strings)
+        return cls(arena, arena.starts, arena.lengths)
+
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
+        """See Segment."""
+        longest = self.longest
+        if longest and longest - self.least <= spare and longest <= _WIDEST_SPILL:
+            output.put(positions, self.arena.windows(longest)[self.starts])
+        elif longest:
+            assert not isinstance(self.size, int)
+            _write_exactly(output, positions, self.arena, self.starts, self.size)
+
+
+def _write_exactly(
+    output: Output, positions: Positions, arena: Arena, starts: Positions, lengths: Positions
+) -> None:
+    """Write no byte too many: lengths from W to 2W are two overlapping writes of W bytes."""
+    classes = np.frexp(lengths)[1]
+    for power in np.unique(classes).tolist():
+        if power == 0:
+            continue
+        width = 1 << (power - 1)
+        rows = np.flatnonzero(classes == power)
+        source, target = starts[rows], positions[rows]
+        views = arena.windows(width)
+        output.put(target, views[source])
+        rest = lengths[rows] - width
+        output.put(target + rest, views[source + rest])
+
+
+class Gather(Segment):
+    """String number ``numbers[row]`` of a pool. A constant before it is folded into the pool."""
+
+    __slots__ = ("arena", "numbers")
+
+    def __init__(self, arena: Arena, numbers: Positions) -> None:
+        self.arena = arena
+        self.numbers = numbers
+        self.size = arena.lengths[numbers]
+        self.least = arena.shortest
+
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
+        """See Segment."""
+        arena = self.arena
+        longest = arena.longest
+        starts = arena.starts[self.numbers]
+        if longest - arena.shortest <= spare and 0 < longest <= _WIDEST_SPILL:
+            output.put(positions, arena.windows(longest)[starts])
+        elif longest:
+            assert not isinstance(self.size, int)
+            _write_exactly(output, positions, arena, starts, self.size)
+
+
+class Choice(Segment):
+    """Different pieces for different rows; rows in no group have no bytes here."""
+
+    __slots__ = ("groups",)
+
+    def __init__(self, count: int, groups: Sequence[tuple[Positions, Pieces]]) -> None:
+        self.groups = groups
+        size = np.zeros(count, np.int64)
+        for rows, pieces in groups:
+            size[rows] = pieces.size
+        self.size = size
+        covered = sum(len(rows) for rows, _ in groups) == count
+        self.least = min((pieces.least for _, pieces in groups), default=0) if covered else 0
+
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
+        """See Segment."""
+        for rows, pieces in self.groups:
+            pieces.write(output, positions[rows], spare)
+
+
+class Elements(Segment):
+    """The elements of an array: ``counts[row]`` consecutive rows of ``pieces``."""
+
+    __slots__ = ("_starts", "counts", "parents", "pieces")
+
+    def __init__(self, counts: Positions, parents: Positions, pieces: Pieces) -> None:
+        self.counts = counts
+        self.parents = parents
+        self.pieces = pieces
+        total = len(parents)
+        ends = np.zeros(total + 1, np.int64)
+        np.cumsum(np.broadcast_to(np.asarray(pieces.size, np.int64), total), out=ends[1:])
+        stops = np.cumsum(counts)
+        self._starts = ends
+        self.size = ends[stops] - ends[stops - counts]
+        self.least = 0
+
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
+        """See Segment."""
+        firsts = self._starts[np.cumsum(self.counts) - self.counts]
+        shift = (positions - firsts)[self.parents]
+        self.pieces.write(output, shift + self._starts[:-1], 0)
+
+
+class Pieces:
+    """Segments in order, neighbors merged where that saves a write."""
+
+    __slots__ = ("least", "segments", "size")
+
+    def __init__(self, segments: Iterable[Segment]) -> None:
+        self.segments = _merge(segments)
+        self.size: Size = total_size(self.segments)
+        self.least = sum(segment.least for segment in self.segments)
+
+    def write(self, output: Output, positions: Positions, spare: int = 0) -> None:
+        """Write every row's segments one after the other, from its position on."""
+        after = spare + self.least
+        last = len(self.segments) - 1
+        for place, segment in enumerate(self.segments):
+            after -= segment.least
+            segment.write(output, positions, after)
+            if place != last:
+                positions = positions + segment.size
+
+
+def total_size(segments: Iterable[Segment]) -> Size:
+    """The bytes of ``segments`` together, by row; an int where every row has the same."""
+    fixed = 0
+    varying: Positions | None = None
+    for segment in segments:
+        size = segment.size
+        if isinstance(size, int):
+            fixed += size
+        elif varying is None:
+            varying = size.copy()
+        else:
+            varying += size
+    if varying is None:
+        return fixed
+    varying += fixed
+    return varying
+
+
+def _merge(segments: Iterable[Segment]) -> list[Segment]:
+    merged: list[Segment] = []
+    run: list[Constant | Fixed] = []
+    for segment in segments:
+        if isinstance(segment, Constant | Fixed):
+            _extend(run, segment)
+            continue
+        if isinstance(segment, Gather) and len(run) == 1 and isinstance(run[0], Constant):
+            prefix = run[0].data
+            if len(prefix) <= _LONGEST_FOLDED_PREFIX:
+                segment = Gather(segment.arena.prefixed(prefix), segment.numbers)
+                run = []
+        if run:
+            merged.append(_close(run))
+            run = []
+        merged.append(segment)
+    if run:
+        merged.append(_close(run))
+    return merged
+
+
+def _extend(run: list[Constant | Fixed], segment: Constant | Fixed) -> None:
+    if isinstance(segment, Constant) and run and isinstance(run[-1], Constant):
+        run[-1] = Constant(run[-1].data + segment.data)
+    else:
+        run.append(segment)
+
+
+def _close(run: list[Constant | Fixed]) -> Segment:
+    return run[0] if len(run) == 1 else Run(run)
+
+
+def offsets_of(size: Size, count: int) -> Positions:
+    """Where each of ``count`` rows starts when they lie end to end, and where the last one ends."""
+    offsets = np.zeros(count + 1, np.int64)
+    np.cumsum(np.broadcast_to(np.asarray(size, np.int64), count), out=offsets[1:])
+    return offsets
+
+
+def assemble(pieces: Pieces, count: int) -> tuple[bytes, Positions]:
+    """``count`` rows of ``pieces`` laid end to end, and the offsets of the rows."""
+    offsets = offsets_of(pieces.size, count)
+    output = Output(int(offsets[-1]))
+    pieces.write(output, offsets[:-1])
+    return output.buffer.tobytes(), offsets

@@ -1,0 +1,209 @@
+"""One JSON object of a template while it is read: every key asked for, every finding kept."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from dataworks_tasks.errors import Finding, nearest_or_all
+
+if TYPE_CHECKING:
+    from dataworks_tasks.generate.column import Column
+    from dataworks_tasks.generate.reader import Reader
+    from dataworks_tasks.generate.record import Record
+
+ABSENT = object()
+_NUMBER_LIMIT = 1 << 63
+
+
+class Spec:
+    """Keys are case-insensitive, quoted numbers are numbers, what nobody asks for is refused.
+
+    A bad value is recorded as a finding and the default goes on in its place, so that one reading
+    finds everything; a template with findings is never used.
+    """
+
+    def __init__(
+        self, members: Mapping[str, object], path: str, reader: Reader, record: Record
+    ) -> None:
+        self.path = path
+        self.reader = reader
+        self.record = record
+        self.asked: list[str] = []
+        self._members: dict[str, tuple[str, object]] = {}
+        self._used: set[str] = set()
+        for key, value in members.items():
+            if key.lower() in self._members:
+                self.refuse(key, "stands twice, in different letters")
+            self._members[key.lower()] = (key, value)
+
+    def refuse(self, key: str, problem: str) -> None:
+        """Record a finding about ``key`` (empty: about this object)."""
+        path = f"{self.path}.{key}" if key and self.path else key or self.path
+        self.reader.findings.append(Finding(path, problem))
+
+    def has(self, name: str) -> bool:
+        """Whether the key is given."""
+        return name.lower() in self._members
+
+    def take(self, name: str, *aliases: str) -> object:
+        """The value of ``name`` or of one of its aliases, or ABSENT."""
+        found = ABSENT
+        for known in (name, *aliases):
+            self.asked.append(known)
+            if known.lower() in self._members:
+                self._used.add(known.lower())
+                if found is not ABSENT:
+                    self.refuse(known, f"means the same as another key of this object, {name!r}")
+                found = self._members[known.lower()][1]
+        return found
+
+    def finish(self) -> None:
+        """Refuse every key nobody asked for."""
+        for key, (written, _) in self._members.items():
+            if key not in self._used:
+                near = difflib.get_close_matches(key, [name.lower() for name in self.asked], 1)
+                spelled = next(
+                    (name for name in self.asked if near and name.lower() == near[0]), ""
+                )
+                hint = f"did you mean {spelled!r}?" if spelled else nearest_or_all(key, self.asked)
+                self.refuse(written, f"unknown key; {hint}")
+
+    def number(
+        self,
+        name: str,
+        default: float,
+        *aliases: str,
+        least: float | None = None,
+        most: float | None = None,
+    ) -> float:
+        """A finite number, quoted or not, between ``least`` and ``most``."""
+        value = self.take(name, *aliases)
+        if value is ABSENT:
+            return default
+        number = as_number(value)
+        if number is None or not isfinite(number) or abs(number) > 1e300:
+            self.refuse(name, f"must be a number, not {shown(value)}")
+            return default
+        if (least is not None and number < least) or (most is not None and number > most):
+            self.refuse(name, f"must be {_bounds(least, most)}, not {shown(value)}")
+            return default
+        return number
+
+    def integer(
+        self,
+        name: str,
+        default: int,
+        *aliases: str,
+        least: int | None = None,
+        most: int | None = None,
+    ) -> int:
+        """A whole number."""
+        number = self.number(name, default, *aliases, least=least, most=most)
+        if number != int(number):
+            self.refuse(name, f"must be a whole number, not {number}")
+            return default
+        return int(number)
+
+    def text(self, name: str, default: str, *aliases: str) -> str:
+        """A string."""
+        value = self.take(name, *aliases)
+        if value is ABSENT:
+            return default
+        if not isinstance(value, str):
+            self.refuse(name, f"must be a string, not {shown(value)}")
+            return default
+        return value
+
+    def choice(self, name: str, default: str, accepted: Iterable[str], *aliases: str) -> str:
+        """One of a few words, in whatever letters."""
+        word = self.text(name, default, *aliases)
+        known = {entry.lower(): entry for entry in accepted}
+        if word.lower() not in known and word != default:
+            self.refuse(name, f"must be one of {', '.join(known.values())}, not {word!r}")
+            return default
+        return known.get(word.lower(), default)
+
+    def flag(self, name: str, default: bool, *aliases: str) -> bool:
+        """true or false, quoted or not."""
+        value = self.take(name, *aliases)
+        if value is ABSENT:
+            return default
+        if isinstance(value, str) and value.lower() in {"true", "false"}:
+            return value.lower() == "true"
+        if not isinstance(value, bool):
+            self.refuse(name, f"must be true or false, not {shown(value)}")
+            return default
+        return value
+
+    def items(self, name: str, *aliases: str, required: bool = True) -> list[object]:
+        """A list that is not empty."""
+        value = self.take(name, *aliases)
+        if value is ABSENT and not required:
+            return []
+        if not isinstance(value, list) or not value:
+            said = "is missing" if value is ABSENT else f"not {shown(value)}"
+            self.refuse(name, f"must be a list with at least one entry, {said}")
+            return []
+        return value
+
+    def numbers(self, name: str, *aliases: str, least: float | None = None) -> list[float]:
+        """A list of numbers; empty where it is not given."""
+        numbers = []
+        for entry in self.items(name, *aliases, required=False):
+            number = as_number(entry)
+            if number is None or (least is not None and number < least):
+                self.refuse(name, f"must be numbers{_bounds_of(least)}, not {shown(entry)}")
+                return []
+            numbers.append(number)
+        return numbers
+
+    def nested(self, name: str, *aliases: str) -> Spec | None:
+        """The object under ``name``, to be read with a Spec of its own; None: not given."""
+        value = self.take(name, *aliases)
+        if value is ABSENT:
+            return None
+        if not isinstance(value, dict):
+            self.refuse(name, f"must be an object, not {shown(value)}")
+            return None
+        return Spec(value, f"{self.path}.{name}", self.reader, self.record)
+
+    def column(self, value: object, step: str, record: Record | None = None) -> Column:
+        """The column that ``value`` describes, as part ``step`` of this one."""
+        path = f"{self.path}.{step}" if step else self.path
+        return self.reader.read_column(value, path, record or self.record)
+
+
+def as_number(value: object) -> float | int | None:
+    """A JSON number, or a string that holds one; None otherwise."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, str):
+        for convert in (int, float):
+            try:
+                return convert(value)
+            except ValueError:
+                continue
+    return None
+
+
+def shown(value: object) -> str:
+    """A value in a message: short, and as JSON would have it."""
+    if value is ABSENT:
+        return "nothing"
+    text = repr(value) if not isinstance(value, dict) else f"an object with {len(value)} keys"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _bounds(least: float | None, most: float | None) -> str:
+    if least is not None and most is not None:
+        return f"between {least} and {most}"
+    return f"at least {least}" if least is not None else f"at most {most}"
+
+
+def _bounds_of(least: float | None) -> str:
+    return "" if least is None else f" of at least {least}"

@@ -1,0 +1,123 @@
+"""Reads the three forms of template: mgodatagen's array, the 2025 form, and our own.
+
+[{"database", "collection", "count", "content", ...}, ...]          mgodatagen
+{"name", "version", "schema": {field: {"type", "generator", ...}}}  DataWorks 2025
+{"name", "description", "collections": [...]}                       several collections
+{"name", "description", "collection", "count", "content"}           one collection
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from dataworks_tasks.errors import Finding, TemplateError
+from dataworks_tasks.generate.collection_options import read_indexes, read_shard_config
+from dataworks_tasks.generate.columns.aggregator import aggregators_of, without_aggregators
+from dataworks_tasks.generate.columns.simple import ObjectIdColumn
+from dataworks_tasks.generate.document_id import MAX_DOCUMENTS
+from dataworks_tasks.generate.field import Field
+from dataworks_tasks.generate.linker import Target, link
+from dataworks_tasks.generate.reader import Reader
+from dataworks_tasks.generate.record import Record
+from dataworks_tasks.generate.schema_form import content_of_schema
+from dataworks_tasks.generate.spec import ABSENT, Spec, shown
+from dataworks_tasks.generate.template import CollectionTemplate, Template
+
+_COMPRESSORS = ("", "none", "snappy", "zlib", "zstd")
+
+
+def read_template(document: object, source: str) -> Template:
+    """See ``template.parse_template``."""
+    reader = Reader()
+    stem = PurePath(source).name.removesuffix(".json") or "template"
+    if isinstance(document, list):
+        document = {"name": stem, "collections": document}
+    if not isinstance(document, Mapping):
+        finding = Finding("", f"must be an object or a list of collections, not {shown(document)}")
+        raise TemplateError(source, [finding])
+    head = Spec(document, "", reader, Record())
+    name = head.text("name", stem)
+    description = head.text("description", "")
+    for ignored in ("version", "$schema", "metadata"):
+        head.take(ignored)
+    if head.has("collections"):
+        entries = head.items("collections")
+        specs = [_entry(entry, place, reader) for place, entry in enumerate(entries)]
+        collections = [_read_collection(spec, name) for spec in specs if spec is not None]
+        head.finish()
+    else:
+        collections = [_read_collection(head, name)]
+    _link_all(reader, collections)
+    if reader.findings:
+        raise TemplateError(source, reader.findings)
+    return Template(name, description, tuple(collections), dict(document))
+
+
+def _entry(entry: object, place: int, reader: Reader) -> Spec | None:
+    path = f"collections[{place}]"
+    if not isinstance(entry, Mapping):
+        reader.refuse(path, f"must be an object, not {shown(entry)}")
+        return None
+    return Spec(entry, path, reader, Record())
+
+
+def _read_collection(spec: Spec, template_name: str) -> CollectionTemplate:
+    database = spec.text("database", "", "db")
+    collection = spec.text("collection", template_name if not spec.path else "", "name_")
+    if not collection:
+        spec.refuse("collection", "is missing")
+    name = f"{database}.{collection}" if database else collection
+    count: int | None = spec.integer("count", -1, least=0, most=MAX_DOCUMENTS)
+    indexes = read_indexes(spec)
+    shard_config = read_shard_config(spec)
+    compression = spec.choice("compressionLevel", "", _COMPRESSORS)
+    content = _read_content(spec, name)
+    aggregators = aggregators_of(content)
+    spec.finish()
+    return CollectionTemplate(
+        name, database, collection, None if count == -1 else count, indexes, compression,
+        shard_config, aggregators, without_aggregators(content),
+    )  # fmt: skip
+
+
+def _read_content(spec: Spec, name: str) -> Record:
+    record = Record()
+    schema = spec.take("schema", "fields") if not spec.path else ABSENT
+    content: Any = spec.take("content")
+    if schema is not ABSENT:
+        content = content_of_schema(schema)
+    if content is ABSENT:
+        spec.refuse("content", "is missing: the fields of the documents")
+        return record
+    reader = spec.reader
+    reader.collection = name
+    own_id = isinstance(content, Mapping) and any(key == "_id" for key in content)
+    if not own_id:
+        record.add([Field("_id", f"{name}._id", ObjectIdColumn(name))])
+    reader.read_record(content, name, record)
+    if own_id:
+        _check_id(record, reader, name)
+    return record
+
+
+def _check_id(record: Record, reader: Reader, name: str) -> None:
+    field = record.fields["_id"]
+    if not (field.column.unique and field.always and not field.distinct):
+        reader.refuse(
+            f"{name}._id",
+            "must be unique by its type: objectId, uuid, autoincrement, sequence, unique, a string "
+            "or number with unique, without missing, null, when or maxDistinctValue",
+        )
+
+
+def _link_all(reader: Reader, collections: list[CollectionTemplate]) -> None:
+    targets: dict[str, Target] = {}
+    for entry in collections:
+        if entry.name in targets:
+            reader.refuse(entry.name, "two collections have this name")
+        target = Target(entry.name, entry.content, entry.count)
+        targets[entry.name] = target
+        targets.setdefault(entry.collection, target)
+    link(reader, targets)

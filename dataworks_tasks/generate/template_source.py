@@ -1,0 +1,51 @@
+"""Documents of a template, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.generate.field import Field
+from dataworks_tasks.generate.record import Record
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.segments import Pieces, assemble
+
+CHUNK = 2_000
+"""Documents made at once: enough to make numpy's calls cheap, few enough to stay in cache."""
+
+
+class TemplateSource:
+    """The documents of one collection under one seed."""
+
+    def __init__(self, content: Record, seed: int) -> None:
+        self._content = content
+        self._seed = seed
+
+    def generate(self, start: int, stop: int) -> EncodedBatch:
+        """The documents ``[start, stop)``."""
+        batches = [
+            self._chunk(first, min(first + CHUNK, stop)) for first in range(start, stop, CHUNK)
+        ]
+        return EncodedBatch.join(batches) if batches else EncodedBatch.of([])
+
+    def _chunk(self, start: int, stop: int) -> EncodedBatch:
+        rows = Rows.documents(self._seed, np.arange(start, stop, dtype=np.uint64))
+        data, offsets = assemble(Pieces(self._content.document(rows)), len(rows))
+        return EncodedBatch(data, offsets)
+
+
+def capacities(record: Record) -> Iterator[tuple[str, int]]:
+    """Each field that cannot have the same value twice, and how many documents it lasts for."""
+    for field in record.fields.values():
+        yield from _capacities(field, 1)
+
+
+def _capacities(field: Field, a_document: int) -> Iterator[tuple[str, int]]:
+    most = field.column.capacity()
+    if most is not None and field.column.unique:
+        yield field.path, most // a_document
+    a_document *= field.column.most_elements()
+    for inner in field.column.nested():
+        yield from _capacities(inner, a_document)
