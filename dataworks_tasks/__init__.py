@@ -1,1 +1,66 @@
+"""Everything a worker runs, and the classes a user builds on.
+
+Names are imported when they are first used: ``celery -A dataworks_tasks`` finds ``app`` here, and a
+program that only reads settings does not pay for Celery or numpy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dataworks_tasks.app import app
+    from dataworks_tasks.generate.base import BaseDataGenerator, GeneratorType
+    from dataworks_tasks.generate.factory import GeneratorFactory
+    from dataworks_tasks.migrate.base import BaseMigrationStrategy
+    from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+    from dataworks_tasks.settings import ConfigManager, FrameworkConfig
+    from dataworks_tasks.store.client import BaseDatabaseClient
+    from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
+    from dataworks_tasks.store.cosmosdb import CosmosDBClient
+    from dataworks_tasks.store.factory import create_database_client
+    from dataworks_tasks.store.mongodb import MongoDBAtlasClient
+
+_HOMES = {
+    "app": "app",
+    "BaseDataGenerator": "generate.base",
+    "GeneratorType": "generate.base",
+    "GeneratorFactory": "generate.factory",
+    "BaseMigrationStrategy": "migrate.base",
+    "MigrationStrategyFactory": "migrate.factory",
+    "ConfigManager": "settings",
+    "FrameworkConfig": "settings",
+    "BaseDatabaseClient": "store.client",
+    "DatabaseConfig": "store.config",
+    "DatabaseType": "store.config",
+    "CosmosDBClient": "store.cosmosdb",
+    "create_database_client": "store.factory",
+    "MongoDBAtlasClient": "store.mongodb",
+}
+
+__all__ = [
+    "BaseDataGenerator",
+    "BaseDatabaseClient",
+    "BaseMigrationStrategy",
+    "ConfigManager",
+    "CosmosDBClient",
+    "DatabaseConfig",
+    "DatabaseType",
+    "FrameworkConfig",
+    "GeneratorFactory",
+    "GeneratorType",
+    "MigrationStrategyFactory",
+    "MongoDBAtlasClient",
+    "__version__",
+    "app",
+    "create_database_client",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

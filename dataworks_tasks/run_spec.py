@@ -77,6 +77,9 @@ class GenerationJob(_Frozen):
     seed: int
     parts: tuple[GenerationPart, ...]
     probe_digest: str = Field(description="digest of a few documents; a worker must make the same")
+    made_with: dict[str, str] = Field(
+        default={}, description="versions of what has a part in the documents' bytes"
+    )
 
     @property
     def total(self) -> int:
@@ -139,8 +142,8 @@ class RunSpec(_Frozen):
     created_at: datetime
     batch_size: int = Field(ge=1, description="documents of one batch range, or of one slice")
     write_concern: str = Field(default="majority", description="majority, or a number of nodes")
-    on_error: OnError = OnError.STOP
-    max_failures: int | None = Field(default=None, ge=0)
+    on_error: OnError = OnError.SKIP
+    max_failures: int = Field(default=1000, ge=0, description="the run stops when there are more")
     max_rate: float | None = Field(default=None, gt=0, description="documents per second, fleet")
     max_ru: float | None = Field(default=None, gt=0, description="request units per second, fleet")
     append: bool = False

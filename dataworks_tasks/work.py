@@ -29,18 +29,18 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class StopSignal:
-    """When to stop working on a range: at the deadline, or when the process is asked to leave.
+    """When to stop working on a range: at the deadline, or when the run is paused or cancelled.
 
-    What is not settled by then goes back to the queue.
+    What is not settled by then stays a gap.
     """
 
     deadline: float  # of time.monotonic
-    leaving: Callable[[], bool] = lambda: False
+    interrupted: Callable[[], bool] = lambda: False
 
     @property
     def reached(self) -> bool:
         """Whether to start nothing new."""
-        return self.leaving() or time.monotonic() >= self.deadline
+        return self.interrupted() or time.monotonic() >= self.deadline
 
 
 class RangeWork(Protocol):

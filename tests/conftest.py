@@ -10,6 +10,7 @@ import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
@@ -18,11 +19,13 @@ import pytest
 import redis
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from producer.local.binaries import MONGOD, VALKEY, ServerBinary, ServerProgram, find_binary
 from producer.local.celery_services import APPLICATION, CeleryWorker
 from producer.local.mongod import Mongod
 from producer.local.services import LocalServices, RunningService
 from producer.local.valkey import Valkey
+from tests.fleet import Fleet
 
 WorkerFactory = Callable[..., RunningService]
 
@@ -152,3 +155,33 @@ def worker_factory(local_services: LocalServices) -> Iterator[WorkerFactory]:
     yield start
     for name in set(started) & set(local_services.pids()):
         local_services.stop(name, SIGKILL)
+
+
+@pytest.fixture
+def fleet(
+    redis_url: str,
+    mongodb_url: str,
+    database_name: str,
+    mongo_client: pymongo.MongoClient[dict[str, Any]],
+    worker_factory: WorkerFactory,
+    tmp_path: Path,
+) -> Iterator[Fleet]:
+    """A broker, a target database and a folder of this test's own; it starts its workers."""
+    environment = {
+        "FRAMEWORK_BROKER_URL": redis_url,
+        "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": mongodb_url,
+        "FRAMEWORK_TARGET_DB_CONNECTION_STRING": mongodb_url,
+        "FRAMEWORK_TARGET_DB_NAME": database_name,
+        "FRAMEWORK_STALL_SECONDS": "2",
+    }
+
+    def start_worker(
+        concurrency: int = 1, environment_too: Mapping[str, str] | None = None
+    ) -> RunningService:
+        return worker_factory({**environment, **(environment_too or {})}, concurrency)
+
+    with redis.Redis.from_url(redis_url) as client:
+        ledger = RedisLedger(client)
+        made = Fleet(environment, ledger, mongo_client, database_name, tmp_path, start_worker)
+        yield made
+        made.close()

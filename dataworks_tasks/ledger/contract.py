@@ -161,3 +161,6 @@ class Ledger(Protocol):
 
     def count_attempt(self, run_id: str, sent: BatchRange) -> int:
         """How often ``sent`` was sent again, with this time."""
+
+    def take_tokens(self, run_id: str, bucket: str, rate: float, wanted: float) -> float:
+        """Seconds to wait before spending ``wanted`` of the fleet's ``rate`` tokens a second."""

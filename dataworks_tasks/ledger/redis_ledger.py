@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.resources import files
@@ -33,9 +33,27 @@ from dataworks_tasks.ledger.keys import RUNS, SLICES_PER_KEY, RunKeys
 from dataworks_tasks.run_spec import RunSpec, read_spec
 
 _ENDED = frozenset({RunState.CANCELLED, RunState.FAILED, RunState.COMPLETE})
+_SCRIPTS = (
+    "acknowledge",
+    "append_slices",
+    "change_state",
+    "close_plan",
+    "reopen_failed",
+    "take_tokens",
+)
 _PAGE = 1000
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFacts:
+    """A Redis server's name and version, and whether it may lose what the ledger trusts it with."""
+
+    server: str
+    version: str
+    append_only: bool
+    eviction: str
 
 
 class RedisLedger:
@@ -49,13 +67,26 @@ class RedisLedger:
         """Close the connections."""
         self._redis.close()
 
+    def ping(self) -> None:
+        """Reach the server; raises LedgerUnavailable or SettingsError when it cannot be used."""
+        self._guard("", self._redis.ping)
+
+    def server_facts(self) -> RedisFacts:
+        """What the server says of itself; ``unknown`` where the user may not ask."""
+        info = self._guard("", self._redis.info)
+        return RedisFacts(
+            server=str(info.get("server_name", "redis")),
+            version=str(info.get("valkey_version", info.get("redis_version", "unknown"))),
+            append_only=bool(info.get("aof_enabled", 0)),
+            eviction=str(info.get("maxmemory_policy", "unknown")),
+        )
+
     @cached_property
     def _scripts(self) -> Mapping[str, Script]:
         folder = files(__package__)
-        names = ("acknowledge", "reopen_failed", "change_state", "append_slices", "close_plan")
         return {
             name: self._redis.register_script(folder.joinpath(f"{name}.lua").read_text())
-            for name in names
+            for name in _SCRIPTS
         }
 
     def _run(self, run_id: str, script: str, keys: Sequence[str], *arguments: Any) -> Any:
@@ -305,6 +336,10 @@ class RedisLedger:
     def count_attempt(self, run_id: str, sent: BatchRange) -> int:
         key, field = RunKeys(run_id).attempts, f"{sent.start}:{sent.stop}"
         return self._guard(run_id, lambda: self._redis.hincrby(key, field, 1))
+
+    def take_tokens(self, run_id: str, bucket: str, rate: float, wanted: float) -> float:
+        keys = [RunKeys(run_id).budget]
+        return int(self._run(run_id, "take_tokens", keys, bucket, rate, rate / 10, wanted)) / 1000
 
 
 def unknown_run(run_id: str) -> UnknownName:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -215,6 +215,23 @@ class BaseDatabaseClient:
         """Documents, counted."""
         try:
             return self.collection(namespace).count_documents({})
+        except PyMongoError as error:
+            raise classify(error) from None
+
+    def create_indexes(self, namespace: Namespace, indexes: Sequence[Mapping[str, Any]]) -> None:
+        """Build indexes, given as the ``createIndexes`` command has them; those there are kept.
+
+        May take as long as the collection is large: no client-side timeout applies.
+        """
+        command = {
+            "createIndexes": namespace.collection,
+            "indexes": [dict(index) for index in indexes],
+        }
+        options = {**self._options(), "socketTimeoutMS": 0}
+        uri = self.config.connection_string.get_secret_value()
+        try:
+            with MongoClient[dict[str, Any]](uri, **options) as patient:
+                patient[namespace.database].command(command)
         except PyMongoError as error:
             raise classify(error) from None
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from contract_support import generation_spec, migration_spec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger_model import LedgerModel
 from redis import Redis
 
 from dataworks_tasks.batch_range import BatchRange
@@ -22,6 +20,8 @@ from dataworks_tasks.ledger.contract import (
 )
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from tests.contract.contract_support import generation_spec, migration_spec
+from tests.contract.ledger_model import LedgerModel
 
 TOTAL = 60
 ranges = st.tuples(st.integers(0, TOTAL - 1), st.integers(1, TOTAL)).map(

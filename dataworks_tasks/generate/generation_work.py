@@ -1,0 +1,145 @@
+"""Generate ranges and write them, one batch ahead of the wire."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.generate.document_source import DocumentSource
+from dataworks_tasks.generate.faulty_documents import generate_around_faults
+from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
+from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.pace import documents_per_write
+from dataworks_tasks.raw_bson import shown_id
+from dataworks_tasks.run_spec import GenerationPart, OnError
+from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
+from dataworks_tasks.work import RunContext, StopSignal
+
+DOCUMENTS_PER_WRITE = 5_000
+"""Large enough that the command's overhead disappears (measured: 0.9 us a document of 1 KB at
+5,000, 2.5 us at 1,000), small enough that three of them fit a worker's memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartSource:
+    """A part of the run, what makes its documents, and the indexes its template asks for."""
+
+    part: GenerationPart
+    documents: DocumentSource
+    indexes: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A batch on its way, and the documents of its range that could not be made."""
+
+    run_range: BatchRange
+    namespace: Namespace
+    batch: EncodedBatch
+    failures: tuple[DocumentFailure, ...]
+
+
+class GenerationWork:
+    """Implements ``work.RangeWork`` for a generation run."""
+
+    def __init__(self, context: RunContext, sources: Sequence[PartSource]) -> None:
+        self._context = context
+        self._sources = tuple(sources)
+        self._policy = WritePolicy(write_concern=context.spec.write_concern)
+        self._per_write = documents_per_write(
+            min(DOCUMENTS_PER_WRITE, context.target.capabilities.max_documents_per_write),
+            context.spec.max_rate,
+        )
+        self._writers = ThreadPoolExecutor(
+            context.config.write_workers, thread_name_prefix="dataworks-write"
+        )
+
+    def settle(
+        self, wanted: BatchRange, stop: StopSignal
+    ) -> Iterator[tuple[BatchRange, RangeResult]]:
+        """Generate and write ``wanted``; see ``work.RangeWork``."""
+        in_flight: deque[tuple[_Chunk, Future[WriteResult]]] = deque()
+        chunks = self._chunks(wanted)
+        try:
+            while not stop.reached and (chunk := next(chunks, None)) is not None:
+                in_flight.append((chunk, self._writers.submit(self._write, chunk, stop.deadline)))
+                if len(in_flight) > self._context.config.write_workers:
+                    yield from self._settled(*in_flight.popleft())
+            while in_flight:
+                yield from self._settled(*in_flight.popleft())
+        finally:
+            for _, future in in_flight:
+                future.cancel()
+
+    def finish(self) -> None:
+        """Build the template's indexes: once over all documents is faster than with each."""
+        for source in self._sources:
+            if source.indexes:
+                namespace = source.part.namespace
+                self._context.target.create_indexes(namespace, source.indexes)
+
+    def close(self) -> None:
+        """Wait for the writes on the wire, then let the threads go."""
+        self._writers.shutdown(wait=True, cancel_futures=True)
+
+    def _chunks(self, wanted: BatchRange) -> Iterator[_Chunk]:
+        for source in self._sources:
+            part = source.part
+            start = max(wanted.start, part.range.start)
+            stop = min(wanted.stop, part.range.stop)
+            for piece in BatchRange(start, stop).split(self._per_write):
+                local = BatchRange(piece.start - part.first, piece.stop - part.first)
+                made = generate_around_faults(source.documents, local, part.namespace)
+                yield _Chunk(piece, part.namespace, made.batch, made.failures)
+
+    def _write(self, chunk: _Chunk, deadline: float) -> WriteResult:
+        context = self._context
+        return write_batch(
+            context.target, chunk.namespace, chunk.batch, self._policy, context.pace, deadline
+        )
+
+    def _settled(
+        self, chunk: _Chunk, future: Future[WriteResult]
+    ) -> Iterator[tuple[BatchRange, RangeResult]]:
+        result = future.result()
+        failures = [
+            *chunk.failures,
+            *(_failure(chunk.namespace, item.document, item.reason) for item in result.failures),
+        ]
+        if failures and self._context.spec.on_error is OnError.STOP:
+            self._context.ledger.record_failures(self._context.spec.run_id, failures)
+            first = failures[0]
+            raise RunFailed(
+                f"document {first.document_id} of {first.namespace} was refused: {first.reason}",
+                f"See dataworks failures {self._context.spec.run_id}",
+            )
+        if not result.unsettled:
+            yield chunk.run_range, _range_result(chunk, result, failures)
+        # Else the deadline came in the middle: the chunk stays a gap, and the next try finds what
+        # is written already. Its failures are recorded when all of it is settled.
+
+
+def _range_result(
+    chunk: _Chunk, result: WriteResult, failures: Sequence[DocumentFailure]
+) -> RangeResult:
+    counters = {
+        "documents": result.written + result.already_there + result.replaced,
+        "bytes": chunk.batch.size_bytes,
+        "written": result.written,
+        "already_there": result.already_there,
+        "throttled_requests": result.throttled_requests,
+        "retried_requests": result.retried_requests,
+        "waited_milliseconds": round(result.seconds_waited * 1000),
+    }
+    return RangeResult({name: value for name, value in counters.items() if value}, failures)
+
+
+def _failure(namespace: Namespace, document: bytes, reason: str) -> DocumentFailure:
+    id_ = shown_id(document)
+    return DocumentFailure(f"{namespace}:{id_}", id_, str(namespace), reason)

@@ -1,0 +1,39 @@
+"""From a generation job to what makes the documents of each of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dataworks_tasks.generate.factory import GeneratorFactory
+from dataworks_tasks.generate.template import document_source, parse_template
+
+from dataworks_tasks.errors import SpecRefused, UnknownName
+from dataworks_tasks.generate.generation_work import PartSource
+from dataworks_tasks.run_spec import GenerationJob
+
+
+def part_sources(job: GenerationJob, plugins: Sequence[str]) -> tuple[PartSource, ...]:
+    """One source per part of the job.
+
+    ``plugins`` come from this process' own settings. Raises SpecRefused for a generator that this
+    process does not know.
+    """
+    if job.generator is not None:
+        factory = GeneratorFactory(plugins)
+        try:
+            source = factory.create(job.generator, job.seed)
+        except UnknownName as error:
+            raise SpecRefused(
+                f"this process has no generator {job.generator!r}",
+                f"Name its module in FRAMEWORK_PLUGINS on every worker. {error.remedy}",
+            ) from None
+        return tuple(PartSource(part, source) for part in job.parts)
+    template = parse_template(job.template, job.name)
+    return tuple(
+        PartSource(
+            part,
+            document_source(template, part.position, job.seed),
+            template.collections[part.position].indexes,
+        )
+        for part in job.parts
+    )

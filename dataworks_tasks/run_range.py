@@ -1,0 +1,106 @@
+"""Settle one range of a run, and finish a run: what a message asks for, without Celery."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.errors import BadMessage, RunFailed
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
+from dataworks_tasks.range_message import RangeMessage
+from dataworks_tasks.work import StopSignal
+from dataworks_tasks.worker_process import OpenRun, WorkerProcess
+
+log = logging.getLogger(__name__)
+
+_STATE_CHECK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SettledRange:
+    """``left``: what is to be sent again, because this message's time was up."""
+
+    left: tuple[BatchRange, ...] = ()
+    closed_last_gap: bool = False
+
+
+def settle_range(process: WorkerProcess, message: RangeMessage) -> SettledRange:
+    """Do what is not acknowledged of the message's range, and acknowledge it part by part.
+
+    Raises the errors of ``RangeWork.settle`` and RunFailed when there are too many failures.
+    """
+    ledger, run_id = process.ledger, message.run_id
+    state = ledger.state(run_id)
+    if state not in WORKING:
+        log.info("run %s is %s: %s is left as a gap", run_id, state, message.range)
+        return SettledRange()
+    run = process.open_run(run_id)
+    _check_message(run, message)
+    interrupted = _Interrupted(ledger, run_id)
+    stop = StopSignal(time.monotonic() + process.config.range_seconds, interrupted)
+    closed = False
+    for gap in list(ledger.gaps(run_id, message.range)):
+        closed |= _settle_gap(process, run, gap, stop)
+    left = () if interrupted.noticed else tuple(ledger.gaps(run_id, message.range))
+    return SettledRange(left, closed)
+
+
+def _settle_gap(process: WorkerProcess, run: OpenRun, gap: BatchRange, stop: StopSignal) -> bool:
+    run_id = run.spec.run_id
+    closed = False
+    for part, result in run.work.settle(gap, stop):
+        report = process.report(result.counters.get("documents", 0))
+        closed |= process.ledger.acknowledge(run_id, part, result, report).closed_last_gap
+        if result.failures:
+            _check_failures(process.ledger, run)
+    return closed
+
+
+def finish_run(process: WorkerProcess, run_id: str) -> None:
+    """Build what comes after the last document and call the run complete."""
+    ledger = process.ledger
+    if ledger.state(run_id) is not RunState.RUNNING:
+        return
+    progress = ledger.progress(run_id)
+    if progress.total is None or progress.acknowledged != progress.total:
+        log.warning("run %s has %d gaps: it is not finished", run_id, progress.gaps)
+        return
+    process.open_run(run_id).work.finish()
+    ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE)
+    log.info("run %s is complete", run_id)
+
+
+def _check_message(run: OpenRun, message: RangeMessage) -> None:
+    if run.spec.kind is not message.kind:
+        raise BadMessage(
+            f"a {message.kind} message names {message.run_id}, which is a {run.spec.kind}",
+            "Only dataworks itself should write to its queue",
+        )
+
+
+def _check_failures(ledger: Ledger, run: OpenRun) -> None:
+    count, allowed = ledger.progress(run.spec.run_id).failures, run.spec.max_failures
+    if count > allowed:
+        raise RunFailed(
+            f"{count} documents could not be written, more than the {allowed} allowed",
+            f"See dataworks failures {run.spec.run_id}",
+        )
+
+
+class _Interrupted:
+    """Whether somebody paused or cancelled the run; asks the ledger once a second at most."""
+
+    def __init__(self, ledger: Ledger, run_id: str) -> None:
+        self._ledger = ledger
+        self._run_id = run_id
+        self._asked_at = time.monotonic()
+        self.noticed = False
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self.noticed and now - self._asked_at >= _STATE_CHECK_SECONDS:
+            self._asked_at = now
+            self.noticed = self._ledger.state(self._run_id) not in WORKING
+        return self.noticed

@@ -1,0 +1,144 @@
+"""The Celery tasks: decode, check, run, acknowledge.
+
+A message is only a hint that a range may not be done: the ledger says what is. A lost one is a gap
+that the producer sends again, a doubled one finds nothing left to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import Any
+
+from celery import Task
+from celery.signals import worker_process_shutdown
+
+from dataworks_tasks.app import app
+from dataworks_tasks.errors import (
+    BadMessage,
+    DataWorksError,
+    LedgerUnavailable,
+    RunFailed,
+    SettingsError,
+    SpecRefused,
+    TerminalError,
+    TransientError,
+    UnknownName,
+)
+from dataworks_tasks.ledger.contract import WORKING, RunState
+from dataworks_tasks.range_message import (
+    COPY_RANGE,
+    FINISH_RUN,
+    GENERATE_RANGE,
+    VERIFY_RANGE,
+    RangeMessage,
+    read_range,
+    read_run_id,
+    send_finish,
+)
+from dataworks_tasks.run_range import finish_run, settle_range
+from dataworks_tasks.run_spec import RunKind
+from dataworks_tasks.settings import ConfigManager
+from dataworks_tasks.worker_process import WorkerProcess
+
+log = logging.getLogger(__name__)
+
+_MAX_RETRIES = 100
+_MAX_REDELIVERIES = 20
+_LONGEST_RETRY_SECONDS = 15.0
+
+_process: WorkerProcess | None = None
+
+
+def worker_process() -> WorkerProcess:
+    """This process' connections, made at its first message: after the fork."""
+    global _process  # noqa: PLW0603 - a Celery task has no other place that lives as long
+    if _process is None:
+        _process = WorkerProcess(ConfigManager().load_config())
+    return _process
+
+
+@worker_process_shutdown.connect
+def _close_process(**_: Any) -> None:
+    if _process is not None:
+        _process.close()
+
+
+@app.task(name=GENERATE_RANGE, bind=True, max_retries=_MAX_RETRIES)
+def generate_range(self: Task[Any, Any], run_id: object, start: object, stop: object) -> None:
+    """Generate and write the documents ``[start, stop)`` of a run."""
+    _on_range(self, RunKind.GENERATION, run_id, start, stop)
+
+
+@app.task(name=COPY_RANGE, bind=True, max_retries=_MAX_RETRIES)
+def copy_range(self: Task[Any, Any], run_id: object, start: object, stop: object) -> None:
+    """Copy the slices ``[start, stop)`` of a run."""
+    _on_range(self, RunKind.MIGRATION, run_id, start, stop)
+
+
+@app.task(name=VERIFY_RANGE, bind=True, max_retries=_MAX_RETRIES)
+def verify_range(self: Task[Any, Any], run_id: object, start: object, stop: object) -> None:
+    """Compare the documents or slices ``[start, stop)`` of a run with the target."""
+    _on_range(self, RunKind.VERIFICATION, run_id, start, stop)
+
+
+@app.task(name=FINISH_RUN, bind=True, max_retries=_MAX_RETRIES)
+def finish(self: Task[Any, Any], run_id: object) -> None:
+    """Do what is left when every range is acknowledged, and call the run complete."""
+    run = read_run_id(run_id)
+    _guarded(self, run, lambda: finish_run(worker_process(), run))
+
+
+def _on_range(
+    task: Task[Any, Any], kind: RunKind, run_id: object, start: object, stop: object
+) -> None:
+    message = RangeMessage(kind, read_run_id(run_id), read_range(start, stop))
+
+    def work() -> None:
+        _check_deliveries(task, message)
+        settled = settle_range(worker_process(), message)
+        for rest in settled.left:
+            RangeMessage(kind, message.run_id, rest).send(app)
+        if settled.closed_last_gap:
+            send_finish(app, message.run_id)
+
+    _guarded(task, message.run_id, work)
+
+
+def _check_deliveries(task: Task[Any, Any], message: RangeMessage) -> None:
+    """Stop a run whose range takes every worker down with it, instead of killing them for ever."""
+    if not (task.request.delivery_info or {}).get("redelivered"):
+        return
+    deliveries = worker_process().ledger.count_attempt(message.run_id, message.range)
+    if deliveries > _MAX_REDELIVERIES:
+        raise RunFailed(
+            f"{message.range} was given back {deliveries} times by workers that died with it",
+            "Look for memory limits and crashes in the workers' logs, then "
+            f"dataworks resume {message.run_id}",
+        )
+
+
+def _guarded(task: Task[Any, Any], run_id: str, work: Callable[[], None]) -> None:
+    """Turn the type of an error into what happens next."""
+    try:
+        work()
+    except (UnknownName, BadMessage) as error:
+        log.warning("%s; the message is dropped, nothing was written", error)
+    except (TransientError, SpecRefused, SettingsError) as error:
+        # A refusal is retried too: another worker of the fleet may be the right one.
+        _retry(task, run_id, error)
+    except TerminalError as error:
+        log.error("run %s stops: %s", run_id, error)
+        worker_process().ledger.change_state(run_id, WORKING, RunState.FAILED, str(error))
+        if not isinstance(error, RunFailed):
+            raise
+
+
+def _retry(task: Task[Any, Any], run_id: str, error: DataWorksError) -> None:
+    retries = task.request.retries or 0
+    pause = random.uniform(0.1, min(_LONGEST_RETRY_SECONDS, 0.5 * 2.0 ** min(retries, 10)))
+    log.warning("run %s: %s; the range is tried again in %.1f s", run_id, error, pause)
+    if not isinstance(error, LedgerUnavailable):
+        worker_process().ledger.note_error(run_id, str(error))
+    raise task.retry(exc=error, countdown=pause)

@@ -1,0 +1,91 @@
+"""The command line: ``dataworks``, the same as ``python -m producer``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from dataworks_tasks import __version__
+from dataworks_tasks.errors import DataWorksError, UsageError, nearest_or_all
+
+COMMANDS = {
+    "demo": "generate, migrate and verify on embedded services",
+    "local": "embedded Redis, MongoDB, workers and Flower until Ctrl-C",
+    "generate": "fill a collection from a template or a generator",
+    "migrate": "copy collections from the source to the target",
+    "verify": "compare what a run should have written with its target",
+    "resume": "go on with a run: send its gaps",
+    "pause": "let workers leave a run alone until it is resumed",
+    "cancel": "stop a run",
+    "retry": "try the documents again that could not be written",
+    "failures": "list the documents that could not be written",
+    "status": "show a run",
+    "runs": "list the runs",
+    "doctor": "check Redis, databases and workers",
+    "profiles": "list the profiles, or show one with its reasons",
+    "templates": "list, check and preview templates",
+    "generators": "list the generators",
+    "strategies": "list the migration strategies",
+}
+"""Every command with the one line that ``dataworks --help`` shows for it."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when it is called, so that ``--help`` stays fast."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """In the order in which a person meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """The command, or None when there is none of that name."""
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"producer.cli.{name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest name for a mistyped one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UsageError(
+                f"there is no command {args[0]!r}",
+                nearest_or_all(args[0], COMMANDS, limit=len(COMMANDS)),
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dataworks")
+def cli() -> None:
+    """Fill and move very large document collections with a fleet of Celery workers.
+
+    Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 not finished (resume goes on),
+    4 finished with recorded failures, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line; never returns."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except DataWorksError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,27 @@
+"""``dataworks doctor``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from producer.cli.options import CommandContext, with_context
+from producer.preflight import run_checks
+
+
+@click.command("doctor")
+@with_context
+def command(context: CommandContext) -> None:
+    """Check Redis, source, target and workers. Exit code 1 when something must be mended."""
+    good = True
+    with context.connections() as connections:
+        for check in run_checks(connections):
+            good &= check.ok
+            if context.as_json:
+                context.print_json(check.as_json())
+                continue
+            mark = "[green]OK  [/green]" if check.ok else "[red]FAIL[/red]"
+            remedy = f"\n       {check.remedy}" if check.remedy else ""
+            context.console.print(f"{mark}  {check.name}: {check.found}{remedy}", soft_wrap=True)
+    sys.exit(0 if good else 1)

@@ -1,0 +1,48 @@
+"""``dataworks generate``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from producer.cli.options import COUNT, CommandContext, run_options, with_context
+from producer.cli.start import run_to_end
+from producer.document_output import write_documents
+from producer.run_request import GenerationRequest, RunOptions
+from producer.start_generation import plan_generation, start_generation
+
+
+@click.command("generate")
+@click.argument("what", metavar="TEMPLATE")
+@click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
+@click.option("--database", metavar="D", help="Target database.")
+@click.option("--collection", metavar="C", help="Target collection.")
+@click.option("--seed", type=int, metavar="S", help="The same seed gives the same documents.")
+@click.option(
+    "--output", metavar="FILE", help="Write to stdout, FILE.jsonl or FILE.bson instead of a target."
+)
+@run_options
+@with_context
+def command(
+    context: CommandContext,
+    what: str,
+    options: RunOptions,
+    detach: bool,
+    output: str | None,
+    **flags: object,
+) -> None:
+    """Fill a collection from TEMPLATE: a built-in name, a .json file, or a custom generator.
+
+    \b
+    dataworks generate service_order --total 1M
+    dataworks generate template.json --total 5 --database shop --collection orders --drop
+    """
+    request = GenerationRequest(what=what, options=options, **flags)  # type: ignore[arg-type]
+    if output is not None:
+        count = write_documents(plan_generation(request, context.config()), output)
+        click.echo(f"{count:,} documents written to {output}", err=True)
+        return
+    with context.connections() as connections:
+        spec = start_generation(request, connections.config, connections)
+        sys.exit(run_to_end(context, connections, spec, detach=detach))

@@ -1,0 +1,82 @@
+"""``dataworks local``."""
+
+from __future__ import annotations
+
+import os
+
+import click
+from rich.console import Console
+
+from dataworks_tasks.errors import StoreUnavailable
+from producer.cli.options import CommandContext, with_context
+from producer.local.binaries import MONGOD, VALKEY, find_binary
+from producer.local.celery_services import CeleryWorker, Flower
+from producer.local.environment import LocalAddresses
+from producer.local.mongod import Mongod
+from producer.local.services import LocalServices
+from producer.local.services_record import STATE_FOLDER
+from producer.local.valkey import Valkey
+
+
+@click.command("local")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Worker processes; one per core if not given.",
+)
+@click.option(
+    "--flower/--no-flower", default=True, show_default=True, help="Celery's web page on loopback."
+)
+@with_context
+def command(context: CommandContext, workers: int | None, flower: bool) -> None:
+    """Run Redis, MongoDB, workers and Flower here until Ctrl-C; data stays in .dataworks/.
+
+    Other dataworks commands in this folder find them by themselves.
+    """
+    console = context.console
+    with LocalServices(STATE_FOLDER) as services:
+        with console.status("starting Redis and MongoDB"):
+            services.start(Mongod(find_binary(MONGOD)), Valkey(find_binary(VALKEY)))
+        addresses = LocalAddresses(services.redis_url, services.mongodb_url)
+        count = workers or os.cpu_count() or 1
+        with console.status("starting the workers"):
+            children = [CeleryWorker(addresses.environment, concurrency=count)]
+            services.start(*children, *([Flower(addresses.environment)] if flower else []))
+        if context.as_json:
+            context.print_json({"settings": addresses.environment, "urls": services.urls()})
+        _explain(console, addresses, services.urls(), count)
+        _wait(services, console)
+
+
+def _explain(
+    console: Console, addresses: LocalAddresses, urls: dict[str, str], workers: int
+) -> None:
+    console.print(
+        f"[green]Running[/green] with {workers} worker processes. Ctrl-C stops all of it."
+    )
+    if "flower" in urls:
+        console.print(f"Flower: {urls['flower']}")
+    console.print("\nIn this folder, in another terminal:")
+    console.print("  dataworks generate service_order --total 1M")
+    console.print("\nElsewhere, with these settings in .env_local or the environment:")
+    for name, value in addresses.environment.items():
+        console.print(f"  {name}={value}", soft_wrap=True)
+
+
+def _wait(services: LocalServices, console: Console) -> None:
+    """Until Ctrl-C; a service that ends by itself is started again."""
+    try:
+        while True:
+            ended = services.wait(timeout_seconds=None)
+            if ended is None:
+                continue
+            console.print(
+                f"[yellow]{ended.name} ended with {ended.returncode}; restarting[/yellow]"
+            )
+            services.restart(ended.name)
+    except KeyboardInterrupt:
+        console.print("\nStopping. The data stays in .dataworks/")
+    except StoreUnavailable:
+        console.print("[red]The local services were stopped from outside.[/red]")
+        raise

@@ -1,0 +1,17 @@
+"""``dataworks pause``."""
+
+from __future__ import annotations
+
+import click
+
+from dataworks_tasks.ledger.contract import RunState
+from producer.cli.halt import halt
+from producer.cli.options import CommandContext, with_context
+
+
+@click.command("pause")
+@click.argument("run_id", metavar="RUN")
+@with_context
+def command(context: CommandContext, run_id: str) -> None:
+    """Let workers leave RUN alone. What they are writing is finished and acknowledged."""
+    halt(context, run_id, RunState.PAUSED)

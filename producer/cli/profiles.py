@@ -1,0 +1,32 @@
+"""``dataworks profiles``."""
+
+from __future__ import annotations
+
+import click
+
+from dataworks_tasks.errors import UnknownName
+from dataworks_tasks.settings import profile_paths
+from producer.cli.options import CommandContext, with_context
+
+
+@click.command("profiles")
+@click.argument("name", required=False)
+@with_context
+def command(context: CommandContext, name: str | None) -> None:
+    """List the profiles, or show the one called NAME with the reason for every line."""
+    paths = profile_paths()
+    if name is None:
+        for profile, path in sorted(paths.items()):
+            about = path.read_text().splitlines()[0].lstrip("# ")
+            if context.as_json:
+                context.print_json({"profile": profile, "about": about})
+            else:
+                click.echo(f"{profile:<16} {about}")
+        return
+    if name not in paths:
+        raise UnknownName.among("profile", name, paths)
+    text = paths[name].read_text()
+    if context.as_json:
+        context.print_json({"profile": name, "text": text})
+    else:
+        click.echo(text, nl=False)

@@ -1,0 +1,22 @@
+"""``dataworks retry``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from producer.cli.options import CommandContext, with_context
+from producer.cli.start import run_to_end
+from producer.continue_run import retry_failures
+
+
+@click.command("retry")
+@click.argument("run_id", metavar="RUN")
+@click.option("--detach", is_flag=True, help="Send the ranges and leave.")
+@with_context
+def command(context: CommandContext, run_id: str, detach: bool) -> None:
+    """Try the documents of RUN again that could not be written."""
+    with context.connections() as connections:
+        spec = retry_failures(connections, run_id)
+        sys.exit(run_to_end(context, connections, spec, detach=detach))

@@ -1,0 +1,97 @@
+"""What commands that start or continue a run do next: attach or detach, then sum up."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from dataworks_tasks.run_spec import RunKind, RunSpec
+from producer.attach import attach, send_everything
+from producer.cli.options import CommandContext
+from producer.connections import Connections
+from producer.progress import create_view, shown_duration
+from producer.run_figures import RunFigures, exit_code, figures
+
+
+def run_to_end(
+    context: CommandContext, connections: Connections, spec: RunSpec, *, detach: bool
+) -> int:
+    """Detach, or stay until the run ends; print what came of it; return the exit code."""
+    if detach:
+        return _detach(context, connections, spec)
+    console = context.console
+    if not context.as_json:
+        console.print(f"[bold]{spec.run_id}[/bold]  {figures_name(connections, spec)}")
+    progress = attach(connections, spec, create_view(spec, console))
+    if progress is None:
+        console.print(f"Redis never answered. Go on with: dataworks resume {spec.run_id}")
+        return 3
+    run = figures(spec, progress)
+    if context.as_json:
+        context.print_json(run.as_json())
+    else:
+        console.print(summary(run))
+        print_next_step(console, run)
+    left_early = exit_code(run) == 3 and run.state.value in {"planning", "running"}
+    return 130 if left_early else exit_code(run)
+
+
+def _detach(context: CommandContext, connections: Connections, spec: RunSpec) -> int:
+    sent = send_everything(connections, spec)
+    if context.as_json:
+        context.print_json({"run": spec.run_id, "messages": sent})
+    else:
+        context.console.print(f"[bold]{spec.run_id}[/bold]  {sent:,} messages sent")
+        context.console.print(f"Watch it with: dataworks status {spec.run_id} --watch")
+    return 0
+
+
+def figures_name(connections: Connections, spec: RunSpec) -> str:
+    """What the run is about."""
+    return figures(spec, connections.ledger.progress(spec.run_id)).name
+
+
+def summary(run: RunFigures) -> Table:
+    """One run as a table of two columns."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    rows = {
+        "state": _state(run),
+        "documents": f"{run.documents:,} of {run.documents_total:,}",
+        "time": f"{shown_duration(run.seconds)}  ({run.rate:,.0f} docs/s)",
+        "size": decimal(run.bytes),
+        "gaps": f"{run.gaps:,}",
+        "failures" if run.kind is not RunKind.VERIFICATION else "differences": f"{run.failures:,}",
+    }
+    if run.throttled_requests:
+        rows["throttled"] = (
+            f"{run.throttled_requests:,} requests, {run.waited_seconds:.1f} s waited"
+        )
+    if run.peak_worker_bytes:
+        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in one of {run.workers} workers"
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _state(run: RunFigures) -> str:
+    color = {"complete": "green", "failed": "red", "cancelled": "yellow", "paused": "yellow"}
+    shown = color.get(run.state.value, "cyan")
+    return f"[{shown}]{run.state.value}[/{shown}]"
+
+
+def print_next_step(console: Console, run: RunFigures) -> None:
+    """The command that a person would type next, where there is one."""
+    if run.state.value == "failed" and run.last_error:
+        console.print(f"[red]{run.last_error}[/red]")
+    if run.failures and run.kind is RunKind.VERIFICATION:
+        console.print(f"What differs: dataworks failures {run.run_id}")
+    elif run.failures:
+        console.print(
+            f"See them with: dataworks failures {run.run_id}; "
+            f"try again with: dataworks retry {run.run_id}"
+        )
+    if run.state.value not in {"complete", "cancelled"}:
+        console.print(f"Go on with: dataworks resume {run.run_id}")

@@ -1,0 +1,19 @@
+"""``dataworks strategies``."""
+
+from __future__ import annotations
+
+import click
+from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+
+from producer.cli.options import CommandContext, with_context
+
+
+@click.command("strategies")
+@with_context
+def command(context: CommandContext) -> None:
+    """List the migration strategies: built in, from FRAMEWORK_PLUGINS and installed packages."""
+    for name in MigrationStrategyFactory(context.config().plugins).names():
+        if context.as_json:
+            context.print_json({"strategy": name})
+        else:
+            click.echo(name)

@@ -1,0 +1,108 @@
+"""The producer's own connections: ledger, databases and broker, closed on every way out."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from celery import Celery
+
+from dataworks_tasks.app import create_app
+from dataworks_tasks.errors import LedgerUnavailable, SettingsError, StoreUnavailable, UsageError
+from dataworks_tasks.ledger.connect import connect_ledger
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.run_spec import RunSpec
+from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.config import DatabaseConfig
+from dataworks_tasks.store.factory import create_database_client
+
+
+class Connections:
+    """Made once per command; nothing connects before it is asked for."""
+
+    def __init__(self, config: FrameworkConfig) -> None:
+        self.config = config
+        self._stack = ExitStack()
+        self._ledger: RedisLedger | None = None
+        self._app: Celery | None = None
+        self._databases: dict[str, BaseDatabaseClient] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def ledger(self) -> RedisLedger:
+        """The ledger, reached once to see that it answers."""
+        if self._ledger is None:
+            ledger = connect_ledger(self.config)
+            self._stack.callback(ledger.close)
+            try:
+                ledger.ping()
+            except LedgerUnavailable as error:
+                host = without_credentials(self.config.effective_ledger_url.get_secret_value())
+                raise UsageError(
+                    f"Redis at {host} cannot be used: {error.fact}",
+                    "Set FRAMEWORK_BROKER_URL, or start one here: dataworks local",
+                ) from None
+            self._ledger = ledger
+        return self._ledger
+
+    @property
+    def app(self) -> Celery:
+        """The Celery app, for sending."""
+        if self._app is None:
+            self._app = create_app(self.config)
+            self._stack.callback(self._app.close)
+        return self._app
+
+    @property
+    def source(self) -> BaseDatabaseClient:
+        """The source database, reached once to see that it answers."""
+        return self._database("source", self.config.source)
+
+    @property
+    def target(self) -> BaseDatabaseClient:
+        """The target database, reached once to see that it answers."""
+        return self._database("target", self.config.target)
+
+    def check_servers(self, spec: RunSpec) -> None:
+        """Raise SpecRefused when this machine's settings reach other servers than the run's."""
+        from dataworks_tasks.work_factory import check_fingerprints
+
+        check_fingerprints(spec, self.config)
+
+    def _database(self, side: str, config: DatabaseConfig | None) -> BaseDatabaseClient:
+        setting = f"FRAMEWORK_{side.upper()}_DB_CONNECTION_STRING"
+        if config is None:
+            raise SettingsError(
+                f"no {side} database is set",
+                f"Set {setting} in .env_local, or start one here: dataworks local",
+            )
+        if side not in self._databases:
+            client = create_database_client(config)
+            self._stack.callback(client.close)
+            try:
+                client.server_info()
+            except StoreUnavailable as error:
+                raise UsageError(
+                    f"the {side} database at {config.fingerprint} cannot be reached: {error.fact}",
+                    f"Check {setting} and that the server runs",
+                ) from None
+            self._databases[side] = client
+        return self._databases[side]
+
+
+def without_credentials(url: str) -> str:
+    """Scheme, host and path of a URL, for messages."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"

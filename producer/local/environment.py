@@ -1,0 +1,28 @@
+"""The settings that reach local services, as a worker's environment or a command's flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddresses:
+    """Where this folder's Redis and MongoDB are; MongoDB is source and target at once."""
+
+    redis_url: str
+    mongodb_url: str
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Setting names without prefix, with their values."""
+        return {
+            "BROKER_URL": self.redis_url,
+            "LEDGER_URL": self.redis_url,
+            "SOURCE_DB_CONNECTION_STRING": self.mongodb_url,
+            "TARGET_DB_CONNECTION_STRING": self.mongodb_url,
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same as environment variables."""
+        return {f"FRAMEWORK_{name}": value for name, value in self.settings.items()}

@@ -1,0 +1,55 @@
+"""The broker's queue as the producer sees it: put messages in, ask how many are left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from dataworks_tasks.errors import LedgerUnavailable
+from dataworks_tasks.range_message import RangeMessage, send_finish
+
+
+class QueueDepth(NamedTuple):
+    """Messages that wait, and messages that workers hold and have not acknowledged."""
+
+    waiting: int
+    in_hand: int
+
+
+class MessageQueue:
+    """Raises LedgerUnavailable (it passes) when the broker does not answer."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def send(self, messages: Sequence[RangeMessage]) -> None:
+        """Put the messages on the queue, in order."""
+        if not messages:
+            return
+        try:
+            with self._app.producer_pool.acquire(block=True) as producer:
+                for message in messages:
+                    message.send(self._app, producer)
+        except (OperationalError, RedisError, OSError) as error:
+            raise LedgerUnavailable(f"the broker does not answer: {error}") from None
+
+    def send_finish(self, run_id: str) -> None:
+        """Ask a worker to finish the run."""
+        try:
+            send_finish(self._app, run_id)
+        except (OperationalError, RedisError, OSError) as error:
+            raise LedgerUnavailable(f"the broker does not answer: {error}") from None
+
+    def depth(self) -> QueueDepth:
+        """How many messages there are; those in hand are of every queue of this broker."""
+        try:
+            with self._app.pool.acquire(block=True) as connection:
+                redis = connection.default_channel.client  # type: ignore[attr-defined]
+                waiting = redis.llen(self._app.conf.task_default_queue)
+                return QueueDepth(waiting, redis.hlen("unacked"))
+        except (OperationalError, RedisError, OSError) as error:
+            raise LedgerUnavailable(f"the broker does not answer: {error}") from None

@@ -1,0 +1,128 @@
+"""SIGKILL anything in the middle of a run: afterwards the target holds exactly its documents."""
+
+from __future__ import annotations
+
+import signal
+
+import psutil
+import pytest
+
+from dataworks_tasks.generate.template import document_source, load_template
+from dataworks_tasks.ledger.contract import RunState
+from producer.local.services import LocalServices
+from tests.fleet import Fleet, pool_children, wait_until
+
+TOTAL = 150_000
+SEED = 42
+
+
+def expected_documents(total: int) -> list[bytes]:
+    """Every document that the run should have written, sorted."""
+    source = document_source(load_template("service_order"), 0, SEED)
+    found: list[bytes] = []
+    for start in range(0, total, 5000):
+        found += source.generate(start, min(total, start + 5000)).documents()
+    return sorted(found)
+
+
+def check_exact(fleet: Fleet, run_id: str, total: int) -> None:
+    """The collection, its ids and the counters are exactly the run's."""
+    assert fleet.raw_documents("orders") == expected_documents(total)
+    progress = fleet.ledger.progress(run_id)
+    assert progress.state is RunState.COMPLETE
+    assert (progress.acknowledged, progress.gaps) == (total, 0)
+    assert progress.counters["documents"] == total
+
+
+def generate_arguments(fleet: Fleet, total: int, *more: object) -> tuple[object, ...]:
+    where = ("--database", fleet.database, "--collection", "orders", "--seed", SEED)
+    return ("generate", "service_order", "--total", total, *where, "--batch-size", 1000, *more)
+
+
+def test_child_then_worker_then_producer_are_killed(fleet: Fleet) -> None:
+    worker = fleet.start_worker(2)
+    producer = fleet.start(*generate_arguments(fleet, TOTAL, "--max-rate", 15_000))
+    run_id = fleet.newest_run()
+    fleet.wait_for_share(run_id, 0.3)
+    next(pool_children(worker)).kill()
+    fleet.wait_for_share(run_id, 0.5)
+    psutil.Process(worker.pid).kill()
+    fleet.start_worker(2)
+    fleet.wait_for_share(run_id, 0.6)
+    producer.kill()
+    producer.wait()
+    assert fleet.run_json("resume", run_id)["documents"] == TOTAL
+    check_exact(fleet, run_id, TOTAL)
+
+
+def test_the_queue_is_flushed_and_messages_come_twice(fleet: Fleet) -> None:
+    fleet.start_worker(1)
+    total = 60_000
+    producer = fleet.start(*generate_arguments(fleet, total, "--max-rate", 10_000))
+    run_id = fleet.newest_run()
+    fleet.wait_for_share(run_id, 0.2)
+    waiting = fleet.redis.lrange("dataworks", 0, -1)
+    fleet.redis.delete("dataworks")
+    assert waiting, "there was something to lose"
+    fleet.redis.lpush("dataworks", *waiting[:5], *waiting[:5])
+    assert producer.wait(90) == 0
+    check_exact(fleet, run_id, total)
+
+
+@pytest.mark.parametrize("name", ["valkey", "mongod"])
+def test_a_server_is_killed_and_comes_back(
+    own_services: LocalServices, own_fleet: Fleet, name: str
+) -> None:
+    own_fleet.start_worker(2)
+    total = 80_000
+    producer = own_fleet.start(*generate_arguments(own_fleet, total, "--max-rate", 15_000))
+    run_id = own_fleet.newest_run()
+    own_fleet.wait_for_share(run_id, 0.3)
+    own_services.restart(name, signal.SIGKILL)
+    assert producer.wait(100) == 0
+    check_exact(own_fleet, run_id, total)
+
+
+def test_a_worker_that_stood_still_doubles_nothing(fleet: Fleet) -> None:
+    worker = fleet.start_worker(1)
+    total = 30_000
+    producer = fleet.start(*generate_arguments(fleet, total, "--max-rate", 10_000))
+    run_id = fleet.newest_run()
+    fleet.wait_for_share(run_id, 0.2)
+    stopped = [*pool_children(worker), psutil.Process(worker.pid)]
+    for process in stopped:
+        process.suspend()
+    fleet.start_worker(1)
+    fleet.wait_for_share(run_id, 1.0)
+    for process in stopped:
+        process.resume()
+    assert producer.wait(60) == 0
+    check_exact(fleet, run_id, total)
+
+
+def test_pause_and_resume_twenty_times(fleet: Fleet) -> None:
+    fleet.start_worker(2)
+    total = 60_000
+    arguments = generate_arguments(fleet, total, "--max-rate", 20_000, "--detach")
+    run_id = str(fleet.run_json(*arguments)["run"])
+    running, paused = frozenset({RunState.RUNNING}), frozenset({RunState.PAUSED})
+    for step in range(20):
+        fleet.wait_for_share(run_id, 0.005 * step)
+        assert fleet.ledger.change_state(run_id, running, RunState.PAUSED)
+        assert fleet.ledger.change_state(run_id, paused, RunState.RUNNING)
+    assert fleet.run_json("resume", run_id)["documents"] == total
+    check_exact(fleet, run_id, total)
+
+
+def test_warm_shutdown_gives_the_rest_back(fleet: Fleet) -> None:
+    worker = fleet.start_worker(1)
+    total = 40_000
+    producer = fleet.start(*generate_arguments(fleet, total, "--max-rate", 10_000))
+    run_id = fleet.newest_run()
+    fleet.wait_for_share(run_id, 0.2)
+    process = psutil.Process(worker.pid)
+    process.terminate()
+    wait_until(lambda: not process.is_running() or process.status() == "zombie", "it leaves", 60)
+    fleet.start_worker(1)
+    assert producer.wait(90) == 0
+    check_exact(fleet, run_id, total)

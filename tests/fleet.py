@@ -1,0 +1,120 @@
+"""A fleet for tests: settings of its own, workers, and the producer's command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
+
+from dataworks_tasks.ledger.contract import RunProgress
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from producer.local.services import RunningService
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    """Poll until ``condition`` is truthy; fail with ``what`` when it never is."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+
+
+@dataclass
+class Fleet:
+    """One broker, one target database, and whoever works on it."""
+
+    environment: dict[str, str]
+    ledger: RedisLedger
+    mongo: MongoClient[dict[str, Any]]
+    database: str
+    folder: Path
+    start_worker: Callable[..., RunningService]
+    producers: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def command(self, *arguments: object) -> list[str]:
+        """A producer command line."""
+        return [sys.executable, "-m", "producer", *map(str, arguments)]
+
+    def _environment(self) -> dict[str, str]:
+        root = str(Path(__file__).parent.parent)
+        return {**os.environ, **self.environment, "PYTHONPATH": root, "COLUMNS": "100"}
+
+    def run(self, *arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a producer command to its end."""
+        done = subprocess.run(
+            self.command(*arguments),
+            env=self._environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"exit {done.returncode}: {done.stdout}{done.stderr}"
+        return done
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        """Start a producer command."""
+        producer = subprocess.Popen(
+            self.command(*arguments),
+            env=self._environment(),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.producers.append(producer)
+        return producer
+
+    def run_json(self, *arguments: object) -> dict[str, Any]:
+        """Run a producer command with ``--json``; its last line."""
+        found: dict[str, Any] = json.loads(self.run(*arguments, "--json").stdout.splitlines()[-1])
+        return found
+
+    def newest_run(self) -> str:
+        """The id of the newest run, as soon as there is one."""
+        found: list[str] = wait_until(self.ledger.run_ids, "a run is on record")
+        return found[0]
+
+    def wait_for_share(self, run_id: str, share: float) -> RunProgress:
+        """Wait until that share of a run is acknowledged."""
+
+        def reached() -> RunProgress | None:
+            progress = self.ledger.progress(run_id)
+            total = progress.total or 10**18
+            return progress if progress.acknowledged >= share * total else None
+
+        found: RunProgress = wait_until(reached, f"{share:.0%} of {run_id}")
+        return found
+
+    def raw_documents(self, collection: str) -> list[bytes]:
+        """Every document's bytes, sorted."""
+        raw = self.mongo.get_database(self.database).get_collection(collection)
+        options = raw.codec_options.with_options(document_class=RawBSONDocument)
+        documents = raw.with_options(options).find({})
+        return sorted(bytes(document.raw) for document in documents)
+
+    def close(self) -> None:
+        """End producers that a test left behind."""
+        for producer in self.producers:
+            if producer.poll() is None:
+                producer.kill()
+            producer.communicate()
+
+
+def pool_children(worker: RunningService) -> Iterator[psutil.Process]:
+    """The pool processes of a Celery worker."""
+    yield from psutil.Process(worker.pid).children()

@@ -1,0 +1,42 @@
+"""What a message may say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.errors import BadMessage
+from dataworks_tasks.range_message import read_range, read_run_id
+from dataworks_tasks.run_spec import MAX_DOCUMENTS
+
+anything = st.one_of(
+    st.none(), st.booleans(), st.floats(), st.text(), st.binary(), st.lists(st.integers())
+)
+
+
+@given(anything, anything)
+def test_only_whole_numbers_make_a_range(start: object, stop: object) -> None:
+    with pytest.raises(BadMessage):
+        read_range(start, stop)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"), [(-1, 5), (5, 5), (6, 5), (0, MAX_DOCUMENTS + 1), (10**400, 10**401)]
+)
+def test_a_range_has_its_limits(start: int, stop: int) -> None:
+    with pytest.raises(BadMessage):
+        read_range(start, stop)
+
+
+def test_a_good_range() -> None:
+    assert read_range(3, 9) == BatchRange(3, 9)
+
+
+@pytest.mark.parametrize(
+    "run_id", ["../../etc/passwd", "gen-", "gen-a b", "gen-{x}", "", 7, None, "gen-" + "x" * 70]
+)
+def test_only_run_ids_are_run_ids(run_id: object) -> None:
+    with pytest.raises(BadMessage):
+        read_run_id(run_id)

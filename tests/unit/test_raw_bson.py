@@ -1,0 +1,69 @@
+"""Elements are found in documents without decoding them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import bson
+import pytest
+from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+
+from dataworks_tasks.raw_bson import elements, find_element, id_filter, ids_filter, shown_id
+
+VALUES = {
+    "double": 1.5,
+    "string": "héllo",
+    "document": {"a": {"b": []}},
+    "array": [1, "x", None],
+    "binary": Binary(b"\x00\x01", 5),
+    "oid": ObjectId(),
+    "bool": True,
+    "date": datetime(2026, 1, 1, tzinfo=UTC),
+    "null": None,
+    "regex": Regex("a.*b", re.IGNORECASE),
+    "code": Code("return 1"),
+    "scoped": Code("return x", {"x": 1}),
+    "int": 7,
+    "timestamp": Timestamp(1, 2),
+    "long": Int64(2**40),
+    "decimal": Decimal128("1.10"),
+    "max": MaxKey(),
+    "min": MinKey(),
+    "dbref": bson.DBRef("c", 1),
+}
+
+
+def test_elements_cover_the_whole_document() -> None:
+    document = bson.encode(VALUES)
+    found = list(elements(document))
+    assert [element.name.decode() for element in found] == list(VALUES)
+    size = sum(2 + len(element.name) + len(element.value) for element in found)
+    assert size == len(document) - 5
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_filter_carries_the_value_as_it_stands(name: str) -> None:
+    document = bson.encode({"_id": VALUES[name], "x": 1})
+    id_ = find_element(document, b"_id")
+    assert id_ is not None
+    same = bson.encode({"_id": {"$eq": VALUES[name]}})
+    assert id_filter(id_).raw == same
+    assert ids_filter([id_, id_]).raw == bson.encode({"_id": {"$in": [VALUES[name]] * 2}})
+
+
+def test_pointers_and_symbols_have_a_length() -> None:
+    pointer = b"\x0cp\x00\x02\x00\x00\x00c\x00" + bytes(12)
+    symbol = b"\x0es\x00\x03\x00\x00\x00ab\x00"
+    body = pointer + symbol + b"\x06u\x00"
+    document = (len(body) + 5).to_bytes(4, "little") + body + b"\x00"
+    assert [element.name for element in elements(document)] == [b"p", b"s", b"u"]
+
+
+def test_an_id_can_be_shown_whatever_it_is() -> None:
+    assert shown_id(bson.encode({"_id": 3})) == "3"
+    assert shown_id(bson.encode({"_id": "a"})) == '"a"'
+    assert shown_id(bson.encode({"x": 1})) == "(none)"
+    beyond = b"\x09_id\x00" + (2**62).to_bytes(8, "little")
+    document = (len(beyond) + 5).to_bytes(4, "little") + beyond + b"\x00"
+    assert "date" in shown_id(document)

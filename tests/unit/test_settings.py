@@ -1,0 +1,123 @@
+"""Settings: layers, names, and what a person is told when one is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dataworks_tasks.errors import SettingsError, UnknownName
+from dataworks_tasks.settings import ConfigManager, known_settings
+
+SECRET = "mongodb://user:pa55word@db.example:27017"
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    for setting in known_settings():
+        monkeypatch.delenv(f"FRAMEWORK_{setting.name}", raising=False)
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "mine.env").write_text(
+        "# for the test\nFRAMEWORK_WRITE_WORKERS=3\nFRAMEWORK_PARALLEL_CURSORS=3\n"
+        "FRAMEWORK_QUEUE=from-profile\n"
+    )
+    return
+
+
+def test_later_layers_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env_local").write_text("FRAMEWORK_PARALLEL_CURSORS=4\nFRAMEWORK_QUEUE=from-file\n")
+    monkeypatch.setenv("FRAMEWORK_QUEUE", "from-environment")
+    config = ConfigManager("FRAMEWORK").load_config(".env_local", profile="mine")
+    assert (config.write_workers, config.parallel_cursors) == (3, 4)
+    assert config.queue == "from-environment"
+    config = ConfigManager().load_config(profile="mine", overrides={"QUEUE": "from-flag"})
+    assert config.queue == "from-flag"
+
+
+def test_the_profile_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMEWORK_PROFILE", "mine")
+    assert ConfigManager().load_config().write_workers == 3
+
+
+def test_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMEWORK_TARGET_DB_CONNECTION_STRING", SECRET)
+    monkeypatch.setenv("FRAMEWORK_TARGET_DB_NAME", "shop")
+    monkeypatch.setenv("FRAMEWORK_TARGET_DB_TYPE", "cosmos-db")
+    monkeypatch.setenv("FRAMEWORK_TARGET_DB_MAX_POOL_SIZE", "5")
+    config = ConfigManager().load_config()
+    assert config.source is None
+    assert config.target is not None
+    assert config.target.database_name == "shop"
+    assert config.target.max_pool_size == 5
+    assert config.target.fingerprint == "db.example:27017"
+
+
+def test_nothing_shows_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMEWORK_TARGET_DB_CONNECTION_STRING", SECRET)
+    monkeypatch.setenv("FRAMEWORK_BROKER_URL", "redis://:pa55word@redis.example/0")
+    config = ConfigManager().load_config()
+    shown = [repr(config), str(config), config.model_dump_json(), str(config.model_dump())]
+    assert not [text for text in shown if "pa55word" in text]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("FRAMEWORK_WRITE_WORKER", "2", "Did you mean FRAMEWORK_WRITE_WORKERS"),
+        ("FRAMEWORK_WRITE_WORKERS", "many", "FRAMEWORK_WRITE_WORKERS in the environment"),
+        ("FRAMEWORK_WRITE_WORKERS", "0", "greater than or equal to 1"),
+        ("FRAMEWORK_TARGET_DB_CONNECTION_STRING", "db:pa55word", "must begin with mongodb://"),
+        ("FRAMEWORK_BROKER_URL", "amqp://:pa55word@x", "must begin with redis://"),
+    ],
+)
+def test_a_bad_setting_is_named_with_what_is_accepted(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        ConfigManager().load_config()
+    assert expected in str(caught.value)
+    assert "pa55word" not in str(caught.value)
+
+
+def test_a_bad_setting_in_a_file_names_the_file() -> None:
+    Path(".env_local").write_text("FRAMEWORK_SEND_WINDOW=-1\n")
+    with pytest.raises(SettingsError, match=r"FRAMEWORK_SEND_WINDOW in \.env_local"):
+        ConfigManager().load_config()
+
+
+def test_an_unknown_profile_suggests_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="Did you mean mine"):
+        ConfigManager().load_config(profile="mina")
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert [setting.name for setting in known_settings() if not setting.description] == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "fingerprint"),
+    [
+        ("mongodb://b:2,A:1/?replicaSet=r", "a:1,b:2"),
+        ("mongodb+srv://u:p%40ss@Cluster.mongodb.net/x?y=1", "cluster.mongodb.net"),
+        ("mongodb://localhost", "localhost:27017"),
+    ],
+)
+def test_fingerprints_name_hosts_only(
+    monkeypatch: pytest.MonkeyPatch, uri: str, fingerprint: str
+) -> None:
+    monkeypatch.setenv("FRAMEWORK_TARGET_DB_CONNECTION_STRING", uri)
+    target = ConfigManager().load_config().target
+    assert target is not None
+    assert target.fingerprint == fingerprint
+
+
+def test_an_unescaped_password_is_told_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMEWORK_TARGET_DB_CONNECTION_STRING", "mongodb://u:pa55@w:rd@h")
+    target = ConfigManager().load_config().target
+    assert target is not None
+    with pytest.raises(SettingsError, match="percent-encode") as caught:
+        _ = target.fingerprint
+    assert "pa55" not in str(caught.value)
