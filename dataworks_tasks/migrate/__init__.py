@@ -1,0 +1,1 @@
+"""Migration: slices of a key space, read, changed, written and compared."""

@@ -1,0 +1,92 @@
+"""The public base class of migration strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bson import decode
+from bson.codec_options import CodecOptions, DatetimeConversion
+
+from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.migrate.slice import Slice
+from dataworks_tasks.raw_bson import TOLERANT, assemble, element_bytes
+
+Document = dict[str, Any]
+
+DOCUMENTS = CodecOptions[Document](
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO, tz_aware=True
+)
+"""How a strategy sees documents: dates outside year 1-9999 stay, invalid UTF-8 is an error."""
+
+
+class BaseMigrationStrategy:
+    """What happens to each document between source and target; and along which key it is read.
+
+    Subclass it, set ``name``, override ``transform_document``, and register the class with
+    ``MigrationStrategyFactory``. One instance serves several threads, so keep no state between
+    calls. A document must always become the same: a range may be done twice, and ``dataworks
+    verify`` does it once more. A strategy that overrides nothing copies raw bytes.
+    """
+
+    name = ""
+    resume_field = "_id"
+    """The field along which slices are cut: indexed, not sparse, and no arrays in it."""
+
+    def transform_document(self, document: Document) -> Document | Sequence[Document] | None:
+        """What to write in place of ``document``: one document, several, or None to drop it.
+
+        A document without ``_id`` gets one that is derived from its source's. What is raised is
+        recorded as the document's failure.
+        """
+        return document
+
+    def read_batch(self, batch: EncodedBatch) -> Iterator[Document]:
+        """The documents of a raw batch, one for each, for ``transform_document``.
+
+        Override it to decode in another way, or to fetch what belongs to a whole batch at once.
+        """
+        for document in batch.documents():
+            yield decode(document, codec_options=DOCUMENTS)
+
+    def get_resume_point(self, ledger: Ledger, run_id: str) -> Any:
+        """The value of ``resume_field`` from which on the run is not complete.
+
+        Everything below it is at the target. None: nothing is, or everything.
+        """
+        gap = next(ledger.gaps(run_id), None)
+        if gap is None:
+            return None
+        data = ledger.slices(run_id, gap).get(gap.start)
+        lower = Slice.from_bytes(data).lower if data is not None else None
+        if lower is None:
+            return None
+        return decode(assemble([element_bytes(lower, b"v")]), codec_options=TOLERANT)["v"]
+
+    @property
+    def copies_raw(self) -> bool:
+        """Whether documents pass as bytes, because nothing here looks at them."""
+        base = BaseMigrationStrategy
+        return (
+            type(self).transform_document is base.transform_document
+            and type(self).read_batch is base.read_batch
+        )
+
+
+class DefaultStrategy(BaseMigrationStrategy):
+    """Copies every document as it is, along ``_id``."""
+
+    name = "default"
+
+
+class DateBasedStrategy(BaseMigrationStrategy):
+    """Copies every document as it is, along a date field: oldest first.
+
+    ``date-based:ordered_at`` takes the field ``ordered_at``. Documents without it come first.
+    """
+
+    name = "date-based"
+
+    def __init__(self, field: str = "created_at") -> None:
+        self.resume_field = field

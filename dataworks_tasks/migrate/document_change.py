@@ -1,0 +1,119 @@
+"""What stands between reading and writing: nothing, a strategy, declarative changes, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from bson import encode
+from bson.errors import BSONError
+
+from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.migrate.base import DOCUMENTS, BaseMigrationStrategy, Document
+from dataworks_tasks.raw_bson import Element, assemble, element_bytes, find_element
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a batch became. ``refused``: documents of the source, each with the reason.
+
+    ``dropped`` ones are left out on purpose; ``produced`` counts what a strategy made.
+    """
+
+    batch: EncodedBatch
+    dropped: int = 0
+    produced: int = 0
+    refused: Sequence[tuple[bytes, str]] = ()
+
+
+DocumentChange = Callable[[EncodedBatch], Changed]
+"""Makes of a batch of source documents what is to be written."""
+
+
+def unchanged(batch: EncodedBatch) -> Changed:
+    """The same bytes."""
+    return Changed(batch)
+
+
+def by_strategy(strategy: BaseMigrationStrategy) -> DocumentChange:
+    """The change that a strategy's ``transform_document`` makes."""
+
+    def change(batch: EncodedBatch) -> Changed:
+        made: list[bytes] = []
+        refused: list[tuple[bytes, str]] = []
+        dropped = 0
+        for source, document in _documents(strategy, batch):
+            try:
+                results = (
+                    _as_sequence(strategy.transform_document(document))
+                    if isinstance(document, dict)
+                    else _raise(document)
+                )
+                encoded = [_encoded(result, n, source) for n, result in enumerate(results)]
+            except Exception as error:  # noqa: BLE001 - a strategy may raise anything: on record
+                refused.append((source, f"the strategy raised {type(error).__name__}: {error}"))
+                continue
+            dropped += not encoded
+            made += encoded
+        return Changed(EncodedBatch.of(made), dropped, len(made), refused)
+
+    return change
+
+
+def _documents(
+    strategy: BaseMigrationStrategy, batch: EncodedBatch
+) -> Iterator[tuple[bytes, Document | Exception]]:
+    """Each raw document with what the strategy reads; one by one where the batch does not pass."""
+    sources = list(batch.documents())
+    try:
+        yield from zip(sources, list(strategy.read_batch(batch)), strict=True)
+        return
+    except BSONError:
+        pass  # one of them cannot be decoded: find out which
+    for source in sources:
+        try:
+            (document,) = strategy.read_batch(EncodedBatch.of([source]))
+            yield source, document
+        except BSONError as error:
+            yield source, error
+
+
+def _raise(error: Exception) -> Sequence[Document]:
+    raise error
+
+
+def _as_sequence(result: Document | Sequence[Document] | None) -> Sequence[Document]:
+    if result is None:
+        return ()
+    return (result,) if isinstance(result, dict) else result
+
+
+def _encoded(document: Document, position: int, source: bytes) -> bytes:
+    if "_id" in document:
+        return encode(document, codec_options=DOCUMENTS)
+    id_ = find_element(source, b"_id")
+    if id_ is None:
+        raise ValueError("the source document has no _id")
+    if position > 0:
+        # Derived, so that doing the range once more meets its own documents.
+        seed = element_bytes(id_) + position.to_bytes(4, "big")
+        id_ = Element(0x07, b"_id", blake2b(seed, digest_size=12).digest())
+    body = encode(document, codec_options=DOCUMENTS)
+    return assemble([element_bytes(id_, b"_id"), body[4:-1]])
+
+
+def in_turn(first: DocumentChange, second: DocumentChange) -> DocumentChange:
+    """Two changes, one after the other."""
+
+    def change(batch: EncodedBatch) -> Changed:
+        once = first(batch)
+        twice = second(once.batch)
+        return Changed(
+            twice.batch,
+            once.dropped + twice.dropped,
+            once.produced,
+            [*once.refused, *twice.refused],
+        )
+
+    return change

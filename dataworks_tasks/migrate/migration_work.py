@@ -1,0 +1,165 @@
+"""The work of a migration run in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from typing import NoReturn
+
+from bson import encode
+from bson.json_util import loads
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.errors import RunFailed, SettingsError, SpecRefused
+from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
+from dataworks_tasks.migrate.declared_change import by_transform
+from dataworks_tasks.migrate.document_change import (
+    DocumentChange,
+    by_strategy,
+    in_turn,
+    unchanged,
+)
+from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+from dataworks_tasks.migrate.finish_migration import finish_migration
+from dataworks_tasks.migrate.read_slice import SliceInterrupted, SliceSource
+from dataworks_tasks.migrate.settle_slices import Stopped, settle_slices
+from dataworks_tasks.migrate.slice import Slice
+from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyRoute, Lanes, SliceCopy
+from dataworks_tasks.run_spec import MigrationJob, NamespacePair, OnError
+from dataworks_tasks.store.bulk_write import WritePolicy
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.work import RunContext, StopSignal
+
+_MOST_UNFINISHED = 64
+_TRIES_FROM_START = 3
+
+
+class MigrationWork:
+    """Copies slices: up to ``parallel_cursors`` read at once, ``max_insert_workers`` writes.
+
+    A slice that was stopped in the middle is remembered: when it comes back to this process, it
+    goes on where it was. Raises SpecRefused for a run that is no migration, SettingsError when
+    this process has no source.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        job = context.spec.job
+        if not isinstance(job, MigrationJob):
+            raise SpecRefused(f"{context.spec.run_id} is not a migration")
+        self._context = context
+        self._job = job
+        self._source = source_of(context)
+        self._routes = [self._route(pair) for pair in job.namespaces]
+        self._readers = ThreadPoolExecutor(
+            context.config.parallel_cursors, thread_name_prefix="read-slice"
+        )
+        writers = ThreadPoolExecutor(
+            context.config.max_insert_workers, thread_name_prefix="write-batch"
+        )
+        self._lanes = Lanes(writers, ByteBudget())
+        self._unfinished: dict[int, SliceCopy] = {}
+
+    def _route(self, pair: NamespacePair) -> CopyRoute:
+        context, spec = self._context, self._context.spec
+        return CopyRoute(
+            source=slice_source(context, self._job, pair),
+            change=document_change(self._job),
+            target=context.target,
+            namespace=pair.target,
+            policy=WritePolicy(spec.write_concern, self._job.on_conflict),
+            pace=context.pace,
+        )
+
+    def settle(
+        self, wanted: BatchRange, stop: StopSignal
+    ) -> Iterator[tuple[BatchRange, RangeResult]]:
+        """See ``RangeWork.settle``. Slices that are acknowledged already are left out."""
+        context = self._context
+        slices = context.ledger.slices(context.spec.run_id, wanted)
+        yield from settle_slices(
+            self._readers, context.config.parallel_cursors, slices, self._work, stop
+        )
+
+    def _copy_of(self, number: int, data: bytes) -> SliceCopy:
+        copy = self._unfinished.get(number)
+        if copy is None:
+            slice_ = Slice.from_bytes(data)
+            if not 0 <= slice_.pair < len(self._routes):
+                raise SpecRefused(f"slice {number} is of a collection that the run does not have")
+            copy = SliceCopy(self._routes[slice_.pair], slice_)
+            while len(self._unfinished) >= _MOST_UNFINISHED:
+                del self._unfinished[next(iter(self._unfinished))]
+            self._unfinished[number] = copy
+        return copy
+
+    def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:
+        copy = self._copy_of(number, data)
+        finished = self._run(copy, stopped)
+        result = copy.tally.result()
+        if result.failures and self._context.spec.on_error is OnError.STOP:
+            self._fail(result.failures)
+        if not finished:
+            return None
+        self._unfinished.pop(number, None)
+        return result
+
+    def _run(self, copy: SliceCopy, stopped: Stopped) -> bool:
+        for _ in range(_TRIES_FROM_START):
+            try:
+                return copy.run(self._lanes, stopped)
+            except SliceInterrupted:
+                continue
+        return copy.run(self._lanes, stopped)
+
+    def _fail(self, failures: Sequence[DocumentFailure]) -> NoReturn:
+        run_id = self._context.spec.run_id
+        self._context.ledger.record_failures(run_id, failures)
+        first = failures[0]
+        raise RunFailed(
+            f"document {first.document_id} of {first.namespace} was not written: {first.reason}",
+            f"See them all with: dataworks failures {run_id}",
+        )
+
+    def finish(self) -> None:
+        """Build the indexes and compare the counts. Raises RunFailed when an index cannot be."""
+        finish_migration(self._context, self._job, self._source)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._readers.shutdown(wait=True, cancel_futures=True)
+        self._lanes.writers.shutdown(wait=True, cancel_futures=True)
+        self._unfinished.clear()
+
+
+def source_of(context: RunContext) -> BaseDatabaseClient:
+    """The source's client. Raises SettingsError when this process has none."""
+    if context.source is None:
+        raise SettingsError(
+            "this process has no source database",
+            "Set FRAMEWORK_SOURCE_DB_CONNECTION_STRING",
+        )
+    return context.source
+
+
+def slice_source(context: RunContext, job: MigrationJob, pair: NamespacePair) -> SliceSource:
+    """How to read the slices of one collection of the run."""
+    strategy = MigrationStrategyFactory.create(job.strategy)
+    most = context.target.capabilities.max_documents_per_write
+    return SliceSource(
+        client=source_of(context),
+        namespace=pair.source,
+        field=strategy.resume_field.encode(),
+        also=None if job.filter is None else encode(loads(job.filter)),
+        # What is read at once is written at once: a slow target is stopped within one batch.
+        batch_size=min(context.config.source_db_batch_size, most),
+    )
+
+
+def document_change(job: MigrationJob) -> DocumentChange:
+    """What the run does to documents."""
+    strategy = MigrationStrategyFactory.create(job.strategy)
+    changes = [] if strategy.copies_raw else [by_strategy(strategy)]
+    if job.transform:
+        changes.append(by_transform(job.transform))
+    return reduce(in_turn, changes) if changes else unchanged

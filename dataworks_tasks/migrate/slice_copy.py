@@ -1,0 +1,186 @@
+"""Copy one slice: read, change, write, with several writes on the wire."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.migrate.document_change import DocumentChange
+from dataworks_tasks.migrate.key_space import key_of
+from dataworks_tasks.migrate.read_slice import SliceSource, goes_on_by_key, read_slice
+from dataworks_tasks.migrate.slice import Slice
+from dataworks_tasks.migrate.tally import Tally, document_failure
+from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.raw_bson import Element
+from dataworks_tasks.store.bulk_write import Pace, WritePolicy, write_batch
+from dataworks_tasks.store.client import BaseDatabaseClient
+
+MOST_BYTES_WAITING = 32 * 1024 * 1024
+"""Bytes read and not written yet, of all slices of a process; one batch may be larger."""
+_WRITE_SECONDS = 5.0
+_PAUSE_SECONDS = 0.25
+
+
+class Abandoned(Exception):
+    """Work on the slice was asked to stop."""
+
+
+class ByteBudget:
+    """Bounds the bytes that wait in memory, whatever the size of a document."""
+
+    def __init__(self, limit: int = MOST_BYTES_WAITING) -> None:
+        self._limit = limit
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    def take(self, size: int) -> None:
+        """Wait until ``size`` bytes fit, or nothing else is waiting."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken == 0 or self._taken + size <= self._limit)
+            self._taken += size
+
+    def give_back(self, size: int) -> None:
+        """They are written."""
+        with self._changed:
+            self._taken -= size
+            self._changed.notify_all()
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRoute:
+    """From where to where one collection goes, and what happens on the way."""
+
+    source: SliceSource
+    change: DocumentChange
+    target: BaseDatabaseClient
+    namespace: Namespace
+    policy: WritePolicy
+    pace: Pace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """What the slices of a process share."""
+
+    writers: ThreadPoolExecutor
+    budget: ByteBudget
+
+
+class SliceCopy:
+    """A slice on its way. It knows how far it got: run again, it goes on from there."""
+
+    def __init__(self, route: CopyRoute, slice_: Slice) -> None:
+        self.tally = Tally()
+        self._route = route
+        self._slice = slice_
+        self._settled_to: Element | None = None
+        self._resumable = goes_on_by_key(slice_, route.source.field)
+
+    def run(self, lanes: Lanes, stopped: Callable[[], bool]) -> bool:
+        """Copy what is left; False when it was stopped before the end.
+
+        Raises StoreUnavailable when source or target do not answer, and terminal errors.
+        """
+        if not self._resumable:
+            self.tally = Tally()
+        writes: deque[tuple[Future[Tally], Element | None]] = deque()
+        finished = False
+        try:
+            self._read(lanes, stopped, writes)
+            finished = True
+        except Abandoned:
+            pass
+        finally:
+            finished = self._collect(writes) and finished
+        return finished
+
+    def _read(
+        self,
+        lanes: Lanes,
+        stopped: Callable[[], bool],
+        writes: deque[tuple[Future[Tally], Element | None]],
+    ) -> None:
+        def pause(seconds: float) -> None:
+            until = time.monotonic() + seconds
+            while (left := until - time.monotonic()) > 0:
+                if stopped():
+                    raise Abandoned
+                time.sleep(min(left, _PAUSE_SECONDS))
+
+        for batch in read_slice(self._route.source, self._slice, self._settled_to, pause):
+            if stopped():
+                raise Abandoned
+            writes.append((self._send(lanes, stopped, batch), self._last_key(batch)))
+            while writes and writes[0][0].done():
+                self._settle(*writes.popleft())
+
+    def _last_key(self, batch: EncodedBatch) -> Element | None:
+        if not self._resumable:
+            return None
+        return key_of(batch.document(len(batch) - 1), self._route.source.field)
+
+    def _send(
+        self, lanes: Lanes, stopped: Callable[[], bool], batch: EncodedBatch
+    ) -> Future[Tally]:
+        changed = self._route.change(batch)
+        tally = Tally(
+            read=len(batch),
+            dropped=changed.dropped,
+            produced=changed.produced,
+            bytes=changed.batch.size_bytes,
+        )
+        tally.failures = [
+            document_failure(self._route.source.namespace, document, reason)
+            for document, reason in changed.refused
+        ]
+        lanes.budget.take(changed.batch.size_bytes)
+        return lanes.writers.submit(self._write, lanes.budget, stopped, changed.batch, tally)
+
+    def _write(
+        self,
+        budget: ByteBudget,
+        stopped: Callable[[], bool],
+        batch: EncodedBatch,
+        tally: Tally,
+    ) -> Tally:
+        route, size = self._route, batch.size_bytes
+        try:
+            while len(batch):
+                if stopped():
+                    raise Abandoned
+                deadline = time.monotonic() + _WRITE_SECONDS
+                result = write_batch(
+                    route.target, route.namespace, batch, route.policy, route.pace, deadline
+                )
+                tally.add_write(route.namespace, result)
+                if not result.unsettled:
+                    break
+                batch = batch.select(result.unsettled)
+                time.sleep(_PAUSE_SECONDS)  # the pause that the deadline cut off
+            return tally
+        finally:
+            budget.give_back(size)
+
+    def _settle(self, write: Future[Tally], last_key: Element | None) -> None:
+        self.tally.add([write.result()])
+        self._settled_to = last_key
+
+    def _collect(self, writes: deque[tuple[Future[Tally], Element | None]]) -> bool:
+        """Wait for what is on the wire; everything before the first that failed is settled.
+
+        Raises the first write's error.
+        """
+        problem: BaseException | None = None
+        while writes:
+            write, last_key = writes.popleft()
+            problem = problem or write.exception()
+            if problem is None:
+                self._settle(write, last_key)
+        if problem is not None and not isinstance(problem, Abandoned):
+            raise problem
+        return problem is None

@@ -1,0 +1,129 @@
+"""The work of verifying a migration in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.document_comparison import Comparison, Difference
+from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
+from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+from dataworks_tasks.migrate.key_space import ID
+from dataworks_tasks.migrate.migration_work import document_change, slice_source
+from dataworks_tasks.migrate.settle_slices import Stopped, settle_slices
+from dataworks_tasks.migrate.slice import Slice
+from dataworks_tasks.migrate.tally import document_failure
+from dataworks_tasks.migrate.verify_slice import VerificationRoute, verify_slice
+from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.raw_bson import Element, assemble, element_bytes
+from dataworks_tasks.run_spec import MigrationJob, NamespacePair, VerificationJob
+from dataworks_tasks.work import RunContext, StopSignal
+
+
+class MigrationVerificationWork:
+    """Compares slices of the source, changed as the run changed them, with the target.
+
+    Raises SpecRefused for a run that verifies no migration, SettingsError when this process has no
+    source.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        job = context.spec.job
+        if not isinstance(job, VerificationJob) or not isinstance(job.of, MigrationJob):
+            raise SpecRefused(f"{context.spec.run_id} does not verify a migration")
+        self._context = context
+        self._exclusive = job.exclusive
+        self._job = job.of
+        self._routes = [self._route(pair) for pair in job.of.namespaces]
+        cursors = context.config.parallel_cursors
+        self._slices = ThreadPoolExecutor(cursors, thread_name_prefix="verify-slice")
+        self._readers = ThreadPoolExecutor(2 * cursors, thread_name_prefix="read-slice")
+
+    def _route(self, pair: NamespacePair) -> VerificationRoute:
+        strategy = MigrationStrategyFactory.create(self._job.strategy)
+        source = slice_source(self._context, self._job, pair)
+        return VerificationRoute(
+            source=source,
+            change=document_change(self._job),
+            target=replace(source, client=self._context.target, namespace=pair.target, also=None),
+            keys_stay=strategy.copies_raw and source.field == ID,
+        )
+
+    def settle(
+        self, wanted: BatchRange, stop: StopSignal
+    ) -> Iterator[tuple[BatchRange, RangeResult]]:
+        """See ``RangeWork.settle``. What differs comes as failures."""
+        context = self._context
+        slices = context.ledger.slices(context.spec.run_id, wanted)
+        yield from settle_slices(
+            self._slices, context.config.parallel_cursors, slices, self._work, stop
+        )
+
+    def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:
+        slice_ = Slice.from_bytes(data)
+        if not 0 <= slice_.pair < len(self._routes):
+            raise SpecRefused(f"slice {number} is of a collection that the run does not have")
+        route = self._routes[slice_.pair]
+        comparison = verify_slice(route, slice_, self._readers, stopped)
+        if comparison is None:
+            return None
+        if not self._exclusive:
+            comparison = replace(comparison, extra=())
+        return verification_result(route.target.namespace, comparison)
+
+    def finish(self) -> None:
+        """Count documents that no slice of the source accounts for.
+
+        Where a strategy may give documents other keys, slices cannot see what should not be there.
+        """
+        if not self._exclusive or all(route.keys_stay for route in self._routes):
+            return
+        context = self._context
+        counters = context.ledger.progress(context.spec.run_id).counters
+        known = counters.get("equal", 0) + counters.get("different", 0)
+        there = sum(context.target.count(pair.target) for pair in self._job.namespaces)
+        if there > known:
+            names = ", ".join(str(pair.target) for pair in self._job.namespaces)
+            extra = f"{there - known} documents are not in the source"
+            context.ledger.record_failures(
+                context.spec.run_id, [DocumentFailure("extra", "(unknown)", names, extra)]
+            )
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._slices.shutdown(wait=True, cancel_futures=True)
+        self._readers.shutdown(wait=True, cancel_futures=True)
+
+
+def verification_result(namespace: Namespace, comparison: Comparison) -> RangeResult:
+    """A comparison as the ledger keeps it: counters, and a failure for each document."""
+    missing, extra = len(comparison.missing), len(comparison.extra)
+    different = len(comparison.different)
+    failures = [_failure(namespace, id_, "missing at the target") for id_ in comparison.missing]
+    failures += [_failure(namespace, id_, "not in the source") for id_ in comparison.extra]
+    failures += [_different(namespace, difference) for difference in comparison.different]
+    return RangeResult(
+        {
+            "documents": comparison.equal + missing + extra + different,
+            "equal": comparison.equal,
+            "missing": missing,
+            "extra": extra,
+            "different": different,
+        },
+        tuple(failures),
+    )
+
+
+def _different(namespace: Namespace, difference: Difference) -> DocumentFailure:
+    if difference.at is None:
+        return _failure(namespace, difference.id, "differs")
+    field, expected, found = difference.at
+    reason = f"differs at {field}: source {expected}, target {found}"
+    return _failure(namespace, difference.id, reason)
+
+
+def _failure(namespace: Namespace, id_: Element, reason: str) -> DocumentFailure:
+    return document_failure(namespace, assemble([element_bytes(id_)]), reason)

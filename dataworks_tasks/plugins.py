@@ -1,0 +1,46 @@
+"""Load a process' own plugins: modules or Python files with generators and strategies."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dataworks_tasks.errors import SettingsError
+
+
+def load_plugins(names: Sequence[str]) -> None:
+    """Import every named module or ``.py`` file, once; each registers what it brings.
+
+    Names come from the process' own settings and never from a message or the ledger: whoever can
+    write to Redis must not choose what a worker imports. Raises SettingsError naming the plugin.
+    """
+    for name in names:
+        try:
+            if name.endswith(".py"):
+                _load_file(Path(name).resolve())
+            else:
+                importlib.import_module(name)
+        except (ImportError, OSError, SyntaxError) as error:
+            raise SettingsError(
+                f"the plugin {name!r} cannot be loaded: {type(error).__name__}: {error}",
+                "FRAMEWORK_PLUGINS takes modules on the Python path, or paths of .py files",
+            ) from error
+
+
+def _load_file(path: Path) -> None:
+    module_name = f"dataworks_plugin_{path.stem}_{abs(hash(str(path))):x}"
+    if module_name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("it is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise

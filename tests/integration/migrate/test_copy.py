@@ -1,0 +1,100 @@
+"""Copying keeps every byte, and counts what became of each document."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from integration.migrate.conftest import Migration
+from integration.migrate.corpus import documents
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.migrate.migration_work import MigrationWork
+from dataworks_tasks.run_spec import OnConflict, OnError
+from dataworks_tasks.work import StopSignal
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_every_kind_of_document_arrives_identical(migration: Migration, size: int) -> None:
+    migration.insert_raw("source", list(documents()))
+    migration.batch_size = size
+    counters = migration.copy()
+    source = migration.documents("source")
+    assert sorted(source) == sorted(documents())
+    assert migration.documents("target") == source
+    assert counters["documents"] == counters["read"] == counters["written"] == len(source)
+    assert counters["bytes"] == sum(map(len, source))
+    compared, failures = migration.verify()
+    assert (compared["equal"], failures) == (len(source), [])
+
+
+def test_copying_twice_finds_its_own_documents(migration: Migration) -> None:
+    migration.insert_raw("source", list(documents())[:60])
+    migration.copy()
+    counters = migration.copy()
+    assert counters["already_there"] == counters["documents"] == 60
+    assert counters["written"] == 0
+
+
+@pytest.mark.parametrize("policy", list(OnConflict))
+def test_another_document_with_the_same_id(migration: Migration, policy: OnConflict) -> None:
+    migration.spec_changes = {"on_error": OnError.SKIP}
+    collection = migration.source.collection(migration.namespace("source"))
+    collection.insert_many({"_id": number, "v": "ours"} for number in range(50))
+    target = migration.target.collection(migration.namespace("target"))
+    target.insert_one({"_id": 7, "v": "theirs"})
+    context = migration.context(migration.job(on_conflict=policy))
+    counters = migration.work_through(MigrationWork(context), context)
+    failures = list(context.ledger.failures(context.spec.run_id))
+    assert counters["written"] == 49
+    assert counters["replaced"] == (policy is OnConflict.REPLACE)
+    assert counters["skipped"] == (policy is OnConflict.SKIP)
+    assert [failure.document_id for failure in failures] == (
+        ["7"] if policy is OnConflict.FAIL else []
+    )
+    expected = "ours" if policy is OnConflict.REPLACE else "theirs"
+    assert (target.find_one({"_id": 7}) or {})["v"] == expected
+
+
+def test_a_failure_stops_the_run_when_asked(migration: Migration) -> None:
+    migration.spec_changes = {"on_error": OnError.STOP}
+    migration.source.collection(migration.namespace("source")).insert_one({"_id": 1, "v": 1})
+    migration.target.collection(migration.namespace("target")).insert_one({"_id": 1, "v": 2})
+    context = migration.context(migration.job())
+    with pytest.raises(RunFailed, match="document 1 of"):
+        migration.work_through(MigrationWork(context), context)
+    (failure,) = context.ledger.failures(context.spec.run_id)
+    assert failure.document_id == "1"
+
+
+def test_a_stopped_slice_goes_on_where_it_was(migration: Migration) -> None:
+    migration.batch_size = 2000
+    migration.config = migration.config.model_copy(update={"source_db_batch_size": 100})
+    migration.source.collection(migration.namespace("source")).insert_many(
+        {"_id": number} for number in range(2000)
+    )
+    context = migration.context(migration.job())
+    work = MigrationWork(context)
+    looks = iter(range(10))
+    stop = StopSignal(time.monotonic() + 60, leaving=lambda: next(looks, None) is None)
+    assert list(work.settle(BatchRange(0, 1), stop)) == []
+    written = len(migration.documents("target"))
+    assert 0 < written < 2000
+    counters = migration.work_through(work, context)
+    assert counters["written"] == 2000
+    assert migration.documents("target") == migration.documents("source")
+
+
+def test_acknowledged_slices_are_left_out(migration: Migration) -> None:
+    migration.source.collection(migration.namespace("source")).insert_many(
+        {"_id": number} for number in range(300)
+    )
+    context = migration.context(migration.job())
+    work = MigrationWork(context)
+    stop = StopSignal(time.monotonic() + 60)
+    ((done, result),) = work.settle(BatchRange(1, 2), stop)
+    context.ledger.acknowledge(context.spec.run_id, done, result)
+    settled = {done for done, _ in work.settle(BatchRange(0, 3), stop)}
+    assert settled == {BatchRange(0, 1), BatchRange(2, 3)}
+    work.close()
