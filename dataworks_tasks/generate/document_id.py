@@ -8,6 +8,7 @@ delivered twice meets its own documents.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +18,23 @@ INDEX_BYTES = 5
 MAX_DOCUMENTS = 1 << (8 * INDEX_BYTES)
 
 
+@lru_cache(maxsize=1024)
 def object_id_prefix(seed: int, name: str) -> bytes:
     """The first seven bytes of every ``_id`` of collection template ``name`` under ``seed``."""
     return hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=PREFIX_BYTES).digest()
 
 
 def object_id(prefix: bytes, index: int) -> bytes:
-    """The twelve bytes of document ``index``; ``index == MAX_DOCUMENTS`` has none.
+    """The twelve bytes of document ``index``.
 
     Raises OverflowError for an index outside ``[0, MAX_DOCUMENTS)``.
     """
     return prefix + index.to_bytes(INDEX_BYTES, "big")
 
 
-def object_ids(prefix: bytes, indexes: NDArray[np.uint64]) -> NDArray[np.void]:
-    """The ids of ``indexes`` as one column of twelve bytes each."""
-    ids = np.empty((len(indexes), PREFIX_BYTES + INDEX_BYTES), np.uint8)
-    ids[:, :PREFIX_BYTES] = np.frombuffer(prefix, np.uint8)
-    big_endian = indexes.astype(">u8").view(np.uint8).reshape(-1, 8)
-    ids[:, PREFIX_BYTES:] = big_endian[:, 8 - INDEX_BYTES :]
-    return ids.view("V12").ravel()
+def index_bytes(indexes: NDArray[np.uint64]) -> NDArray[np.void]:
+    """The five bytes of each index, the second half of its id."""
+    big_endian = indexes.astype(">u8")
+    return np.ndarray(
+        (len(indexes),), f"V{INDEX_BYTES}", big_endian, offset=8 - INDEX_BYTES, strides=(8,)
+    )

@@ -94,8 +94,7 @@ def _equality(wanted: bool) -> Function:
     def apply(arguments: Sequence[Values], count: int) -> Values:
         left, right = arguments
         if left.text is not None and right.text is not None:
-            pairs = zip(left.text.strings(), right.text.strings(), strict=True)
-            data = np.fromiter((one == two for one, two in pairs), np.bool_, count)
+            data = _same_text(left.text, right.text)
         else:
             data = left.data == right.data
         present = _present(arguments)
@@ -103,6 +102,17 @@ def _equality(wanted: bool) -> Function:
         return Values(Kind.BOOLEAN, data if present is None else data & present)
 
     return Function(apply, _ANY, Kind.BOOLEAN, 2, 2, alike=True)
+
+
+def _same_text(left: Text, right: Text) -> Mask:
+    if left.constant is not None:
+        left, right = right, left
+    if left.vocabulary is not None and left.numbers is not None and right.constant is not None:
+        words = left.vocabulary.words
+        same = np.fromiter((word == right.constant for word in words), np.bool_, len(words))
+        return same[left.numbers]
+    pairs = zip(left.strings(), right.strings(), strict=True)
+    return np.fromiter((one == two for one, two in pairs), np.bool_, left.count)
 
 
 def _truth(function: Callable[..., Any], arity: int) -> Function:

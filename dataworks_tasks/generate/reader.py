@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 from math import lcm
+from typing import Any
 
 from dataworks_tasks.errors import Finding, nearest_or_all
 from dataworks_tasks.generate.column import NULL, Column, Encoded
@@ -35,8 +36,8 @@ class Reader:
         self.findings: list[Finding] = []
         self.columns: list[tuple[str, Record, Column]] = []
         self.conditions: list[tuple[str, Record, Expression]] = []
-        self.shared: dict[str, tuple[str, Column]] = {}
-        """mgodatagen's references by id: the collection and the column that defined it."""
+        self.shared: dict[str, Any] = {}
+        """mgodatagen's references by id, each as the ``reference`` type keeps it."""
         self.collection = ""
         self._depth = 0
         self._count = 0

@@ -12,8 +12,11 @@ from dataworks_tasks.generate.record import Record
 from dataworks_tasks.generate.rows import Rows
 from dataworks_tasks.generate.segments import Pieces, assemble
 
-CHUNK = 2_000
-"""Documents made at once: enough to make numpy's calls cheap, few enough to stay in cache."""
+MOST_AT_ONCE = 4_000
+"""Documents made at once: enough to make numpy's calls cheap."""
+BYTES_AT_ONCE = 8 << 20
+"""What they may take together, so that large documents do not make a process large."""
+_FIRST_CHUNK = 64
 
 
 class TemplateSource:
@@ -22,12 +25,18 @@ class TemplateSource:
     def __init__(self, content: Record, seed: int) -> None:
         self._content = content
         self._seed = seed
+        self._at_once = _FIRST_CHUNK
 
     def generate(self, start: int, stop: int) -> EncodedBatch:
         """The documents ``[start, stop)``."""
-        batches = [
-            self._chunk(first, min(first + CHUNK, stop)) for first in range(start, stop, CHUNK)
-        ]
+        batches = []
+        while start < stop:
+            end = min(start + self._at_once, stop)
+            batch = self._chunk(start, end)
+            batches.append(batch)
+            mean = batch.size_bytes // len(batch) + 1
+            self._at_once = max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // mean))
+            start = end
         return EncodedBatch.join(batches) if batches else EncodedBatch.of([])
 
     def _chunk(self, start: int, stop: int) -> EncodedBatch:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,8 @@ class Text:
     vocabulary: Vocabulary | None = None
     """Set where the text is one word out of a pool: then a function maps the pool once."""
     numbers: Positions | None = None
+    constant: str | None = None
+    """Set where it is the same in every row."""
 
     @property
     def size(self) -> Size:
@@ -55,8 +59,8 @@ class Text:
             words = self.vocabulary.words
             return [words[number] for number in self.numbers.tolist()]
         data, offsets = assemble(Pieces(self.segments), self.count)
-        stops = offsets.tolist()
-        return [data[start:stop].decode() for start, stop in zip(stops, stops[1:], strict=False)]
+        return [data[start:stop].decode() for start, stop in pairwise(offsets.tolist())]
+
 
 
 @dataclass(slots=True, eq=False)
@@ -120,7 +124,7 @@ def bson_string(word: str) -> bytes:
 
 def constant_text(word: str, count: int) -> Text:
     """The same text in every row."""
-    return Text([Constant(word.encode())], count)
+    return Text([Constant(word.encode())], count, constant=word)
 
 
 def take(values: Values, numbers: Positions) -> Values:
@@ -156,7 +160,19 @@ def as_text(values: Values) -> Text:
     if values.kind is Kind.DATE:
         stamps = np.datetime_as_string(values.data.astype("datetime64[ms]"), unit="ms")
         return text_of([f"{stamp}Z" for stamp in stamps.tolist()])
-    return text_of([repr(number) for number in values.data.tolist()])
+    return _number_text(values.data)
 
 
+def _number_text(data: NDArray[Any]) -> Text:
+    if data.dtype.kind in "iu" and len(data) and data.min() >= 0 and data.max() < _SMALL:
+        return _small_numbers().at(data.astype(np.int64, copy=False))
+    return text_of([repr(number) for number in data.tolist()])
+
+
+@cache
+def _small_numbers() -> Vocabulary:
+    return Vocabulary([str(number) for number in range(_SMALL)])
+
+
+_SMALL = 10_000
 _BOOLEANS = Vocabulary(["false", "true"])

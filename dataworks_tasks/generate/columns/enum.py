@@ -63,12 +63,13 @@ class EnumColumn(Column):
         self._random = random
         self._choose = weighted(weights) if weights else None
         self._salt = counter_hash.salt(path)
+        self._draw = ("enum", path, len(pool), tuple(weights))
         self.kind = pool.kind
 
     def _numbers(self, rows: Rows) -> Positions:
-        if self not in rows.memo:
-            rows.memo[self] = self._drawn(rows)
-        kept: Positions = rows.memo[self]
+        if self._draw not in rows.memo:
+            rows.memo[self._draw] = self._drawn(rows)
+        kept: Positions = rows.memo[self._draw]
         return kept
 
     def _drawn(self, rows: Rows) -> Positions:

@@ -30,10 +30,13 @@ LARGEST_POOL = 200_000
 _SLOW_POOL = 2_000
 _POOLS_KEPT = 512
 _SLOW_METHODS = frozenset({
-    "text", "texts", "paragraph", "paragraphs", "sentence", "sentences", "catch_phrase", "bs",
-    "profile", "simple_profile", "user_agent", "chrome", "firefox", "safari", "opera", "address",
-    "company_email", "password", "image", "binary", "json", "csv", "dsv", "tsv", "iban", "bban",
+    "address", "bban", "basic_phone_number", "bs", "catch_phrase", "chrome", "company_email",
+    "credit_card_expire", "credit_card_full", "credit_card_number", "csv", "domain_name", "dsv",
+    "firefox", "iban", "ipv4", "ipv4_private", "ipv4_public", "ipv6", "isbn10", "isbn13", "json",
+    "latitude", "longitude", "month", "paragraph", "paragraphs", "password", "profile", "safari",
+    "sentence", "sentences", "simple_profile", "text", "texts", "tsv", "uri", "url", "user_agent",
 })  # fmt: skip
+"""Methods that take long for a call: their pools are smaller, so that a process starts fast."""
 _METHODS_REFUSED = frozenset({
     "add_provider", "format", "parse", "provider", "seed", "seed_instance", "set_formatter",
     "set_arguments", "get_formatter", "get_providers", "del_arguments", "get_arguments",

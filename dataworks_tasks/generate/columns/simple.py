@@ -13,10 +13,10 @@ from dataworks_tasks.generate.column import (
     Column,
     Encoded,
 )
-from dataworks_tasks.generate.document_id import object_id_prefix, object_ids
+from dataworks_tasks.generate.document_id import MAX_DOCUMENTS, index_bytes, object_id, object_id_prefix
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Fixed
+from dataworks_tasks.generate.segments import Constant, Fixed
 from dataworks_tasks.generate.spec import Spec
 from dataworks_tasks.generate.values import Kind, Text, Values, as_text, text_of
 
@@ -52,17 +52,19 @@ class ObjectIdColumn(Column):
     def __init__(self, identity: str) -> None:
         self._identity = identity
 
-    def ids(self, rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-        """Twelve bytes a row."""
-        return object_ids(object_id_prefix(rows.seed, self._identity), rows.ordinals)
-
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
-        return Encoded(OBJECT_ID, [Fixed(self.ids(rows))])
+        prefix = Constant(object_id_prefix(rows.seed, self._identity))
+        return Encoded(OBJECT_ID, [prefix, Fixed(index_bytes(rows.ordinals))])
 
     def text(self, rows: Rows) -> Text:
         """See Column."""
-        return text_of([bytes(entry).hex() for entry in self.ids(rows).tolist()])
+        prefix = object_id_prefix(rows.seed, self._identity)
+        return text_of([object_id(prefix, index).hex() for index in rows.ordinals.tolist()])
+
+    def capacity(self) -> int:
+        """See Column."""
+        return MAX_DOCUMENTS
 
 
 class KeyColumn(Column):

@@ -1,0 +1,67 @@
+"""``decimal``: decimal128 with a fixed number of decimals."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.column import DECIMAL128, Column, Encoded
+from dataworks_tasks.generate.distributions import Sample, read_distribution
+from dataworks_tasks.generate.numbers import decimal128
+from dataworks_tasks.generate.registry import column_type
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.segments import Fixed
+from dataworks_tasks.generate.spec import Spec
+from dataworks_tasks.generate.values import Kind, Text, Values, text_of
+
+_MOST_DIGITS = 10**18
+
+
+class DecimalColumn(Column):
+    """Whole numbers of the last decimal between ``low`` and ``high``, both inclusive."""
+
+    kind = Kind.NUMBER
+
+    def __init__(self, path: str, low: int, high: int, scale: int) -> None:
+        self._low, self._high, self._scale = low, high, scale
+        self._salt = counter_hash.salt(path)
+        self.sample: Sample | None = None
+
+    def coefficients(self, rows: Rows) -> NDArray[np.int64]:
+        """The number of every row, times 10**scale."""
+        bits = counter_hash.draw(rows.keys, self._salt)
+        if self.sample is None:
+            return counter_hash.below(bits, self._high - self._low + 1) + self._low
+        scaled = np.rint(self.sample(bits) * float(10**self._scale))
+        return np.clip(scaled, self._low, self._high).astype(np.int64)
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return Encoded(DECIMAL128, [Fixed(decimal128(self.coefficients(rows), self._scale))])
+
+    def values(self, rows: Rows) -> Values:
+        """See Column."""
+        return Values(Kind.NUMBER, self.coefficients(rows) / float(10**self._scale))
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        numbers = self.coefficients(rows).tolist()
+        return text_of([str(Decimal(number).scaleb(-self._scale)) for number in numbers])
+
+
+@column_type("decimal")
+def read_decimal(spec: Spec) -> Column:
+    """decimal: min 0, max 1000000, scale 2."""
+    low = spec.number("min", 0)
+    high = spec.number("max", max(low, 1_000_000))
+    scale = spec.integer("scale", 2, "decimals", least=0, most=15)
+    bounds = [round(Decimal(str(bound)).scaleb(scale)) for bound in (low, high)]
+    if high < low or max(map(abs, bounds)) > _MOST_DIGITS:
+        spec.refuse("max", f"is less than min, or needs more than 18 digits with scale {scale}")
+        bounds = [0, 0]
+    column = DecimalColumn(spec.path, bounds[0], bounds[1], scale)
+    column.sample = read_distribution(spec, low, high)
+    return column

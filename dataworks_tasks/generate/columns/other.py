@@ -1,0 +1,77 @@
+"""``timestamp``, ``regex``, ``code``: the rare BSON types."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.column import CODE, REGEX, TIMESTAMP, Column, Encoded
+from dataworks_tasks.generate.columns.date import read_instant
+from dataworks_tasks.generate.registry import column_type
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.segments import Constant, Fixed
+from dataworks_tasks.generate.spec import Spec
+from dataworks_tasks.generate.values import bson_string
+
+_SECOND = 1000
+_LAST_SECOND = (1 << 32) - 1
+_OPTIONS = re.compile(r"i?l?m?s?u?x?$")
+
+
+class TimestampColumn(Column):
+    """An internal timestamp: seconds at random, the document's index as the increment."""
+
+    def __init__(self, path: str, start: int, end: int) -> None:
+        self._start, self._end = start, end
+        self._salt = counter_hash.salt(path)
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        bits = counter_hash.draw(rows.keys, self._salt)
+        seconds = counter_hash.below(bits, self._end - self._start) + self._start
+        words = np.empty((len(rows), 2), "<u4")
+        words[:, 0] = rows.ordinals & np.uint64(0xFFFFFFFF)
+        words[:, 1] = seconds
+        return Encoded(TIMESTAMP, [Fixed(words.view("V8").ravel())])
+
+
+class VerbatimColumn(Column):
+    """The same bytes in every row."""
+
+    def __init__(self, code: int, data: bytes) -> None:
+        self._code, self._data = code, data
+
+    def encode(self, rows: Rows) -> Encoded:  # noqa: ARG002 - the same for all rows
+        """See Column."""
+        return Encoded(self._code, [Constant(self._data)])
+
+
+@column_type("timestamp")
+def read_timestamp(spec: Spec) -> Column:
+    """timestamp: startDate, endDate (excluded)."""
+    start = read_instant(spec, "startDate", "2000-01-01T00:00:00Z") // _SECOND
+    end = read_instant(spec, "endDate", "2030-01-01T00:00:00Z") // _SECOND
+    if not 0 <= start < end <= _LAST_SECOND:
+        spec.refuse("endDate", "must be later than startDate, both between 1970 and 2106")
+        start, end = 0, 1
+    return TimestampColumn(spec.path, start, end)
+
+
+@column_type("regex")
+def read_regex(spec: Spec) -> Column:
+    """regex: value, options (of i, l, m, s, u, x)."""
+    value = spec.text("value", "", "pattern")
+    options = "".join(sorted(spec.text("options", "")))
+    if not _OPTIONS.match(options):
+        spec.refuse("options", f"must be of the letters ilmsux, each once, not {options!r}")
+    if "\0" in value:
+        spec.refuse("value", "cannot hold a zero character")
+    return VerbatimColumn(REGEX, value.encode() + b"\0" + options.encode() + b"\0")
+
+
+@column_type("code", "javascript")
+def read_code(spec: Spec) -> Column:
+    """code: value."""
+    return VerbatimColumn(CODE, bson_string(spec.text("value", "")))

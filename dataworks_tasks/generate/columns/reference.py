@@ -1,0 +1,206 @@
+"""``reference``: the value another document has, worked out again instead of remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.column import Column, Encoded
+from dataworks_tasks.generate.distributions import Sample, read_distribution
+from dataworks_tasks.generate.expression_syntax import ExpressionError
+from dataworks_tasks.generate.field import Field
+from dataworks_tasks.generate.linker import Linker
+from dataworks_tasks.generate.registry import column_type
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.scope import Reference, resolve
+from dataworks_tasks.generate.spec import ABSENT, Spec
+from dataworks_tasks.generate.values import Kind, Text, Values
+
+
+class ReferenceColumn(Column):
+    """A field of a document of another collection, or of an earlier reference by id.
+
+    Which document: drawn from the row's key, or the next one in turn. References of one ``group``
+    in a document point to the same document, so several of its fields can be copied.
+    """
+
+    def __init__(self, draws: str, target: str, field: str, cyclic: bool) -> None:
+        self._target, self._field, self._cyclic = target, field, cyclic
+        self._draws = draws
+        self._salt = counter_hash.salt(draws, "reference")
+        self._reference: Reference | None = None
+        self._count = 1
+        self.sample: Sample | None = None
+        self._weighting = ""
+        self.spec: Spec | None = None
+        """Where the distribution stands, to be read when the target's count is known."""
+
+    def link(self, linker: Linker) -> None:
+        """See Column."""
+        target = linker.targets.get(self._target)
+        if target is None:
+            known = ", ".join(sorted(linker.targets)) or "none"
+            linker.refuse("to", f"there is no collection {self._target!r}; known: {known}")
+            return
+        if not target.count:
+            linker.refuse("to", f"{self._target!r} needs a count, to draw its documents from")
+            return
+        try:
+            self._reference = resolve(self._field, target.record)
+        except ExpressionError as error:
+            linker.refuse("field", str(error))
+            return
+        if self._reference.array is not None:
+            linker.refuse("field", f"{self._field!r} is or lies in an array")
+        if not all(step.shares is None for step in self._reference.steps):
+            linker.refuse("field", f"{self._field!r} is missing or null in some documents")
+        self._count = target.count
+        if self.spec is not None:
+            self._weighting = repr(self.spec.take("distribution"))
+            self.sample = read_distribution(self.spec, 0, self._count - 1)
+
+    @property  # type: ignore[override]
+    def kind(self) -> Kind | None:
+        """See Column."""
+        return None if self._reference is None else self._reference.kind
+
+    def depends(self) -> Iterator[Field]:
+        """See Column."""
+        if self._reference is not None:
+            yield from self._reference.steps
+
+    def _others(self, rows: Rows) -> tuple[Field, Rows]:
+        assert self._reference is not None
+        key = ("reference", self._draws, self._target, self._weighting)
+        if key not in rows.memo:
+            rows.memo[key] = Rows.documents(rows.seed, self._numbers(rows))
+        others: Rows = rows.memo[key]
+        *objects, last = self._reference.steps
+        for step in objects:
+            others = step.fold(others)
+        return last, last.fold(others)
+
+    def _numbers(self, rows: Rows) -> counter_hash.Bits:
+        if self._cyclic:
+            return rows.ordinals % np.uint64(self._count)
+        bits = counter_hash.draw(rows.keys, self._salt)
+        if self.sample is None:
+            return counter_hash.below(bits, self._count).view(np.uint64)
+        rank = np.clip(np.rint(self.sample(bits)), 0, self._count - 1)
+        return rank.astype(np.int64).view(np.uint64)
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        field, others = self._others(rows)
+        return field.column.encode(others)
+
+    def values(self, rows: Rows) -> Values | None:
+        """See Column."""
+        field, others = self._others(rows)
+        return field.column.values(others)
+
+    def text(self, rows: Rows) -> Text | None:
+        """See Column."""
+        field, others = self._others(rows)
+        return field.column.text(others)
+
+
+class SharedColumn(Column):
+    """mgodatagen's reference by id: the values of a column defined once, in whatever collection."""
+
+    def __init__(self, path: str, shared: Shared, defines: bool) -> None:
+        self._shared, self._defines = shared, defines
+        self._salt = counter_hash.salt(path)
+
+    @property  # type: ignore[override]
+    def kind(self) -> Kind | None:
+        """See Column."""
+        return self._shared.column.kind
+
+    @property  # type: ignore[override]
+    def unique(self) -> bool:
+        """See Column."""
+        return self._defines and self._shared.column.unique
+
+    def link(self, linker: Linker) -> None:
+        """See Column."""
+        target = linker.targets.get(self._shared.collection)
+        if not self._defines and (target is None or not target.count):
+            linker.refuse("id", f"{self._shared.collection!r}, which defines it, needs a count")
+        elif target is not None:
+            self._shared.count = target.count or 1
+
+    def capacity(self) -> int | None:
+        """See Column."""
+        return self._shared.column.capacity()
+
+    def depends(self) -> Iterator[Field]:
+        """See Column."""
+        yield from self._shared.column.depends()
+
+    def _rows(self, rows: Rows) -> Rows:
+        if self._defines:
+            return rows
+        if self not in rows.memo:
+            bits = counter_hash.draw(rows.keys, self._salt)
+            number = counter_hash.below(bits, self._shared.count).view(np.uint64)
+            rows.memo[self] = Rows.documents(rows.seed, number)
+        kept: Rows = rows.memo[self]
+        return kept
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return self._shared.column.encode(self._rows(rows))
+
+    def values(self, rows: Rows) -> Values | None:
+        """See Column."""
+        return self._shared.column.values(self._rows(rows))
+
+    def text(self, rows: Rows) -> Text | None:
+        """See Column."""
+        return self._shared.column.text(self._rows(rows))
+
+
+class Shared:
+    """A column that several fields draw from, and how many values the definer has."""
+
+    def __init__(self, collection: str, column: Column) -> None:
+        self.collection, self.column, self.count = collection, column, 1
+
+
+@column_type("reference", "ref")
+def read_reference(spec: Spec) -> Column:
+    """reference: to, field _id, distribution, inTurn, group; or id, refContent."""
+    target = spec.text("to", "", "collection")
+    field = spec.text("field", "_id")
+    in_turn = spec.flag("inTurn", False)
+    group = spec.text("group", "")
+    shared_id = spec.take("id")
+    content = spec.take("refContent")
+    if not target:
+        return _read_shared(spec, shared_id, content)
+    if shared_id is not ABSENT or content is not ABSENT:
+        spec.refuse("to", "cannot go with id and refContent, mgodatagen's other form")
+    draws = f"{spec.reader.collection} group {group}" if group else spec.path
+    column = ReferenceColumn(draws, target, field, in_turn)
+    column.spec = spec if spec.has("distribution") else None
+    spec.take("distribution")
+    return column
+
+
+def _read_shared(spec: Spec, shared_id: object, content: object) -> Column:
+    spec.take("distribution")
+    if shared_id is ABSENT:
+        spec.refuse("to", "is missing: the collection whose documents are meant")
+        shared_id = ""
+    name = str(shared_id)
+    known = spec.reader.shared
+    if name not in known:
+        if content is ABSENT:
+            spec.refuse("refContent", f"is missing, and no earlier field defines id {name!r}")
+            content = {"type": "objectId"}
+        known[name] = Shared(spec.reader.collection, spec.column(content, "refContent"))
+        return SharedColumn(spec.path, known[name], defines=True)
+    return SharedColumn(spec.path, known[name], defines=False)

@@ -1,0 +1,67 @@
+"""``unique``: values that never repeat and look random: a permutation, no memory."""
+
+from __future__ import annotations
+
+from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.columns.number import LONG_LIMIT, UniqueIntegerColumn
+from dataworks_tasks.generate.columns.pattern import parse_or_refuse, read_unique_pattern
+from dataworks_tasks.generate.columns.sequence import number_text, read_format
+from dataworks_tasks.generate.numbers import read_bson_type
+from dataworks_tasks.generate.permutation import permute
+from dataworks_tasks.generate.registry import column_type
+from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.segments import Constant
+from dataworks_tasks.generate.spec import Spec
+from dataworks_tasks.generate.values import Kind, Text, Values
+
+
+class UniqueFormatColumn(Column):
+    """A number of ``width`` digits in a text, each number at most once."""
+
+    kind = Kind.TEXT
+    unique = True
+
+    def __init__(self, path: str, before: str, width: int, after: str) -> None:
+        self._before, self._after = before.encode(), after.encode()
+        self._width = width
+        self._salt = counter_hash.salt(path)
+
+    def text(self, rows: Rows) -> Text:
+        """See Column."""
+        numbers = permute(rows.ordinals, self.capacity(), self._salt, rows.seed)
+        digits = number_text(numbers, self._width)
+        return Text([Constant(self._before), digits, Constant(self._after)], len(rows))
+
+    def values(self, rows: Rows) -> Values:
+        """See Column."""
+        return Values.of_text(self.text(rows))
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return encode_text(self.text(rows))
+
+    def capacity(self) -> int:
+        """See Column."""
+        return int(10**self._width)
+
+
+@column_type("unique")
+def read_unique(spec: Spec) -> Column:
+    """unique: min 0 and max (whole numbers), or pattern, or format with a number of digits."""
+    low = spec.integer("min", 0, least=-LONG_LIMIT, most=LONG_LIMIT)
+    high = spec.integer("max", LONG_LIMIT, least=-LONG_LIMIT, most=LONG_LIMIT)
+    bson_type = read_bson_type(spec, "long")
+    if spec.has("pattern"):
+        return read_unique_pattern(spec, parse_or_refuse(spec))
+    spec.take("pattern")
+    if spec.has("format"):
+        before, width, after = read_format(spec)
+        if not width:
+            spec.refuse("format", "needs a number of digits, like C-{:08d}")
+        return UniqueFormatColumn(spec.path, before, width or 1, after)
+    spec.take("format")
+    if high < low:
+        spec.refuse("max", f"is {high}, less than min, which is {low}")
+        high = low
+    return UniqueIntegerColumn(spec.path, (low, high, 1), bson_type)
