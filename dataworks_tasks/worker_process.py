@@ -14,6 +14,7 @@ from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import Ledger, WorkerReport
 from dataworks_tasks.pace import SharedPace
+from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.run_spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -37,6 +38,7 @@ class WorkerProcess:
     """Make it after the fork; nothing connects before it is needed. Close it at the end."""
 
     def __init__(self, config: FrameworkConfig) -> None:
+        load_plugins(config.plugins)
         self.config = config
         self.ledger: Ledger = connect_ledger(config)
         self._clients: dict[str, BaseDatabaseClient] = {}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dataworks_tasks.generate.factory import GeneratorFactory
-from dataworks_tasks.generate.template import document_source, parse_template
-
 from dataworks_tasks.errors import SpecRefused, UnknownName
+from dataworks_tasks.generate.factory import GeneratorFactory
 from dataworks_tasks.generate.generation_work import PartSource
+from dataworks_tasks.generate.template import document_source, parse_template
 from dataworks_tasks.run_spec import GenerationJob
 
 

@@ -278,7 +278,7 @@ class RedisLedger:
         record, intervals, first, last, counters, failures, workers = self._guard(run_id, read)
         if not record:
             raise unknown_run(run_id)
-        fields = {_text(name): _text(value) for name, value in record.items()}
+        fields = {_text(k): _text(v) for k, v in record.items() if _text(k) != "last_slice"}
         planned = int(fields["planned"])
         return RunProgress(
             run_id=run_id,

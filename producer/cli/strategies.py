@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import click
-from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 
+from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+from dataworks_tasks.plugins import load_plugins
 from producer.cli.options import CommandContext, with_context
 
 
@@ -12,7 +13,8 @@ from producer.cli.options import CommandContext, with_context
 @with_context
 def command(context: CommandContext) -> None:
     """List the migration strategies: built in, from FRAMEWORK_PLUGINS and installed packages."""
-    for name in MigrationStrategyFactory(context.config().plugins).names():
+    load_plugins(context.config().plugins)
+    for name in MigrationStrategyFactory.names():
         if context.as_json:
             context.print_json({"strategy": name})
         else:

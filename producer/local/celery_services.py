@@ -53,7 +53,7 @@ class CeleryWorker:
         log = site.log_text()
         return any(f"{self.name}@" in line and " ready." in line for line in log.splitlines())
 
-    def url(self, site: ServiceSite) -> None:  # noqa: ARG002
+    def url(self, site: ServiceSite) -> None:
         """A worker has no address."""
         return
 

@@ -151,7 +151,7 @@ def test_failures_are_recorded_once_and_reopened(ledger: RedisLedger) -> None:
 def test_slices_are_gone_when_acknowledged(redis: Redis, ledger: RedisLedger) -> None:
     spec = migration_spec()
     ledger.create(spec, None)
-    slices = [f"slice {number}".encode() for number in range(250)]
+    slices = [b"\x9e\x00\xff" + str(number).encode() for number in range(250)]
     ledger.append_slices(spec.run_id, 0, slices[:120], 1200)
     ledger.append_slices(spec.run_id, 120, slices[120:], 1300)
     assert ledger.slices(spec.run_id, BatchRange(98, 102)) == {n: slices[n] for n in range(98, 102)}
