@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -19,6 +20,7 @@ from producer.run_figures import RunFigures, figures
 
 _RATE_WINDOW_SECONDS = 3.0
 _PLAIN_LINE_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
 _VERB = {
     RunKind.GENERATION: "generate",
     RunKind.MIGRATION: "migrate",
@@ -207,7 +209,9 @@ def notice(observation: Observation) -> str:
     if progress is not None and progress.last_error:
         return f"last error: {progress.last_error}"
     if progress is not None and queue is not None and queue.waiting and not progress.workers:
-        return "waiting for a worker: celery -A dataworks_tasks worker"
+        waited = datetime.now(UTC) - progress.created_at
+        if waited.total_seconds() > _PATIENCE_SECONDS:
+            return "no worker took a message yet; start one: celery -A dataworks_tasks worker"
     return ""
 
 

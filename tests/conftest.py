@@ -19,7 +19,6 @@ import pytest
 import redis
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from producer.local.binaries import MONGOD, VALKEY, ServerBinary, ServerProgram, find_binary
 from producer.local.celery_services import APPLICATION, CeleryWorker
 from producer.local.mongod import Mongod
@@ -157,9 +156,20 @@ def worker_factory(local_services: LocalServices) -> Iterator[WorkerFactory]:
         local_services.stop(name, SIGKILL)
 
 
+def _fleet_environment(redis_url: str, mongodb_url: str, database: str) -> dict[str, str]:
+    return {
+        "FRAMEWORK_BROKER_URL": redis_url,
+        "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": mongodb_url,
+        "FRAMEWORK_TARGET_DB_CONNECTION_STRING": mongodb_url,
+        "FRAMEWORK_TARGET_DB_NAME": database,
+        "FRAMEWORK_STALL_SECONDS": "2",
+    }
+
+
 @pytest.fixture
 def fleet(
     redis_url: str,
+    redis_client: redis.Redis,
     mongodb_url: str,
     database_name: str,
     mongo_client: pymongo.MongoClient[dict[str, Any]],
@@ -167,21 +177,32 @@ def fleet(
     tmp_path: Path,
 ) -> Iterator[Fleet]:
     """A broker, a target database and a folder of this test's own; it starts its workers."""
-    environment = {
-        "FRAMEWORK_BROKER_URL": redis_url,
-        "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": mongodb_url,
-        "FRAMEWORK_TARGET_DB_CONNECTION_STRING": mongodb_url,
-        "FRAMEWORK_TARGET_DB_NAME": database_name,
-        "FRAMEWORK_STALL_SECONDS": "2",
-    }
+    environment = _fleet_environment(redis_url, mongodb_url, database_name)
 
     def start_worker(
         concurrency: int = 1, environment_too: Mapping[str, str] | None = None
     ) -> RunningService:
         return worker_factory({**environment, **(environment_too or {})}, concurrency)
 
-    with redis.Redis.from_url(redis_url) as client:
-        ledger = RedisLedger(client)
-        made = Fleet(environment, ledger, mongo_client, database_name, tmp_path, start_worker)
+    made = Fleet(environment, redis_client, mongo_client, database_name, tmp_path, start_worker)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def own_fleet(own_services: LocalServices, tmp_path: Path) -> Iterator[Fleet]:
+    """A fleet on servers of this test's own, to be killed."""
+    own_services.start_stores()
+    url = own_services.mongodb_url
+    environment = _fleet_environment(own_services.redis_url, url, "shop")
+
+    def start_worker(concurrency: int = 1) -> RunningService:
+        return own_services.start_worker(environment, concurrency)
+
+    with (
+        pymongo.MongoClient[dict[str, Any]](url) as mongo,
+        redis.Redis.from_url(own_services.redis_url) as client,
+    ):
+        made = Fleet(environment, client, mongo, "shop", tmp_path, start_worker)
         yield made
         made.close()

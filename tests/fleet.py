@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
+from redis import Redis
 
 from dataworks_tasks.ledger.contract import RunProgress
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
@@ -36,12 +37,17 @@ class Fleet:
     """One broker, one target database, and whoever works on it."""
 
     environment: dict[str, str]
-    ledger: RedisLedger
+    redis: Redis
     mongo: MongoClient[dict[str, Any]]
     database: str
     folder: Path
     start_worker: Callable[..., RunningService]
     producers: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def ledger(self) -> RedisLedger:
+        """The ledger of its runs."""
+        return RedisLedger(self.redis)
 
     def command(self, *arguments: object) -> list[str]:
         """A producer command line."""
