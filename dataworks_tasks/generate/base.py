@@ -33,6 +33,11 @@ class _ReseededRandom(Random):
         super().__init__(0)
         self.pending: int | None = None
 
+    def start(self, seed: int) -> None:
+        """Seed with ``seed`` when it is next asked; forget the second half of a pair of gauss()."""
+        self.pending = seed
+        self.gauss_next = None
+
     def random(self) -> float:
         if self.pending is not None:
             self._reseed()
@@ -91,7 +96,7 @@ class BaseDataGenerator(ABC):
 
     def start_document(self, key: int) -> None:
         """Make ``fake`` and ``random`` start anew from ``key``."""
-        self._random.pending = key
+        self._random.start(key)
 
     @abstractmethod
     def generate_document(self, document_id: int | None = None) -> Mapping[str, Any]:

@@ -42,10 +42,6 @@ class Linked(ABC):
     def evaluate(self, rows: Rows) -> Values:
         """The value of every row."""
 
-    def fields(self) -> Iterator[Field]:
-        """Every field it reads."""
-        yield from ()
-
 
 @dataclass(frozen=True, slots=True)
 class _Constant(Linked):
@@ -66,9 +62,6 @@ class _Read(Linked):
     def evaluate(self, rows: Rows) -> Values:
         return self.reference.evaluate(rows)
 
-    def fields(self) -> Iterator[Field]:
-        yield from self.reference.steps
-
 
 @dataclass(frozen=True, slots=True)
 class _Apply(Linked):
@@ -78,10 +71,6 @@ class _Apply(Linked):
 
     def evaluate(self, rows: Rows) -> Values:
         return self.function.apply([part.evaluate(rows) for part in self.arguments], len(rows))
-
-    def fields(self) -> Iterator[Field]:
-        for part in self.arguments:
-            yield from part.fields()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +91,6 @@ class _Aggregate(Linked):
         for parents in reversed(way):
             result = take(result, parents)
         return result
-
-    def fields(self) -> Iterator[Field]:
-        yield from self.reference.steps
 
 
 def _aggregate(name: str, parents: Any, values: Values | None, count: int) -> Values:
@@ -140,6 +126,7 @@ class Expression:
         self.text = text
         self.node = parse_expression(text)
         self._linked: Linked | None = None
+        self._fields: list[Field] = []
 
     @classmethod
     def read(cls, spec: Spec, key: str, *aliases: str) -> Expression | None:
@@ -153,13 +140,14 @@ class Expression:
 
     def link(self, record: Record) -> Kind:
         """Resolve the names in ``record``. Raises ExpressionError."""
+        names = _names(self.node)
+        self._fields = [step for name in names for step in resolve(name, record).steps]
         self._linked = _link(self.node, record)
         return self._linked.kind
 
     def fields(self) -> Iterator[Field]:
         """Every field it reads."""
-        if self._linked is not None:
-            yield from self._linked.fields()
+        yield from self._fields
 
     def evaluate(self, rows: Rows) -> Values:
         """The value of every row."""
@@ -208,6 +196,14 @@ def _link_aggregate(node: Call, record: Record) -> Linked | None:
     if node.function != "count" and kind is not Kind.NUMBER:
         raise ExpressionError(f"{node.function}({argument.path}): these are not numbers")
     return _Aggregate(node.function, reference)
+
+
+def _names(node: Node) -> Iterator[str]:
+    if isinstance(node, Name):
+        yield node.path
+    if isinstance(node, Call):
+        for argument in node.arguments:
+            yield from _names(argument)
 
 
 def _literal_kind(value: float | int | str | bool) -> Kind:

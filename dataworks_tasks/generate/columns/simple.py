@@ -13,7 +13,12 @@ from dataworks_tasks.generate.column import (
     Column,
     Encoded,
 )
-from dataworks_tasks.generate.document_id import MAX_DOCUMENTS, index_bytes, object_id, object_id_prefix
+from dataworks_tasks.generate.document_id import (
+    MAX_DOCUMENTS,
+    index_bytes,
+    object_id,
+    object_id_prefix,
+)
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
 from dataworks_tasks.generate.segments import Constant, Fixed

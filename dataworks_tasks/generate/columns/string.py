@@ -29,7 +29,7 @@ def random_letters(keys: counter_hash.Bits, salt: np.uint64, width: int) -> Aren
     draws = -(-width // _LETTERS_A_DRAW)
     block = np.empty((count, draws, _LETTERS_A_DRAW), np.uint8)
     for number in range(draws):
-        bits = counter_hash.draw(keys + np.uint64(number) * counter_hash.GOLDEN, salt)
+        bits = counter_hash.draw(keys + counter_hash.nth(number), salt)
         for place in range(_LETTERS_A_DRAW):
             block[:, number, place] = bits & np.uint64(63)
             bits = bits >> _BITS_A_LETTER
@@ -81,7 +81,7 @@ class UniqueStringColumn(Column):
         """See Column."""
         block = np.full((len(rows), self._width), _ALPHABET[0], np.uint8)
         rest = rows.ordinals
-        for place in range(self._width - 1, max(self._width - 12, -1), -1):
+        for place in range(self._width - 1, max(self._width - 11, -1), -1):
             block[:, place] = _ALPHABET[(rest & np.uint64(63)).view(np.int64)]
             rest = rest >> _BITS_A_LETTER
         return Text([Fixed(block.view(f"V{self._width}").ravel())], len(rows))
@@ -96,7 +96,7 @@ class UniqueStringColumn(Column):
 
     def capacity(self) -> int:
         """See Column."""
-        return len(LETTERS) ** min(self._width, 11)
+        return 1 << 6 * min(self._width, 10)
 
 
 class JoinedColumn(Column):
