@@ -102,9 +102,14 @@ class BaseDataGenerator(ABC):
     def generate_document(self, document_id: int | None = None) -> Mapping[str, Any]:
         """Document number ``document_id``; without ``_id`` it gets one from seed and index."""
 
-    def generate_batch(self, start: int, stop: int) -> EncodedBatch | None:
+    def generate_batch(
+        self,
+        start: int,  # noqa: ARG002 - for those that override it
+        stop: int,  # noqa: ARG002
+    ) -> EncodedBatch | None:
         """Documents ``[start, stop)`` at once, each with its ``_id``.
 
-        For generators that work by column, from ``self.seed`` and the indexes only. None, the default: they are made one by one.
+        For generators that work by column, from ``self.seed`` and the indexes only. None, the
+        default: they are made one by one.
         """
         return None

@@ -158,7 +158,7 @@ def _tail_rank(exponent: float, count: int, share: float) -> float:
     return min(_rounded((first + share * (last - first)) ** (1 / power)), float(count - 1))
 
 
-def _uniform(spec: Spec, low: float, high: float) -> None:
+def _uniform(_spec: Spec, _low: float, _high: float) -> None:
     return None
 
 

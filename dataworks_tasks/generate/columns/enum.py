@@ -75,8 +75,8 @@ class EnumColumn(Column):
         return kept
 
     def _drawn(self, rows: Rows) -> Positions:
-        if self.distinct and rows.parent is not None:
-            return self._without_repeats(rows, rows.parent)
+        if self.distinct and rows.places is not None:
+            return self._without_repeats(rows, rows.places)
         if not self._random and self._choose is None:
             return (rows.ordinals % np.uint64(len(self._pool))).view(np.int64)
         bits = counter_hash.draw(rows.keys, self._salt)
@@ -84,14 +84,14 @@ class EnumColumn(Column):
             return self._choose(bits)
         return counter_hash.below(bits, len(self._pool))
 
-    def _without_repeats(self, rows: Rows, parent: Rows) -> Positions:
+    def _without_repeats(self, rows: Rows, places: Positions) -> Positions:
         """Places of one array: a start and a step that goes through all values."""
         count = len(self._pool)
         steps = np.array([step for step in range(1, count + 1) if gcd(step, count) == 1])
-        bits = counter_hash.draw(parent.keys, self._salt)[rows.parents]
+        parent, parents = rows.held()
+        bits = counter_hash.draw(parent.keys, self._salt)[parents]
         step = steps[counter_hash.below(counter_hash.mix(bits), len(steps))]
-        assert rows.places is not None
-        numbers: Positions = (counter_hash.below(bits, count) + rows.places * step) % count
+        numbers: Positions = (counter_hash.below(bits, count) + places * step) % count
         return numbers
 
     def encode(self, rows: Rows) -> Encoded:

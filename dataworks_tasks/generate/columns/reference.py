@@ -14,7 +14,7 @@ from dataworks_tasks.generate.field import Field
 from dataworks_tasks.generate.linker import Linker
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.scope import Reference, resolve
+from dataworks_tasks.generate.scope import Reference, linked, resolve
 from dataworks_tasks.generate.spec import ABSENT, Spec
 from dataworks_tasks.generate.values import Text, Values
 
@@ -69,12 +69,11 @@ class ReferenceColumn(Column):
             yield from self._reference.steps
 
     def _others(self, rows: Rows) -> tuple[Field, Rows]:
-        assert self._reference is not None
         key = ("reference", self._draws, self._target, self._weighting)
         if key not in rows.memo:
             rows.memo[key] = Rows.documents(rows.seed, self._numbers(rows))
         others: Rows = rows.memo[key]
-        *objects, last = self._reference.steps
+        *objects, last = linked(self._reference).steps
         for step in objects:
             others = step.fold(others)
         return last, last.fold(others)

@@ -12,6 +12,7 @@ from dataworks_tasks.generate.column import Column, Encoded, encode_text
 from dataworks_tasks.generate.field import Field
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.scope import linked
 from dataworks_tasks.generate.segments import Fixed, Ragged, Segment
 from dataworks_tasks.generate.spec import Spec
 from dataworks_tasks.generate.values import Kind, Text, Values
@@ -112,9 +113,7 @@ class JoinedColumn(Column):
         """See Column."""
         segments: list[Segment] = []
         for part in self._parts:
-            text = part.text(rows)
-            assert text is not None
-            segments += text.segments
+            segments += linked(part.text(rows)).segments
         return Text(segments, len(rows))
 
     def values(self, rows: Rows) -> Values:

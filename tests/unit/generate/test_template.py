@@ -11,6 +11,7 @@ import bson
 import pytest
 
 from dataworks_tasks.errors import TemplateError, UnknownName
+from dataworks_tasks.generate.gofakeit_names import FAKER_METHODS
 from dataworks_tasks.generate.template import (
     builtin_templates,
     document_source,
@@ -30,7 +31,7 @@ MGODATAGEN = """
 // A file as an mgodatagen user has it.
 [{
   "database": "test", "collection": "link", "COUNT": "20", "compressionLevel": "snappy",
-  "indexes": [{"name": "i", "key": {"b": -1, "a": 1}, "unique": true, "expireAfterSeconds": 60}],
+  "indexes": [{"name": "i", "key": {"b": -1, "a": 1}, "expireAfterSeconds": 60}],
   "shardConfig": {"shardCollection": "test.link", "key": {"_id": "hashed"}},
   "content": {
     "a": {"type": "Int", "MinInt": "3", "maxInt": 5}, # aliases and quoted numbers
@@ -40,7 +41,7 @@ MGODATAGEN = """
     "e": {"type": "countAggregator", "collection": "other", "query": {"a": "$$a"}}
   }
 }, {"database": "test", "collection": "other", "count": 5,
-    /* the second one */ "content": {"f": {"type": "ref", "id": 2, "refContent": {"type": "long"}}}}]
+    /* two */ "content": {"f": {"type": "ref", "id": 2, "refContent": {"type": "long"}}}}]
 """
 
 
@@ -164,6 +165,17 @@ def test_fields_made_from_themselves_are_refused() -> None:
         parse_template({"collection": "c", "count": 5, "content": themselves}, "t")
 
 
+@pytest.mark.parametrize("method", ["date_time", "Gender", "CreditCardExp", "color_hsl", "_x"])
+def test_faker_methods_that_cannot_be_repeated_are_refused(method: str) -> None:
+    assert list(findings({"a": {"type": "faker", "method": method}})) == ["c.a.method"]
+
+
+@pytest.mark.parametrize("method", sorted(set(FAKER_METHODS.values())))
+def test_gofakeit_names_lead_to_methods_that_repeat(method: str) -> None:
+    field = {"type": "faker", "method": method, "pool": 0}
+    assert documents({"x": field}, 3) == documents({"x": field}, 3)
+
+
 def test_expressions_may_stand_before_what_they_need() -> None:
     made = documents({
         "total": {"type": "expr", "expr": "if(big, 2, 1)"},
@@ -195,7 +207,7 @@ def test_expressions(text: str, value: object) -> None:
         "n": {"type": "constant", "constVal": 3},
         "gone": {"type": "int", "missing": 100},
         "name": {"type": "enum", "values": ["x"]},
-        "day": {"type": "date", "startDate": "2024-02-29T00:00:00Z", "endDate": "2024-02-29T00:00:01Z"},
+        "day": {"type": "date", "startDate": "2024-02-29", "endDate": "2024-03-01"},
         "list": {"type": "array", "size": 3, "arrayContent": two},
         "none": {"type": "array", "size": 0, "arrayContent": two},
         "x": {"type": "expr", "expr": text},
@@ -207,7 +219,8 @@ def test_expressions(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "1 +", "(1", "nope(1)", "a.b.c", "'a' + 1", "1 < 'a'", "__import__('os')", "n n", "1;2",
-     "round('x')", "sum(n)", "(" * 60 + "1" + ")" * 60, "+".join(["1"] * 500), "if(1, 2, 3)", "n[0]"],
+     "round('x')", "sum(n)", "(" * 60 + "1" + ")" * 60, "+".join(["1"] * 500), "if(1, 2, 3)",
+     "n[0]"],
 )  # fmt: skip
 def test_bad_expressions_are_refused(text: str) -> None:
     found = findings({"n": {"type": "int"}, "x": {"type": "expr", "expr": text}})
