@@ -33,6 +33,11 @@ class _ReseededRandom(Random):
         super().__init__(0)
         self.pending: int | None = None
 
+    def start(self, seed: int) -> None:
+        """Seed with ``seed`` when it is next asked; forget the second half of a pair of gauss()."""
+        self.pending = seed
+        self.gauss_next = None
+
     def random(self) -> float:
         if self.pending is not None:
             self._reseed()
@@ -91,15 +96,20 @@ class BaseDataGenerator(ABC):
 
     def start_document(self, key: int) -> None:
         """Make ``fake`` and ``random`` start anew from ``key``."""
-        self._random.pending = key
+        self._random.start(key)
 
     @abstractmethod
     def generate_document(self, document_id: int | None = None) -> Mapping[str, Any]:
         """Document number ``document_id``; without ``_id`` it gets one from seed and index."""
 
-    def generate_batch(self, start: int, stop: int) -> EncodedBatch | None:
+    def generate_batch(
+        self,
+        start: int,  # noqa: ARG002 - for those that override it
+        stop: int,  # noqa: ARG002
+    ) -> EncodedBatch | None:
         """Documents ``[start, stop)`` at once, each with its ``_id``.
 
-        For generators that work by column, from ``self.seed`` and the indexes only. None, the default: they are made one by one.
+        For generators that work by column, from ``self.seed`` and the indexes only. None, the
+        default: they are made one by one.
         """
         return None

@@ -48,11 +48,11 @@ def _read_index(spec: Spec) -> Mapping[str, Any]:
         if value_text:
             index[option] = value_text
     for option in _OBJECTS:
-        value = spec.take(option)
-        if isinstance(value, dict):
-            index[option] = value
-        elif value is not ABSENT:
-            spec.refuse(option, f"must be an object, not {shown(value)}")
+        entry = spec.take(option)
+        if isinstance(entry, dict):
+            index[option] = entry
+        elif entry is not ABSENT:
+            spec.refuse(option, f"must be an object, not {shown(entry)}")
     spec.finish()
     return index
 

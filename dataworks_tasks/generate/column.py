@@ -46,15 +46,15 @@ class Column(ABC):
     def encode(self, rows: Rows) -> Encoded:
         """The BSON value of every row."""
 
-    def values(self, rows: Rows) -> Values | None:
+    def values(self, rows: Rows) -> Values | None:  # noqa: ARG002 - for those that have some
         """What an expression sees; None for a type no expression can use."""
         return None
 
-    def text(self, rows: Rows) -> Text | None:
+    def text(self, rows: Rows) -> Text | None:  # noqa: ARG002 - for those that have some
         """The value as text, for joining; None for a type that has no text."""
         return None
 
-    def link(self, linker: Linker) -> None:
+    def link(self, linker: Linker) -> None:  # noqa: B027 - most have nothing to look up
         """Look up the other fields this one is made from, once all of the template is read."""
 
     def depends(self) -> Iterator[Field]:

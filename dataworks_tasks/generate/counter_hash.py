@@ -49,6 +49,11 @@ def element_keys(parent_keys: Bits, elements: Integers) -> Bits:
     return mix(parent_keys + (elements.astype(np.uint64) + np.uint64(1)) * GOLDEN)
 
 
+def nth(number: int) -> np.uint64:
+    """What is added to a key for its ``number``-th draw of one stream."""
+    return np.uint64(number * int(GOLDEN) % (1 << 64))
+
+
 def draw(keys: Bits, field_salt: np.uint64) -> Bits:
     """64 random bits a row for the stream ``field_salt``."""
     return mix(keys ^ field_salt)
@@ -56,7 +61,8 @@ def draw(keys: Bits, field_salt: np.uint64) -> Bits:
 
 def unit(bits: Bits) -> Floats:
     """Doubles in [0, 1), all 53 bits of them random."""
-    return (bits >> _S11) * _UNIT
+    scaled: Floats = (bits >> _S11).astype(np.float64) * _UNIT
+    return scaled
 
 
 def below(bits: Bits, limit: int) -> Integers:

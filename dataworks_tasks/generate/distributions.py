@@ -128,7 +128,7 @@ def zipf(exponent: float, count: int, low: float = 0.0) -> Sample:
     weights = [_rounded(float(rank) ** -exponent) for rank in range(1, min(count, _RANKS) + 1)]
     if count <= _RANKS:
         choose = weighted(weights)
-        return lambda bits: choose(bits) + low
+        return lambda bits: np.asarray(choose(bits) + low, np.float64)
     head = weighted([*weights, _tail_weight(exponent, count)])
     tail = _interpolate(
         np.array([_tail_rank(exponent, count, step / 1024) for step in range(1025)])
@@ -158,7 +158,7 @@ def _tail_rank(exponent: float, count: int, share: float) -> float:
     return min(_rounded((first + share * (last - first)) ** (1 / power)), float(count - 1))
 
 
-def _uniform(spec: Spec, low: float, high: float) -> None:
+def _uniform(_spec: Spec, _low: float, _high: float) -> None:
     return None
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from dataworks_tasks.generate.arena import Positions
 from dataworks_tasks.generate.expression_functions import FUNCTIONS, Function
 from dataworks_tasks.generate.expression_syntax import (
     Call,
@@ -26,7 +26,7 @@ from dataworks_tasks.generate.expression_syntax import (
 from dataworks_tasks.generate.field import Field
 from dataworks_tasks.generate.record import Record
 from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.scope import HoldsElements, Reference, resolve
+from dataworks_tasks.generate.scope import HoldsElements, Reference, linked, resolve
 from dataworks_tasks.generate.spec import Spec
 from dataworks_tasks.generate.values import Kind, Mask, Values, constant_text, take
 
@@ -41,10 +41,6 @@ class Linked(ABC):
     @abstractmethod
     def evaluate(self, rows: Rows) -> Values:
         """The value of every row."""
-
-    def fields(self) -> Iterator[Field]:
-        """Every field it reads."""
-        yield from ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +62,6 @@ class _Read(Linked):
     def evaluate(self, rows: Rows) -> Values:
         return self.reference.evaluate(rows)
 
-    def fields(self) -> Iterator[Field]:
-        yield from self.reference.steps
-
 
 @dataclass(frozen=True, slots=True)
 class _Apply(Linked):
@@ -79,10 +72,6 @@ class _Apply(Linked):
     def evaluate(self, rows: Rows) -> Values:
         return self.function.apply([part.evaluate(rows) for part in self.arguments], len(rows))
 
-    def fields(self) -> Iterator[Field]:
-        for part in self.arguments:
-            yield from part.fields()
-
 
 @dataclass(frozen=True, slots=True)
 class _Aggregate(Linked):
@@ -91,23 +80,19 @@ class _Aggregate(Linked):
     kind: Kind = Kind.NUMBER
 
     def evaluate(self, rows: Rows) -> Values:
-        way: list[Any] = []
+        way: list[Positions] = []
         for _ in range(self.reference.up):
-            way.append(rows.parents)
-            assert rows.parent is not None
-            rows = rows.parent
+            rows, parents = rows.held()
+            way.append(parents)
         elements, values = self.reference.elements(rows)
-        assert elements.parents is not None
-        result = _aggregate(self.name, elements.parents, values, len(rows))
+        _, owners = elements.held()
+        result = _aggregate(self.name, owners, values, len(rows))
         for parents in reversed(way):
             result = take(result, parents)
         return result
 
-    def fields(self) -> Iterator[Field]:
-        yield from self.reference.steps
 
-
-def _aggregate(name: str, parents: Any, values: Values | None, count: int) -> Values:
+def _aggregate(name: str, parents: Positions, values: Values | None, count: int) -> Values:
     """By row, over its elements. bincount adds in order, so a sum has the same bits anywhere."""
     if values is not None and values.present is not None:
         parents, data = parents[values.present], values.data
@@ -140,6 +125,7 @@ class Expression:
         self.text = text
         self.node = parse_expression(text)
         self._linked: Linked | None = None
+        self._fields: list[Field] = []
 
     @classmethod
     def read(cls, spec: Spec, key: str, *aliases: str) -> Expression | None:
@@ -153,18 +139,18 @@ class Expression:
 
     def link(self, record: Record) -> Kind:
         """Resolve the names in ``record``. Raises ExpressionError."""
+        names = _names(self.node)
+        self._fields = [step for name in names for step in resolve(name, record).steps]
         self._linked = _link(self.node, record)
         return self._linked.kind
 
     def fields(self) -> Iterator[Field]:
         """Every field it reads."""
-        if self._linked is not None:
-            yield from self._linked.fields()
+        yield from self._fields
 
     def evaluate(self, rows: Rows) -> Values:
         """The value of every row."""
-        assert self._linked is not None
-        return self._linked.evaluate(rows)
+        return linked(self._linked).evaluate(rows)
 
     def holds(self, rows: Rows) -> Mask:
         """Where the condition is true."""
@@ -203,11 +189,19 @@ def _link_aggregate(node: Call, record: Record) -> Linked | None:
         raise ExpressionError(f"{node.function}({argument.path}): there is no array in this path")
     whole = reference.steps[-1] is reference.array
     array = reference.array.column
-    assert isinstance(array, HoldsElements)
-    kind = array.content.column.kind if whole else reference.kind
+    inside = array.content.column.kind if isinstance(array, HoldsElements) else None
+    kind = inside if whole else reference.kind
     if node.function != "count" and kind is not Kind.NUMBER:
         raise ExpressionError(f"{node.function}({argument.path}): these are not numbers")
     return _Aggregate(node.function, reference)
+
+
+def _names(node: Node) -> Iterator[str]:
+    if isinstance(node, Name):
+        yield node.path
+    if isinstance(node, Call):
+        for argument in node.arguments:
+            yield from _names(argument)
 
 
 def _literal_kind(value: float | int | str | bool) -> Kind:

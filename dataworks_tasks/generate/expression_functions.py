@@ -66,7 +66,7 @@ def _present(arguments: Sequence[Values]) -> Mask | None:
 
 
 def _numeric(function: Callable[..., Any], least: int, most: int = 0) -> Function:
-    def apply(arguments: Sequence[Values], count: int) -> Values:
+    def apply(arguments: Sequence[Values], _count: int) -> Values:
         with np.errstate(all="ignore"):
             data = function(*(values.data for values in arguments))
         present = _present(arguments)
@@ -81,7 +81,7 @@ def _numeric(function: Callable[..., Any], least: int, most: int = 0) -> Functio
 
 
 def _ordering(function: Callable[..., Any]) -> Function:
-    def apply(arguments: Sequence[Values], count: int) -> Values:
+    def apply(arguments: Sequence[Values], _count: int) -> Values:
         left, right = arguments
         data = function(left.data, right.data)
         present = _present(arguments)
@@ -91,7 +91,7 @@ def _ordering(function: Callable[..., Any]) -> Function:
 
 
 def _equality(wanted: bool) -> Function:
-    def apply(arguments: Sequence[Values], count: int) -> Values:
+    def apply(arguments: Sequence[Values], _count: int) -> Values:
         left, right = arguments
         if left.text is not None and right.text is not None:
             data = _same_text(left.text, right.text)
@@ -116,7 +116,7 @@ def _same_text(left: Text, right: Text) -> Mask:
 
 
 def _truth(function: Callable[..., Any], arity: int) -> Function:
-    def apply(arguments: Sequence[Values], count: int) -> Values:
+    def apply(arguments: Sequence[Values], _count: int) -> Values:
         masks = [
             values.data if values.present is None else values.data & values.present
             for values in arguments
@@ -129,7 +129,7 @@ def _truth(function: Callable[..., Any], arity: int) -> Function:
 def _words(name: str, function: Callable[[str], str]) -> Function:
     """A function of one text: through the pool once where the text comes from a pool."""
 
-    def apply(arguments: Sequence[Values], count: int) -> Values:
+    def apply(arguments: Sequence[Values], _count: int) -> Values:
         (values,) = arguments
         text = as_text(values)
         if text.vocabulary is not None and text.numbers is not None:
@@ -169,13 +169,13 @@ def _length(arguments: Sequence[Values], count: int) -> Values:
     return Values(Kind.NUMBER, data, None, arguments[0].present)
 
 
-def _seconds(arguments: Sequence[Values], count: int) -> Values:
+def _seconds(arguments: Sequence[Values], _count: int) -> Values:
     later, earlier = arguments
     data = (later.data - earlier.data) / _MILLISECONDS
     return Values(Kind.NUMBER, data, None, _present(arguments))
 
 
-def _year(arguments: Sequence[Values], count: int) -> Values:
+def _year(arguments: Sequence[Values], _count: int) -> Values:
     years = arguments[0].data.astype("datetime64[ms]").astype("datetime64[Y]").astype(np.int64)
     return Values(Kind.NUMBER, years + 1970, None, arguments[0].present)
 

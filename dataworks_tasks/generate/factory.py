@@ -56,7 +56,9 @@ class GeneratorFactory:
         classes = [
             entry
             for _, entry in inspect.getmembers(module, inspect.isclass)
-            if _is_generator(entry) and entry.__module__ == module.__name__
+            if issubclass(entry, BaseDataGenerator)
+            and not inspect.isabstract(entry)
+            and entry.__module__ == module.__name__
         ]
         if not classes:
             raise SettingsError(
@@ -71,10 +73,6 @@ class GeneratorFactory:
         if not isinstance(generator, BaseDataGenerator):
             raise SettingsError(f"the entry point {name} of {ENTRY_POINTS} is not a generator")
         self.register(generator)
-
-
-def _is_generator(entry: type) -> bool:
-    return issubclass(entry, BaseDataGenerator) and not inspect.isabstract(entry)
 
 
 def _import(plugin: str) -> ModuleType:

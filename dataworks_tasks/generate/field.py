@@ -141,8 +141,8 @@ class Field:
 
     def _null(self, rows: Rows) -> Mask:
         rank, shares = self._rank(rows), self.shares
-        assert rank is not None
-        assert shares is not None
+        if rank is None or shares is None:
+            return np.zeros(len(rows), np.bool_)
         mask: Mask = (rank >= shares.missing) & (rank < shares.missing + shares.null)
         return mask
 

@@ -11,6 +11,7 @@ from dataworks_tasks.generate.expression_syntax import ExpressionError
 from dataworks_tasks.generate.field import Field
 from dataworks_tasks.generate.reader import Reader
 from dataworks_tasks.generate.record import Record
+from dataworks_tasks.generate.values import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +38,41 @@ class Linker:
 
 
 def link(reader: Reader, targets: Mapping[str, Target]) -> None:
-    """Link every column the reader made; refuse fields that are made from themselves."""
+    """Link every column the reader made; refuse fields that are made from themselves.
+
+    What a field holds may be known only after another one is linked, so it goes on until nothing
+    more comes of it.
+    """
+    before: list[Finding] = []
+    while (findings := _link_once(reader, targets)) and findings != before:
+        before = findings
+    reader.findings += _circles(targets) or findings
+
+
+def _link_once(reader: Reader, targets: Mapping[str, Target]) -> list[Finding]:
+    findings: list[Finding] = []
     for path, record, column in reader.columns:
-        column.link(Linker(path, record, targets, reader.findings))
+        column.link(Linker(path, record, targets, findings))
     for path, record, condition in reader.conditions:
         try:
             kind = condition.link(record)
         except ExpressionError as error:
-            reader.refuse(path, str(error))
+            findings.append(Finding(path, str(error)))
             continue
-        if kind != "boolean":
-            reader.refuse(path, f"must be true or false, and this is a {kind}")
-    if not reader.findings:
-        _refuse_circles(reader, targets)
+        if kind is not Kind.BOOLEAN:
+            findings.append(Finding(path, f"must be true or false, and this is a {kind}"))
+    return findings
 
 
-def _refuse_circles(reader: Reader, targets: Mapping[str, Target]) -> None:
+def _circles(targets: Mapping[str, Target]) -> list[Finding]:
     done: set[Field] = set()
     for target in targets.values():
         for field in _all_fields(target.record):
             circle = _circle(field, [], done)
             if circle:
                 names = " from ".join(entry.path for entry in circle)
-                reader.refuse(field.path, f"is made from itself: {names}")
-                return
+                return [Finding(field.path, f"is made from itself: {names}")]
+    return []
 
 
 def _circle(field: Field, way: list[Field], done: set[Field]) -> list[Field]:

@@ -67,6 +67,15 @@ class Rows:
         rows.parent, rows.parents = self, parents
         return rows
 
+    def held(self) -> tuple[Rows, Positions]:
+        """The rows that hold the arrays, and each row's number among them.
+
+        Raises TypeError for documents, which nothing holds.
+        """
+        if self.parent is None or self.parents is None:
+            raise TypeError("documents are not held by other rows")
+        return self.parent, self.parents
+
     def select(self, numbers: Positions) -> Rows:
         """Only the rows with these numbers."""
         if len(numbers) == len(self):

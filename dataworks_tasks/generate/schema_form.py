@@ -1,4 +1,4 @@
-"""The 2025 form of a template: ``{"name", "version", "schema": {field: {"type", "generator"}}}``."""
+"""The 2025 form of a template: ``{"schema": {field: {"type", "generator"}}}``."""
 
 from __future__ import annotations
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
-
-import numpy as np
+from typing import Protocol, TypeVar, runtime_checkable
 
 from dataworks_tasks.errors import nearest_or_all
 from dataworks_tasks.generate.column import Column
@@ -14,6 +12,8 @@ from dataworks_tasks.generate.field import Field
 from dataworks_tasks.generate.record import Record
 from dataworks_tasks.generate.rows import Rows
 from dataworks_tasks.generate.values import Kind, Mask, Values, both, take
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -52,16 +52,14 @@ class Reference:
     def evaluate(self, rows: Rows) -> Values:
         """The field's value for every row."""
         if self.up:
-            assert rows.parent is not None
-            assert rows.parents is not None
-            outer = Reference(self.path, self.up - 1, self.steps, None).evaluate(rows.parent)
-            return take(outer, rows.parents)
+            parent, parents = rows.held()
+            outer = Reference(self.path, self.up - 1, self.steps, None).evaluate(parent)
+            return take(outer, parents)
         mask: Mask | None = None
         for field in self.steps[:-1]:
             mask = both(mask, None if field.always else field.filled(rows))
             rows = field.fold(rows)
-        values = self.steps[-1].values(rows)
-        assert values is not None
+        values = linked(self.steps[-1].values(rows))
         return Values(values.kind, values.data, values.text, both(values.present, mask))
 
     def elements(self, rows: Rows) -> tuple[Rows, Values | None]:
@@ -70,13 +68,12 @@ class Reference:
         for place, field in enumerate(self.steps):
             mask = both(mask, None if field.always else field.filled(rows))
             rows = field.fold(rows)
-            if field is self.array:
-                column = field.column
-                assert isinstance(column, HoldsElements)
+            column = field.column
+            if field is self.array and isinstance(column, HoldsElements):
                 elements = column.elements(rows)
                 values = self._inside(column.content, place, elements)
                 return elements, _masked(values, mask, elements)
-        raise AssertionError("a reference without an array has no elements")
+        raise TypeError(f"there is no array on the way to {self.path}")
 
     def _inside(self, content: Field, place: int, elements: Rows) -> Values | None:
         rest = self.steps[place + 1 :]
@@ -94,6 +91,13 @@ def _masked(values: Values | None, mask: Mask | None, elements: Rows) -> Values 
     if values is None:
         return Values(Kind.BOOLEAN, inside, None, inside)
     return Values(values.kind, values.data, values.text, both(values.present, inside))
+
+
+def linked(found: T | None) -> T:
+    """What linking found. Raises TypeError where a template is used that was never linked."""
+    if found is None:
+        raise TypeError("a template is used before it is linked")
+    return found
 
 
 def resolve(path: str, record: Record) -> Reference:
@@ -139,8 +143,3 @@ def _known(record: Record) -> str:
         names += here.fields
         here = here.outer
     return nearest_or_all("", names, limit=20)
-
-
-def every_row(rows: Rows) -> Mask:
-    """A mask of all rows."""
-    return np.ones(len(rows), np.bool_)

@@ -70,7 +70,7 @@ class Constant(Segment):
         self.data = data
         self.size = self.least = len(data)
 
-    def write(self, output: Output, positions: Positions, spare: int) -> None:
+    def write(self, output: Output, positions: Positions, spare: int) -> None:  # noqa: ARG002 - exact
         """See Segment."""
         if self.data:
             output.put(positions, np.full(len(positions), np.void(self.data)))
@@ -85,7 +85,7 @@ class Fixed(Segment):
         self.column = column
         self.size = self.least = column.dtype.itemsize
 
-    def write(self, output: Output, positions: Positions, spare: int) -> None:
+    def write(self, output: Output, positions: Positions, spare: int) -> None:  # noqa: ARG002 - exact
         """See Segment."""
         output.put(positions, self.column.view(f"V{self.size}"))
 
@@ -110,7 +110,7 @@ class Run(Segment):
         self.parts = parts
         self.size = self.least = sum(part.least for part in parts)
 
-    def write(self, output: Output, positions: Positions, spare: int) -> None:
+    def write(self, output: Output, positions: Positions, spare: int) -> None:  # noqa: ARG002 - exact
         """See Segment."""
         signature = tuple(
             part.data if isinstance(part, Constant) else part.column.dtype.str
@@ -129,12 +129,12 @@ class Run(Segment):
 class Ragged(Segment):
     """A string out of an arena for every row: ``starts`` and ``size`` by row."""
 
-    __slots__ = ("arena", "longest", "starts")
+    __slots__ = ("arena", "lengths", "longest", "starts")
 
     def __init__(self, arena: Arena, starts: Positions, lengths: Positions) -> None:
         self.arena = arena
         self.starts = starts
-        self.size = lengths
+        self.size = self.lengths = lengths
         self.least = int(lengths.min(initial=arena.longest))
         self.longest = int(lengths.max(initial=0))
 
@@ -150,8 +150,7 @@ class Ragged(Segment):
         if longest and longest - self.least <= spare and longest <= _WIDEST_SPILL:
             output.put(positions, self.arena.windows(longest)[self.starts])
         elif longest:
-            assert not isinstance(self.size, int)
-            _write_exactly(output, positions, self.arena, self.starts, self.size)
+            _write_exactly(output, positions, self.arena, self.starts, self.lengths)
 
 
 def _write_exactly(
@@ -174,12 +173,12 @@ def _write_exactly(
 class Gather(Segment):
     """String number ``numbers[row]`` of a pool. A constant before it is folded into the pool."""
 
-    __slots__ = ("arena", "numbers")
+    __slots__ = ("arena", "lengths", "numbers")
 
     def __init__(self, arena: Arena, numbers: Positions) -> None:
         self.arena = arena
         self.numbers = numbers
-        self.size = arena.lengths[numbers]
+        self.size = self.lengths = arena.lengths[numbers]
         self.least = arena.shortest
 
     def write(self, output: Output, positions: Positions, spare: int) -> None:
@@ -190,8 +189,7 @@ class Gather(Segment):
         if longest - arena.shortest <= spare and 0 < longest <= _WIDEST_SPILL:
             output.put(positions, arena.windows(longest)[starts])
         elif longest:
-            assert not isinstance(self.size, int)
-            _write_exactly(output, positions, arena, starts, self.size)
+            _write_exactly(output, positions, arena, starts, self.lengths)
 
 
 class Choice(Segment):
@@ -231,7 +229,7 @@ class Elements(Segment):
         self.size = ends[stops] - ends[stops - counts]
         self.least = 0
 
-    def write(self, output: Output, positions: Positions, spare: int) -> None:
+    def write(self, output: Output, positions: Positions, spare: int) -> None:  # noqa: ARG002 - exact
         """See Segment."""
         firsts = self._starts[np.cumsum(self.counts) - self.counts]
         shift = (positions - firsts)[self.parents]
@@ -284,18 +282,23 @@ def _merge(segments: Iterable[Segment]) -> list[Segment]:
         if isinstance(segment, Constant | Fixed):
             _extend(run, segment)
             continue
-        if isinstance(segment, Gather) and len(run) == 1 and isinstance(run[0], Constant):
-            prefix = run[0].data
-            if len(prefix) <= _LONGEST_FOLDED_PREFIX:
-                segment = Gather(segment.arena.prefixed(prefix), segment.numbers)
-                run = []
-        if run:
+        folded = _fold(run, segment)
+        if folded is None and run:
             merged.append(_close(run))
-            run = []
-        merged.append(segment)
+        merged.append(folded or segment)
+        run = []
     if run:
         merged.append(_close(run))
     return merged
+
+
+def _fold(run: list[Constant | Fixed], segment: Segment) -> Gather | None:
+    if not isinstance(segment, Gather) or len(run) != 1 or not isinstance(run[0], Constant):
+        return None
+    prefix = run[0].data
+    if len(prefix) > _LONGEST_FOLDED_PREFIX:
+        return None
+    return Gather(segment.arena.prefixed(prefix), segment.numbers)
 
 
 def _extend(run: list[Constant | Fixed], segment: Constant | Fixed) -> None:

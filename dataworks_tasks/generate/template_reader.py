@@ -65,7 +65,7 @@ def _entry(entry: object, place: int, reader: Reader) -> Spec | None:
 
 def _read_collection(spec: Spec, template_name: str) -> CollectionTemplate:
     database = spec.text("database", "", "db")
-    collection = spec.text("collection", template_name if not spec.path else "", "name_")
+    collection = spec.text("collection", template_name if not spec.path else "")
     if not collection:
         spec.refuse("collection", "is missing")
     name = f"{database}.{collection}" if database else collection

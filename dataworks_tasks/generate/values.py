@@ -62,7 +62,6 @@ class Text:
         return [data[start:stop].decode() for start, stop in pairwise(offsets.tolist())]
 
 
-
 @dataclass(slots=True, eq=False)
 class Vocabulary:
     """Words known beforehand, with everything that is derived from them kept."""

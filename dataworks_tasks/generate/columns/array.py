@@ -69,17 +69,16 @@ class ArrayColumn(Column):
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
         elements = self.elements(rows)
-        assert elements.parents is not None
-        counts = np.bincount(elements.parents, minlength=len(rows))
+        _, parents = elements.held()
+        counts = np.bincount(parents, minlength=len(rows))
         pieces = Pieces(self.content.there(elements))
-        inside = Elements(counts, elements.parents, pieces)
+        inside = Elements(counts, parents, pieces)
         return Encoded(ARRAY, [int32(inside.size, 5), inside, Constant(b"\0")])
 
 
 def _renumbered(elements: Rows) -> Rows:
     """Elements whose names count up again after some were left out."""
-    parents = elements.parents
-    assert parents is not None
+    _, parents = elements.held()
     if len(parents):
         firsts = np.flatnonzero(np.diff(parents, prepend=-1))
         runs = np.diff(np.append(firsts, len(parents)))

@@ -91,8 +91,8 @@ class BinaryColumn(Column):
         words = -(-max(self._most, 1) // _WORD)
         block = np.empty((len(rows), words), "<u8")
         for number in range(words):
-            step = np.uint64(number) * counter_hash.GOLDEN
-            block[:, number] = counter_hash.draw(rows.keys + step, self._salt)
+            keys = rows.keys + counter_hash.nth(number)
+            block[:, number] = counter_hash.draw(keys, self._salt)
         return Arena.of_rows(block.view(np.uint8)[:, : max(self._most, 1)])
 
 

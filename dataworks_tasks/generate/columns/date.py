@@ -18,7 +18,7 @@ from dataworks_tasks.generate.field import Field
 from dataworks_tasks.generate.linker import Linker
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.scope import Reference, resolve
+from dataworks_tasks.generate.scope import Reference, linked, resolve
 from dataworks_tasks.generate.segments import Fixed
 from dataworks_tasks.generate.spec import ABSENT, Spec, as_number, shown
 from dataworks_tasks.generate.values import Kind, Text, Values, as_text
@@ -104,8 +104,7 @@ class DateAfterColumn(DateColumn):
             yield from self._reference.steps
 
     def _drawn(self, rows: Rows) -> Values:
-        assert self._reference is not None
-        start = self._reference.evaluate(rows)
+        start = linked(self._reference).evaluate(rows)
         delay = self._span.at(self._bits(rows), self._sample)
         # Where the earlier date is missing there is nothing to wait for: count from 1970.
         data = start.data if start.present is None else np.where(start.present, start.data, 0)

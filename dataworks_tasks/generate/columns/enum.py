@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ class EnumColumn(Column):
         self._salt = counter_hash.salt(path)
         self._draw = ("enum", path, len(pool), tuple(weights))
         self.kind = pool.kind
+        self.distinct = False
 
     def _numbers(self, rows: Rows) -> Positions:
         if self._draw not in rows.memo:
@@ -73,12 +75,24 @@ class EnumColumn(Column):
         return kept
 
     def _drawn(self, rows: Rows) -> Positions:
+        if self.distinct and rows.places is not None:
+            return self._without_repeats(rows, rows.places)
         if not self._random and self._choose is None:
             return (rows.ordinals % np.uint64(len(self._pool))).view(np.int64)
         bits = counter_hash.draw(rows.keys, self._salt)
         if self._choose is not None:
             return self._choose(bits)
         return counter_hash.below(bits, len(self._pool))
+
+    def _without_repeats(self, rows: Rows, places: Positions) -> Positions:
+        """Places of one array: a start and a step that goes through all values."""
+        count = len(self._pool)
+        steps = np.array([step for step in range(1, count + 1) if gcd(step, count) == 1])
+        parent, parents = rows.held()
+        bits = counter_hash.draw(parent.keys, self._salt)[parents]
+        step = steps[counter_hash.below(counter_hash.mix(bits), len(steps))]
+        numbers: Positions = (counter_hash.below(bits, count) + places * step) % count
+        return numbers
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
@@ -95,7 +109,7 @@ class EnumColumn(Column):
 
 @column_type("enum", "fromArray", "select", "choice")
 def read_enum(spec: Spec) -> Column:
-    """enum: values (fromArray: in), randomOrder (else in turn), weights, group."""
+    """enum: values (fromArray: in), randomOrder (else in turn), weights, group, distinct."""
     raw = spec.items("values", "in")
     values = [extended(spec, "values", value) for value in raw]
     weights = spec.numbers("weights", least=0)
@@ -105,7 +119,9 @@ def read_enum(spec: Spec) -> Column:
     random = spec.flag("randomOrder", False)
     together = spec.text("group", "")
     path = group_path(spec, together) if together else spec.path
-    return EnumColumn(path, Pool(values or [None]), weights, random or bool(together))
+    column = EnumColumn(path, Pool(values or [None]), weights, random or bool(together))
+    column.distinct = spec.flag("distinct", False)
+    return column
 
 
 def group_path(spec: Spec, group: str) -> str:

@@ -31,10 +31,10 @@ _SLOW_POOL = 2_000
 _POOLS_KEPT = 512
 _SLOW_METHODS = frozenset({
     "address", "bban", "basic_phone_number", "bs", "catch_phrase", "chrome", "company_email",
-    "credit_card_expire", "credit_card_full", "credit_card_number", "csv", "domain_name", "dsv",
+    "credit_card_number", "csv", "domain_name", "dsv",
     "firefox", "iban", "ipv4", "ipv4_private", "ipv4_public", "ipv6", "isbn10", "isbn13", "json",
-    "latitude", "longitude", "month", "paragraph", "paragraphs", "password", "profile", "safari",
-    "sentence", "sentences", "simple_profile", "text", "texts", "tsv", "uri", "url", "user_agent",
+    "latitude", "longitude", "paragraph", "paragraphs", "password", "safari",
+    "sentence", "sentences", "text", "texts", "tsv", "uri", "url", "user_agent",
 })  # fmt: skip
 """Methods that take long for a call: their pools are smaller, so that a process starts fast."""
 _METHODS_REFUSED = frozenset({
@@ -42,6 +42,23 @@ _METHODS_REFUSED = frozenset({
     "set_arguments", "get_formatter", "get_providers", "del_arguments", "get_arguments",
     "binary", "zip", "tar", "image", "json_bytes", "xml", "pytimezone", "enum", "optional",
 })  # fmt: skip
+
+_CLOCK_METHODS = frozenset({
+    "am_pm", "credit_card_expire", "credit_card_full", "date", "date_between",
+    "date_between_dates", "date_object", "date_of_birth", "date_this_century",
+    "date_this_decade", "date_this_month", "date_this_year", "date_time", "date_time_ad",
+    "date_time_between", "date_time_between_dates", "date_time_this_century",
+    "date_time_this_decade", "date_time_this_month", "date_time_this_year", "day_of_month",
+    "day_of_week", "future_date", "future_datetime", "iso8601", "month", "month_name",
+    "passport_dates", "passport_dob", "passport_full", "past_date", "past_datetime", "profile",
+    "pydict", "pyiterable", "pylist", "pyobject", "pyset", "pystruct", "pytuple",
+    "simple_profile", "time", "time_delta", "time_object", "time_series", "unix_time", "year",
+})  # fmt: skip
+"""Methods whose values depend on the day they are called."""
+_UNSEEDED_METHODS = frozenset({
+    "color", "color_hsl", "color_hsv", "color_rgb", "color_rgb_float", "passport_gender",
+})  # fmt: skip
+"""Methods that draw from a random source of their own, which no seed reaches."""
 
 
 class Call:
@@ -167,8 +184,9 @@ def _read_call(spec: Spec, method: tuple[str, str], locale: str, arguments: obje
     if arguments is not ABSENT and not isinstance(arguments, dict):
         spec.refuse("args", f"must be an object of arguments by name, not {shown(arguments)}")
         return None
-    if not _is_method(name, locale):
-        spec.refuse("method", _unknown_method(written, locale))
+    problem = _problem_of(written, name, locale)
+    if problem:
+        spec.refuse("method", problem)
         return None
     call = Call(name, locale, arguments if isinstance(arguments, dict) else {})
     try:
@@ -183,6 +201,17 @@ def _is_method(name: str, locale: str) -> bool:
     if name.startswith("_") or name in _METHODS_REFUSED:
         return False
     return callable(getattr(seedable(locale)[0], name, None))
+
+
+def _problem_of(written: str, name: str, locale: str) -> str:
+    """Why a method cannot be used; empty where it can."""
+    if name in _CLOCK_METHODS:
+        return (
+            f"{name!r} reads the clock, so a run could not be repeated; use the type date or enum"
+        )
+    if name in _UNSEEDED_METHODS:
+        return f"{name!r} ignores the seed, so a run could not be repeated; use the type enum"
+    return "" if _is_method(name, locale) else _unknown_method(written, locale)
 
 
 def _unknown_method(written: str, locale: str) -> str:

@@ -55,8 +55,11 @@ class PatternColumn(Column):
         return counter_hash.draw(keys, self._salts[place])
 
     def _segments(self, part: Part, keys: Bits, place: str) -> list[Segment]:
+        if isinstance(part, Letters) and len(part.letters) == 1:
+            return [Constant(part.letters.encode())]
         if isinstance(part, Letters):
-            return [_letters(part.letters, keys, self._bits, place)]
+            bits = self._bits(keys, place)
+            return [_pick(part.letters, counter_hash.below(bits, len(part.letters)))]
         if isinstance(part, Group):
             return self._group_segments(part, keys, place)
         if part.least == part.most:
@@ -96,14 +99,6 @@ class PatternColumn(Column):
             for number, part in enumerate(parts)
             for segment in self._segments(part, keys, f"{place}.{number}")
         ]
-
-
-def _letters(letters: str, keys: Bits, bits: object, place: str) -> Segment:
-    if len(letters) == 1:
-        return Constant(letters.encode())
-    assert callable(bits)
-    numbers = counter_hash.below(bits(keys, place), len(letters))
-    return _pick(letters, numbers)
 
 
 def _pick(letters: str, numbers: Positions) -> Segment:

@@ -14,9 +14,9 @@ from dataworks_tasks.generate.field import Field
 from dataworks_tasks.generate.linker import Linker
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.scope import Reference, resolve
+from dataworks_tasks.generate.scope import Reference, linked, resolve
 from dataworks_tasks.generate.spec import ABSENT, Spec
-from dataworks_tasks.generate.values import Kind, Text, Values
+from dataworks_tasks.generate.values import Text, Values
 
 
 class ReferenceColumn(Column):
@@ -56,15 +56,12 @@ class ReferenceColumn(Column):
             linker.refuse("field", f"{self._field!r} is or lies in an array")
         if not all(step.shares is None for step in self._reference.steps):
             linker.refuse("field", f"{self._field!r} is missing or null in some documents")
+        self.kind = self._reference.kind
         self._count = target.count
         if self.spec is not None:
             self._weighting = repr(self.spec.take("distribution"))
             self.sample = read_distribution(self.spec, 0, self._count - 1)
-
-    @property  # type: ignore[override]
-    def kind(self) -> Kind | None:
-        """See Column."""
-        return None if self._reference is None else self._reference.kind
+            self.spec = None
 
     def depends(self) -> Iterator[Field]:
         """See Column."""
@@ -72,12 +69,11 @@ class ReferenceColumn(Column):
             yield from self._reference.steps
 
     def _others(self, rows: Rows) -> tuple[Field, Rows]:
-        assert self._reference is not None
         key = ("reference", self._draws, self._target, self._weighting)
         if key not in rows.memo:
             rows.memo[key] = Rows.documents(rows.seed, self._numbers(rows))
         others: Rows = rows.memo[key]
-        *objects, last = self._reference.steps
+        *objects, last = linked(self._reference).steps
         for step in objects:
             others = step.fold(others)
         return last, last.fold(others)
@@ -113,19 +109,11 @@ class SharedColumn(Column):
     def __init__(self, path: str, shared: Shared, defines: bool) -> None:
         self._shared, self._defines = shared, defines
         self._salt = counter_hash.salt(path)
-
-    @property  # type: ignore[override]
-    def kind(self) -> Kind | None:
-        """See Column."""
-        return self._shared.column.kind
-
-    @property  # type: ignore[override]
-    def unique(self) -> bool:
-        """See Column."""
-        return self._defines and self._shared.column.unique
+        self.unique = defines and shared.column.unique
 
     def link(self, linker: Linker) -> None:
         """See Column."""
+        self.kind = self._shared.column.kind
         target = linker.targets.get(self._shared.collection)
         if not self._defines and (target is None or not target.count):
             linker.refuse("id", f"{self._shared.collection!r}, which defines it, needs a count")

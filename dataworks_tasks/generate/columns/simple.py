@@ -13,7 +13,12 @@ from dataworks_tasks.generate.column import (
     Column,
     Encoded,
 )
-from dataworks_tasks.generate.document_id import MAX_DOCUMENTS, index_bytes, object_id, object_id_prefix
+from dataworks_tasks.generate.document_id import (
+    MAX_DOCUMENTS,
+    index_bytes,
+    object_id,
+    object_id_prefix,
+)
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
 from dataworks_tasks.generate.segments import Constant, Fixed
@@ -73,7 +78,7 @@ class KeyColumn(Column):
     def __init__(self, code: int) -> None:
         self._code = code
 
-    def encode(self, rows: Rows) -> Encoded:
+    def encode(self, rows: Rows) -> Encoded:  # noqa: ARG002 - the same for all
         """See Column."""
         return Encoded(self._code, [])
 
@@ -91,12 +96,12 @@ def read_object_id(spec: Spec) -> Column:
 
 
 @column_type("minKey")
-def read_min_key(spec: Spec) -> Column:
+def read_min_key(_spec: Spec) -> Column:
     """minKey."""
     return KeyColumn(MIN_KEY)
 
 
 @column_type("maxKey")
-def read_max_key(spec: Spec) -> Column:
+def read_max_key(_spec: Spec) -> Column:
     """maxKey."""
     return KeyColumn(MAX_KEY)

@@ -12,6 +12,7 @@ from dataworks_tasks.generate.column import Column, Encoded, encode_text
 from dataworks_tasks.generate.field import Field
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.scope import linked
 from dataworks_tasks.generate.segments import Fixed, Ragged, Segment
 from dataworks_tasks.generate.spec import Spec
 from dataworks_tasks.generate.values import Kind, Text, Values
@@ -29,7 +30,7 @@ def random_letters(keys: counter_hash.Bits, salt: np.uint64, width: int) -> Aren
     draws = -(-width // _LETTERS_A_DRAW)
     block = np.empty((count, draws, _LETTERS_A_DRAW), np.uint8)
     for number in range(draws):
-        bits = counter_hash.draw(keys + np.uint64(number) * counter_hash.GOLDEN, salt)
+        bits = counter_hash.draw(keys + counter_hash.nth(number), salt)
         for place in range(_LETTERS_A_DRAW):
             block[:, number, place] = bits & np.uint64(63)
             bits = bits >> _BITS_A_LETTER
@@ -81,7 +82,7 @@ class UniqueStringColumn(Column):
         """See Column."""
         block = np.full((len(rows), self._width), _ALPHABET[0], np.uint8)
         rest = rows.ordinals
-        for place in range(self._width - 1, max(self._width - 12, -1), -1):
+        for place in range(self._width - 1, max(self._width - 11, -1), -1):
             block[:, place] = _ALPHABET[(rest & np.uint64(63)).view(np.int64)]
             rest = rest >> _BITS_A_LETTER
         return Text([Fixed(block.view(f"V{self._width}").ravel())], len(rows))
@@ -96,7 +97,7 @@ class UniqueStringColumn(Column):
 
     def capacity(self) -> int:
         """See Column."""
-        return len(LETTERS) ** min(self._width, 11)
+        return 1 << 6 * min(self._width, 10)
 
 
 class JoinedColumn(Column):
@@ -112,9 +113,7 @@ class JoinedColumn(Column):
         """See Column."""
         segments: list[Segment] = []
         for part in self._parts:
-            text = part.text(rows)
-            assert text is not None
-            segments += text.segments
+            segments += linked(part.text(rows)).segments
         return Text(segments, len(rows))
 
     def values(self, rows: Rows) -> Values:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.arena import Positions
+from dataworks_tasks.generate.arena import Bytes, Positions
 from dataworks_tasks.generate.column import Column, Encoded, encode_text
 from dataworks_tasks.generate.columns.enum import group_path
 from dataworks_tasks.generate.permutation import permute
@@ -75,12 +75,13 @@ class VinColumn(Column):
     def _maker(self, rows: Rows) -> Positions:
         return counter_hash.below(counter_hash.draw(rows.keys, self._maker_salt), len(self._makers))
 
-    def _check_digits(self, vin: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> object:
+    def _check_digits(self, vin: Bytes) -> Bytes:
         total = np.zeros(len(vin), np.int64)
         for place, weight in enumerate(WEIGHTS):
             if weight:
                 total += self._value[vin[:, place]] * weight
-        return np.frombuffer(b"0123456789X", np.uint8)[total % 11]
+        digits: Bytes = np.frombuffer(b"0123456789X", np.uint8)[total % 11]
+        return digits
 
     def text(self, rows: Rows) -> Text:
         """See Column."""

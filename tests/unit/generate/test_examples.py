@@ -1,0 +1,81 @@
+"""Every example of docs/templates.md: it makes valid documents, the same however it is cut."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import bson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.generate.registry import column_types
+from dataworks_tasks.generate.template import builtin_templates, document_source, load_template
+from tests.unit.generate.examples import digest, examples, template_of
+
+EXAMPLES = dict(examples())
+GOLDEN = Path(__file__).with_name("golden.json")
+
+
+def _types(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        own = {str(value["type"]).lower()} if isinstance(value.get("type"), str) else set()
+        return own.union(*(_types(entry) for entry in value.values()))
+    return set().union(*(_types(entry) for entry in value)) if isinstance(value, list) else set()
+
+
+def test_every_type_has_an_example() -> None:
+    used = _types(list(EXAMPLES.values()))
+    assert {kind.name.lower() for kind in column_types().values()} <= used
+
+
+@pytest.mark.parametrize("title", EXAMPLES)
+def test_documents_decode_and_split_anywhere(title: str) -> None:
+    template = template_of(EXAMPLES[title])
+    for position in range(len(template.collections)):
+        source = document_source(template, position, 3)
+        whole = source.generate(0, 60)
+        parsed = EncodedBatch.parse(whole.data)
+        assert parsed.offsets.tolist() == whole.offsets.tolist()
+        decoded = bson.decode_all(whole.data)
+        assert all(next(iter(document)) == "_id" for document in decoded)
+        again = [bson.encode(document) for document in decoded]
+        assert [len(entry) for entry in again] == [len(entry) for entry in whole.documents()]
+        pieces = [source.generate(start, stop) for start, stop in ((0, 1), (1, 47), (47, 60))]
+        assert b"".join(piece.data for piece in pieces) == whole.data
+
+
+@given(cuts=st.lists(st.integers(0, 9000), max_size=4), seed=st.integers(0, 2**63))
+@settings(max_examples=12, deadline=None)
+def test_any_batching_makes_the_same_bytes(cuts: list[int], seed: int) -> None:
+    template = load_template("sensors")
+    bounds = [0, *sorted(cuts), 9000]
+    whole = document_source(template, 0, seed).generate(0, 9000)
+    source = document_source(template, 0, seed)
+    pieces = [source.generate(*bound) for bound in pairwise(bounds)]
+    assert b"".join(piece.data for piece in pieces) == whole.data
+
+
+def test_seeds_make_different_documents() -> None:
+    template = load_template("sensors")
+    digests = {digest(template, 10, seed) for seed in range(20)}
+    assert len(digests) == 20
+
+
+def test_golden_hashes() -> None:
+    """Output does not change by accident.
+
+    To change it deliberately: delete golden.json, run this test (it fails once and writes the
+    file), and add a line to the changelog.
+    """
+    made = {title: digest(template_of(example)) for title, example in EXAMPLES.items()}
+    made |= {f"builtin {name}": digest(load_template(name)) for name in builtin_templates()}
+    if not GOLDEN.exists():
+        GOLDEN.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+        pytest.fail("golden.json was missing and has been written anew")
+    kept = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert made == kept
