@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataworks_tasks.migrate.collection_options import copy_validation
 from dataworks_tasks.migrate.copy_indexes import copy_indexes
 from dataworks_tasks.run_spec import IndexPolicy, MigrationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -9,14 +10,15 @@ from dataworks_tasks.work import RunContext
 
 
 def finish_migration(context: RunContext, job: MigrationJob, source: BaseDatabaseClient) -> None:
-    """Build the indexes that were to come after the copy, then compare the counts.
+    """Build the indexes that were to come after the copy, set validators, compare the counts.
 
     Raises RunFailed when an index cannot be built. Documents of the source that were not read are
     noted on the run: they arrived while it was running, or their keys escaped the plan.
     """
-    if job.indexes is IndexPolicy.AFTER:
-        for pair in job.namespaces:
+    for pair in job.namespaces:
+        if job.indexes is IndexPolicy.AFTER:
             copy_indexes(source, context.target, pair)
+        copy_validation(source, context.target, pair)
     if job.filter is not None:
         return
     read = context.ledger.progress(context.spec.run_id).counters.get("read", 0)

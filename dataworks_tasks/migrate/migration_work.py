@@ -8,10 +8,11 @@ from functools import reduce
 from typing import NoReturn
 
 from bson import encode
+from bson.errors import BSONError
 from bson.json_util import loads
 
 from dataworks_tasks.batch_range import BatchRange
-from dataworks_tasks.errors import RunFailed, SettingsError, SpecRefused
+from dataworks_tasks.errors import RunFailed, SettingsError, SpecRefused, UsageError
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.migrate.declared_change import by_transform
 from dataworks_tasks.migrate.document_change import (
@@ -150,7 +151,7 @@ def slice_source(context: RunContext, job: MigrationJob, pair: NamespacePair) ->
         client=source_of(context),
         namespace=pair.source,
         field=strategy.resume_field.encode(),
-        also=None if job.filter is None else encode(loads(job.filter)),
+        also=parsed_filter(job),
         # What is read at once is written at once: a slow target is stopped within one batch.
         batch_size=min(context.config.source_db_batch_size, most),
     )
@@ -163,3 +164,16 @@ def document_change(job: MigrationJob) -> DocumentChange:
     if job.transform:
         changes.append(by_transform(job.transform))
     return reduce(in_turn, changes) if changes else unchanged
+
+
+def parsed_filter(job: MigrationJob) -> bytes | None:
+    """The run's filter as BSON. Raises UsageError when it is not a query in Extended JSON."""
+    if job.filter is None:
+        return None
+    try:
+        return encode(loads(job.filter))
+    except (ValueError, TypeError, AttributeError, BSONError) as error:
+        raise UsageError(
+            f"--filter is not a query in Extended JSON: {error}",
+            """Write it like --filter '{"status": "open"}'""",
+        ) from None

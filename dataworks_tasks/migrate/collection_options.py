@@ -1,0 +1,37 @@
+"""What a collection was created with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.run_spec import NamespacePair
+from dataworks_tasks.store.client import BaseDatabaseClient
+
+VALIDATION = frozenset({"validator", "validationLevel", "validationAction"})
+"""Options that are set when the copy is finished."""
+
+
+def read_options(client: BaseDatabaseClient, namespace: Namespace) -> dict[str, Any] | None:
+    """The collection's options as ``listCollections`` has them; None when there is none."""
+    command = {"listCollections": 1, "filter": {"name": namespace.collection}}
+    reply = client.command(namespace.database, command)
+    found = reply["cursor"]["firstBatch"]
+    return dict(found[0].get("options", {})) if found else None
+
+
+def copy_validation(
+    source: BaseDatabaseClient, target: BaseDatabaseClient, pair: NamespacePair
+) -> bool:
+    """Give the target the source's validator; say whether there is one. Checks no document."""
+    if not target.capabilities.collection_stats:
+        return False
+    rules = {
+        name: value
+        for name, value in (read_options(source, pair.source) or {}).items()
+        if name in VALIDATION
+    }
+    if not rules.get("validator") or pair.source.collection.startswith("system."):
+        return False
+    target.command(pair.target.database, {"collMod": pair.target.collection, **rules})
+    return True

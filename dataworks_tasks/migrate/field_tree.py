@@ -1,0 +1,138 @@
+"""A document taken apart only where it is to be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from struct import Struct
+
+from dataworks_tasks.raw_bson import Element, value_end
+
+Names = Mapping[bytes, "Names"]
+"""The fields that changes touch, level by level."""
+
+_DOCUMENT, _ARRAY = 0x03, 0x04
+_length = Struct("<i").unpack_from
+_FIXED = {0x01: 8, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8, 0x13: 16}
+
+
+class Field:
+    """A field that may be changed. ``inside`` is set once somebody looked into its value."""
+
+    __slots__ = ("inside", "name", "names", "type", "value")
+
+    def __init__(self, element: Element, names: Names) -> None:
+        self.type, self.name, self.value = element
+        self.names = names
+        self.inside: Fields | None = None
+
+    def put(self, type_: int, value: bytes) -> None:
+        """Replace the value."""
+        self.type, self.value, self.inside = type_, value, None
+
+    def rename(self, name: bytes, names: Names) -> None:
+        """Call it ``name``; ``names`` is what changes touch inside a field of that name."""
+        type_, _, value = self.element
+        self.put(type_, value)
+        self.name, self.names = name, names
+
+    def open(self) -> Fields | None:
+        """What is in a document or an array; None for another type."""
+        if self.inside is None and self.type in (_DOCUMENT, _ARRAY):
+            self.inside = Fields.read(self.value, self.names, array=self.type == _ARRAY)
+        return self.inside
+
+    @property
+    def element(self) -> Element:
+        """The field as it is now."""
+        value = self.value if self.inside is None else self.inside.to_bytes()
+        return Element(self.type, self.name, value)
+
+
+class Fields:
+    """The inside of a document: fields of interest, and runs of bytes between them."""
+
+    __slots__ = ("is_array", "names", "parts")
+
+    def __init__(self, parts: list[Field | bytes], names: Names, is_array: bool) -> None:
+        self.parts = parts
+        self.names = names
+        self.is_array = is_array
+
+    @classmethod
+    def read(cls, document: bytes, names: Names, array: bool = False) -> Fields:
+        """Take ``document`` apart at ``names``; an array at each of its members.
+
+        Raises ValueError for a type byte that BSON does not have.
+        """
+        parts: list[Field | bytes] = []
+        position = run = 4
+        end = len(document) - 1
+        while position < end:
+            type_ = document[position]
+            name_end = document.index(0, position + 1)
+            start = name_end + 1
+            size = _FIXED.get(type_)
+            if size is not None:
+                stop = start + size
+            elif type_ == 0x02:
+                stop = start + 4 + _length(document, start)[0]
+            elif type_ in (_DOCUMENT, _ARRAY):
+                stop = start + _length(document, start)[0]
+            else:
+                stop = value_end(document, type_, start)
+            name = document[position + 1 : name_end]
+            if array or name in names:
+                if run < position:
+                    parts.append(document[run:position])
+                inner = names if array else names[name]
+                parts.append(Field(Element(type_, name, document[start:stop]), inner))
+                run = stop
+            position = stop
+        if run < end:
+            parts.append(document[run:end])
+        return cls(parts, names, array)
+
+    def to_bytes(self) -> bytes:
+        """The document as it is now."""
+        pieces = [b""]
+        for part in self.parts:
+            if isinstance(part, bytes):
+                pieces.append(part)
+            else:
+                type_, name, value = part.element
+                pieces += (bytes((type_,)), name, b"\0", value)
+        body = b"".join(pieces)
+        return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
+
+    def called(self, name: bytes) -> list[Field]:
+        """The fields of that name; more than one where a document repeats it."""
+        return [part for part in self.parts if isinstance(part, Field) and part.name == name]
+
+    def members(self) -> list[Field]:
+        """All fields of an array."""
+        return [part for part in self.parts if isinstance(part, Field)]
+
+    def remove(self, fields: Sequence[Field]) -> None:
+        """Take fields out."""
+        self.parts = [part for part in self.parts if part not in fields]
+
+    def append(self, element: Element) -> Field:
+        """Add a field at the end."""
+        field = Field(element, self.names.get(element.name, {}))
+        self.parts.append(field)
+        return field
+
+    def holders(self, path: Sequence[bytes]) -> Iterator[Fields]:
+        """The documents that a path's last field would be in, through arrays."""
+        if self.is_array:
+            for member in self.members():
+                inside = member.open()
+                if inside is not None:
+                    yield from inside.holders(path)
+        elif len(path) == 1:
+            yield self
+        else:
+            for field in self.called(path[0]):
+                inside = field.open()
+                if inside is not None:
+                    yield from inside.holders(path[1:])

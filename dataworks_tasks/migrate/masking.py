@@ -1,0 +1,136 @@
+"""Masks: made-up values in place of real ones, the same for the same original everywhere."""
+
+from __future__ import annotations
+
+import struct
+from base64 import b32encode
+from collections.abc import Sequence
+from datetime import date, datetime
+from datetime import time as time_of_day
+from decimal import Decimal
+from functools import cache
+from hashlib import blake2b
+from typing import Any
+
+from bson import encode
+from bson.decimal128 import Decimal128
+from bson.errors import InvalidDocument
+from faker import Faker
+
+from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.raw_bson import Element, elements
+
+_POOL_SIZE = 4096
+_NULL = 0x0A
+_PREFIX = "faker:"
+
+
+class Mask:
+    """Replaces values by those of one Faker method.
+
+    The value is picked by a keyed hash of seed, method and original, so equal originals stay equal
+    in every field and collection that is masked with the same seed and method: masked data still
+    joins. Numbers of different BSON types that are equal have the same mask; null stays null.
+    Methods that make identifiers (e-mail addresses, user names, UUIDs) give different originals
+    different masks; others pick from 4096 values, as names and towns repeat too.
+    """
+
+    def __init__(self, method: str, seed: int) -> None:
+        self._key = blake2b(f"{seed}:{method}".encode(), digest_size=32).digest()
+        self._pool = _pool(method, seed)
+        self._is_uuid = method == "uuid4"
+        self._is_identifier = "email" in method or method == "user_name"
+
+    def __call__(self, original: Element) -> Element:
+        """The mask of ``original``, under the same name."""
+        if original.type == _NULL:
+            return original
+        digest = blake2b(_canonical(original), key=self._key, digest_size=16).digest()
+        made = self._pool[int.from_bytes(digest[:2], "little") % _POOL_SIZE]
+        if self._is_uuid:
+            return _text(original.name, _uuid_text(digest))
+        if self._is_identifier:
+            return _text(original.name, _tagged(made.value[4:-1], digest[2:10]))
+        return Element(made.type, original.name, made.value)
+
+
+def create_mask(specification: str, seed: int) -> Mask:
+    """The mask that ``faker:METHOD`` names.
+
+    Raises UsageError for another form, UnknownName with the nearest methods of Faker.
+    """
+    if not specification.startswith(_PREFIX):
+        raise UsageError(
+            f"{specification!r} is not a mask", "Write faker:METHOD, for example faker:email"
+        )
+    method = specification.removeprefix(_PREFIX)
+    known = _methods()
+    if method not in known:
+        raise UnknownName.among("Faker method", method, known)
+    return Mask(method, seed)
+
+
+@cache
+def _methods() -> frozenset[str]:
+    fake = Faker()
+    return frozenset(
+        name
+        for provider in fake.get_providers()
+        for name in dir(provider)
+        if not name.startswith("_") and callable(getattr(provider, name))
+    )
+
+
+@cache
+def _pool(method: str, seed: int) -> Sequence[Element]:
+    fake = Faker()
+    fake.seed_instance(f"{seed}:{method}")
+    make = getattr(fake, method)
+    try:
+        return [_encoded(make()) for _ in range(_POOL_SIZE)]
+    except TypeError:
+        raise UsageError(
+            f"Faker's {method} cannot be used as a mask: it needs arguments",
+            "Choose a method that makes a value by itself, for example faker:name",
+        ) from None
+
+
+def _encoded(value: Any) -> Element:
+    if isinstance(value, Decimal):
+        value = Decimal128(value)
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time_of_day())
+    try:
+        document = encode({"v": value})
+    except (InvalidDocument, OverflowError):
+        document = encode({"v": str(value)})
+    return next(elements(document))
+
+
+def _text(name: bytes, value: bytes) -> Element:
+    return Element(0x02, name, struct.pack("<i", len(value) + 1) + value + b"\0")
+
+
+def _tagged(made: bytes, tag: bytes) -> bytes:
+    """The made-up address or name with 64 bits of the original's hash in it."""
+    marked = b32encode(tag).rstrip(b"=").lower()
+    user, at, host = made.partition(b"@")
+    return user + b"." + marked + at + host
+
+
+def _uuid_text(digest: bytes) -> bytes:
+    digits = digest.hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}".encode()
+
+
+def _canonical(element: Element) -> bytes:
+    """Bytes that are the same for equal numbers of different types."""
+    if element.type == 0x10:
+        return b"n" + struct.pack("<q", struct.unpack("<i", element.value)[0])
+    if element.type == 0x12:
+        return b"n" + element.value
+    if element.type == 0x01:
+        number: float = struct.unpack("<d", element.value)[0]
+        if number.is_integer() and abs(number) < 2**63:
+            return b"n" + struct.pack("<q", int(number))
+    return bytes((element.type,)) + element.value

@@ -1,0 +1,165 @@
+"""Whole databases: what is chosen, and what comes along with the documents."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import encode
+from integration.migrate.conftest import Migration
+from pymongo.database import Database
+
+from dataworks_tasks.errors import RunFailed, UnknownName, UsageError
+from dataworks_tasks.migrate.collection_options import read_options
+from dataworks_tasks.migrate.migration_work import MigrationWork
+from dataworks_tasks.run_spec import IndexPolicy, MigrationJob
+from producer.copy_collections import create_views, prepare_collections
+from producer.migration_estimate import estimate_migration
+from producer.namespace_selection import (
+    NamespaceSelection,
+    SelectionRequest,
+    select_namespaces,
+)
+
+
+@pytest.fixture
+def database(migration: Migration) -> Database[dict[str, Any]]:
+    return migration.source.database(migration.database)
+
+
+def select(migration: Migration, *include: str, **changes: Any) -> NamespaceSelection:
+    patterns = [f"{migration.database}.{pattern}" for pattern in include]
+    return select_namespaces(
+        migration.source, SelectionRequest(include=patterns, same_server=True, **changes)
+    )
+
+
+def to_copy(migration: Migration) -> dict[str, Any]:
+    return {"renames": [(f"{migration.database}.*", f"{migration.database}.copy_*")]}
+
+
+def test_patterns_choose_and_rename(
+    migration: Migration, database: Database[dict[str, Any]]
+) -> None:
+    for name in ("orders", "orders.old", "customers", "items"):
+        database.create_collection(name)
+    selection = select(
+        migration,
+        "*",
+        exclude=[f"{migration.database}.items"],
+        renames=[
+            (f"{migration.database}.orders*", "archive.o*"),
+            (f"{migration.database}.*", "other.*"),
+        ],
+    )
+    assert {pair.source.collection: str(pair.target) for pair in selection.pairs} == {
+        "customers": "other.customers",
+        "orders": "archive.o",
+        "orders.old": "archive.o.old",
+    }
+
+
+def test_mistakes_are_named(migration: Migration, database: Database[dict[str, Any]]) -> None:
+    for name in ("orders", "customers"):
+        database.create_collection(name)
+    with pytest.raises(UnknownName, match=r"order'.*Did you mean .*\.orders"):
+        select(migration, "order")
+    with pytest.raises(UsageError, match="matches"):
+        select(migration, "none*")
+    with pytest.raises(UsageError, match="onto itself"):
+        select(migration, "orders")
+    with pytest.raises(UsageError, match="both go to"):
+        select(migration, "*", renames=[(f"{migration.database}.*", "all.one")])
+    with pytest.raises(UsageError, match="more stars"):
+        select(migration, "orders", renames=[(f"{migration.database}.orders", "a.*")])
+
+
+def test_options_indexes_views_and_time_series_come_along(
+    migration: Migration, database: Database[dict[str, Any]]
+) -> None:
+    database.create_collection("capped", capped=True, size=65536, max=40)
+    database.capped.insert_many({"_id": 100 - n} for n in range(50))
+    database.create_collection("turkish", collation={"locale": "tr", "strength": 2})
+    database.turkish.insert_many({"_id": key} for key in ("I", "i", "c", "ç", "10", "9"))
+    database.create_collection(
+        "clustered", clusteredIndex={"key": {"_id": 1}, "unique": True}, expireAfterSeconds=10**9
+    )
+    database.clustered.insert_many({"_id": n} for n in range(300))
+    database.create_collection("checked")
+    database.checked.insert_one({"_id": 1, "old": True})
+    rule = {"$jsonSchema": {"required": ["name"]}}
+    database.command({"collMod": "checked", "validator": rule, "validationAction": "error"})
+    database.checked.create_index("name", unique=True, sparse=True)
+    database.checked.create_index([("a", 1), ("b", -1)], partialFilterExpression={"a": {"$gt": 5}})
+    database.checked.create_index("at", expireAfterSeconds=3600)
+    database.checked.create_index([("$**", 1)])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    database.create_collection("series", timeseries={"timeField": "t", "metaField": "m"})
+    database.series.insert_many(
+        {"t": start + timedelta(minutes=7 * n), "m": n % 5, "v": n} for n in range(500)
+    )
+    database.create_collection("view", viewOn="checked", pipeline=[])
+    selection = select(migration, "*", **to_copy(migration))
+    assert [view.source.collection for view in selection.views] == ["view"]
+    assert "system.views" in {namespace.collection for namespace in selection.system}
+    job = MigrationJob(namespaces=selection.pairs)
+    prepared = prepare_collections(migration.source, migration.target, job)
+    assert all(item.created for item in prepared)
+    assert not any(
+        item.created for item in prepare_collections(migration.source, migration.target, job)
+    )
+    context = migration.context(job)
+    work = MigrationWork(context)
+    migration.work_through(work, context)
+    work.finish()
+    create_views(migration.target, selection.views)
+    for name in ("capped", "turkish", "clustered", "checked", "series", "view"):
+        here = read_options(migration.source, migration.namespace(name))
+        there = read_options(migration.target, migration.namespace(f"copy_{name}"))
+        assert here == there
+        order = {"capped": "$natural", "series": "t"}.get(name, "_id")
+        found, copied = (
+            list(database[shown].find().sort(order, 1)) for shown in (name, f"copy_{name}")
+        )
+        assert found == copied
+        assert found
+    assert database.copy_checked.index_information() == database.checked.index_information()
+    assert database.copy_series.index_information() == database.series.index_information()
+
+
+def test_a_unique_index_that_fails_names_the_key(
+    migration: Migration, database: Database[dict[str, Any]]
+) -> None:
+    database.source.create_index("email", unique=True)
+    database.source.insert_one({"_id": 1, "email": "a@example.com"})
+    database.target.insert_one({"_id": 2, "email": "a@example.com"})
+    with pytest.raises(RunFailed, match=r"email_1.*a@example.com"):
+        migration.copy()
+
+
+@pytest.mark.parametrize("policy", list(IndexPolicy))
+def test_indexes_come_when_asked(
+    migration: Migration, database: Database[dict[str, Any]], policy: IndexPolicy
+) -> None:
+    database.source.create_index("a")
+    job = migration.job(indexes=policy)
+    prepare_collections(migration.source, migration.target, job)
+    assert ("a_1" in database.target.index_information()) == (policy is IndexPolicy.BEFORE)
+    migration.copy(job)
+    assert ("a_1" in database.target.index_information()) == (policy is not IndexPolicy.NONE)
+
+
+def test_the_dry_run_tells_what_would_happen(migration: Migration) -> None:
+    documents = [encode({"_id": n, "v": "x" * 50}) for n in range(1000)]
+    migration.insert_raw("source", documents)
+    migration.insert_raw("target", [encode({"_id": n, "v": "y"}) for n in range(100)])
+    collection = migration.source.collection(migration.namespace("source"))
+    collection.create_index("v")
+    estimate = estimate_migration(migration.source, migration.target, migration.job(), 300)
+    (item,) = estimate.namespaces
+    assert (estimate.documents, estimate.slices, item.indexes) == (1000, 4, ("v_1",))
+    assert estimate.bytes == sum(map(len, documents))
+    assert (item.target_documents, item.conflicts) == (100, 100)
+    assert 0 < estimate.seconds < 10
+    assert len(migration.documents("target")) == 100

@@ -1,0 +1,157 @@
+"""Declared changes touch what they name and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bson import Int64, decode, encode
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.migrate.declared_change import by_transform
+from dataworks_tasks.run_spec import Transform
+
+
+def changed(document: dict[str, Any], **options: Any) -> dict[str, Any]:
+    result = by_transform(Transform(**options))(EncodedBatch.of([encode(document)]))
+    assert not result.refused, result.refused
+    return decode(result.batch.document(0))
+
+
+def test_rename_keeps_the_place() -> None:
+    found = changed({"_id": 1, "a": 2, "z": 3}, rename=[("a", "b")])
+    assert list(found.items()) == [("_id", 1), ("b", 2), ("z", 3)]
+
+
+def test_rename_replaces_what_has_the_name() -> None:
+    assert changed({"a": 2, "b": 3}, rename=[("a", "b")]) == {"b": 2}
+
+
+def test_rename_moves_between_documents_and_makes_them() -> None:
+    assert changed({"a": {"b": 1, "c": 2}}, rename=[("a.b", "x.y")]) == {
+        "a": {"c": 2},
+        "x": {"y": 1},
+    }
+
+
+def test_rename_goes_through_arrays_within_one_document() -> None:
+    assert changed({"a": [{"b": 1}, 5, {"c": 2}]}, rename=[("a.b", "a.d")]) == {
+        "a": [{"d": 1}, 5, {"c": 2}]
+    }
+
+
+def test_a_field_cannot_move_out_of_an_array() -> None:
+    change = by_transform(Transform(rename=(("a.b", "c"),)))
+    result = change(EncodedBatch.of([encode({"_id": 1, "a": [{"b": 1}]}), encode({"_id": 2})]))
+    assert [decode(document) for document in result.batch.documents()] == [{"_id": 2}]
+    ((document, reason),) = result.refused
+    assert decode(document)["_id"] == 1
+    assert "array" in reason
+
+
+def test_what_is_renamed_can_be_changed_inside() -> None:
+    found = changed({"a": {"x": 1, "y": 2}}, rename=[("a", "b")], drop=["b.y"], set=[("b.z", "3")])
+    assert found == {"b": {"x": 1, "z": 3}}
+
+
+def test_drop() -> None:
+    document = {"a": 1, "b": {"c": 1, "d": 2}, "e": [{"f": 1, "g": 2}, {"f": 3}]}
+    found = changed(document, drop=["a", "b.c", "e.f", "no.such"])
+    assert found == {"b": {"d": 2}, "e": [{"g": 2}, {}]}
+
+
+def test_set_replaces_appends_and_makes_documents() -> None:
+    found = changed(
+        {"_id": 1, "a": 1, "s": 5},
+        set=[("a", '{"$numberLong": "7"}'), ("n", "null"), ("s.t", '"text"'), ("x.y", "[1, 2]")],
+    )
+    assert found == {"_id": 1, "a": 7, "n": None, "s": {"t": "text"}, "x": {"y": [1, 2]}}
+    assert isinstance(found["a"], Int64)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"drop": ["_id"]}, "_id"),
+        ({"set": [("_id.a", "1")]}, "_id"),
+        ({"drop": ["a..b"]}, "not a field"),
+        ({"set": [("a", "text")]}, "Extended JSON"),
+        ({"rename": [("a", "a.b")]}, "inside it"),
+        ({"mask": [("a", "hash")]}, "faker:METHOD"),
+        ({"mask": [("a", "faker:enum")]}, "needs arguments"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        by_transform(Transform(**options))
+
+
+def test_an_unknown_method_is_suggested() -> None:
+    with pytest.raises(UnknownName, match="email"):
+        by_transform(Transform(mask=(("a", "faker:emal"),)))
+
+
+def mask(value: Any, method: str = "email", seed: int = 1, field: str = "f") -> Any:
+    return changed({field: value}, mask=[(field, f"faker:{method}")], mask_seed=seed)[field]
+
+
+def test_masks_join_across_fields_and_number_types() -> None:
+    assert mask("a@example.com") == mask("a@example.com", field="other")
+    assert mask(5) == mask(Int64(5)) == mask(5.0)
+    assert mask("a@example.com") != mask("b@example.com")
+    assert mask("a@example.com") != mask("a@example.com", seed=2)
+
+
+def test_masks_of_identifiers_do_not_collide() -> None:
+    for method in ("email", "user_name", "uuid4"):
+        made = {mask(f"person {number}", method) for number in range(300)}
+        assert len(made) == 300
+
+
+def test_masks_go_into_arrays_and_leave_null() -> None:
+    assert mask(None) is None
+    first, second, third = mask(["a", "b", "a"])
+    assert first == third != second
+    assert "@" in first
+
+
+names = st.sampled_from(["a", "b", "c", "d", "$e", ""])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(document=st.dictionaries(names, values, max_size=5))
+@settings(deadline=None)
+def test_changes_of_absent_fields_keep_every_byte(document: dict[str, Any]) -> None:
+    raw = encode(document)
+    change = by_transform(
+        Transform(
+            rename=(("zz", "yy"), ("a.zz", "a.yy")),
+            drop=("b.zz", "c.d.zz"),
+            mask=(("d.zz", "faker:name"), ("zz", "faker:email")),
+        )
+    )
+    assert change(EncodedBatch.of([raw])).batch.data == raw
+
+
+@given(document=st.dictionaries(names, values, max_size=5))
+@settings(deadline=None)
+def test_dropping_is_what_a_dictionary_does(document: dict[str, Any]) -> None:
+    left = {name: value for name, value in document.items() if name != "a"}
+    change = by_transform(Transform(drop=("a",)))
+    assert change(EncodedBatch.of([encode(document)])).batch.data == encode(left)
+
+
+def test_repeated_fields_are_all_dropped() -> None:
+    twice = (4 + 9 + 1).to_bytes(4, "little") + b"\x0aa\0\x0ab\0\x0aa\0" + b"\0"
+    batch = by_transform(Transform(drop=("a",)))(EncodedBatch.of([twice])).batch
+    raw = decode(batch.data, codec_options=CodecOptions(RawBSONDocument))
+    assert list(raw) == ["b"]
