@@ -1,0 +1,27 @@
+# One image for worker, Flower and producer: they differ in their command and environment only.
+ARG PYTHON=python:3.13-slim
+
+FROM ${PYTHON} AS build
+WORKDIR /build
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY dataworks_tasks dataworks_tasks
+COPY producer producer
+COPY profiles profiles
+# A virtual environment without pip: what is not in the image cannot be used against it.
+RUN python -m venv --without-pip /opt/dataworks \
+ && python -m pip --python /opt/dataworks/bin/python install --no-cache-dir \
+      --disable-pip-version-check --only-binary :all: -c constraints.txt .
+
+FROM ${PYTHON}
+# Logs come out line by line; the root file system may be read-only, so nothing is compiled there,
+# and what needs a home or a cache finds it on the tmpfs.
+ENV PATH=/opt/dataworks/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp
+COPY --from=build /opt/dataworks /opt/dataworks
+WORKDIR /work
+USER 10001:10001
+# Exec form: Celery is process 1 and gets SIGTERM itself, which is its warm shutdown.
+STOPSIGNAL SIGTERM
+CMD ["celery", "-A", "dataworks_tasks", "worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]

@@ -1,0 +1,54 @@
+"""``dataworks worker-health``.
+
+It reads no settings and imports no driver: a probe that runs every few seconds has to be cheap.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from dataworks_tasks.liveness import STALE_SECONDS, LivingWorker, liveness_folder, living_workers
+
+
+@click.command("worker-health")
+@click.option("--worker", metavar="NAME", help="Only the worker called NAME, as celery@host.")
+@click.option(
+    "--stale-seconds",
+    type=click.FloatRange(1),
+    default=STALE_SECONDS,
+    show_default=True,
+    metavar="S",
+    help="A worker that was silent for longer hangs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:
+    """Say whether the workers of this machine or container live; for health checks.
+
+    Exit code 1 when there is none, or when one hangs or has lost its broker.
+    """
+    found = [one for one in living_workers(liveness_folder()) if worker in (None, one.name)]
+    for one in found:
+        healthy = one.is_healthy(stale_seconds)
+        click.echo(_as_json(one, healthy) if as_json else _as_text(one, healthy))
+    if not found:
+        click.echo(f"no worker {worker or ''} runs here".replace("  ", " "), err=True)
+    sys.exit(0 if found and all(one.is_healthy(stale_seconds) for one in found) else 1)
+
+
+def _as_text(worker: LivingWorker, healthy: bool) -> str:
+    verdict = "OK" if healthy else "hangs, or has lost its broker"
+    return f"{worker.name} (pid {worker.pid}): {verdict}, seen {worker.age_seconds:.0f} s ago"
+
+
+def _as_json(worker: LivingWorker, healthy: bool) -> str:
+    return json.dumps(
+        {
+            "worker": worker.name,
+            "pid": worker.pid,
+            "healthy": healthy,
+            "age_seconds": round(worker.age_seconds, 1),
+        }
+    )
