@@ -8,6 +8,7 @@ from celery import Celery
 
 from dataworks_tasks.celery_settings import celery_settings
 from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.liveness_step import LivenessStep
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 
 
@@ -29,3 +30,4 @@ def create_app(config: FrameworkConfig | None = None) -> Celery:
 
 
 app = create_app()
+app.steps["consumer"].add(LivenessStep)

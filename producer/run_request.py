@@ -41,6 +41,7 @@ class MigrationRequest:
     exclude: tuple[str, ...] = ()
     to: str | None = None
     mappings: tuple[str, ...] = ()
+    views: bool = False
     strategy: str = "default"
     filter: str | None = None
     transform: Transform = field(default_factory=Transform)

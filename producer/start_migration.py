@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
-from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.migrate.migration_work import document_change
 from dataworks_tasks.plugins import load_plugins
-from dataworks_tasks.run_spec import (
-    MigrationJob,
-    NamespacePair,
-    RunKind,
-    RunSpec,
-    new_run_id,
-)
+from dataworks_tasks.run_spec import MigrationJob, RunKind, RunSpec, new_run_id
 from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.store.config import DatabaseConfig
 from producer.connections import Connections
+from producer.copy_collections import create_views, prepare_collections
+from producer.namespace_selection import NamespaceSelection, SelectionRequest, select_namespaces
 from producer.run_request import MigrationRequest
 from producer.start_generation import check_targets
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationPlan:
+    """A request with every collection found; nothing is written for it."""
+
+    job: MigrationJob
+    selection: NamespaceSelection
+
+
+def plan_migration(
+    request: MigrationRequest, config: FrameworkConfig, connections: Connections
+) -> MigrationPlan:
+    """Find the collections and make the job. Raises UsageError; writes nothing."""
+    load_plugins(config.plugins)
+    MigrationStrategyFactory.create(request.strategy)
+    same_server = connections.source.config.fingerprint == connections.target.config.fingerprint
+    selection = select_namespaces(connections.source, _selection(request, config, same_server))
+    job = MigrationJob(
+        namespaces=selection.pairs,
+        strategy=request.strategy,
+        filter=request.filter,
+        transform=request.transform,
+        on_conflict=request.on_conflict,
+        indexes=request.indexes,
+        partitioner=request.partitioner,
+    )
+    document_change(job)  # reads filter and transform, and refuses what cannot be done
+    return MigrationPlan(job, selection)
 
 
 def start_migration(
@@ -29,19 +55,10 @@ def start_migration(
 
     Raises UsageError before anything is written or dropped.
     """
-    load_plugins(config.plugins)
-    MigrationStrategyFactory.create(request.strategy)
     ledger, source, target = connections.ledger, connections.source, connections.target
-    pairs = _pairs(request, config)
-    same_servers = source.config.fingerprint == target.config.fingerprint
-    check_pairs(pairs, same_servers=same_servers)
-    for pair in pairs:
-        if not source.has_documents(pair.source):
-            raise UsageError(
-                f"the source collection {pair.source} holds no documents or does not exist",
-                "Check --include and FRAMEWORK_SOURCE_DB_CONNECTION_STRING",
-            )
-    check_targets(target, [pair.target for pair in pairs], request.options)
+    plan = plan_migration(request, config, connections)
+    namespaces = [pair.target for pair in plan.job.namespaces]
+    check_targets(target, namespaces, request.options)
     spec = RunSpec(
         run_id=new_run_id(RunKind.MIGRATION),
         created_at=datetime.now(UTC),
@@ -54,49 +71,50 @@ def start_migration(
         append=request.options.append,
         source_fingerprint=source.config.fingerprint,
         target_fingerprint=target.config.fingerprint,
-        job=MigrationJob(
-            namespaces=pairs,
-            strategy=request.strategy,
-            filter=request.filter,
-            transform=request.transform,
-            on_conflict=request.on_conflict,
-            indexes=request.indexes,
-            partitioner=request.partitioner,
-        ),
+        job=plan.job,
     )
     if request.options.drop:
-        for pair in pairs:
-            target.drop(pair.target)
+        for namespace in namespaces:
+            target.drop(namespace)
+    prepare_collections(source, target, plan.job)
+    if request.views:
+        create_views(target, plan.selection.views)
     ledger.create(spec, None)
     return spec
 
 
-def check_pairs(pairs: Sequence[NamespacePair], *, same_servers: bool) -> None:
-    """Raise UsageError where a collection would be copied onto itself, or two into one."""
-    targets: dict[Namespace, Namespace] = {}
-    for pair in pairs:
-        if same_servers and pair.source == pair.target:
-            raise UsageError(
-                f"{pair.source} would be copied onto itself",
-                "Name another target: --to DATABASE.COLLECTION",
-            )
-        other = targets.setdefault(pair.target, pair.source)
-        if other != pair.source:
-            raise UsageError(
-                f"{other} and {pair.source} would both be copied into {pair.target}",
-                "Give each its own target with --map",
-            )
-
-
-def _pairs(request: MigrationRequest, config: FrameworkConfig) -> tuple[NamespacePair, ...]:
-    include = request.include
-    if not include and config.source and config.source.collection_name:
-        include = (f"{config.source.database_name}.{config.source.collection_name}",)
+def _selection(
+    request: MigrationRequest, config: FrameworkConfig, same_server: bool
+) -> SelectionRequest:
+    include = request.include or _of_settings(config.source)
     if not include:
-        raise UsageError("nothing is said of what to copy", "Add --include DATABASE.COLLECTION")
-    if request.to is not None and len(include) > 1:
-        raise UsageError("--to goes with one --include", "Use --map for several collections")
-    sources = [Namespace.parse(text) for text in include]
+        raise UsageError(
+            "nothing says what to copy",
+            "Add --include DATABASE.COLLECTION, or --include 'DATABASE.*'",
+        )
+    renames = [_rename(text) for text in request.mappings]
     if request.to is not None:
-        return (NamespacePair(source=sources[0], target=Namespace.parse(request.to)),)
-    return tuple(NamespacePair(source=source, target=source) for source in sources)
+        if len(include) != 1 or "*" in include[0]:
+            raise UsageError(
+                "--to goes with one --include that names one collection",
+                "For several write --map 'shop.*=archive.*'",
+            )
+        renames.insert(0, (include[0], request.to))
+    elif not request.include and not renames:
+        renames = [(name, to) for name in include for to in _of_settings(config.target)]
+    return SelectionRequest(include, request.exclude, renames, same_server)
+
+
+def _of_settings(config: DatabaseConfig | None) -> tuple[str, ...]:
+    if config is None or not (config.database_name and config.collection_name):
+        return ()
+    return (f"{config.database_name}.{config.collection_name}",)
+
+
+def _rename(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise UsageError(
+            f"--map {text} is not a renaming", "Write PATTERN=PATTERN, like 'shop.*=archive.*'"
+        )
+    return old, new

@@ -104,8 +104,8 @@ class BaseDataGenerator(ABC):
 
     def generate_batch(
         self,
-        start: int,  # noqa: ARG002 - for those that override it
-        stop: int,  # noqa: ARG002
+        start: int,
+        stop: int,
     ) -> EncodedBatch | None:
         """Documents ``[start, stop)`` at once, each with its ``_id``.
 

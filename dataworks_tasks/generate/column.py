@@ -46,11 +46,11 @@ class Column(ABC):
     def encode(self, rows: Rows) -> Encoded:
         """The BSON value of every row."""
 
-    def values(self, rows: Rows) -> Values | None:  # noqa: ARG002 - for those that have some
+    def values(self, rows: Rows) -> Values | None:
         """What an expression sees; None for a type no expression can use."""
         return None
 
-    def text(self, rows: Rows) -> Text | None:  # noqa: ARG002 - for those that have some
+    def text(self, rows: Rows) -> Text | None:
         """The value as text, for joining; None for a type that has no text."""
         return None
 

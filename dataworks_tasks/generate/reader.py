@@ -24,7 +24,7 @@ _LARGEST_BLOCK = 100_000
 class Unreadable(Column):
     """Stands where a column could not be read; the template is refused."""
 
-    def encode(self, rows: Rows) -> Encoded:  # noqa: ARG002 - never called
+    def encode(self, rows: Rows) -> Encoded:
         """Null."""
         return Encoded(NULL, [])
 

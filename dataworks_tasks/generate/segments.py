@@ -70,7 +70,7 @@ class Constant(Segment):
         self.data = data
         self.size = self.least = len(data)
 
-    def write(self, output: Output, positions: Positions, spare: int) -> None:  # noqa: ARG002 - exact
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
         """See Segment."""
         if self.data:
             output.put(positions, np.full(len(positions), np.void(self.data)))
@@ -85,7 +85,7 @@ class Fixed(Segment):
         self.column = column
         self.size = self.least = column.dtype.itemsize
 
-    def write(self, output: Output, positions: Positions, spare: int) -> None:  # noqa: ARG002 - exact
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
         """See Segment."""
         output.put(positions, self.column.view(f"V{self.size}"))
 
@@ -110,7 +110,7 @@ class Run(Segment):
         self.parts = parts
         self.size = self.least = sum(part.least for part in parts)
 
-    def write(self, output: Output, positions: Positions, spare: int) -> None:  # noqa: ARG002 - exact
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
         """See Segment."""
         signature = tuple(
             part.data if isinstance(part, Constant) else part.column.dtype.str
@@ -229,7 +229,7 @@ class Elements(Segment):
         self.size = ends[stops] - ends[stops - counts]
         self.least = 0
 
-    def write(self, output: Output, positions: Positions, spare: int) -> None:  # noqa: ARG002 - exact
+    def write(self, output: Output, positions: Positions, spare: int) -> None:
         """See Segment."""
         firsts = self._starts[np.cumsum(self.counts) - self.counts]
         shift = (positions - firsts)[self.parents]

@@ -28,6 +28,7 @@ COMMANDS = {
     "templates": "list, check and preview templates",
     "generators": "list the generators",
     "strategies": "list the migration strategies",
+    "worker-health": "say whether this machine's workers live; for health checks",
 }
 """Every command with the one line that ``dataworks --help`` shows for it."""
 
@@ -43,7 +44,7 @@ class LazyGroup(click.Group):
         """The command, or None when there is none of that name."""
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"producer.cli.{name}")
+        module = importlib.import_module(f"producer.cli.{name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
-from dataworks_tasks.run_spec import IndexPolicy, OnConflict
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.run_spec import IndexPolicy, OnConflict, Transform
+from producer.cli.dry_run import print_estimate
 from producer.cli.options import CommandContext, run_options, with_context
 from producer.cli.start import run_to_end
+from producer.migration_estimate import estimate_migration
 from producer.run_request import MigrationRequest, RunOptions
-from producer.start_migration import start_migration
+from producer.start_migration import plan_migration, start_migration
+
+_CONFLICTS = click.Choice([item.value for item in OnConflict])
+_INDEXES = click.Choice([item.value for item in IndexPolicy])
+_PARTITIONERS = click.Choice(["auto", "walk", "sample", "objectid-time"])
 
 
 @click.command("migrate")
-@click.option("--include", multiple=True, metavar="DB.COLL", help="What to copy; repeatable.")
-@click.option("--to", metavar="DB.COLL", help="Where one collection goes.")
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="DB.COLL",
+    help="What to copy; * stands for anything; repeatable.",
+)
+@click.option("--exclude", multiple=True, metavar="DB.COLL", help="What to leave out.")
+@click.option("--to", metavar="DB.COLL", help="Where the one collection goes.")
+@click.option("--map", "mappings", multiple=True, metavar="A.*=B.*", help="Rename on the way.")
+@click.option("--views", is_flag=True, help="Define the views that match, too.")
 @click.option(
     "--strategy",
     default="default",
@@ -24,52 +40,98 @@ from producer.start_migration import start_migration
     help="See: dataworks strategies.",
 )
 @click.option("--filter", "query", metavar="JSON", help="Copy only what matches, Extended JSON.")
+@click.option("--rename", multiple=True, metavar="A.B=C", help="Rename a field.")
+@click.option("--drop-field", multiple=True, metavar="A.B", help="Leave a field out.")
+@click.option("--set", "set_", multiple=True, metavar="A.B=JSON", help="Set a field.")
+@click.option(
+    "--mask",
+    multiple=True,
+    metavar="FIELD=faker:METHOD",
+    help="Replace a value by a made-up one, the same for the same value.",
+)
+@click.option(
+    "--mask-seed",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="S",
+    help="Other seed, other made-up values.",
+)
 @click.option(
     "--on-conflict",
-    type=click.Choice([item.value for item in OnConflict]),
+    type=_CONFLICTS,
     default="fail",
     show_default=True,
     help="When the target holds another document with the same _id.",
 )
 @click.option(
     "--indexes",
-    type=click.Choice([item.value for item in IndexPolicy]),
+    type=_INDEXES,
     default="after",
     show_default=True,
     help="When to build the source's indexes.",
 )
 @click.option(
     "--partitioner",
-    type=click.Choice(["auto", "walk", "sample", "objectid-time"]),
+    type=_PARTITIONERS,
     default="auto",
     show_default=True,
     help="How the key space is cut into slices.",
 )
+@click.option("--dry-run", is_flag=True, help="Say what would be copied, and write nothing.")
 @run_options
 @with_context
 def command(
     context: CommandContext,
-    include: tuple[str, ...],
-    query: str | None,
-    on_conflict: str,
-    indexes: str,
     options: RunOptions,
     detach: bool,
-    **flags: str,
+    dry_run: bool,
+    **flags: Any,
 ) -> None:
     """Copy collections from the source to the target, byte for byte.
 
     \b
     dataworks migrate --include shop.orders --to archive.orders
+    dataworks migrate --include 'shop.*' --map 'shop.*=archive.*'
     """
-    request = MigrationRequest(
-        include=include,
-        filter=query,
-        on_conflict=OnConflict(on_conflict),
-        indexes=IndexPolicy(indexes),
-        options=options,
-        **flags,  # type: ignore[arg-type]
-    )
+    request = _request(options, flags)
     with context.connections() as connections:
+        if dry_run:
+            job = plan_migration(request, connections.config, connections).job
+            size = options.batch_size or connections.config.batch_aggregation_size
+            estimate = estimate_migration(connections.source, connections.target, job, size)
+            print_estimate(context, estimate)
+            return
         spec = start_migration(request, connections.config, connections)
         sys.exit(run_to_end(context, connections, spec, detach=detach))
+
+
+def _request(options: RunOptions, flags: dict[str, Any]) -> MigrationRequest:
+    transform = Transform(
+        rename=tuple(_pair("--rename", text) for text in flags["rename"]),
+        drop=flags["drop_field"],
+        set=tuple(_pair("--set", text) for text in flags["set_"]),
+        mask=tuple(_pair("--mask", text) for text in flags["mask"]),
+        mask_seed=flags["mask_seed"],
+    )
+    return MigrationRequest(
+        include=flags["include"],
+        exclude=flags["exclude"],
+        to=flags["to"],
+        mappings=flags["mappings"],
+        views=flags["views"],
+        strategy=flags["strategy"],
+        filter=flags["query"],
+        transform=transform,
+        on_conflict=OnConflict(flags["on_conflict"]),
+        indexes=IndexPolicy(flags["indexes"]),
+        partitioner=flags["partitioner"],
+        options=options,
+    )
+
+
+def _pair(flag: str, text: str) -> tuple[str, str]:
+    left, equals, right = text.partition("=")
+    if not (left and equals and right):
+        raise UsageError(f"{flag} {text} has no two sides", f"Write {flag} LEFT=RIGHT")
+    return left, right

@@ -21,7 +21,7 @@ class AggregatorColumn(Column):
     def __init__(self, request: Mapping[str, Any]) -> None:
         self.request = request
 
-    def encode(self, rows: Rows) -> Encoded:  # noqa: ARG002 - never called
+    def encode(self, rows: Rows) -> Encoded:
         """Null: never written, aggregators are taken out of a collection's fields."""
         return Encoded(NULL, [])
 

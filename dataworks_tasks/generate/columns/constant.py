@@ -61,7 +61,7 @@ class ConstantColumn(Column):
         self._code, self._data = bson_value(value)
         self.kind = kind_of(value)
 
-    def encode(self, rows: Rows) -> Encoded:  # noqa: ARG002 - the same for all
+    def encode(self, rows: Rows) -> Encoded:
         """See Column."""
         return Encoded(self._code, [Constant(self._data)])
 

@@ -43,7 +43,7 @@ class VerbatimColumn(Column):
     def __init__(self, code: int, data: bytes) -> None:
         self._code, self._data = code, data
 
-    def encode(self, rows: Rows) -> Encoded:  # noqa: ARG002 - the same for all rows
+    def encode(self, rows: Rows) -> Encoded:
         """See Column."""
         return Encoded(self._code, [Constant(self._data)])
 

@@ -78,7 +78,7 @@ class KeyColumn(Column):
     def __init__(self, code: int) -> None:
         self._code = code
 
-    def encode(self, rows: Rows) -> Encoded:  # noqa: ARG002 - the same for all
+    def encode(self, rows: Rows) -> Encoded:
         """See Column."""
         return Encoded(self._code, [])
 
