@@ -1,0 +1,1 @@
+"""Speed and memory as ratios of this machine's own limit, measured in one run: ``make bench``."""

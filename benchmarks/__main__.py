@@ -1,0 +1,98 @@
+"""``make bench``: measure, print a table, write JSON and a plot."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.cases import Bench, Measurement, write_plugin
+from benchmarks.limits import Site
+from benchmarks.plot import plot
+from benchmarks.runs import CommandLine
+from producer.local.celery_services import CeleryWorker
+from producer.local.environment import LocalAddresses
+from producer.local.services import LocalServices
+
+RESULTS = Path(__file__).parent / "results"
+_GROUPS = ("generation", "migration")
+
+
+def main() -> None:
+    """Measure what the command line asks for; exit 1 when a promise is not kept."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("groups", nargs="*", default=_GROUPS, help="generation, migration")
+    parser.add_argument("--documents", type=int, default=1_000_000)
+    options = parser.parse_args()
+    console = Console(highlight=False)
+    found = measure(options.groups, options.documents, console)
+    console.print(table(found))
+    RESULTS.mkdir(exist_ok=True)
+    write_results(found, RESULTS)
+    sys.exit(0 if all(item.kept for item in found) else 1)
+
+
+def measure(groups: Sequence[str], documents: int, console: Console) -> list[Measurement]:
+    """Every measurement of the groups, printed as it comes."""
+    found: list[Measurement] = []
+    with LocalServices.in_temporary_folder() as services:
+        services.start_stores()
+        addresses = LocalAddresses(services.redis_url, services.mongodb_url)
+        plugin = str(write_plugin(services.folder))
+        environment = {**addresses.environment, "FRAMEWORK_PLUGINS": plugin}
+        services.start(*(CeleryWorker(environment, f"worker-{n}") for n in (1, 2)))
+        os.environ["FRAMEWORK_PLUGINS"] = plugin
+        command = CommandLine(addresses, services.folder)
+        bench = Bench(Site(addresses.mongodb_url), command, documents)
+        for group in groups:
+            for item in getattr(bench, group)():
+                console.print(
+                    f"{item.case}: {item.rate:,.0f} docs/s, {item.share:.2f} of {item.limit:,.0f}"
+                )
+                found.append(item)
+    return found
+
+
+def table(found: Sequence[Measurement]) -> Table:
+    """The figures for a person."""
+    shown = Table(box=None, pad_edge=False)
+    shown.add_column("case")
+    for name in ("documents", "docs/s", "with start-up", "limit", "share", "promised", "memory"):
+        shown.add_column(name, justify="right")
+    for item in found:
+        color = "green" if item.kept else "red"
+        shown.add_row(
+            item.case,
+            f"{item.documents:,}",
+            f"{item.rate:,.0f}",
+            f"{item.command_rate:,.0f}" if item.command_rate else "",
+            f"{item.limit:,.0f}",
+            f"[{color}]{item.share:.2f}[/{color}]",
+            f"{item.promised:.2f}" if item.promised else "",
+            f"{item.worker_bytes / 1e6:,.0f} MB" if item.worker_bytes else "",
+        )
+    return shown
+
+
+def write_results(found: Sequence[Measurement], folder: Path) -> None:
+    """``bench.json`` and ``bench.png``."""
+    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
+    value = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine,
+        "measurements": [item.as_json() for item in found],
+    }
+    (folder / "bench.json").write_text(json.dumps(value, indent=2) + "\n")
+    plot(found, folder / "bench.png")
+
+
+if __name__ == "__main__":
+    main()
