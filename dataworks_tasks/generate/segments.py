@@ -171,24 +171,33 @@ def _write_exactly(
 
 
 class Gather(Segment):
-    """String number ``numbers[row]`` of a pool. A constant before it is folded into the pool."""
+    """String number ``numbers[row]`` of a pool, with a constant in front of it."""
 
-    __slots__ = ("arena", "lengths", "numbers")
+    __slots__ = ("arena", "lengths", "numbers", "prefix")
 
     def __init__(self, arena: Arena, numbers: Positions) -> None:
         self.arena = arena
         self.numbers = numbers
+        self.prefix = b""
         self.size = self.lengths = arena.lengths[numbers]
         self.least = arena.shortest
+
+    def after(self, prefix: bytes) -> Gather:
+        """The same strings behind ``prefix``."""
+        folded = Gather.__new__(Gather)
+        folded.arena, folded.numbers, folded.prefix = self.arena, self.numbers, prefix
+        folded.size = folded.lengths = self.lengths + len(prefix)
+        folded.least = self.least + len(prefix)
+        return folded
 
     def write(self, output: Output, positions: Positions, spare: int) -> None:
         """See Segment."""
         arena = self.arena
-        longest = arena.longest
-        starts = arena.starts[self.numbers]
-        if longest - arena.shortest <= spare and 0 < longest <= _WIDEST_SPILL:
-            output.put(positions, arena.windows(longest)[starts])
-        elif longest:
+        if arena.longest - arena.shortest <= spare and 0 < arena.longest <= _WIDEST_SPILL:
+            output.put(positions, arena.table(self.prefix)[self.numbers])
+        elif arena.longest or self.prefix:
+            arena = arena.prefixed(self.prefix) if self.prefix else arena
+            starts = arena.starts[self.numbers]
             _write_exactly(output, positions, arena, starts, self.lengths)
 
 
@@ -298,7 +307,7 @@ def _fold(run: list[Constant | Fixed], segment: Segment) -> Gather | None:
     prefix = run[0].data
     if len(prefix) > _LONGEST_FOLDED_PREFIX:
         return None
-    return Gather(segment.arena.prefixed(prefix), segment.numbers)
+    return segment.after(prefix)
 
 
 def _extend(run: list[Constant | Fixed], segment: Constant | Fixed) -> None:
