@@ -143,6 +143,12 @@ def test_what_is_no_template_is_refused(document: Any) -> None:
         parse_template(document, "t")
 
 
+@pytest.mark.parametrize("weight", ["nan", "inf", 1e301, True, [], "x", -1])
+def test_what_is_no_number_is_refused(weight: object) -> None:
+    field = {"type": "enum", "values": [1, 2], "weights": [1, weight]}
+    assert list(findings({"a": field})) == ["c.a.weights"]
+
+
 @pytest.mark.parametrize(
     "field",
     [
