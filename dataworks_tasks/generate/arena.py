@@ -27,7 +27,16 @@ class Arena:
     width stays inside whichever string it starts at.
     """
 
-    __slots__ = ("_prefixed", "_windows", "buffer", "lengths", "longest", "shortest", "starts")
+    __slots__ = (
+        "_prefixed",
+        "_tables",
+        "_windows",
+        "buffer",
+        "lengths",
+        "longest",
+        "shortest",
+        "starts",
+    )
 
     def __init__(self, strings: Iterable[bytes]) -> None:
         parts = list(strings)
@@ -38,6 +47,7 @@ class Arena:
         self.buffer: Bytes = np.frombuffer(b"".join([*parts, bytes(self.longest)]), np.uint8)
         self._windows: dict[int, NDArray[np.void]] = {}
         self._prefixed: dict[bytes, Arena] = {}
+        self._tables: dict[bytes, NDArray[np.void]] = {}
 
     @classmethod
     def of_rows(cls, rows: Bytes) -> Arena:
@@ -66,6 +76,21 @@ class Arena:
         found = self._windows.get(width)
         if found is None:
             found = self._windows[width] = windows(self.buffer, width)
+        return found
+
+    def table(self, prefix: bytes) -> NDArray[np.void]:
+        """``prefix`` and the string, for each string, padded to one width with what follows. Kept.
+
+        Reading from it by number is one move of memory, where the arena itself needs two.
+        """
+        found = self._tables.get(prefix)
+        if found is None:
+            width = len(prefix) + self.longest
+            block = np.empty((len(self), width), np.uint8)
+            block[:, : len(prefix)] = np.frombuffer(prefix, np.uint8)
+            rows = self.windows(self.longest)[self.starts]
+            block[:, len(prefix) :] = rows.view(np.uint8).reshape(len(self), self.longest)
+            found = self._tables[prefix] = block.view(f"V{width}").ravel()
         return found
 
     def prefixed(self, prefix: bytes) -> Arena:

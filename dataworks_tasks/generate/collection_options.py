@@ -13,6 +13,7 @@ _NUMBERS = ("expireAfterSeconds", "bits", "min", "max", "bucketSize", "v", "sphe
 _TEXTS = ("default_language", "language_override")
 _OBJECTS = ("partialFilterExpression", "weights", "collation", "wildcardProjection",
             "storageEngine")  # fmt: skip
+_ALIASES = {"expireAfterSeconds": ("expireAfter",)}
 _SPELLED = {"sphereVersion": "2dsphereIndexVersion", "defaultLanguage": "default_language",
             "languageOverride": "language_override"}  # fmt: skip
 
@@ -39,7 +40,7 @@ def _read_index(spec: Spec) -> Mapping[str, Any]:
         else:
             spec.take(option)
     for option in _NUMBERS:
-        value = spec.number(option, -1)
+        value = spec.number(option, -1, *_ALIASES.get(option, ()))
         if value != -1:
             index[_SPELLED.get(option, option)] = value
     for option, *aliases in (("default_language", "defaultLanguage"),

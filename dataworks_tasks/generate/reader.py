@@ -66,6 +66,9 @@ class Reader:
         shares = _read_shares(spec)
         distinct = spec.integer("maxDistinctValue", 0, least=0, most=1 << 40)
         condition = self._read_condition(spec)
+        if distinct:
+            # Values that repeat are those of other documents: nothing here can be read with them.
+            spec.record = Record()
         return Field(name, path, self._close(spec), shares, condition, distinct)
 
     def read_column(self, value: object, path: str, record: Record) -> Column:

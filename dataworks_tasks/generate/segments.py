@@ -20,32 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.generate.arena import Arena, Bytes, Positions, windows
+from dataworks_tasks.generate.arena import Arena, Positions
+from dataworks_tasks.generate.output import Output
 
 Size = int | Positions
 
 _LONGEST_FOLDED_PREFIX = 64
 _WIDEST_SPILL = 512
-
-
-class Output:
-    """The bytes of a batch while they are written."""
-
-    __slots__ = ("_windows", "buffer")
-
-    def __init__(self, size: int) -> None:
-        self.buffer: Bytes = np.empty(size, np.uint8)
-        self._windows: dict[int, NDArray[np.void]] = {}
-
-    def put(self, positions: Positions, values: NDArray[Any]) -> None:
-        """Write each value, a fixed number of bytes, at its position."""
-        if not len(positions):
-            return
-        width = values.dtype.itemsize
-        target = self._windows.get(width)
-        if target is None:
-            target = self._windows[width] = windows(self.buffer, width)
-        target[positions] = values
 
 
 class Segment(ABC):
@@ -150,46 +131,38 @@ class Ragged(Segment):
         if longest and longest - self.least <= spare and longest <= _WIDEST_SPILL:
             output.put(positions, self.arena.windows(longest)[self.starts])
         elif longest:
-            _write_exactly(output, positions, self.arena, self.starts, self.lengths)
-
-
-def _write_exactly(
-    output: Output, positions: Positions, arena: Arena, starts: Positions, lengths: Positions
-) -> None:
-    """Write no byte too many: lengths from W to 2W are two overlapping writes of W bytes."""
-    classes = np.frexp(lengths)[1]
-    for power in np.unique(classes).tolist():
-        if power == 0:
-            continue
-        width = 1 << (power - 1)
-        rows = np.flatnonzero(classes == power)
-        source, target = starts[rows], positions[rows]
-        views = arena.windows(width)
-        output.put(target, views[source])
-        rest = lengths[rows] - width
-        output.put(target + rest, views[source + rest])
+            output.put_strings(positions, self.arena, self.starts, self.lengths)
 
 
 class Gather(Segment):
-    """String number ``numbers[row]`` of a pool. A constant before it is folded into the pool."""
+    """String number ``numbers[row]`` of a pool, with a constant in front of it."""
 
-    __slots__ = ("arena", "lengths", "numbers")
+    __slots__ = ("arena", "lengths", "numbers", "prefix")
 
     def __init__(self, arena: Arena, numbers: Positions) -> None:
         self.arena = arena
         self.numbers = numbers
+        self.prefix = b""
         self.size = self.lengths = arena.lengths[numbers]
         self.least = arena.shortest
+
+    def after(self, prefix: bytes) -> Gather:
+        """The same strings behind ``prefix``."""
+        folded = Gather.__new__(Gather)
+        folded.arena, folded.numbers, folded.prefix = self.arena, self.numbers, prefix
+        folded.size = folded.lengths = self.lengths + len(prefix)
+        folded.least = self.least + len(prefix)
+        return folded
 
     def write(self, output: Output, positions: Positions, spare: int) -> None:
         """See Segment."""
         arena = self.arena
-        longest = arena.longest
-        starts = arena.starts[self.numbers]
-        if longest - arena.shortest <= spare and 0 < longest <= _WIDEST_SPILL:
-            output.put(positions, arena.windows(longest)[starts])
-        elif longest:
-            _write_exactly(output, positions, arena, starts, self.lengths)
+        if arena.longest - arena.shortest <= spare and 0 < arena.longest <= _WIDEST_SPILL:
+            output.put(positions, arena.table(self.prefix)[self.numbers])
+        elif arena.longest or self.prefix:
+            arena = arena.prefixed(self.prefix) if self.prefix else arena
+            starts = arena.starts[self.numbers]
+            output.put_strings(positions, arena, starts, self.lengths)
 
 
 class Choice(Segment):
@@ -298,7 +271,7 @@ def _fold(run: list[Constant | Fixed], segment: Segment) -> Gather | None:
     prefix = run[0].data
     if len(prefix) > _LONGEST_FOLDED_PREFIX:
         return None
-    return Gather(segment.arena.prefixed(prefix), segment.numbers)
+    return segment.after(prefix)
 
 
 def _extend(run: list[Constant | Fixed], segment: Constant | Fixed) -> None:

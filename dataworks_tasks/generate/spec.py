@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from math import isfinite
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dataworks_tasks.errors import Finding, nearest_or_all
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dataworks_tasks.generate.record import Record
 
 ABSENT = object()
-_NUMBER_LIMIT = 1 << 63
+_LARGEST = 1e300
 
 
 class Spec:
@@ -84,7 +84,7 @@ class Spec:
         if value is ABSENT:
             return default
         number = as_number(value)
-        if number is None or not isfinite(number) or abs(number) > 1e300:
+        if number is None:
             self.refuse(name, f"must be a number, not {shown(value)}")
             return default
         if (least is not None and number < least) or (most is not None and number > most):
@@ -177,18 +177,16 @@ class Spec:
 
 
 def as_number(value: object) -> float | int | None:
-    """A JSON number, or a string that holds one; None otherwise."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return value
+    """A finite JSON number, or a string that holds one; None otherwise."""
+    number: float | int | None = None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = value
     if isinstance(value, str):
-        for convert in (int, float):
-            try:
-                return convert(value)
-            except ValueError:
-                continue
-    return None
+        with suppress(ValueError):
+            number = float(value)
+        with suppress(ValueError):
+            number = int(value)
+    return number if number is not None and abs(number) <= _LARGEST else None
 
 
 def shown(value: object) -> str:

@@ -127,7 +127,7 @@ class SeriesColumn(DateColumn):
     def __init__(self, path: str, ticks: Ticks) -> None:
         super().__init__(path, Span(0, ticks.jitter))
         self._ticks = ticks
-        self.unique = ticks.jitter == 0 and ticks.together == 1
+        self.unique = ticks.jitter == 0 and ticks.together == 1 and ticks.step > 0
 
     def _drawn(self, rows: Rows) -> Values:
         ticks = self._ticks

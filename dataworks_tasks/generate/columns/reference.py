@@ -12,6 +12,7 @@ from dataworks_tasks.generate.distributions import Sample, read_distribution
 from dataworks_tasks.generate.expression_syntax import ExpressionError
 from dataworks_tasks.generate.field import Field
 from dataworks_tasks.generate.linker import Linker
+from dataworks_tasks.generate.record import Record
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
 from dataworks_tasks.generate.scope import Reference, linked, resolve
@@ -189,6 +190,6 @@ def _read_shared(spec: Spec, shared_id: object, content: object) -> Column:
         if content is ABSENT:
             spec.refuse("refContent", f"is missing, and no earlier field defines id {name!r}")
             content = {"type": "objectId"}
-        known[name] = Shared(spec.reader.collection, spec.column(content, "refContent"))
+        known[name] = Shared(spec.reader.collection, spec.column(content, "refContent", Record()))
         return SharedColumn(spec.path, known[name], defines=True)
     return SharedColumn(spec.path, known[name], defines=False)

@@ -124,6 +124,10 @@ class JoinedColumn(Column):
         """See Column."""
         return encode_text(self.text(rows))
 
+    def capacity(self) -> int | None:
+        """See Column."""
+        return self._parts[0].capacity() if self.unique else None
+
     def depends(self) -> Iterator[Field]:
         """See Column."""
         for part in self._parts:

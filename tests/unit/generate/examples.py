@@ -45,7 +45,7 @@ def digest(template: Template, count: int = 1000, seed: int = 7) -> str:
     return state.hexdigest()[:32]
 
 
-def documents(content: dict[str, Any], count: int = 300, seed: int = 1) -> list[dict[str, Any]]:
+def documents(content: dict[str, Any], count: int = 300, seed: int = 7) -> list[dict[str, Any]]:
     """Decoded documents with these fields."""
     template = parse_template({"content": content}, "test")
     return bson.decode_all(document_source(template, 0, seed).generate(0, count).data)

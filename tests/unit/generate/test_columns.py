@@ -207,7 +207,7 @@ def test_faker_is_the_same_for_any_batching_without_a_pool() -> None:
 
 
 def test_built_in_service_orders_add_up() -> None:
-    source = document_source(load_template("service_order"), 0, 3)
+    source = document_source(load_template("service_order"), 0, 7)
     for order in bson.decode_all(source.generate(0, 400).data):
         customer, first = order["customer"], order["customer"]["firstName"].lower()
         assert customer["email"].startswith(first[:1])
@@ -228,7 +228,7 @@ def test_built_in_service_orders_add_up() -> None:
 def test_built_in_shop_refers_to_what_exists() -> None:
     template = load_template("shop")
     made = [
-        bson.decode_all(document_source(template, position, 4).generate(0, count).data)
+        bson.decode_all(document_source(template, position, 7).generate(0, count).data)
         for position, count in enumerate((10_000, 1_000, 500))
     ]
     customers = {entry["_id"]: entry for entry in made[0]}

@@ -37,7 +37,7 @@ def test_every_type_has_an_example() -> None:
 def test_documents_decode_and_split_anywhere(title: str) -> None:
     template = template_of(EXAMPLES[title])
     for position in range(len(template.collections)):
-        source = document_source(template, position, 3)
+        source = document_source(template, position, 7)
         whole = source.generate(0, 60)
         parsed = EncodedBatch.parse(whole.data)
         assert parsed.offsets.tolist() == whole.offsets.tolist()

@@ -67,8 +67,8 @@ def test_a_template_goes_through_json() -> None:
     for name in builtin_templates():
         template = load_template(name)
         again = parse_template(json.loads(json.dumps(template.document)), "spec")
-        one = document_source(template, 0, 1).generate(0, 50)
-        assert document_source(again, 0, 1).generate(0, 50).data == one.data
+        one = document_source(template, 0, 7).generate(0, 50)
+        assert document_source(again, 0, 7).generate(0, 50).data == one.data
         assert again.name == template.name
 
 
@@ -143,6 +143,12 @@ def test_what_is_no_template_is_refused(document: Any) -> None:
         parse_template(document, "t")
 
 
+@pytest.mark.parametrize("weight", ["nan", "inf", 1e301, True, [], "x", -1])
+def test_what_is_no_number_is_refused(weight: object) -> None:
+    field = {"type": "enum", "values": [1, 2], "weights": [1, weight]}
+    assert list(findings({"a": field})) == ["c.a.weights"]
+
+
 @pytest.mark.parametrize(
     "field",
     [
@@ -174,6 +180,16 @@ def test_faker_methods_that_cannot_be_repeated_are_refused(method: str) -> None:
 def test_gofakeit_names_lead_to_methods_that_repeat(method: str) -> None:
     field = {"type": "faker", "method": method, "pool": 0}
     assert documents({"x": field}, 3) == documents({"x": field}, 3)
+
+
+def test_repeated_values_see_nothing_of_their_document() -> None:
+    inner = {"type": "object", "maxDistinctValue": 3, "objectContent": {
+        "a": {"type": "int"}, "twice": {"type": "expr", "expr": "a * 2"}}}  # fmt: skip
+    made = documents({"n": {"type": "int"}, "x": inner})
+    assert len({entry["x"]["a"] for entry in made}) == 3
+    assert all(entry["x"]["twice"] == 2 * entry["x"]["a"] for entry in made)
+    inner["objectContent"]["twice"]["expr"] = "n * 2"  # type: ignore[index]
+    assert "there is no field 'n'" in findings({"n": {"type": "int"}, "x": inner})["c.x.twice.expr"]
 
 
 def test_expressions_may_stand_before_what_they_need() -> None:
