@@ -1,21 +1,27 @@
-"""The examples of the pages that need servers, with real ones."""
+"""The examples of the pages run: those that need servers with real ones."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.unit.docs.pages import PAGES, WITH_SERVICES, examples, run_examples
-
-PAGES_WITH_SERVICES = [
-    path for path in PAGES if any(example.mark == WITH_SERVICES for example in examples(path))
-]
+from producer.local.services import LocalServices
+from tests.unit.docs.pages import PAGES, RUN, WITH_SERVICES, examples, run_examples
 
 
-@pytest.mark.parametrize("path", PAGES_WITH_SERVICES, ids=lambda path: path.name)
-def test_examples_with_servers(path: Path, tmp_path: Path, own_services: Any) -> None:
+def pages_with(mark: str) -> pytest.MarkDecorator:
+    pages = [path for path in PAGES if any(example.mark == mark for example in examples(path))]
+    return pytest.mark.parametrize("path", pages, ids=[path.name for path in pages])
+
+
+@pages_with(RUN)
+def test_examples_without_servers(path: Path, tmp_path: Path) -> None:
+    assert run_examples(path, RUN, tmp_path, {}) > 0
+
+
+@pages_with(WITH_SERVICES)
+def test_examples_with_servers(path: Path, tmp_path: Path, own_services: LocalServices) -> None:
     own_services.start_stores()
     settings = {
         "FRAMEWORK_BROKER_URL": own_services.redis_url,

@@ -19,15 +19,6 @@ def test_every_example_is_run_or_says_why_not(path: Path) -> None:
         assert known, f"{example.page}:{example.line} has no mark such as <!-- {RUN} -->"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in PAGES if any(example.mark == RUN for example in examples(path))],
-    ids=lambda path: path.name,
-)
-def test_examples_without_servers(path: Path, tmp_path: Path) -> None:
-    assert run_examples(path, RUN, tmp_path, {}) > 0
-
-
 def test_a_wrong_output_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- run -->\n```console\n$ echo one two\none ...\n$ echo three\nfour\n```\n")
