@@ -1,0 +1,90 @@
+"""The tables in docs/ that are made from the code: flags of every command, every setting.
+
+``python -m tests.unit.docs.reference_tables`` writes them anew between their markers; a test
+fails while a page does not show what the code says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from pydantic import SecretStr
+
+from dataworks_tasks.settings import known_settings
+from producer.cli import COMMANDS, cli
+
+DOCS = Path(__file__).parents[3] / "docs"
+_MARKED = re.compile(r"(<!-- begin (?P<name>[^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command and subcommand by the words a person types."""
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None, f"producer.cli.COMMANDS names {name}, which does not exist"
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {inner}", one) for inner, one in command.commands.items())
+
+
+def tables() -> dict[str, str]:
+    """Every table by the name of its marker."""
+    flags = {f"flags of {name}": _flags(name, command) for name, command in commands()}
+    return {**flags, "settings": _settings()}
+
+
+def written_anew(page: str) -> str:
+    """The page's text with every marked table as the code has it."""
+    made = tables()
+    return _MARKED.sub(lambda found: found[1] + made[found["name"]] + found[3], page)
+
+
+def marked_tables(page: str) -> list[str]:
+    """The names of the tables that a page has a place for."""
+    return [found["name"] for found in _MARKED.finditer(page)]
+
+
+def _flags(name: str, command: click.Command) -> str:
+    context = click.Context(command)
+    arguments = [one for one in command.params if isinstance(one, click.Argument)]
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    usage = " ".join(["dataworks", name, *(one.make_metavar(context) for one in arguments)])
+    rows = "".join(f"| {_names(one, context)} | {_meaning(one)} |\n" for one in options)
+    return f"`{usage}`\n\n| flag | meaning |\n| --- | --- |\n{rows}"
+
+
+def _names(option: click.Option, context: click.Context) -> str:
+    value = "" if option.is_flag else f" {option.make_metavar(context)}"
+    names = ", ".join(f"`{name}{value}`" for name in (*option.opts, *option.secondary_opts))
+    return names.replace("|", "\\|")
+
+
+def _meaning(option: click.Option) -> str:
+    text = option.help or ""
+    if not option.show_default or option.default is None:
+        return text
+    if option.is_flag:
+        return f"{text} On unless switched off." if option.default else text
+    return f"{text} Default: {option.default}.".strip()
+
+
+def _settings() -> str:
+    rows = "".join(
+        f"| `FRAMEWORK_{one.name}` | {_default(one.default)} | {one.description} |\n"
+        for one in known_settings()
+    )
+    return f"| setting | default | meaning |\n| --- | --- | --- |\n{rows}"
+
+
+def _default(value: object) -> str:
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    return f"`{value}`" if value not in (None, "", ()) else "not set"
+
+
+if __name__ == "__main__":
+    for path in (DOCS / "commands.md", DOCS / "settings.md"):
+        path.write_text(written_anew(path.read_text()))
