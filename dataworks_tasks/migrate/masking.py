@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from base64 import b32encode
 from collections.abc import Sequence
 from datetime import date, datetime
 from datetime import time as time_of_day
@@ -116,9 +115,8 @@ def _text(name: bytes, value: bytes) -> Element:
 
 def _tagged(made: bytes, tag: bytes) -> bytes:
     """The made-up address or name with 64 bits of the original's hash in it."""
-    marked = b32encode(tag).rstrip(b"=").lower()
     user, at, host = made.partition(b"@")
-    return user + b"." + marked + at + host
+    return user + b"." + tag.hex().encode() + at + host
 
 
 def _uuid_text(digest: bytes) -> bytes:
