@@ -143,7 +143,7 @@ class Fields:
         for part in self.parts:
             if isinstance(part, Field):
                 value = part.value if part.inside is None else part.inside.to_bytes()
-                assert isinstance(value, bytes)  # noqa: S101 - for the type checker
+                assert isinstance(value, bytes)
                 pieces += (bytes((part.type,)), part.name, b"\0", value)
             elif isinstance(part, bytes):
                 pieces.append(part)

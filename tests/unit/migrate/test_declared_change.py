@@ -129,7 +129,7 @@ values = st.recursive(
 
 
 @given(document=st.dictionaries(names, values, max_size=5))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_changes_of_absent_fields_keep_every_byte(document: dict[str, Any]) -> None:
     raw = encode(document)
     change = by_transform(
@@ -143,7 +143,7 @@ def test_changes_of_absent_fields_keep_every_byte(document: dict[str, Any]) -> N
 
 
 @given(document=st.dictionaries(names, values, max_size=5))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_dropping_is_what_a_dictionary_does(document: dict[str, Any]) -> None:
     left = {name: value for name, value in document.items() if name != "a"}
     change = by_transform(Transform(drop=("a",)))
@@ -175,7 +175,7 @@ EVERYTHING = Transform(
 
 
 @given(documents=st.lists(shapes, min_size=16, max_size=80), numbers=st.randoms())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_many_documents_at_once_become_what_each_would_alone(
     documents: list[dict[str, Any]], numbers: Any
 ) -> None:
