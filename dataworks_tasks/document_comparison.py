@@ -14,7 +14,7 @@ from typing import NamedTuple
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.raw_bson import Element, elements, find_element, shown_value, value_end
 
-_MOST_BYTES_UNMATCHED = 16 * 1024 * 1024
+MOST_BYTES_UNMATCHED = 16 * 1024 * 1024
 _LONGEST_SHOWN = 80
 _CONTAINERS = frozenset({0x03, 0x04})
 
@@ -60,7 +60,8 @@ class DocumentComparison:
     as digests once there are many.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes_unmatched: int = MOST_BYTES_UNMATCHED) -> None:
+        self._most_bytes = most_bytes_unmatched
         self._equal = 0
         self._expected: dict[bytes, bytes] = {}
         self._found: dict[bytes, bytes] = {}
@@ -77,7 +78,7 @@ class DocumentComparison:
         ):
             if batch is not None:
                 self._match(batch, other, own)
-        if self._unmatched_bytes > _MOST_BYTES_UNMATCHED:
+        if self._unmatched_bytes > self._most_bytes:
             for waiting in (self._expected, self._found):
                 for id_, document in waiting.items():
                     waiting[id_] = _digest(document)

@@ -15,6 +15,7 @@ from dataworks_tasks.store.config import DatabaseConfig
 from producer.connections import Connections
 from producer.copy_collections import create_views, prepare_collections
 from producer.namespace_selection import NamespaceSelection, SelectionRequest, select_namespaces
+from producer.resume_field import check_resume_field
 from producer.run_request import MigrationRequest
 from producer.start_generation import check_targets
 
@@ -45,6 +46,7 @@ def plan_migration(
         partitioner=request.partitioner,
     )
     document_change(job)  # reads filter and transform, and refuses what cannot be done
+    check_resume_field(connections.source, job)
     return MigrationPlan(job, selection)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 from bson import encode
 from bson.errors import BSONError
@@ -11,16 +12,14 @@ from bson.json_util import loads
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.document_change import Changed, DocumentChange
-from dataworks_tasks.migrate.field_tree import Field, Fields, Names
-from dataworks_tasks.migrate.masking import Mask, create_mask
+from dataworks_tasks.migrate.document_layout import Layout, put_together, take_apart
+from dataworks_tasks.migrate.field_tree import ARRAY, Field, Fields, Names, NotAlike
+from dataworks_tasks.migrate.masking import NULL, Mask, create_mask
 from dataworks_tasks.raw_bson import Element, elements
 from dataworks_tasks.run_spec import Transform
 
 Path = tuple[bytes, ...]
 Step = Callable[[Fields], None]
-
-_DOCUMENT, _ARRAY = 0x03, 0x04
-_EMPTY = b"\x05\0\0\0\0"
 
 
 def by_transform(transform: Transform) -> DocumentChange:
@@ -32,19 +31,42 @@ def by_transform(transform: Transform) -> DocumentChange:
     steps, names = _compile(transform)
 
     def change(batch: EncodedBatch) -> Changed:
-        made: list[bytes] = []
+        layouts, left = take_apart(batch, names)
+        if len(layouts) == 1 and not len(left) and _apply(steps, layouts[0]):
+            return Changed(put_together(layouts[0]))
+        made: dict[int, bytes] = {}
+        for layout in layouts if len(left) or len(layouts) > 1 else ():
+            if _apply(steps, layout):
+                together = put_together(layout)
+                made.update(zip(layout.rows.tolist(), together.documents(), strict=True))
         refused: list[tuple[bytes, str]] = []
-        for document in batch.documents():
+        for row in range(len(batch)):
+            if row in made:
+                continue
+            document = batch.document(row)
             try:
-                fields = Fields.read(document, names)
-                for step in steps:
-                    step(fields)
-                made.append(fields.to_bytes())
+                made[row] = _changed(steps, Fields.read(document, names))
             except ValueError as error:
                 refused.append((document, f"it cannot be changed: {error}"))
-        return Changed(EncodedBatch.of(made), refused=refused)
+        return Changed(EncodedBatch.of(made[row] for row in sorted(made)), refused=refused)
 
     return change
+
+
+def _apply(steps: Sequence[Step], layout: Layout) -> bool:
+    """Change all documents of a layout; False where they have to be changed one by one."""
+    try:
+        for step in steps:
+            step(layout.fields)
+    except NotAlike:
+        return False
+    return True
+
+
+def _changed(steps: Sequence[Step], document: Fields) -> bytes:
+    for step in steps:
+        step(document)
+    return document.to_bytes()
 
 
 def _compile(transform: Transform) -> tuple[list[Step], Names]:
@@ -54,16 +76,15 @@ def _compile(transform: Transform) -> tuple[list[Step], Names]:
         paths.append(_path(text, option))
         return paths[-1]
 
-    steps: list[Step] = [
-        _rename(path(old, "--rename"), path(new, "--rename")) for old, new in transform.rename
-    ]
+    renames = [(path(old, "--rename"), path(new, "--rename")) for old, new in transform.rename]
+    steps = [_rename(old, new) for old, new in renames]
     steps += [_drop(path(text, "--drop-field")) for text in transform.drop]
     steps += [_set(path(text, "--set"), _parsed(text, value)) for text, value in transform.set]
     steps += [
         _mask(path(text, "--mask"), create_mask(mask, transform.mask_seed))
         for text, mask in transform.mask
     ]
-    return steps, _names(paths)
+    return steps, _names(paths, renames)
 
 
 def _path(text: str, option: str) -> Path:
@@ -90,13 +111,28 @@ def _parsed(field: str, value: str) -> Element:
         ) from None
 
 
-def _names(paths: Iterable[Path]) -> Names:
-    tree: dict[bytes, dict[bytes, object]] = {}
-    for path in paths:
-        level = tree
+class _Level(dict[bytes, "_Level"]):
+    """Names of one level of documents, each with those of the level below."""
+
+    def at(self, path: Path) -> _Level:
+        level = self
         for name in path:
-            level = level.setdefault(name, {})  # type: ignore[assignment]
-    return tree  # type: ignore[return-value]
+            level = level.setdefault(name, _Level())
+        return level
+
+    def merge(self, other: _Level) -> None:
+        for name, below in other.items():
+            self.setdefault(name, _Level()).merge(below)
+
+
+def _names(paths: Sequence[Path], renames: Sequence[tuple[Path, Path]]) -> Names:
+    """What has to be taken apart: a field that is renamed also as the one it becomes."""
+    names = _Level()
+    for path in paths:
+        names.at(path)
+    for old, new in reversed(renames):
+        names.at(old).merge(names.at(new))
+    return cast("Names", names)
 
 
 def _drop(path: Path) -> Step:
@@ -109,32 +145,14 @@ def _drop(path: Path) -> Step:
 
 def _set(path: Path, value: Element) -> Step:
     def step(document: Fields) -> None:
-        _put(document, path, value)
+        for holder in document.made_holders(path):
+            present = holder.called(path[-1])
+            if not present:
+                holder.append(value.type, path[-1], value.value)
+            for field in present:
+                field.put(value.type, value.value)
 
     return step
-
-
-def _put(fields: Fields, path: Sequence[bytes], value: Element) -> None:
-    """Set a field, making the documents on the way to it."""
-    if fields.is_array:
-        for member in fields.members():
-            inside = member.open()
-            if inside is not None:
-                _put(inside, path, value)
-        return
-    present = fields.called(path[0])
-    if len(path) == 1:
-        if not present:
-            fields.append(value._replace(name=path[0]))
-        for field in present:
-            field.put(value.type, value.value)
-        return
-    for field in present or [fields.append(Element(_DOCUMENT, path[0], _EMPTY))]:
-        if field.open() is None:
-            field.put(_DOCUMENT, _EMPTY)
-        inside = field.open()
-        if inside is not None:
-            _put(inside, path[1:], value)
 
 
 def _mask(path: Path, mask: Mask) -> Step:
@@ -147,13 +165,12 @@ def _mask(path: Path, mask: Mask) -> Step:
 
 
 def _mask_field(field: Field, mask: Mask) -> None:
-    inside = field.open() if field.type == _ARRAY else None
+    inside = field.open() if field.type == ARRAY else None
     if inside is not None:
         for member in inside.members():
             _mask_field(member, mask)
-        return
-    masked = mask(field.element)
-    field.put(masked.type, masked.value)
+    elif field.type != NULL:
+        field.replace(mask, mask.type)
 
 
 def _rename(old: Path, new: Path) -> Step:
@@ -162,22 +179,35 @@ def _rename(old: Path, new: Path) -> Step:
             f"--rename {_dotted(old)}={_dotted(new)}: one is the other or inside it",
             "Give two different fields",
         )
-    same_parent = old[:-1] == new[:-1]
+    if old[:-1] == new[:-1]:
+        return _rename_in_place(old, new[-1])
 
     def step(document: Fields) -> None:
         for holder in list(document.holders(old)):
             taken = holder.called(old[-1])
             if not taken:
                 continue
-            if same_parent:
-                holder.remove(holder.called(new[-1]))
-                for field in taken:
-                    field.rename(new[-1], holder.names.get(new[-1], {}))
-                continue
             if _through_array(document, old):
                 raise ValueError(f"{_dotted(old)} is in an array and cannot move out of it")
             holder.remove(taken)
-            _put(document, new, taken[0].element)
+            place = next(document.made_holders(new), None)
+            if place is None:
+                raise ValueError(f"{_dotted(new)} is in an array without documents")
+            place.remove(place.called(new[-1]))
+            taken[0].name = new[-1]
+            place.parts.append(taken[0])
+
+    return step
+
+
+def _rename_in_place(old: Path, name: bytes) -> Step:
+    def step(document: Fields) -> None:
+        for holder in list(document.holders(old)):
+            taken = holder.called(old[-1])
+            if taken:
+                holder.remove(holder.called(name))
+            for field in taken:
+                field.name = name
 
     return step
 

@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import Struct
 
+from dataworks_tasks.encoded_batch import Offsets
 from dataworks_tasks.raw_bson import Element, value_end
 
 Names = Mapping[bytes, "Names"]
 """The fields that changes touch, level by level."""
 
-_DOCUMENT, _ARRAY = 0x03, 0x04
+DOCUMENT, ARRAY = 0x03, 0x04
 _length = Struct("<i").unpack_from
-_FIXED = {0x01: 8, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8, 0x13: 16}
+FIXED_SIZES = {0x01: 8, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8, 0x13: 16}
+
+
+class NotAlike(Exception):
+    """A change that has to be made document by document."""
+
+
+class Column:
+    """Pieces of bytes, one for each of many documents that are laid out alike."""
+
+    __slots__ = ("_data", "_starts", "_stops", "_values")
+
+    def __init__(self, data: bytes, starts: Offsets, stops: Offsets) -> None:
+        self._data, self._starts, self._stops = data, starts, stops
+        self._values: list[bytes] | None = None
+
+    def keep(self, rows: Offsets) -> None:
+        """Leave out the documents that are not in ``rows``."""
+        self._starts, self._stops = self._starts[rows], self._stops[rows]
+
+    def lengths(self) -> Offsets:
+        """The length of each piece."""
+        return self._stops - self._starts
+
+    def values(self) -> list[bytes]:
+        """Each piece."""
+        if self._values is None:
+            data = self._data
+            spans = zip(self._starts.tolist(), self._stops.tolist(), strict=True)
+            self._values = [data[start:stop] for start, stop in spans]
+        return self._values
+
+    def map(self, change: Callable[[bytes], bytes]) -> Column:
+        """Each piece changed."""
+        import numpy as np
+
+        values = [change(value) for value in self.values()]
+        lengths = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
+        made = Column(b"", np.zeros_like(lengths), lengths)
+        made._values = values
+        return made
 
 
 class Field:
@@ -20,32 +61,34 @@ class Field:
 
     __slots__ = ("inside", "name", "names", "type", "value")
 
-    def __init__(self, element: Element, names: Names) -> None:
-        self.type, self.name, self.value = element
+    def __init__(self, type_: int, name: bytes, value: bytes | Column, names: Names) -> None:
+        self.type, self.name, self.value = type_, name, value
         self.names = names
         self.inside: Fields | None = None
 
-    def put(self, type_: int, value: bytes) -> None:
+    def put(self, type_: int, value: bytes | Column) -> None:
         """Replace the value."""
         self.type, self.value, self.inside = type_, value, None
 
-    def rename(self, name: bytes, names: Names) -> None:
-        """Call it ``name``; ``names`` is what changes touch inside a field of that name."""
-        type_, _, value = self.element
-        self.put(type_, value)
-        self.name, self.names = name, names
-
     def open(self) -> Fields | None:
         """What is in a document or an array; None for another type."""
-        if self.inside is None and self.type in (_DOCUMENT, _ARRAY):
-            self.inside = Fields.read(self.value, self.names, array=self.type == _ARRAY)
+        if self.inside is None and self.type in (DOCUMENT, ARRAY):
+            if isinstance(self.value, Column):
+                raise NotAlike
+            self.inside = Fields.read(self.value, self.names, array=self.type == ARRAY)
         return self.inside
 
-    @property
-    def element(self) -> Element:
-        """The field as it is now."""
+    def replace(self, change: Callable[[Element], Element], type_: int | None) -> None:
+        """Replace the value by what ``change`` makes of it, of ``type_`` if that is known."""
+        if isinstance(self.value, Column):
+            old, name = self.type, self.name
+            if type_ is None or self.inside is not None:
+                raise NotAlike
+            self.put(type_, self.value.map(lambda value: change(Element(old, name, value)).value))
+            return
         value = self.value if self.inside is None else self.inside.to_bytes()
-        return Element(self.type, self.name, value)
+        made = change(Element(self.type, self.name, value))
+        self.put(made.type, made.value)
 
 
 class Fields:
@@ -53,7 +96,9 @@ class Fields:
 
     __slots__ = ("is_array", "names", "parts")
 
-    def __init__(self, parts: list[Field | bytes], names: Names, is_array: bool) -> None:
+    def __init__(
+        self, parts: list[Field | bytes | Column], names: Names, is_array: bool = False
+    ) -> None:
         self.parts = parts
         self.names = names
         self.is_array = is_array
@@ -64,19 +109,19 @@ class Fields:
 
         Raises ValueError for a type byte that BSON does not have.
         """
-        parts: list[Field | bytes] = []
+        parts: list[Field | bytes | Column] = []
         position = run = 4
         end = len(document) - 1
         while position < end:
             type_ = document[position]
             name_end = document.index(0, position + 1)
             start = name_end + 1
-            size = _FIXED.get(type_)
+            size = FIXED_SIZES.get(type_)
             if size is not None:
                 stop = start + size
             elif type_ == 0x02:
                 stop = start + 4 + _length(document, start)[0]
-            elif type_ in (_DOCUMENT, _ARRAY):
+            elif type_ in (DOCUMENT, ARRAY):
                 stop = start + _length(document, start)[0]
             else:
                 stop = value_end(document, type_, start)
@@ -85,7 +130,7 @@ class Fields:
                 if run < position:
                     parts.append(document[run:position])
                 inner = names if array else names[name]
-                parts.append(Field(Element(type_, name, document[start:stop]), inner))
+                parts.append(Field(type_, name, document[start:stop], inner))
                 run = stop
             position = stop
         if run < end:
@@ -93,14 +138,15 @@ class Fields:
         return cls(parts, names, array)
 
     def to_bytes(self) -> bytes:
-        """The document as it is now."""
+        """The document as it is now; for fields that hold no columns."""
         pieces = [b""]
         for part in self.parts:
-            if isinstance(part, bytes):
+            if isinstance(part, Field):
+                value = part.value if part.inside is None else part.inside.to_bytes()
+                assert isinstance(value, bytes)
+                pieces += (bytes((part.type,)), part.name, b"\0", value)
+            elif isinstance(part, bytes):
                 pieces.append(part)
-            else:
-                type_, name, value = part.element
-                pieces += (bytes((type_,)), name, b"\0", value)
         body = b"".join(pieces)
         return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
 
@@ -116,9 +162,9 @@ class Fields:
         """Take fields out."""
         self.parts = [part for part in self.parts if part not in fields]
 
-    def append(self, element: Element) -> Field:
+    def append(self, type_: int, name: bytes, value: bytes) -> Field:
         """Add a field at the end."""
-        field = Field(element, self.names.get(element.name, {}))
+        field = Field(type_, name, value, self.names.get(name, {}))
         self.parts.append(field)
         return field
 
@@ -136,3 +182,21 @@ class Fields:
                 inside = field.open()
                 if inside is not None:
                     yield from inside.holders(path[1:])
+
+    def made_holders(self, path: Sequence[bytes]) -> Iterator[Fields]:
+        """The same, with the documents on the way made where there are none."""
+        if self.is_array:
+            for member in self.members():
+                inside = member.open()
+                if inside is not None:
+                    yield from inside.made_holders(path)
+            return
+        if len(path) == 1:
+            yield self
+            return
+        for field in self.called(path[0]) or [self.append(DOCUMENT, path[0], b"\x05\0\0\0\0")]:
+            if field.open() is None:
+                field.put(DOCUMENT, b"\x05\0\0\0\0")
+            inside = field.open()
+            if inside is not None:
+                yield from inside.made_holders(path[1:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from base64 import b32encode
 from collections.abc import Sequence
 from datetime import date, datetime
 from datetime import time as time_of_day
@@ -21,7 +20,7 @@ from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.raw_bson import Element, elements
 
 _POOL_SIZE = 4096
-_NULL = 0x0A
+NULL = 0x0A
 _PREFIX = "faker:"
 
 
@@ -40,10 +39,13 @@ class Mask:
         self._pool = _pool(method, seed)
         self._is_uuid = method == "uuid4"
         self._is_identifier = "email" in method or method == "user_name"
+        types = {element.type for element in self._pool}
+        self.type = types.pop() if len(types) == 1 else None
+        """The type byte of every mask; None when they have several."""
 
     def __call__(self, original: Element) -> Element:
         """The mask of ``original``, under the same name."""
-        if original.type == _NULL:
+        if original.type == NULL:
             return original
         digest = blake2b(_canonical(original), key=self._key, digest_size=16).digest()
         made = self._pool[int.from_bytes(digest[:2], "little") % _POOL_SIZE]
@@ -113,9 +115,8 @@ def _text(name: bytes, value: bytes) -> Element:
 
 def _tagged(made: bytes, tag: bytes) -> bytes:
     """The made-up address or name with 64 bits of the original's hash in it."""
-    marked = b32encode(tag).rstrip(b"=").lower()
     user, at, host = made.partition(b"@")
-    return user + b"." + marked + at + host
+    return user + b"." + tag.hex().encode() + at + host
 
 
 def _uuid_text(digest: bytes) -> bytes:

@@ -15,6 +15,7 @@ from dataworks_tasks.migrate.key_space import key_of
 from dataworks_tasks.migrate.read_slice import SliceSource, goes_on_by_key, read_slice
 from dataworks_tasks.migrate.slice import Slice
 from dataworks_tasks.migrate.tally import Tally, document_failure
+from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element
 from dataworks_tasks.store.bulk_write import Pace, WritePolicy, write_batch
@@ -150,6 +151,7 @@ class SliceCopy:
     ) -> Tally:
         route, size = self._route, batch.size_bytes
         try:
+            batch = self._write_exactly(batch, tally)
             while len(batch):
                 if stopped():
                     raise Abandoned
@@ -165,6 +167,16 @@ class SliceCopy:
             return tally
         finally:
             budget.give_back(size)
+
+    def _write_exactly(self, batch: EncodedBatch, tally: Tally) -> EncodedBatch:
+        """Write what an insert would change; the rest of the batch."""
+        route = self._route
+        rows = with_empty_timestamps(batch)
+        if not rows or not route.target.capabilities.collection_stats:
+            return batch
+        result = write_one_by_one(route.target, route.namespace, batch.select(rows), route.policy)
+        tally.add_write(route.namespace, result)
+        return batch.select(sorted(set(range(len(batch))).difference(rows)))
 
     def _settle(self, write: Future[Tally], last_key: Element | None) -> None:
         self.tally.add([write.result()])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
-from integration.migrate.conftest import Migration
-from integration.migrate.corpus import documents
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.run_spec import OnConflict, OnError
 from dataworks_tasks.work import StopSignal
+from tests.integration.migrate.conftest import Migration
+from tests.integration.migrate.corpus import documents
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
@@ -77,7 +77,7 @@ def test_a_stopped_slice_goes_on_where_it_was(migration: Migration) -> None:
     context = migration.context(migration.job())
     work = MigrationWork(context)
     looks = iter(range(10))
-    stop = StopSignal(time.monotonic() + 60, leaving=lambda: next(looks, None) is None)
+    stop = StopSignal(time.monotonic() + 60, interrupted=lambda: next(looks, None) is None)
     assert list(work.settle(BatchRange(0, 1), stop)) == []
     written = len(migration.documents("target"))
     assert 0 < written < 2000

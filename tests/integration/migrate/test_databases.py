@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from bson import encode
-from integration.migrate.conftest import Migration
 from pymongo.database import Database
 
 from dataworks_tasks.errors import RunFailed, UnknownName, UsageError
@@ -21,6 +20,7 @@ from producer.namespace_selection import (
     SelectionRequest,
     select_namespaces,
 )
+from tests.integration.migrate.conftest import Migration
 
 
 @pytest.fixture

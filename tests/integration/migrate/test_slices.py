@@ -9,8 +9,6 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from integration.migrate.conftest import Migration
-from integration.migrate.corpus import IDS
 
 from dataworks_tasks.document_comparison import id_bytes
 from dataworks_tasks.migrate.read_slice import SliceSource, read_slice
@@ -18,6 +16,8 @@ from dataworks_tasks.migrate.slice import Slice
 from dataworks_tasks.raw_bson import Element, assemble, element_bytes, find_element
 from dataworks_tasks.run_spec import NamespacePair
 from producer.split_migration import plan_slices
+from tests.integration.migrate.conftest import Migration
+from tests.integration.migrate.corpus import IDS
 
 IDS_IN_USE = [Element(type_, b"_id", value) for type_, value in IDS.values()]
 

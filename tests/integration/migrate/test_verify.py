@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from bson import decode, encode
-from integration.migrate.conftest import Migration
 
 from dataworks_tasks.migrate.base import BaseMigrationStrategy, Document
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.run_spec import Transform
+from tests.integration.migrate.conftest import Migration
 
 
 class SplitByThree(BaseMigrationStrategy):

@@ -129,7 +129,7 @@ values = st.recursive(
 
 
 @given(document=st.dictionaries(names, values, max_size=5))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_changes_of_absent_fields_keep_every_byte(document: dict[str, Any]) -> None:
     raw = encode(document)
     change = by_transform(
@@ -143,7 +143,7 @@ def test_changes_of_absent_fields_keep_every_byte(document: dict[str, Any]) -> N
 
 
 @given(document=st.dictionaries(names, values, max_size=5))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_dropping_is_what_a_dictionary_does(document: dict[str, Any]) -> None:
     left = {name: value for name, value in document.items() if name != "a"}
     change = by_transform(Transform(drop=("a",)))
@@ -155,3 +155,36 @@ def test_repeated_fields_are_all_dropped() -> None:
     batch = by_transform(Transform(drop=("a",)))(EncodedBatch.of([twice])).batch
     raw = decode(batch.data, codec_options=CodecOptions(RawBSONDocument))
     assert list(raw) == ["b"]
+
+
+shapes = st.sampled_from(
+    [
+        {"a": 1, "b": {"c": 2, "x": "y"}, "email": "e"},
+        {"email": "other", "a": "text", "z": [1, 2]},
+        {"a": {"b": 1}, "b": [{"c": 1}, {"c": 2}]},
+        {"b": {"c": None}, "a": None},
+        {"a": b"bytes", "b": {"c": {"d": 1}}},
+    ]
+)
+EVERYTHING = Transform(
+    rename=(("a", "A"), ("b.c", "moved.here"), ("b.x", "b.X")),
+    drop=("z", "A.b"),
+    set=(("s", "1"), ("b.t", '{"u": 2}'), ("A.v", "3")),
+    mask=(("email", "faker:email"), ("moved.here", "faker:name"), ("b.t.u", "faker:pyint")),
+)
+
+
+@given(documents=st.lists(shapes, min_size=16, max_size=80), numbers=st.randoms())
+@settings(deadline=None, max_examples=40)
+def test_many_documents_at_once_become_what_each_would_alone(
+    documents: list[dict[str, Any]], numbers: Any
+) -> None:
+    raw = [encode({"_id": numbers.getrandbits(30), **document}) for document in documents]
+    change = by_transform(EVERYTHING)
+    alone = [change(EncodedBatch.of([document])) for document in raw]
+    together = change(EncodedBatch.of(raw))
+    assert list(together.batch.documents()) == [
+        document for one in alone for document in one.batch.documents()
+    ]
+    assert list(together.refused) == [refused for one in alone for refused in one.refused]
+    assert together.batch.offsets[-1] == len(together.batch.data)

@@ -1,0 +1,105 @@
+"""Documents that an insert would change: those with an empty timestamp.
+
+A server that inserts a document puts its clock's time in place of ``Timestamp(0, 0)`` where that is
+the value of a top-level field other than ``_id``. A pipeline update leaves it alone.
+https://www.mongodb.com/docs/manual/reference/bson-types/#timestamps
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from bson.raw_bson import RawBSONDocument
+
+from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.errors import TerminalError
+from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.raw_bson import (
+    Element,
+    element_bytes,
+    elements,
+    find_element,
+    id_filter,
+)
+from dataworks_tasks.run_spec import OnConflict
+from dataworks_tasks.store.bulk_write import WriteFailure, WritePolicy, WriteResult
+from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
+
+_EMPTY = bytes(8)
+_NAME_END_AND_EMPTY = bytes(9)
+_TIMESTAMP = 0x11
+
+
+def with_empty_timestamps(batch: EncodedBatch) -> list[int]:
+    """Positions of the documents that an insert would change; most batches cost one search."""
+    positions: list[int] = []
+    place = batch.data.find(_NAME_END_AND_EMPTY)
+    while place >= 0:
+        position = int(np.searchsorted(batch.offsets, place, side="right")) - 1
+        if _has_empty_timestamp(batch.document(position)):
+            positions.append(position)
+        place = batch.data.find(_NAME_END_AND_EMPTY, int(batch.offsets[position + 1]))
+    return positions
+
+
+def _has_empty_timestamp(document: bytes) -> bool:
+    return _TIMESTAMP in document and any(
+        element.type == _TIMESTAMP and element.value == _EMPTY and element.name != b"_id"
+        for element in elements(document)
+    )
+
+
+def write_one_by_one(
+    client: BaseDatabaseClient, namespace: Namespace, batch: EncodedBatch, policy: WritePolicy
+) -> WriteResult:
+    """Write documents with updates that keep every byte, by the same rules as ``write_batch``.
+
+    Raises StoreUnavailable when the database does not answer.
+    """
+    result = WriteResult()
+    for position, document in enumerate(batch.documents()):
+        id_ = find_element(document, b"_id")
+        if id_ is None:
+            raise ValueError("a stored document has no _id")
+        there = client.fetch(namespace, [id_]).get(element_bytes(id_))
+        if there == document:
+            result.already_there += 1
+        elif there is not None and policy.on_conflict is OnConflict.SKIP:
+            result.skipped += 1
+        elif there is not None and policy.on_conflict is OnConflict.FAIL:
+            reason = "the target holds another document with this _id"
+            result.failures.append(WriteFailure(position, document, reason))
+        else:
+            problem = _put(client, namespace, id_, document, policy.write_concern)
+            if problem is not None:
+                result.failures.append(WriteFailure(position, document, problem))
+            elif there is None:
+                result.written += 1
+            else:
+                result.replaced += 1
+    return result
+
+
+def _put(
+    client: BaseDatabaseClient,
+    namespace: Namespace,
+    id_: Element,
+    document: bytes,
+    write_concern: str,
+) -> str | None:
+    """Write the document; the reason when the server will not have it."""
+    update = {
+        "q": id_filter(id_),
+        "u": [{"$replaceWith": {"$literal": RawBSONDocument(document)}}],
+        "upsert": True,
+    }
+    command = {
+        "update": namespace.collection,
+        "updates": [update],
+        "writeConcern": write_concern_document(write_concern),
+    }
+    try:
+        reply = client.command(namespace.database, command)
+    except TerminalError as error:
+        return error.fact
+    errors = reply.get("writeErrors")
+    return str(errors[0].get("errmsg", "")) if errors else None
