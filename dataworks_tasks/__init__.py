@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dataworks_tasks.generate.factory import GeneratorFactory
     from dataworks_tasks.migrate.base import BaseMigrationStrategy
     from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+    from dataworks_tasks.monitor.metrics import MetricsCollector
+    from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
     from dataworks_tasks.settings import ConfigManager, FrameworkConfig
     from dataworks_tasks.store.client import BaseDatabaseClient
     from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
@@ -31,6 +33,9 @@ _HOMES = {
     "GeneratorFactory": "generate.factory",
     "BaseMigrationStrategy": "migrate.base",
     "MigrationStrategyFactory": "migrate.factory",
+    "MetricsCollector": "monitor.metrics",
+    "OperationMetrics": "monitor.operation",
+    "PerformanceMonitor": "monitor.operation",
     "ConfigManager": "settings",
     "FrameworkConfig": "settings",
     "BaseDatabaseClient": "store.client",
@@ -52,8 +57,11 @@ __all__ = [
     "FrameworkConfig",
     "GeneratorFactory",
     "GeneratorType",
+    "MetricsCollector",
     "MigrationStrategyFactory",
     "MongoDBAtlasClient",
+    "OperationMetrics",
+    "PerformanceMonitor",
     "__version__",
     "app",
     "create_database_client",

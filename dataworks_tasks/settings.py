@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dataworks_tasks.errors import SettingsError, UnknownName, nearest_or_all
@@ -109,6 +116,43 @@ class FrameworkConfig(BaseSettings):
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="least severe level that is logged: DEBUG, INFO, WARNING or ERROR",
     )
+    alert_error_rate: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="alert when a larger share of a run's documents failed; 0 switches it off",
+    )
+    alert_min_rate: float = Field(
+        default=0.0,
+        ge=0,
+        description="alert when a run makes fewer documents a second; 0 switches it off",
+    )
+    alert_stall_seconds: float = Field(
+        default=120.0,
+        ge=0,
+        description="alert when nothing was acknowledged for this long; 0 switches it off",
+    )
+    alert_throttled_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="alert when workers wait a larger share of their time for a throttled target; "
+        "0 switches it off",
+    )
+    alert_worker_memory_mb: float = Field(
+        default=550.0,
+        ge=0,
+        description="alert when one worker process took more megabytes; 0 switches it off",
+    )
+    alert_gap_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        description="alert when the first range that is not acknowledged is older; "
+        "0 switches it off",
+    )
+    alert_webhook_url: SecretStr | None = Field(
+        default=None, description="address that alerts are posted to as JSON: http:// or https://"
+    )
 
     @model_validator(mode="after")
     def _urls_are_redis(self) -> FrameworkConfig:
@@ -116,6 +160,13 @@ class FrameworkConfig(BaseSettings):
             if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
                 raise ValueError("broker_url and ledger_url must begin with redis:// or rediss://")
         return self
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _is_a_web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("it must begin with http:// or https://")
+        return value
 
     @classmethod
     def settings_customise_sources(

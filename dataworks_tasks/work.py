@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.generate.base import BaseDataGenerator
 from dataworks_tasks.ledger.contract import Ledger, RangeResult
 from dataworks_tasks.run_spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
@@ -25,6 +26,7 @@ class RunContext:
     target: BaseDatabaseClient
     source: BaseDatabaseClient | None = None
     pace: Pace | None = None
+    generators: tuple[BaseDataGenerator, ...] = ()  # registered in this process' own code
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from dataworks_tasks.errors import SettingsError, SpecRefused
-from dataworks_tasks.generate.generation_work import GenerationWork
+from dataworks_tasks.generate.generation_work import GenerationWork, PartSource
 from dataworks_tasks.generate.probe import check_probe
 from dataworks_tasks.generate.sources import part_sources
 from dataworks_tasks.generate.verification_work import GenerationVerificationWork
@@ -26,15 +26,18 @@ def create_work(context: RunContext) -> RangeWork:
 
 
 def _generation(context: RunContext, job: GenerationJob | MigrationJob) -> RangeWork:
-    sources = part_sources(cast("GenerationJob", job), context.config.plugins)
-    check_probe(cast("GenerationJob", job), [(s.documents, s.part.count) for s in sources])
-    return GenerationWork(context, sources)
+    return GenerationWork(context, _checked_sources(context, cast("GenerationJob", job)))
 
 
 def _generation_check(context: RunContext, job: GenerationJob | MigrationJob) -> RangeWork:
-    sources = part_sources(cast("GenerationJob", job), context.config.plugins)
-    check_probe(cast("GenerationJob", job), [(s.documents, s.part.count) for s in sources])
+    sources = _checked_sources(context, cast("GenerationJob", job))
     return GenerationVerificationWork(context, sources)
+
+
+def _checked_sources(context: RunContext, job: GenerationJob) -> tuple[PartSource, ...]:
+    sources = part_sources(job, context.config.plugins, context.generators)
+    check_probe(job, [(source.documents, source.part.count) for source in sources])
+    return sources
 
 
 def _migration(context: RunContext, _job: GenerationJob | MigrationJob) -> RangeWork:

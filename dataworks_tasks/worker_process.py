@@ -8,9 +8,11 @@ import socket
 import sys
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dataworks_tasks.errors import SettingsError
+from dataworks_tasks.generate.base import BaseDataGenerator
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import Ledger, WorkerReport
 from dataworks_tasks.pace import SharedPace
@@ -37,9 +39,12 @@ class OpenRun:
 class WorkerProcess:
     """Make it after the fork; nothing connects before it is needed. Close it at the end."""
 
-    def __init__(self, config: FrameworkConfig) -> None:
+    def __init__(
+        self, config: FrameworkConfig, generators: Sequence[BaseDataGenerator] = ()
+    ) -> None:
         load_plugins(config.plugins)
         self.config = config
+        self._generators = tuple(generators)
         self.ledger: Ledger = connect_ledger(config)
         self._clients: dict[str, BaseDatabaseClient] = {}
         self._runs: OrderedDict[str, OpenRun] = OrderedDict()
@@ -83,7 +88,7 @@ class WorkerProcess:
         if spec.source_fingerprint is not None:
             source = self._client("source", self.config.source)
         target = self._client("target", self.config.target)
-        return RunContext(spec, self.config, self.ledger, target, source, pace)
+        return RunContext(spec, self.config, self.ledger, target, source, pace, self._generators)
 
     def _client(self, side: str, config: DatabaseConfig | None) -> BaseDatabaseClient:
         if config is None:

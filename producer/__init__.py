@@ -1,1 +1,46 @@
-"""Everything a person starts: the command line and the Python API."""
+"""Everything a person starts: the command line and the Python API.
+
+Names are imported when they are first used: the supervisor of local services, and ``--help``, stay
+light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from producer.engines import (
+        DataGenerationEngine,
+        MigrationEngine,
+        RunResult,
+        create_generation_engine,
+        create_migration_engine,
+    )
+    from producer.run_request import MigrationRequest, RunOptions
+
+_HOMES = {
+    "DataGenerationEngine": "engines",
+    "MigrationEngine": "engines",
+    "RunResult": "engines",
+    "create_generation_engine": "engines",
+    "create_migration_engine": "engines",
+    "MigrationRequest": "run_request",
+    "RunOptions": "run_request",
+}
+
+__all__ = [
+    "DataGenerationEngine",
+    "MigrationEngine",
+    "MigrationRequest",
+    "RunOptions",
+    "RunResult",
+    "create_generation_engine",
+    "create_migration_engine",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

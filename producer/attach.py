@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import current_thread, main_thread
 from types import FrameType
@@ -11,7 +11,7 @@ from types import FrameType
 from dataworks_tasks.ledger.contract import RunProgress
 from dataworks_tasks.run_spec import RunSpec
 from producer.connections import Connections
-from producer.dispatch import Dispatcher, Leave
+from producer.dispatch import Dispatcher, Leave, Observation
 from producer.message_queue import MessageQueue
 from producer.planning import Planner, PlannerThread, needs_planning
 from producer.progress import RunView
@@ -29,9 +29,20 @@ def attach(connections: Connections, spec: RunSpec, view: RunView) -> RunProgres
 
     The first Ctrl-C stops sending and waits for what was sent; the second leaves at once.
     """
+    with view, _interrupts(spec.run_id, view) as interrupts:
+        return stay(connections, spec, view.observe, interrupts.wish)
+
+
+def stay(
+    connections: Connections,
+    spec: RunSpec,
+    observe: Callable[[Observation], None],
+    leave: Callable[[], Leave],
+) -> RunProgress | None:
+    """Plan and send until the run ends or ``leave`` says so; see ``Dispatcher.drive``."""
     dispatcher = create_dispatcher(connections, spec)
-    with view, _interrupts(spec.run_id, view) as interrupts, _planning(connections, spec):
-        return dispatcher.drive(view.observe, interrupts.wish)
+    with _planning(connections, spec):
+        return dispatcher.drive(observe, leave)
 
 
 def send_everything(connections: Connections, spec: RunSpec) -> int:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from threading import Event, Thread
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
 from dataworks_tasks.run_spec import MigrationJob, RunSpec, VerificationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
-from producer.message_queue import MessageQueue
 from producer.split_migration import plan_slices
+
+
+class FinishQueue(Protocol):
+    """Takes the request to finish a run whose last slice was acknowledged before it was planned."""
+
+    def send_finish(self, run_id: str) -> None: ...
 
 
 def needs_planning(ledger: Ledger, spec: RunSpec) -> bool:
@@ -26,7 +31,7 @@ class Planner:
     """
 
     def __init__(
-        self, ledger: Ledger, source: BaseDatabaseClient, queue: MessageQueue, spec: RunSpec
+        self, ledger: Ledger, source: BaseDatabaseClient, queue: FinishQueue, spec: RunSpec
     ) -> None:
         self._ledger = ledger
         self._source = source

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dataworks_tasks.errors import TargetNotEmpty, UnknownName, UsageError, nearest_or_all
+from dataworks_tasks.generate.base import BaseDataGenerator
 from dataworks_tasks.generate.document_source import DocumentSource
 from dataworks_tasks.generate.factory import GeneratorFactory
 from dataworks_tasks.generate.probe import probe_digest, versions
@@ -59,19 +60,23 @@ class GenerationPlan:
 
 
 def plan_generation(
-    request: GenerationRequest, config: FrameworkConfig, assumed_count: int | None = None
+    request: GenerationRequest,
+    config: FrameworkConfig,
+    assumed_count: int | None = None,
+    registered: Sequence[BaseDataGenerator] = (),
 ) -> GenerationPlan:
     """Find the template or generator and make the job. Raises UsageError; writes nothing.
 
     ``assumed_count`` stands in where neither the request nor the template says how many.
+    ``registered`` generators of this process' own code win over a template of the same name.
     """
     if request.total is not None:
         check_total(request.total)
     seed = secrets.randbelow(2**32) if request.seed is None else request.seed
-    known = builtin_templates()
+    known = builtin_templates().keys() - {generator.name for generator in registered}
     if request.what in known or Path(request.what).suffix == ".json":
         return _from_template(request, config, seed, load_template(request.what), assumed_count)
-    factory = GeneratorFactory(config.plugins)
+    factory = GeneratorFactory(config.plugins, registered)
     if request.what not in factory.names():
         raise UnknownName(
             f"unknown template or generator {request.what!r}",
@@ -140,13 +145,16 @@ def _plan(
 
 
 def start_generation(
-    request: GenerationRequest, config: FrameworkConfig, connections: Connections
+    request: GenerationRequest,
+    config: FrameworkConfig,
+    connections: Connections,
+    registered: Sequence[BaseDataGenerator] = (),
 ) -> RunSpec:
     """Check the request against the servers, prepare the target and record the run.
 
     Raises UsageError before anything is written or dropped.
     """
-    plan = plan_generation(request, config)
+    plan = plan_generation(request, config, registered=registered)
     ledger, target = connections.ledger, connections.target
     check_targets(target, plan.namespaces, request.options)
     spec = RunSpec(

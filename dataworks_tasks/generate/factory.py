@@ -23,15 +23,18 @@ class GeneratorFactory:
     """The generators this process knows.
 
     ``plugins`` are module names or ``.py`` files out of the process's own settings. A run names a
-    generator; it can never name something to import.
+    generator; it can never name something to import. ``registered`` ones win over both.
     """
 
-    def __init__(self, plugins: Iterable[str] = ()) -> None:
+    def __init__(
+        self, plugins: Iterable[str] = (), registered: Iterable[BaseDataGenerator] = ()
+    ) -> None:
         self._generators: dict[str, BaseDataGenerator] = {}
         for plugin in plugins:
             self._register_all(_import(plugin), plugin)
         for entry in entry_points(group=ENTRY_POINTS):
             self._register_entry(entry.name, entry.load())
+        self._generators |= {generator.name: generator for generator in registered}
 
     def register(self, generator: BaseDataGenerator) -> None:
         """Make ``generator`` known by its name. Raises SettingsError for a name that is taken."""

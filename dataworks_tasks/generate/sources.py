@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dataworks_tasks.errors import SpecRefused, UnknownName
+from dataworks_tasks.generate.base import BaseDataGenerator
 from dataworks_tasks.generate.factory import GeneratorFactory
 from dataworks_tasks.generate.generation_work import PartSource
 from dataworks_tasks.generate.template import document_source, parse_template
 from dataworks_tasks.run_spec import GenerationJob
 
 
-def part_sources(job: GenerationJob, plugins: Sequence[str]) -> tuple[PartSource, ...]:
+def part_sources(
+    job: GenerationJob, plugins: Sequence[str], registered: Sequence[BaseDataGenerator] = ()
+) -> tuple[PartSource, ...]:
     """One source per part of the job.
 
-    ``plugins`` come from this process' own settings. Raises SpecRefused for a generator that this
-    process does not know.
+    ``plugins`` come from this process' own settings, ``registered`` from its own code.
+    Raises SpecRefused for a generator that this process does not know.
     """
     if job.generator is not None:
-        factory = GeneratorFactory(plugins)
+        factory = GeneratorFactory(plugins, registered)
         try:
             source = factory.create(job.generator, job.seed)
         except UnknownName as error:

@@ -24,6 +24,7 @@ COMMANDS = {
     "status": "show a run",
     "runs": "list the runs",
     "doctor": "check Redis, databases and workers",
+    "metrics": "serve the fleet's metrics for Prometheus, and watch alerts",
     "profiles": "list the profiles, or show one with its reasons",
     "templates": "list, check and preview templates",
     "generators": "list the generators",

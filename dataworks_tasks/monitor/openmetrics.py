@@ -1,0 +1,172 @@
+"""The ledger as metrics for Prometheus and whatever else reads OpenMetrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from dataworks_tasks import __version__
+from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.ledger.contract import WORKING, RunProgress, WorkerReport
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.monitor.alerts import Alert
+from dataworks_tasks.monitor.metrics import newest_runs
+
+_RUNS = 50
+_SHOWN_AFTER_END_SECONDS = 3600.0
+"""A run stays in the metrics for an hour after its end: long enough for every scraper to see its
+last values, short enough that labels do not pile up."""
+
+_MILLISECONDS = 1000.0
+
+_Value = Callable[[RunProgress], float | None]
+
+_COUNTERS: tuple[tuple[str, str, _Value], ...] = (
+    ("documents", "Documents acknowledged by the target.", lambda run: _counter(run, "documents")),
+    ("bytes", "Bytes of the acknowledged documents.", lambda run: _counter(run, "bytes")),
+    (
+        "throttled_requests",
+        "Writes that the target asked to send later.",
+        lambda run: _counter(run, "throttled_requests"),
+    ),
+    (
+        "retried_requests",
+        "Writes that were sent again after an error that passes.",
+        lambda run: _counter(run, "retried_requests"),
+    ),
+    (
+        "waited_seconds",
+        "Seconds that workers waited before sending writes again.",
+        lambda run: _counter(run, "waited_milliseconds") / _MILLISECONDS,
+    ),
+)
+
+_GAUGES: tuple[tuple[str, str, _Value], ...] = (
+    (
+        "documents_expected",
+        "Documents that the run has in all; grows while a migration is planned.",
+        lambda run: run.documents_expected,
+    ),
+    (
+        "ranges_planned",
+        "Document indexes or slices that are planned.",
+        lambda run: run.planned,
+    ),
+    (
+        "ranges_acknowledged",
+        "Document indexes or slices that are acknowledged.",
+        lambda run: run.acknowledged,
+    ),
+    ("gaps", "Ranges that are not acknowledged.", lambda run: run.gaps),
+    ("failures", "Documents on record that could not be written.", lambda run: run.failures),
+    (
+        "created_timestamp_seconds",
+        "When the run was made, in seconds since 1970.",
+        lambda run: run.created_at.timestamp(),
+    ),
+    (
+        "last_acknowledged_timestamp_seconds",
+        "When something was last acknowledged, in seconds since 1970.",
+        lambda run: run.last_acknowledged_at.timestamp() if run.last_acknowledged_at else None,
+    ),
+)
+
+
+class LedgerCollector(Collector):
+    """Reads the ledger at each scrape. ``alerts`` gives the limits that are passed now."""
+
+    def __init__(
+        self, ledger: RedisLedger, alerts: Callable[[], Iterable[Alert]] = lambda: ()
+    ) -> None:
+        self._ledger = ledger
+        self._alerts = alerts
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is read when it is registered: Redis may not be up yet."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric; without an answer of Redis only that there is none."""
+        up = GaugeMetricFamily("dataworks_ledger_up", "Whether the ledger's Redis answers.")
+        info = GaugeMetricFamily("dataworks_build_info", "The version.", labels=["version"])
+        info.add_metric([__version__], 1)
+        yield info
+        try:
+            runs = [run for run in newest_runs(self._ledger, _RUNS) if _is_shown(run)]
+        except DataWorksError:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        yield from _run_metrics(runs)
+        yield from _worker_metrics(runs)
+        active = GaugeMetricFamily(
+            "dataworks_alert_active", "1 for a limit that is passed.", labels=["run", "alert"]
+        )
+        for alert in self._alerts():
+            active.add_metric([alert["run"], alert["name"]], 1)
+        yield active
+
+
+def _run_metrics(runs: list[RunProgress]) -> Iterator[Metric]:
+    state = GaugeMetricFamily(
+        "dataworks_run_state", "1 for the state that the run is in.", labels=["run", "state"]
+    )
+    for run in runs:
+        state.add_metric([run.run_id, run.state.value], 1)
+    yield state
+    for family, described in ((CounterMetricFamily, _COUNTERS), (GaugeMetricFamily, _GAUGES)):
+        for name, text, value in described:
+            yield _filled(family(f"dataworks_run_{name}", text, labels=["run"]), runs, value)
+
+
+def _filled(
+    metric: CounterMetricFamily | GaugeMetricFamily, runs: list[RunProgress], value: _Value
+) -> Metric:
+    for run in runs:
+        number = value(run)
+        if number is not None:
+            metric.add_metric([run.run_id], number)
+    return metric
+
+
+def _worker_metrics(runs: list[RunProgress]) -> Iterator[Metric]:
+    """A process' latest report in any of the runs."""
+    latest: dict[str, WorkerReport] = {}
+    for run in runs:
+        for worker in run.workers:
+            known = latest.get(worker.name)
+            if known is None or known.reported_at < worker.reported_at:
+                latest[worker.name] = worker
+    documents = CounterMetricFamily(
+        "dataworks_worker_documents", "Documents that the process settled.", labels=["worker"]
+    )
+    memory = GaugeMetricFamily(
+        "dataworks_worker_peak_memory_bytes",
+        "The most memory that the process has had.",
+        labels=["worker"],
+    )
+    reported = GaugeMetricFamily(
+        "dataworks_worker_last_report_timestamp_seconds",
+        "When the process last acknowledged, in seconds since 1970.",
+        labels=["worker"],
+    )
+    for name, worker in sorted(latest.items()):
+        documents.add_metric([name], worker.documents)
+        memory.add_metric([name], worker.peak_rss_bytes)
+        reported.add_metric([name], worker.reported_at)
+    yield from (documents, memory, reported)
+
+
+def _counter(run: RunProgress, name: str) -> int:
+    return run.counters.get(name, 0)
+
+
+def _is_shown(run: RunProgress) -> bool:
+    if run.state in WORKING or run.finished_at is None:
+        return True
+    return (datetime.now(UTC) - run.finished_at).total_seconds() < _SHOWN_AFTER_END_SECONDS

@@ -1,0 +1,150 @@
+"""One run's metrics at a moment, worked out from samples of its progress."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState, WorkerReport
+
+WINDOW_SECONDS = 5.0
+"""Rates are of this long: workers acknowledge every few thousand documents, so less would jump."""
+
+WORKER_SILENT_SECONDS = 90.0
+"""A worker process that acknowledged nothing for longer is not counted as alive. A range takes 60 s
+at most, and each part of it is acknowledged as it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationMetrics:
+    """A run at one moment. Rates are of the last seconds, or of the whole run when it ended."""
+
+    run_id: str
+    state: RunState
+    documents: int
+    documents_total: int
+    bytes: int
+    failures: int
+    gaps: int
+    seconds: float
+    documents_per_second: float
+    average_documents_per_second: float
+    bytes_per_second: float
+    throttled_requests: int
+    throttled_share: float
+    """Share of the workers' time that went into waiting because the database asked for it."""
+    seconds_since_progress: float
+    oldest_gap_seconds: float
+    """How long the run's first gap has not moved; 0 for a run that does not work."""
+    workers: tuple[WorkerReport, ...]
+    """The worker processes that are alive."""
+    last_error: str | None
+
+    @property
+    def error_rate(self) -> float:
+        """Share of the settled documents that could not be written, from 0 to 1."""
+        settled = self.documents + self.failures
+        return self.failures / settled if settled else 0.0
+
+    @property
+    def peak_worker_bytes(self) -> int:
+        """The most memory that one of the workers has had."""
+        return max((worker.peak_rss_bytes for worker in self.workers), default=0)
+
+
+class _Sample(NamedTuple):
+    at: float
+    documents: int
+    bytes: int
+    waited_seconds: float
+
+
+class PerformanceMonitor:
+    """Follows one run: each ``observe`` takes a sample and gives the metrics as of then."""
+
+    def __init__(
+        self,
+        window_seconds: float = WINDOW_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._window_seconds = window_seconds
+        self._clock = clock
+        self._samples: deque[_Sample] = deque()
+        self._gap_start: int | None = None
+        self._gap_since = 0.0
+
+    def observe(
+        self,
+        progress: RunProgress,
+        first_gap: BatchRange | None = None,
+        now: datetime | None = None,
+    ) -> OperationMetrics:
+        """The run's metrics; ``now`` is what the ledger's times are compared with."""
+        moment = now or datetime.now(UTC)
+        counters = progress.counters
+        sample = _Sample(
+            self._clock(),
+            counters.get("documents", 0),
+            counters.get("bytes", 0),
+            counters.get("waited_milliseconds", 0) / 1000,
+        )
+        before = self._earlier(sample)
+        workers = tuple(w for w in progress.workers if _is_alive(w, moment))
+        seconds = ((progress.finished_at or moment) - progress.created_at).total_seconds()
+        working = progress.state in WORKING
+        if before is None or not working:
+            # Nothing to compare with: the whole run.
+            before, elapsed = _Sample(0, 0, 0, 0), seconds
+        else:
+            elapsed = sample.at - before.at
+        moved_at = progress.last_acknowledged_at or progress.created_at
+        return OperationMetrics(
+            run_id=progress.run_id,
+            state=progress.state,
+            documents=sample.documents,
+            documents_total=progress.documents_expected or 0,
+            bytes=sample.bytes,
+            failures=progress.failures,
+            gaps=progress.gaps,
+            seconds=seconds,
+            documents_per_second=_rate(sample.documents - before.documents, elapsed),
+            average_documents_per_second=_rate(sample.documents, seconds),
+            bytes_per_second=_rate(sample.bytes - before.bytes, elapsed),
+            throttled_requests=counters.get("throttled_requests", 0),
+            throttled_share=min(
+                1.0,
+                _rate(sample.waited_seconds - before.waited_seconds, elapsed)
+                / max(1, len(workers)),
+            ),
+            seconds_since_progress=(moment - moved_at).total_seconds() if working else 0.0,
+            oldest_gap_seconds=self._gap_age(first_gap, sample.at) if working else 0.0,
+            workers=workers,
+            last_error=progress.last_error,
+        )
+
+    def _earlier(self, sample: _Sample) -> _Sample | None:
+        """The sample of about a window ago, with ``sample`` taken in."""
+        samples = self._samples
+        samples.append(sample)
+        while len(samples) > 2 and sample.at - samples[1].at >= self._window_seconds:
+            samples.popleft()
+        return samples[0] if sample.at > samples[0].at else None
+
+    def _gap_age(self, gap: BatchRange | None, now: float) -> float:
+        start = gap.start if gap is not None else None
+        if start != self._gap_start:
+            self._gap_start, self._gap_since = start, now
+        return now - self._gap_since if start is not None else 0.0
+
+
+def _is_alive(worker: WorkerReport, now: datetime) -> bool:
+    return now.timestamp() - worker.reported_at <= WORKER_SILENT_SECONDS
+
+
+def _rate(amount: float, seconds: float) -> float:
+    return max(0.0, amount) / seconds if seconds > 0 else 0.0

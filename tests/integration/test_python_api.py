@@ -1,0 +1,180 @@
+"""The Python API on real servers: with workers, and in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+import dataworks_tasks
+import producer
+from dataworks_tasks import (
+    BaseDataGenerator,
+    BaseMigrationStrategy,
+    ConfigManager,
+    FrameworkConfig,
+    GeneratorType,
+    MigrationStrategyFactory,
+)
+from dataworks_tasks.errors import RunFailed, UnknownName
+from dataworks_tasks.ledger.contract import RunState
+from producer import (
+    RunOptions,
+    create_generation_engine,
+    create_migration_engine,
+)
+from tests.fleet import Fleet, wait_until
+
+PLUGIN = """
+from dataworks_tasks import BaseDataGenerator, BaseMigrationStrategy, GeneratorType
+from dataworks_tasks import MigrationStrategyFactory
+
+class MyGenerator(BaseDataGenerator):
+    def __init__(self):
+        super().__init__(GeneratorType.CUSTOM)
+
+    def generate_document(self, document_id=None):
+        return {"number": document_id, "name": self.fake.name()}
+
+@MigrationStrategyFactory.register
+class Doubled(BaseMigrationStrategy):
+    name = "doubled"
+
+    def transform_document(self, document):
+        return {**document, "number": document["number"] * 2}
+"""
+
+
+class MyGenerator(BaseDataGenerator):
+    def __init__(self) -> None:
+        super().__init__(GeneratorType.CUSTOM)
+
+    def generate_document(self, document_id: int | None = None) -> Mapping[str, Any]:
+        return {"number": document_id, "name": self.fake.name()}
+
+
+class Doubled(BaseMigrationStrategy):
+    name = "doubled"
+
+    def transform_document(self, document: dict[str, Any]) -> dict[str, Any]:
+        return {**document, "number": document["number"] * 2}
+
+
+@pytest.fixture(autouse=True)
+def _strategies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MigrationStrategyFactory, "_known", {**MigrationStrategyFactory._known})
+
+
+@pytest.fixture
+def config(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> FrameworkConfig:
+    """Settings read as a user's program reads them."""
+    source = {
+        "FRAMEWORK_SOURCE_DB_NAME": fleet.database,
+        "FRAMEWORK_SOURCE_DB_COLLECTION": "my_generator",
+        "FRAMEWORK_TARGET_DB_COLLECTION": "copies",
+    }
+    for name, value in {**fleet.environment, **source}.items():
+        monkeypatch.setenv(name, value)
+    return ConfigManager("FRAMEWORK").load_config(".env_local")
+
+
+@pytest.mark.parametrize("in_process", [True, False], ids=["in process", "workers"])
+def test_generate_and_migrate(fleet: Fleet, config: FrameworkConfig, in_process: bool) -> None:
+    if not in_process:
+        plugin = fleet.folder / "plugin.py"
+        plugin.write_text(PLUGIN)
+        fleet.start_worker(1, {"FRAMEWORK_PLUGINS": str(plugin)})
+    made, orders, copied = asyncio.run(_example(config, fleet.database, in_process))
+    assert (orders.documents, orders.failures, orders.state) == (1000, 0, RunState.COMPLETE)
+    assert orders.rate == pytest.approx(1000 / orders.seconds)
+    assert fleet.ledger.state(orders.run_id) is RunState.COMPLETE
+    target = fleet.mongo[fleet.database]
+    assert target["orders"].count_documents({}) == 1000
+    assert (made.documents, copied.documents) == (500, 500)
+    numbers = sorted(document["number"] for document in target["copies"].find())
+    assert numbers == [2 * number for number in range(500)]
+
+
+async def _example(
+    config: FrameworkConfig, database: str, in_process: bool
+) -> list[producer.RunResult]:
+    engine = create_generation_engine(config, in_process)
+    engine.register_generator(MyGenerator())
+    small = RunOptions(batch_size=300)
+    made = await engine.generate_data(
+        GeneratorType.CUSTOM, 500, f"{database}.my_generator", 7, small
+    )
+    orders = await engine.generate_data(
+        GeneratorType.SERVICE_ORDER, 1000, f"{database}.orders", options=small
+    )
+    migration = create_migration_engine(config, in_process)
+    migration.set_migration_strategy(Doubled())
+    copied = await migration.migrate()
+    return [made, orders, copied]
+
+
+def test_a_cancelled_call_leaves_a_run_that_is_resumed(
+    fleet: Fleet, config: FrameworkConfig
+) -> None:
+    engine = create_generation_engine(config, in_process=True)
+    namespace = f"{fleet.database}.orders"
+
+    async def cancel_in_the_middle() -> str:
+        slow = RunOptions(batch_size=500, max_rate=5_000)
+        run = asyncio.create_task(
+            engine.generate_data("service_order", 10_000, namespace, options=slow)
+        )
+        run_id = await asyncio.to_thread(fleet.newest_run)
+        await asyncio.to_thread(fleet.wait_for_share, run_id, 0.1)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        return run_id
+
+    run_id = asyncio.run(cancel_in_the_middle())
+    progress = fleet.ledger.progress(run_id)
+    assert progress.state is RunState.RUNNING
+    assert 0 < progress.acknowledged < 10_000
+    assert asyncio.run(engine.resume(run_id)).documents == 10_000
+    assert fleet.mongo[fleet.database]["orders"].count_documents({}) == 10_000
+
+
+def test_a_run_that_stops_raises_its_reason(fleet: Fleet, config: FrameworkConfig) -> None:
+    refuse = {"status": {"$exists": False}}
+    fleet.mongo[fleet.database].create_collection("orders", validator=refuse)
+    engine = create_generation_engine(config, in_process=True)
+    options = RunOptions(max_failures=10)
+    with pytest.raises(RunFailed, match="more than the 10 allowed"):
+        asyncio.run(
+            engine.generate_data("service_order", 100, f"{fleet.database}.orders", options=options)
+        )
+    assert fleet.ledger.state(fleet.newest_run()) is RunState.FAILED
+
+
+def test_a_custom_type_without_a_generator_is_refused(config: FrameworkConfig) -> None:
+    with pytest.raises(UnknownName, match="register_generator"):
+        asyncio.run(create_generation_engine(config).generate_data(GeneratorType.CUSTOM, 5))
+
+
+def test_waiting_for_workers_is_said(
+    fleet: Fleet, config: FrameworkConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        engine = create_generation_engine(config)
+        waiting = asyncio.create_task(
+            engine.generate_data("service_order", 10, f"{fleet.database}.orders")
+        )
+        said = "no worker took a message yet"
+        await asyncio.to_thread(wait_until, lambda: said in caplog.text, said)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+    asyncio.run(run())
+    assert len(caplog.records) == 1
+
+
+def test_all_names_are_there() -> None:
+    for package in (dataworks_tasks, producer):
+        assert [name for name in package.__all__ if not hasattr(package, name)] == []

@@ -1,0 +1,76 @@
+"""Rates and ages, from samples of a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.monitor.operation import (
+    WORKER_SILENT_SECONDS,
+    OperationMetrics,
+    PerformanceMonitor,
+)
+from tests.unit.monitor.run_samples import at, progress
+
+
+class Run:
+    """A monitor with a clock that stands where the run does."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.monitor = PerformanceMonitor(window_seconds=5.0, clock=lambda: self.seconds)
+
+    def at(
+        self, seconds: float, documents: int = 0, gap: int | None = None, **changes: object
+    ) -> OperationMetrics:
+        self.seconds = seconds
+        first_gap = None if gap is None else BatchRange(gap, gap + 1)
+        return self.monitor.observe(progress(seconds, documents, **changes), first_gap, at(seconds))
+
+
+def test_the_first_sample_gives_the_average_and_later_ones_the_last_seconds() -> None:
+    run = Run()
+    assert run.at(10, 5_000).documents_per_second == 500
+    now = run.at(15, 15_000)
+    assert (now.documents_per_second, now.average_documents_per_second) == (2000, 1000)
+    assert now.bytes_per_second == 2_000_000
+    run.at(18, 15_000)
+    assert run.at(21, 15_000).documents_per_second == 0
+
+
+def test_a_run_that_ended_shows_its_average() -> None:
+    run = Run()
+    run.at(5, 1000)
+    ended = run.at(90, 2000, state=RunState.COMPLETE, finished_at=at(10))
+    assert (ended.documents_per_second, ended.seconds) == (200, 10)
+    assert (ended.seconds_since_progress, ended.oldest_gap_seconds) == (0, 0)
+
+
+def test_error_rate_is_the_share_that_failed() -> None:
+    assert Run().at(1, 0).error_rate == 0
+    assert Run().at(1, 99, failures=1).error_rate == 0.01
+
+
+def test_the_age_of_the_first_gap_starts_anew_when_it_moves() -> None:
+    run = Run()
+    run.at(0, gap=0)
+    assert run.at(40, gap=0).oldest_gap_seconds == 40
+    assert run.at(50, gap=7).oldest_gap_seconds == 0
+    assert run.at(55, gap=7).oldest_gap_seconds == 5
+    assert run.at(60, gap=None).oldest_gap_seconds == 0
+
+
+def test_throttling_is_a_share_of_the_workers_time() -> None:
+    run = Run()
+    run.at(10, 10)
+    now = run.at(14, 10, counters={"waited_milliseconds": 1000})
+    assert now.throttled_share == pytest.approx(0.25)
+
+
+def test_a_worker_that_is_silent_is_not_alive() -> None:
+    metrics = Run().at(10, 10)
+    assert (len(metrics.workers), metrics.peak_worker_bytes) == (1, 100_000_000)
+    monitor = PerformanceMonitor()
+    late = monitor.observe(progress(10, 10), now=at(11 + WORKER_SILENT_SECONDS))
+    assert (late.workers, late.peak_worker_bytes) == ((), 0)
