@@ -84,10 +84,9 @@ def admit(
     order = candidates
     if not ordered:
         order = [candidates[position] for position in faults.order(len(candidates))]
+    kept = _affordable_count(charges[order], budget)
     if throttled_by_dial:
-        kept = faults.accepted(len(order))
-    else:
-        kept = _affordable_count(charges[order], budget)
+        kept = min(kept, faults.accepted(len(order)))
     admitted = sorted(order[:kept])
     late = order[kept:]
     if not late:
