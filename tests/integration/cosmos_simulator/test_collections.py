@@ -27,7 +27,7 @@ def code_of(run: Callable[[], object]) -> int | None:
     return caught.value.code
 
 
-def test_custom_actions(client: Client, behind: Client, database_name: str):
+def test_custom_actions(client: Client, mongo_client: Client, database_name: str):
     database = client[database_name]
 
     def action(name: str, **fields: Any) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def test_custom_actions(client: Client, behind: Client, database_name: str):
     assert found["shardKeyDefinition"] == {"a.b": "hashed"}
     assert found["provisionedThroughput"] == 4000
     assert found["autoScaleSettings"] == {"maxThroughput": 40000}
-    assert set(behind[database_name]["sharded"].index_information()) == {"_id_", "n_1"}
+    assert set(mongo_client[database_name]["sharded"].index_information()) == {"_id_", "n_1"}
     action("UpdateCollection", collection="plain", offerThroughput=1200)
     assert action("GetCollection", collection="plain")["provisionedThroughput"] == 1200
     assert code_of(lambda: action("CreateCollection", collection="plain")) == 48
@@ -62,7 +62,7 @@ def test_custom_actions(client: Client, behind: Client, database_name: str):
 
 
 def test_documents_and_statements_must_carry_the_shard_key(
-    client: Client, behind: Client, database_name: str
+    client: Client, mongo_client: Client, database_name: str
 ):
     database = client[database_name]
     client.admin.command({"shardCollection": f"{database_name}.c", "key": {"k": "hashed"}})
@@ -72,7 +72,7 @@ def test_documents_and_statements_must_carry_the_shard_key(
     errors = [(entry["index"], entry["code"]) for entry in caught.value.details["writeErrors"]]
     assert errors == [(1, 61)]
     assert "document does not contain shard key" in str(caught.value.details)
-    assert behind[database_name]["c"].count_documents({}) == 2
+    assert mongo_client[database_name]["c"].count_documents({}) == 2
     assert code_of(lambda: collection.update_one({"_id": 1}, {"$set": {"v": 1}})) == 61
     assert code_of(lambda: collection.delete_one({"_id": 1})) == 61
     assert code_of(lambda: collection.find_one_and_delete({"_id": 1})) == 61
@@ -86,7 +86,7 @@ def test_documents_and_statements_must_carry_the_shard_key(
 
 
 def test_limits_of_a_document(
-    client: Client, behind: Client, start_simulator: Any, connect: Connect, database_name: str
+    client: Client, mongo_client: Client, start_simulator: Any, connect: Connect, database_name: str
 ):
     large = {"_id": 1, "pad": "x" * (2 * 1024 * 1024)}
     collection = client[database_name]["c"]
@@ -95,7 +95,7 @@ def test_limits_of_a_document(
     assert caught.value.code == 16
     with pytest.raises(WriteError, match="1023"):
         collection.insert_one({"_id": "x" * 1024})
-    assert behind[database_name]["c"].count_documents({}) == 0
+    assert mongo_client[database_name]["c"].count_documents({}) == 0
     roomy = connect(start_simulator(max_document_bytes=16 * 1024 * 1024))[database_name]["c"]
     roomy.insert_one(large)
     roomy.insert_one({"_id": 2, "pad": "x" * 10_000_000})
@@ -135,10 +135,10 @@ def test_sample_gives_the_same_document_again(client: Client, database_name: str
 
 
 def test_pages_are_at_most_4_mb_and_lose_nothing(
-    client: Client, behind: Client, database_name: str
+    client: Client, mongo_client: Client, database_name: str
 ):
     documents = [{"_id": number, "pad": "x" * 50_000} for number in range(500)]
-    behind[database_name]["c"].insert_many(documents)
+    mongo_client[database_name]["c"].insert_many(documents)
     cursor = client[database_name]["c"].find_raw_batches(batch_size=400, sort=[("_id", 1)])
     pages = list(cursor)
     assert all(len(page) <= 4 * 1024 * 1024 for page in pages)

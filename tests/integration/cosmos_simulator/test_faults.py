@@ -17,9 +17,9 @@ Connect = Callable[[CosmosSimulator], Client]
 
 
 def test_a_cut_cursor_is_gone(
-    start_simulator: Any, connect: Connect, behind: Client, database_name: str
+    start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
 ):
-    behind[database_name]["c"].insert_many([{"_id": number} for number in range(100)])
+    mongo_client[database_name]["c"].insert_many([{"_id": number} for number in range(100)])
     client = connect(start_simulator(faults=FaultDials(cursor_cut_share=1)))
     cursor = client[database_name]["c"].find(batch_size=10)
     seen = [next(cursor)["_id"] for _ in range(10)]
@@ -28,14 +28,14 @@ def test_a_cut_cursor_is_gone(
         next(cursor)
     assert seen == list(range(10))
     with pytest.raises(CursorNotFound):
-        behind[database_name].command("getMore", cursor_id, collection="c")
+        mongo_client[database_name].command("getMore", cursor_id, collection="c")
 
 
 @pytest.mark.parametrize(("dial", "written"), [("drop_before_share", 0), ("drop_after_share", 1)])
 def test_dropped_connections(
     start_simulator: Any,
     connect: Connect,
-    behind: Client,
+    mongo_client: Client,
     database_name: str,
     dial: str,
     written: int,
@@ -43,28 +43,28 @@ def test_dropped_connections(
     client = connect(start_simulator(faults=FaultDials(**{dial: 1})))
     with pytest.raises(AutoReconnect):
         client[database_name]["c"].insert_one({"_id": 1})
-    assert behind[database_name]["c"].count_documents({}) == written
+    assert mongo_client[database_name]["c"].count_documents({}) == written
 
 
 def test_a_write_that_timed_out_is_there(
-    start_simulator: Any, connect: Connect, behind: Client, database_name: str
+    start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
 ):
     client = connect(start_simulator(faults=FaultDials(timeout_after_write_share=1)))
     with pytest.raises(ExecutionTimeout) as caught:
         client[database_name]["c"].insert_one({"_id": 1})
     assert caught.value.code == 50
-    assert behind[database_name]["c"].count_documents({}) == 1
+    assert mongo_client[database_name]["c"].count_documents({}) == 1
     assert client[database_name]["c"].find_one() == {"_id": 1}
 
 
 def test_an_unavailable_service_did_nothing(
-    start_simulator: Any, connect: Connect, behind: Client, database_name: str
+    start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
 ):
     client = connect(start_simulator(faults=FaultDials(unavailable_share=1)))
     with pytest.raises(OperationFailure) as caught:
         client[database_name]["c"].insert_one({"_id": 1})
     assert caught.value.code == 1
-    assert behind[database_name]["c"].count_documents({}) == 0
+    assert mongo_client[database_name]["c"].count_documents({}) == 0
 
 
 def test_latency_holds_the_answer_back(start_simulator: Any, connect: Connect, database_name: str):

@@ -42,7 +42,7 @@ def ids_in(collection: Collection[dict[str, Any]]) -> set[int]:
 
 
 def test_an_unordered_insert_succeeds_in_part(
-    start_simulator: Any, connect: Connect, behind: Client, database_name: str
+    start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
 ):
     simulator: CosmosSimulator = start_simulator(ru_per_second=550.0)
     collection = connect(simulator)[database_name]["c"]
@@ -52,7 +52,7 @@ def test_an_unordered_insert_succeeds_in_part(
     assert re.search(r"RetryAfterMs=\d+", reply["writeErrors"][0]["errmsg"])
     assert 100 <= reply["n"] < 150
     assert reply["n"] == 300 - len(refused)
-    assert ids_in(behind[database_name]["c"]) == set(range(300)) - refused
+    assert ids_in(mongo_client[database_name]["c"]) == set(range(300)) - refused
     statistics = simulator.statistics()
     assert statistics.throttled_requests == 1
     assert statistics.throttled_documents == len(refused)
@@ -60,16 +60,16 @@ def test_an_unordered_insert_succeeds_in_part(
 
 
 def test_an_ordered_insert_stops_at_the_budget(
-    start_simulator: Any, connect: Connect, behind: Client, database_name: str
+    start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
 ):
     collection = connect(start_simulator(ru_per_second=550.0))[database_name]["c"]
     reply = insert(collection, list(range(300)), ordered=True)
     assert [entry["index"] for entry in reply["writeErrors"]] == [reply["n"]]
-    assert ids_in(behind[database_name]["c"]) == set(range(reply["n"]))
+    assert ids_in(mongo_client[database_name]["c"]) == set(range(reply["n"]))
 
 
 def test_with_nothing_left_the_command_fails(
-    start_simulator: Any, connect: Connect, behind: Client, database_name: str
+    start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
 ):
     """RU and time are slow here: the bucket of 6 RU needs most of a second for one document."""
     collection = connect(start_simulator(ru_per_second=6.0))[database_name]["c"]
@@ -84,11 +84,11 @@ def test_with_nothing_left_the_command_fails(
     assert 500 <= int(delay[1]) <= 1000
     with pytest.raises(OperationFailure, match="16500"):
         collection.find_one()
-    assert ids_in(behind[database_name]["c"]) == {1}
+    assert ids_in(mongo_client[database_name]["c"]) == {1}
 
 
 def test_waiting_as_told_uses_the_whole_budget_and_no_more(
-    start_simulator: Any, connect: Connect, behind: Client, database_name: str
+    start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
 ):
     rate = 4000.0
     simulator: CosmosSimulator = start_simulator(ru_per_second=rate)
@@ -116,7 +116,7 @@ def test_waiting_as_told_uses_the_whole_budget_and_no_more(
     full_seconds = [ru for second, ru in statistics.ru_per_second if 1 <= second < 3]
     assert sum(full_seconds) == pytest.approx(2 * rate, rel=0.15)
     assert statistics.total_ru <= rate * (statistics.ru_per_second[-1][0] + 2)
-    written = behind[database_name]["c"].count_documents({})
+    written = mongo_client[database_name]["c"].count_documents({})
     assert statistics.total_ru == pytest.approx(5.5 * written)
 
 
@@ -150,7 +150,7 @@ def test_last_request_statistics_are_the_connection_s_own(
 
 
 def test_throttling_by_the_dial_in_every_shape(
-    start_simulator: Any, connect: Connect, behind: Client, database_name: str
+    start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
 ):
     dials = FaultDials(throttle_share=0.5, omit_retry_after_share=0.5, legacy_throttle_share=0.5)
     client = connect(start_simulator(faults=dials))
@@ -162,14 +162,14 @@ def test_throttling_by_the_dial_in_every_shape(
         errors = refusals(collection, batch)
         texts += [entry["errmsg"] for entry in errors]
         written |= set(batch) - {batch[entry["index"]] for entry in errors}
-    assert ids_in(behind[database_name]["c"]) == written
+    assert ids_in(mongo_client[database_name]["c"]) == written
     assert any("'_t': 'OKMongoResponse'" in text and "$err" in text for text in texts)
     assert any("RetryAfterMs=34" in text for text in texts)
     assert any(text == "Error=16500, Details='Insert error.'" for text in texts)
 
 
 def test_updates_keep_their_indexes_when_throttled(
-    start_simulator: Any, connect: Connect, behind: Client, database_name: str
+    start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
 ):
     collection = connect(start_simulator(ru_per_second=550.0))[database_name]["c"]
     updates = [{"q": {"_id": n}, "u": {"_id": n, "v": n}, "upsert": True} for n in range(100)]
@@ -178,7 +178,7 @@ def test_updates_keep_their_indexes_when_throttled(
     upserted = {entry["index"]: entry["_id"] for entry in reply["upserted"]}
     assert refused
     assert upserted == {n: n for n in range(100) if n not in refused}
-    assert ids_in(behind[database_name]["c"]) == set(upserted)
+    assert ids_in(mongo_client[database_name]["c"]) == set(upserted)
 
 
 def test_unacknowledged_writes_get_no_answer(
