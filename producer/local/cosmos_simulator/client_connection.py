@@ -95,14 +95,23 @@ class ClientConnection:
         if command.flags & EXHAUST_ALLOWED:
             command = replace(command, flags=command.flags & ~EXHAUST_ALLOWED)
             message = encode_command(command)
+        try:
+            return await self._answer_command(command, message)
+        except KeyError as missing:
+            return self._encode(command, error(9, f"The command lacks the field {missing}"))
+
+    async def _answer_command(self, command: Command, message: bytes) -> bytes:
         document = self._answer_here(command) or refusal(command, message)
         if document is None and command.name in DATA_REQUESTS:
             return await self._run_data_request(command, message)
         if document is None:
             document = await self._answer_with_mongod(command)
         if document is not None:
-            return encode_reply(document, command.request_id) if command.wants_reply else b""
+            return self._encode(command, document)
         return await self._pass_on(command, message)
+
+    def _encode(self, command: Command, document: Mapping[str, Any]) -> bytes:
+        return encode_reply(document, command.request_id) if command.wants_reply else b""
 
     def _answer_query(self, message: bytes, request_id: int) -> bytes:
         """Legacy OP_QUERY: drivers greet with it; servers of today take nothing else in it."""

@@ -15,6 +15,7 @@ _THROTTLED_REASON = (
 _CODE_NAMES = {
     1: "InternalError",
     2: "BadValue",
+    9: "FailedToParse",
     16: "InvalidLength",
     23: "AlreadyInitialized",
     26: "NamespaceNotFound",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 
 from pymongo.errors import InvalidURI
@@ -35,8 +37,7 @@ class CosmosSimulator:
         self._target = _host_and_port(config.target)
         self._budget = RequestUnitBudget(config.ru_per_second)
         self._started: Future[int] = Future()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop_requested: asyncio.Event | None = None
+        self._request_stop: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._run, name="cosmos-simulator", daemon=True)
 
     @property
@@ -56,10 +57,10 @@ class CosmosSimulator:
         return self.url
 
     def stop(self) -> None:
-        """Close the port and every connection, and wait for it."""
-        if self._loop is not None and self._stop_requested is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop_requested.set)
-        self._thread.join()
+        """Close the port and every connection, and wait for it; nothing when it does not run."""
+        if self._request_stop is not None and self._thread.is_alive():
+            self._request_stop()
+            self._thread.join()
 
     def __enter__(self) -> CosmosSimulator:
         self.start()
@@ -83,10 +84,11 @@ class CosmosSimulator:
             if self._started.done():
                 raise
             self._started.set_exception(error)
+        finally:
+            self._started.cancel()  # start() must not wait, whatever ended this before
 
     async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop_requested = asyncio.Event()
+        loop, stop_requested = asyncio.get_running_loop(), asyncio.Event()
         connections: set[asyncio.Task[None]] = set()
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -111,8 +113,9 @@ class CosmosSimulator:
             Catalog(),
             ResultPages(),
         )
+        self._request_stop = partial(loop.call_soon_threadsafe, stop_requested.set)
         self._started.set_result(port)
-        await self._stop_requested.wait()
+        await stop_requested.wait()
         server.close()
         for task in connections:
             task.cancel()

@@ -109,6 +109,21 @@ def test_other_opcodes_and_broken_bytes_end_the_connection(start_simulator: Any)
     assert bson.decode(alive[21:])["ok"] == 1
 
 
+def test_a_command_without_its_fields_is_an_error_and_no_more(start_simulator: Any):
+    simulator: CosmosSimulator = start_simulator()
+    commands = [
+        {"getMore": bson.Int64(7)},
+        {"customAction": "CreateCollection"},
+        {"shardCollection": "d.c"},
+        {"createIndexes": "c"},
+        {"update": "c", "updates": [{"u": {}}]},
+        {"insert": "c"},
+        {"noSuchCommand": 1},
+    ]
+    answers = exchange(simulator, *(op_msg({**command, "$db": "d"}) for command in commands))
+    assert [bson.decode(answer[21:])["ok"] for answer in answers] == [0] * len(commands)
+
+
 def test_an_idle_connection_is_closed(start_simulator: Any):
     simulator: CosmosSimulator = start_simulator(idle_seconds=0.1)
     host, port = simulator.url.removeprefix("mongodb://").split("/")[0].split(":")
@@ -125,6 +140,7 @@ def test_a_taken_port_is_an_error(start_simulator: Any, mongodb_url: str):
 
 def test_stop_closes_every_connection(mongodb_url: str):
     simulator = CosmosSimulator(SimulatorConfig(mongodb_url))
+    simulator.stop()
     simulator.start()
     host, port = simulator.url.removeprefix("mongodb://").split("/")[0].split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
@@ -133,6 +149,7 @@ def test_stop_closes_every_connection(mongodb_url: str):
         simulator.stop()
         while connection.recv(4096):
             pass
+    simulator.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, int(port)), timeout=10)
 
