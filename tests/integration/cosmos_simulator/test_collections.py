@@ -85,6 +85,17 @@ def test_documents_and_statements_must_carry_the_shard_key(
     assert code_of(lambda: client.admin.command(other)) == 23
 
 
+@pytest.mark.parametrize("command", [{"drop": "c"}, {"dropDatabase": 1}])
+def test_a_dropped_collection_has_no_shard_key_any_more(
+    client: Client, database_name: str, command: dict[str, Any]
+):
+    client.admin.command({"shardCollection": f"{database_name}.c", "key": {"k": "hashed"}})
+    collection = client[database_name]["c"]
+    assert code_of(lambda: collection.insert_one({"_id": 1})) == 61
+    client[database_name].command(command)
+    collection.insert_one({"_id": 1})
+
+
 def test_limits_of_a_document(
     client: Client, mongo_client: Client, start_simulator: Any, connect: Connect, database_name: str
 ):
