@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dataworks_tasks.encoded_batch import EncodedBatch
 from producer.local.cosmos_simulator.account import Account
 from producer.local.cosmos_simulator.document_rules import (
     Errors,
@@ -64,7 +65,7 @@ class DataRequests:
     async def run(self, command: Command, message: bytes) -> Outcome:
         """Execute ``command``, whose bytes are ``message``, within the account's budget."""
         if command.name in SEQUENCE_FIELDS and command.statements is not None:
-            return await self._write(command, message)
+            return await self._write(command, command.statements, message)
         if command.name == "getMore" and (cut := await self._cut_cursor(command)):
             return cut
         if refused := self._refusal(command):
@@ -76,21 +77,23 @@ class DataRequests:
     # Reads, and findAndModify: charged when their size is known.
 
     async def _read(self, command: Command, message: bytes) -> Outcome:
-        pages, request_id = self._account.pages, command.request_id
-        page = (
-            pages.next_page(int(command.body["getMore"]), request_id)
-            if (command.name == "getMore")
-            else None
-        )
+        page = self._held_page(command)
         if page is None:
             if command.name == "aggregate" and (sampled := without_sampling(command)):
                 message = encode_command(sampled)
-            page = pages.cut(await self._upstream.call(message), request_id)
+            reply = await self._upstream.call(message)
+            page = self._account.pages.cut(reply, command.request_id)
         charge = read_charge(len(page))
         if command.name in FIND_AND_MODIFY:
             charge += 2 * INSERT_1KB_RU
         self._account.budget.charge(charge)
         return Outcome(page, charge, executed=True)
+
+    def _held_page(self, command: Command) -> bytes | None:
+        """What is left of a larger batch that mongod gave before."""
+        if command.name != "getMore":
+            return None
+        return self._account.pages.next_page(int(command.body["getMore"]), command.request_id)
 
     async def _cut_cursor(self, command: Command) -> Outcome | None:
         """Lose the cursor when the dial says so: here, and in mongod."""
@@ -120,13 +123,12 @@ class DataRequests:
 
     # Writes: charged before they run.
 
-    async def _write(self, command: Command, message: bytes) -> Outcome:
-        statements = command.statements
-        assert statements is not None  # noqa: S101 - run() sends writes with statements only
+    async def _write(self, command: Command, statements: EncodedBatch, message: bytes) -> Outcome:
         if not 1 <= len(statements) <= MAX_WRITE_BATCH_SIZE:
             return self._answer(command, _batch_size_refusal(len(statements)))
         account = self._account
-        admission = admit(command, self._refused(command), account.budget, account.faults)
+        refused = self._refused(command, statements)
+        admission = admit(command, refused, account.budget, account.faults)
         if not admission.admitted and admission.throttled == len(statements):
             return self._throttled(command, admission)
         if admission.throttled:
@@ -162,13 +164,12 @@ class DataRequests:
         self._account.budget.charge(charge)
         return charge
 
-    def _refused(self, command: Command) -> Errors:
-        assert command.statements is not None  # noqa: S101 - as in _write
+    def _refused(self, command: Command, statements: EncodedBatch) -> Errors:
         shard_key = self._account.catalog.shard_key(command.namespace)
         largest = self._account.config.max_document_bytes
         if command.name == "insert":
-            return refused_documents(command.statements, shard_key, largest)
-        return refused_statements(command.statements, shard_key, largest)
+            return refused_documents(statements, shard_key, largest)
+        return refused_statements(statements, shard_key, largest)
 
     # Answers.
 

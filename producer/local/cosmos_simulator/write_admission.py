@@ -70,13 +70,13 @@ def admit(
     An ordered write stops at its first error. An unordered one is executed in any order, so which
     statements the budget refuses is chance, not the tail of the list.
     """
-    assert command.statements is not None  # noqa: S101 - the caller hands bulk writes only
+    statements = command.statements or EncodedBatch.of(())
     ordered = bool(command.body.get("ordered", True))
-    count = len(command.statements)
+    count = len(statements)
     stop = min(refused, default=count) if ordered else count
     candidates = [index for index in range(stop) if index not in refused]
     errors = {stop: refused[stop]} if ordered and stop in refused else dict(refused)
-    charges = statement_charges(command.name, command.statements)
+    charges = statement_charges(command.name, statements)
     throttled_by_dial = bool(candidates) and faults.happens(faults.dials.throttle_share)
     total = float(charges[candidates].sum())
     if not throttled_by_dial and total <= budget.available():
