@@ -18,7 +18,7 @@ from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import TerminalError, TransientError
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import TOLERANT, Element, element_bytes, find_element, ids_filter
-from dataworks_tasks.retry_policy import classified, classify
+from dataworks_tasks.retry_policy import Backoff, classified, classify
 from dataworks_tasks.store.capabilities import DIALECTS, Capabilities, type_by_hello
 from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.connection_string import check_connection_string
@@ -33,6 +33,9 @@ from dataworks_tasks.store.write_outcome import (
     read_reply,
 )
 from dataworks_tasks.store.write_size import WriteSize
+
+_FEW_TRIES = Backoff(tries=3)
+"""For questions that a person waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +222,10 @@ class BaseDatabaseClient:
             self._shard_keys[namespace] = patiently(lambda: read_shard_key(self, namespace))
         return self._shard_keys[namespace]
 
+    def forget_shard_key(self, namespace: Namespace) -> None:
+        """Ask for the shard key again: the collection was created or dropped."""
+        self._shard_keys.pop(namespace, None)
+
     def find_raw(
         self, namespace: Namespace, query: Mapping[str, Any], **options: Any
     ) -> Iterator[bytes]:
@@ -278,7 +285,7 @@ class BaseDatabaseClient:
             with classified():
                 return self.collection(namespace).find_one({}, {"_id": 1}) is not None
 
-        return throttling_waited_out(ask)
+        return patiently(ask, _FEW_TRIES)
 
     def estimated_count(self, namespace: Namespace) -> int:
         """Documents by the collection's metadata: at once, and nearly right."""
@@ -287,7 +294,7 @@ class BaseDatabaseClient:
             with classified():
                 return self.collection(namespace).estimated_document_count()
 
-        return throttling_waited_out(ask)
+        return patiently(ask, _FEW_TRIES)
 
     def count(self, namespace: Namespace) -> int:
         """Documents, counted."""
@@ -296,7 +303,7 @@ class BaseDatabaseClient:
             with classified():
                 return self.collection(namespace).count_documents({})
 
-        return throttling_waited_out(ask)
+        return patiently(ask, _FEW_TRIES)
 
     def create_indexes(self, namespace: Namespace, indexes: Sequence[Mapping[str, Any]]) -> None:
         """Build indexes, given as the ``createIndexes`` command has them; those there are kept.
@@ -320,7 +327,7 @@ class BaseDatabaseClient:
                 self.database(namespace.database).drop_collection(namespace.collection)
 
         throttling_waited_out(once)
-        self._shard_keys.pop(namespace, None)
+        self.forget_shard_key(namespace)
 
 
 def write_concern_document(write_concern: str) -> dict[str, Any]:
