@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pymongo
 import pytest
+from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 
 from dataworks_tasks.ledger.contract import RunProgress, RunState
@@ -15,8 +18,10 @@ from dataworks_tasks.settings import ConfigManager
 from producer.attach import send_everything
 from producer.connections import Connections
 from producer.local.cosmos_simulator import CosmosSimulator, FaultDials
-from producer.run_request import GenerationRequest, RunOptions
+from producer.run_request import GenerationRequest, MigrationRequest, RunOptions
 from producer.start_generation import start_generation
+from producer.start_migration import start_migration
+from producer.start_verification import start_verification
 from tests.fleet import Fleet, wait_until
 from tests.integration.cosmos.conftest import StartSimulator
 
@@ -69,29 +74,82 @@ def documents_in(mongo: MongoClient[dict[str, Any]], database: str) -> int:
 
 
 BUDGET = 5000.0
+LEGACY_DRIVER = "4.10.1"
+"""The only driver that speaks to server version 3.6."""
 
 
 @pytest.mark.parametrize(
-    ("account", "options"),
-    [
-        (BUDGET, RunOptions(max_ru=BUDGET, batch_size=2000)),
-        (BUDGET, RunOptions(batch_size=2000)),
-        (None, RunOptions(max_ru=BUDGET, batch_size=2000)),
-    ],
-    ids=["budget-of-the-account", "found-by-the-controller", "budget-below-the-account"],
+    "options",
+    [RunOptions(max_ru=BUDGET, batch_size=2000), RunOptions(batch_size=2000)],
+    ids=["budget", "controller"],
 )
-def test_four_workers_use_the_budget_and_nothing_more(
-    start_simulator: StartSimulator,
-    fleet: Fleet,
-    account: float | None,
-    options: RunOptions,
+def test_four_workers_use_the_account_and_no_more(
+    start_simulator: StartSimulator, fleet: Fleet, options: RunOptions
 ) -> None:
-    simulator = start_simulator(ru_per_second=account)
+    simulator = start_simulator(ru_per_second=BUDGET)
     environment = aimed_at(fleet, target=simulator.url)
     fleet.start_worker(4, environment)
-    progress = generate(environment, 10_000, options)
-    print(progress.counters, simulator.statistics().ru_per_second)
+    progress = generate(environment, 7000, options)
     assert progress.state is RunState.COMPLETE
     assert (progress.failures, progress.gaps) == (0, 0)
-    assert documents_in(fleet.mongo, fleet.database) == 10_000
+    assert documents_in(fleet.mongo, fleet.database) == 7000
     assert 0.95 * BUDGET <= ru_per_second(simulator) <= 1.05 * BUDGET
+    told = progress.counters["request_units"] + progress.counters.get("request_units_estimated", 0)
+    assert told == pytest.approx(simulator.statistics().total_ru, rel=0.02)
+
+
+def migrate(environment: Environment, source: str, target: str) -> RunProgress:
+    """Copy a database's orders, compare both sides, and say how the copy ended."""
+    with connections(environment) as opened:
+        request = MigrationRequest(
+            include=(f"{source}.orders",),
+            to=f"{target}.orders",
+            options=RunOptions(batch_size=1000),
+        )
+        spec = start_migration(request, opened.config, opened)
+        send_everything(opened, spec)
+        progress = ended(opened, spec)
+        assert progress.state is RunState.COMPLETE, progress.last_error
+        check = start_verification(spec.run_id, opened)
+        send_everything(opened, check)
+        verified = ended(opened, check)
+        assert (verified.state, verified.failures) == (RunState.COMPLETE, 0)
+        return progress
+
+
+def test_there_and_back_through_an_old_account_full_of_faults(
+    start_simulator: StartSimulator, fleet: Fleet, database_name: str
+) -> None:
+    faults = FaultDials(
+        throttle_share=0.05,
+        cursor_cut_share=0.05,
+        drop_before_share=0.025,
+        drop_after_share=0.025,
+        seed=11,
+    )
+    version = "3.6" if pymongo.version == LEGACY_DRIVER else "6.0"
+    simulator = start_simulator(server_version=version, faults=faults)
+    source, there, back = database_name, f"{database_name}_there", f"{database_name}_back"
+    collection = fleet.mongo[source]["orders"]
+    collection.insert_many({"_id": ObjectId(), "number": n, "pad": "x" * 200} for n in range(4500))
+    collection.insert_many({"_id": f"text-{n}", "number": n} for n in range(500))
+    plain = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]
+    try:
+        out = aimed_at(fleet, source=plain, target=simulator.url)
+        home = aimed_at(fleet, source=simulator.url, target=plain) | {"FRAMEWORK_QUEUE": "home"}
+        fleet.start_worker(2, out)
+        fleet.start_worker(2, home)
+        first, second = migrate(out, source, there), migrate(home, there, back)
+        for progress in (first, second):
+            assert (progress.failures, progress.gaps) == (0, 0)
+        assert raw(fleet, source) == raw(fleet, back)
+        assert first.counters["throttled_requests"] > 0
+    finally:
+        fleet.mongo.drop_database(there)
+        fleet.mongo.drop_database(back)
+
+
+def raw(fleet: Fleet, database: str) -> list[bytes]:
+    collection = fleet.mongo.get_database(database).get_collection("orders")
+    options = collection.codec_options.with_options(document_class=RawBSONDocument)
+    return sorted(bytes(document.raw) for document in collection.with_options(options).find({}))
