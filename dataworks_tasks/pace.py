@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,9 @@ from dataworks_tasks.store.write_outcome import WriteOutcome
 DOCUMENTS, REQUEST_UNITS = "documents", "request_units"
 _WRITE_SECONDS = 0.1
 """A write takes at most this many seconds' budget: N workers stay within a few percent of it."""
-_LONGEST_WAIT_SECONDS = 3600.0
-_LONGEST_NAP_SECONDS = 1.0
+_LONGEST_PLACE_SECONDS = 2.0
+"""A place in the queue is taken at most this early: the rate may change while one waits."""
+_ASK_AGAIN_SECONDS = 1.0
 _LEARNING = 0.2
 """Weight of the newest measurement in the average cost of a document."""
 _METER_SECONDS = 2.0
@@ -55,7 +57,7 @@ class FleetPace:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._cost_factor = 1.0
-        self._correction = Reservation(0, 0.0)
+        self._correction = 0.0
         self._controller_needed = False
         self._throttled = False
         self._controller_rate: float | None = None
@@ -87,55 +89,51 @@ class FleetPace:
         )
         if not self._controller_needed and self._budget == Budget():
             return reserved
-        longest = _LONGEST_WAIT_SECONDS if until is None else max(0.0, until - time.monotonic())
-        grant = self._ledger.take_tokens(self._run_id, self._request(reserved, longest))
-        self._controller_rate = grant.controller_rate
-        if not grant.granted:
-            return None
-        end = time.monotonic() + grant.wait_seconds
-        while (left := end - time.monotonic()) > 0:
-            self._sleep(min(left, _LONGEST_NAP_SECONDS))
-        return reserved
+        while True:
+            left = math.inf if until is None else until - time.monotonic()
+            if left <= 0:
+                return None
+            grant = self._ledger.take_tokens(
+                self._run_id, self._request(reserved, min(left, _LONGEST_PLACE_SECONDS))
+            )
+            self._controller_rate = grant.controller_rate
+            if grant.granted:
+                self._sleep(grant.wait_seconds)
+                return reserved
+            self._sleep(min(left, grant.wait_seconds, _ASK_AGAIN_SECONDS))
 
     def _request(self, reserved: Reservation, longest_wait_seconds: float) -> TokenRequest:
         with self._lock:
-            correction, self._correction = self._correction, Reservation(0, 0.0)
+            correction, self._correction = self._correction, 0.0
             throttled, self._throttled = self._throttled, False
-        wanted = {
-            DOCUMENTS: (reserved.documents, correction.documents, self._budget.documents),
-            REQUEST_UNITS: (
-                reserved.request_units,
-                correction.request_units,
-                self._budget.request_units,
-            ),
-        }
+            accepted_rate = self._accepted.per_second()
+        in_units = self._controlled_bucket == REQUEST_UNITS
+        buckets: list[BucketRequest] = []
+        if self._budget.documents is not None or not in_units:
+            limit = self._budget.documents
+            buckets.append(BucketRequest(DOCUMENTS, reserved.documents, 0.0, limit, not in_units))
+        if self._budget.request_units is not None or in_units:
+            limit, wanted = self._budget.request_units, reserved.request_units
+            buckets.append(BucketRequest(REQUEST_UNITS, wanted, correction, limit, in_units))
         return TokenRequest(
-            buckets=[
-                BucketRequest(name, *amounts, controlled=name == self._controlled_bucket)
-                for name, amounts in wanted.items()
-                if amounts[2] is not None or name == self._controlled_bucket
-            ],
+            buckets=buckets,
             longest_wait_seconds=longest_wait_seconds,
             throttled=throttled,
-            accepted_rate=self._accepted.per_second(),
+            accepted_rate=accepted_rate,
         )
 
     def settle(self, reservation: Reservation, outcome: WriteOutcome) -> None:
-        """See ``bulk_write.Pace``."""
+        """See ``bulk_write.Pace``. What was throttled stays spent: tries have to slow down."""
         executed = reservation.documents - len(outcome.throttled)
-        share = executed / reservation.documents
-        spent = reservation.request_units * share
+        expected = reservation.request_units * executed / reservation.documents
+        measured = outcome.request_units
         with self._lock:
-            if outcome.request_units is not None and spent > 0:
-                factor = self._cost_factor * outcome.request_units / spent
+            if measured is not None and expected > 0:
+                factor = self._cost_factor * measured / expected
                 self._cost_factor += _LEARNING * (factor - self._cost_factor)
-                spent = outcome.request_units
-            self._correction = Reservation(
-                self._correction.documents + executed - reservation.documents,
-                self._correction.request_units + spent - reservation.request_units,
-            )
+                self._correction += measured - expected
             in_units = self._controlled_bucket == REQUEST_UNITS
-            self._accepted.add(spent if in_units else executed)
+            self._accepted.add((measured or expected) if in_units else executed)
             if outcome.throttled:
                 self._controller_needed = self._throttled = True
 

@@ -7,14 +7,15 @@
 -- then for each bucket: name, limit per second (0: none), 1: controlled, wanted, correction
 -- Returns {1 granted or 0 refused, milliseconds to wait, the controller's rate (0: none yet)}.
 --
--- A bucket may run into debt: the caller waits until its own share of the debt is paid, so writes
--- start one after the other at the rate. The controller sleeps until somebody was throttled. Then
--- it starts at that caller's own rate, doubles every second until the next throttling, and from
--- there on adds a little every second and cuts by a share when throttled, once a second at most.
+-- A bucket runs into debt: the caller waits until those before it are paid for, so writes start one
+-- after the other at the rate. The controller sleeps until somebody was throttled. Then it starts
+-- at that caller's own rate, grows fourfold every second until the next throttling, and from there
+-- on adds a little every second and cuts by a share when throttled, once a second at most.
 
 local BURST_SECONDS = 0.1
 local CUT_EVERY_SECONDS = 1
 local CUT_WHILE_SEARCHING, CUT = 0.7, 0.85
+local SEARCH_FACTOR_PER_SECOND = 4
 local GROWTH_PER_SECOND = 0.03
 local LONGEST_GROWTH_SECONDS = 1
 local LOWEST_RATE = 1
@@ -65,7 +66,7 @@ local function grow(rate, in_debt)
     return rate
   end
   if get('searching') == 1 then
-    rate = rate * 2 ^ elapsed
+    rate = rate * SEARCH_FACTOR_PER_SECOND ^ elapsed
   else
     rate = rate + get('peak') * GROWTH_PER_SECOND * elapsed
   end
@@ -73,10 +74,10 @@ local function grow(rate, in_debt)
   return rate
 end
 
-local function controlled_rate(tokens)
+local function controlled_rate(tokens, wanted)
   local rate = get('rate')
   if not rate then
-    return throttled and start_controller(tonumber(ARGV[3])) or nil
+    return throttled and start_controller(math.max(wanted, tonumber(ARGV[3]))) or nil
   end
   if throttled and seconds_since(get('cut_at')) >= CUT_EVERY_SECONDS then
     return cut(rate)
@@ -91,7 +92,7 @@ for first = 4, #ARGV, 5 do
   local tokens = (get(name .. ':tokens') or 0) - correction
   local rate = limit > 0 and limit or nil
   if ARGV[first + 2] == '1' then
-    local found = controlled_rate(tokens)
+    local found = controlled_rate(tokens, wanted)
     shown_rate = found or 0
     if found then
       rate = rate and math.min(rate, found) or found
@@ -100,7 +101,7 @@ for first = 4, #ARGV, 5 do
   if rate then
     local refilled = tokens + seconds_since(get(name .. ':at')) * rate
     tokens = math.min(rate * BURST_SECONDS, refilled)
-    wait = math.max(wait, (wanted - tokens) / rate * 1000)
+    wait = math.max(wait, -tokens / rate * 1000)
     set(name .. ':tokens', tokens)
     set(name .. ':at', now)
     taken[#taken + 1] = {name, tokens - wanted}

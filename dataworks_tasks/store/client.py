@@ -21,7 +21,7 @@ from dataworks_tasks.raw_bson import TOLERANT, Element, element_bytes, find_elem
 from dataworks_tasks.retry_policy import Backoff, classified, classify
 from dataworks_tasks.store.capabilities import DIALECTS, Capabilities, type_by_hello
 from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
-from dataworks_tasks.store.connection_string import check_connection_string
+from dataworks_tasks.store.connection_string import check_connection_string, names_option
 from dataworks_tasks.store.connection_watch import ConnectionWatch
 from dataworks_tasks.store.patience import patiently, throttling_waited_out
 from dataworks_tasks.store.request_charge import ChargeMeter
@@ -114,8 +114,9 @@ class BaseDatabaseClient:
             "serverSelectionTimeoutMS": 10_000,
             "connectTimeoutMS": 10_000,
             "socketTimeoutMS": 60_000,
-            "appname": "dataworks",
         }
+        if not names_option(config.connection_string.get_secret_value(), "appName"):
+            options["appName"] = "dataworks"
         if not self._capabilities.retryable_writes:
             options["retryWrites"] = False
         return options

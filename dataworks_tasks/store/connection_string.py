@@ -48,9 +48,9 @@ def check_connection_string(uri: str, type_: DatabaseType) -> None:
         raise SettingsError(f"the connection string {', and '.join(problems)}", remedy)
 
 
-def retries_writes(uri: str) -> bool:
-    """Whether a driver would retry writes on this connection string."""
-    return _split(uri).options.get("retrywrites", "true") != "false"
+def names_option(uri: str, name: str) -> bool:
+    """Whether the connection string itself sets an option."""
+    return name.lower() in _split(uri).options
 
 
 def _problems(parts: _Parts, type_: DatabaseType) -> Iterator[str]:
