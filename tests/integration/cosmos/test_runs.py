@@ -94,7 +94,6 @@ def test_four_workers_use_the_account_and_no_more(
     assert (progress.failures, progress.gaps) == (0, 0)
     assert documents_in(fleet.mongo, fleet.database) == 7000
     assert 0.95 * BUDGET <= ru_per_second(simulator) <= 1.05 * BUDGET
-    print(progress.counters, simulator.statistics())
     told = progress.counters["request_units"] + progress.counters.get("request_units_estimated", 0)
     assert told == pytest.approx(simulator.statistics().total_ru, rel=0.02)
 
