@@ -1,35 +1,175 @@
-"""Keep the whole fleet under the run's rate."""
+"""Keep the whole fleet under the run's budget, and under what a throttling server takes."""
 
 from __future__ import annotations
 
+import math
+import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
+from dataworks_tasks.store.bulk_write import Reservation
+from dataworks_tasks.store.request_charge import estimated_charge
+from dataworks_tasks.store.write_outcome import WriteOutcome
 
-_LONGEST_NAP_SECONDS = 1.0
+DOCUMENTS, REQUEST_UNITS = "documents", "request_units"
+_WRITE_SECONDS = 0.1
+"""A write takes at most this many seconds' budget: N workers stay within a few percent of it."""
+_LONGEST_PLACE_SECONDS = 2.0
+"""A place in the queue is taken at most this early: the rate may change while one waits."""
+_ASK_AGAIN_SECONDS = 1.0
+_LEARNING = 0.2
+"""Weight of the newest measurement in the average cost of a document."""
+_METER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class SharedPace:
-    """Waits, before each write, until the run's bucket in Redis allows its documents."""
+class Budget:
+    """What a run may spend per second, all workers together. None: no limit."""
 
-    ledger: Ledger
-    run_id: str
-    documents_per_second: float
+    documents: float | None = None
+    request_units: float | None = None
 
-    def __call__(self, documents: int, _bytes: int) -> None:
-        """Wait for ``documents``."""
-        wait = self.ledger.take_tokens(
-            self.run_id, "documents", self.documents_per_second, documents
+
+class FleetPace:
+    """Implements ``bulk_write.Pace`` with token buckets in the ledger.
+
+    Without a budget nothing is asked of Redis until the server throttles this process; from then
+    on the fleet's controller holds all processes that were throttled to the rate it finds. It
+    counts request units where the server has them, else documents.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        run_id: str,
+        budget: Budget,
+        *,
+        in_request_units: bool,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._ledger = ledger
+        self._run_id = run_id
+        self._budget = budget
+        self._controlled_bucket = REQUEST_UNITS if in_request_units else DOCUMENTS
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._cost_factor = 1.0
+        self._correction = 0.0
+        self._controller_needed = False
+        self._throttled = False
+        self._controller_rate: float | None = None
+        self._accepted = _RateMeter()
+
+    def documents_at_once(self, bytes_per_document: float) -> int | None:
+        """See ``bulk_write.Pace``."""
+        cost = estimated_charge(1, round(bytes_per_document)) * self._cost_factor
+        limits = [
+            rate * _WRITE_SECONDS / (cost if name == REQUEST_UNITS else 1.0)
+            for name, rate in self._rates()
+        ]
+        return max(1, int(min(limits))) if limits else None
+
+    def _rates(self) -> Iterator[tuple[str, float]]:
+        if self._budget.documents is not None:
+            yield DOCUMENTS, self._budget.documents
+        if self._budget.request_units is not None:
+            yield REQUEST_UNITS, self._budget.request_units
+        if self._controller_rate is not None:
+            yield self._controlled_bucket, self._controller_rate
+
+    def reserve(
+        self, documents: int, size_bytes: int, until: float | None = None
+    ) -> Reservation | None:
+        """See ``bulk_write.Pace``. Raises LedgerUnavailable when Redis does not answer."""
+        reserved = Reservation(
+            documents, estimated_charge(documents, size_bytes) * self._cost_factor
         )
-        until = time.monotonic() + wait
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _LONGEST_NAP_SECONDS))
+        if not self._controller_needed and self._budget == Budget():
+            return reserved
+        while True:
+            left = math.inf if until is None else until - time.monotonic()
+            if left <= 0:
+                return None
+            grant = self._ledger.take_tokens(
+                self._run_id, self._request(reserved, min(left, _LONGEST_PLACE_SECONDS))
+            )
+            self._controller_rate = grant.controller_rate
+            if grant.granted:
+                self._sleep(grant.wait_seconds)
+                return reserved
+            self._sleep(min(left, grant.wait_seconds, _ASK_AGAIN_SECONDS))
+
+    def _request(self, reserved: Reservation, longest_wait_seconds: float) -> TokenRequest:
+        with self._lock:
+            correction, self._correction = self._correction, 0.0
+            throttled, self._throttled = self._throttled, False
+            accepted_rate = self._accepted.per_second()
+        in_units = self._controlled_bucket == REQUEST_UNITS
+        buckets: list[BucketRequest] = []
+        if self._budget.documents is not None or not in_units:
+            limit = self._budget.documents
+            buckets.append(BucketRequest(DOCUMENTS, reserved.documents, 0.0, limit, not in_units))
+        if self._budget.request_units is not None or in_units:
+            limit, wanted = self._budget.request_units, reserved.request_units
+            buckets.append(BucketRequest(REQUEST_UNITS, wanted, correction, limit, in_units))
+        return TokenRequest(
+            buckets=buckets,
+            longest_wait_seconds=longest_wait_seconds,
+            throttled=throttled,
+            accepted_rate=accepted_rate,
+        )
+
+    def settle(self, reservation: Reservation, outcome: WriteOutcome) -> None:
+        """See ``bulk_write.Pace``. What was throttled stays spent: tries have to slow down."""
+        executed = reservation.documents - len(outcome.throttled)
+        expected = reservation.request_units * executed / reservation.documents
+        measured = outcome.request_units
+        with self._lock:
+            if measured is not None and expected > 0:
+                factor = self._cost_factor * measured / expected
+                self._cost_factor += _LEARNING * (factor - self._cost_factor)
+                self._correction += measured - expected
+            in_units = self._controlled_bucket == REQUEST_UNITS
+            self._accepted.add((measured or expected) if in_units else executed)
+            if outcome.throttled:
+                self._controller_needed = self._throttled = True
+
+
+class _RateMeter:
+    """An amount per second over the last seconds; used under the pace's lock."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._amount = 0.0
+        self._before = 0.0
+
+    def add(self, amount: float) -> None:
+        """Count ``amount`` now."""
+        self._turn()
+        self._amount += amount
+
+    def per_second(self) -> float:
+        """The rate over the last one to two windows."""
+        self._turn()
+        elapsed = time.monotonic() - self._since
+        if self._before:
+            return (self._before + self._amount) / (_METER_SECONDS + elapsed)
+        return self._amount / max(elapsed, 0.1)
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        if now - self._since >= _METER_SECONDS:
+            fresh = now - self._since < 2 * _METER_SECONDS
+            self._before = self._amount if fresh else 0.0
+            self._amount = 0.0
+            self._since = now
 
 
 def documents_per_write(limit: int, documents_per_second: float | None) -> int:
     """How many documents a write may have so that it stays under a tenth of a second's budget."""
     if documents_per_second is None:
         return limit
-    return max(1, min(limit, int(documents_per_second / 10)))
+    return max(1, min(limit, int(documents_per_second * _WRITE_SECONDS)))

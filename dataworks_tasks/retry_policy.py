@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pymongo.errors import (
@@ -24,6 +25,7 @@ from dataworks_tasks.errors import (
     TerminalError,
     Throttled,
 )
+from dataworks_tasks.store.wire_versions import too_old_server
 
 TRANSIENT_CODES = frozenset(
     {
@@ -87,6 +89,9 @@ class Backoff:
 def classify(error: PyMongoError) -> DataWorksError:
     """A driver's error as one of ours: transient, throttled or terminal. Texts hold no secret."""
     message = str(error).partition(", full error")[0].partition(", Timeout:")[0]
+    too_old = too_old_server(message)
+    if too_old is not None:
+        return too_old
     if isinstance(error, OperationFailure):
         return _classify_failure(error, message)
     if isinstance(error, ConfigurationError):
@@ -94,6 +99,15 @@ def classify(error: PyMongoError) -> DataWorksError:
     if isinstance(error, AutoReconnect | ConnectionFailure | WaitQueueTimeoutError):
         return StoreUnavailable(f"the database does not answer: {message}")
     return TerminalError(f"the driver refused: {message}")
+
+
+@contextmanager
+def classified() -> Iterator[None]:
+    """Raise a driver's error as one of ours."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise classify(error) from None
 
 
 def _classify_failure(error: OperationFailure, message: str) -> DataWorksError:

@@ -15,7 +15,7 @@ from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.generate.base import BaseDataGenerator
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import Ledger, WorkerReport
-from dataworks_tasks.pace import SharedPace
+from dataworks_tasks.pace import Budget, FleetPace
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.run_spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
@@ -81,13 +81,16 @@ class WorkerProcess:
         return WorkerReport(self._name, time.time(), self._documents, peak_rss_bytes())
 
     def _context(self, spec: RunSpec) -> RunContext:
-        pace = None
-        if spec.max_rate is not None:
-            pace = SharedPace(self.ledger, spec.run_id, spec.max_rate)
         source = None
         if spec.source_fingerprint is not None:
             source = self._client("source", self.config.source)
         target = self._client("target", self.config.target)
+        pace = FleetPace(
+            self.ledger,
+            spec.run_id,
+            Budget(spec.max_rate, spec.max_ru),
+            in_request_units=target.capabilities.request_charge,
+        )
         return RunContext(spec, self.config, self.ledger, target, source, pace, self._generators)
 
     def _client(self, side: str, config: DatabaseConfig | None) -> BaseDatabaseClient:

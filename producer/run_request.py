@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dataworks_tasks.run_spec import IndexPolicy, OnConflict, OnError, Transform
+from dataworks_tasks.store.create_collection import CollectionLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class RunOptions:
     max_ru: float | None = None
     drop: bool = False
     append: bool = False
+    layout: CollectionLayout = field(default_factory=CollectionLayout)
 
 
 @dataclass(frozen=True, slots=True)

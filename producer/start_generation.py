@@ -31,6 +31,7 @@ from dataworks_tasks.run_spec import (
 )
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.create_collection import check_layout, create_collection
 from producer.connections import Connections
 from producer.run_request import GenerationRequest, RunOptions
 
@@ -173,6 +174,7 @@ def start_generation(
     if request.options.drop:
         for namespace in plan.namespaces:
             target.drop(namespace)
+    create_collections(target, plan.namespaces, request.options)
     ledger.create(spec, plan.job.total)
     return spec
 
@@ -181,6 +183,7 @@ def check_targets(
     target: BaseDatabaseClient, namespaces: Sequence[Namespace], options: RunOptions
 ) -> None:
     """Raise TargetNotEmpty unless every collection is empty or the request says what to do."""
+    check_layout(target, options.layout)
     if options.drop and options.append:
         raise UsageError("--drop and --append exclude each other", "Give one of them")
     if options.drop or options.append:
@@ -192,6 +195,15 @@ def check_targets(
                 f"{namespace} holds {count:,} documents already",
                 "Add --append to keep them, or --drop to delete the collection first",
             )
+
+
+def create_collections(
+    target: BaseDatabaseClient, namespaces: Sequence[Namespace], options: RunOptions
+) -> None:
+    """Create the target collections where the request says how they shall be laid out."""
+    if options.layout:
+        for namespace in namespaces:
+            create_collection(target, namespace, options.layout)
 
 
 def check_total(total: int) -> None:

@@ -17,7 +17,7 @@ from producer.copy_collections import create_views, prepare_collections
 from producer.namespace_selection import NamespaceSelection, SelectionRequest, select_namespaces
 from producer.resume_field import check_resume_field
 from producer.run_request import MigrationRequest
-from producer.start_generation import check_targets
+from producer.start_generation import check_targets, create_collections
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ def start_migration(
     if request.options.drop:
         for namespace in namespaces:
             target.drop(namespace)
+    create_collections(target, namespaces, request.options)
     prepare_collections(source, target, plan.job)
     if request.views:
         create_views(target, plan.selection.views)

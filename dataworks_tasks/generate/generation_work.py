@@ -120,24 +120,38 @@ class GenerationWork:
                 f"See dataworks failures {self._context.spec.run_id}",
             )
         if not result.unsettled:
-            yield chunk.run_range, _range_result(chunk, result, failures)
+            counters = _counters(result, chunk.batch.size_bytes)
+            yield chunk.run_range, RangeResult(counters, failures)
+        elif not failures and len(chunk.batch) == chunk.run_range.size:
+            yield from _settled_parts(chunk, result)
         # Else the deadline came in the middle: the chunk stays a gap, and the next try finds what
         # is written already. Its failures are recorded when all of it is settled.
 
 
-def _range_result(
-    chunk: _Chunk, result: WriteResult, failures: Sequence[DocumentFailure]
-) -> RangeResult:
+def _settled_parts(chunk: _Chunk, result: WriteResult) -> Iterator[tuple[BatchRange, RangeResult]]:
+    """What the deadline left settled: on a slow target it would be written again and again."""
+    counters: dict[str, int] = _counters(result, 0)
+    offsets = chunk.batch.offsets
+    for start, stop in result.settled_runs(len(chunk.batch)):
+        counters |= {"documents": stop - start, "bytes": int(offsets[stop] - offsets[start])}
+        first = chunk.run_range.start
+        yield BatchRange(first + start, first + stop), RangeResult(counters)
+        counters = {}
+
+
+def _counters(result: WriteResult, size_bytes: int) -> dict[str, int]:
     counters = {
         "documents": result.written + result.already_there + result.replaced,
-        "bytes": chunk.batch.size_bytes,
+        "bytes": size_bytes,
         "written": result.written,
         "already_there": result.already_there,
         "throttled_requests": result.throttled_requests,
         "retried_requests": result.retried_requests,
         "waited_milliseconds": round(result.seconds_waited * 1000),
+        "request_units": round(result.request_units),
+        "request_units_estimated": round(result.request_units_estimated),
     }
-    return RangeResult({name: value for name, value in counters.items() if value}, failures)
+    return {name: value for name, value in counters.items() if value}
 
 
 def _failure(namespace: Namespace, document: bytes, reason: str) -> DocumentFailure:

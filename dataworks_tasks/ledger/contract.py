@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
 from dataworks_tasks.run_spec import RunSpec
 
 
@@ -162,5 +163,8 @@ class Ledger(Protocol):
     def count_attempt(self, run_id: str, sent: BatchRange) -> int:
         """How often ``sent`` was sent again, with this time."""
 
-    def take_tokens(self, run_id: str, bucket: str, rate: float, wanted: float) -> float:
-        """Seconds to wait before spending ``wanted`` of the fleet's ``rate`` tokens a second."""
+    def take_tokens(self, run_id: str, request: TokenRequest) -> TokenGrant:
+        """Take from the buckets that the whole fleet shares, and run the fleet's controller.
+
+        The caller waits as long as the grant says before it spends what it took.
+        """

@@ -30,6 +30,7 @@ from dataworks_tasks.ledger.contract import (
     WorkerReport,
 )
 from dataworks_tasks.ledger.keys import RUNS, SLICES_PER_KEY, RunKeys
+from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
 from dataworks_tasks.run_spec import RunSpec, read_spec
 
 _ENDED = frozenset({RunState.CANCELLED, RunState.FAILED, RunState.COMPLETE})
@@ -337,9 +338,11 @@ class RedisLedger:
         key, field = RunKeys(run_id).attempts, f"{sent.start}:{sent.stop}"
         return self._guard(run_id, lambda: self._redis.hincrby(key, field, 1))
 
-    def take_tokens(self, run_id: str, bucket: str, rate: float, wanted: float) -> float:
-        keys = [RunKeys(run_id).budget]
-        return int(self._run(run_id, "take_tokens", keys, bucket, rate, rate / 10, wanted)) / 1000
+    def take_tokens(self, run_id: str, request: TokenRequest) -> TokenGrant:
+        reply = self._run(
+            run_id, "take_tokens", [RunKeys(run_id).budget], *request.script_arguments()
+        )
+        return TokenGrant.from_reply(reply)
 
 
 def unknown_run(run_id: str) -> UnknownName:

@@ -1,20 +1,118 @@
--- Take tokens from a bucket that the whole fleet shares, running into debt where it is empty.
+-- Take tokens from buckets that the whole fleet shares, and find the rate that a server takes.
 --
--- KEYS[1] budget   hash: "<bucket>:tokens", "<bucket>:at" (microseconds of the server's clock)
--- ARGV[1] bucket  ARGV[2] tokens per second  ARGV[3] most tokens it holds  ARGV[4] tokens wanted
--- Returns how many milliseconds the caller must wait before it spends them.
+-- KEYS[1] budget  hash: "<bucket>:tokens", "<bucket>:at"; of the controller "rate", "peak",
+--                 "searching", "cut_at", "grown_at". Times are microseconds of the server's clock.
+-- ARGV[1] longest wait in milliseconds  ARGV[2] 1: the caller was throttled since it last asked
+-- ARGV[3] tokens per second that the server took from the caller lately
+-- then for each bucket: name, limit per second (0: none), 1: controlled, wanted, correction
+-- Returns {1 granted or 0 refused, milliseconds to wait, the controller's rate (0: none yet)}.
+--
+-- A bucket runs into debt: the caller waits until those before it are paid for, so writes start one
+-- after the other at the rate. The controller sleeps until somebody was throttled. Then it starts
+-- at that caller's own rate, grows fourfold every second until the next throttling, and from there
+-- on adds a little every second and cuts by a share when throttled, once a second at most.
 
-local now = redis.call('TIME')
-local microseconds = now[1] * 1000000 + now[2]
-local rate, burst, wanted = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local tokens_field, at_field = ARGV[1] .. ':tokens', ARGV[1] .. ':at'
-local tokens = tonumber(redis.call('HGET', KEYS[1], tokens_field) or '0')
-local at = tonumber(redis.call('HGET', KEYS[1], at_field) or microseconds)
+local BURST_SECONDS = 0.1
+local CUT_EVERY_SECONDS = 1
+local CUT_WHILE_SEARCHING, CUT = 0.7, 0.85
+local SEARCH_FACTOR_PER_SECOND = 4
+local GROWTH_PER_SECOND = 0.03
+local LONGEST_GROWTH_SECONDS = 1
+local LOWEST_RATE = 1
 
-tokens = math.min(burst, tokens + math.max(0, microseconds - at) / 1000000 * rate) - wanted
-redis.call('HSET', KEYS[1],
-  tokens_field, string.format('%.6f', tokens), at_field, string.format('%.0f', microseconds))
-if tokens >= 0 then
-  return 0
+local budget = KEYS[1]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local longest_wait, throttled = tonumber(ARGV[1]), ARGV[2] == '1'
+
+local function get(field)
+  local value = redis.call('HGET', budget, field)
+  return value and tonumber(value)
 end
-return math.ceil(-tokens / rate * 1000)
+
+local function set(field, value)
+  redis.call('HSET', budget, field, string.format('%.6f', value))
+end
+
+local function seconds_since(moment)
+  return math.max(0, now - (moment or now)) / 1000000
+end
+
+local function start_controller(rate)
+  rate = math.max(LOWEST_RATE, rate)
+  set('rate', rate)
+  set('peak', rate)
+  set('searching', 1)
+  set('cut_at', now)
+  set('grown_at', now)
+  return rate
+end
+
+local function cut(rate)
+  local searching = get('searching') == 1
+  set('peak', rate)
+  rate = math.max(LOWEST_RATE, rate * (searching and CUT_WHILE_SEARCHING or CUT))
+  set('rate', rate)
+  set('searching', 0)
+  set('cut_at', now)
+  return rate
+end
+
+-- Only time in which the bucket held somebody back may raise the rate: an idle fleet proves nothing.
+local function grow(rate, in_debt)
+  local elapsed = math.min(LONGEST_GROWTH_SECONDS, seconds_since(get('grown_at')))
+  set('grown_at', now)
+  if not in_debt then
+    return rate
+  end
+  if get('searching') == 1 then
+    rate = rate * SEARCH_FACTOR_PER_SECOND ^ elapsed
+  else
+    rate = rate + get('peak') * GROWTH_PER_SECOND * elapsed
+  end
+  set('rate', rate)
+  return rate
+end
+
+local function controlled_rate(tokens, wanted)
+  local rate = get('rate')
+  if not rate then
+    return throttled and start_controller(math.max(wanted, tonumber(ARGV[3]))) or nil
+  end
+  if throttled and seconds_since(get('cut_at')) >= CUT_EVERY_SECONDS then
+    return cut(rate)
+  end
+  return grow(rate, tokens < 0)
+end
+
+local wait, shown_rate, taken = 0, 0, {}
+for first = 4, #ARGV, 5 do
+  local name, limit = ARGV[first], tonumber(ARGV[first + 1])
+  local wanted, correction = tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
+  local tokens = (get(name .. ':tokens') or 0) - correction
+  local rate = limit > 0 and limit or nil
+  if ARGV[first + 2] == '1' then
+    local found = controlled_rate(tokens, wanted)
+    shown_rate = found or 0
+    if found then
+      rate = rate and math.min(rate, found) or found
+    end
+  end
+  if rate then
+    local refilled = tokens + seconds_since(get(name .. ':at')) * rate
+    tokens = math.min(rate * BURST_SECONDS, refilled)
+    wait = math.max(wait, -tokens / rate * 1000)
+    set(name .. ':tokens', tokens)
+    set(name .. ':at', now)
+    taken[#taken + 1] = {name, tokens - wanted}
+  end
+end
+
+wait = math.ceil(wait)
+local granted = wait <= longest_wait and 1 or 0
+if granted == 1 then
+  for _, bucket in ipairs(taken) do
+    set(bucket[1] .. ':tokens', bucket[2])
+  end
+end
+return {granted, wait, string.format('%.6f', shown_rate)}

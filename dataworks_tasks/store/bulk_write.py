@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
@@ -13,10 +15,35 @@ from dataworks_tasks.retry_policy import Backoff
 from dataworks_tasks.run_spec import OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.conflicts import settle_duplicates
-from dataworks_tasks.store.write_outcome import WriteOutcome
+from dataworks_tasks.store.document_rules import refused_documents
+from dataworks_tasks.store.request_charge import estimated_charge
+from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome
 
-Pace = Callable[[int, int], None]
-"""Called with documents and bytes before each send; waits until the run's budget allows them."""
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a write was allowed to spend of the run's budget."""
+
+    documents: int
+    request_units: float
+
+
+class Pace(Protocol):
+    """The run's budget, as ``write_batch`` asks it. Used by several threads at once."""
+
+    def documents_at_once(self, bytes_per_document: float) -> int | None:
+        """The most documents one write should have; None where nothing limits it."""
+
+    def reserve(
+        self, documents: int, size_bytes: int, until: float | None = None
+    ) -> Reservation | None:
+        """Wait until the budget allows a write; None when that is not before ``until``.
+
+        ``until`` is of ``time.monotonic``.
+        """
+
+    def settle(self, reservation: Reservation, outcome: WriteOutcome) -> None:
+        """Say what came of the write: what it cost, and what of it was throttled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +77,18 @@ class WriteResult:
     throttled_requests: int = 0
     retried_requests: int = 0
     seconds_waited: float = 0.0
+    request_units: float = 0.0
+    """As the server told them."""
+    request_units_estimated: float = 0.0
+    """Of the requests for which it told nothing."""
+
+    def settled_runs(self, count: int) -> Iterator[tuple[int, int]]:
+        """Runs ``[start, stop)`` of settled positions among the batch's ``count``, in order."""
+        start = 0
+        for position in (*self.unsettled, count):
+            if position > start:
+                yield start, position
+            start = position + 1
 
 
 def write_batch(
@@ -62,23 +101,48 @@ def write_batch(
 ) -> WriteResult:
     """Send ``batch`` and send again what was not written, until all of it is settled.
 
-    Throttling is waited out however long it takes, unless ``deadline`` (of ``time.monotonic``)
-    passes: what is left then is ``unsettled``. Raises StoreUnavailable when the database did not
-    answer through all of the policy's tries, and terminal errors at once.
+    Documents that the server would refuse are not sent. Throttling is waited out however long it
+    takes, unless ``deadline`` (of ``time.monotonic``) passes: what is left then is ``unsettled``.
+    Raises StoreUnavailable when the database did not answer through all of the policy's tries, and
+    terminal errors at once.
     """
-    result = WriteResult()
-    capabilities = client.capabilities
-    position = 0
-    for piece in batch.split(
-        capabilities.max_documents_per_write, capabilities.max_bytes_per_write
-    ):
-        positions = range(position, position + len(piece))
-        position += len(piece)
-        if deadline is not None and time.monotonic() > deadline:
-            result.unsettled.extend(positions)
-            continue
-        _write_piece(_Write(client, namespace, policy, pace, deadline, result), piece, positions)
-    return result
+    write = _Write(client, namespace, policy, pace, deadline, WriteResult())
+    write.send(_checked(write, batch))
+    write.result.unsettled.sort()
+    return write.result
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Documents that go together, and their positions in the caller's batch."""
+
+    batch: EncodedBatch
+    positions: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def slice(self, start: int, stop: int) -> _Piece:
+        return _Piece(self.batch.slice(start, stop), self.positions[start:stop])
+
+    def select(self, wanted: Sequence[int]) -> _Piece:
+        if len(wanted) == len(self):
+            return self
+        return _Piece(self.batch.select(wanted), [self.positions[index] for index in wanted])
+
+
+def _checked(write: _Write, batch: EncodedBatch) -> _Piece:
+    """The documents that may be sent; the others become failures."""
+    piece = _Piece(batch, range(len(batch)))
+    shard_key = write.client.shard_key(write.namespace)
+    refused = refused_documents(batch, write.client.capabilities, shard_key)
+    if not refused:
+        return piece
+    write.result.failures += (
+        WriteFailure(position, batch.document(position), refused[position])
+        for position in sorted(refused)
+    )
+    return piece.select([index for index in range(len(batch)) if index not in refused])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,55 +154,135 @@ class _Write:
     deadline: float | None
     result: WriteResult
 
+    def send(self, everything: _Piece) -> None:
+        """Send piece by piece; what has to be sent again goes first."""
+        waiting = deque([everything] if len(everything) else [])
+        tries = stalls = 0
+        while waiting:
+            piece = self._next_piece(waiting)
+            outcome = self._insert(piece)
+            if outcome is None:
+                waiting.appendleft(piece)
+                break
+            again = self._settle(piece, outcome)
+            if not again:
+                tries = stalls = 0
+                continue
+            moved = len(again) < len(piece)
+            if outcome.throttled:
+                stalls = 0 if moved else stalls + 1
+                pause = outcome.delay_seconds or self.policy.backoff.pause(stalls)
+                self.result.throttled_requests += 1
+            elif outcome.oversize:
+                pause = 0.0
+            else:
+                tries = 0 if moved else tries + 1
+                pause = self._retry_pause(tries, outcome)
+            waiting.extendleft(reversed(_halves(piece, outcome, again)))
+            if not self._wait(pause):
+                break
+        for piece in waiting:
+            self.result.unsettled.extend(piece.positions)
 
-def _write_piece(write: _Write, piece: EncodedBatch, positions: Sequence[int]) -> None:
-    """Positions are those of ``piece``'s documents in the caller's batch."""
-    tries = stalls = 0
-    while True:
-        if write.pace is not None:
-            write.pace(len(piece), piece.size_bytes)
-        outcome = write.client.insert(write.namespace, piece, write.policy.write_concern)
-        _settle(write, piece, positions, outcome)
-        again = outcome.to_send_again
-        if not again:
-            return
-        moved = len(again) < len(piece)
-        piece, positions = piece.select(again), [positions[index] for index in again]
+    def _next_piece(self, waiting: deque[_Piece]) -> _Piece:
+        piece = waiting.popleft()
+        most = self._most_documents(piece.batch)
+        limit = self.client.write_size.at_most(most)
+        fitting = next(piece.batch.split(limit, self.client.capabilities.max_bytes_per_write))
+        if len(fitting) == len(piece):
+            return piece
+        waiting.appendleft(piece.slice(len(fitting), len(piece)))
+        return _Piece(fitting, piece.positions[: len(fitting)])
+
+    def _most_documents(self, batch: EncodedBatch) -> int:
+        most = self.client.capabilities.max_documents_per_write
+        if self.pace is not None:
+            paced = self.pace.documents_at_once(batch.size_bytes / len(batch))
+            most = most if paced is None else max(1, min(most, paced))
+        return most
+
+    def _insert(self, piece: _Piece) -> WriteOutcome | None:
+        """None when the deadline or the budget leaves no time for it."""
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            return None
+        reservation = None
+        if self.pace is not None:
+            reservation = self.pace.reserve(len(piece), piece.batch.size_bytes, self.deadline)
+            if reservation is None:
+                return None
+        outcome = self.client.insert(self.namespace, piece.batch, self.policy.write_concern)
+        if self.pace is not None and reservation is not None:
+            self.pace.settle(reservation, outcome)
+        self._adapt(piece, outcome)
+        return outcome
+
+    def _adapt(self, piece: _Piece, outcome: WriteOutcome) -> None:
+        size = self.client.write_size
         if outcome.throttled:
-            write.result.throttled_requests += 1
-            stalls = 0 if moved else stalls + 1
-            pause = outcome.delay_seconds or write.policy.backoff.pause(stalls)
-        else:
-            write.result.retried_requests += 1
-            tries = 0 if moved else tries + 1
-            if tries > write.policy.backoff.tries:
-                raise StoreUnavailable(
-                    f"{write.namespace} took no document in {tries} tries: {outcome.reason}"
-                )
-            pause = write.policy.backoff.pause(tries)
-        if write.deadline is not None and time.monotonic() + pause > write.deadline:
-            write.result.unsettled.extend(positions)
+            size.throttled(len(piece), len(piece) - len(outcome.throttled))
+        elif not outcome.to_send_again:
+            size.succeeded(len(piece), self.client.capabilities.max_documents_per_write)
+
+    def _settle(self, piece: _Piece, outcome: WriteOutcome) -> tuple[int, ...]:
+        """Count what is settled; the indexes in ``piece`` that have to be sent again."""
+        result = self.result
+        result.written += outcome.written
+        self._count_charge(piece, outcome)
+        again = outcome.to_send_again
+        rejected = outcome.rejected
+        if outcome.oversize and len(piece) == 1:
+            again = ()
+            rejected = (Rejection(0, 16, f"too large for the server: {outcome.reason}"),)
+        for rejection in rejected:
+            document = piece.batch.document(rejection.position)
+            reason = f"{rejection.reason} (code {rejection.code})"
+            position = piece.positions[rejection.position]
+            result.failures.append(WriteFailure(position, document, reason))
+        if outcome.duplicates:
+            self._settle_duplicates(piece, outcome.duplicates)
+        return again
+
+    def _settle_duplicates(self, piece: _Piece, duplicates: Sequence[int]) -> None:
+        met = [piece.batch.document(index) for index in duplicates]
+        settled = settle_duplicates(self.client, self.namespace, met, self.policy.on_conflict)
+        self.result.already_there += settled.already_there
+        self.result.replaced += settled.replaced
+        self.result.skipped += settled.skipped
+        for index, reason in settled.refused.items():
+            position = piece.positions[duplicates[index]]
+            self.result.failures.append(WriteFailure(position, met[index], reason))
+
+    def _count_charge(self, piece: _Piece, outcome: WriteOutcome) -> None:
+        if not self.client.capabilities.request_charge:
             return
-        write.result.seconds_waited += pause
+        if outcome.request_units is not None:
+            self.result.request_units += outcome.request_units
+            return
+        executed = len(piece) - len(outcome.throttled)
+        size = piece.batch.size_bytes * executed // len(piece)
+        self.result.request_units_estimated += estimated_charge(executed, size)
+
+    def _retry_pause(self, tries: int, outcome: WriteOutcome) -> float:
+        self.result.retried_requests += 1
+        if tries > self.policy.backoff.tries:
+            raise StoreUnavailable(
+                f"{self.namespace} took no document in {tries} tries: {outcome.reason}"
+            )
+        return self.policy.backoff.pause(tries)
+
+    def _wait(self, pause: float) -> bool:
+        """False when the deadline comes first."""
+        if self.deadline is not None and time.monotonic() + pause > self.deadline:
+            return False
+        self.result.seconds_waited += pause
         time.sleep(pause)
+        return True
 
 
-def _settle(
-    write: _Write, piece: EncodedBatch, positions: Sequence[int], outcome: WriteOutcome
-) -> None:
-    result = write.result
-    result.written += outcome.written
-    for rejection in outcome.rejected:
-        document = piece.document(rejection.position)
-        reason = f"{rejection.reason} (code {rejection.code})"
-        result.failures.append(WriteFailure(positions[rejection.position], document, reason))
-    if not outcome.duplicates:
-        return
-    met = [piece.document(position) for position in outcome.duplicates]
-    settled = settle_duplicates(write.client, write.namespace, met, write.policy.on_conflict)
-    result.already_there += settled.already_there
-    result.replaced += settled.replaced
-    result.skipped += settled.skipped
-    for index, reason in settled.refused.items():
-        position = positions[outcome.duplicates[index]]
-        result.failures.append(WriteFailure(position, met[index], reason))
+def _halves(piece: _Piece, outcome: WriteOutcome, again: Sequence[int]) -> list[_Piece]:
+    """What to send again; what was too large together goes in two writes."""
+    rest = piece.select(again)
+    if not outcome.oversize or len(rest) < 2 or len(rest) < len(piece):
+        return [rest]
+    middle = len(rest) // 2
+    return [rest.slice(0, middle), rest.slice(middle, len(rest))]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,29 +15,27 @@ from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError
 
 from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.errors import TransientError
+from dataworks_tasks.errors import TerminalError, TransientError
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import TOLERANT, Element, element_bytes, find_element, ids_filter
-from dataworks_tasks.retry_policy import classify
-from dataworks_tasks.store.config import DatabaseConfig
+from dataworks_tasks.retry_policy import Backoff, classified, classify
+from dataworks_tasks.store.capabilities import DIALECTS, Capabilities, type_by_hello
+from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
+from dataworks_tasks.store.connection_string import check_connection_string, names_option
+from dataworks_tasks.store.connection_watch import ConnectionWatch
+from dataworks_tasks.store.patience import patiently, throttling_waited_out
+from dataworks_tasks.store.request_charge import ChargeMeter
+from dataworks_tasks.store.shard_key import read_shard_key
 from dataworks_tasks.store.write_outcome import (
     THROTTLED,
-    Rejection,
+    TOO_LARGE_FOR_COSMOS,
     WriteOutcome,
     read_reply,
 )
+from dataworks_tasks.store.write_size import WriteSize
 
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a dialect can do. Code asks these, never which dialect it is."""
-
-    max_documents_per_write: int = 10_000
-    max_bytes_per_write: int = 16 * 1024 * 1024
-    server_sessions: bool = True
-    sample: bool = True
-    collection_stats: bool = True
-    request_charge: bool = False
+_FEW_TRIES = Backoff(tries=3)
+"""For questions that a person waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +72,21 @@ class BaseDatabaseClient:
     Methods raise the errors of ``retry_policy.classify``, never the driver's.
     """
 
-    capabilities = Capabilities()
+    db_type = DatabaseType.MONGODB
 
     def __init__(self, config: DatabaseConfig) -> None:
         self.config = config
+        self.write_size = WriteSize()
+        self._capabilities = DIALECTS[self.db_type]
+        self._watch = ConnectionWatch()
+        self._charges = ChargeMeter(self._watch)
+        self._shard_keys: dict[Namespace, str | None] = {}
         self._client: MongoClient[dict[str, Any]] | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server can do: by its dialect, and by its hello once it was reached."""
+        return self._capabilities
 
     def __enter__(self) -> Self:
         return self
@@ -94,25 +103,31 @@ class BaseDatabaseClient:
         return f"{type(self).__name__}({self.config.fingerprint})"
 
     def _options(self) -> dict[str, Any]:
-        return {
-            "maxPoolSize": max(self.config.max_pool_size, self.config.min_pool_size),
-            "minPoolSize": self.config.min_pool_size,
-            "maxIdleTimeMS": self.config.max_idle_time_ms,
+        config = self.config
+        idle = min(config.max_idle_time_ms, self._capabilities.max_idle_ms or sys.maxsize)
+        options: dict[str, Any] = {
+            "maxPoolSize": max(
+                config.max_pool_size, config.min_pool_size, config.warmup_connections
+            ),
+            "minPoolSize": config.min_pool_size,
+            "maxIdleTimeMS": idle,
             "serverSelectionTimeoutMS": 10_000,
             "connectTimeoutMS": 10_000,
             "socketTimeoutMS": 60_000,
-            "appname": "dataworks",
         }
+        if not names_option(config.connection_string.get_secret_value(), "appName"):
+            options["appName"] = "dataworks"
+        if not self._capabilities.retryable_writes:
+            options["retryWrites"] = False
+        return options
 
     @property
     def mongo(self) -> MongoClient[dict[str, Any]]:
         """The driver's client."""
         if self._client is None:
             uri = self.config.connection_string.get_secret_value()
-            try:
-                self._client = MongoClient(uri, **self._options())
-            except PyMongoError as error:
-                raise classify(error) from None
+            with classified():
+                self._client = MongoClient(uri, event_listeners=[self._watch], **self._options())
         return self._client
 
     def close(self) -> None:
@@ -131,27 +146,40 @@ class BaseDatabaseClient:
 
     def command(self, database: str, command: Mapping[str, Any]) -> dict[str, Any]:
         """Run a command; its first key is its name."""
-        try:
+        with classified():
             return self.database(database).command(dict(command), codec_options=TOLERANT)
-        except PyMongoError as error:
-            raise classify(error) from None
 
     def server_info(self) -> ServerInfo:
-        """Reach the server and ask what it is."""
-        hello = self.command("admin", {"hello": 1})
+        """Reach the server, ask what it is, and adapt the capabilities to it.
+
+        Raises SettingsError for a server that the driver is too new for, and for a connection
+        string that does not fit the dialect which the server turns out to speak.
+        """
+        hello = self._hello()
         version = self.command("admin", {"buildInfo": 1}).get("version", "unknown")
         return ServerInfo(str(version), int(hello["maxWireVersion"]), hello.get("setName"))
 
-    def warm_up(self) -> None:
-        """Open ``warmup_connections`` connections, so that the first batch does not wait for it."""
-        from concurrent.futures import ThreadPoolExecutor
+    def _hello(self) -> dict[str, Any]:
+        try:
+            hello = self.command("admin", {"hello": 1})
+        except TerminalError:  # servers before 4.4 may know it by its old name only
+            hello = self.command("admin", {"isMaster": 1})
+        told = None if self.config.db_type else type_by_hello(hello)
+        if told is not None and told is not self.db_type:
+            check_connection_string(self.config.connection_string.get_secret_value(), told)
+            self.db_type = told
+        self._capabilities = DIALECTS[self.db_type].reported(hello)
+        return hello
 
+    def warm_up(self) -> None:
+        """Reach the server, and open ``warmup_connections`` connections.
+
+        The first batch waits for neither.
+        """
+        self._hello()
         count = self.config.warmup_connections
-        if count == 0:
-            return
-        with ThreadPoolExecutor(count) as threads:
-            for done in [threads.submit(self.command, "admin", {"ping": 1}) for _ in range(count)]:
-                done.result()
+        if count > 0:
+            self._watch.open_connections(count, lambda: self.command("admin", {"ping": 1}))
 
     def insert(self, namespace: Namespace, batch: EncodedBatch, write_concern: str) -> WriteOutcome:
         """Send one unordered insert command and classify what came back.
@@ -168,7 +196,7 @@ class BaseDatabaseClient:
         try:
             reply = self.database(namespace.database).command(command, codec_options=TOLERANT)
         except DocumentTooLarge as error:
-            return _too_large(batch, str(error))
+            return WriteOutcome.all_oversize(len(batch), str(error))
         except OperationFailure as error:
             return _failed(error, len(batch))
         except PyMongoError as error:
@@ -176,47 +204,107 @@ class BaseDatabaseClient:
             if not isinstance(failure, TransientError):
                 raise failure from None
             return WriteOutcome.nothing_known(len(batch), str(failure))
-        return read_reply(reply, len(batch))
+        outcome = read_reply(reply, len(batch))
+        if self._capabilities.request_charge and (outcome.written or outcome.duplicates):
+            outcome = replace(outcome, request_units=self._charge(namespace.database))
+        return outcome
+
+    def _charge(self, database: str) -> float | None:
+        return self._charges.of_last_insert(lambda ask: self.command(database, ask))
+
+    def shard_key(self, namespace: Namespace) -> str | None:
+        """The dotted path of the collection's shard key; None when it has none.
+
+        Only servers that need it in filters are asked, and once for each collection.
+        """
+        if not self._capabilities.shard_key_in_filters:
+            return None
+        if namespace not in self._shard_keys:
+            self._shard_keys[namespace] = patiently(lambda: read_shard_key(self, namespace))
+        return self._shard_keys[namespace]
+
+    def forget_shard_key(self, namespace: Namespace) -> None:
+        """Ask for the shard key again: the collection was created or dropped."""
+        self._shard_keys.pop(namespace, None)
 
     def find_raw(
         self, namespace: Namespace, query: Mapping[str, Any], **options: Any
     ) -> Iterator[bytes]:
-        """Raw batches of what matches: bytes of whole documents, as the server sent them."""
-        try:
-            yield from self.collection(namespace).find_raw_batches(query, **options)
-        except PyMongoError as error:
-            raise classify(error) from None
+        """Raw batches of what matches: bytes of whole documents, as the server sent them.
+
+        Throttling before the first batch is waited out. Later it raises Throttled, as a cut cursor
+        raises StoreUnavailable: only the caller knows how to go on behind what it has.
+        """
+
+        def first() -> tuple[Iterator[Any], Any]:
+            cursor = self.collection(namespace).find_raw_batches(query, **options)
+            with classified():
+                return cursor, next(cursor, None)
+
+        cursor, data = throttling_waited_out(first)
+        while data is not None:
+            yield data
+            with classified():
+                data = next(cursor, None)
 
     def fetch(self, namespace: Namespace, ids: Iterable[Element]) -> dict[bytes, bytes]:
         """The documents with these ``_id``s, by the ``_id`` field's bytes as the server has it."""
+        query = ids_filter(ids)
         found: dict[bytes, bytes] = {}
-        for data in self.find_raw(namespace, ids_filter(ids)):
-            for document in EncodedBatch.parse(data).documents():
-                id_ = find_element(document, b"_id")
-                if id_ is not None:
-                    found[element_bytes(id_)] = document
+        for document in patiently(lambda: self._found(namespace, query)):
+            id_ = find_element(document, b"_id")
+            if id_ is not None:
+                found[element_bytes(id_)] = document
         return found
+
+    def find_all(self, namespace: Namespace, query: Mapping[str, Any]) -> list[bytes]:
+        """The documents that match, for a query that few do. Trouble that passes is waited out."""
+        return patiently(lambda: self._found(namespace, query))
+
+    def _found(self, namespace: Namespace, query: Mapping[str, Any]) -> list[bytes]:
+        return [
+            document
+            for data in self.find_raw(namespace, query)
+            for document in EncodedBatch.parse(data).documents()
+        ]
+
+    def replace(
+        self, namespace: Namespace, query: Mapping[str, Any], document: RawBSONDocument
+    ) -> None:
+        """Replace the one document that matches. Trouble that passes is waited out."""
+
+        def once() -> None:
+            with classified():
+                self.collection(namespace).replace_one(query, document)
+
+        patiently(once)
 
     def has_documents(self, namespace: Namespace) -> bool:
         """Whether the collection holds anything."""
-        try:
-            return self.collection(namespace).find_one({}, {"_id": 1}) is not None
-        except PyMongoError as error:
-            raise classify(error) from None
+
+        def ask() -> bool:
+            with classified():
+                return self.collection(namespace).find_one({}, {"_id": 1}) is not None
+
+        return patiently(ask, _FEW_TRIES)
 
     def estimated_count(self, namespace: Namespace) -> int:
         """Documents by the collection's metadata: at once, and nearly right."""
-        try:
-            return self.collection(namespace).estimated_document_count()
-        except PyMongoError as error:
-            raise classify(error) from None
+
+        def ask() -> int:
+            with classified():
+                return self.collection(namespace).estimated_document_count()
+
+        return patiently(ask, _FEW_TRIES)
 
     def count(self, namespace: Namespace) -> int:
         """Documents, counted."""
-        try:
-            return self.collection(namespace).count_documents({})
-        except PyMongoError as error:
-            raise classify(error) from None
+
+        def ask() -> int:
+            with classified():
+                return self.collection(namespace).count_documents({})
+
+        return patiently(ask, _FEW_TRIES)
 
     def create_indexes(self, namespace: Namespace, indexes: Sequence[Mapping[str, Any]]) -> None:
         """Build indexes, given as the ``createIndexes`` command has them; those there are kept.
@@ -229,18 +317,18 @@ class BaseDatabaseClient:
         }
         options = {**self._options(), "socketTimeoutMS": 0}
         uri = self.config.connection_string.get_secret_value()
-        try:
-            with MongoClient[dict[str, Any]](uri, **options) as patient:
-                patient[namespace.database].command(command)
-        except PyMongoError as error:
-            raise classify(error) from None
+        with classified(), MongoClient[dict[str, Any]](uri, **options) as patient:
+            patient[namespace.database].command(command)
 
     def drop(self, namespace: Namespace) -> None:
         """Drop the collection; nothing happens when there is none."""
-        try:
-            self.database(namespace.database).drop_collection(namespace.collection)
-        except PyMongoError as error:
-            raise classify(error) from None
+
+        def once() -> None:
+            with classified():
+                self.database(namespace.database).drop_collection(namespace.collection)
+
+        throttling_waited_out(once)
+        self.forget_shard_key(namespace)
 
 
 def write_concern_document(write_concern: str) -> dict[str, Any]:
@@ -252,13 +340,9 @@ def write_concern_document(write_concern: str) -> dict[str, Any]:
 def _failed(error: OperationFailure, count: int) -> WriteOutcome:
     if error.code == THROTTLED:
         return WriteOutcome.all_throttled(count, str(error))
+    if error.code == TOO_LARGE_FOR_COSMOS:
+        return WriteOutcome.all_oversize(count, str(error))
     failure = classify(error)
     if isinstance(failure, TransientError):
         return WriteOutcome.nothing_known(count, str(failure))
     raise failure from None
-
-
-def _too_large(batch: EncodedBatch, reason: str) -> WriteOutcome:
-    if len(batch) > 1:
-        raise ValueError(f"a batch of {len(batch)} documents is larger than one write may be")
-    return WriteOutcome(written=0, rejected=(Rejection(0, 10334, reason),))

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.config import DatabaseType
 
 
 class MongoDBClient(BaseDatabaseClient):
-    """A MongoDB server, replica set or sharded cluster that somebody runs."""
+    """A MongoDB server, replica set or sharded cluster that somebody runs.
+
+    When the server turns out to be one of Azure's, the client takes over that dialect.
+    """
+
+    db_type = DatabaseType.MONGODB
 
 
 class MongoDBAtlasClient(BaseDatabaseClient):
     """MongoDB Atlas."""
+
+    db_type = DatabaseType.MONGODB_ATLAS

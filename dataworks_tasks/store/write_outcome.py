@@ -10,6 +10,8 @@ from dataworks_tasks.retry_policy import TRANSIENT_CODES, retry_after_seconds
 
 DUPLICATE_KEY = 11000
 THROTTLED = 16500
+TOO_LARGE_FOR_COSMOS = 16
+"""Cosmos DB's 413: the request was too large, or one document of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +29,24 @@ class WriteOutcome:
 
     ``written`` documents are acknowledged at the write concern. ``duplicates`` met a document with
     the same unique key: whether that is ours is for the caller to compare. ``throttled`` and
-    ``retryable`` ones were not written, or not surely, and can be sent again.
+    ``retryable`` ones were not written, or not surely, and can be sent again; ``oversize`` ones
+    too, in a smaller write. ``request_units``: what the server says it cost, where it says so.
     """
 
     written: int
     duplicates: tuple[int, ...] = ()
     throttled: tuple[int, ...] = ()
     retryable: tuple[int, ...] = ()
+    oversize: tuple[int, ...] = ()
     rejected: tuple[Rejection, ...] = ()
+    request_units: float | None = None
     delay_seconds: float | None = None
     reason: str = ""
 
     @property
     def to_send_again(self) -> tuple[int, ...]:
         """Positions that are not settled yet, in order."""
-        return tuple(sorted(self.throttled + self.retryable))
+        return tuple(sorted(self.throttled + self.retryable + self.oversize))
 
     @classmethod
     def nothing_known(cls, count: int, reason: str) -> WriteOutcome:
@@ -58,6 +63,11 @@ class WriteOutcome:
             reason=message,
         )
 
+    @classmethod
+    def all_oversize(cls, count: int, message: str) -> WriteOutcome:
+        """The command as a whole was refused for its size."""
+        return cls(written=0, oversize=tuple(range(count)), reason=message)
+
 
 def read_reply(reply: Mapping[str, Any], count: int) -> WriteOutcome:
     """Classify an insert command's reply for ``count`` documents."""
@@ -70,6 +80,7 @@ def read_reply(reply: Mapping[str, Any], count: int) -> WriteOutcome:
     duplicates: list[int] = []
     throttled: list[int] = []
     retryable: list[int] = []
+    oversize: list[int] = []
     rejected: list[Rejection] = []
     delays: list[float] = []
     for error in errors:
@@ -81,18 +92,22 @@ def read_reply(reply: Mapping[str, Any], count: int) -> WriteOutcome:
             throttled.append(position)
             delay = retry_after_seconds(message)
             delays += [] if delay is None else [delay]
+        elif code == TOO_LARGE_FOR_COSMOS:
+            oversize.append(position)
         elif code in TRANSIENT_CODES:
             retryable.append(position)
         else:
             rejected.append(Rejection(position, code, message))
     if concern_error:
-        settled = {*duplicates, *throttled, *retryable, *(item.position for item in rejected)}
-        retryable += [position for position in range(count) if position not in settled]
+        named = {int(error["index"]) for error in errors}
+        retryable += [position for position in range(count) if position not in named]
+    sent_again = len(throttled) + len(retryable) + len(oversize)
     return WriteOutcome(
-        written=count - len(duplicates) - len(throttled) - len(retryable) - len(rejected),
+        written=count - len(duplicates) - sent_again - len(rejected),
         duplicates=tuple(duplicates),
         throttled=tuple(throttled),
         retryable=tuple(retryable),
+        oversize=tuple(oversize),
         rejected=tuple(rejected),
         delay_seconds=max(delays, default=None),
         reason=str(errors[0].get("errmsg", "")) if errors else "",

@@ -11,6 +11,7 @@ from dataworks_tasks.errors import StoreUnavailable
 from producer.cli.options import CommandContext, with_context
 from producer.local.binaries import MONGOD, VALKEY, find_binary
 from producer.local.celery_services import CeleryWorker, Flower
+from producer.local.cosmos_service import CosmosService
 from producer.local.environment import LocalAddresses
 from producer.local.mongod import Mongod
 from producer.local.services import LocalServices
@@ -28,8 +29,16 @@ from producer.local.valkey import Valkey
 @click.option(
     "--flower/--no-flower", default=True, show_default=True, help="Celery's web page on loopback."
 )
+@click.option(
+    "--cosmos",
+    type=click.FloatRange(0, min_open=True),
+    metavar="RU",
+    help="A simulated Cosmos DB account with RU request units a second is the target.",
+)
 @with_context
-def command(context: CommandContext, workers: int | None, flower: bool) -> None:
+def command(
+    context: CommandContext, workers: int | None, flower: bool, cosmos: float | None
+) -> None:
     """Run Redis, MongoDB, workers and Flower here until Ctrl-C; data stays in .dataworks/.
 
     Other dataworks commands in this folder find them by themselves.
@@ -38,7 +47,14 @@ def command(context: CommandContext, workers: int | None, flower: bool) -> None:
     with LocalServices(STATE_FOLDER) as services:
         with console.status("starting Redis and MongoDB"):
             services.start(Mongod(find_binary(MONGOD)), Valkey(find_binary(VALKEY)))
-        addresses = LocalAddresses(services.redis_url, services.mongodb_url)
+        account = CosmosService(services.mongodb_url, cosmos) if cosmos else None
+        if account is not None:
+            services.start(account)
+        addresses = LocalAddresses(
+            services.redis_url,
+            services.mongodb_url,
+            services.urls()[account.name] if account else None,
+        )
         count = workers or os.cpu_count() or 1
         with console.status("starting the workers"):
             children = [CeleryWorker(addresses.environment, concurrency=count)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -13,7 +13,9 @@ import click
 from rich.console import Console
 
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
+from dataworks_tasks.store.create_collection import CollectionLayout, Throughput
 from producer.connections import Connections
+from producer.local.environment import LocalAddresses
 from producer.local.services_record import find_local_services
 from producer.run_request import RunOptions
 
@@ -55,14 +57,10 @@ class CommandContext:
 
 def _local_defaults() -> dict[str, str]:
     services = find_local_services()
-    if services is None:
+    if services is None or services.redis_url is None or services.mongodb_url is None:
         return {}
-    found = {
-        "BROKER_URL": services.redis_url,
-        "SOURCE_DB_CONNECTION_STRING": services.mongodb_url,
-        "TARGET_DB_CONNECTION_STRING": services.mongodb_url,
-    }
-    return {name: url for name, url in found.items() if url}
+    target_url = services.urls.get("cosmos")
+    return LocalAddresses(services.redis_url, services.mongodb_url, target_url).settings
 
 
 def with_context(function: F) -> F:
@@ -135,13 +133,29 @@ def run_options(function: F) -> F:
         metavar="R",
         help="Documents per second of the whole fleet.",
     )
+    @click.option(
+        "--max-ru",
+        type=click.FloatRange(0, min_open=True),
+        metavar="R",
+        help="Request units per second of the whole fleet (Cosmos DB).",
+    )
+    @click.option("--shard-key", metavar="FIELD", help="Create target collections sharded by it.")
+    @click.option(
+        "--throughput",
+        metavar="RU",
+        help="Create target collections with 4000 or autoscale:40000 RU/s (Cosmos DB).",
+    )
     @click.option("--drop", is_flag=True, help="Delete the target collections first.")
     @click.option("--append", is_flag=True, help="Add to target collections that hold documents.")
     @click.option("--detach", is_flag=True, help="Send everything and leave.")
     @wraps(function)
     def wrapped(*args: Any, **values: Any) -> Any:
-        names = ("batch_size", "write_concern", "on_error", "max_failures", "max_rate")
-        flags = {name: values.pop(name) for name in (*names, "drop", "append")}
-        return function(*args, options=RunOptions(**flags), **values)
+        throughput = values.pop("throughput")
+        layout = CollectionLayout(
+            values.pop("shard_key"), Throughput.parse(throughput) if throughput else None
+        )
+        names = {item.name for item in fields(RunOptions)} - {"layout"}
+        flags = {name: values.pop(name) for name in names}
+        return function(*args, options=RunOptions(**flags, layout=layout), **values)
 
     return wrapped  # type: ignore[return-value]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LocalAddresses:
-    """Where this folder's Redis and MongoDB are; MongoDB is source and target at once."""
+    """Where this folder's servers are; MongoDB is source and, without another, target too."""
 
     redis_url: str
     mongodb_url: str
+    target_url: str | None = None
 
     @property
     def settings(self) -> dict[str, str]:
@@ -19,7 +20,7 @@ class LocalAddresses:
             "BROKER_URL": self.redis_url,
             "LEDGER_URL": self.redis_url,
             "SOURCE_DB_CONNECTION_STRING": self.mongodb_url,
-            "TARGET_DB_CONNECTION_STRING": self.mongodb_url,
+            "TARGET_DB_CONNECTION_STRING": self.target_url or self.mongodb_url,
         }
 
     @property

@@ -13,7 +13,7 @@ from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.retry_policy import Backoff
 from dataworks_tasks.run_spec import OnConflict
-from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
+from dataworks_tasks.store.bulk_write import Reservation, WritePolicy, WriteResult, write_batch
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome
@@ -89,12 +89,85 @@ def test_at_the_deadline_the_rest_is_unsettled() -> None:
     assert (result.written, result.unsettled) == (2, [1, 3])
 
 
-def test_the_pace_is_asked_before_every_send() -> None:
-    asked: list[tuple[int, int]] = []
+class RecordingPace:
+    """Grants everything until it has granted ``grants`` times."""
+
+    def __init__(self, grants: int = 100, at_once: int | None = None) -> None:
+        self.grants = grants
+        self.at_once = at_once
+        self.reserved: list[tuple[int, int]] = []
+        self.settled: list[WriteOutcome] = []
+
+    def documents_at_once(self, bytes_per_document: float) -> int | None:
+        return self.at_once
+
+    def reserve(
+        self, documents: int, size_bytes: int, until: float | None = None
+    ) -> Reservation | None:
+        if len(self.reserved) == self.grants:
+            return None
+        self.reserved.append((documents, size_bytes))
+        return Reservation(documents, 0.0)
+
+    def settle(self, reservation: Reservation, outcome: WriteOutcome) -> None:
+        self.settled.append(outcome)
+
+
+def test_the_pace_is_asked_before_every_send_and_told_the_outcome() -> None:
+    pace = RecordingPace()
     client = ScriptedClient(lambda sent: WriteOutcome(2, retryable=(2,)))
-    write_batch(client, NAMESPACE, batch(3), QUICK, lambda *amount: asked.append(amount))
+    write_batch(client, NAMESPACE, batch(3), QUICK, pace)
     size = batch(1).size_bytes
-    assert asked == [(3, 3 * size), (1, size)]
+    assert pace.reserved == [(3, 3 * size), (1, size)]
+    assert [outcome.written for outcome in pace.settled] == [2, 1]
+
+
+def test_the_pace_bounds_a_write() -> None:
+    client = ScriptedClient()
+    write_batch(client, NAMESPACE, batch(7), QUICK, RecordingPace(at_once=3))
+    assert client.sent == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+def test_what_the_budget_leaves_no_time_for_is_unsettled() -> None:
+    pace = RecordingPace(grants=2, at_once=3)
+    result = write_batch(ScriptedClient(), NAMESPACE, batch(8), QUICK, pace)
+    assert (result.written, result.unsettled) == (6, [6, 7])
+    assert list(result.settled_runs(8)) == [(0, 6)]
+
+
+def test_settled_runs_leave_out_what_is_unsettled() -> None:
+    assert list(WriteResult(unsettled=[0, 3, 4]).settled_runs(7)) == [(1, 3), (5, 7)]
+    assert list(WriteResult().settled_runs(4)) == [(0, 4)]
+
+
+def test_throttling_shrinks_writes_to_what_was_taken_and_success_lets_them_grow() -> None:
+    def all_but(taken: int) -> Answer:
+        return lambda sent: WriteOutcome(taken, throttled=tuple(range(taken, len(sent))))
+
+    client = ScriptedClient(all_but(40), all_but(0))
+    result = write_batch(client, NAMESPACE, batch(200), QUICK)
+    assert result.written == 200
+    assert [len(sent) for sent in client.sent] == [200, 40, 20, 20, 31, 47, 42]
+    assert sorted(number for sent in client.sent[2:] for number in sent) == list(range(40, 200))
+
+
+def test_what_is_too_large_together_goes_in_halves_until_one_is_left() -> None:
+    def refused(sent: EncodedBatch) -> WriteOutcome:
+        ids = [bson.decode(document)["_id"] for document in sent.documents()]
+        return WriteOutcome.all_oversize(len(sent), "413") if 5 in ids else WriteOutcome(len(sent))
+
+    client = ScriptedClient(*[refused] * 20)
+    result = write_batch(client, NAMESPACE, batch(8), QUICK)
+    assert result.written == 7
+    assert [item.position for item in result.failures] == [5]
+
+
+def test_a_document_over_the_limit_is_never_sent() -> None:
+    client = ScriptedClient()
+    documents = [bson.encode({"_id": 0}), bson.encode({"_id": 1, "v": "x" * 17_000_000})]
+    result = write_batch(client, NAMESPACE, EncodedBatch.of(documents), QUICK)
+    assert (client.sent, result.written) == ([[0]], 1)
+    assert [item.position for item in result.failures] == [1]
 
 
 def test_the_policy_for_conflicts_is_fail_by_default() -> None:

@@ -1,0 +1,62 @@
+"""What a worker asks of the fleet's shared budget, and what it is granted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRequest:
+    """Tokens wanted from one bucket. A bucket without any rate grants at once."""
+
+    name: str
+    wanted: float
+    correction: float = 0.0
+    """What the caller's earlier writes cost more (or, negative, less) than they had taken."""
+    limit: float | None = None
+    """Tokens per second that the run was given for the whole fleet."""
+    controlled: bool = False
+    """Whether the controller's rate holds for this bucket too."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """All buckets are taken from in one step, or none is."""
+
+    buckets: Sequence[BucketRequest]
+    longest_wait_seconds: float
+    """Refuse instead when it would be longer."""
+    throttled: bool = False
+    """The server throttled the caller since it last asked."""
+    accepted_rate: float = 0.0
+    """Tokens per second the server took from the caller lately: where the controller starts."""
+
+    def script_arguments(self) -> Iterator[str | float]:
+        """The arguments of take_tokens.lua."""
+        yield round(self.longest_wait_seconds * 1000)
+        yield int(self.throttled)
+        yield self.accepted_rate
+        for bucket in self.buckets:
+            yield bucket.name
+            yield bucket.limit or 0
+            yield int(bucket.controlled)
+            yield bucket.wanted
+            yield bucket.correction
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGrant:
+    """``granted``: the tokens were taken; spend them after ``wait_seconds``."""
+
+    granted: bool
+    wait_seconds: float
+    controller_rate: float | None
+    """Tokens per second the controller holds to be right; None while it is not needed."""
+
+    @classmethod
+    def from_reply(cls, reply: Sequence[int | bytes | str]) -> TokenGrant:
+        """What take_tokens.lua returned."""
+        granted, milliseconds, rate = reply
+        found = float(rate)
+        return cls(bool(int(granted)), int(milliseconds) / 1000, found if found > 0 else None)

@@ -1,0 +1,72 @@
+"""A collection's shard key: what it is, and a document's value of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from bson.raw_bson import RawBSONDocument
+
+from dataworks_tasks.errors import TerminalError
+from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.raw_bson import Element, assemble, element_bytes, embedded, find_element
+from dataworks_tasks.store.capabilities import Capabilities, CollectionCommand
+
+_DOCUMENT = 0x03
+
+
+class CommandRunner(Protocol):
+    """The part of a database client that is needed here."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server can do."""
+
+    def command(self, database: str, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Run a command."""
+
+
+def read_shard_key(client: CommandRunner, namespace: Namespace) -> str | None:
+    """Ask the server for a collection's shard key; None when it has none or cannot tell.
+
+    Of a compound key the first field is enough to find the shard.
+    """
+    try:
+        if client.capabilities.collection_command is CollectionCommand.CUSTOM_ACTION:
+            asked = {"customAction": "GetCollection", "collection": namespace.collection}
+            key = client.command(namespace.database, asked).get("shardKeyDefinition")
+        else:
+            found = {"find": "collections", "filter": {"_id": str(namespace)}, "limit": 1}
+            rows = client.command("config", found)["cursor"]["firstBatch"]
+            key = rows[0].get("key") if rows else None
+    except TerminalError:  # no such collection yet, or no right to look
+        return None
+    return next(iter(key), None) if key else None
+
+
+def value_at(document: bytes, path: str) -> Element | None:
+    """The value at a dotted ``path``, not through arrays; None when the document has none."""
+    inside = document
+    *parents, last = path.encode().split(b".")
+    for name in parents:
+        element = find_element(inside, name)
+        if element is None or element.type != _DOCUMENT:
+            return None
+        inside = element.value
+    return find_element(inside, last)
+
+
+def narrowed(query: RawBSONDocument, path: str, values: list[Element]) -> RawBSONDocument:
+    """``query`` with the condition that the shard key is one of ``values``.
+
+    A single value becomes an equality, which is what sends a write to one shard.
+    """
+    if len(values) == 1:
+        condition = assemble([element_bytes(values[0], b"$eq")])
+    else:
+        members = assemble(
+            element_bytes(value, str(position).encode()) for position, value in enumerate(values)
+        )
+        condition = assemble([embedded(b"$in", members, array=True)])
+    body = bytes(query.raw)[4:-1]
+    return RawBSONDocument(assemble([body, embedded(path.encode(), condition)]))

@@ -1,0 +1,90 @@
+"""What Cosmos DB knows of a collection and mongod does not: shard key and throughput."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+LOWEST_THROUGHPUT = 400
+LARGEST_THROUGHPUT_WITHOUT_SHARD_KEY = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """RU/s of a collection or database: a fixed number, or the most it may scale to."""
+
+    provisioned: int
+    autoscale_maximum: int | None = None
+
+    @classmethod
+    def requested(cls, body: Mapping[str, Any]) -> Throughput | None:
+        """The throughput that a customAction asks for, None when it names none."""
+        if "autoScaleSettings" in body:
+            maximum = int(body["autoScaleSettings"]["maxThroughput"])
+            return cls(maximum // 10, maximum)
+        if "offerThroughput" in body:
+            return cls(int(body["offerThroughput"]))
+        return None
+
+    @property
+    def most(self) -> int:
+        """The RU/s it can reach."""
+        return self.autoscale_maximum or self.provisioned
+
+    def document(self) -> dict[str, Any]:
+        """The fields of a GetCollection or GetDatabase answer."""
+        fields: dict[str, Any] = {"provisionedThroughput": self.provisioned}
+        if self.autoscale_maximum is not None:
+            fields["autoScaleSettings"] = {"maxThroughput": self.autoscale_maximum}
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSettings:
+    """``shard_key`` is a dotted path or None; ``throughput`` None: shared with the database."""
+
+    shard_key: str | None = None
+    throughput: Throughput | None = None
+
+
+class Catalog:
+    """Settings by namespace (``database.collection``) and throughput by database.
+
+    Kept in memory: a restarted simulator has forgotten them, as the documents are mongod's.
+    """
+
+    def __init__(self) -> None:
+        self._collections: dict[str, CollectionSettings] = {}
+        self._databases: dict[str, Throughput] = {}
+
+    def collection(self, namespace: str) -> CollectionSettings | None:
+        """What was set for a collection, None for one that was created by writing to it."""
+        return self._collections.get(namespace)
+
+    def shard_key(self, namespace: str) -> str | None:
+        """The collection's shard key path, None for an unsharded collection."""
+        settings = self._collections.get(namespace)
+        return settings.shard_key if settings else None
+
+    def set_collection(self, namespace: str, settings: CollectionSettings) -> None:
+        """Remember a collection's settings."""
+        self._collections[namespace] = settings
+
+    def database(self, name: str) -> Throughput | None:
+        """The database's own throughput."""
+        return self._databases.get(name)
+
+    def set_database(self, name: str, throughput: Throughput) -> None:
+        """Remember a database's throughput."""
+        self._databases[name] = throughput
+
+    def forget_collection(self, namespace: str) -> None:
+        """Forget a dropped collection."""
+        self._collections.pop(namespace, None)
+
+    def forget_database(self, name: str) -> None:
+        """Forget a dropped database and its collections."""
+        self._databases.pop(name, None)
+        for namespace in [key for key in self._collections if key.startswith(f"{name}.")]:
+            del self._collections[namespace]

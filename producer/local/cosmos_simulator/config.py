@@ -1,0 +1,112 @@
+"""What a simulator is started with: frozen values, checked when they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+
+from dataworks_tasks.errors import SettingsError
+
+WIRE_VERSIONS: Mapping[str, int] = MappingProxyType(
+    {"3.6": 6, "4.0": 7, "4.2": 8, "5.0": 13, "6.0": 17, "7.0": 21}
+)
+"""Cosmos DB server version -> ``maxWireVersion`` (reference/cosmos.md section 1)."""
+
+TWO_MEGABYTES = 2 * 1024 * 1024
+"""The largest document of an account without the 16 MB option, measured as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultDials:
+    """Which share (0 to 1) of the data requests meets which fault. All off by default.
+
+    Data requests are those that cost request units: reads and writes of documents.
+    """
+
+    throttle_share: float = 0.0
+    """Answered with 16500 although the budget would do; a bulk write is executed in part."""
+
+    omit_retry_after_share: float = 0.0
+    """Of the throttled answers: those whose text has no ``RetryAfterMs``."""
+
+    legacy_throttle_share: float = 0.0
+    """Of the throttled commands: those answered in the older ``OKMongoResponse``/``$err`` shape."""
+
+    cursor_cut_share: float = 0.0
+    """``getMore`` requests answered with 43 CursorNotFound; the cursor is gone for good."""
+
+    drop_before_share: float = 0.0
+    """Requests whose connection is closed before anything reached the database."""
+
+    drop_after_share: float = 0.0
+    """Requests that were executed, and whose connection is closed instead of an answer."""
+
+    timeout_after_write_share: float = 0.0
+    """Writes that were executed and answered with 50 ExceededTimeLimit."""
+
+    unavailable_share: float = 0.0
+    """Requests answered with code 1 (service unavailable, 503) before they were executed."""
+
+    latency_ms: float = 0.0
+    """Milliseconds that each data request's answer is held back."""
+
+    seed: int = 0
+    """Same seed and same order of requests: the same faults."""
+
+    def __post_init__(self) -> None:
+        for dial in fields(self):
+            value = getattr(self, dial.name)
+            if dial.name.endswith("_share") and not 0.0 <= value <= 1.0:
+                raise SettingsError(f"{dial.name} is {value}", "Give a share between 0 and 1")
+        if self.latency_ms < 0:
+            raise SettingsError(f"latency_ms is {self.latency_ms}", "Give milliseconds, 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Paths of a PEM certificate chain and its private key."""
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorConfig:
+    """How a simulator behaves. ``target`` is the mongod behind it: ``mongodb://host:port``."""
+
+    target: str
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0: any free port."""
+
+    ru_per_second: float | None = None
+    """The budget of the whole account in request units per second; None: without limit."""
+
+    server_version: str = "6.0"
+    """One of ``WIRE_VERSIONS``."""
+
+    max_document_bytes: int = TWO_MEGABYTES
+    """The largest document, measured as relaxed Extended JSON; 16 MB is an option of an account."""
+
+    idle_seconds: float = 240.0
+    """A connection without a request for this long is closed."""
+
+    faults: FaultDials = field(default_factory=FaultDials)
+    tls: TlsFiles | None = None
+
+    def __post_init__(self) -> None:
+        if self.server_version not in WIRE_VERSIONS:
+            raise SettingsError(
+                f"server version {self.server_version!r} is not one of Cosmos DB's",
+                "Give one of " + ", ".join(WIRE_VERSIONS),
+            )
+        if self.ru_per_second is not None and self.ru_per_second <= 0:
+            raise SettingsError(
+                f"a budget of {self.ru_per_second} RU/s", "Give more than 0, or none for no limit"
+            )
+
+    @property
+    def wire_version(self) -> int:
+        """The ``maxWireVersion`` that hello reports."""
+        return WIRE_VERSIONS[self.server_version]

@@ -1,0 +1,180 @@
+"""The budget that a fleet shares in a real Redis, without any database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from redis import Redis
+
+from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.ledger.keys import RunKeys
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
+from dataworks_tasks.pace import Budget, FleetPace
+from dataworks_tasks.store.bulk_write import Reservation
+from dataworks_tasks.store.write_outcome import WriteOutcome
+
+Server = Callable[[Reservation], WriteOutcome]
+
+
+class FakeServer:
+    """Takes ``capacity`` documents a second, a whole write or nothing; remembers when."""
+
+    def __init__(self, capacity: float | None = None, ru_per_document: float | None = None) -> None:
+        self.capacity = capacity
+        self.ru_per_document = ru_per_document
+        self.taken: list[tuple[float, int]] = []
+        self.refused: list[float] = []
+        self._lock = threading.Lock()
+        self._level, self._at = 0.0, time.monotonic()
+
+    def insert(self, documents: int) -> WriteOutcome:
+        with self._lock:
+            now = time.monotonic()
+            if self.capacity is not None:
+                filled = self._level + (now - self._at) * self.capacity
+                self._level, self._at = min(self.capacity / 5, filled), now
+                if self._level < 0:
+                    self.refused.append(now)
+                    return WriteOutcome.all_throttled(documents, "RetryAfterMs=5")
+                self._level -= documents
+            self.taken.append((now, documents))
+        units = None if self.ru_per_document is None else documents * self.ru_per_document
+        return WriteOutcome(documents, request_units=units)
+
+    def rate(self, since: float, until: float) -> float:
+        """Documents per second between two moments."""
+        taken = sum(documents for moment, documents in self.taken if since <= moment < until)
+        return taken / (until - since)
+
+
+@pytest.fixture
+def ledgers(redis_url: str) -> Iterator[Callable[[], RedisLedger]]:
+    """A ledger with a connection of its own, as each worker has."""
+    with ExitStack() as stack:
+
+        def open_ledger() -> RedisLedger:
+            return RedisLedger(stack.enter_context(Redis.from_url(redis_url)))
+
+        yield open_ledger
+
+
+def work(paces: list[FleetPace], server: FakeServer, seconds: float, size: int = 100) -> float:
+    """Write from one thread a pace for so long; the moment it began."""
+    began = time.monotonic()
+    until = began + seconds
+
+    def write(pace: FleetPace) -> None:
+        while time.monotonic() < until:
+            documents = min(size, pace.documents_at_once(500.0) or size)
+            reservation = pace.reserve(documents, documents * 500, until)
+            if reservation is None:
+                return
+            outcome = server.insert(documents)
+            pace.settle(reservation, outcome)
+            time.sleep(outcome.delay_seconds or 0.002)
+
+    threads = [threading.Thread(target=write, args=(pace,)) for pace in paces]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return began
+
+
+def fleet(
+    ledgers: Callable[[], RedisLedger], run_id: str, budget: Budget, *, in_units: bool = False
+) -> list[FleetPace]:
+    return [FleetPace(ledgers(), run_id, budget, in_request_units=in_units) for _ in range(8)]
+
+
+def test_a_fleet_stays_within_its_rate(ledgers: Callable[[], RedisLedger], run_prefix: str) -> None:
+    server = FakeServer()
+    began = work(fleet(ledgers, run_prefix, Budget(documents=2000.0)), server, 4.0)
+    assert 0.95 * 2000 <= server.rate(began, began + 4) <= 1.05 * 2000
+
+
+def test_request_units_follow_what_is_measured_not_what_was_estimated(
+    ledgers: Callable[[], RedisLedger], run_prefix: str
+) -> None:
+    server = FakeServer(ru_per_document=13.0)
+    paces = fleet(ledgers, run_prefix, Budget(request_units=13_000.0), in_units=True)
+    began = work(paces, server, 5.0)
+    assert 0.95 * 1000 <= server.rate(began + 1, began + 5) <= 1.05 * 1000
+
+
+def test_the_controller_finds_the_rate_of_a_throttling_server(
+    ledgers: Callable[[], RedisLedger], run_prefix: str
+) -> None:
+    server = FakeServer(capacity=3000.0)
+    paces = fleet(ledgers, run_prefix, Budget())
+    began = work(paces, server, 8.0)
+    late = [moment for moment in server.refused if moment > began + 4]
+    writes = [moment for moment, _ in server.taken if moment > began + 4]
+    assert server.rate(began + 4, began + 8) >= 0.85 * 3000
+    assert len(late) < 0.25 * len(writes)
+
+
+class NoLedger:
+    """Fails the test when it is asked anything."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"{name} was asked of Redis")
+
+
+def test_without_budget_and_throttling_redis_is_not_asked() -> None:
+    ledger: Ledger = NoLedger()  # type: ignore[assignment]
+    pace = FleetPace(ledger, "run", Budget(), in_request_units=True)
+    reservation = pace.reserve(1000, 10**6)
+    assert reservation is not None
+    pace.settle(reservation, WriteOutcome(1000, request_units=5000.0))
+    assert pace.documents_at_once(1000.0) is None
+
+
+def ask(wanted: float, longest: float, limit: float | None, **more: float) -> TokenRequest:
+    bucket = BucketRequest("documents", wanted, limit=limit, controlled=True)
+    return TokenRequest([bucket], longest, **more)  # type: ignore[arg-type]
+
+
+def test_a_wait_that_is_too_long_takes_nothing(
+    ledgers: Callable[[], RedisLedger], run_prefix: str
+) -> None:
+    ledger = ledgers()
+    assert ledger.take_tokens(run_prefix, ask(200, 5, 100.0)).wait_seconds == 0
+    assert not ledger.take_tokens(run_prefix, ask(1000, 1, 100.0)).granted
+    grant = ledger.take_tokens(run_prefix, ask(100, 5, 100.0))
+    assert grant.granted
+    assert grant.wait_seconds == pytest.approx(2.0, abs=0.1)
+
+
+def test_the_controller_cuts_once_a_second_and_starts_at_the_callers_rate(
+    ledgers: Callable[[], RedisLedger], run_prefix: str, redis_client: Redis
+) -> None:
+    ledger = ledgers()
+    assert ledger.take_tokens(run_prefix, ask(1, 5, None)).controller_rate is None
+    throttled = ask(1, 5, None, throttled=1, accepted_rate=500.0)
+    assert ledger.take_tokens(run_prefix, throttled).controller_rate == pytest.approx(500.0)
+    again = ledger.take_tokens(run_prefix, throttled).controller_rate
+    assert again is not None
+    assert again >= 500.0  # the same wave of refusals
+    key = RunKeys(run_prefix).budget
+    redis_client.hset(key, "cut_at", 0)
+    cut = ledger.take_tokens(run_prefix, throttled).controller_rate
+    assert cut == pytest.approx(0.7 * again, rel=0.05)
+    redis_client.hset(key, "cut_at", 0)
+    assert ledger.take_tokens(run_prefix, throttled).controller_rate == pytest.approx(
+        0.85 * cut, rel=0.05
+    )
+
+
+def test_a_budget_holds_under_the_controllers_rate(
+    ledgers: Callable[[], RedisLedger], run_prefix: str
+) -> None:
+    ledger = ledgers()
+    start = ask(100, 5, 100.0, throttled=1, accepted_rate=5000.0)
+    assert ledger.take_tokens(run_prefix, start).controller_rate == pytest.approx(5000.0)
+    assert ledger.take_tokens(run_prefix, ask(100, 5, 100.0)).wait_seconds > 0.8

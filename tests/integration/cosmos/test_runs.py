@@ -1,0 +1,156 @@
+"""Whole runs with real workers against a simulated account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pymongo
+import pytest
+from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
+
+from dataworks_tasks.ledger.contract import RunProgress, RunState
+from dataworks_tasks.run_spec import RunSpec
+from dataworks_tasks.settings import ConfigManager
+from producer.attach import send_everything
+from producer.connections import Connections
+from producer.local.cosmos_simulator import CosmosSimulator, FaultDials
+from producer.run_request import GenerationRequest, MigrationRequest, RunOptions
+from producer.start_generation import start_generation
+from producer.start_migration import start_migration
+from producer.start_verification import start_verification
+from tests.fleet import Fleet, wait_until
+from tests.integration.cosmos.conftest import StartSimulator
+
+Environment = dict[str, str]
+
+
+def aimed_at(fleet: Fleet, **urls: str) -> Environment:
+    """The fleet's settings with other source or target databases."""
+    changed = {f"FRAMEWORK_{side.upper()}_DB_CONNECTION_STRING": url for side, url in urls.items()}
+    return {**fleet.environment, **changed}
+
+
+@contextmanager
+def connections(environment: Environment) -> Iterator[Connections]:
+    settings = {name.removeprefix("FRAMEWORK_"): value for name, value in environment.items()}
+    config = ConfigManager().load_config("no-such-file", overrides=settings)
+    with Connections(config) as opened:
+        yield opened
+
+
+def generate(environment: Environment, total: int, options: RunOptions) -> RunProgress:
+    """Generate orders, wait for the end, and say how it ended."""
+    with connections(environment) as opened:
+        request = GenerationRequest("service_order", total=total, seed=5, options=options)
+        spec = start_generation(request, opened.config, opened)
+        send_everything(opened, spec)
+        return ended(opened, spec)
+
+
+def ended(opened: Connections, spec: RunSpec) -> RunProgress:
+    def look() -> RunProgress | None:
+        progress = opened.ledger.progress(spec.run_id)
+        return progress if progress.state in {RunState.COMPLETE, RunState.FAILED} else None
+
+    found: RunProgress = wait_until(look, f"the end of {spec.run_id}", seconds=100)
+    return found
+
+
+def ru_per_second(simulator: CosmosSimulator, skipped: int = 2) -> float:
+    """The average without the first and last seconds, in which not everybody works."""
+    seconds = dict(simulator.statistics().ru_per_second)
+    charged = [second for second, ru in seconds.items() if ru > 500]
+    first, last = min(charged) + skipped, max(charged) - skipped
+    return sum(seconds.get(second, 0.0) for second in range(first, last)) / (last - first)
+
+
+def documents_in(mongo: MongoClient[dict[str, Any]], database: str) -> int:
+    names = mongo[database].list_collection_names()
+    return sum(mongo[database][name].count_documents({}) for name in names)
+
+
+BUDGET = 5000.0
+LEGACY_DRIVER = "4.10.1"
+"""The only driver that speaks to server version 3.6."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [RunOptions(max_ru=BUDGET, batch_size=2000), RunOptions(batch_size=2000)],
+    ids=["budget", "controller"],
+)
+def test_four_workers_use_the_account_and_no_more(
+    start_simulator: StartSimulator, fleet: Fleet, options: RunOptions
+) -> None:
+    simulator = start_simulator(ru_per_second=BUDGET)
+    environment = aimed_at(fleet, target=simulator.url)
+    fleet.start_worker(4, environment)
+    progress = generate(environment, 7000, options)
+    assert progress.state is RunState.COMPLETE
+    assert (progress.failures, progress.gaps) == (0, 0)
+    assert documents_in(fleet.mongo, fleet.database) == 7000
+    assert 0.95 * BUDGET <= ru_per_second(simulator) <= 1.05 * BUDGET
+    told = progress.counters["request_units"] + progress.counters.get("request_units_estimated", 0)
+    assert told == pytest.approx(simulator.statistics().total_ru, rel=0.02)
+
+
+def migrate(environment: Environment, source: str, target: str) -> RunProgress:
+    """Copy a database's orders, compare both sides, and say how the copy ended."""
+    with connections(environment) as opened:
+        request = MigrationRequest(
+            include=(f"{source}.orders",),
+            to=f"{target}.orders",
+            options=RunOptions(batch_size=1000),
+        )
+        spec = start_migration(request, opened.config, opened)
+        send_everything(opened, spec)
+        progress = ended(opened, spec)
+        assert progress.state is RunState.COMPLETE, progress.last_error
+        check = start_verification(spec.run_id, opened)
+        send_everything(opened, check)
+        verified = ended(opened, check)
+        assert (verified.state, verified.failures) == (RunState.COMPLETE, 0)
+        return progress
+
+
+def test_there_and_back_through_an_old_account_full_of_faults(
+    start_simulator: StartSimulator, fleet: Fleet, database_name: str
+) -> None:
+    faults = FaultDials(
+        throttle_share=0.05,
+        cursor_cut_share=0.05,
+        drop_before_share=0.025,
+        drop_after_share=0.025,
+        seed=11,
+    )
+    version = "3.6" if pymongo.version == LEGACY_DRIVER else "6.0"
+    simulator = start_simulator(server_version=version, faults=faults)
+    source, there, back = database_name, f"{database_name}_there", f"{database_name}_back"
+    collection = fleet.mongo[source]["orders"]
+    collection.insert_many({"_id": ObjectId(), "number": n, "pad": "x" * 200} for n in range(4500))
+    collection.insert_many({"_id": f"text-{n}", "number": n} for n in range(500))
+    plain = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]
+    try:
+        fleet.environment["FRAMEWORK_SOURCE_DB_BATCH_SIZE"] = "50"
+        out = aimed_at(fleet, source=plain, target=simulator.url)
+        home = aimed_at(fleet, source=simulator.url, target=plain) | {"FRAMEWORK_QUEUE": "home"}
+        fleet.start_worker(2, out)
+        fleet.start_worker(2, home)
+        first, second = migrate(out, source, there), migrate(home, there, back)
+        for progress in (first, second):
+            assert (progress.failures, progress.gaps) == (0, 0)
+        assert raw(fleet, source) == raw(fleet, back)
+        assert simulator.statistics().throttled_requests > 0
+    finally:
+        fleet.mongo.drop_database(there)
+        fleet.mongo.drop_database(back)
+
+
+def raw(fleet: Fleet, database: str) -> list[bytes]:
+    collection = fleet.mongo.get_database(database).get_collection("orders")
+    options = collection.codec_options.with_options(document_class=RawBSONDocument)
+    return sorted(bytes(document.raw) for document in collection.with_options(options).find({}))
