@@ -11,6 +11,7 @@ from redis import Redis
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import TerminalError, UnknownName
+from dataworks_tasks.ledger import redis_ledger
 from dataworks_tasks.ledger.contract import (
     WORKING,
     DocumentFailure,
@@ -70,12 +71,13 @@ def test_gaps_within_a_range(ledger: RedisLedger) -> None:
     assert list(ledger.gaps(spec.run_id, BatchRange(60, 80))) == []
 
 
-def test_gaps_beyond_one_page(ledger: RedisLedger) -> None:
-    spec = generation_spec(5000)
-    ledger.create(spec, 5000)
-    for start in range(0, 5000, 2):
+def test_gaps_beyond_one_page(ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_ledger, "_PAGE", 20)
+    spec = generation_spec(200)
+    ledger.create(spec, 200)
+    for start in range(0, 200, 2):
         ledger.acknowledge(spec.run_id, BatchRange(start, start + 1), nothing)
-    assert list(ledger.gaps(spec.run_id)) == [BatchRange(n, n + 1) for n in range(1, 5000, 2)]
+    assert list(ledger.gaps(spec.run_id)) == [BatchRange(n, n + 1) for n in range(1, 200, 2)]
 
 
 def test_large_numbers_stay_exact(ledger: RedisLedger) -> None:
@@ -91,13 +93,13 @@ def test_large_numbers_stay_exact(ledger: RedisLedger) -> None:
 
 
 def test_memory_follows_gaps_not_documents(redis: Redis, ledger: RedisLedger) -> None:
-    spec = generation_spec(4000)
-    ledger.create(spec, 4000)
-    order = list(range(4000))
+    spec = generation_spec(600)
+    ledger.create(spec, 600)
+    order = list(range(600))
     random.Random(3).shuffle(order)
     for number in order:
         ledger.acknowledge(spec.run_id, BatchRange(number, number + 1), nothing)
-    assert redis.zrange(RunKeys(spec.run_id).acknowledged, 0, -1) == [b"0:4000"]
+    assert redis.zrange(RunKeys(spec.run_id).acknowledged, 0, -1) == [b"0:600"]
 
 
 def test_an_unknown_run_is_never_complete(ledger: RedisLedger) -> None:
