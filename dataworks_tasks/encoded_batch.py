@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from struct import Struct
 
 import numpy as np
 from numpy.typing import NDArray
 
 Offsets = NDArray[np.int64]
+
+_LENGTH = Struct("<i")
+_SHORTEST = 5
+"""Bytes of the empty document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +46,13 @@ class EncodedBatch:
         """
         offsets = [0]
         position, end = 0, len(data)
+        length_at, append = _LENGTH.unpack_from, offsets.append
         while position < end:
-            position += int.from_bytes(data[position : position + 4], "little")
-            if position <= offsets[-1]:
-                raise ValueError(f"a BSON document of length 0 at byte {offsets[-1]}")
-            offsets.append(position)
+            length = length_at(data, position)[0] if position + 4 <= end else 0
+            if length < _SHORTEST:
+                raise ValueError(f"a BSON document of length {length} at byte {position}")
+            position += length
+            append(position)
         if position != end:
             raise ValueError(f"the last BSON document ends at byte {position} of {end}")
         return cls(data, np.array(offsets, dtype=np.int64))
