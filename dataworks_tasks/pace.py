@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
 from dataworks_tasks.store.bulk_write import Reservation
-from dataworks_tasks.store.request_charge import estimated_charge
+from dataworks_tasks.store.request_charge import LearnedCost, estimated_charge
 from dataworks_tasks.store.write_outcome import WriteOutcome
 
 DOCUMENTS, REQUEST_UNITS = "documents", "request_units"
@@ -20,8 +20,6 @@ _WRITE_SECONDS = 0.1
 _LONGEST_PLACE_SECONDS = 2.0
 """A place in the queue is taken at most this early: the rate may change while one waits."""
 _ASK_AGAIN_SECONDS = 1.0
-_LEARNING = 0.2
-"""Weight of the newest measurement in the average cost of a document."""
 _METER_SECONDS = 2.0
 
 
@@ -56,7 +54,7 @@ class FleetPace:
         self._controlled_bucket = REQUEST_UNITS if in_request_units else DOCUMENTS
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._cost_factor = 1.0
+        self._cost = LearnedCost()
         self._correction = 0.0
         self._controller_needed = False
         self._throttled = False
@@ -65,7 +63,7 @@ class FleetPace:
 
     def documents_at_once(self, bytes_per_document: float) -> int | None:
         """See ``bulk_write.Pace``."""
-        cost = estimated_charge(1, round(bytes_per_document)) * self._cost_factor
+        cost = estimated_charge(1, round(bytes_per_document)) * self._cost.factor
         limits = [
             rate * _WRITE_SECONDS / (cost if name == REQUEST_UNITS else 1.0)
             for name, rate in self._rates()
@@ -85,7 +83,7 @@ class FleetPace:
     ) -> Reservation | None:
         """See ``bulk_write.Pace``. Raises LedgerUnavailable when Redis does not answer."""
         reserved = Reservation(
-            documents, estimated_charge(documents, size_bytes) * self._cost_factor
+            documents, estimated_charge(documents, size_bytes) * self._cost.factor
         )
         if not self._controller_needed and self._budget == Budget():
             return reserved
@@ -129,8 +127,7 @@ class FleetPace:
         measured = outcome.request_units
         with self._lock:
             if measured is not None and expected > 0:
-                factor = self._cost_factor * measured / expected
-                self._cost_factor += _LEARNING * (factor - self._cost_factor)
+                self._cost.learn(expected / self._cost.factor, measured)
                 self._correction += measured - expected
             in_units = self._controlled_bucket == REQUEST_UNITS
             self._accepted.add((measured or expected) if in_units else executed)

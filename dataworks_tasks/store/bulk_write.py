@@ -16,7 +16,6 @@ from dataworks_tasks.run_spec import OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.conflicts import settle_duplicates
 from dataworks_tasks.store.document_rules import refused_documents
-from dataworks_tasks.store.request_charge import estimated_charge
 from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome
 
 
@@ -260,7 +259,7 @@ class _Write:
             return
         executed = len(piece) - len(outcome.throttled)
         size = piece.batch.size_bytes * executed // len(piece)
-        self.result.request_units_estimated += estimated_charge(executed, size)
+        self.result.request_units_estimated += self.client.estimated_charge(executed, size)
 
     def _retry_pause(self, tries: int, outcome: WriteOutcome) -> float:
         self.result.retried_requests += 1

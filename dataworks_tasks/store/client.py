@@ -24,7 +24,7 @@ from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.connection_string import check_connection_string, names_option
 from dataworks_tasks.store.connection_watch import ConnectionWatch
 from dataworks_tasks.store.patience import patiently, throttling_waited_out
-from dataworks_tasks.store.request_charge import ChargeMeter
+from dataworks_tasks.store.request_charge import ChargeMeter, estimated_charge
 from dataworks_tasks.store.shard_key import read_shard_key
 from dataworks_tasks.store.write_outcome import (
     THROTTLED,
@@ -206,11 +206,18 @@ class BaseDatabaseClient:
             return WriteOutcome.nothing_known(len(batch), str(failure))
         outcome = read_reply(reply, len(batch))
         if self._capabilities.request_charge and (outcome.written or outcome.duplicates):
-            outcome = replace(outcome, request_units=self._charge(namespace.database))
+            charge = self._charge(namespace.database, batch, outcome)
+            outcome = replace(outcome, request_units=charge)
         return outcome
 
-    def _charge(self, database: str) -> float | None:
-        return self._charges.of_last_insert(lambda ask: self.command(database, ask))
+    def _charge(self, database: str, batch: EncodedBatch, outcome: WriteOutcome) -> float | None:
+        executed = len(batch) - len(outcome.throttled)
+        estimated = estimated_charge(executed, batch.size_bytes * executed // len(batch))
+        return self._charges.of_last_insert(lambda ask: self.command(database, ask), estimated)
+
+    def estimated_charge(self, documents: int, size_bytes: int) -> float:
+        """RU of an insert by what the server told of others."""
+        return self._charges.estimate(documents, size_bytes)
 
     def shard_key(self, namespace: Namespace) -> str | None:
         """The dotted path of the collection's shard key; None when it has none.

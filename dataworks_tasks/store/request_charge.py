@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,11 +14,30 @@ INSERT_1KB_RU = 5.5
 """An unindexed insert of 1 KB (reference/cosmos.md section 3). Indexes cost more: what is measured
 corrects the estimate."""
 _KIBIBYTE = 1024
+_ASK_EVERY_SECONDS = 0.05
+_LEARNING = 0.2
+"""Weight of the newest measurement in what is learned."""
 
 
 def estimated_charge(documents: int, size_bytes: int) -> float:
     """RU of inserting ``documents`` of together ``size_bytes``: 5.5 for each, or for each KB."""
     return INSERT_1KB_RU * max(float(documents), size_bytes / _KIBIBYTE)
+
+
+class LearnedCost:
+    """How far inserts cost another amount than estimated; learned from what the server tells."""
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+        self._learned = False
+
+    def learn(self, estimated: float, measured: float) -> None:
+        """The server told ``measured`` for what was estimated, without factor, as ``estimated``."""
+        if estimated <= 0:
+            return
+        weight = _LEARNING if self._learned else 1.0
+        self.factor += weight * (measured / estimated - self.factor)
+        self._learned = True
 
 
 class ChargeMeter:
@@ -26,23 +46,35 @@ class ChargeMeter:
     The command tells the last request of a connection, and a pool may give the next command
     another one. So an answer counts only when the pool gave this thread the same connection twice
     in a row, with nobody in between, and the server speaks of an insert.
+
+    Asking costs a round trip, so fast writers ask for some of their writes only.
     """
 
     def __init__(self, watch: ConnectionWatch) -> None:
         self._watch = watch
         self._lock = threading.Lock()
         self._supported = True
+        self._ask_at = 0.0
+        self._cost = LearnedCost()
 
-    def of_last_insert(self, ask: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> float | None:
-        """RU of the insert this thread has just done; None where it cannot be told."""
-        if not self._supported:
+    def estimate(self, documents: int, size_bytes: int) -> float:
+        """RU of an insert for which nothing was told, by what others cost."""
+        return estimated_charge(documents, size_bytes) * self._cost.factor
+
+    def of_last_insert(
+        self, ask: Callable[[Mapping[str, Any]], Mapping[str, Any]], estimated: float
+    ) -> float | None:
+        """RU of the insert this thread has just done; None where it is not told.
+
+        ``estimated``: what ``estimated_charge`` says of the documents that were executed.
+        """
+        if not self._supported or not self._is_due():
             return None
         before = self._watch.last_checkout()
         try:
             told = ask({"getLastRequestStatistics": 1})
         except TerminalError:
-            with self._lock:
-                self._supported = False
+            self._supported = False
             return None
         except DataWorksError:
             return None
@@ -52,4 +84,15 @@ class ChargeMeter:
         same = after.connection == before.connection and after.number == before.number + 1
         if not same or told.get("CommandName") != "insert":
             return None
-        return float(told["RequestCharge"])
+        charge = float(told["RequestCharge"])
+        with self._lock:
+            self._cost.learn(estimated, charge)
+        return charge
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            if now < self._ask_at:
+                return False
+            self._ask_at = now + _ASK_EVERY_SECONDS
+            return True
