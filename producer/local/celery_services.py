@@ -1,4 +1,8 @@
-"""What Celery runs: a worker with its pool, and Flower."""
+"""What Celery runs: a worker with its pool, and Flower.
+
+Their temporary files (the workers' liveness files among them) lie in the services' own folder and
+go with it, however the processes end.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,7 @@ class CeleryWorker:
                 *("--without-gossip", "--without-mingle"),
                 *self.arguments,
             ),
-            environment={**os.environ, **self.environment},
+            environment={**os.environ, "TMPDIR": str(site.data), **self.environment},
             folder=Path.cwd(),
             log=site.log,
             # Orphaned: SIGTERM would leave it waiting for its tasks with nobody to end the wait.
@@ -75,7 +79,7 @@ class Flower:
                 f"--address={LOOPBACK}",
                 f"--port={site.port}",
             ),
-            environment={**os.environ, **self.environment},
+            environment={**os.environ, "TMPDIR": str(site.data), **self.environment},
             folder=Path.cwd(),
             log=site.log,
             stop=StopPolicy(stage=CELERY_STAGE, grace_seconds=2.0),
