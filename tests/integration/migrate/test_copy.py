@@ -98,3 +98,16 @@ def test_acknowledged_slices_are_left_out(migration: Migration) -> None:
     settled = {done for done, _ in work.settle(BatchRange(0, 3), stop)}
     assert settled == {BatchRange(0, 1), BatchRange(2, 3)}
     work.close()
+
+
+def test_a_capped_collection_keeps_its_order(migration: Migration) -> None:
+    changes = {"source_db_batch_size": 10, "max_insert_workers": 8}
+    migration.config = migration.config.model_copy(update=changes)
+    database = migration.source.database(migration.database)
+    for name in ("source", "target"):
+        database.create_collection(name, capped=True, size=1_000_000)
+    database.source.insert_many({"_id": -number} for number in range(400))
+    migration.copy()
+    assert list(database.target.find()) == list(database.source.find())
+    compared, failures = migration.verify()
+    assert (compared["equal"], failures) == (400, [])
