@@ -13,7 +13,7 @@ from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.migrate.document_change import DocumentChange
 from dataworks_tasks.migrate.key_space import key_of
 from dataworks_tasks.migrate.read_slice import SliceSource, goes_on_by_key, read_slice
-from dataworks_tasks.migrate.slice import Slice
+from dataworks_tasks.migrate.slice import Cover, Slice
 from dataworks_tasks.migrate.tally import Tally, document_failure
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
 from dataworks_tasks.namespace import Namespace
@@ -80,6 +80,8 @@ class SliceCopy:
         self._route = route
         self._slice = slice_
         self._settled_to: Element | None = None
+        # What keeps insertion order is written one batch after the other.
+        self._in_order = slice_.cover is Cover.NATURAL
         self._resumable = goes_on_by_key(slice_, route.source.field)
 
     def run(self, lanes: Lanes, stopped: Callable[[], bool]) -> bool:
@@ -117,7 +119,7 @@ class SliceCopy:
             if stopped():
                 raise Abandoned
             writes.append((self._send(lanes, stopped, batch), self._last_key(batch)))
-            while writes and writes[0][0].done():
+            while writes and (self._in_order or writes[0][0].done()):
                 self._settle(*writes.popleft())
 
     def _last_key(self, batch: EncodedBatch) -> Element | None:

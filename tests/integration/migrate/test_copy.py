@@ -8,6 +8,7 @@ import pytest
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.migrate.base import DefaultStrategy
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.run_spec import OnConflict, OnError
 from dataworks_tasks.work import StopSignal
@@ -98,3 +99,32 @@ def test_acknowledged_slices_are_left_out(migration: Migration) -> None:
     settled = {done for done, _ in work.settle(BatchRange(0, 3), stop)}
     assert settled == {BatchRange(0, 1), BatchRange(2, 3)}
     work.close()
+
+
+def test_a_capped_collection_keeps_its_order(migration: Migration) -> None:
+    changes = {"source_db_batch_size": 10, "max_insert_workers": 8}
+    migration.config = migration.config.model_copy(update=changes)
+    database = migration.source.database(migration.database)
+    for name in ("source", "target"):
+        database.create_collection(name, capped=True, size=1_000_000)
+    database.source.insert_many({"_id": -number} for number in range(400))
+    migration.copy()
+    assert list(database.target.find()) == list(database.source.find())
+    compared, failures = migration.verify()
+    assert (compared["equal"], failures) == (400, [])
+
+
+def test_the_resume_point_is_the_first_gap(migration: Migration) -> None:
+    migration.source.collection(migration.namespace("source")).insert_many(
+        {"_id": number} for number in range(300)
+    )
+    context = migration.context(migration.job())
+    strategy, run_id = DefaultStrategy(), context.spec.run_id
+    assert strategy.get_resume_point(context.ledger, run_id) is None
+    work = MigrationWork(context)
+    stop = StopSignal(time.monotonic() + 60)
+    for done, result in work.settle(BatchRange(0, 2), stop):
+        context.ledger.acknowledge(run_id, done, result)
+    assert strategy.get_resume_point(context.ledger, run_id) == 200
+    migration.work_through(work, context)
+    assert strategy.get_resume_point(context.ledger, run_id) is None

@@ -78,6 +78,7 @@ def test_mistakes_are_named(migration: Migration, database: Database[dict[str, A
 def test_options_indexes_views_and_time_series_come_along(
     migration: Migration, database: Database[dict[str, Any]]
 ) -> None:
+    migration.batch_size = 2
     database.create_collection("capped", capped=True, size=65536, max=40)
     database.capped.insert_many({"_id": 100 - n} for n in range(50))
     database.create_collection("turkish", collation={"locale": "tr", "strength": 2})
