@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dataworks_tasks.ledger.contract import RunProgress, RunState
+from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
 from dataworks_tasks.run_spec import GenerationJob, RunKind, RunSpec, VerificationJob
 
 
@@ -30,6 +30,11 @@ class RunFigures:
     peak_worker_bytes: int
     workers: int
     last_error: str | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody works on it, now."""
+        return self.state not in WORKING
 
     @property
     def rate(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import reduce
 from typing import NoReturn
 
@@ -103,7 +104,17 @@ class MigrationWork:
         if not finished:
             return None
         self._unfinished.pop(number, None)
-        return result
+        return self._by_collection(result, Slice.from_bytes(data).pair)
+
+    def _by_collection(self, result: RangeResult, pair: int) -> RangeResult:
+        """The result, counted for its collection too where the run has several."""
+        namespaces = self._job.namespaces
+        if len(namespaces) < 2:
+            return result
+        name = f"documents:{namespaces[pair].target}"
+        return replace(
+            result, counters={**result.counters, name: result.counters.get("documents", 0)}
+        )
 
     def _run(self, copy: SliceCopy, stopped: Stopped) -> bool:
         for _ in range(_TRIES_FROM_START):

@@ -67,7 +67,7 @@ class Tally:
                 "produced": self.produced,
                 "throttled_requests": self.throttled_requests,
                 "retried_requests": self.retried_requests,
-                "throttled_milliseconds": round(self.seconds_waited * 1000),
+                "waited_milliseconds": round(self.seconds_waited * 1000),
             },
             tuple(self.failures),
         )

@@ -85,7 +85,7 @@ def _run(connections: Connections, console: Console, total: int) -> list[_Step]:
 
 
 def _finish(connections: Connections, console: Console, spec: RunSpec) -> RunFigures:
-    progress = attach(connections, spec, create_view(spec, console))
+    progress = attach(connections, spec, create_view(spec, console, connections.ledger))
     if progress is None:
         raise RunFailed(f"run {spec.run_id} could not be followed: Redis does not answer")
     run = figures(spec, progress)

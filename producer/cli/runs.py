@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import click
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from dataworks_tasks.ledger.contract import Ledger
 from producer.cli.options import CommandContext, with_context
+from producer.cli.start import shown_state
 from producer.progress import shown_duration
 from producer.run_figures import RunFigures, figures
+
+_WIDE_COLUMNS = 110
 
 
 @click.command("runs")
@@ -33,26 +39,37 @@ def command(context: CommandContext, limit: int) -> None:
             "No runs yet. Start with: dataworks generate service_order --total 1M"
         )
     else:
-        context.console.print(_table(found))
+        print_runs(context.console, found)
 
 
 def _figures(ledger: Ledger, run_id: str) -> RunFigures:
     return figures(ledger.spec(run_id), ledger.progress(run_id))
 
 
-def _table(found: list[RunFigures]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("run", "state", "what"):
-        table.add_column(name, no_wrap=name == "run", overflow="fold")
+def print_runs(console: Console, found: list[RunFigures]) -> None:
+    """A run a line; where a line has no room for what the run is about, that comes below."""
+    wide = console.width >= _WIDE_COLUMNS
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("run", "state"):
+        table.add_column(name, no_wrap=True)
     for name in ("documents", "docs/s", "time"):
         table.add_column(name, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("what", no_wrap=True, overflow="ellipsis")
     for run in found:
-        table.add_row(
-            run.run_id,
-            run.state.value,
-            run.name,
-            f"{run.documents:,}",
-            f"{run.rate:,.0f}",
-            shown_duration(run.seconds),
-        )
-    return table
+        more = [escape(run.name)] if wide else []
+        table.add_row(run.run_id, shown_state(run), *_numbers(run), *more)
+    if wide:
+        console.print(table)
+        return
+    with console.capture() as capture:
+        console.print(table)
+    header, *lines = capture.get().splitlines()
+    console.print(Text.from_ansi(header))
+    for line, run in zip(lines, found, strict=True):
+        console.print(Text.from_ansi(line))
+        console.print(Text(f"  {run.name}", style="dim"), no_wrap=True, overflow="ellipsis")
+
+
+def _numbers(run: RunFigures) -> tuple[str, str, str]:
+    return f"{run.documents:,}", f"{run.rate:,.0f}", shown_duration(run.seconds)

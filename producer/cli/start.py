@@ -23,7 +23,7 @@ def run_to_end(
     console = context.console
     if not context.as_json:
         console.print(f"[bold]{spec.run_id}[/bold]  {figures_name(connections, spec)}")
-    progress = attach(connections, spec, create_view(spec, console))
+    progress = attach(connections, spec, create_view(spec, console, connections.ledger))
     if progress is None:
         console.print(f"Redis never answered. Go on with: dataworks resume {spec.run_id}")
         return 3
@@ -58,7 +58,7 @@ def summary(run: RunFigures) -> Table:
     table.add_column(style="dim")
     table.add_column()
     rows = {
-        "state": _state(run),
+        "state": shown_state(run),
         "documents": f"{run.documents:,} of {run.documents_total:,}",
         "time": f"{shown_duration(run.seconds)}  ({run.rate:,.0f} docs/s)",
         "size": decimal(run.bytes),
@@ -76,7 +76,8 @@ def summary(run: RunFigures) -> Table:
     return table
 
 
-def _state(run: RunFigures) -> str:
+def shown_state(run: RunFigures) -> str:
+    """The state in its color."""
     color = {"complete": "green", "failed": "red", "cancelled": "yellow", "paused": "yellow"}
     shown = color.get(run.state.value, "cyan")
     return f"[{shown}]{run.state.value}[/{shown}]"

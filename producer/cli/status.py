@@ -6,16 +6,20 @@ import sys
 import time
 
 import click
+from rich.markup import escape
 
-from dataworks_tasks.errors import UsageError
-from dataworks_tasks.ledger.contract import WORKING, Ledger
+from dataworks_tasks.errors import TransientError, UsageError
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
 from producer.cli.options import CommandContext, with_context
 from producer.cli.start import print_next_step, summary
 from producer.connections import Connections
 from producer.dispatch import Observation
 from producer.message_queue import MessageQueue
-from producer.progress import create_view
-from producer.run_figures import exit_code, figures
+from producer.progress import JsonView, RunView, create_view
+from producer.run_figures import exit_code, figures, shown_name
+
+_DRAWN_SECONDS = 0.2
+_JSON_SECONDS = 1.0
 
 
 @click.command("status")
@@ -31,9 +35,11 @@ def command(context: CommandContext, run_id: str | None, watch: bool) -> None:
         spec = connections.ledger.spec(chosen)
         run = figures(spec, connections.ledger.progress(chosen))
         if context.as_json:
-            context.print_json(run.as_json())
+            if not watch:
+                context.print_json(run.as_json())
         else:
-            context.console.print(f"[bold]{run.run_id}[/bold]  {run.name}")
+            if not watch:
+                context.console.print(f"[bold]{run.run_id}[/bold]  {escape(run.name)}")
             context.console.print(summary(run))
             print_next_step(context.console, run)
         sys.exit(exit_code(run))
@@ -49,14 +55,23 @@ def _newest(ledger: Ledger) -> str:
 
 
 def _watch(context: CommandContext, connections: Connections, run_id: str) -> None:
-    ledger, queue = connections.ledger, MessageQueue(connections.app)
+    """Show the run until it ends. An outage of Redis is waited out."""
+    ledger = connections.ledger
     spec = ledger.spec(run_id)
-    with create_view(spec, context.console) as view:
-        while True:
-            progress = ledger.progress(run_id)
-            view.observe(Observation(progress, queue.depth()))
-            if context.as_json:
-                context.print_json(figures(spec, progress).as_json())
-            if progress.state not in WORKING:
-                return
-            time.sleep(1.0 if context.as_json else 0.2)
+    view: RunView
+    if context.as_json:
+        view, pause = JsonView(spec, ledger, context.print_json), _JSON_SECONDS
+    else:
+        view, pause = create_view(spec, context.console, ledger), _DRAWN_SECONDS
+        context.console.print(f"[bold]{run_id}[/bold]  {escape(shown_name(spec))}")
+    queue = MessageQueue(connections.app)
+    progress: RunProgress | None = None
+    with view:
+        while progress is None or progress.state in WORKING:
+            try:
+                progress = ledger.progress(run_id)
+                view.observe(Observation(progress, queue.depth()))
+            except TransientError as error:
+                view.observe(Observation(None, None, outage=str(error)))
+            if progress is None or progress.state in WORKING:
+                time.sleep(pause)

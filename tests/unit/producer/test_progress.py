@@ -1,0 +1,197 @@
+"""What a person sees of a run, in 80 columns, in a pipe, and without color."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import fakeredis
+import pytest
+from rich.console import Console
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.ledger.contract import RangeResult, RunState, WorkerReport
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.run_spec import (
+    GenerationJob,
+    GenerationPart,
+    MigrationJob,
+    NamespacePair,
+    RunSpec,
+)
+from producer.cli.runs import print_runs
+from producer.dispatch import Observation
+from producer.live_figures import LiveMeter
+from producer.message_queue import QueueDepth
+from producer.progress import JsonView, PlainView, TerminalView, shortened
+from producer.run_figures import figures
+
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def _spec(job: Any, run_id: str = "gen-20260101-000000-0000") -> RunSpec:
+    return RunSpec(
+        run_id=run_id,
+        created_at=datetime.now(UTC) - timedelta(seconds=20),
+        batch_size=1000,
+        target_fingerprint="host:1",
+        job=job,
+    )
+
+
+def _generation(*names: str) -> GenerationJob:
+    parts = tuple(
+        GenerationPart(
+            namespace=Namespace("shop", name), position=index, first=index * 1000, count=1000
+        )
+        for index, name in enumerate(names)
+    )
+    return GenerationJob(name="shop", seed=1, parts=parts, probe_digest="")
+
+
+@pytest.fixture
+def ledger() -> Iterator[RedisLedger]:
+    return RedisLedger(fakeredis.FakeRedis())
+
+
+def _acknowledge(
+    ledger: RedisLedger, spec: RunSpec, done: BatchRange, worker: str = "vm:1"
+) -> None:
+    counters = {"documents": done.size, "bytes": done.size * 1000, "throttled_requests": 7}
+    report = WorkerReport(worker, datetime.now(UTC).timestamp(), done.size, 150_000_000)
+    ledger.acknowledge(spec.run_id, done, RangeResult(counters), report)
+
+
+def _observation(ledger: RedisLedger, spec: RunSpec, **more: Any) -> Observation:
+    return Observation(ledger.progress(spec.run_id), QueueDepth(12, 3), **more)
+
+
+def _drawn(ledger: RedisLedger, spec: RunSpec, width: int = 80, **more: Any) -> list[str]:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, height=24)
+    with TerminalView(spec, console, ledger) as view:
+        view.observe(_observation(ledger, spec, **more))
+        return [line.rstrip() for line in _ESCAPE.sub("", out.getvalue()).splitlines()]
+
+
+def test_a_terminal_of_80_columns_shows_it_all(ledger: RedisLedger) -> None:
+    spec = _spec(_generation("customers", "a_collection_with_a_name_too_long_for_the_screen"))
+    ledger.create(spec, 2000)
+    _acknowledge(ledger, spec, BatchRange(500, 1500))
+    ledger.note_error(spec.run_id, "the target [/oops] did not answer")
+    lines = _drawn(ledger, spec)
+    assert max(map(len, lines)) <= 80
+    assert re.match(r"generate +[━╸╺]+ +50%  1,000 / 2,000  ETA 0:\d\d$", lines[0])
+    assert re.match(r"  shop.customers +[━╸╺]+ +50%    500 / 1,000$", lines[1])
+    shown = "\n".join(lines)
+    for words in (
+        " on average   ",
+        "12 waiting   3 in flight",
+        "7 requests",
+        "failures   0",
+        "vm:1  0 docs/s  1,000  150.0 MB",
+        "last error: the target [/oops] did not answer",
+    ):
+        assert words in shown
+
+
+def test_many_workers_and_collections_stay_on_the_screen(ledger: RedisLedger) -> None:
+    spec = _spec(_generation(*(f"collection_{number}" for number in range(30))))
+    ledger.create(spec, 30_000)
+    for number in range(40):
+        piece = BatchRange(number * 100, number * 100 + 100)
+        _acknowledge(ledger, spec, piece, f"a-long-host-name-in-a-cluster-{number}:1")
+    lines = _drawn(ledger, spec)
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert "  and 24 more" in lines
+    assert "and 36 more" in "\n".join(lines)
+
+
+def test_a_migration_shows_its_collections_without_totals(ledger: RedisLedger) -> None:
+    pairs = tuple(
+        NamespacePair(source=Namespace("a", name), target=Namespace("b", name))
+        for name in ("left", "right")
+    )
+    spec = _spec(MigrationJob(namespaces=pairs), "mig-20260101-000000-0000")
+    ledger.create(spec, None)
+    ledger.append_slices(spec.run_id, 0, [b"1", b"2"], 900)
+    result = RangeResult({"documents": 400, "documents:b.left": 400})
+    ledger.acknowledge(spec.run_id, BatchRange(0, 1), result)
+    lines = _drawn(ledger, spec)
+    assert re.match(r"migrate +[━╸╺]+ +44%  400 / 900\+  planning$", lines[0])
+    assert re.match(r"  b\.left +400$", lines[1])
+    assert re.match(r"  b\.right +0$", lines[2])
+
+
+def test_an_outage_is_shown_over_the_last_figures(ledger: RedisLedger) -> None:
+    spec = _spec(_generation("customers"))
+    ledger.create(spec, 1000)
+    lines = _drawn(ledger, spec, outage="Redis does not answer")
+    assert lines[-1] == "Redis does not answer; waiting for it"
+
+
+def test_a_pipe_gets_lines_without_escapes(ledger: RedisLedger) -> None:
+    spec = _spec(_generation("customers"))
+    ledger.create(spec, 1000)
+    out = io.StringIO()
+    console = Console(file=out, width=80)
+    with PlainView(spec, console, ledger) as view:
+        _acknowledge(ledger, spec, BatchRange(0, 500))
+        view.observe(_observation(ledger, spec))
+        view.observe(_observation(ledger, spec))
+        ledger.change_state(spec.run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE)
+        view.observe(_observation(ledger, spec))
+    first, last = out.getvalue().splitlines()
+    assert first.startswith(f"{spec.run_id} running: 500 of 1,000 documents, ")
+    assert first.endswith("1 workers, 7 throttled")
+    assert last.startswith(f"{spec.run_id} complete: 500 of 1,000 documents, ")
+
+
+def test_machines_get_an_object_a_moment(ledger: RedisLedger) -> None:
+    spec = _spec(_generation("customers"))
+    ledger.create(spec, 1000)
+    _acknowledge(ledger, spec, BatchRange(0, 500))
+    printed: list[Any] = []
+    with JsonView(spec, ledger, printed.append) as view:
+        view.observe(_observation(ledger, spec))
+        view.observe(Observation(None, None, outage="Redis does not answer"))
+    (value,) = printed
+    assert (value["run"], value["documents"]) == (spec.run_id, 500)
+    assert value["now"]["queue"] == {"waiting": 12, "in_hand": 3}
+    assert value["now"]["workers"][0]["name"] == "vm:1"
+    assert 15 <= value["now"]["seconds_left"] <= 60
+
+
+def test_an_outage_does_not_read_the_ledger(ledger: RedisLedger) -> None:
+    spec = _spec(_generation("customers", "orders"))
+    ledger.create(spec, 2000)
+    observation = _observation(ledger, spec, outage="Redis does not answer")
+    ledger._redis = None  # type: ignore[assignment]
+    live = LiveMeter(spec, ledger).read(observation)
+    assert live is not None
+    assert live.run.documents == 0
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_runs_fit_the_terminal(
+    ledger: RedisLedger, width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = _spec(_generation("a" * 70))
+    ledger.create(spec, 1000)
+    run = figures(spec, ledger.progress(spec.run_id))
+    print_runs(Console(width=width), [run, run])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) == (5 if width == 80 else 3)
+    assert sum(spec.run_id in line for line in lines) == 2
+    assert sum("shop -> shop.aaa" in line for line in lines) == 2
+
+
+def test_names_are_cut_in_the_middle() -> None:
+    assert shortened("short", 9) == "short"
+    assert shortened("a-very-long-name:77", 9) == "a-ve…e:77"
