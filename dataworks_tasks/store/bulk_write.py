@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
+from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.retry_policy import Backoff
 from dataworks_tasks.run_spec import OnConflict
@@ -97,7 +98,9 @@ def _write_piece(write: _Write, piece: EncodedBatch, positions: Sequence[int]) -
     while True:
         if write.pace is not None:
             write.pace(len(piece), piece.size_bytes)
+        failpoint("write.before")
         outcome = write.client.insert(write.namespace, piece, write.policy.write_concern)
+        failpoint("write.after")
         _settle(write, piece, positions, outcome)
         again = outcome.to_send_again
         if not again:
