@@ -25,7 +25,7 @@ from dataworks_tasks.store.factory import create_database_client
 from dataworks_tasks.work import RangeWork, RunContext
 from dataworks_tasks.work_factory import check_fingerprints, create_work
 
-_RUNS_KEPT = 4
+_RUNS_KEPT = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,7 @@ from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.generate.chunk_size import ChunkSize
 from dataworks_tasks.generate.document_source import DocumentSource
 from dataworks_tasks.generate.faulty_documents import generate_around_faults
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
@@ -53,9 +55,12 @@ class GenerationWork:
         self._context = context
         self._sources = tuple(sources)
         self._policy = WritePolicy(write_concern=context.spec.write_concern)
-        self._per_write = documents_per_write(
-            min(DOCUMENTS_PER_WRITE, context.target.capabilities.max_documents_per_write),
-            context.spec.max_rate,
+        self._chunk_size = ChunkSize(
+            documents_per_write(
+                min(DOCUMENTS_PER_WRITE, context.target.capabilities.max_documents_per_write),
+                context.spec.max_rate,
+            ),
+            context.config.batch_aggregation_timeout_ms / 1000,
         )
         self._writers = ThreadPoolExecutor(
             context.config.write_workers, thread_name_prefix="dataworks-write"
@@ -94,12 +99,20 @@ class GenerationWork:
             part = source.part
             start = max(wanted.start, part.range.start)
             stop = min(wanted.stop, part.range.stop)
-            for piece in BatchRange(start, stop).split(self._per_write):
-                local = BatchRange(piece.start - part.first, piece.stop - part.first)
-                failpoint("generate.before")
-                made = generate_around_faults(source.documents, local, part.namespace)
-                failpoint("generate.after")
-                yield _Chunk(piece, part.namespace, made.batch, made.failures)
+            while start < stop:
+                piece = BatchRange(start, min(stop, start + self._chunk_size.documents))
+                yield self._make(source, piece)
+                start = piece.stop
+
+    def _make(self, source: PartSource, piece: BatchRange) -> _Chunk:
+        part = source.part
+        local = BatchRange(piece.start - part.first, piece.stop - part.first)
+        failpoint("generate.before")
+        began = time.monotonic()
+        made = generate_around_faults(source.documents, local, part.namespace)
+        self._chunk_size.learn(len(made.batch), made.batch.size_bytes, time.monotonic() - began)
+        failpoint("generate.after")
+        return _Chunk(piece, part.namespace, made.batch, made.failures)
 
     def _write(self, chunk: _Chunk, deadline: float) -> WriteResult:
         context = self._context

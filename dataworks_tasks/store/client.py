@@ -65,6 +65,14 @@ class DocumentSequence(RawBSONDocument):
         return self._sequence
 
 
+_TIMEOUTS = {
+    "serverSelectionTimeoutMS": 10_000,
+    "connectTimeoutMS": 10_000,
+    "socketTimeoutMS": 60_000,
+}
+"""Milliseconds, where the connection string says nothing else."""
+
+
 class BaseDatabaseClient:
     """A connection to one server or cluster, made when it is first needed.
 
@@ -104,6 +112,7 @@ class BaseDatabaseClient:
 
     def _options(self) -> dict[str, Any]:
         config = self.config
+        uri = config.connection_string.get_secret_value()
         idle = min(config.max_idle_time_ms, self._capabilities.max_idle_ms or sys.maxsize)
         options: dict[str, Any] = {
             "maxPoolSize": max(
@@ -111,11 +120,11 @@ class BaseDatabaseClient:
             ),
             "minPoolSize": config.min_pool_size,
             "maxIdleTimeMS": idle,
-            "serverSelectionTimeoutMS": 10_000,
-            "connectTimeoutMS": 10_000,
-            "socketTimeoutMS": 60_000,
         }
-        if not names_option(config.connection_string.get_secret_value(), "appName"):
+        for name, milliseconds in _TIMEOUTS.items():
+            if not names_option(uri, name):
+                options[name] = milliseconds
+        if not names_option(uri, "appName"):
             options["appName"] = "dataworks"
         if not self._capabilities.retryable_writes:
             options["retryWrites"] = False

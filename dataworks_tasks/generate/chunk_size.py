@@ -1,0 +1,33 @@
+"""How many documents to generate for one write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+_FIRST_DOCUMENTS = 500
+_MOST_BYTES = 6_000_000
+"""Of one chunk: a few of them are in flight at once, and a worker stays small."""
+
+
+@dataclass(slots=True)
+class ChunkSize:
+    """Follows what the last chunk was like: its documents' size, and how long they took to make.
+
+    ``most_documents`` bounds a chunk, and ``most_seconds`` how long its first documents wait for
+    its last.
+    """
+
+    most_documents: int
+    most_seconds: float
+    documents: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.documents = min(_FIRST_DOCUMENTS, self.most_documents)
+
+    def learn(self, documents: int, size_bytes: int, seconds: float) -> None:
+        """Take in a chunk that was just made."""
+        if documents == 0:
+            return
+        by_bytes = _MOST_BYTES * documents // max(1, size_bytes)
+        by_seconds = int(self.most_seconds * documents / max(seconds, 1e-9))
+        self.documents = max(1, min(self.most_documents, by_bytes, by_seconds))
