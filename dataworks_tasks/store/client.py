@@ -121,9 +121,7 @@ class BaseDatabaseClient:
             "minPoolSize": config.min_pool_size,
             "maxIdleTimeMS": idle,
         }
-        for name, milliseconds in _TIMEOUTS.items():
-            if not names_option(uri, name):
-                options[name] = milliseconds
+        options |= {name: ms for name, ms in _TIMEOUTS.items() if not names_option(uri, name)}
         if not names_option(uri, "appName"):
             options["appName"] = "dataworks"
         if not self._capabilities.retryable_writes:
