@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import Struct
 
 from dataworks_tasks.encoded_batch import Offsets
-from dataworks_tasks.raw_bson import Element, value_end
+from dataworks_tasks.raw_bson import value_end
 
 Names = Mapping[bytes, "Names"]
 """The fields that changes touch, level by level."""
+
+ValueChange = Callable[[int, bytes], tuple[int, bytes]]
+"""Makes of a value, its type byte and its bytes, another."""
 
 DOCUMENT, ARRAY = 0x03, 0x04
 _length = Struct("<i").unpack_from
@@ -78,17 +81,16 @@ class Field:
             self.inside = Fields.read(self.value, self.names, array=self.type == ARRAY)
         return self.inside
 
-    def replace(self, change: Callable[[Element], Element], type_: int | None) -> None:
+    def replace(self, change: ValueChange, type_: int | None) -> None:
         """Replace the value by what ``change`` makes of it, of ``type_`` if that is known."""
         if isinstance(self.value, Column):
-            old, name = self.type, self.name
+            old = self.type
             if type_ is None or self.inside is not None:
                 raise NotAlike
-            self.put(type_, self.value.map(lambda value: change(Element(old, name, value)).value))
+            self.put(type_, self.value.map(lambda value: change(old, value)[1]))
             return
         value = self.value if self.inside is None else self.inside.to_bytes()
-        made = change(Element(self.type, self.name, value))
-        self.put(made.type, made.value)
+        self.put(*change(self.type, value))
 
 
 class Fields:

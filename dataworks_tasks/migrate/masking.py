@@ -20,7 +20,7 @@ from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.raw_bson import Element, elements
 
 _POOL_SIZE = 4096
-NULL = 0x0A
+NULL, _STRING = 0x0A, 0x02
 _PREFIX = "faker:"
 
 
@@ -43,17 +43,22 @@ class Mask:
         self.type = types.pop() if len(types) == 1 else None
         """The type byte of every mask; None when they have several."""
 
-    def __call__(self, original: Element) -> Element:
-        """The mask of ``original``, under the same name."""
-        if original.type == NULL:
-            return original
-        digest = blake2b(_canonical(original), key=self._key, digest_size=16).digest()
-        made = self._pool[int.from_bytes(digest[:2], "little") % _POOL_SIZE]
-        if self._is_uuid:
-            return _text(original.name, _uuid_text(digest))
+        self._halves = [_halves(made.value) for made in self._pool] if self._is_identifier else []
+
+    def __call__(self, type_: int, value: bytes) -> tuple[int, bytes]:
+        """The mask of a value: its type byte and its bytes."""
+        if type_ == NULL:
+            return type_, value
+        digest = blake2b(_canonical(type_, value), key=self._key, digest_size=16).digest()
+        place = int.from_bytes(digest[:2], "little") % _POOL_SIZE
         if self._is_identifier:
-            return _text(original.name, _tagged(made.value[4:-1], digest[2:10]))
-        return Element(made.type, original.name, made.value)
+            # 64 bits of the original's hash keep what was different apart.
+            user, host = self._halves[place]
+            return _STRING, _text(user + digest[2:10].hex().encode() + host)
+        if self._is_uuid:
+            return _STRING, _text(_uuid_text(digest))
+        made = self._pool[place]
+        return made.type, made.value
 
 
 def create_mask(specification: str, seed: int) -> Mask:
@@ -109,14 +114,14 @@ def _encoded(value: Any) -> Element:
     return next(elements(document))
 
 
-def _text(name: bytes, value: bytes) -> Element:
-    return Element(0x02, name, struct.pack("<i", len(value) + 1) + value + b"\0")
+def _text(value: bytes) -> bytes:
+    return (len(value) + 1).to_bytes(4, "little") + value + b"\0"
 
 
-def _tagged(made: bytes, tag: bytes) -> bytes:
-    """The made-up address or name with 64 bits of the original's hash in it."""
-    user, at, host = made.partition(b"@")
-    return user + b"." + tag.hex().encode() + at + host
+def _halves(made: bytes) -> tuple[bytes, bytes]:
+    """A made-up address or name, parted where the mark of the original goes."""
+    user, at, host = made[4:-1].partition(b"@")
+    return user + b".", at + host
 
 
 def _uuid_text(digest: bytes) -> bytes:
@@ -124,14 +129,14 @@ def _uuid_text(digest: bytes) -> bytes:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}".encode()
 
 
-def _canonical(element: Element) -> bytes:
+def _canonical(type_: int, value: bytes) -> bytes:
     """Bytes that are the same for equal numbers of different types."""
-    if element.type == 0x10:
-        return b"n" + struct.pack("<q", struct.unpack("<i", element.value)[0])
-    if element.type == 0x12:
-        return b"n" + element.value
-    if element.type == 0x01:
-        number: float = struct.unpack("<d", element.value)[0]
+    if type_ == 0x10:
+        return b"n" + struct.pack("<q", struct.unpack("<i", value)[0])
+    if type_ == 0x12:
+        return b"n" + value
+    if type_ == 0x01:
+        number: float = struct.unpack("<d", value)[0]
         if number.is_integer() and abs(number) < 2**63:
             return b"n" + struct.pack("<q", int(number))
-    return bytes((element.type,)) + element.value
+    return bytes((type_,)) + value
