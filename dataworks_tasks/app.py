@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Celery
 
+from dataworks_tasks import logs as _logs  # noqa: F401 - sets up logging when Celery asks for it
 from dataworks_tasks.celery_settings import celery_settings
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.liveness_step import LivenessStep

@@ -27,6 +27,7 @@ from dataworks_tasks.errors import (
     UnknownName,
 )
 from dataworks_tasks.ledger.contract import WORKING, RunState
+from dataworks_tasks.logs import log_fields
 from dataworks_tasks.range_message import (
     COPY_RANGE,
     FINISH_RUN,
@@ -87,7 +88,8 @@ def verify_range(self: Task[Any, Any], run_id: object, start: object, stop: obje
 def finish(self: Task[Any, Any], run_id: object) -> None:
     """Do what is left when every range is acknowledged, and call the run complete."""
     run = read_run_id(run_id)
-    _guarded(self, run, lambda: finish_run(worker_process(), run))
+    with log_fields(run=run):
+        _guarded(self, run, lambda: finish_run(worker_process(), run))
 
 
 def _on_range(
@@ -103,7 +105,8 @@ def _on_range(
         if settled.closed_last_gap:
             send_finish(app, message.run_id)
 
-    _guarded(task, message.run_id, work)
+    with log_fields(run=message.run_id, range=str(message.range)):
+        _guarded(task, message.run_id, work)
 
 
 def _check_deliveries(task: Task[Any, Any], message: RangeMessage) -> None:
@@ -129,7 +132,11 @@ def _guarded(task: Task[Any, Any], run_id: str, work: Callable[[], None]) -> Non
         # A refusal is retried too: another worker of the fleet may be the right one.
         _retry(task, run_id, error)
     except TerminalError as error:
-        log.error("run %s stops: %s", run_id, error)
+        log.error(
+            "%s; the run stops, its gaps stay on record: dataworks resume %s goes on",
+            error,
+            run_id,
+        )
         worker_process().ledger.change_state(run_id, WORKING, RunState.FAILED, str(error))
         if not isinstance(error, RunFailed):
             raise
@@ -138,7 +145,12 @@ def _guarded(task: Task[Any, Any], run_id: str, work: Callable[[], None]) -> Non
 def _retry(task: Task[Any, Any], run_id: str, error: DataWorksError) -> None:
     retries = task.request.retries or 0
     pause = random.uniform(0.1, min(_LONGEST_RETRY_SECONDS, 0.5 * 2.0 ** min(retries, 10)))
-    log.warning("run %s: %s; the range is tried again in %.1f s", run_id, error, pause)
+    log.warning(
+        "%s; what is acknowledged stays, the rest of the range is tried again in %.1f s (try %d)",
+        error,
+        pause,
+        retries + 2,
+    )
     if not isinstance(error, LedgerUnavailable):
         worker_process().ledger.note_error(run_id, str(error))
     raise task.retry(exc=error, countdown=pause)
