@@ -22,7 +22,7 @@ def _settings_from_environment() -> dict[str, Any]:
 
 def create_app(config: FrameworkConfig | None = None) -> Celery:
     """An app with the given settings, or with this process' own, read when first needed."""
-    celery = Celery("dataworks", include=["dataworks_tasks.tasks"])
+    celery = Celery("dataworks", include=["dataworks_tasks.tasks", "dataworks_tasks.worker_report"])
     if config is None:
         celery.add_defaults(_settings_from_environment)
     else:
