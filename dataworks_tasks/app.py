@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Celery
 
+from dataworks_tasks import logs as _logs  # noqa: F401 - sets up logging when Celery asks for it
 from dataworks_tasks.celery_settings import celery_settings
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.liveness_step import LivenessStep
@@ -23,7 +24,7 @@ def create_app(config: FrameworkConfig | None = None) -> Celery:
     """An app with the given settings, or with this process' own, read when first needed."""
     celery = Celery(
         "dataworks",
-        include=["dataworks_tasks.tasks"],
+        include=["dataworks_tasks.tasks", "dataworks_tasks.worker_report"],
         amqp="dataworks_tasks.checked_queue:CheckedQueue",
     )
     if config is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import BadMessage, RunFailed
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RangeResult, RunState
 from dataworks_tasks.range_message import RangeMessage
 from dataworks_tasks.work import StopSignal
 from dataworks_tasks.worker_process import OpenRun, WorkerProcess
@@ -33,32 +33,65 @@ def settle_range(process: WorkerProcess, message: RangeMessage) -> SettledRange:
     Raises the errors of ``RangeWork.settle`` and RunFailed when there are too many failures.
     """
     ledger, run_id = process.ledger, message.run_id
+    began = time.monotonic()
     state = ledger.state(run_id)
     if state not in WORKING:
-        log.info("run %s is %s: %s is left as a gap", run_id, state, message.range)
+        log.info("the run is %s: %s is left as a gap", state, message.range)
         return SettledRange()
     run = process.open_run(run_id)
     _check_message(ledger, run, message)
     interrupted = _Interrupted(ledger, run_id)
     stop = StopSignal(time.monotonic() + process.config.range_seconds, interrupted)
-    closed = False
+    done = _Done()
     for gap in list(ledger.gaps(run_id, message.range)):
-        closed |= _settle_gap(process, run, gap, stop)
+        _settle_gap(process, run, gap, stop, done)
     left = () if interrupted.noticed else tuple(ledger.gaps(run_id, message.range))
-    return SettledRange(left, closed)
+    done.log(time.monotonic() - began, sum(gap.size for gap in left))
+    return SettledRange(left, done.closed_last_gap)
 
 
-def _settle_gap(process: WorkerProcess, run: OpenRun, gap: BatchRange, stop: StopSignal) -> bool:
+@dataclass(slots=True)
+class _Done:
+    """What came of a range so far."""
+
+    documents: int = 0
+    failures: int = 0
+    first_reason: str = ""
+    closed_last_gap: bool = False
+
+    def add(self, result: RangeResult) -> None:
+        """Count a part."""
+        self.documents += result.counters.get("documents", 0)
+        if result.failures and not self.failures:
+            self.first_reason = result.failures[0].reason
+        self.failures += len(result.failures)
+
+    def log(self, seconds: float, left: int) -> None:
+        """One line for the range, and one for what could not be written."""
+        fields = {"documents": self.documents, "seconds": round(seconds, 3), "left": left}
+        log.info("range settled" if not left else "range settled in part", extra={"fields": fields})
+        if self.failures:
+            log.warning(
+                "%d documents could not be written, the first because: %s; they are on record, "
+                "the rest of the range went on: see dataworks failures",
+                self.failures,
+                self.first_reason,
+            )
+
+
+def _settle_gap(
+    process: WorkerProcess, run: OpenRun, gap: BatchRange, stop: StopSignal, done: _Done
+) -> None:
     run_id = run.spec.run_id
-    closed = False
     for part, result in run.work.settle(gap, stop):
         report = process.report(result.counters.get("documents", 0))
         failpoint("acknowledge.before")
-        closed |= process.ledger.acknowledge(run_id, part, result, report).closed_last_gap
+        acknowledgement = process.ledger.acknowledge(run_id, part, result, report)
         failpoint("acknowledge.after")
+        done.closed_last_gap |= acknowledgement.closed_last_gap
+        done.add(result)
         if result.failures:
             _check_failures(process.ledger, run)
-    return closed
 
 
 def finish_run(process: WorkerProcess, run_id: str) -> None:
@@ -68,13 +101,13 @@ def finish_run(process: WorkerProcess, run_id: str) -> None:
         return
     progress = ledger.progress(run_id)
     if progress.total is None or progress.acknowledged != progress.total:
-        log.warning("run %s has %d gaps: it is not finished", run_id, progress.gaps)
+        log.warning("the run has %d gaps: it is not finished", progress.gaps)
         return
     failpoint("finish.before")
     process.open_run(run_id).work.finish()
     failpoint("finish.after")
     ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE)
-    log.info("run %s is complete", run_id)
+    log.info("the run is complete")
 
 
 def _check_message(ledger: Ledger, run: OpenRun, message: RangeMessage) -> None:

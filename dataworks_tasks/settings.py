@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -33,6 +33,18 @@ def _split(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+def _pairs(value: object) -> object:
+    return (
+        tuple(tuple(map(str.strip, item.split("="))) for item in filter(None, value.split(",")))
+        if isinstance(value, str)
+        else value
+    )
+
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+Levels = Annotated[tuple[tuple[str, Level], ...], BeforeValidator(_pairs)]
 
 
 class FrameworkConfig(BaseSettings):
@@ -115,6 +127,10 @@ class FrameworkConfig(BaseSettings):
         default="INFO",
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="least severe level that is logged: DEBUG, INFO, WARNING or ERROR",
+    )
+    log_levels: Levels = Field(
+        default=(),
+        description="levels of single packages, separated by commas: celery=WARNING,pymongo=DEBUG",
     )
     alert_error_rate: float = Field(
         default=0.01,
@@ -303,7 +319,7 @@ class ConfigManager:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = tuple(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        setting = next((s for s in known.values() if s.place == place), None)
+        setting = next((s for s in known.values() if place[: len(s.place)] == s.place), None)
         if setting is None:
             return SettingsError(f"settings are not valid: {message}")
         origin = values[setting.name].origin if setting.name in values else "the defaults"

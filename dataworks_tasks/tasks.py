@@ -28,6 +28,7 @@ from dataworks_tasks.errors import (
 )
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, RunState
+from dataworks_tasks.logs import log_fields
 from dataworks_tasks.range_message import (
     COPY_RANGE,
     FINISH_RUN,
@@ -48,6 +49,7 @@ log = logging.getLogger(__name__)
 _MAX_RETRIES = 100
 _MAX_REDELIVERIES = 20
 _LONGEST_RETRY_SECONDS = 15.0
+_LONGEST_SHOWN = 80
 
 _process: WorkerProcess | None = None
 
@@ -87,7 +89,8 @@ def verify_range(self: Task[Any, Any], run_id: object, start: object, stop: obje
 @app.task(name=FINISH_RUN, bind=True, max_retries=_MAX_RETRIES)
 def finish(self: Task[Any, Any], run_id: object) -> None:
     """Do what is left when every range is acknowledged, and call the run complete."""
-    _guarded(self, run_id, lambda run: finish_run(worker_process(), run))
+    with log_fields(run=_shown(run_id)):
+        _guarded(self, run_id, lambda run: finish_run(worker_process(), run))
 
 
 def _on_range(
@@ -104,7 +107,13 @@ def _on_range(
             send_finish(app, run)
             failpoint("enqueue.after")
 
-    _guarded(task, run_id, work)
+    with log_fields(run=_shown(run_id), range=f"[{_shown(start)}:{_shown(stop)})"):
+        _guarded(task, run_id, work)
+
+
+def _shown(value: object) -> str:
+    """What a message said, short enough for a log line: it is not checked yet."""
+    return str(value)[:_LONGEST_SHOWN] if isinstance(value, str | int) else type(value).__name__
 
 
 def _check_deliveries(task: Task[Any, Any], message: RangeMessage) -> None:
@@ -139,7 +148,11 @@ def _work_on(task: Task[Any, Any], run_id: str, work: Callable[[str], None]) -> 
         # A refusal is retried too: another worker of the fleet may be the right one.
         _retry(task, run_id, error)
     except TerminalError as error:
-        log.error("run %s stops: %s", run_id, error)
+        log.error(
+            "%s; the run stops, its gaps stay on record: dataworks resume %s goes on",
+            error,
+            run_id,
+        )
         worker_process().ledger.change_state(run_id, WORKING, RunState.FAILED, str(error))
         if not isinstance(error, RunFailed):
             raise
@@ -148,7 +161,12 @@ def _work_on(task: Task[Any, Any], run_id: str, work: Callable[[str], None]) -> 
 def _retry(task: Task[Any, Any], run_id: str, error: DataWorksError) -> None:
     retries = task.request.retries or 0
     pause = random.uniform(0.1, min(_LONGEST_RETRY_SECONDS, 0.5 * 2.0 ** min(retries, 10)))
-    log.warning("run %s: %s; the range is tried again in %.1f s", run_id, error, pause)
+    log.warning(
+        "%s; what is acknowledged stays, the rest of the range is tried again in %.1f s (try %d)",
+        error,
+        pause,
+        retries + 2,
+    )
     if not isinstance(error, LedgerUnavailable):
         worker_process().ledger.note_error(run_id, str(error))
     raise task.retry(exc=error, countdown=pause)

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.config import DatabaseConfig
+from producer.check import Check
 from producer.connections import Connections
-
-_WORKER_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What was looked at, whether it is good, what was found, and what to do if it is not."""
-
-    name: str
-    ok: bool
-    found: str
-    remedy: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Field names and values for machines."""
-        return asdict(self)
+from producer.database_rights import READING, WRITING, missing_rights
+from producer.start_generation import DEFAULT_DATABASE
+from producer.worker_checks import worker_checks
 
 
 def run_checks(connections: Connections) -> Iterator[Check]:
@@ -31,7 +19,7 @@ def run_checks(connections: Connections) -> Iterator[Check]:
     yield from _guarded("redis", lambda: _redis(connections))
     for side in ("source", "target"):
         yield from _guarded(side, lambda side=side: _database(connections, side))  # type: ignore[misc]
-    yield from _guarded("workers", lambda: _workers(connections))
+    yield from _guarded("workers", lambda: worker_checks(connections.app, connections.config))
 
 
 def _guarded(name: str, checks: Callable[[], Iterator[Check]]) -> Iterator[Check]:
@@ -61,22 +49,28 @@ def _redis(connections: Connections) -> Iterator[Check]:
 
 
 def _database(connections: Connections, side: str) -> Iterator[Check]:
-    config = getattr(connections.config, side)
+    config: DatabaseConfig | None = getattr(connections.config, side)
     if config is None and side == "source":
         yield Check(side, ok=True, found="not set; only migrations need one")
         return
-    client = getattr(connections, side)
+    client: BaseDatabaseClient = getattr(connections, side)
     info = client.server_info()
-    found = f"{config.fingerprint}: {type(client).__name__}, server {info.version}"
+    found = f"{client.config.fingerprint}: {type(client).__name__}, server {info.version}"
     yield Check(side, ok=True, found=found)
+    yield _rights(client, side)
 
 
-def _workers(connections: Connections) -> Iterator[Check]:
-    answers = connections.app.control.inspect(timeout=_WORKER_SECONDS).stats() or {}
-    if not answers:
-        yield Check(
-            "workers", ok=False, found="none answers", remedy="celery -A dataworks_tasks worker"
-        )
-    for worker, stats in sorted(answers.items()):
-        processes = stats.get("pool", {}).get("max-concurrency", "?")
-        yield Check("worker", ok=True, found=f"{worker}, {processes} processes")
+def _rights(client: BaseDatabaseClient, side: str) -> Check:
+    name, config = f"{side} rights", client.config
+    database = config.database_name or DEFAULT_DATABASE
+    collection = config.collection_name
+    where = f"{database}.{collection}" if collection else database
+    wanted, role = (READING, "read") if side == "source" else (WRITING, "readWrite")
+    missing = missing_rights(client, database, collection, wanted)
+    if missing is None:
+        return Check(name, ok=True, found="the server does not tell; access control may be off")
+    if missing:
+        lacks = ", ".join(sorted(missing))
+        remedy = f"Give the user the role {role} on {database}"
+        return Check(name, ok=False, found=f"on {where} the user may not {lacks}", remedy=remedy)
+    return Check(name, ok=True, found=f"{role} on {where}")

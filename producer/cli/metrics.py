@@ -10,6 +10,7 @@ from prometheus_client import start_http_server
 from prometheus_client.registry import CollectorRegistry
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.logs import set_up_logging
 from dataworks_tasks.monitor.metrics import MetricsCollector
 from dataworks_tasks.monitor.openmetrics import LedgerCollector
 from producer.cli.options import CommandContext, with_context
@@ -38,6 +39,7 @@ def command(context: CommandContext, port: int, address: str) -> None:
     It reads the ledger only. Alerts go to the log and to FRAMEWORK_ALERT_WEBHOOK_URL.
     """
     stopped = Event()
+    set_up_logging(context.config())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     with context.connections() as connections, MetricsCollector(connections.config) as collector:

@@ -1,0 +1,110 @@
+"""One line an event, as text or JSON, with the run and the range that it is about.
+
+Workers log this way: Celery's own set-up is replaced when this module is imported by the app.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from celery.signals import setup_logging
+
+from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.settings import ConfigManager, FrameworkConfig
+
+_FIELDS: ContextVar[Mapping[str, object]] = ContextVar("dataworks_log_fields")
+_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@'\"]+@")
+
+_QUIET = ("pymongo", "faker", "kombu", "amqp", "asyncio")
+"""Libraries whose lines below WARNING help nobody who runs a fleet."""
+
+_EACH_TASK = ("celery.app.trace", "celery.worker.strategy")
+"""They log each task twice; a range has a line of its own instead. Shown from DEBUG on."""
+
+_READINESS = "celery.apps.worker"
+"""It logs ``NAME@HOST ready.``, which others wait for, so it is never quieter than INFO."""
+
+
+@contextmanager
+def log_fields(**fields: object) -> Iterator[None]:
+    """Put ``fields`` on every line that this thread logs inside."""
+    token = _FIELDS.set({**_FIELDS.get({}), **fields})
+    try:
+        yield
+    finally:
+        _FIELDS.reset(token)
+
+
+def without_credentials(text: str) -> str:
+    """``text`` with the user and password of every URL in it covered."""
+    return _CREDENTIALS.sub(r"\g<scheme>***@", text)
+
+
+def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:
+    fields: Mapping[str, object] = getattr(record, "fields", {})
+    return {**_FIELDS.get({}), **fields}
+
+
+class TextFormatter(logging.Formatter):
+    """``2026-01-31 12:00:00.123 INFO  logger: message  run=... range=...``"""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; a traceback follows on lines of its own."""
+        moment = datetime.fromtimestamp(record.created)
+        fields = "".join(f"  {name}={value}" for name, value in _fields_of(record).items())
+        head = f"{moment:%Y-%m-%d %H:%M:%S}.{int(record.msecs):03} {record.levelname:<7}"
+        text = f"{head} {record.name}: {record.getMessage()}{fields}"
+        if record.exc_info:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        return without_credentials(text)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, process, message, and the fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        value: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "process": record.process,
+            "message": record.getMessage(),
+            **_fields_of(record),
+        }
+        if record.exc_info:
+            value["traceback"] = self.formatException(record.exc_info)
+        return without_credentials(json.dumps(value, default=str, ensure_ascii=False))
+
+
+def set_up_logging(config: FrameworkConfig, file: str | None = None) -> None:
+    """Log to ``file`` or to standard error, as the settings say. Replaces what was set up."""
+    handler = logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if config.log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(config.log_level)
+    levels = dict.fromkeys(_QUIET, "WARNING")
+    if config.log_level != "DEBUG":
+        levels |= {**dict.fromkeys(_EACH_TASK, "WARNING"), _READINESS: "INFO"}
+    for name, level in {**levels, **dict(config.log_levels)}.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@setup_logging.connect
+def _instead_of_celery(logfile: str | None = None, **_: Any) -> None:
+    try:
+        config = ConfigManager().load_config()
+    except DataWorksError as error:
+        raise SystemExit(f"dataworks: {error}") from None
+    set_up_logging(config, logfile)

@@ -1,0 +1,48 @@
+"""What a worker says of itself when ``dataworks doctor`` asks: versions, servers, plugins."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from celery.worker.control import inspect_command
+
+from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.generate.probe import versions
+from dataworks_tasks.settings import ConfigManager, FrameworkConfig
+
+REPORT = "dataworks_report"
+"""The remote control command's name."""
+
+
+@inspect_command(name=REPORT)
+def report(_state: Any, **_: Any) -> dict[str, Any]:
+    """Versions, queue, fingerprints and plugins; holds no secret."""
+    try:
+        return describe(ConfigManager().load_config())
+    except DataWorksError as error:
+        return {"problem": str(error)}
+
+
+def describe(config: FrameworkConfig) -> dict[str, Any]:
+    """What matters for working together, of a process with these settings.
+
+    Plugins are looked for and not loaded: the process that answers also forks the pool.
+    """
+    return {
+        "versions": versions(),
+        "queue": config.queue,
+        "source": config.source.fingerprint if config.source else None,
+        "target": config.target.fingerprint if config.target else None,
+        "plugins": {name: _is_there(name) for name in config.plugins},
+    }
+
+
+def _is_there(plugin: str) -> bool:
+    if plugin.endswith(".py"):
+        return Path(plugin).is_file()
+    try:
+        return find_spec(plugin) is not None
+    except (ImportError, ValueError):
+        return False

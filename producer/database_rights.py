@@ -1,0 +1,51 @@
+"""May the user of a connection do what a run does? From what the server says of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dataworks_tasks.errors import TerminalError
+from dataworks_tasks.store.client import BaseDatabaseClient
+
+READING = frozenset({"find", "listCollections", "listIndexes"})
+"""What a source's user needs: the actions of the role ``read``."""
+
+WRITING = frozenset({"find", "insert", "update", "createCollection", "createIndex"})
+"""What a target's user needs: actions of the role ``readWrite``."""
+
+
+def missing_rights(
+    client: BaseDatabaseClient, database: str, collection: str, wanted: frozenset[str]
+) -> frozenset[str] | None:
+    """The actions of ``wanted`` that the user may not do; None when the server does not tell.
+
+    It tells nothing where access control is off, nor where it does not know the command.
+    """
+    try:
+        status = client.command("admin", {"connectionStatus": 1, "showPrivileges": True})
+    except TerminalError:
+        return None
+    info = status.get("authInfo", {})
+    if not info.get("authenticatedUsers") or "authenticatedUserPrivileges" not in info:
+        return None
+    return wanted - allowed_actions(info["authenticatedUserPrivileges"], database, collection)
+
+
+def allowed_actions(
+    privileges: Iterable[Mapping[str, Any]], database: str, collection: str
+) -> frozenset[str]:
+    """The actions that the privileges allow on the collection; ``""`` there means every one."""
+    actions: set[str] = set()
+    for privilege in privileges:
+        if _covers(privilege.get("resource", {}), database, collection):
+            actions.update(privilege.get("actions", ()))
+    return frozenset(actions)
+
+
+def _covers(resource: Mapping[str, Any], database: str, collection: str) -> bool:
+    if resource.get("anyResource"):
+        return True
+    if "db" not in resource:
+        return False
+    return resource["db"] in ("", database) and resource.get("collection", "") in ("", collection)

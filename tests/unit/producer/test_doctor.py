@@ -1,0 +1,78 @@
+"""What doctor makes of what servers and workers say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.store.config import DatabaseConfig
+from dataworks_tasks.worker_report import describe
+from producer.database_rights import allowed_actions
+from producer.worker_checks import compare
+
+
+@pytest.mark.parametrize(
+    ("resource", "covered"),
+    [
+        ({"db": "shop", "collection": "orders"}, True),
+        ({"db": "shop", "collection": ""}, True),
+        ({"db": "", "collection": ""}, True),
+        ({"anyResource": True}, True),
+        ({"db": "shop", "collection": "customers"}, False),
+        ({"db": "other", "collection": ""}, False),
+        ({"cluster": True}, False),
+    ],
+)
+def test_a_privilege_covers_its_resource(resource: dict[str, Any], covered: bool) -> None:
+    privileges = [{"resource": resource, "actions": ["find", "insert"]}]
+    expected = {"find", "insert"} if covered else set()
+    assert allowed_actions(privileges, "shop", "orders") == expected
+
+
+def _config(target: str = "mongodb://u:pa55word@a,b/", **more: Any) -> FrameworkConfig:
+    return FrameworkConfig(target=DatabaseConfig(connection_string=target), **more)  # type: ignore[arg-type]
+
+
+def test_a_worker_that_fits_is_fine() -> None:
+    here, there = describe(_config()), describe(_config("mongodb://b,a/"))
+    check = compare("w@h", "w@h, 2 processes", here, there)
+    assert check.ok
+    assert check.found.startswith("w@h, 2 processes, version ")
+    assert "pa55word" not in str(here)
+
+
+def test_every_difference_is_named_with_what_to_do() -> None:
+    here = describe(_config(plugins=("/here/mine.py",)))
+    there = describe(_config("mongodb://elsewhere", queue="other", plugins=("gone.py",)))
+    there["versions"] = {**there["versions"], "faker": "1.0"}
+    check = compare("w@h", "w@h", here, there)
+    assert not check.ok
+    for words in (
+        "faker 1.0 there, ",
+        "it takes from the queue other, this machine sends to dataworks",
+        "its target is elsewhere:27017, here it is a:27017,b:27017",
+        "it has no plugin /here/mine.py",
+        "its plugin gone.py is not there",
+    ):
+        assert words in check.found
+    assert "pip install" in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [(None, "another version"), ({"problem": "FRAMEWORK_QUEUE is bad"}, "FRAMEWORK_QUEUE is bad")],
+)
+def test_a_worker_that_cannot_answer_is_not_fine(report: Any, words: str) -> None:
+    check = compare("w@h", "w@h", describe(_config()), report)
+    assert not check.ok
+    assert words in check.found
+
+
+def test_plugins_are_looked_for_and_not_loaded(tmp_path: Any) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text("raise RuntimeError('loaded')")
+    names = (str(plugin), "json.decoder", "no_such_module", "no_such.module")
+    found = describe(FrameworkConfig(plugins=names))["plugins"]
+    assert list(found.values()) == [True, True, False, False]
