@@ -21,7 +21,11 @@ def _settings_from_environment() -> dict[str, Any]:
 
 def create_app(config: FrameworkConfig | None = None) -> Celery:
     """An app with the given settings, or with this process' own, read when first needed."""
-    celery = Celery("dataworks", include=["dataworks_tasks.tasks"])
+    celery = Celery(
+        "dataworks",
+        include=["dataworks_tasks.tasks"],
+        amqp="dataworks_tasks.checked_queue:CheckedQueue",
+    )
     if config is None:
         celery.add_defaults(_settings_from_environment)
     else:

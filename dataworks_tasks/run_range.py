@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import BadMessage, RunFailed
+from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
 from dataworks_tasks.range_message import RangeMessage
 from dataworks_tasks.work import StopSignal
@@ -37,7 +38,7 @@ def settle_range(process: WorkerProcess, message: RangeMessage) -> SettledRange:
         log.info("run %s is %s: %s is left as a gap", run_id, state, message.range)
         return SettledRange()
     run = process.open_run(run_id)
-    _check_message(run, message)
+    _check_message(ledger, run, message)
     interrupted = _Interrupted(ledger, run_id)
     stop = StopSignal(time.monotonic() + process.config.range_seconds, interrupted)
     closed = False
@@ -52,7 +53,9 @@ def _settle_gap(process: WorkerProcess, run: OpenRun, gap: BatchRange, stop: Sto
     closed = False
     for part, result in run.work.settle(gap, stop):
         report = process.report(result.counters.get("documents", 0))
+        failpoint("acknowledge.before")
         closed |= process.ledger.acknowledge(run_id, part, result, report).closed_last_gap
+        failpoint("acknowledge.after")
         if result.failures:
             _check_failures(process.ledger, run)
     return closed
@@ -67,16 +70,24 @@ def finish_run(process: WorkerProcess, run_id: str) -> None:
     if progress.total is None or progress.acknowledged != progress.total:
         log.warning("run %s has %d gaps: it is not finished", run_id, progress.gaps)
         return
+    failpoint("finish.before")
     process.open_run(run_id).work.finish()
+    failpoint("finish.after")
     ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE)
     log.info("run %s is complete", run_id)
 
 
-def _check_message(run: OpenRun, message: RangeMessage) -> None:
+def _check_message(ledger: Ledger, run: OpenRun, message: RangeMessage) -> None:
     if run.spec.kind is not message.kind:
         raise BadMessage(
             f"a {message.kind} message names {message.run_id}, which is a {run.spec.kind}",
             "Only dataworks itself should write to its queue",
+        )
+    planned, _ = ledger.last_slice(message.run_id)
+    if message.range.stop > planned:
+        raise BadMessage(
+            f"{message.range} of {message.run_id} is not within its {planned:,} planned",
+            "It is left over from before Redis lost data, or somebody else wrote it",
         )
 
 

@@ -26,6 +26,7 @@ from dataworks_tasks.errors import (
     TransientError,
     UnknownName,
 )
+from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, RunState
 from dataworks_tasks.range_message import (
     COPY_RANGE,
@@ -86,31 +87,33 @@ def verify_range(self: Task[Any, Any], run_id: object, start: object, stop: obje
 @app.task(name=FINISH_RUN, bind=True, max_retries=_MAX_RETRIES)
 def finish(self: Task[Any, Any], run_id: object) -> None:
     """Do what is left when every range is acknowledged, and call the run complete."""
-    run = read_run_id(run_id)
-    _guarded(self, run, lambda: finish_run(worker_process(), run))
+    _guarded(self, run_id, lambda run: finish_run(worker_process(), run))
 
 
 def _on_range(
     task: Task[Any, Any], kind: RunKind, run_id: object, start: object, stop: object
 ) -> None:
-    message = RangeMessage(kind, read_run_id(run_id), read_range(start, stop))
-
-    def work() -> None:
+    def work(run: str) -> None:
+        message = RangeMessage(kind, run, read_range(start, stop))
         _check_deliveries(task, message)
         settled = settle_range(worker_process(), message)
         for rest in settled.left:
-            RangeMessage(kind, message.run_id, rest).send(app)
+            RangeMessage(kind, run, rest).send(app)
         if settled.closed_last_gap:
-            send_finish(app, message.run_id)
+            failpoint("enqueue.before")
+            send_finish(app, run)
+            failpoint("enqueue.after")
 
-    _guarded(task, message.run_id, work)
+    _guarded(task, run_id, work)
 
 
 def _check_deliveries(task: Task[Any, Any], message: RangeMessage) -> None:
     """Stop a run whose range takes every worker down with it, instead of killing them for ever."""
     if not (task.request.delivery_info or {}).get("redelivered"):
         return
-    deliveries = worker_process().ledger.count_attempt(message.run_id, message.range)
+    ledger = worker_process().ledger
+    ledger.state(message.run_id)  # a run that nobody knows gets no counter either
+    deliveries = ledger.count_attempt(message.run_id, message.range)
     if deliveries > _MAX_REDELIVERIES:
         raise RunFailed(
             f"{message.range} was given back {deliveries} times by workers that died with it",
@@ -119,12 +122,19 @@ def _check_deliveries(task: Task[Any, Any], message: RangeMessage) -> None:
         )
 
 
-def _guarded(task: Task[Any, Any], run_id: str, work: Callable[[], None]) -> None:
+def _guarded(task: Task[Any, Any], run_id: object, work: Callable[[str], None]) -> None:
     """Turn the type of an error into what happens next."""
     try:
-        work()
+        _work_on(task, read_run_id(run_id), work)
     except (UnknownName, BadMessage) as error:
         log.warning("%s; the message is dropped, nothing was written", error)
+
+
+def _work_on(task: Task[Any, Any], run_id: str, work: Callable[[str], None]) -> None:
+    try:
+        work(run_id)
+    except BadMessage:
+        raise
     except (TransientError, SpecRefused, SettingsError) as error:
         # A refusal is retried too: another worker of the fleet may be the right one.
         _retry(task, run_id, error)

@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from dataworks_tasks.errors import LedgerUnavailable
+from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.range_message import RangeMessage, send_finish
 
 
@@ -33,7 +34,9 @@ class MessageQueue:
         try:
             with self._app.producer_pool.acquire(block=True) as producer:
                 for message in messages:
+                    failpoint("send.before")
                     message.send(self._app, producer)
+                    failpoint("send.after")
         except (OperationalError, RedisError, OSError) as error:
             raise LedgerUnavailable(f"the broker does not answer: {error}") from None
 

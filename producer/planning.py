@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
 from dataworks_tasks.run_spec import MigrationJob, RunSpec, VerificationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -46,9 +47,14 @@ class Planner:
         for planned in plan_slices(self._source, self._job, self._spec.batch_size, last):
             if self._stop.is_set():
                 return
+            failpoint("plan.before")
             self._ledger.append_slices(run_id, number, planned.slices, planned.documents)
+            failpoint("plan.after")
             number += len(planned.slices)
-        if self._ledger.close_plan(run_id, number):
+        failpoint("close-plan.before")
+        complete = self._ledger.close_plan(run_id, number)
+        failpoint("close-plan.after")
+        if complete:
             self._queue.send_finish(run_id)
 
     def stop(self) -> None:

@@ -72,11 +72,11 @@ class Fleet:
             assert done.returncode == 0, f"exit {done.returncode}: {done.stdout}{done.stderr}"
         return done
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
-        """Start a producer command."""
+    def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+        """Start a producer command, with ``environment`` over the fleet's."""
         producer = subprocess.Popen(
             self.command(*arguments),
-            env=self._environment(),
+            env={**self._environment(), **environment},
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

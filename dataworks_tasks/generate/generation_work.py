@@ -11,6 +11,7 @@ from typing import Any
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.generate.document_source import DocumentSource
 from dataworks_tasks.generate.faulty_documents import generate_around_faults
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
@@ -95,7 +96,9 @@ class GenerationWork:
             stop = min(wanted.stop, part.range.stop)
             for piece in BatchRange(start, stop).split(self._per_write):
                 local = BatchRange(piece.start - part.first, piece.stop - part.first)
+                failpoint("generate.before")
                 made = generate_around_faults(source.documents, local, part.namespace)
+                failpoint("generate.after")
                 yield _Chunk(piece, part.namespace, made.batch, made.failures)
 
     def _write(self, chunk: _Chunk, deadline: float) -> WriteResult:

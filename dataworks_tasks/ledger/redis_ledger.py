@@ -21,6 +21,7 @@ from redis.exceptions import (
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import LedgerUnavailable, SettingsError, TerminalError, UnknownName
+from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import (
     Acknowledgement,
     DocumentFailure,
@@ -39,6 +40,7 @@ _SCRIPTS = (
     "append_slices",
     "change_state",
     "close_plan",
+    "note_error",
     "reopen_failed",
     "take_tokens",
 )
@@ -129,7 +131,9 @@ class RedisLedger:
                 pipe.execute()
             self._redis.zadd(RUNS, {spec.run_id: spec.created_at.timestamp()})
 
+        failpoint("record.before")
         self._guard(spec.run_id, store)
+        failpoint("record.after")
 
     def spec(self, run_id: str) -> RunSpec:
         text = self._guard(run_id, lambda: self._redis.get(RunKeys(run_id).spec))
@@ -159,7 +163,7 @@ class RedisLedger:
         return bool(self._run(run_id, "change_state", keys, new, error or "", ends, *expected))
 
     def note_error(self, run_id: str, error: str) -> None:
-        self._guard(run_id, lambda: self._redis.hset(RunKeys(run_id).record, "error", error))
+        self._run(run_id, "note_error", [RunKeys(run_id).record], error)
 
     def acknowledge(
         self,

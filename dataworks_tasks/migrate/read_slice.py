@@ -9,6 +9,7 @@ from typing import Any
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable, Throttled, TransientError
+from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.migrate.key_space import ID, Piece, key_of, pieces_after, query
 from dataworks_tasks.migrate.slice import Cover, Slice
 from dataworks_tasks.namespace import Namespace
@@ -76,7 +77,9 @@ class _Reading:
         """Batches of one cursor."""
         source = self.source
         wanted = query(pieces, source.field, source.also)
+        failpoint("read.before")
         for data in source.client.find_raw(source.namespace, wanted, **self.options):
+            failpoint("read.after")
             yield EncodedBatch.parse(data)
 
 

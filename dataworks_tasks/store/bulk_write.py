@@ -10,6 +10,7 @@ from typing import Protocol
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
+from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.retry_policy import Backoff
 from dataworks_tasks.run_spec import OnConflict
@@ -209,7 +210,9 @@ class _Write:
             reservation = self.pace.reserve(len(piece), piece.batch.size_bytes, self.deadline)
             if reservation is None:
                 return None
+        failpoint("write.before")
         outcome = self.client.insert(self.namespace, piece.batch, self.policy.write_concern)
+        failpoint("write.after")
         if self.pace is not None and reservation is not None:
             self.pace.settle(reservation, outcome)
         self._adapt(piece, outcome)

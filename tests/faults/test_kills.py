@@ -7,36 +7,12 @@ import signal
 import psutil
 import pytest
 
-from dataworks_tasks.generate.template import document_source, load_template
 from dataworks_tasks.ledger.contract import RunState
 from producer.local.services import LocalServices
 from tests.fleet import Fleet, pool_children, wait_until
+from tests.support.exact import check_exact, generate_arguments
 
 TOTAL = 150_000
-SEED = 42
-
-
-def expected_documents(total: int) -> list[bytes]:
-    """Every document that the run should have written, sorted."""
-    source = document_source(load_template("service_order"), 0, SEED)
-    found: list[bytes] = []
-    for start in range(0, total, 5000):
-        found += source.generate(start, min(total, start + 5000)).documents()
-    return sorted(found)
-
-
-def check_exact(fleet: Fleet, run_id: str, total: int) -> None:
-    """The collection, its ids and the counters are exactly the run's."""
-    assert fleet.raw_documents("orders") == expected_documents(total)
-    progress = fleet.ledger.progress(run_id)
-    assert progress.state is RunState.COMPLETE
-    assert (progress.acknowledged, progress.gaps) == (total, 0)
-    assert progress.counters["documents"] == total
-
-
-def generate_arguments(fleet: Fleet, total: int, *more: object) -> tuple[object, ...]:
-    where = ("--database", fleet.database, "--collection", "orders", "--seed", SEED)
-    return ("generate", "service_order", "--total", total, *where, "--batch-size", 1000, *more)
 
 
 def test_child_then_worker_then_producer_are_killed(fleet: Fleet) -> None:

@@ -1,0 +1,81 @@
+"""Kombu's Redis transport with a guard at the door: what is not a message of ours is dropped.
+
+Without it one ``LPUSH`` of garbage ends a worker, because the transport lets the error of the JSON
+parser out of the event loop (kombu 5.7, ``Channel._brpop_read``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery.app.amqp import AMQP
+from kombu import Connection
+from kombu.transport import redis as redis_transport
+from redis import Redis
+
+from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.message_envelope import refusal
+
+log = logging.getLogger(__name__)
+
+
+class CheckedRedis(Redis):
+    """Hands out what ``BRPOP`` brings only when it is a message of DataWorks."""
+
+    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+        """The reply; an empty one in place of a message that is refused."""
+        reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
+        if command_name != "BRPOP" or not reply:
+            return reply
+        reason = refusal(reply[1])
+        if reason is None:
+            return reply
+        log.warning(
+            "a message in %s is refused: %s; it is dropped, nothing was written",
+            reply[0].decode(errors="replace"),
+            reason,
+        )
+        return None
+
+
+class CheckedQoS(redis_transport.QoS):
+    """Kombu's record of what is delivered and not acknowledged."""
+
+    def ack(self, delivery_tag: str) -> None:
+        """Take the message off the broker."""
+        failpoint("celery-ack.before")
+        super().ack(delivery_tag)
+        failpoint("celery-ack.after")
+
+
+class CheckedChannel(redis_transport.Channel):
+    """Reads through ``CheckedRedis``, also what other processes gave back."""
+
+    QoS = CheckedQoS
+
+    def _get_client(self) -> Callable[..., Redis]:
+        super()._get_client()  # type: ignore[misc] # refuses a redis-py that is too old
+        return CheckedRedis
+
+
+class CheckedTransport(redis_transport.Transport):
+    """The transport of every ``redis://`` and ``rediss://`` address."""
+
+    Channel = CheckedChannel
+
+
+class CheckedConnection(Connection):
+    """Keeps the name of the transport, which Flower and the worker's banner show."""
+
+    def get_transport_cls(self) -> type:
+        """``CheckedTransport`` in place of kombu's."""
+        found = super().get_transport_cls()
+        return CheckedTransport if found is redis_transport.Transport else found
+
+
+class CheckedQueue(AMQP):
+    """For ``Celery(amqp=...)``."""
+
+    Connection = CheckedConnection

@@ -1,0 +1,103 @@
+"""Named places in the middle of the work where a test can kill or stop this process.
+
+Off by default, and then an empty function. A test sets ``DATAWORKS_FAILPOINTS`` in the environment
+of the process it wants to hit; nothing in a message, a spec or a settings file reaches this.
+
+    DATAWORKS_FAILPOINTS="write.after=kill@3:/tmp/marks,plan.before=stop@1:/tmp/marks"
+
+At the third passage of ``write.after`` the process gets SIGKILL. The file ``write.after`` in the
+folder says that it happened, and keeps it from happening again: a replacement that meets the same
+place goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+VARIABLE = "DATAWORKS_FAILPOINTS"
+
+CHILD_FAILPOINTS = (
+    "generate.before",
+    "generate.after",
+    "read.before",
+    "read.after",
+    "write.before",
+    "write.after",
+    "acknowledge.before",
+    "acknowledge.after",
+    "enqueue.before",
+    "enqueue.after",
+    "finish.before",
+    "finish.after",
+)
+"""In the processes of a worker's pool."""
+PARENT_FAILPOINTS = ("celery-ack.before", "celery-ack.after")
+"""In the worker itself, around taking a message off the queue."""
+PRODUCER_FAILPOINTS = (
+    "record.before",
+    "record.after",
+    "plan.before",
+    "plan.after",
+    "close-plan.before",
+    "close-plan.after",
+    "send.before",
+    "send.after",
+)
+"""In the producer: the run's record, its slices, its messages."""
+FAILPOINTS = CHILD_FAILPOINTS + PARENT_FAILPOINTS + PRODUCER_FAILPOINTS
+
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+@dataclass(slots=True)
+class _Armed:
+    signal: signal.Signals
+    passages_left: int
+    mark: Path
+
+    def pass_by(self) -> None:
+        self.passages_left -= 1
+        if self.passages_left != 0:
+            return
+        try:
+            self.mark.touch(exist_ok=False)
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), self.signal)
+
+
+def armed(text: str) -> Callable[[str], None]:
+    """What ``failpoint`` is for the text of the variable.
+
+    Raises ValueError for a name that does not exist, so that no test waits for a typing error.
+    """
+    places: dict[str, _Armed] = {}
+    for entry in filter(None, text.split(",")):
+        name, _, rest = entry.partition("=")
+        action, _, rest = rest.partition("@")
+        passage, _, folder = rest.partition(":")
+        if name not in FAILPOINTS or action not in _SIGNALS:
+            raise ValueError(f"{VARIABLE}: {entry!r} names no failpoint or no action")
+        places[name] = _Armed(_SIGNALS[action], int(passage), Path(folder) / name)
+    lock = Lock()
+
+    def pass_by(name: str) -> None:
+        place = places.get(name)
+        if place is not None:
+            with lock:
+                place.pass_by()
+
+    return pass_by
+
+
+def _off(_name: str) -> None:
+    """Nothing happens here outside of tests."""
+
+
+failpoint: Callable[[str], None] = armed(os.environ[VARIABLE]) if VARIABLE in os.environ else _off
+"""Pass the place of that name."""

@@ -1,0 +1,10 @@
+-- Keep the latest error of a run that is on record; make no record of its own.
+--
+-- KEYS[1] record
+-- ARGV[1] error
+
+if redis.call('HEXISTS', KEYS[1], 'state') == 0 then
+  return redis.error_reply('UNKNOWNRUN no such run')
+end
+redis.call('HSET', KEYS[1], 'error', ARGV[1])
+return 1

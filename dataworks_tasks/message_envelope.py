@@ -1,0 +1,116 @@
+"""Whether something in the queue is a message that DataWorks itself could have sent.
+
+Whoever can write to Redis can put anything there. Kombu and Celery trust what they read: bytes that
+are no JSON end a worker, and an envelope can ask for callbacks, other tasks or other limits. So
+every message is looked at before they see it, and what is not one of ours is dropped with a reason.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dataworks_tasks.range_message import FINISH_RUN, TASK_OF
+
+MOST_BYTES = 64 * 1024
+"""Ours have about 1,100."""
+_TASKS = frozenset({*TASK_OF.values(), FINISH_RUN})
+_LATEST = timedelta(hours=1)
+_FORBIDDEN = ("compression", "shadow", "expires", "group", "replaced_task_nesting")
+_TEXTS = ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "origin")
+_LONGEST_TEXT = 300
+_MOST_ARGUMENTS = 3
+
+
+def refusal(data: bytes | str) -> str | None:
+    """Why ``data`` is refused; None for a message to work on. The reason quotes nothing of it."""
+    if len(data) > MOST_BYTES:
+        return f"it has {len(data):,} bytes, ours have at most {MOST_BYTES:,}"
+    try:
+        message = json.loads(data, object_hook=_plain)
+        _expect(isinstance(message, dict), "it is not a JSON object")
+        _check_properties(_mapping(message, "properties"))
+        _check_headers(_mapping(message, "headers"))
+        _check_body(message)
+    except _Refused as refused:
+        return str(refused)
+    except (ValueError, RecursionError):
+        return "it cannot be read"
+    return None
+
+
+class _Refused(Exception):
+    """What is wrong with a message."""
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise _Refused(otherwise)
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    """Kombu makes other objects of JSON that says ``__type__``, and fails when they are none."""
+    _expect("__type__" not in value, "it asks for an object of another type")
+    return value
+
+
+def _mapping(message: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = message.get(name)
+    if not isinstance(value, dict):
+        raise _Refused(f"its {name} are not an object")
+    return value
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_TEXT
+
+
+def _check_properties(properties: Mapping[str, Any]) -> None:
+    _expect(_is_text(properties.get("delivery_tag")), "it has no delivery tag")
+    _expect(properties.get("body_encoding") == "base64", "its body is not base64")
+    _expect(properties.get("priority") in (None, 0), "it has a priority")
+    info = _mapping(properties, "delivery_info")
+    for name in ("exchange", "routing_key"):
+        _expect(_is_text(info.get(name)), f"its {name} is not a short text")
+
+
+def _check_headers(headers: Mapping[str, Any]) -> None:
+    task = headers.get("task")
+    _expect(isinstance(task, str) and task in _TASKS, "it names no task of DataWorks")
+    _expect(_is_text(headers.get("id")), "it has no id")
+    for name in _TEXTS:
+        _expect(headers.get(name) is None or _is_text(headers[name]), f"its {name} is not a text")
+    for name in _FORBIDDEN:
+        _expect(not headers.get(name), f"it asks for {name}")
+    _expect(headers.get("timelimit") in (None, [None, None]), "it has time limits")
+    _expect(not headers.get("stamped_headers") and not headers.get("stamps"), "it has stamps")
+    _expect(headers.get("ignore_result") in (None, True, False), "its ignore_result is none")
+    retries = headers.get("retries", 0)
+    _expect(type(retries) is int and 0 <= retries <= 1000, "its retries are not a small number")
+    _check_start(headers.get("eta"))
+
+
+def _check_start(eta: object) -> None:
+    if eta is None:
+        return
+    _expect(_is_text(eta), "its eta is not a text")
+    moment = datetime.fromisoformat(str(eta))
+    _expect(moment.tzinfo is not None and moment.year > 2000, "its eta is no moment")
+    _expect(moment < datetime.now(UTC) + _LATEST, "its eta is hours away")
+
+
+def _check_body(message: Mapping[str, Any]) -> None:
+    _expect(message.get("content-type") == "application/json", "its body is not JSON")
+    _expect(message.get("content-encoding") == "utf-8", "its body is not UTF-8")
+    text = b64decode(str(message.get("body")), validate=True)
+    body = json.loads(text, object_hook=_plain)
+    _expect(isinstance(body, list) and len(body) == 3, "its body is not arguments and options")
+    arguments, keywords, embedded = body
+    _expect(isinstance(arguments, list), "its arguments are not a list")
+    _expect(1 <= len(arguments) <= _MOST_ARGUMENTS, "it has too few or too many arguments")
+    _expect(all(isinstance(a, str | int) for a in arguments), "its arguments are not plain values")
+    _expect(keywords == {}, "it has keyword arguments")
+    _expect(isinstance(embedded, dict) and not any(embedded.values()), "it embeds other work")

@@ -1,0 +1,120 @@
+"""SIGKILL at every named place in the work, then go on: nothing is missing, nothing is twice."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dataworks_tasks.failpoints import (
+    CHILD_FAILPOINTS,
+    PARENT_FAILPOINTS,
+    PRODUCER_FAILPOINTS,
+    VARIABLE,
+    armed,
+)
+from tests.fleet import Fleet, wait_until
+from tests.support.exact import (
+    check_copied,
+    check_exact,
+    fill_source,
+    generate_arguments,
+    migrate_arguments,
+)
+
+ONCE_A_RUN = {"enqueue.before", "enqueue.after", "finish.before", "finish.after"}
+OF_GENERATION = {name for name in CHILD_FAILPOINTS if not name.startswith("read.")}
+OF_MIGRATION = {name for name in CHILD_FAILPOINTS if not name.startswith("generate.")}
+PLANNING = [name for name in PRODUCER_FAILPOINTS if "plan" in name]
+NOT_PLANNING = [name for name in PRODUCER_FAILPOINTS if "plan" not in name]
+
+
+def killing(places: Iterable[str], marks: Path, passage: int = 2) -> dict[str, str]:
+    """The environment in which each place kills one process, once."""
+    entries = (f"{name}=kill@{1 if name in ONCE_A_RUN else passage}:{marks}" for name in places)
+    return {VARIABLE: ",".join(entries)}
+
+
+def passed(marks: Path) -> set[str]:
+    return {path.name for path in marks.iterdir()}
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> Path:
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    return folder
+
+
+def test_a_pool_process_is_killed_at_every_place_of_a_generation(fleet: Fleet, marks: Path) -> None:
+    # Only one task of a run gets to ask for the finish, so it is killed at one of the two places.
+    places = OF_GENERATION - {"enqueue.after"}
+    fleet.start_worker(2, killing(places, marks))
+    total = 10_000
+    result = fleet.run_json(*generate_arguments(fleet, total, batch_size=250))
+    check_exact(fleet, str(result["run"]), total)
+    assert passed(marks) == places
+
+
+def test_a_pool_process_is_killed_at_every_place_of_a_migration(fleet: Fleet, marks: Path) -> None:
+    places = OF_MIGRATION - {"enqueue.before"}
+    fill_source(fleet, 10_000)
+    fleet.start_worker(2, killing(places, marks))
+    result = fleet.run_json(*migrate_arguments(fleet, batch_size=250))
+    check_copied(fleet, str(result["run"]))
+    assert passed(marks) == places
+
+
+def test_a_worker_is_killed_around_taking_a_message_off_the_queue(
+    fleet: Fleet, marks: Path
+) -> None:
+    total = 10_000
+    producer = fleet.start(*generate_arguments(fleet, total, batch_size=250))
+    for place in PARENT_FAILPOINTS:
+        worker = psutil.Process(fleet.start_worker(1, killing([place], marks)).pid)
+        wait_until(lambda place=place: place in passed(marks), f"it reaches {place}")
+        wait_until(
+            lambda worker=worker: not worker.is_running() or worker.status() == "zombie", "it dies"
+        )
+    fleet.start_worker(1)
+    assert producer.wait(60) == 0
+    check_exact(fleet, fleet.newest_run(), total)
+
+
+def test_the_producer_of_a_generation_is_killed_at_every_place(fleet: Fleet, marks: Path) -> None:
+    total = 2000
+    fleet.start_worker(1)
+    for place in NOT_PLANNING:
+        before = fleet.ledger.run_ids()
+        arguments = generate_arguments(fleet, total, collection=place, batch_size=250)
+        passage = 1 if place.startswith("record") else 5
+        producer = fleet.start(*arguments, **killing([place], marks, passage))
+        assert producer.wait(60) == -signal.SIGKILL, place
+        if place == "record.before":
+            assert fleet.ledger.run_ids() == before
+            fleet.run_json(*arguments)
+        else:
+            fleet.run_json("resume", fleet.newest_run())
+        check_exact(fleet, fleet.newest_run(), total, place)
+
+
+def test_the_producer_of_a_migration_is_killed_at_every_place(fleet: Fleet, marks: Path) -> None:
+    fill_source(fleet, 2000)
+    fleet.start_worker(1)
+    for place in PLANNING:
+        arguments = migrate_arguments(fleet, collection=place, batch_size=100)
+        passage = 1 if place.startswith("close") else 3
+        producer = fleet.start(*arguments, **killing([place], marks, passage))
+        assert producer.wait(60) == -signal.SIGKILL, place
+        run_id = fleet.newest_run()
+        fleet.run_json("resume", run_id)
+        check_copied(fleet, run_id, place)
+
+
+@pytest.mark.parametrize("text", ["write.aftr=kill@1:/tmp", "write.after=burn@1:/tmp", "x"])
+def test_a_mistyped_failpoint_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="names no failpoint"):
+        armed(text)

@@ -1,0 +1,74 @@
+"""Runs for fault tests, and the comparison that ends each: every document, byte for byte."""
+
+from __future__ import annotations
+
+from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.generate.template import document_source, load_template
+from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.namespace import Namespace
+from tests.fleet import Fleet
+
+SEED = 42
+
+
+def expected_documents(total: int, template: str = "service_order") -> list[bytes]:
+    """Every document that a generation run should have written, sorted."""
+    source = document_source(load_template(template), 0, SEED)
+    found: list[bytes] = []
+    for start in range(0, total, 5000):
+        found += source.generate(start, min(total, start + 5000)).documents()
+    return sorted(found)
+
+
+def generate_arguments(
+    fleet: Fleet, total: int, *more: object, collection: str = "orders", batch_size: int = 1000
+) -> tuple[object, ...]:
+    """A generation run into a collection of the fleet's database."""
+    where = ("--database", fleet.database, "--collection", collection, "--seed", SEED)
+    return (
+        *("generate", "service_order", "--total", total),
+        *where,
+        *("--batch-size", batch_size, *more),
+    )
+
+
+def fill_source(fleet: Fleet, total: int) -> None:
+    """Put documents into ``source`` without a run."""
+    from pydantic import SecretStr
+
+    from dataworks_tasks.store.config import DatabaseConfig
+    from dataworks_tasks.store.factory import create_database_client
+
+    batch = EncodedBatch.of(expected_documents(total))
+    url = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]
+    with create_database_client(DatabaseConfig(connection_string=SecretStr(url))) as client:
+        for piece in batch.split(10_000, 16 * 1024 * 1024):
+            outcome = client.insert(Namespace(fleet.database, "source"), piece, "1")
+            assert outcome.written == len(piece), outcome
+
+
+def migrate_arguments(
+    fleet: Fleet, *more: object, collection: str = "copy", batch_size: int = 500
+) -> tuple[object, ...]:
+    """A migration of ``source``."""
+    names = ("--include", f"{fleet.database}.source", "--to", f"{fleet.database}.{collection}")
+    return ("migrate", *names, "--batch-size", batch_size, *more)
+
+
+def check_exact(fleet: Fleet, run_id: str, total: int, collection: str = "orders") -> None:
+    """The collection, its ids and the counters are exactly the generation run's."""
+    assert fleet.raw_documents(collection) == expected_documents(total)
+    progress = fleet.ledger.progress(run_id)
+    assert progress.state is RunState.COMPLETE
+    assert (progress.acknowledged, progress.gaps) == (total, 0)
+    assert progress.counters["documents"] == total
+
+
+def check_copied(fleet: Fleet, run_id: str, collection: str = "copy") -> None:
+    """The copy is the source, byte for byte, and the counters say so."""
+    source = fleet.raw_documents("source")
+    assert fleet.raw_documents(collection) == source
+    progress = fleet.ledger.progress(run_id)
+    assert progress.state is RunState.COMPLETE
+    assert (progress.acknowledged, progress.gaps) == (progress.total, 0)
+    assert progress.counters["documents"] == len(source)
