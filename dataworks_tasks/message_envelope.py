@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dataworks_tasks.celery_settings import TASK_SECONDS
 from dataworks_tasks.range_message import FINISH_RUN, TASK_OF
 
 MOST_BYTES = 64 * 1024
@@ -85,12 +86,20 @@ def _check_headers(headers: Mapping[str, Any]) -> None:
         _expect(headers.get(name) is None or _is_text(headers[name]), f"its {name} is not a text")
     for name in _FORBIDDEN:
         _expect(not headers.get(name), f"it asks for {name}")
-    _expect(headers.get("timelimit") in (None, [None, None]), "it has time limits")
+    for limit in _limits(headers.get("timelimit")):
+        _expect(limit in (None, TASK_SECONDS), "it has other time limits")
     _expect(not headers.get("stamped_headers") and not headers.get("stamps"), "it has stamps")
     _expect(headers.get("ignore_result") in (None, True, False), "its ignore_result is none")
     retries = headers.get("retries", 0)
     _expect(type(retries) is int and 0 <= retries <= 1000, "its retries are not a small number")
     _check_start(headers.get("eta"))
+
+
+def _limits(value: object) -> list[object]:
+    if value is None:
+        return []
+    _expect(isinstance(value, list), "its time limits are not a list")
+    return list(value)  # type: ignore[call-overload, no-any-return]
 
 
 def _check_start(eta: object) -> None:
