@@ -5,35 +5,41 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 from dataworks_tasks.errors import SettingsError
 
 
-def load_plugins(names: Sequence[str]) -> None:
-    """Import every named module or ``.py`` file, once; each registers what it brings.
+def load_plugins(names: Iterable[str]) -> list[ModuleType]:
+    """Import every named module or ``.py`` file, once, and return them.
+
+    A strategy registers itself with ``MigrationStrategyFactory.register``; generators are found by
+    their class.
 
     Names come from the process' own settings and never from a message or the ledger: whoever can
     write to Redis must not choose what a worker imports. Raises SettingsError naming the plugin.
     """
-    for name in names:
-        try:
-            if name.endswith(".py"):
-                _load_file(Path(name).resolve())
-            else:
-                importlib.import_module(name)
-        except (ImportError, OSError, SyntaxError) as error:
-            raise SettingsError(
-                f"the plugin {name!r} cannot be loaded: {type(error).__name__}: {error}",
-                "FRAMEWORK_PLUGINS takes modules on the Python path, or paths of .py files",
-            ) from error
+    return [_load(name) for name in names]
 
 
-def _load_file(path: Path) -> None:
+def _load(name: str) -> ModuleType:
+    try:
+        if name.endswith(".py"):
+            return _load_file(Path(name).resolve())
+        return importlib.import_module(name)
+    except (ImportError, OSError, SyntaxError) as error:
+        raise SettingsError(
+            f"the plugin {name!r} cannot be loaded: {type(error).__name__}: {error}",
+            "FRAMEWORK_PLUGINS takes modules on the Python path, or paths of .py files",
+        ) from error
+
+
+def _load_file(path: Path) -> ModuleType:
     module_name = f"dataworks_plugin_{path.stem}_{abs(hash(str(path))):x}"
     if module_name in sys.modules:
-        return
+        return sys.modules[module_name]
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise ImportError("it is not a Python file")
@@ -44,3 +50,4 @@ def _load_file(path: Path) -> None:
     except BaseException:
         del sys.modules[module_name]
         raise
+    return module

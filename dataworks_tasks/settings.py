@@ -296,12 +296,11 @@ class ConfigManager:
         tree: dict[str, Any] = {}
         for name, value in values.items():
             if name not in known:
-                raise SettingsError(
-                    f"unknown setting {self.prefix}_{name} in {value.origin}",
-                    nearest_or_all(name, known).replace(
-                        "Did you mean ", f"Did you mean {self.prefix}_"
-                    ),
+                full_name = f"{self.prefix}_{name}"
+                hint = nearest_or_all(
+                    full_name, [f"{self.prefix}_{known_name}" for known_name in known]
                 )
+                raise SettingsError(f"unknown setting {full_name} in {value.origin}", hint)
             *parents, last = known[name].place
             branch = tree
             for parent in parents:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Iterable
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import ModuleType
 
 from dataworks_tasks.errors import SettingsError, UnknownName
 from dataworks_tasks.generate.base import BaseDataGenerator
 from dataworks_tasks.generate.custom_source import CustomSource
 from dataworks_tasks.generate.document_source import DocumentSource
+from dataworks_tasks.plugins import load_plugins
 
 ENTRY_POINTS = "dataworks.generators"
 
@@ -30,8 +27,8 @@ class GeneratorFactory:
         self, plugins: Iterable[str] = (), registered: Iterable[BaseDataGenerator] = ()
     ) -> None:
         self._generators: dict[str, BaseDataGenerator] = {}
-        for plugin in plugins:
-            self._register_all(_import(plugin), plugin)
+        for module in load_plugins(plugins):
+            self._register_all(module)
         for entry in entry_points(group=ENTRY_POINTS):
             self._register_entry(entry.name, entry.load())
         self._generators |= {generator.name: generator for generator in registered}
@@ -55,47 +52,18 @@ class GeneratorFactory:
         """The names of all generators, sorted."""
         return tuple(sorted(self._generators))
 
-    def _register_all(self, module: ModuleType, plugin: str) -> None:
-        classes = [
-            entry
-            for _, entry in inspect.getmembers(module, inspect.isclass)
-            if issubclass(entry, BaseDataGenerator)
-            and not inspect.isabstract(entry)
-            and entry.__module__ == module.__name__
-        ]
-        if not classes:
-            raise SettingsError(
-                f"the plugin {plugin} has no generator",
-                "It needs a class that extends BaseDataGenerator",
-            )
-        for entry in classes:
-            self.register(entry())
+    def _register_all(self, module: ModuleType) -> None:
+        """The generators of a plugin; there may be none: it can bring strategies instead."""
+        for _, entry in inspect.getmembers(module, inspect.isclass):
+            if (
+                issubclass(entry, BaseDataGenerator)
+                and not inspect.isabstract(entry)
+                and entry.__module__ == module.__name__
+            ):
+                self.register(entry())
 
     def _register_entry(self, name: str, loaded: object) -> None:
         generator = loaded() if inspect.isclass(loaded) else loaded
         if not isinstance(generator, BaseDataGenerator):
             raise SettingsError(f"the entry point {name} of {ENTRY_POINTS} is not a generator")
         self.register(generator)
-
-
-def _import(plugin: str) -> ModuleType:
-    try:
-        if plugin.endswith(".py"):
-            return _import_file(Path(plugin))
-        return importlib.import_module(plugin)
-    except (ImportError, OSError, SyntaxError) as error:
-        raise SettingsError(
-            f"cannot import the plugin {plugin}: {error}",
-            "FRAMEWORK_PLUGINS takes module names and paths of .py files",
-        ) from error
-
-
-def _import_file(path: Path) -> ModuleType:
-    name = f"dataworks_plugin_{path.stem}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    if specification is None or specification.loader is None or not path.is_file():
-        raise ImportError(f"there is no file {path}")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    return module

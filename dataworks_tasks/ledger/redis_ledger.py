@@ -108,9 +108,9 @@ class RedisLedger:
         except ResponseError as error:
             if "UNKNOWNRUN" in str(error):
                 raise unknown_run(run_id) from None
-            raise LedgerUnavailable(f"Redis could not store: {error}") from None
+            raise LedgerUnavailable(f"Redis could not store: {_sentence(error)}") from None
         except RedisError as error:
-            raise LedgerUnavailable(f"Redis does not answer: {error}") from None
+            raise LedgerUnavailable(f"Redis does not answer: {_sentence(error)}") from None
 
     def create(self, spec: RunSpec, total: int | None) -> None:
         keys = RunKeys(spec.run_id)
@@ -347,6 +347,11 @@ class RedisLedger:
             run_id, "take_tokens", [RunKeys(run_id).budget], *request.script_arguments()
         )
         return TokenGrant.from_reply(reply)
+
+
+def _sentence(error: RedisError) -> str:
+    """The error's text without its full stop: more follows."""
+    return str(error).rstrip(".")
 
 
 def unknown_run(run_id: str) -> UnknownName:

@@ -102,6 +102,22 @@ class Count(click.ParamType[int]):
 COUNT = Count()
 
 
+class Rate(Count):
+    """A number above zero per second, written like a count."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number that ``value`` says."""
+        number = super().convert(value, param, ctx)
+        if number <= 0:
+            self.fail(f"{value!r} is not above zero", param, ctx)
+        return number
+
+
+RATE = Rate()
+
+
 def run_options(function: F) -> F:
     """The flags of every command that starts a run; handed over as one RunOptions."""
 
@@ -129,13 +145,13 @@ def run_options(function: F) -> F:
     )
     @click.option(
         "--max-rate",
-        type=click.FloatRange(0, min_open=True),
+        type=RATE,
         metavar="R",
         help="Documents per second of the whole fleet.",
     )
     @click.option(
         "--max-ru",
-        type=click.FloatRange(0, min_open=True),
+        type=RATE,
         metavar="R",
         help="Request units per second of the whole fleet (Cosmos DB).",
     )
