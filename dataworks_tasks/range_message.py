@@ -10,7 +10,7 @@ from celery import Celery
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import BadMessage
-from dataworks_tasks.run_spec import MAX_DOCUMENTS, RunKind
+from dataworks_tasks.run_spec import MAX_DOCUMENTS, MigrationJob, RunKind, RunSpec, VerificationJob
 
 GENERATE_RANGE = "dataworks.generate_range"
 COPY_RANGE = "dataworks.copy_range"
@@ -34,16 +34,36 @@ class RangeMessage:
     kind: RunKind
     run_id: str
     range: BatchRange
+    namespace: str = ""
+    """What a person who looks at the queue is told; nobody reads it from the message."""
 
     def send(self, app: Celery, producer: Any = None) -> None:
-        """Put it on the queue. Flower shows the range and the run."""
+        """Put it on the queue. Flower shows collection and range as arguments, and the run."""
         app.send_task(
             TASK_OF[self.kind],
             args=(self.run_id, self.range.start, self.range.stop),
             producer=producer,
-            argsrepr=f"{self.run_id}{self.range}",
+            argsrepr=f"{self.namespace}{self.range}",
             kwargsrepr=repr({"run": self.run_id}),
         )
+
+
+def range_message(spec: RunSpec, piece: BatchRange) -> RangeMessage:
+    """The message for a range of the run, with the collection that it fills."""
+    return RangeMessage(spec.kind, spec.run_id, piece, _namespace(spec, piece))
+
+
+def _namespace(spec: RunSpec, piece: BatchRange) -> str:
+    job = spec.job.of if isinstance(spec.job, VerificationJob) else spec.job
+    if isinstance(job, MigrationJob):
+        names = [str(pair.target) for pair in job.namespaces]
+    else:
+        names = [
+            str(part.namespace)
+            for part in job.parts
+            if part.range.start < piece.stop and piece.start < part.range.stop
+        ]
+    return names[0] if len(names) == 1 else f"{len(names)} collections"
 
 
 def send_finish(app: Celery, run_id: str) -> None:

@@ -35,6 +35,7 @@ from dataworks_tasks.range_message import (
     GENERATE_RANGE,
     VERIFY_RANGE,
     RangeMessage,
+    range_message,
     read_range,
     read_run_id,
     send_finish,
@@ -101,7 +102,7 @@ def _on_range(
         _check_deliveries(task, message)
         settled = settle_range(worker_process(), message)
         for rest in settled.left:
-            RangeMessage(kind, run, rest).send(app)
+            range_message(worker_process().open_run(run).spec, rest).send(app)
         if settled.closed_last_gap:
             failpoint("enqueue.before")
             send_finish(app, run)

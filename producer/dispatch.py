@@ -10,7 +10,7 @@ from enum import Enum
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import TransientError
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
-from dataworks_tasks.range_message import RangeMessage
+from dataworks_tasks.range_message import RangeMessage, range_message
 from dataworks_tasks.run_spec import RunSpec
 from producer.message_queue import MessageQueue, QueueDepth
 
@@ -130,7 +130,7 @@ class Dispatcher:
         return messages
 
     def _message(self, piece: BatchRange) -> RangeMessage:
-        return RangeMessage(self._spec.kind, self._spec.run_id, piece)
+        return range_message(self._spec, piece)
 
 
 class _StallClock:

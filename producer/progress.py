@@ -157,10 +157,12 @@ def _share(done: int, total: int) -> str:
 def _how_long(live: LiveFigures) -> str:
     if live.run.is_over:
         return f"{live.run.rate:,.0f} docs/s  {shown_duration(live.run.seconds)}"
+    if live.run.planning:
+        return "planning"
+    if live.run.documents >= live.run.documents_total > 0:
+        return "finishing"
     left = live.seconds_left
-    return (
-        "planning" if live.run.planning else "" if left is None else f"ETA {shown_duration(left)}"
-    )
+    return "" if left is None else f"ETA {shown_duration(left)}"
 
 
 def _details(live: LiveFigures) -> RenderableType:

@@ -19,6 +19,9 @@ from producer.local.service_definition import LOOPBACK, ServiceSite
 CELERY_STAGE = 0
 APPLICATION = "dataworks_tasks"
 
+_TASK_COLUMNS = "name,args,kwargs,state,received,runtime,worker"
+"""Flower's own choice leaves out what tells one range from another."""
+
 
 @dataclass(frozen=True, slots=True)
 class CeleryWorker:
@@ -78,6 +81,7 @@ class Flower:
                 *(sys.executable, "-m", "celery", "-A", self.application, "flower"),
                 f"--address={LOOPBACK}",
                 f"--port={site.port}",
+                f"--tasks_columns={_TASK_COLUMNS}",
             ),
             environment={**os.environ, "TMPDIR": str(site.data), **self.environment},
             folder=Path.cwd(),
