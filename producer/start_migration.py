@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
-from dataworks_tasks.migrate.migration_work import document_change
+from dataworks_tasks.migrate.migration_work import document_change, parsed_filter
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.run_spec import MigrationJob, RunKind, RunSpec, new_run_id
 from dataworks_tasks.settings import FrameworkConfig
@@ -45,7 +45,8 @@ def plan_migration(
         indexes=request.indexes,
         partitioner=request.partitioner,
     )
-    document_change(job)  # reads filter and transform, and refuses what cannot be done
+    document_change(job)  # reads the transform, and refuses what cannot be done
+    parsed_filter(job)
     check_resume_field(connections.source, job)
     return MigrationPlan(job, selection)
 

@@ -7,7 +7,7 @@ import sys
 import click
 
 from producer.cli.options import COUNT, CommandContext, run_options, with_context
-from producer.cli.start import run_to_end
+from producer.cli.start import Stay, run_new
 from producer.document_output import write_documents
 from producer.run_request import GenerationRequest, RunOptions
 from producer.start_generation import plan_generation, start_generation
@@ -29,6 +29,7 @@ def command(
     what: str,
     options: RunOptions,
     detach: bool,
+    verify: bool,
     output: str | None,
     **flags: object,
 ) -> None:
@@ -38,6 +39,7 @@ def command(
     dataworks generate service_order --total 1M
     dataworks generate template.json --total 5 --database shop --collection orders --drop
     """
+    stay = Stay(detach, verify)
     request = GenerationRequest(what=what, options=options, **flags)  # type: ignore[arg-type]
     if output is not None:
         count = write_documents(plan_generation(request, context.config()), output)
@@ -45,4 +47,4 @@ def command(
         return
     with context.connections() as connections:
         spec = start_generation(request, connections.config, connections)
-        sys.exit(run_to_end(context, connections, spec, detach=detach))
+        sys.exit(run_new(context, connections, spec, stay))

@@ -11,7 +11,7 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.run_spec import IndexPolicy, OnConflict, Transform
 from producer.cli.dry_run import print_estimate
 from producer.cli.options import CommandContext, run_options, with_context
-from producer.cli.start import run_to_end
+from producer.cli.start import Stay, run_new
 from producer.migration_estimate import estimate_migration
 from producer.run_request import MigrationRequest, RunOptions
 from producer.start_migration import plan_migration, start_migration
@@ -85,6 +85,7 @@ def command(
     context: CommandContext,
     options: RunOptions,
     detach: bool,
+    verify: bool,
     dry_run: bool,
     **flags: Any,
 ) -> None:
@@ -94,6 +95,7 @@ def command(
     dataworks migrate --include shop.orders --to archive.orders
     dataworks migrate --include 'shop.*' --map 'shop.*=archive.*'
     """
+    stay = Stay(detach, verify)
     request = _request(options, flags)
     with context.connections() as connections:
         if dry_run:
@@ -103,7 +105,7 @@ def command(
             print_estimate(context, estimate)
             return
         spec = start_migration(request, connections.config, connections)
-        sys.exit(run_to_end(context, connections, spec, detach=detach))
+        sys.exit(run_new(context, connections, spec, stay))
 
 
 def _request(options: RunOptions, flags: dict[str, Any]) -> MigrationRequest:

@@ -163,6 +163,7 @@ def run_options(function: F) -> F:
     )
     @click.option("--drop", is_flag=True, help="Delete the target collections first.")
     @click.option("--append", is_flag=True, help="Add to target collections that hold documents.")
+    @click.option("--verify", is_flag=True, help="Compare everything when the run is complete.")
     @click.option("--detach", is_flag=True, help="Send everything and leave.")
     @wraps(function)
     def wrapped(*args: Any, **values: Any) -> Any:

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from dataworks_tasks.errors import UsageError
 from dataworks_tasks.run_spec import RunKind, RunSpec
 from producer.attach import attach, send_everything
 from producer.cli.options import CommandContext
 from producer.connections import Connections
 from producer.progress import create_view, shown_duration
-from producer.run_figures import RunFigures, exit_code, figures
+from producer.run_figures import RunFigures, exit_code, figures, shown_name
+from producer.start_verification import start_verification
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """How long a command stays with the run it starts."""
+
+    detach: bool = False
+    verify: bool = False
+
+    def __post_init__(self) -> None:
+        if self.detach and self.verify:
+            raise UsageError(
+                "--verify waits for the run, and --detach does not",
+                "Leave --verify out and type afterwards: dataworks verify RUN",
+            )
+
+
+def run_new(context: CommandContext, connections: Connections, spec: RunSpec, stay: Stay) -> int:
+    """Run what was just recorded, and verify it where that was asked for; the exit code."""
+    code = run_to_end(context, connections, spec, detach=stay.detach)
+    if code != 0 or not stay.verify:
+        return code
+    check = start_verification(spec.run_id, connections)
+    return run_to_end(context, connections, check, detach=False)
 
 
 def run_to_end(
@@ -22,7 +50,7 @@ def run_to_end(
         return _detach(context, connections, spec)
     console = context.console
     if not context.as_json:
-        console.print(f"[bold]{spec.run_id}[/bold]  {figures_name(connections, spec)}")
+        console.print(f"[bold]{spec.run_id}[/bold]  {shown_name(spec)}")
     progress = attach(connections, spec, create_view(spec, console, connections.ledger))
     if progress is None:
         console.print(f"Redis never answered. Go on with: dataworks resume {spec.run_id}")
@@ -45,11 +73,6 @@ def _detach(context: CommandContext, connections: Connections, spec: RunSpec) ->
         context.console.print(f"[bold]{spec.run_id}[/bold]  {sent:,} messages sent")
         context.console.print(f"Watch it with: dataworks status {spec.run_id} --watch")
     return 0
-
-
-def figures_name(connections: Connections, spec: RunSpec) -> str:
-    """What the run is about."""
-    return figures(spec, connections.ledger.progress(spec.run_id)).name
 
 
 def summary(run: RunFigures) -> Table:
