@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from dataworks_tasks.batch_range import BatchRange
-from dataworks_tasks.errors import TerminalError, UnknownName
+from dataworks_tasks.errors import TransientError, UnknownName
 from dataworks_tasks.ledger import redis_ledger
 from dataworks_tasks.ledger.contract import (
     WORKING,
@@ -183,7 +183,7 @@ def test_two_planners_do_not_mix(ledger: RedisLedger) -> None:
     spec = migration_spec()
     ledger.create(spec, None)
     ledger.append_slices(spec.run_id, 0, [b"zero"], 1)
-    with pytest.raises(TerminalError, match="another producer"):
+    with pytest.raises(TransientError, match="another producer"):
         ledger.append_slices(spec.run_id, 0, [b"zero again"], 1)
 
 
