@@ -65,7 +65,7 @@ def _settle_again(connections: Connections, spec: RunSpec) -> Iterator[int]:
             counters = {"documents": count, "already_there": count}
             if spec.is_sliced:
                 counters["read"] = count
-            ledger.acknowledge(run_id, done, RangeResult(counters))
+            ledger.acknowledge(run_id, done, RangeResult(counters, slice=compared.slice))
             yield count
     finally:
         work.close()

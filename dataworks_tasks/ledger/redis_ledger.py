@@ -188,6 +188,7 @@ class RedisLedger:
             worker.name if worker else "",
             json.dumps(asdict(worker)) if worker else "",
             SLICES_PER_KEY,
+            result.slice,
             *failures,
         )
         return Acknowledgement(int(newly), bool(closed))
