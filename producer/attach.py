@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import current_thread, main_thread
 from types import FrameType
 
+from dataworks_tasks.errors import RunFailed, UnknownName
 from dataworks_tasks.ledger.contract import RunProgress
 from dataworks_tasks.run_spec import RunSpec
 from producer.connections import Connections
@@ -41,8 +42,14 @@ def stay(
 ) -> RunProgress | None:
     """Plan and send until the run ends or ``leave`` says so; see ``Dispatcher.drive``."""
     dispatcher = create_dispatcher(connections, spec)
-    with _planning(connections, spec):
-        return dispatcher.drive(observe, leave)
+    try:
+        with _planning(connections, spec):
+            return dispatcher.drive(observe, leave)
+    except UnknownName:
+        raise RunFailed(
+            f"Redis has lost run {spec.run_id}, with all that was known of it",
+            f"Record it again: dataworks resume {spec.run_id} --rebuild",
+        ) from None
 
 
 def send_everything(connections: Connections, spec: RunSpec) -> int:

@@ -6,7 +6,12 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Protocol, Self
 
-from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.errors import (
+    DataWorksError,
+    StoreUnavailable,
+    TransientError,
+    UnknownName,
+)
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
 from dataworks_tasks.run_spec import MigrationJob, RunSpec, VerificationJob
@@ -18,6 +23,9 @@ class FinishQueue(Protocol):
     """Takes the request to finish a run whose last slice was acknowledged before it was planned."""
 
     def send_finish(self, run_id: str) -> None: ...
+
+
+_OUTAGE_SECONDS = 1.0
 
 
 def needs_planning(ledger: Ledger, spec: RunSpec) -> bool:
@@ -61,6 +69,10 @@ class Planner:
         """Ask ``plan`` to return after the slices it is at."""
         self._stop.set()
 
+    def stopped_within(self, seconds: float) -> bool:
+        """Wait for ``stop``, ``seconds`` at most; say whether it came."""
+        return self._stop.wait(seconds)
+
     @property
     def _job(self) -> MigrationJob:
         job = self._spec.job
@@ -93,8 +105,24 @@ class PlannerThread:
         self._thread.join()
 
     def _plan(self) -> None:
-        try:
-            self._planner.plan()
-        except DataWorksError as error:
-            reason = f"planning stopped: {error}"
-            self._ledger.change_state(self._run_id, WORKING, RunState.FAILED, reason)
+        """Plan through outages of Redis, and when another producer plans the same run."""
+        failure: DataWorksError | None = None
+        while not self._planner.stopped_within(0.0):
+            try:
+                if failure is None:
+                    self._planner.plan()
+                else:
+                    self._fail(failure)
+                return
+            except UnknownName:
+                return  # Redis has lost the run: who waits for its end sees that too
+            except StoreUnavailable as error:
+                failure = error
+            except TransientError:
+                self._planner.stopped_within(_OUTAGE_SECONDS)
+            except DataWorksError as error:
+                failure = error
+
+    def _fail(self, error: DataWorksError) -> None:
+        reason = f"planning stopped: {error}"
+        self._ledger.change_state(self._run_id, WORKING, RunState.FAILED, reason)

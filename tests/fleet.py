@@ -118,7 +118,8 @@ class Fleet:
         for producer in self.producers:
             if producer.poll() is None:
                 producer.kill()
-            producer.communicate()
+            if producer.stdout and not producer.stdout.closed:
+                producer.communicate()
 
 
 def pool_children(worker: RunningService) -> Iterator[psutil.Process]:

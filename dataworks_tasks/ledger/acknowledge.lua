@@ -8,7 +8,8 @@
 -- KEYS[6] workers        hash, worker name -> JSON
 -- KEYS[7...] slices      the hashes that hold slices start to stop - 1; none in a generation run
 -- ARGV[1] start  ARGV[2] stop  ARGV[3] counters as JSON  ARGV[4] worker name or ""
--- ARGV[5] worker report  ARGV[6] slices per hash  ARGV[7...] failures: key, JSON, key, JSON, ...
+-- ARGV[5] worker report  ARGV[6] slices per hash  ARGV[7] the slice that was worked on or ""
+-- ARGV[8...] failures: key, JSON, key, JSON, ...
 -- Returns {newly acknowledged, 1 if this closed the last gap}.
 
 if redis.call('HEXISTS', KEYS[2], 'state') == 0 then
@@ -19,6 +20,11 @@ local start, stop = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 local function text(number)
   return string.format('%.0f', number)
+end
+
+if ARGV[7] ~= '' and redis.call('HGET', KEYS[7], text(start)) ~= ARGV[7] then
+  -- Done already; or Redis lost its last moments and the slice was planned anew, with other bounds.
+  return {0, 0}
 end
 
 local function bounds(member)
@@ -67,9 +73,9 @@ for name, value in pairs(cjson.decode(ARGV[3])) do
   end
 end
 
-local has_failures = #ARGV >= 8
+local has_failures = #ARGV >= 9
 if has_failures then
-  for position = 7, #ARGV, 2 do
+  for position = 8, #ARGV, 2 do
     redis.call('HSETNX', KEYS[4], ARGV[position], ARGV[position + 1])
   end
   redis.call('HSET', KEYS[5], text(start) .. ':' .. text(stop), cjson.encode(added))

@@ -40,10 +40,15 @@ class DocumentFailure:
 
 @dataclass(frozen=True, slots=True)
 class RangeResult:
-    """What working on a range gave: what to add to the counters, and what could not be written."""
+    """What working on a range gave: what to add to the counters, and what could not be written.
+
+    ``slice``: the slice as it was worked on. It is acknowledged only if that is still the slice of
+    its number: a Redis that lost its last moments may have been given another one since.
+    """
 
     counters: Mapping[str, int]
     failures: Sequence[DocumentFailure] = ()
+    slice: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from redis.exceptions import (
 )
 
 from dataworks_tasks.batch_range import BatchRange
-from dataworks_tasks.errors import LedgerUnavailable, SettingsError, TerminalError, UnknownName
+from dataworks_tasks.errors import LedgerUnavailable, SettingsError, TransientError, UnknownName
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import (
     Acknowledgement,
@@ -188,6 +188,7 @@ class RedisLedger:
             worker.name if worker else "",
             json.dumps(asdict(worker)) if worker else "",
             SLICES_PER_KEY,
+            result.slice,
             *failures,
         )
         return Acknowledgement(int(newly), bool(closed))
@@ -309,7 +310,8 @@ class RedisLedger:
         names = [keys.record, *_slice_keys(keys, BatchRange(first, first + len(slices)))]
         arguments = (first, expected, SLICES_PER_KEY, *slices)
         if not self._run(run_id, "append_slices", names, *arguments):
-            raise TerminalError(
+            # Also when Redis did it and the answer got lost: planning goes on from what is there.
+            raise TransientError(
                 f"another producer plans {run_id} at the same time",
                 f"Leave it to that one, or watch it: dataworks status {run_id} --watch",
             )
@@ -358,7 +360,7 @@ def unknown_run(run_id: str) -> UnknownName:
     """The error for a run that is not on record."""
     return UnknownName(
         f"run {run_id!r} is not on record in this Redis",
-        "List the runs with: dataworks runs",
+        "List the runs with: dataworks runs. If Redis lost it: dataworks resume RUN --rebuild",
     )
 
 

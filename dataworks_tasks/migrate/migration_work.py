@@ -60,7 +60,7 @@ class MigrationWork:
             context.config.max_insert_workers, thread_name_prefix="write-batch"
         )
         self._lanes = Lanes(writers, ByteBudget())
-        self._unfinished: dict[int, SliceCopy] = {}
+        self._unfinished: dict[tuple[int, bytes], SliceCopy] = {}
 
     def _route(self, pair: NamespacePair) -> CopyRoute:
         context, spec = self._context, self._context.spec
@@ -84,7 +84,7 @@ class MigrationWork:
         )
 
     def _copy_of(self, number: int, data: bytes) -> SliceCopy:
-        copy = self._unfinished.get(number)
+        copy = self._unfinished.get((number, data))
         if copy is None:
             slice_ = Slice.from_bytes(data)
             if not 0 <= slice_.pair < len(self._routes):
@@ -92,7 +92,7 @@ class MigrationWork:
             copy = SliceCopy(self._routes[slice_.pair], slice_)
             while len(self._unfinished) >= _MOST_UNFINISHED:
                 del self._unfinished[next(iter(self._unfinished))]
-            self._unfinished[number] = copy
+            self._unfinished[number, data] = copy
         return copy
 
     def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:
@@ -103,7 +103,7 @@ class MigrationWork:
             self._fail(result.failures)
         if not finished:
             return None
-        self._unfinished.pop(number, None)
+        self._unfinished.pop((number, data), None)
         return self._by_collection(result, Slice.from_bytes(data).pair)
 
     def _by_collection(self, result: RangeResult, pair: int) -> RangeResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import TransientError
@@ -56,7 +57,7 @@ def settle_slices(
                     problem = problem or error
                     continue
                 if result is not None:
-                    yield BatchRange(number, number + 1), result
+                    yield BatchRange(number, number + 1), replace(result, slice=slices[number])
     finally:
         closing.set()
         wait(running)

@@ -15,6 +15,7 @@ from producer.cli.options import CommandContext
 from producer.connections import Connections
 from producer.progress import create_view, shown_duration
 from producer.run_figures import RunFigures, exit_code, figures, shown_name
+from producer.spec_file import keep_spec
 from producer.start_verification import start_verification
 
 
@@ -46,6 +47,7 @@ def run_to_end(
     context: CommandContext, connections: Connections, spec: RunSpec, *, detach: bool
 ) -> int:
     """Detach, or stay until the run ends; print what came of it; return the exit code."""
+    keep_spec(spec)
     if detach:
         return _detach(context, connections, spec)
     console = context.console

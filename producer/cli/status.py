@@ -25,15 +25,18 @@ _JSON_SECONDS = 1.0
 @click.command("status")
 @click.argument("run_id", metavar="[RUN]", required=False)
 @click.option("--watch", is_flag=True, help="Stay and show progress until the run ends.")
+@click.option("--spec", is_flag=True, help="Print the run's spec, for `resume --rebuild`.")
 @with_context
-def command(context: CommandContext, run_id: str | None, watch: bool) -> None:
+def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool) -> None:
     """Show RUN, or the newest run. Exit code as for the run itself."""
     with context.connections() as connections:
         chosen = run_id or _newest(connections.ledger)
+        if spec:
+            click.echo(connections.ledger.spec(chosen).to_json())
+            return
         if watch:
             _watch(context, connections, chosen)
-        spec = connections.ledger.spec(chosen)
-        run = figures(spec, connections.ledger.progress(chosen))
+        run = figures(connections.ledger.spec(chosen), connections.ledger.progress(chosen))
         if context.as_json:
             if not watch:
                 context.print_json(run.as_json())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from dataworks_tasks.batch_range import BatchRange
-from dataworks_tasks.errors import TerminalError, UnknownName
+from dataworks_tasks.errors import TransientError, UnknownName
 from dataworks_tasks.ledger import redis_ledger
 from dataworks_tasks.ledger.contract import (
     WORKING,
@@ -179,11 +179,25 @@ def test_a_slice_with_failures_stays_for_the_retry(ledger: RedisLedger) -> None:
     assert ledger.slices(spec.run_id, BatchRange(0, 2)) == {1: b"one"}
 
 
+def test_a_slice_that_was_planned_anew_is_not_acknowledged_by_the_old_one(
+    ledger: RedisLedger,
+) -> None:
+    spec = migration_spec()
+    ledger.create(spec, None)
+    ledger.append_slices(spec.run_id, 0, [b"new bounds"], 20)
+    old, new = RangeResult({}, slice=b"old bounds"), RangeResult({}, slice=b"new bounds")
+    assert ledger.acknowledge(spec.run_id, BatchRange(0, 1), old).newly == 0
+    assert ledger.acknowledge(spec.run_id, BatchRange(1, 2), old).newly == 0
+    assert list(ledger.gaps(spec.run_id)) == [BatchRange(0, 1)]
+    assert ledger.acknowledge(spec.run_id, BatchRange(0, 1), new).newly == 1
+    assert ledger.acknowledge(spec.run_id, BatchRange(0, 1), new).newly == 0
+
+
 def test_two_planners_do_not_mix(ledger: RedisLedger) -> None:
     spec = migration_spec()
     ledger.create(spec, None)
     ledger.append_slices(spec.run_id, 0, [b"zero"], 1)
-    with pytest.raises(TerminalError, match="another producer"):
+    with pytest.raises(TransientError, match="another producer"):
         ledger.append_slices(spec.run_id, 0, [b"zero again"], 1)
 
 
