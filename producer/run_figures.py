@@ -27,6 +27,8 @@ class RunFigures:
     failures: int
     throttled_requests: int
     waited_seconds: float
+    request_units: int
+    request_units_estimated: int
     peak_worker_bytes: int
     workers: int
     last_error: str | None
@@ -58,6 +60,8 @@ class RunFigures:
             "failures": self.failures,
             "throttled_requests": self.throttled_requests,
             "waited_seconds": round(self.waited_seconds, 3),
+            "request_units": self.request_units,
+            "request_units_estimated": self.request_units_estimated,
             "peak_worker_bytes": self.peak_worker_bytes,
             "workers": self.workers,
             "last_error": self.last_error,
@@ -87,6 +91,8 @@ def figures(spec: RunSpec, progress: RunProgress, now: datetime | None = None) -
         failures=progress.failures,
         throttled_requests=counters.get("throttled_requests", 0),
         waited_seconds=counters.get("waited_milliseconds", 0) / 1000,
+        request_units=counters.get("request_units", 0),
+        request_units_estimated=counters.get("request_units_estimated", 0),
         peak_worker_bytes=max((worker.peak_rss_bytes for worker in progress.workers), default=0),
         workers=len(progress.workers),
         last_error=progress.last_error,

@@ -29,6 +29,8 @@ class Tally:
     throttled_requests: int = 0
     retried_requests: int = 0
     seconds_waited: float = 0.0
+    request_units: float = 0.0
+    request_units_estimated: float = 0.0
     failures: list[DocumentFailure] = field(default_factory=list)
 
     def add_write(self, namespace: Namespace, result: WriteResult) -> None:
@@ -40,6 +42,8 @@ class Tally:
         self.throttled_requests += result.throttled_requests
         self.retried_requests += result.retried_requests
         self.seconds_waited += result.seconds_waited
+        self.request_units += result.request_units
+        self.request_units_estimated += result.request_units_estimated
         self.failures += (
             document_failure(namespace, failure.document, failure.reason)
             for failure in result.failures
@@ -68,6 +72,8 @@ class Tally:
                 "throttled_requests": self.throttled_requests,
                 "retried_requests": self.retried_requests,
                 "waited_milliseconds": round(self.seconds_waited * 1000),
+                "request_units": round(self.request_units),
+                "request_units_estimated": round(self.request_units_estimated),
             },
             tuple(self.failures),
         )

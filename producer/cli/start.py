@@ -94,6 +94,11 @@ def summary(run: RunFigures) -> Table:
         rows["throttled"] = (
             f"{run.throttled_requests:,} requests, {run.waited_seconds:.1f} s waited"
         )
+    charged = run.request_units + run.request_units_estimated
+    if charged:
+        per_second = charged / run.seconds
+        estimated = run.request_units_estimated / charged
+        rows["charge"] = f"{charged:,} RU ({per_second:,.0f} RU/s, {estimated:.0%} estimated)"
     if run.peak_worker_bytes:
         rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in one of {run.workers} workers"
     for name, value in rows.items():
