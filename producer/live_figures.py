@@ -65,6 +65,7 @@ class LiveFigures:
             "now": {
                 "documents_per_second": round(self.metrics.documents_per_second, 1),
                 "bytes_per_second": round(self.metrics.bytes_per_second, 1),
+                "request_units_per_second": round(self.metrics.request_units_per_second, 1),
                 "throttled_share": round(self.metrics.throttled_share, 4),
                 "seconds_left": None if left is None else round(left, 1),
                 "queue": None if self.queue is None else self.queue._asdict(),

@@ -187,6 +187,8 @@ def _rows(live: LiveFigures) -> Iterator[tuple[str, RenderableType]]:
     yield "elapsed", f"{shown_duration(run.seconds)}   {decimal(run.bytes)}"
     if live.queue is not None:
         yield "queue", f"{live.queue.waiting:,} waiting   {live.queue.in_hand:,} in flight"
+    if metrics.request_units_per_second:
+        yield "cost", f"{metrics.request_units_per_second:,.0f} RU/s"
     if metrics.throttled_requests:
         slow = metrics.throttled_share >= _THROTTLED_SHARE
         yield (

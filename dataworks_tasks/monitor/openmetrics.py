@@ -38,6 +38,11 @@ _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
         lambda run: _counter(run, "retried_requests"),
     ),
     (
+        "request_units",
+        "Request units that writes cost on Azure Cosmos DB.",
+        lambda run: _counter(run, "request_units"),
+    ),
+    (
         "waited_seconds",
         "Seconds that workers waited before sending writes again.",
         lambda run: _counter(run, "waited_milliseconds") / _MILLISECONDS,

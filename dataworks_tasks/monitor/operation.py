@@ -35,6 +35,7 @@ class OperationMetrics:
     documents_per_second: float
     average_documents_per_second: float
     bytes_per_second: float
+    request_units_per_second: float
     throttled_requests: int
     throttled_share: float
     """Share of the workers' time that went into waiting because the database asked for it."""
@@ -61,6 +62,7 @@ class _Sample(NamedTuple):
     at: float
     documents: int
     bytes: int
+    request_units: int
     waited_seconds: float
 
 
@@ -91,6 +93,7 @@ class PerformanceMonitor:
             self._clock(),
             counters.get("documents", 0),
             counters.get("bytes", 0),
+            counters.get("request_units", 0),
             counters.get("waited_milliseconds", 0) / 1000,
         )
         before = self._earlier(sample)
@@ -99,7 +102,7 @@ class PerformanceMonitor:
         working = progress.state in WORKING
         if before is None or not working:
             # Nothing to compare with: the whole run.
-            before, elapsed = _Sample(0, 0, 0, 0), seconds
+            before, elapsed = _Sample(0, 0, 0, 0, 0), seconds
         else:
             elapsed = sample.at - before.at
         moved_at = progress.last_acknowledged_at or progress.created_at
@@ -115,6 +118,7 @@ class PerformanceMonitor:
             documents_per_second=_rate(sample.documents - before.documents, elapsed),
             average_documents_per_second=_rate(sample.documents, seconds),
             bytes_per_second=_rate(sample.bytes - before.bytes, elapsed),
+            request_units_per_second=_rate(sample.request_units - before.request_units, elapsed),
             throttled_requests=counters.get("throttled_requests", 0),
             throttled_share=min(
                 1.0,

@@ -18,9 +18,20 @@ from dataworks_tasks.settings import ConfigManager, known_settings
 from tests.unit.deploy.compose_file import ROOT, image_command, seconds, services
 
 SERVICES = services()
-OURS = ("worker", "flower", "producer")
+OURS = ("worker", "flower", "producer", "metrics")
+MONITORING = ("metrics", "prometheus", "grafana")
 KNOWN_KEYS = {
-    *("build", "cap_drop", "command", "depends_on", "deploy", "env_file", "healthcheck", "image"),
+    *(
+        "build",
+        "cap_drop",
+        "command",
+        "depends_on",
+        "deploy",
+        "env_file",
+        "environment",
+        "healthcheck",
+        "image",
+    ),
     *("init", "networks", "ports", "profiles", "read_only", "restart", "security_opt"),
     *("stop_grace_period", "tmpfs", "user", "volumes"),
 }
@@ -46,7 +57,18 @@ def test_compose_accepts_the_file() -> None:
 
 
 def test_the_services_are_those_of_a_fleet() -> None:
-    assert list(SERVICES) == ["redis", "mongo", "worker", "flower", "producer"]
+    assert list(SERVICES) == ["redis", "mongo", "worker", "flower", "producer", *MONITORING]
+
+
+@pytest.mark.parametrize("name", MONITORING)
+def test_monitoring_is_started_when_asked_for(name: str) -> None:
+    assert SERVICES[name]["profiles"] == ["monitoring"]
+
+
+def test_what_looks_at_metrics_reaches_no_store() -> None:
+    for name in ("prometheus", "grafana"):
+        assert SERVICES[name]["networks"] == ["outside"]
+        assert "env_file" not in SERVICES[name], "their images do not need our secrets"
 
 
 @every_service
@@ -71,12 +93,12 @@ def test_nobody_is_root(service: dict[str, Any]) -> None:
 @every_service
 def test_images_have_a_version(service: dict[str, Any]) -> None:
     _, _, tag = service["image"].partition(":")
-    assert tag[0].isdigit()
+    assert re.match(r"v?\d", tag)
     if "build" in service:
         assert tag == __version__
 
 
-@pytest.mark.parametrize("name", ["redis", "mongo", "worker", "flower"])
+@pytest.mark.parametrize("name", ["redis", "mongo", "worker", "flower", *MONITORING])
 def test_what_stays_up_is_watched_and_started_again(name: str) -> None:
     service = SERVICES[name]
     assert service["restart"] in {"unless-stopped", "on-failure:5"}

@@ -34,9 +34,10 @@ def test_the_first_sample_gives_the_average_and_later_ones_the_last_seconds() ->
     assert run.at(10, 5_000).documents_per_second == 500
     now = run.at(15, 15_000)
     assert (now.documents_per_second, now.average_documents_per_second) == (2000, 1000)
-    assert now.bytes_per_second == 2_000_000
-    run.at(18, 15_000)
-    assert run.at(21, 15_000).documents_per_second == 0
+    assert (now.bytes_per_second, now.request_units_per_second) == (2_000_000, 0)
+    assert run.at(20, 15_000, counters={"request_units": 500}).request_units_per_second == 100
+    run.at(25, 15_000)
+    assert run.at(26, 15_000).documents_per_second == 0
 
 
 def test_a_run_that_ended_shows_its_average() -> None:
