@@ -36,7 +36,7 @@ def settle_range(process: WorkerProcess, message: RangeMessage) -> SettledRange:
     began = time.monotonic()
     state = ledger.state(run_id)
     if state not in WORKING:
-        log.info("the run is %s: %s is left as a gap", state, message.range)
+        log.info("the run is %s, so the range is left as a gap", state)
         return SettledRange()
     run = process.open_run(run_id)
     _check_message(ledger, run, message)
