@@ -97,6 +97,7 @@ def test_a_generation_through_every_fault(fleet: Fleet, proxies: dict[str, TcpPr
     assert all(proxy.connections > 2 for proxy in proxies.values())
 
 
+@pytest.mark.soak
 def test_a_migration_through_every_fault(fleet: Fleet, proxies: dict[str, TcpProxy]) -> None:
     fill_source(fleet, TOTAL)
     start_worker(fleet, proxies)

@@ -91,7 +91,7 @@ def test_two_producers_on_one_generation(fleet: Fleet) -> None:
 
 
 def test_two_producers_plan_one_migration(fleet: Fleet) -> None:
-    fill_source(fleet, 10_000)
+    fill_source(fleet, 4000)
     first = fleet.start(*migrate_arguments(fleet, batch_size=20))
     run_id = fleet.newest_run()
     others = [fleet.start("resume", run_id) for _ in range(2)]
@@ -118,6 +118,7 @@ def test_a_run_is_cancelled_while_workers_are_busy(fleet: Fleet) -> None:
     check_exact(fleet, run_id, total)
 
 
+@pytest.mark.soak
 def test_workers_are_told_to_shut_down(fleet: Fleet) -> None:
     from dataworks_tasks.app import create_app
     from dataworks_tasks.settings import FrameworkConfig
