@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test unit check lint types bench clean
+.PHONY: help setup demo test unit check lint types bench soak fault-table clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,6 +41,13 @@ types: $(STAMP) ## mypy --strict on both packages
 
 bench: $(STAMP) ## measure generation and migration as ratios of this machine's own limit
 	@$(BIN)/python -m benchmarks
+
+soak: $(STAMP) ## runs under random faults for MINUTES=10; SEED=n repeats a schedule
+	@$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m pytest -m soak tests/faults
+
+fault-table: $(STAMP) ## put the last soak test's figures into docs/reliability.md
+	@$(BIN)/python -m tests.support.fault_record
 
 clean: ## remove the virtual environment, caches and local state
 	rm -rf $(VENV) .dataworks .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -12,12 +12,12 @@ from producer.local.services import LocalServices
 from tests.fleet import Fleet, pool_children, wait_until
 from tests.support.exact import check_exact, generate_arguments
 
-TOTAL = 150_000
+TOTAL = 60_000
 
 
 def test_child_then_worker_then_producer_are_killed(fleet: Fleet) -> None:
     worker = fleet.start_worker(2)
-    producer = fleet.start(*generate_arguments(fleet, TOTAL, "--max-rate", 15_000))
+    producer = fleet.start(*generate_arguments(fleet, TOTAL, "--max-rate", 8_000))
     run_id = fleet.newest_run()
     fleet.wait_for_share(run_id, 0.3)
     next(pool_children(worker)).kill()
@@ -50,8 +50,8 @@ def test_a_server_is_killed_and_comes_back(
     own_services: LocalServices, own_fleet: Fleet, name: str
 ) -> None:
     own_fleet.start_worker(2)
-    total = 80_000
-    producer = own_fleet.start(*generate_arguments(own_fleet, total, "--max-rate", 15_000))
+    total = 40_000
+    producer = own_fleet.start(*generate_arguments(own_fleet, total, "--max-rate", 8_000))
     run_id = own_fleet.newest_run()
     own_fleet.wait_for_share(run_id, 0.3)
     own_services.restart(name, signal.SIGKILL)
@@ -76,6 +76,7 @@ def test_a_worker_that_stood_still_doubles_nothing(fleet: Fleet) -> None:
     check_exact(fleet, run_id, total)
 
 
+@pytest.mark.soak
 def test_pause_and_resume_twenty_times(fleet: Fleet) -> None:
     fleet.start_worker(2)
     total = 60_000

@@ -92,8 +92,10 @@ def test_what_cannot_be_rebuilt_is_said(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize(
     "hindrance",
-    [("maxmemory", "1"), ("min-replicas-to-write", "1")],
-    ids=["full", "read-only"],
+    [
+        pytest.param(("maxmemory", "1"), id="full"),
+        pytest.param(("min-replicas-to-write", "1"), id="read-only", marks=pytest.mark.soak),
+    ],
 )
 def test_a_redis_that_does_not_store(own_fleet: Fleet, hindrance: tuple[str, str]) -> None:
     own_fleet.start_worker(2)

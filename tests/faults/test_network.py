@@ -1,0 +1,110 @@
+"""Resets, stalls, a black hole and latency between workers and servers: runs stay exact."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.fleet import Fleet
+from tests.support.exact import (
+    check_copied,
+    check_exact,
+    fill_source,
+    generate_arguments,
+    migrate_arguments,
+)
+from tests.support.tcp_proxy import TcpProxy
+
+TOTAL = 12_000
+RATE = 4000
+SERVERS = {
+    "redis": "FRAMEWORK_BROKER_URL",
+    "mongod": "FRAMEWORK_TARGET_DB_CONNECTION_STRING",
+}
+
+
+def resets(proxy: TcpProxy) -> None:
+    for _ in range(5):
+        proxy.reset()
+        time.sleep(0.3)
+
+
+def stall(proxy: TcpProxy) -> None:
+    proxy.stalled = True
+    time.sleep(5)
+    proxy.stalled = False
+
+
+def black_hole(proxy: TcpProxy) -> None:
+    """Half-open sockets: both ends believe in a connection on which nothing arrives."""
+    proxy.black_hole = True
+    time.sleep(3)
+    proxy.black_hole = False
+    proxy.reset()
+
+
+def latency(proxy: TcpProxy) -> None:
+    proxy.latency_seconds = 0.2
+    time.sleep(3)
+    proxy.latency_seconds = 0.0
+
+
+FAULTS: dict[str, Callable[[TcpProxy], None]] = {
+    "resets": resets,
+    "stall": stall,
+    "black hole": black_hole,
+    "latency": latency,
+}
+
+
+@pytest.fixture
+def proxies(fleet: Fleet) -> Iterator[dict[str, TcpProxy]]:
+    """Proxies between the fleet's workers and both servers."""
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(TcpProxy.before(fleet.environment[setting]))
+            for name, setting in SERVERS.items()
+        }
+
+
+def start_worker(fleet: Fleet, proxies: dict[str, TcpProxy]) -> None:
+    """A worker that reaches everything by way of the proxies.
+
+    A run names its servers by host and port, so the whole fleet takes the same addresses for
+    databases; only the producer's way to Redis is direct.
+    """
+    mongod = proxies["mongod"].url(fleet.environment[SERVERS["mongod"]])
+    fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"] = mongod
+    fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"] = mongod
+    redis = proxies["redis"].url(fleet.environment[SERVERS["redis"]])
+    fleet.start_worker(2, {SERVERS["redis"]: redis})
+
+
+def test_a_generation_through_every_fault(fleet: Fleet, proxies: dict[str, TcpProxy]) -> None:
+    start_worker(fleet, proxies)
+    total = TOTAL * 3
+    producer = fleet.start(*generate_arguments(fleet, total, "--max-rate", RATE, batch_size=500))
+    run_id = fleet.newest_run()
+    fleet.wait_for_share(run_id, 0.05)
+    for name in SERVERS:
+        for fault in FAULTS.values():
+            fault(proxies[name])
+    assert producer.wait(100) == 0
+    check_exact(fleet, run_id, total)
+    assert all(proxy.connections > 2 for proxy in proxies.values())
+
+
+@pytest.mark.soak
+def test_a_migration_through_every_fault(fleet: Fleet, proxies: dict[str, TcpProxy]) -> None:
+    fill_source(fleet, TOTAL)
+    start_worker(fleet, proxies)
+    producer = fleet.start(*migrate_arguments(fleet, "--max-rate", RATE / 10, batch_size=100))
+    run_id = fleet.newest_run()
+    for name in SERVERS:
+        for fault in FAULTS.values():
+            fault(proxies[name])
+    assert producer.wait(100) == 0
+    check_copied(fleet, run_id)
