@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from dataworks_tasks.generate.document_source import DocumentSource
 from dataworks_tasks.generate.factory import GeneratorFactory
 from dataworks_tasks.generate.probe import probe_digest, versions
 from dataworks_tasks.generate.template import (
+    CollectionTemplate,
     Template,
     builtin_templates,
     document_source,
@@ -34,6 +35,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_collection import check_layout, create_collection
 from producer.connections import Connections
 from producer.run_request import GenerationRequest, RunOptions
+from producer.template_collections import create_as_template_says
 
 DEFAULT_DATABASE = "dataworks"
 
@@ -53,6 +55,7 @@ class GenerationPlan:
 
     job: GenerationJob
     sources: tuple[DocumentSource, ...]
+    templates: tuple[CollectionTemplate, ...] = ()
 
     @property
     def namespaces(self) -> tuple[Namespace, ...]:
@@ -113,7 +116,8 @@ def _from_template(
         template.check_total(position, count)
         wanted.append(_Wanted(namespace, position, count))
     sources = [document_source(template, position, seed) for position in range(len(collections))]
-    return _plan(request, seed, wanted, sources, template=template.document)
+    plan = _plan(request, seed, wanted, sources, template=template.document)
+    return replace(plan, templates=collections)
 
 
 def _plan(
@@ -175,6 +179,9 @@ def start_generation(
         for namespace in plan.namespaces:
             target.drop(namespace)
     create_collections(target, plan.namespaces, request.options)
+    # A layout of the request goes before the template's: then the collections are there.
+    for template, namespace in zip(plan.templates, plan.namespaces, strict=False):
+        create_as_template_says(target, template, namespace)
     ledger.create(spec, plan.job.total)
     return spec
 

@@ -6,13 +6,14 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.generate.aggregate import Aggregation, aggregate
 from dataworks_tasks.generate.chunk_size import ChunkSize
 from dataworks_tasks.generate.document_source import DocumentSource
 from dataworks_tasks.generate.faulty_documents import generate_around_faults
@@ -20,7 +21,7 @@ from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.pace import documents_per_write
 from dataworks_tasks.raw_bson import shown_id
-from dataworks_tasks.run_spec import GenerationPart, OnError
+from dataworks_tasks.run_spec import GenerationPart, OnConflict, OnError
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
 from dataworks_tasks.work import RunContext, StopSignal
 
@@ -31,11 +32,12 @@ DOCUMENTS_PER_WRITE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class PartSource:
-    """A part of the run, what makes its documents, and the indexes its template asks for."""
+    """A part of the run, what makes its documents, and what its template asks for afterwards."""
 
     part: GenerationPart
     documents: DocumentSource
     indexes: tuple[Mapping[str, Any], ...] = ()
+    aggregations: tuple[Aggregation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class GenerationWork:
         self._context = context
         self._sources = tuple(sources)
         self._policy = WritePolicy(write_concern=context.spec.write_concern)
+        self._aggregated = {source.part.namespace for source in sources if source.aggregations}
         self._chunk_size = ChunkSize(
             documents_per_write(
                 min(DOCUMENTS_PER_WRITE, context.target.capabilities.max_documents_per_write),
@@ -84,11 +87,17 @@ class GenerationWork:
                 future.cancel()
 
     def finish(self) -> None:
-        """Build the template's indexes: once over all documents is faster than with each."""
+        """Build the template's indexes: once over all documents is faster than with each.
+
+        Then compute the fields that come from other collections: indexes help with that.
+        """
+        context = self._context
         for source in self._sources:
             if source.indexes:
-                namespace = source.part.namespace
-                self._context.target.create_indexes(namespace, source.indexes)
+                context.target.create_indexes(source.part.namespace, source.indexes)
+        for source in self._sources:
+            for aggregation in source.aggregations:
+                aggregate(context.target, aggregation, context.spec.write_concern)
 
     def close(self) -> None:
         """Wait for the writes on the wire, then let the threads go."""
@@ -115,9 +124,13 @@ class GenerationWork:
         return _Chunk(piece, part.namespace, made.batch, made.failures)
 
     def _write(self, chunk: _Chunk, deadline: float) -> WriteResult:
-        context = self._context
+        context, policy = self._context, self._policy
+        if chunk.namespace in self._aggregated:
+            # In a run that was finished and is tried again, documents of the first time have
+            # fields that no batch has: the _id must do to know them.
+            policy = replace(policy, on_conflict=OnConflict.SKIP)
         return write_batch(
-            context.target, chunk.namespace, chunk.batch, self._policy, context.pace, deadline
+            context.target, chunk.namespace, chunk.batch, policy, context.pace, deadline
         )
 
     def _settled(
@@ -156,11 +169,12 @@ def _settled_parts(chunk: _Chunk, result: WriteResult) -> Iterator[tuple[BatchRa
 
 
 def _counters(result: WriteResult, size_bytes: int) -> dict[str, int]:
+    already_there = result.already_there + result.skipped
     counters = {
-        "documents": result.written + result.already_there + result.replaced,
+        "documents": result.written + already_there + result.replaced,
         "bytes": size_bytes,
         "written": result.written,
-        "already_there": result.already_there,
+        "already_there": already_there,
         "throttled_requests": result.throttled_requests,
         "retried_requests": result.retried_requests,
         "waited_milliseconds": round(result.seconds_waited * 1000),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dataworks_tasks.errors import SpecRefused, UnknownName
+from dataworks_tasks.generate.aggregate import aggregations_of
 from dataworks_tasks.generate.base import BaseDataGenerator
 from dataworks_tasks.generate.factory import GeneratorFactory
 from dataworks_tasks.generate.generation_work import PartSource
@@ -31,11 +32,13 @@ def part_sources(
             ) from None
         return tuple(PartSource(part, source) for part in job.parts)
     template = parse_template(job.template, job.name)
+    placed = [(template.collections[part.position], part.namespace) for part in job.parts]
     return tuple(
         PartSource(
             part,
             document_source(template, part.position, job.seed),
-            template.collections[part.position].indexes,
+            collection.indexes,
+            aggregations_of(collection, part.namespace, placed),
         )
-        for part in job.parts
+        for part, (collection, _) in zip(job.parts, placed, strict=True)
     )

@@ -13,7 +13,6 @@ from dataworks_tasks.generate.document_id import PREFIX_BYTES
 from dataworks_tasks.generate.generation_work import PartSource
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.migrate.verification_work import verification_result
-from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import (
     Element,
     assemble,
@@ -50,7 +49,7 @@ class GenerationVerificationWork:
                 expected = source.documents.generate(
                     piece.start - part.first, piece.stop - part.first
                 )
-                found = self._fetch(part.namespace, expected)
+                found = self._fetch(source, expected)
                 yield piece, verification_result(part.namespace, compare(expected, found))
 
     def finish(self) -> None:
@@ -75,10 +74,15 @@ class GenerationVerificationWork:
     def close(self) -> None:
         """Nothing is kept."""
 
-    def _fetch(self, namespace: Namespace, expected: EncodedBatch) -> EncodedBatch:
+    def _fetch(self, source: PartSource, expected: EncodedBatch) -> EncodedBatch:
+        # Aggregated fields came after the documents, from what the collections held then.
+        left_out = {aggregation.target: 0 for aggregation in source.aggregations}
+        options = {"projection": left_out} if left_out else {}
         query = _same_ids(expected)
-        data = b"".join(self._context.target.find_raw(namespace, query, sort=[("_id", 1)]))
-        return EncodedBatch.parse(data)
+        found = self._context.target.find_raw(
+            source.part.namespace, query, sort=[("_id", 1)], **options
+        )
+        return EncodedBatch.parse(b"".join(found))
 
 
 def _same_ids(expected: EncodedBatch) -> RawBSONDocument:

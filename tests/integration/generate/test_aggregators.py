@@ -1,0 +1,182 @@
+"""Fields computed from other collections, on a real mongod."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import Decimal128, Int64
+from pydantic import SecretStr
+from pymongo import MongoClient
+
+from dataworks_tasks.generate.aggregate import Aggregation, aggregate
+from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.config import DatabaseConfig
+from dataworks_tasks.store.factory import create_database_client
+from tests.fleet import Fleet
+
+STAFF = {"database": "hr", "collection": "staff", "query": {"department": "$$code"}}
+TEMPLATE = [
+    {
+        "database": "hr",
+        "collection": "departments",
+        "count": 300,
+        "indexes": [{"name": "code", "key": {"code": 1}}],
+        "content": {
+            "code": {"type": "autoincrement"},
+            "employees": {"type": "countAggregator", **STAFF},
+            "names": {"type": "valueAggregator", "field": "name", **STAFF},
+            "pay": {"type": "boundAggregator", "field": "salary", **STAFF},
+            "note": {"type": "string"},
+        },
+    },
+    {
+        "database": "hr",
+        "collection": "staff",
+        "count": 2000,
+        "content": {
+            "department": {"type": "int", "max": 280, "bsonType": "long"},
+            "name": {"type": "string", "minLength": 1, "maxLength": 1},
+            "salary": {"type": "int", "max": 90000, "missing": 20},
+        },
+    },
+]
+
+
+@pytest.fixture
+def client(mongodb_url: str) -> Iterator[BaseDatabaseClient]:
+    with create_database_client(
+        DatabaseConfig(connection_string=SecretStr(mongodb_url))
+    ) as connected:
+        yield connected
+
+
+def expected_fields(staff: list[dict[str, Any]], code: int) -> dict[str, Any]:
+    mine = [person for person in staff if person["department"] == code]
+    pay = [person["salary"] for person in mine if "salary" in person]
+    return {
+        "employees": len(mine),
+        "names": sorted({person["name"] for person in mine}),
+        "pay": {"m": min(pay, default=None), "M": max(pay, default=None)},
+    }
+
+
+def test_a_run_fills_them_in_and_can_be_verified_and_tried_again(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    path = tmp_path / "departments.json"
+    path.write_text(json.dumps(TEMPLATE))
+    fleet.start_worker(1)
+    result = fleet.run_json("generate", path, "--database", fleet.database, "--seed", 5)
+    assert (result["state"], result["documents"]) == ("complete", 2300)
+    database = fleet.mongo[fleet.database]
+    staff = list(database["staff"].find())
+    departments = list(database["departments"].find())
+    assert len(departments) == 300
+    for department in departments:
+        wanted = expected_fields(staff, department["code"])
+        assert {name: department[name] for name in wanted} == wanted
+    assert {department["employees"] for department in departments} >= {0, 5, 7}
+
+    assert fleet.run_json("verify", result["run"])["failures"] == 0
+    database["departments"].update_one({"code": 7}, {"$set": {"note": "changed by hand"}})
+    check = json.loads(
+        fleet.run("verify", result["run"], "--json", check=False).stdout.splitlines()[-1]
+    )
+    assert check["failures"] == 1
+
+
+def test_a_finished_run_can_be_retried(fleet: Fleet, tmp_path: Path) -> None:
+    path = tmp_path / "departments.json"
+    path.write_text(json.dumps(TEMPLATE))
+    fleet.start_worker(1)
+    database = fleet.mongo[fleet.database]
+    database.create_collection("departments", validator={"code": {"$ne": 13}})
+    where = ("--database", fleet.database, "--json")
+    done = fleet.run("generate", path, *where, check=False)
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["failures"] == 1
+    database.command("collMod", "departments", validator={})
+    assert fleet.run_json("retry", result["run"])["failures"] == 0
+    staff = list(database["staff"].find())
+    late = database["departments"].find_one({"code": 13})
+    assert late is not None
+    wanted = expected_fields(staff, 13)
+    assert {name: late[name] for name in wanted} == wanted
+    assert fleet.run_json("verify", result["run"])["failures"] == 0
+
+
+def test_every_query_means_what_a_find_means(
+    client: BaseDatabaseClient, mongo_client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    database = mongo_client[database_name]
+    keys: list[Any] = [1, Int64(2), 2.5, Decimal128("3"), True, "a", None, [1, "a"], {"x": 1}]
+    database["own"].insert_many(
+        [{"_id": place, "key": {"of": key}} for place, key in enumerate(keys * 2)]
+        + [{"_id": 99, "key": {}}]
+    )
+    held: list[Any] = [*keys, 1.0, 2, 3, [1, 1, 2], [[1]], [], "b", {"x": 1, "y": 2}]
+    database["other"].insert_many(
+        [
+            {"group": group, "in": [{"key": key}, {"key": "b"}], "key": key, "n": number}
+            for group in (1, 2)
+            for number, key in enumerate(held)
+        ]
+        + [{"group": 1}]
+    )
+    queries: dict[str, dict[str, Any]] = {
+        "plain": {"key": "$$key.of"},
+        "narrowed": {"key": "$$key.of", "group": 2, "n": {"$gt": 3}},
+        "within": {"in.key": "$$key.of"},
+        "nested": {"key": {"$gte": "$$key.of"}},
+        "twice": {"key": "$$key.of", "in.key": "$$key.of"},
+        "any": {"$or": [{"key": "$$key.of"}, {"n": "$$_id"}]},
+    }
+    own, other = Namespace(database_name, "own"), Namespace(database_name, "other")
+    for name, query in queries.items():
+        aggregate(client, Aggregation(own, name, "count", other, query))
+    everything = Aggregation(own, "all", "value", other, {}, "n")
+    aggregate(client, everything)
+
+    for document in database["own"].find():
+        assert document["all"] == list(range(len(held)))
+        if "of" not in document["key"]:
+            assert set(document) == {"_id", "key", "all"}
+            continue
+        for name, query in queries.items():
+            text = json.dumps(query)
+            filled = json.loads(text, object_hook=lambda found, of=document: fill(found, of))
+            assert document[name] == database["other"].count_documents(filled), (name, document)
+
+
+def fill(found: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    values = {"$$key.of": document["key"]["of"], "$$_id": document["_id"]}
+    return {
+        name: values[value] if isinstance(value, str) and value in values else value
+        for name, value in found.items()
+    }
+
+
+def test_a_second_time_changes_nothing(
+    client: BaseDatabaseClient, mongo_client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    database = mongo_client[database_name]
+    database["own"].insert_many([{"_id": number, "key": number % 40} for number in range(12_000)])
+    database["other"].insert_many(
+        [{"key": [number % 50, 3], "value": (number * 7) % 11} for number in range(5000)]
+    )
+    own, other = Namespace(database_name, "own"), Namespace(database_name, "other")
+    query = {"key": "$$key"}
+    for kind in ("value", "bound"):
+        aggregate(client, Aggregation(own, kind, kind, other, query, "value"))
+    before = list(database["own"].find())
+    assert len(before) == 12_000
+    assert all(document["value"] == list(range(11)) for document in before)
+    assert all(document["bound"] == {"m": 0, "M": 10} for document in before)
+    for kind in ("value", "bound"):
+        aggregate(client, Aggregation(own, kind, kind, other, query, "value"))
+    assert list(database["own"].find()) == before
