@@ -46,6 +46,7 @@ class Soak:
         self.random = random.Random(seed)
         self.producer: Any = None
         self.numbers = itertools.count()
+        self.deck: list[str] = []
         self.faults: dict[str, Callable[[], None]] = {
             "SIGKILL of a pool process": self.kill_child,
             "SIGKILL of a worker": self.kill_worker,
@@ -105,7 +106,7 @@ class Soak:
         run_id = wait_until(
             lambda: next(iter(set(self.fleet.ledger.run_ids()) - before), None), "a run is recorded"
         )
-        names = self.random.sample(sorted(self.faults), self.random.randint(1, 3))
+        names = self._draw(self.random.randint(1, 3))
         pauses = [self.random.uniform(0.3, 2.0) for _ in names]
         recovered: dict[str, float] = {}
         for name, pause in zip(names, pauses, strict=True):
@@ -123,6 +124,13 @@ class Soak:
         if code or lost or doubled:
             raise AssertionError(f"{run_id} is not exact: {self.producer.communicate()[0][-2000:]}")
         self.fleet.mongo[self.fleet.database].drop_collection(collection)
+
+    def _draw(self, count: int) -> list[str]:
+        """Different faults; each comes up once before any comes up again."""
+        if len(self.deck) < count:
+            self.deck = self.random.sample(sorted(self.faults), len(self.faults))
+        drawn, self.deck = self.deck[:count], self.deck[count:]
+        return drawn
 
     def total(self, make: object) -> tuple[int, ...]:
         """The number of documents, where the command takes one."""
