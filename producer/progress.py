@@ -37,6 +37,8 @@ _VERB = {
     RunKind.MIGRATION: "migrate",
     RunKind.VERIFICATION: "verify",
 }
+_LONGEST_VERB = max(map(len, _VERB.values()))
+"""Bars of runs that follow each other begin in the same column."""
 
 
 class RunView(Protocol):
@@ -77,7 +79,7 @@ class TerminalView:
     """Bars and figures that move; when the run is over the bars stay on the screen."""
 
     def __init__(self, spec: RunSpec, console: Console, ledger: Ledger) -> None:
-        self._verb = _VERB[spec.kind]
+        self._verb = _VERB[spec.kind].ljust(_LONGEST_VERB)
         self._console = console
         self._meter = LiveMeter(spec, ledger)
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
