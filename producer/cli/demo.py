@@ -16,10 +16,11 @@ from dataworks_tasks.settings import ConfigManager
 from producer.attach import attach
 from producer.cli.options import COUNT, CommandContext, with_context
 from producer.connections import Connections
+from producer.drawn_figures import shown_duration
 from producer.local.celery_services import CeleryWorker
 from producer.local.environment import LocalAddresses
 from producer.local.services import LocalServices
-from producer.progress import create_view, shown_duration
+from producer.progress import create_view
 from producer.run_figures import RunFigures, exit_code, figures
 from producer.run_request import GenerationRequest, MigrationRequest
 from producer.start_generation import start_generation

@@ -8,8 +8,8 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from producer.cli.options import CommandContext
+from producer.drawn_figures import shown_duration
 from producer.migration_estimate import MigrationEstimate
-from producer.progress import shown_duration
 
 
 def print_estimate(context: CommandContext, estimate: MigrationEstimate) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from dataworks_tasks.ledger.contract import Ledger
 from producer.cli.options import CommandContext, with_context
 from producer.cli.start import shown_state
-from producer.progress import shown_duration
+from producer.drawn_figures import shown_duration
 from producer.run_figures import RunFigures, figures
 
 _WIDE_COLUMNS = 110

@@ -13,7 +13,8 @@ from dataworks_tasks.run_spec import RunKind, RunSpec
 from producer.attach import attach, send_everything
 from producer.cli.options import CommandContext
 from producer.connections import Connections
-from producer.progress import create_view, shown_duration
+from producer.drawn_figures import shown_duration
+from producer.progress import create_view
 from producer.run_figures import RunFigures, exit_code, figures, shown_name
 from producer.spec_file import keep_spec
 from producer.start_verification import start_verification

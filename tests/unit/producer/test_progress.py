@@ -25,9 +25,10 @@ from dataworks_tasks.run_spec import (
 )
 from producer.cli.runs import print_runs
 from producer.dispatch import Observation
+from producer.drawn_figures import shortened
 from producer.live_figures import LiveMeter
 from producer.message_queue import QueueDepth
-from producer.progress import JsonView, PlainView, TerminalView, shortened
+from producer.progress import JsonView, PlainView, TerminalView
 from producer.run_figures import figures
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
