@@ -16,6 +16,7 @@ from typing import Any
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.generate.template import document_source, parse_template
 from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.store.capabilities import Capabilities
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
@@ -108,7 +109,7 @@ def _prepare_insert(job: InsertLimit, number: int) -> Callable[[BaseDatabaseClie
     share = job.documents // PROCESSES
     first = number * share
     last = job.documents if number == PROCESSES - 1 else first + share
-    most_bytes = BaseDatabaseClient.capabilities.max_bytes_per_write
+    most_bytes = Capabilities().max_bytes_per_write
     batches = [
         piece
         for start in range(first, last, job.batch)
@@ -127,7 +128,7 @@ def _prepare_insert(job: InsertLimit, number: int) -> Callable[[BaseDatabaseClie
 def _prepare_copy(job: CopyLimit, number: int) -> Callable[[BaseDatabaseClient], None]:
     from bson import ObjectId
 
-    most_bytes = BaseDatabaseClient.capabilities.max_bytes_per_write
+    most_bytes = Capabilities().max_bytes_per_write
     lower, upper = (ObjectId(bound) for bound in job.bounds[number : number + 2])
 
     def copy(client: BaseDatabaseClient) -> None:
