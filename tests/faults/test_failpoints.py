@@ -68,6 +68,7 @@ def test_a_pool_process_is_killed_at_every_place_of_a_migration(fleet: Fleet, ma
     assert passed(marks) == places
 
 
+@pytest.mark.soak
 def test_a_worker_is_killed_around_taking_a_message_off_the_queue(
     fleet: Fleet, marks: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_worker_is_killed_around_taking_a_message_off_the_queue(
     check_exact(fleet, fleet.newest_run(), total)
 
 
+@pytest.mark.soak
 def test_the_producer_of_a_generation_is_killed_at_every_place(fleet: Fleet, marks: Path) -> None:
     total = 2000
     fleet.start_worker(1)

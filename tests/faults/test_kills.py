@@ -45,7 +45,7 @@ def test_the_queue_is_flushed_and_messages_come_twice(fleet: Fleet) -> None:
     check_exact(fleet, run_id, total)
 
 
-@pytest.mark.parametrize("name", ["valkey", "mongod"])
+@pytest.mark.parametrize("name", ["valkey", pytest.param("mongod", marks=pytest.mark.soak)])
 def test_a_server_is_killed_and_comes_back(
     own_services: LocalServices, own_fleet: Fleet, name: str
 ) -> None:
@@ -59,6 +59,7 @@ def test_a_server_is_killed_and_comes_back(
     check_exact(own_fleet, run_id, total)
 
 
+@pytest.mark.soak
 def test_a_worker_that_stood_still_doubles_nothing(fleet: Fleet) -> None:
     worker = fleet.start_worker(1)
     total = 30_000
@@ -91,6 +92,7 @@ def test_pause_and_resume_twenty_times(fleet: Fleet) -> None:
     check_exact(fleet, run_id, total)
 
 
+@pytest.mark.soak
 def test_warm_shutdown_gives_the_rest_back(fleet: Fleet) -> None:
     worker = fleet.start_worker(1)
     total = 40_000

@@ -83,15 +83,23 @@ def start_worker(fleet: Fleet, proxies: dict[str, TcpProxy]) -> None:
     fleet.start_worker(2, {SERVERS["redis"]: redis})
 
 
-def test_a_generation_through_every_fault(fleet: Fleet, proxies: dict[str, TcpProxy]) -> None:
+@pytest.mark.parametrize(
+    ("names", "total"),
+    [
+        pytest.param(["resets"], TOTAL, id="resets"),
+        pytest.param(list(FAULTS), 3 * TOTAL, id="all", marks=pytest.mark.soak),
+    ],
+)
+def test_a_generation_through_faults(
+    fleet: Fleet, proxies: dict[str, TcpProxy], names: list[str], total: int
+) -> None:
     start_worker(fleet, proxies)
-    total = TOTAL * 3
     producer = fleet.start(*generate_arguments(fleet, total, "--max-rate", RATE, batch_size=500))
     run_id = fleet.newest_run()
     fleet.wait_for_share(run_id, 0.05)
-    for name in SERVERS:
-        for fault in FAULTS.values():
-            fault(proxies[name])
+    for server in SERVERS:
+        for name in names:
+            FAULTS[name](proxies[server])
     assert producer.wait(100) == 0
     check_exact(fleet, run_id, total)
     assert all(proxy.connections > 2 for proxy in proxies.values())

@@ -80,6 +80,7 @@ def test_a_unique_index_that_the_data_hits(fleet: Fleet) -> None:
     assert all("unique index" in failure.reason for failure in failures)
 
 
+@pytest.mark.soak
 def test_two_producers_on_one_generation(fleet: Fleet) -> None:
     total = 10_000
     arguments = generate_arguments(fleet, total, "--detach", "--max-rate", 4000, batch_size=200)
