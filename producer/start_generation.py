@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,13 @@ from dataworks_tasks.run_spec import (
     MAX_DOCUMENTS,
     GenerationJob,
     GenerationPart,
-    RunKind,
     RunSpec,
-    new_run_id,
 )
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_collection import check_layout, create_collection
 from producer.connections import Connections
+from producer.new_spec import new_spec
 from producer.run_request import GenerationRequest, RunOptions
 from producer.template_collections import create_as_template_says
 
@@ -162,19 +160,7 @@ def start_generation(
     plan = plan_generation(request, config, registered=registered)
     ledger, target = connections.ledger, connections.target
     check_targets(target, plan.namespaces, request.options)
-    spec = RunSpec(
-        run_id=new_run_id(RunKind.GENERATION),
-        created_at=datetime.now(UTC),
-        batch_size=request.options.batch_size or config.batch_aggregation_size,
-        write_concern=request.options.write_concern or config.write_concern,
-        on_error=request.options.on_error,
-        max_failures=request.options.max_failures,
-        max_rate=request.options.max_rate,
-        max_ru=request.options.max_ru,
-        append=request.options.append,
-        target_fingerprint=target.config.fingerprint,
-        job=plan.job,
-    )
+    spec = new_spec(plan.job, request.options, config, target)
     if request.options.drop:
         for namespace in plan.namespaces:
             target.drop(namespace)

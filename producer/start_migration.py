@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.migration_work import document_change, parsed_filter
 from dataworks_tasks.plugins import load_plugins
-from dataworks_tasks.run_spec import MigrationJob, RunKind, RunSpec, new_run_id
+from dataworks_tasks.run_spec import MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.config import DatabaseConfig
 from producer.connections import Connections
 from producer.copy_collections import create_views, prepare_collections
 from producer.namespace_selection import NamespaceSelection, SelectionRequest, select_namespaces
+from producer.new_spec import new_spec
 from producer.resume_field import check_resume_field
 from producer.run_request import MigrationRequest
 from producer.start_generation import check_targets, create_collections
@@ -62,20 +62,7 @@ def start_migration(
     plan = plan_migration(request, config, connections)
     namespaces = [pair.target for pair in plan.job.namespaces]
     check_targets(target, namespaces, request.options)
-    spec = RunSpec(
-        run_id=new_run_id(RunKind.MIGRATION),
-        created_at=datetime.now(UTC),
-        batch_size=request.options.batch_size or config.batch_aggregation_size,
-        write_concern=request.options.write_concern or config.write_concern,
-        on_error=request.options.on_error,
-        max_failures=request.options.max_failures,
-        max_rate=request.options.max_rate,
-        max_ru=request.options.max_ru,
-        append=request.options.append,
-        source_fingerprint=source.config.fingerprint,
-        target_fingerprint=target.config.fingerprint,
-        job=plan.job,
-    )
+    spec = new_spec(plan.job, request.options, config, target, source)
     if request.options.drop:
         for namespace in namespaces:
             target.drop(namespace)

@@ -76,6 +76,7 @@ def test_verification_finds_every_difference(fleet: Fleet) -> None:
         (["service_order", "--total", "10000000000000"], "--total from 1 to"),
         (["missing.json", "--total", "5"], "missing.json"),
         (["service_order", "--total", "5", "--drop", "--append"], "exclude each other"),
+        (["service_order", "--total", "5", "--write-concern", "all"], "not a write concern"),
     ],
 )
 def test_bad_requests_are_refused_before_anything_is_written(
