@@ -120,7 +120,9 @@ class SliceCopy:
                 raise Abandoned
             writes.append((self._send(lanes, stopped, batch), self._last_key(batch)))
             while writes and (self._in_order or writes[0][0].done()):
-                self._settle(*writes.popleft())
+                # One that failed stays first, so that nothing behind it counts as settled.
+                self._settle(*writes[0])
+                writes.popleft()
 
     def _last_key(self, batch: EncodedBatch) -> Element | None:
         if not self._resumable:
@@ -192,7 +194,8 @@ class SliceCopy:
         problem: BaseException | None = None
         while writes:
             write, last_key = writes.popleft()
-            problem = problem or write.exception()
+            error = write.exception()  # waits, also for those behind one that failed
+            problem = problem or error
             if problem is None:
                 self._settle(write, last_key)
         if problem is not None and not isinstance(problem, Abandoned):

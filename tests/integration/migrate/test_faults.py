@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,6 +17,7 @@ from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable, Throttled, UsageError
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.mongodb import MongoDBClient
 from dataworks_tasks.store.write_outcome import WriteOutcome
 from dataworks_tasks.work import StopSignal
@@ -119,6 +122,44 @@ def test_what_was_settled_before_an_error_is_not_read_again(migration: Migration
     counters = migration.work_through(work, context)
     assert (counters["written"], counters["already_there"]) == (1000, 0)
     refuses.close()
+
+
+class RefusesTheFirst(MongoDBClient):
+    """The first write fails while the second is on its way; all others succeed."""
+
+    def __init__(self, config: DatabaseConfig) -> None:
+        super().__init__(config)
+        self._numbers = itertools.count()
+        self._second_began = threading.Event()
+        self._first_failed = threading.Event()
+
+    def insert(self, namespace: Namespace, batch: EncodedBatch, write_concern: str) -> WriteOutcome:
+        number = next(self._numbers)
+        if number == 0:
+            self._second_began.wait(10)
+            self._first_failed.set()
+            raise StoreUnavailable("the database does not answer")
+        if number == 1:
+            self._second_began.set()
+            self._first_failed.wait(10)
+        return super().insert(namespace, batch, write_concern)
+
+
+def test_what_failed_is_not_passed_over_for_what_was_written_after_it(migration: Migration) -> None:
+    migration.batch_size = 5000
+    changes = {"source_db_batch_size": 10, "max_insert_workers": 2}
+    migration.config = migration.config.model_copy(update=changes)
+    migration.source.collection(migration.namespace("source")).insert_many(
+        {"_id": number} for number in range(5000)
+    )
+    migration.target = RefusesTheFirst(migration.target.config)
+    context = migration.context(migration.job())
+    work = MigrationWork(context)
+    with pytest.raises(StoreUnavailable):
+        list(work.settle(BatchRange(0, 1), StopSignal(time.monotonic() + 60)))
+    migration.work_through(work, context)
+    assert migration.documents("target") == migration.documents("source")
+    migration.target.close()
 
 
 def test_empty_timestamps_stay_empty(migration: Migration) -> None:
