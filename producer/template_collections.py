@@ -12,7 +12,7 @@ from dataworks_tasks.generate.template import CollectionTemplate
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.store.capabilities import CollectionCommand
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.create_collection import CollectionLayout, create_collection
+from dataworks_tasks.store.create_collection import CollectionLayout, create_collection, is_there
 from dataworks_tasks.store.patience import throttling_waited_out
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def create_as_template_says(
     with a warning, so that a template works on a laptop as it does on a cluster. Raises UsageError
     when the server refuses the values.
     """
-    if not (template.compression_level or template.shard_config) or _is_there(target, namespace):
+    if not (template.compression_level or template.shard_config) or is_there(target, namespace):
         return
     command = target.capabilities.collection_command
     if template.compression_level:
@@ -82,9 +82,3 @@ def _run(
         raise UsageError(
             f"{refusal}: {error.fact}", "Change it in the template, or leave it out"
         ) from None
-
-
-def _is_there(target: BaseDatabaseClient, namespace: Namespace) -> bool:
-    command = {"listCollections": 1, "filter": {"name": namespace.collection}, "nameOnly": True}
-    reply = throttling_waited_out(lambda: target.command(namespace.database, command))
-    return bool(reply["cursor"]["firstBatch"])

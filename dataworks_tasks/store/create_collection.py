@@ -86,7 +86,7 @@ def create_collection(
     server cannot do it, or the collection is sharded by another key.
     """
     check_layout(client, layout)
-    there = _is_there(client, namespace)
+    there = is_there(client, namespace)
     if there:
         _check_shard_key(client, namespace, layout)
     command = client.capabilities.collection_command
@@ -127,7 +127,8 @@ def _run(
         ) from None
 
 
-def _is_there(client: BaseDatabaseClient, namespace: Namespace) -> bool:
+def is_there(client: BaseDatabaseClient, namespace: Namespace) -> bool:
+    """Whether the collection exists, with documents or without."""
     command = {"listCollections": 1, "filter": {"name": namespace.collection}, "nameOnly": True}
     reply = throttling_waited_out(lambda: client.command(namespace.database, command))
     return bool(reply["cursor"]["firstBatch"])
