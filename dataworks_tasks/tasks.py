@@ -27,6 +27,7 @@ from dataworks_tasks.errors import (
     UnknownName,
 )
 from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.freed_memory import keep_freed_memory
 from dataworks_tasks.ledger.contract import WORKING, RunState
 from dataworks_tasks.logs import log_fields
 from dataworks_tasks.range_message import (
@@ -59,6 +60,7 @@ def worker_process() -> WorkerProcess:
     """This process' connections, made at its first message: after the fork."""
     global _process  # noqa: PLW0603 - a Celery task has no other place that lives as long
     if _process is None:
+        keep_freed_memory()
         _process = WorkerProcess(ConfigManager().load_config())
     return _process
 

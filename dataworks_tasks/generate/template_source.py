@@ -12,8 +12,8 @@ from dataworks_tasks.generate.record import Record
 from dataworks_tasks.generate.rows import Rows
 from dataworks_tasks.generate.segments import Pieces, assemble
 
-MOST_AT_ONCE = 4_000
-"""Documents made at once: enough to make numpy's calls cheap."""
+MOST_AT_ONCE = 5_000
+"""Documents made at once: enough to make numpy's calls cheap, and as many as one write has."""
 BYTES_AT_ONCE = 8 << 20
 """What they may take together, so that large documents do not make a process large."""
 _FIRST_CHUNK = 64

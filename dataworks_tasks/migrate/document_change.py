@@ -66,12 +66,16 @@ def _documents(
 ) -> Iterator[tuple[bytes, Document | Exception]]:
     """Each raw document with what the strategy reads; one by one where the batch does not pass."""
     sources = list(batch.documents())
+    read = 0
     try:
-        yield from zip(sources, list(strategy.read_batch(batch)), strict=True)
+        # Not a list: a document that was just read is still in the processor's cache.
+        for source, document in zip(sources, strategy.read_batch(batch), strict=True):
+            yield source, document
+            read += 1
         return
     except BSONError:
         pass  # one of them cannot be decoded: find out which
-    for source in sources:
+    for source in sources[read:]:
         try:
             (document,) = strategy.read_batch(EncodedBatch.of([source]))
             yield source, document

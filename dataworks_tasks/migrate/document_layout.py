@@ -77,7 +77,7 @@ class _Walk:
         self.rows = rows
         self.others: list[Offsets] = []
         self._bytes = batch.data
-        self._data: NDArray[np.uint8] = np.frombuffer(batch.data, dtype=np.uint8)
+        self._words = {width: _words(batch.data, width) for width in (1, 2, 4, 8)}
         self._position: Offsets = batch.offsets[:-1] + 4
         self._columns: list[Column] = []
         self._frames = [_Frame(None, names, self._position.copy())]
@@ -101,14 +101,22 @@ class _Walk:
         end = first if self._bytes[first] == 0 else self._bytes.index(0, first + 1)
         header = self._bytes[first : end + 1]
         here = self._position[self.rows]
-        places = here[:, None] + np.arange(len(header))
-        np.minimum(places, len(self._data) - 1, out=places)
-        wanted = np.frombuffer(header, dtype=np.uint8)
-        alike = (self._data[places] == wanted).all(axis=1)
+        alike = self._stands_at(header, here)
         if not alike.all():
             self.others.append(self.rows[~alike])
             self.rows, here = self.rows[alike], here[alike]
         return header, here + len(header)
+
+    def _stands_at(self, header: bytes, here: Offsets) -> NDArray[np.bool_]:
+        """Where ``header`` stands, compared in overlapping words of the widest size that fits."""
+        width = min(8, 1 << (len(header).bit_length() - 1))
+        words = self._words[width]
+        here = np.minimum(here, len(self._bytes) - len(header))
+        alike = np.ones(len(here), dtype=np.bool_)
+        for offset in {*range(0, len(header) - width, width), len(header) - width}:
+            wanted = int.from_bytes(header[offset : offset + width], "little")
+            alike &= words[here + offset] == words.dtype.type(wanted)
+        return alike
 
     def _field(self, type_: int, name: bytes, start: Offsets) -> bool:
         frame = self._frames[-1]
@@ -142,8 +150,7 @@ class _Walk:
         longer = _LONGER_BY.get(type_)
         if longer is None:
             return None
-        lengths = self._data[start[:, None] + np.arange(4)].view("<i4")[:, 0]
-        stop: Offsets = start + lengths + longer
+        stop: Offsets = start + self._words[4][start] + longer
         return stop
 
     def _leave(self, behind: Offsets) -> None:
@@ -163,6 +170,12 @@ class _Walk:
         column = Column(self._bytes, begin, self._position.copy())
         self._columns.append(column)
         return column
+
+
+def _words(data: bytes, width: int) -> NDArray[np.unsignedinteger]:
+    """The little-endian number of ``width`` bytes that begins at each byte of ``data``."""
+    count = max(0, len(data) - width + 1)
+    return np.ndarray((count,), dtype=f"<u{width}", buffer=data, strides=(1,))
 
 
 def put_together(layout: Layout) -> EncodedBatch:
