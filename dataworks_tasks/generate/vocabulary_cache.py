@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -34,12 +36,29 @@ def seedable(locale: str) -> tuple[Any, random.Random]:
     return generator, source
 
 
-def draw_words(seed: int, locale: str, method: str, arguments: str, count: int) -> list[Any]:
-    """``count`` values of a Faker method; ``arguments`` is JSON, and part of what is drawn."""
-    import json
+class FakerWords:
+    """Values of a Faker method by number, each drawn when it is first wanted.
 
-    generator, source = seedable(locale)
-    source.seed(int(counter_hash.salt("faker", seed, locale, method, arguments)))
-    call = getattr(generator, method)
-    options = json.loads(arguments)
-    return [call(**options) for _ in range(count)]
+    ``arguments`` is JSON, and part of what is drawn. Every number has a seed of its own, so a
+    value does not depend on which others were drawn.
+    """
+
+    def __init__(self, seed: int, locale: str, method: str, arguments: str) -> None:
+        self._salt = counter_hash.salt("faker", seed, locale, method, arguments)
+        self._locale = locale
+        self._method = method
+        self._options = json.loads(arguments)
+        self._drawn: dict[int, Any] = {}
+
+    def draw(self, numbers: Iterable[int]) -> list[Any]:
+        """The values with these numbers."""
+        generator, source = seedable(self._locale)
+        call = getattr(generator, self._method)
+        drawn, first = self._drawn, int(self._salt)
+        words = []
+        for number in numbers:
+            if number not in drawn:
+                source.seed(first + number)
+                drawn[number] = call(**self._options)
+            words.append(drawn[number])
+        return words

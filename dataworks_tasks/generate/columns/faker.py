@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -23,12 +25,14 @@ from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
 from dataworks_tasks.generate.spec import ABSENT, Spec, shown
 from dataworks_tasks.generate.values import Text, Values
-from dataworks_tasks.generate.vocabulary_cache import draw_words, known_locales, seedable
+from dataworks_tasks.generate.vocabulary_cache import FakerWords, known_locales, seedable
 
 DEFAULT_POOL = 10_000
 LARGEST_POOL = 200_000
 _SLOW_POOL = 2_000
 _POOLS_KEPT = 512
+_FEW = 10
+"""A chunk of at most a tenth of the pool's size does not wait for all of the pool."""
 _SLOW_METHODS = frozenset({
     "address", "bban", "basic_phone_number", "bs", "catch_phrase", "chrome", "company_email",
     "credit_card_number", "csv", "domain_name", "dsv",
@@ -61,13 +65,23 @@ _UNSEEDED_METHODS = frozenset({
 """Methods that draw from a random source of their own, which no seed reaches."""
 
 
+@dataclass(frozen=True, slots=True)
 class Call:
-    """A Faker method with its locale and arguments."""
+    """A Faker method with its locale and its arguments as JSON."""
 
-    def __init__(self, method: str, locale: str, arguments: dict[str, object]) -> None:
-        self.method = method
-        self.locale = locale
-        self.arguments = json.dumps(arguments, sort_keys=True)
+    method: str
+    locale: str
+    arguments: str
+
+    @classmethod
+    def of(cls, method: str, locale: str, arguments: dict[str, object]) -> Call:
+        """Arguments by name."""
+        return cls(method, locale, json.dumps(arguments, sort_keys=True))
+
+    @property
+    def one_type(self) -> bool:
+        """Whether all its values are text: then a few of them stand for the type of all."""
+        return isinstance(self.once(0), str) and not self.method.startswith(("random_", "py"))
 
     def once(self, seed: int) -> Any:
         """One value of it, freshly seeded."""
@@ -89,10 +103,33 @@ def storable(value: Any) -> Any:
     return value
 
 
+class FakerPool:
+    """A pool of ``size`` values. Few rows draw what they need of it; many need all of it."""
+
+    def __init__(self, seed: int, call: Call, size: int) -> None:
+        self._words = FakerWords(seed, call.locale, call.method, call.arguments)
+        self._size = size
+        self._may_have_few = call.one_type
+        self._all: Pool | None = None
+
+    def with_numbers(self, numbers: Positions) -> tuple[Pool, Positions]:
+        """A pool that has the values with these numbers, and their places in it."""
+        if self._all is not None:
+            return self._all, numbers
+        if self._may_have_few and len(numbers) <= self._size // _FEW:
+            wanted, places = np.unique(numbers, return_inverse=True)
+            return self._pool(wanted.tolist() or [0]), places
+        self._all = self._pool(range(self._size))
+        return self._all, numbers
+
+    def _pool(self, numbers: Iterable[int]) -> Pool:
+        return Pool([storable(word) for word in self._words.draw(numbers)])
+
+
 @lru_cache(maxsize=_POOLS_KEPT)
-def _pool(seed: int, locale: str, method: str, arguments: str, count: int) -> Pool:
-    words = draw_words(seed, locale, method, arguments, count)
-    return Pool([storable(word) for word in words])
+def pool_of(seed: int, call: Call, size: int) -> FakerPool:
+    """The pool of this process."""
+    return FakerPool(seed, call, size)
 
 
 class FakerColumn(Column):
@@ -104,16 +141,17 @@ class FakerColumn(Column):
         self.kind = kind_of(call.once(0))
 
     def _drawn(self, rows: Rows) -> tuple[Pool, Positions]:
-        call = self._call
-        pool = _pool(rows.seed, call.locale, call.method, call.arguments, self._size)
         if self not in rows.memo:
-            bits = counter_hash.draw(rows.keys, self._salt)
-            if self._sample is None:
-                rows.memo[self] = counter_hash.below(bits, self._size)
-            else:
-                rank = np.clip(np.rint(self._sample(bits)), 0, self._size - 1)
-                rows.memo[self] = rank.astype(np.int64)
-        return pool, rows.memo[self]
+            pool = pool_of(rows.seed, self._call, self._size)
+            rows.memo[self] = pool.with_numbers(self._numbers(rows))
+        kept: tuple[Pool, Positions] = rows.memo[self]
+        return kept
+
+    def _numbers(self, rows: Rows) -> Positions:
+        bits = counter_hash.draw(rows.keys, self._salt)
+        if self._sample is None:
+            return counter_hash.below(bits, self._size)
+        return np.clip(np.rint(self._sample(bits)), 0, self._size - 1).astype(np.int64)
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
@@ -172,7 +210,7 @@ def read_faker(spec: Spec) -> Column:
     sample = read_distribution(spec, 0, max(size - 1, 1))
     call = _read_call(spec, (written, method), locale, arguments)
     if call is None:
-        return FakerCallColumn(spec.path, Call("boolean", "en_US", {}))
+        return FakerCallColumn(spec.path, Call.of("boolean", "en_US", {}))
     return FakerColumn(spec.path, call, size, sample) if size else FakerCallColumn(spec.path, call)
 
 
@@ -188,7 +226,7 @@ def _read_call(spec: Spec, method: tuple[str, str], locale: str, arguments: obje
     if problem:
         spec.refuse("method", problem)
         return None
-    call = Call(name, locale, arguments if isinstance(arguments, dict) else {})
+    call = Call.of(name, locale, arguments if isinstance(arguments, dict) else {})
     try:
         Pool([call.once(0)])
     except Exception as error:  # noqa: BLE001 - whatever a provider raises for bad arguments

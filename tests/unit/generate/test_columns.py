@@ -14,6 +14,7 @@ import bson
 import pytest
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.generate.columns.faker import pool_of
 from dataworks_tasks.generate.columns.vin import WEIGHTS, transliteration
 from dataworks_tasks.generate.document_id import object_id, object_id_prefix
 from dataworks_tasks.generate.template import document_source, load_template, parse_template
@@ -204,6 +205,18 @@ def test_max_distinct_value() -> None:
 def test_faker_is_the_same_for_any_batching_without_a_pool() -> None:
     field = {"type": "faker", "method": "name", "pool": 0}
     assert column(20, **field) == column(40, **field)[:20]
+
+
+@pytest.mark.parametrize("method", ["name", "random_int", "random_element"])
+def test_few_rows_take_the_same_words_as_many(method: str) -> None:
+    template = parse_template(
+        {"content": {"f": {"type": "faker", "method": method, "pool": 250}}}, "faker"
+    )
+    whole = document_source(template, 0, 11).generate(0, 300)
+    pool_of.cache_clear()
+    source = document_source(template, 0, 11)
+    pieces = [source.generate(start, start + 3) for start in range(0, 300, 3)]
+    assert b"".join(piece.data for piece in pieces) == whole.data
 
 
 def test_built_in_service_orders_add_up() -> None:
