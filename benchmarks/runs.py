@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from producer.local.environment import LocalAddresses
+
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,22 @@ class CommandLine:
 
     addresses: LocalAddresses
     folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """More environment variables, for its workers too."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of commands and workers; compiled modules are kept, as on a user's machine."""
+        here = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
+        return {**here, **self.addresses.environment, **self.settings}
 
     def run(self, *arguments: object) -> MeasuredRun:
         """Run a command that starts a run, to its end. Raises RuntimeError unless it succeeds."""
-        environment = {**os.environ, **self.addresses.environment}
         command: Sequence[str] = (sys.executable, "-m", "producer", *map(str, arguments), "--json")
         start = time.monotonic()
         done = subprocess.run(
             command,
-            env=environment,
+            env=self.environment,
             cwd=self.folder,
             capture_output=True,
             text=True,

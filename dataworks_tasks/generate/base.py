@@ -26,33 +26,6 @@ class GeneratorType(StrEnum):
     CUSTOM = "custom"
 
 
-class _ReseededRandom(Random):
-    """Seeds itself when it is first asked in a document, so unused randomness costs nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(0)
-        self.pending: int | None = None
-
-    def start(self, seed: int) -> None:
-        """Seed with ``seed`` when it is next asked; forget the second half of a pair of gauss()."""
-        self.pending = seed
-        self.gauss_next = None
-
-    def random(self) -> float:
-        if self.pending is not None:
-            self._reseed()
-        return super().random()
-
-    def getrandbits(self, k: int, /) -> int:
-        if self.pending is not None:
-            self._reseed()
-        return super().getrandbits(k)
-
-    def _reseed(self) -> None:
-        pending, self.pending = self.pending, None
-        self.seed(pending)
-
-
 class BaseDataGenerator(ABC):
     """A generator of documents in Python.
 
@@ -72,7 +45,7 @@ class BaseDataGenerator(ABC):
         self._name = name or _CAPITAL.sub("_", type(self).__name__).lower()
         self.seed = 0
         """The seed of the run that documents are made for."""
-        self._random = _ReseededRandom()
+        self._random = Random(0)
         self._fake: Faker | None = None
 
     @property
@@ -96,7 +69,7 @@ class BaseDataGenerator(ABC):
 
     def start_document(self, key: int) -> None:
         """Make ``fake`` and ``random`` start anew from ``key``."""
-        self._random.start(key)
+        self._random.seed(key)
 
     @abstractmethod
     def generate_document(self, document_id: int | None = None) -> Mapping[str, Any]:
