@@ -13,6 +13,7 @@ from dataworks_tasks.errors import DataWorksError, UsageError, nearest_or_all
 COMMANDS = {
     "demo": "generate, migrate and verify on embedded services",
     "local": "embedded Redis, MongoDB, workers and Flower until Ctrl-C",
+    "plan": "say what a generation run would take, before it runs",
     "generate": "fill a collection from a template or a generator",
     "migrate": "copy collections from the source to the target",
     "verify": "compare what a run should have written with its target",

@@ -1,0 +1,164 @@
+"""``dataworks plan``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+from producer.cli.options import COUNT, RATE, CommandContext, with_context
+from producer.drawn_figures import shown_duration
+from producer.run_request import GenerationRequest, RunOptions
+from producer.scaling import Fleet, ScalingEstimate, estimate_scaling
+from producer.start_generation import plan_generation
+
+
+@click.command("plan")
+@click.argument("what", metavar="[TEMPLATE]", default="service_order")
+@click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 1_000_000),
+    metavar="B",
+    help="Documents of one message.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 100_000),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Worker processes of the whole fleet.",
+)
+@click.option(
+    "--rate",
+    type=RATE,
+    metavar="R",
+    help="Documents per second that one process writes, as a small run showed.",
+)
+@click.option("--max-rate", type=RATE, metavar="R", help="Documents per second of the whole fleet.")
+@click.option(
+    "--max-ru",
+    type=RATE,
+    metavar="R",
+    help="Request units per second of the whole fleet (Cosmos DB).",
+)
+@with_context
+def command(
+    context: CommandContext,
+    what: str,
+    total: int | None,
+    batch_size: int | None,
+    workers: int,
+    rate: float | None,
+    max_rate: float | None,
+    max_ru: float | None,
+) -> None:
+    """Say what a generation run would take: messages, Redis, bytes, request units, hours.
+
+    Makes some documents of TEMPLATE (service_order if none is given) to measure them, and connects
+    to nothing.
+
+    \b
+    dataworks plan service_order --total 1e9 --workers 32 --rate 20k
+    """
+    options = RunOptions(batch_size=batch_size, max_rate=max_rate, max_ru=max_ru)
+    config = context.config()
+    plan = plan_generation(GenerationRequest(what, total, seed=1, options=options), config)
+    found = estimate_scaling(plan, config, options, Fleet(workers, rate))
+    if context.as_json:
+        context.print_json(_as_json(found))
+    else:
+        _print(context.console, found)
+
+
+def _as_json(found: ScalingEstimate) -> dict[str, object]:
+    return {
+        **asdict(found),
+        "limits": {limit.name: round(limit.documents_per_second, 1) for limit in found.limits},
+        "slowest": found.slowest.name,
+        "documents_per_second": round(found.slowest.documents_per_second, 1),
+        "seconds": round(found.seconds, 1),
+        "advice": list(found.advice()),
+    }
+
+
+def _print(console: Console, found: ScalingEstimate) -> None:
+    console.print(f"[bold]{found.documents:,}[/bold] documents of {escape(found.name)}\n")
+    console.print(_sizes(found))
+    console.print()
+    console.print(_limits(found))
+    console.print()
+    if not found.writing_is_known:
+        console.print(
+            "Not in it: how fast the target writes. Run a million documents with one process,\n"
+            "then give its docs/s: --rate R"
+        )
+    for text in found.advice():
+        console.print(f"[yellow]{escape(text)}[/yellow]")
+
+
+def _sizes(found: ScalingEstimate) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(justify="right", style="bold", no_wrap=True)
+    table.add_column()
+    each = f"{found.document_bytes:,.0f} bytes each"
+    spread = f"{found.smallest_document:,} to {found.largest_document:,}"
+    table.add_row("data", decimal(round(found.total_bytes)), f"{each}, {spread}; without indexes")
+    table.add_row(
+        "messages", f"{found.messages:,}", f"one a range of {found.batch_size:,} documents"
+    )
+    table.add_row(
+        "queue",
+        decimal(found.window_bytes),
+        f"attached: {found.window:,} at a time",
+    )
+    table.add_row(
+        "",
+        decimal(found.queue_bytes_detached),
+        f"detached: all of them, {decimal(found.queue_bytes_compressed)} compressed, "
+        f"{shown_duration(found.sending_seconds)} to send",
+    )
+    table.add_row("ledger", decimal(found.ledger_bytes), "at most, whatever the total")
+    each_charge = found.request_units / found.documents
+    table.add_row(
+        "Cosmos DB",
+        f"{_large(found.request_units)} RU",
+        f"{each_charge:.1f} RU each without indexes; at least {found.partition_keys:,} "
+        f"shard key value{'' if found.partition_keys == 1 else 's'}",
+    )
+    if found.partitions:
+        table.add_row("", f"{found.partitions:,}", "partitions of 10,000 RU/s, at least")
+    return table
+
+
+def _limits(found: ScalingEstimate) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column("no faster than")
+    table.add_column("docs/s", justify="right", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for limit in found.limits:
+        decides = limit is found.slowest
+        table.add_row(
+            limit.name,
+            f"{limit.documents_per_second:,.0f}",
+            shown_duration(found.documents / limit.documents_per_second),
+            "<- decides" if decides else "",
+            style="bold green" if decides else "",
+        )
+    return table
+
+
+def _large(number: float) -> str:
+    """Three digits and a unit, like 5.5G."""
+    for unit in ("", "k", "M", "G", "T"):
+        if number < 1000:
+            return f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:,.0f}P"
