@@ -6,6 +6,7 @@ import ssl
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from dataworks_tasks.redis_address import SENTINEL_SCHEME, read_sentinel_address
 from dataworks_tasks.settings import FrameworkConfig
 
 TASK_SECONDS = 110
@@ -15,7 +16,7 @@ hanging driver gets here; below the visibility timeout, so that the message is n
 
 def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
     """What the app is configured with."""
-    broker_url = config.broker_url.get_secret_value()
+    broker_url, sentinel_options = _broker(config.broker_url.get_secret_value())
     return {
         "broker_url": broker_url,
         "broker_use_ssl": _tls(broker_url),
@@ -56,7 +57,21 @@ def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 5,
+            **sentinel_options,
         },
+    }
+
+
+def _broker(url: str) -> tuple[str, dict[str, Any]]:
+    """The address as kombu reads it, and the transport options that belong to it."""
+    if not url.startswith(SENTINEL_SCHEME):
+        return url, {}
+    address = read_sentinel_address(url)
+    # A Sentinel that hangs is left for the next one soon: nothing is sent meanwhile.
+    waiting = {"socket_timeout": 2, "socket_connect_timeout": 2}
+    return address.broker_url, {
+        "master_name": address.master,
+        "sentinel_kwargs": {**waiting, **address.sentinel_credentials},
     }
 
 

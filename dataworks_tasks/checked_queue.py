@@ -7,7 +7,7 @@ parser out of the event loop (kombu 5.7, ``Channel._brpop_read``).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery.app.amqp import AMQP
@@ -16,6 +16,7 @@ from kombu.transport import redis as redis_transport
 from redis import Redis
 
 from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.logs import without_credentials
 from dataworks_tasks.message_envelope import refusal
 
 log = logging.getLogger(__name__)
@@ -66,13 +67,44 @@ class CheckedTransport(redis_transport.Transport):
     Channel = CheckedChannel
 
 
+class CheckedSentinelChannel(redis_transport.SentinelChannel):
+    """The same guard on the server that Sentinels name as primary."""
+
+    QoS = CheckedQoS
+
+    def _get_client(self) -> Callable[..., Redis]:
+        super()._get_client()  # type: ignore[misc] # refuses a redis-py that is too old
+        return CheckedRedis
+
+
+class CheckedSentinelTransport(redis_transport.SentinelTransport):
+    """The transport of every ``sentinel://`` address."""
+
+    Channel = CheckedSentinelChannel
+
+
+_CHECKED: Mapping[type, type] = {
+    redis_transport.Transport: CheckedTransport,
+    redis_transport.SentinelTransport: CheckedSentinelTransport,
+}
+
+
 class CheckedConnection(Connection):
     """Keeps the name of the transport, which Flower and the worker's banner show."""
 
     def get_transport_cls(self) -> type:
-        """``CheckedTransport`` in place of kombu's."""
-        found = super().get_transport_cls()
-        return CheckedTransport if found is redis_transport.Transport else found
+        """A checked transport in place of kombu's."""
+        found: type = super().get_transport_cls()
+        return _CHECKED.get(found, found)
+
+    def info(self) -> dict[str, Any]:
+        """What ``inspect stats`` and Flower are told. Kombu's own has the password of every
+        Sentinel's address, and the Sentinels' own, in it."""
+        told = dict(super().info())
+        told["alternates"] = [without_credentials(url) for url in told.get("alternates", ())]
+        options = dict(told.get("transport_options") or {})
+        options.pop("sentinel_kwargs", None)
+        return {**told, "transport_options": options}
 
 
 class CheckedQueue(AMQP):

@@ -17,12 +17,13 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dataworks_tasks.errors import SettingsError, UnknownName, nearest_or_all
+from dataworks_tasks.redis_address import check_address
 from dataworks_tasks.store.config import DatabaseConfig
 
 
@@ -55,7 +56,7 @@ class FrameworkConfig(BaseSettings):
     profile: str | None = Field(default=None, description="name of the profile that was read")
     broker_url: SecretStr = Field(
         default=SecretStr("redis://localhost:6379/0"),
-        description="Redis that carries the messages: redis:// or rediss://",
+        description="Redis that carries the messages: redis://, rediss:// or sentinel://",
     )
     ledger_url: SecretStr | None = Field(
         default=None, description="Redis that keeps the ledger; the broker when it is not set"
@@ -170,12 +171,13 @@ class FrameworkConfig(BaseSettings):
         default=None, description="address that alerts are posted to as JSON: http:// or https://"
     )
 
-    @model_validator(mode="after")
-    def _urls_are_redis(self) -> FrameworkConfig:
-        for url in filter(None, (self.broker_url, self.ledger_url)):
-            if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-                raise ValueError("broker_url and ledger_url must begin with redis:// or rediss://")
-        return self
+    @field_validator("broker_url", "ledger_url")
+    @classmethod
+    def _is_a_redis_address(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value:
+            carries_messages = info.field_name == "broker_url"
+            check_address(value.get_secret_value(), carries_messages=carries_messages)
+        return value
 
     @field_validator("alert_webhook_url")
     @classmethod

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from dataworks_tasks.errors import LedgerUnavailable
 from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.ledger.redis_ledger import refuse_cluster
 from dataworks_tasks.range_message import RangeMessage, send_finish
 
 
@@ -26,6 +27,7 @@ class MessageQueue:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        self._is_checked = False
 
     def send(self, messages: Sequence[RangeMessage]) -> None:
         """Put the messages on the queue, in order."""
@@ -48,10 +50,16 @@ class MessageQueue:
             raise LedgerUnavailable(f"the broker does not answer: {error}") from None
 
     def depth(self) -> QueueDepth:
-        """How many messages there are; those in hand are of every queue of this broker."""
+        """How many messages there are; those in hand are of every queue of this broker.
+
+        Raises SettingsError for a node of a Redis Cluster when it is first asked.
+        """
         try:
             with self._app.pool.acquire(block=True) as connection:
                 redis = connection.default_channel.client  # type: ignore[attr-defined]
+                if not self._is_checked:
+                    refuse_cluster(redis)
+                    self._is_checked = True
                 waiting = redis.llen(self._app.conf.task_default_queue)
                 return QueueDepth(waiting, redis.hlen("unacked"))
         except (OperationalError, RedisError, OSError) as error:

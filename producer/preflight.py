@@ -10,6 +10,7 @@ from dataworks_tasks.store.config import DatabaseConfig
 from producer.check import Check
 from producer.connections import Connections
 from producer.database_rights import READING, WRITING, missing_rights
+from producer.message_queue import MessageQueue
 from producer.start_generation import DEFAULT_DATABASE
 from producer.worker_checks import worker_checks
 
@@ -17,6 +18,8 @@ from producer.worker_checks import worker_checks
 def run_checks(connections: Connections) -> Iterator[Check]:
     """Every check, in the order in which a run would need the things."""
     yield from _guarded("redis", lambda: _redis(connections))
+    if connections.config.ledger_url is not None:
+        yield from _guarded("broker", lambda: _broker(connections))
     for side in ("source", "target"):
         yield from _guarded(side, lambda side=side: _database(connections, side))  # type: ignore[misc]
     yield from _guarded("workers", lambda: worker_checks(connections.app, connections.config))
@@ -46,6 +49,13 @@ def _redis(connections: Connections) -> Iterator[Check]:
         found=f"maxmemory-policy {info.eviction}",
         remedy="" if kept else "Redis may drop the ledger: set maxmemory-policy noeviction",
     )
+
+
+def _broker(connections: Connections) -> Iterator[Check]:
+    """Where it is another Redis than the ledger's."""
+    waiting = MessageQueue(connections.app).depth().waiting
+    found = f"{waiting:,} messages wait in the queue {connections.config.queue}"
+    yield Check("broker", ok=True, found=found)
 
 
 def _database(connections: Connections, side: str) -> Iterator[Check]:

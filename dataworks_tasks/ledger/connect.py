@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.redis_address import (
+    SENTINEL_SCHEME,
+    SentinelAddress,
+    read_sentinel_address,
+)
 from dataworks_tasks.settings import FrameworkConfig
+
+_SENTINEL_SECONDS = 2
+"""A Sentinel that does not answer for longer is left for the next one."""
 
 
 def connect_redis(config: FrameworkConfig) -> Redis:
@@ -20,21 +31,39 @@ def connect_redis(config: FrameworkConfig) -> Redis:
     done twice.
     """
     url = config.effective_ledger_url.get_secret_value()
+    options: dict[str, Any] = {
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=4),
+        "retry_on_error": [RedisConnectionError, RedisTimeoutError],
+    }
+    if url.startswith(SENTINEL_SCHEME):
+        return _primary_of(read_sentinel_address(url), options)
     try:
-        return Redis.from_url(
-            url,
-            socket_timeout=10,
-            socket_connect_timeout=5,
-            socket_keepalive=True,
-            health_check_interval=15,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=4),
-            retry_on_error=[RedisConnectionError, RedisTimeoutError],
-        )
+        return Redis.from_url(url, **options)
     except ValueError:
         raise SettingsError(
             "FRAMEWORK_LEDGER_URL (or FRAMEWORK_BROKER_URL) is not a Redis URL",
             "Write redis://HOST:6379/0, or rediss:// for TLS",
         ) from None
+
+
+def _primary_of(address: SentinelAddress, options: dict[str, Any]) -> Redis:
+    """The server that the Sentinels name as primary; asked again at every reconnect."""
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        address.sentinels,
+        sentinel_kwargs={
+            "socket_timeout": _SENTINEL_SECONDS,
+            "socket_connect_timeout": _SENTINEL_SECONDS,
+            **address.sentinel_credentials,
+        },
+        db=address.database,
+        **address.credentials,
+    )
+    primary: Redis = sentinel.master_for(address.master, **options)  # type: ignore[no-untyped-call]
+    return primary
 
 
 def connect_ledger(config: FrameworkConfig) -> RedisLedger:

@@ -59,6 +59,20 @@ class RedisFacts:
     eviction: str
 
 
+def refuse_cluster(redis: Redis) -> None:
+    """Raise SettingsError for a node of a Redis Cluster, where Celery's steps over several keys
+    fail. Costs a round trip; a user who may not ask is not asked."""
+    try:
+        is_cluster = redis.info("cluster").get("cluster_enabled")
+    except NoPermissionError:
+        return
+    if is_cluster:
+        raise SettingsError(
+            "this Redis is a node of a Redis Cluster, for which Celery has no transport",
+            "Name one server without cluster mode, or Sentinels: sentinel://HOST:26379/0?master=X",
+        )
+
+
 class RedisLedger:
     """Implements ``contract.Ledger``; see there for what each method promises."""
 
@@ -73,6 +87,7 @@ class RedisLedger:
     def ping(self) -> None:
         """Reach the server; raises LedgerUnavailable or SettingsError when it cannot be used."""
         self._guard("", self._redis.ping)
+        self._guard("", lambda: refuse_cluster(self._redis))
 
     def server_facts(self) -> RedisFacts:
         """What the server says of itself; ``unknown`` where the user may not ask."""

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dataworks_tasks.celery_settings import celery_settings
 from dataworks_tasks.errors import SettingsError, UnknownName
+from dataworks_tasks.redis_address import read_sentinel_address
 from dataworks_tasks.settings import ConfigManager, known_settings
 
 SECRET = "mongodb://user:pa55word@db.example:27017"
@@ -121,3 +123,42 @@ def test_an_unescaped_password_is_told_without_showing_it(monkeypatch: pytest.Mo
     with pytest.raises(SettingsError, match="percent-encode") as caught:
         _ = target.fingerprint
     assert "pa55" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "address", "told"),
+    [
+        ("BROKER_URL", "http://:pa55word@h", "must begin with redis://, rediss:// or sentinel://"),
+        ("BROKER_URL", "unix:///run/redis.sock", "over TCP"),
+        ("LEDGER_URL", "redis+cluster://:pa55word@h:7000", "Redis Cluster cannot be used"),
+        ("BROKER_URL", "rediscluster://:pa55word@h:7000", "Redis Cluster cannot be used"),
+        ("BROKER_URL", "sentinels://:pa55word@h/0?master=m", "TLS is not supported"),
+        ("BROKER_URL", "sentinel://:pa55word@h:x/0?master=m", "must have the form"),
+        ("LEDGER_URL", "sentinel://:pa55word@h/0", "must have the form"),
+        ("BROKER_URL", "sentinel://:pa55word@h/0?master=m&tls=1", "'tls' is no option"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused(
+    setting: str, address: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"FRAMEWORK_{setting}", address)
+    with pytest.raises(SettingsError) as raised:
+        ConfigManager().load_config()
+    text = str(raised.value)
+    assert f"FRAMEWORK_{setting}" in text
+    assert told in text
+    assert "pa55word" not in text
+
+
+def test_a_sentinel_address_becomes_what_celery_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "sentinel://me:pa%2Fss@a,[::1]:5/3?master=mine&sentinel_auth=true"
+    monkeypatch.setenv("FRAMEWORK_BROKER_URL", address)
+    config = ConfigManager().load_config()
+    settings = celery_settings(config)
+    one, other = (f"sentinel://me:pa%2Fss@{host}/3" for host in ("a:26379", "[::1]:5"))
+    assert settings["broker_url"] == f"{one};{other}"
+    options = settings["broker_transport_options"]
+    assert options["master_name"] == "mine"
+    assert options["sentinel_kwargs"]["password"] == "pa/ss"
+    assert options["visibility_timeout"] == 120
+    assert "pa/ss" not in repr(read_sentinel_address(address))
