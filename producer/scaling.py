@@ -50,7 +50,7 @@ _SMALL_RUN = 1_000_000
 _OWN_LIMITS = 2
 """Making documents and the queue; what else limits a run is the target, or what it was told."""
 
-_MEASURED_SECONDS = 0.3
+_MEASURED_SECONDS = 0.2
 _MEASURED_AT_ONCE = 2_000
 
 

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 
-documents = st.lists(
-    st.dictionaries(st.text(st.characters(min_codepoint=97, max_codepoint=122)), st.binary()),
-    max_size=12,
-).map(lambda found: [bson.encode(document) for document in found])
+documents = st.lists(st.integers(0, 300), max_size=12).map(
+    lambda sizes: [bson.encode({"n": index, "b": bytes(n)}) for index, n in enumerate(sizes)]
+)
 
 
 @given(documents, st.integers(1, 5), st.integers(1, 200))

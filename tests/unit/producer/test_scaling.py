@@ -13,11 +13,17 @@ from dataworks_tasks.ledger.contract import RangeResult, WorkerReport
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.run_spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
+from producer import scaling
 from producer.run_request import GenerationRequest, RunOptions
 from producer.scaling import Fleet, ScalingEstimate, estimate_scaling
 from producer.start_generation import GenerationPlan, plan_generation
 
 CONFIG = FrameworkConfig()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaling, "_MEASURED_SECONDS", 0.02)
 
 
 def _plan(total: int | None, what: str = "service_order") -> GenerationPlan:
