@@ -23,6 +23,7 @@ from producer.in_process import work_here
 from producer.progress import notice
 from producer.run_figures import figures
 from producer.run_request import GenerationRequest, MigrationRequest, RunOptions
+from producer.spec_file import keep_spec
 from producer.start_generation import start_generation
 from producer.start_migration import start_migration
 
@@ -197,6 +198,7 @@ def _run(
 
     with Connections(config) as connections:
         spec = start(connections)
+        keep_spec(spec)
         observe = _log_notices(spec.run_id)
         if here is not None:
             progress = work_here(connections, spec, here, observe, wish)

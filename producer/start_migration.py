@@ -81,7 +81,8 @@ def _selection(
     if not include:
         raise UsageError(
             "nothing says what to copy",
-            "Add --include DATABASE.COLLECTION, or --include 'DATABASE.*'",
+            "Add --include DATABASE.COLLECTION, or --include 'DATABASE.*', "
+            "or set FRAMEWORK_SOURCE_DB_NAME and FRAMEWORK_SOURCE_DB_COLLECTION",
         )
     renames = [_rename(text) for text in request.mappings]
     if request.to is not None:

@@ -25,6 +25,7 @@ from producer import (
     create_generation_engine,
     create_migration_engine,
 )
+from producer.spec_file import load_spec
 from tests.fleet import Fleet, wait_until
 
 PLUGIN = """
@@ -75,6 +76,7 @@ def config(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> FrameworkConfig:
         "FRAMEWORK_SOURCE_DB_COLLECTION": "my_generator",
         "FRAMEWORK_TARGET_DB_COLLECTION": "copies",
     }
+    monkeypatch.chdir(fleet.folder)
     for name, value in {**fleet.environment, **source}.items():
         monkeypatch.setenv(name, value)
     return ConfigManager("FRAMEWORK").load_config(".env_local")
@@ -137,6 +139,8 @@ def test_a_cancelled_call_leaves_a_run_that_is_resumed(
     progress = fleet.ledger.progress(run_id)
     assert progress.state is RunState.RUNNING
     assert 0 < progress.acknowledged < 10_000
+    # What `dataworks resume --rebuild` needs when Redis has lost the run.
+    assert load_spec(run_id, None) == fleet.ledger.spec(run_id)
     assert asyncio.run(engine.resume(run_id)).documents == 10_000
     assert fleet.mongo[fleet.database]["orders"].count_documents({}) == 10_000
 
