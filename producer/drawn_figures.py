@@ -61,7 +61,7 @@ def bars(live: LiveFigures, verb: str, width: int) -> RenderableType:
             grid.add_row(name, "", "", f"{one.documents:,}")
         else:
             share = _share(one.documents, one.total)
-            count = f"{one.documents:,} / {one.total:,}"
+            count = f"{one.documents:,} / {one.total:,}{'+' if run.planning else ''}"
             grid.add_row(name, _bar(one.documents, one.total), share, count)
     if more := len(live.collections) - len(shown):
         grid.add_row(Text(f"  and {more} more", style="dim"))

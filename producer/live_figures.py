@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
-from dataworks_tasks.ledger.contract import Ledger, RunProgress, WorkerReport
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.ledger.contract import (
+    DOCUMENTS_OF,
+    Ledger,
+    RunProgress,
+    RunState,
+    WorkerReport,
+)
+from dataworks_tasks.monitor.alerts import Alert, AlertBoard, AlertRule, alert_rules
 from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
+from dataworks_tasks.monitor.webhook import Webhook
 from dataworks_tasks.run_spec import GenerationJob, MigrationJob, RunSpec, VerificationJob
+from dataworks_tasks.settings import FrameworkConfig
 from producer.dispatch import Observation
 from producer.message_queue import QueueDepth
 from producer.run_figures import RunFigures, figures
 
 _RATE_WINDOW_SECONDS = 3.0
-_COLLECTIONS_SECONDS = 1.0
-"""The collections' shares are read this often: that costs as many steps as there are gaps."""
+_CLOSER_SECONDS = 1.0
+"""The first gap, and the collections' shares in a generation run, are read this often: that costs
+as many steps as there are gaps."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionFigures:
-    """One collection of a run. ``total`` is None where the ledger does not know it."""
+    """One collection of a run. ``total`` is None before the first of it is planned."""
 
     name: str
     documents: int
@@ -40,14 +51,33 @@ class WorkerFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertWatch:
+    """Which limits a view compares the run with, and who is told besides the person."""
+
+    rules: tuple[AlertRule, ...] = ()
+    tell: Callable[[Alert], None] | None = None
+
+    @classmethod
+    def of(cls, config: FrameworkConfig, *, tells_others: bool = False) -> Self:
+        """The limits of the settings; ``tells_others``: also their webhook."""
+        url = config.alert_webhook_url if tells_others else None
+        return cls(alert_rules(config), Webhook(url) if url else None)
+
+
+@dataclass(frozen=True, slots=True)
 class LiveFigures:
-    """A run as a person who watches it sees it."""
+    """A run as a person who watches it sees it.
+
+    ``alerts`` are the limits that are passed now, ``news`` those that began or ended just now.
+    """
 
     run: RunFigures
     metrics: OperationMetrics
     collections: tuple[CollectionFigures, ...]
     workers: tuple[WorkerFigures, ...]
     queue: QueueDepth | None
+    alerts: tuple[Alert, ...] = ()
+    news: tuple[Alert, ...] = ()
 
     @property
     def seconds_left(self) -> float | None:
@@ -71,6 +101,7 @@ class LiveFigures:
                 "queue": None if self.queue is None else self.queue._asdict(),
                 "collections": [asdict(collection) for collection in self.collections],
                 "workers": [asdict(worker) for worker in self.workers],
+                "alerts": list(self.alerts),
             },
         }
 
@@ -92,19 +123,29 @@ class RateMeter:
         return (documents - before) / (now - then) if now > then else 0.0
 
 
+_NO_ALERTS = AlertWatch()
+
+
 class LiveMeter:
     """Makes LiveFigures of what is observed of one run."""
 
     def __init__(
-        self, spec: RunSpec, ledger: Ledger, clock: Callable[[], float] = time.monotonic
+        self,
+        spec: RunSpec,
+        ledger: Ledger,
+        watch: AlertWatch = _NO_ALERTS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
         self._ledger = ledger
         self._clock = clock
+        self._board = AlertBoard(watch.rules)
+        self._tell = watch.tell
         self._monitor = PerformanceMonitor(_RATE_WINDOW_SECONDS, clock)
         self._worker_meters: dict[str, RateMeter] = {}
         self._collections: tuple[CollectionFigures, ...] = ()
-        self._collections_at = float("-inf")
+        self._gap: BatchRange | None = None
+        self._looked_at = float("-inf")
 
     def read(self, observation: Observation) -> LiveFigures | None:
         """The figures now; None when the ledger was never reached.
@@ -114,15 +155,21 @@ class LiveMeter:
         progress = observation.progress
         if progress is None:
             return None
-        metrics = self._monitor.observe(progress)
         if observation.outage is None:
-            self._read_collections(progress)
+            self._look_closer(progress)
+        metrics = self._monitor.observe(progress, self._gap)
+        news = self._board.check(metrics) if observation.outage is None else []
+        if self._tell is not None:
+            for alert in news:
+                self._tell(alert)
         return LiveFigures(
             figures(self._spec, progress),
             metrics,
             self._collections,
             tuple(self._worker(worker) for worker in metrics.workers),
             observation.queue,
+            self._board.raised,
+            tuple(news),
         )
 
     def _worker(self, report: WorkerReport) -> WorkerFigures:
@@ -130,11 +177,16 @@ class LiveMeter:
         rate = meter.add(report.documents)
         return WorkerFigures(report.name, rate, report.documents, report.peak_rss_bytes)
 
-    def _read_collections(self, progress: RunProgress) -> None:
+    def _look_closer(self, progress: RunProgress) -> None:
+        """Read what costs more than a round trip, from time to time and at the end."""
         now = self._clock()
         ended = progress.finished_at is not None
-        if ended or now - self._collections_at >= _COLLECTIONS_SECONDS:
-            self._collections_at = now
+        is_due = ended or now - self._looked_at >= _CLOSER_SECONDS
+        if is_due:
+            self._looked_at = now
+            run_id = self._spec.run_id
+            self._gap = next(self._ledger.gaps(run_id), None) if progress.gaps else None
+        if is_due or self._spec.is_sliced:
             self._collections = collections(self._ledger, self._spec, progress)
 
 
@@ -144,14 +196,17 @@ def collections(
     """The run's collections; none for a run of one. Documents that failed count as done."""
     job = spec.job.of if isinstance(spec.job, VerificationJob) else spec.job
     if isinstance(job, MigrationJob):
-        if len(job.namespaces) < 2 or spec.job is not job:
-            return ()
-        names = [str(pair.target) for pair in job.namespaces]
-        counts = [progress.counters.get(f"documents:{name}", 0) for name in names]
-        return tuple(
-            CollectionFigures(name, count, None) for name, count in zip(names, counts, strict=True)
-        )
+        return () if len(job.namespaces) < 2 else tuple(_copies(job, progress))
     return () if len(job.parts) < 2 else tuple(_parts(ledger, spec.run_id, job))
+
+
+def _copies(job: MigrationJob, progress: RunProgress) -> Iterator[CollectionFigures]:
+    """What is planned grows until all is planned, and can differ from what was there when read."""
+    is_complete = progress.state is RunState.COMPLETE
+    for name in (str(pair.target) for pair in job.namespaces):
+        count = progress.counters.get(f"{DOCUMENTS_OF}{name}", 0)
+        total = count if is_complete else progress.collections_expected.get(name)
+        yield CollectionFigures(name, count, total)
 
 
 def _parts(ledger: Ledger, run_id: str, job: GenerationJob) -> list[CollectionFigures]:

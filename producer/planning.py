@@ -56,7 +56,9 @@ class Planner:
             if self._stop.is_set():
                 return
             failpoint("plan.before")
-            self._ledger.append_slices(run_id, number, planned.slices, planned.documents)
+            self._ledger.append_slices(
+                run_id, number, planned.slices, planned.documents, planned.by_collection
+            )
             failpoint("plan.after")
             number += len(planned.slices)
         failpoint("close-plan.before")

@@ -14,11 +14,13 @@ from rich.markup import escape
 from rich.text import Text
 
 from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.run_spec import RunKind, RunSpec
 from producer.dispatch import Observation
 from producer.drawn_figures import bars, details, shown_duration
-from producer.live_figures import LiveFigures, LiveMeter
+from producer.live_figures import AlertWatch, LiveFigures, LiveMeter
 
+_NO_ALERTS = AlertWatch()
 _PLAIN_LINE_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
 _VERB = {
@@ -52,10 +54,12 @@ class RunView(Protocol):
 class TerminalView:
     """Bars and figures that move; when the run is over the bars stay on the screen."""
 
-    def __init__(self, spec: RunSpec, console: Console, ledger: Ledger) -> None:
+    def __init__(
+        self, spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = _NO_ALERTS
+    ) -> None:
         self._verb = _VERB[spec.kind].ljust(_LONGEST_VERB)
         self._console = console
-        self._meter = LiveMeter(spec, ledger)
+        self._meter = LiveMeter(spec, ledger, watch)
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
         self._shown: LiveFigures | None = None
 
@@ -79,8 +83,11 @@ class TerminalView:
         rows: list[RenderableType] = []
         if self._shown is not None:
             rows += [self._bars(self._shown), Text(), details(self._shown)]
-        if text := notice(observation):
-            rows += [Text(), Text(text, style="yellow")]
+        notices = [notice(observation)]
+        if self._shown is not None:
+            notices += [f"alert {alert['name']}: {_fact(alert)}" for alert in self._shown.alerts]
+        if shown := "\n".join(filter(None, notices)):
+            rows += [Text(), Text(shown, style="yellow")]
         self._live.update(Group(*rows), refresh=True)
 
     def say(self, text: str) -> None:
@@ -94,9 +101,11 @@ class TerminalView:
 class PlainView:
     """A line every few seconds: for logs, pipes and cron."""
 
-    def __init__(self, spec: RunSpec, console: Console, ledger: Ledger) -> None:
+    def __init__(
+        self, spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = _NO_ALERTS
+    ) -> None:
         self._console = console
-        self._meter = LiveMeter(spec, ledger)
+        self._meter = LiveMeter(spec, ledger, watch)
         self._printed_at = float("-inf")
         self._notice = ""
 
@@ -118,6 +127,8 @@ class PlainView:
             self.say(text)
         self._notice = text
         live = self._meter.read(observation)
+        for alert in live.news if live else ():
+            self.say(f"alert {alert['name']} {alert['state']}: {alert['message']}")
         now = time.monotonic()
         if live is None or not (live.run.is_over or now - self._printed_at >= _PLAIN_LINE_SECONDS):
             return
@@ -151,8 +162,14 @@ def plain_line(live: LiveFigures) -> str:
 class JsonView:
     """A JSON object for each observation: for machines."""
 
-    def __init__(self, spec: RunSpec, ledger: Ledger, print_json: Callable[[Any], None]) -> None:
-        self._meter = LiveMeter(spec, ledger)
+    def __init__(
+        self,
+        spec: RunSpec,
+        ledger: Ledger,
+        print_json: Callable[[Any], None],
+        watch: AlertWatch = _NO_ALERTS,
+    ) -> None:
+        self._meter = LiveMeter(spec, ledger, watch)
         self._print_json = print_json
 
     def __enter__(self) -> Self:
@@ -191,7 +208,14 @@ def notice(observation: Observation) -> str:
     return ""
 
 
-def create_view(spec: RunSpec, console: Console, ledger: Ledger) -> TerminalView | PlainView:
+def create_view(
+    spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = _NO_ALERTS
+) -> TerminalView | PlainView:
     """Bars on a terminal, lines elsewhere."""
     view = TerminalView if console.is_terminal else PlainView
-    return view(spec, console, ledger)
+    return view(spec, console, ledger, watch)
+
+
+def _fact(alert: Alert) -> str:
+    """The alert's message without the run, which the view shows above."""
+    return alert["message"].removeprefix(f"run {alert['run']}: ")

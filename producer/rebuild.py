@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import UnknownName, UsageError
-from dataworks_tasks.ledger.contract import Ledger, RangeResult
+from dataworks_tasks.ledger.contract import DOCUMENTS_OF, Ledger, RangeResult
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.run_spec import GenerationJob, RunSpec, VerificationJob
 from dataworks_tasks.work import RunContext, StopSignal
@@ -63,6 +63,11 @@ def _settle_again(connections: Connections, spec: RunSpec) -> Iterator[int]:
                 continue
             count = compared.counters.get("equal", 0)
             counters = {"documents": count, "already_there": count}
+            counters |= {
+                name: number
+                for name, number in compared.counters.items()
+                if name.startswith(DOCUMENTS_OF)
+            }
             if spec.is_sliced:
                 counters["read"] = count
             ledger.acknowledge(run_id, done, RangeResult(counters, slice=compared.slice))

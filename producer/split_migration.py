@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -23,11 +24,13 @@ _LARGEST_GROUP = 50
 class PlannedSlices:
     """Slices to append to the ledger in one step, and how many documents they are expected to hold.
 
-    Planning goes on from the last of them, so keep a group together.
+    Planning goes on from the last of them, so keep a group together. ``by_collection`` has the
+    documents by target collection; it is empty for a job of one.
     """
 
     slices: tuple[bytes, ...]
     documents: int
+    by_collection: Mapping[str, int]
 
 
 class _Planning(NamedTuple):
@@ -106,8 +109,18 @@ class _Planner:
         if others or last.pair != next_pair - 1:
             slices[-1] = replace(last, standing=_standing(next_pair, others))
         return PlannedSlices(
-            tuple(slice_.to_bytes() for slice_ in slices), sum(part.documents for part in group)
+            tuple(slice_.to_bytes() for slice_ in slices),
+            sum(part.documents for part in group),
+            self._by_collection(group),
         )
+
+    def _by_collection(self, group: Sequence[Part]) -> Mapping[str, int]:
+        if len(self._job.namespaces) < 2:
+            return {}
+        found: Counter[str] = Counter()
+        for part in group:
+            found[str(self._job.namespaces[part.slice.pair].target)] += part.documents
+        return found
 
     def _restore(self, resume_from: bytes | None) -> int:
         """Take up the standing of the last slice; the number of the next collection to begin."""

@@ -28,6 +28,10 @@ WORKING = frozenset({RunState.PLANNING, RunState.RUNNING})
 """States in which workers work."""
 
 
+DOCUMENTS_OF = "documents:"
+"""With a target collection's name behind it: the counter of its documents, in a migration."""
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentFailure:
     """A document that was not written. ``document_id`` is Extended JSON; ``key`` names it once."""
@@ -89,6 +93,7 @@ class RunProgress:
     last_acknowledged_at: datetime | None
     last_error: str | None
     documents_expected: int | None = None
+    collections_expected: Mapping[str, int] = field(default_factory=dict)  # of a migration
     workers: Sequence[WorkerReport] = field(default=())
 
 
@@ -152,9 +157,18 @@ class Ledger(Protocol):
         """The run at this moment."""
 
     def append_slices(
-        self, run_id: str, first: int, slices: Sequence[bytes], expected: int
+        self,
+        run_id: str,
+        first: int,
+        slices: Sequence[bytes],
+        expected: int,
+        by_collection: Mapping[str, int] = ...,
     ) -> None:
-        """Add planned slices ``[first, first + len)``; ``expected``: documents planned in all."""
+        """Add planned slices ``[first, first + len)``.
+
+        ``expected``: documents that they are expected to hold; ``by_collection``: the same by the
+        name of the target collection, where the run has several.
+        """
 
     def close_plan(self, run_id: str, total: int) -> bool:
         """All slices are known. True when all are acknowledged already: the caller finishes."""

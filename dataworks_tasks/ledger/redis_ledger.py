@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from redis import Redis
@@ -45,6 +46,7 @@ _SCRIPTS = (
     "take_tokens",
 )
 _PAGE = 1000
+_EXPECTED = "expected:"
 
 T = TypeVar("T")
 
@@ -315,15 +317,26 @@ class RedisLedger:
             last_acknowledged_at=_moment(fields.get("last_acknowledged_at")),
             last_error=fields.get("error"),
             documents_expected=int(fields["expected"]),
+            collections_expected={
+                name.removeprefix(_EXPECTED): int(value)
+                for name, value in fields.items()
+                if name.startswith(_EXPECTED)
+            },
             workers=tuple(WorkerReport(**json.loads(report)) for report in workers),
         )
 
     def append_slices(
-        self, run_id: str, first: int, slices: Sequence[bytes], expected: int
+        self,
+        run_id: str,
+        first: int,
+        slices: Sequence[bytes],
+        expected: int,
+        by_collection: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         keys = RunKeys(run_id)
+        named = [part for item in by_collection.items() for part in item]
         names = [keys.record, *_slice_keys(keys, BatchRange(first, first + len(slices)))]
-        arguments = (first, expected, SLICES_PER_KEY, *slices)
+        arguments = (first, expected, SLICES_PER_KEY, len(by_collection), *named, *slices)
         if not self._run(run_id, "append_slices", names, *arguments):
             # Also when Redis did it and the answer got lost: planning goes on from what is there.
             raise TransientError(

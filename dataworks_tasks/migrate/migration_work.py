@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import reduce
 from typing import NoReturn
 
@@ -28,6 +27,7 @@ from dataworks_tasks.migrate.read_slice import SliceInterrupted, SliceSource
 from dataworks_tasks.migrate.settle_slices import Stopped, settle_slices
 from dataworks_tasks.migrate.slice import Slice
 from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyRoute, Lanes, SliceCopy
+from dataworks_tasks.migrate.tally import by_collection
 from dataworks_tasks.run_spec import MigrationJob, NamespacePair, OnError
 from dataworks_tasks.store.bulk_write import WritePolicy
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -104,17 +104,7 @@ class MigrationWork:
         if not finished:
             return None
         self._unfinished.pop((number, data), None)
-        return self._by_collection(result, Slice.from_bytes(data).pair)
-
-    def _by_collection(self, result: RangeResult, pair: int) -> RangeResult:
-        """The result, counted for its collection too where the run has several."""
-        namespaces = self._job.namespaces
-        if len(namespaces) < 2:
-            return result
-        name = f"documents:{namespaces[pair].target}"
-        return replace(
-            result, counters={**result.counters, name: result.counters.get("documents", 0)}
-        )
+        return by_collection(result, self._job, Slice.from_bytes(data).pair)
 
     def _run(self, copy: SliceCopy, stopped: Stopped) -> bool:
         for _ in range(_TRIES_FROM_START):

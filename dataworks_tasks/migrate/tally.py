@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
-from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
+from dataworks_tasks.ledger.contract import DOCUMENTS_OF, DocumentFailure, RangeResult
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import element_bytes, find_element, shown_id
+from dataworks_tasks.run_spec import MigrationJob
 from dataworks_tasks.store.bulk_write import WriteResult
 
 _LONGEST_REASON = 500
@@ -77,6 +78,16 @@ class Tally:
             },
             tuple(self.failures),
         )
+
+
+def by_collection(result: RangeResult, job: MigrationJob, pair: int) -> RangeResult:
+    """The result, with its documents counted for their collection too where the job has several."""
+    if len(job.namespaces) < 2:
+        return result
+    counter = f"{DOCUMENTS_OF}{job.namespaces[pair].target}"
+    return replace(
+        result, counters={**result.counters, counter: result.counters.get("documents", 0)}
+    )
 
 
 def document_failure(namespace: Namespace, document: bytes, reason: str) -> DocumentFailure:

@@ -15,7 +15,7 @@ from dataworks_tasks.migrate.key_space import ID
 from dataworks_tasks.migrate.migration_work import document_change, slice_source
 from dataworks_tasks.migrate.settle_slices import Stopped, settle_slices
 from dataworks_tasks.migrate.slice import Slice
-from dataworks_tasks.migrate.tally import document_failure
+from dataworks_tasks.migrate.tally import by_collection, document_failure
 from dataworks_tasks.migrate.verify_slice import VerificationRoute, verify_slice
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element, assemble, element_bytes
@@ -72,7 +72,8 @@ class MigrationVerificationWork:
             return None
         if not self._exclusive:
             comparison = replace(comparison, extra=())
-        return verification_result(route.target.namespace, comparison)
+        result = verification_result(route.target.namespace, comparison)
+        return by_collection(result, self._job, slice_.pair)
 
     def finish(self) -> None:
         """Count documents that no slice of the source accounts for.

@@ -14,6 +14,7 @@ from producer.attach import attach, send_everything
 from producer.cli.options import CommandContext
 from producer.connections import Connections
 from producer.drawn_figures import shown_duration
+from producer.live_figures import AlertWatch
 from producer.progress import create_view
 from producer.run_figures import RunFigures, exit_code, figures, shown_name
 from producer.spec_file import keep_spec
@@ -54,7 +55,9 @@ def run_to_end(
     console = context.console
     if not context.as_json:
         console.print(f"[bold]{spec.run_id}[/bold]  {shown_name(spec)}")
-    progress = attach(connections, spec, create_view(spec, console, connections.ledger))
+    watch = AlertWatch.of(connections.config, tells_others=True)
+    view = create_view(spec, console, connections.ledger, watch)
+    progress = attach(connections, spec, view)
     if progress is None:
         console.print(f"Redis never answered. Go on with: dataworks resume {spec.run_id}")
         return 3
@@ -62,6 +65,7 @@ def run_to_end(
     if context.as_json:
         context.print_json(run.as_json())
     else:
+        console.print()
         console.print(summary(run))
         print_next_step(console, run)
     left_early = exit_code(run) == 3 and run.state.value in {"planning", "running"}
@@ -87,7 +91,7 @@ def summary(run: RunFigures) -> Table:
         "state": shown_state(run),
         "documents": f"{run.documents:,} of {run.documents_total:,}",
         "time": f"{shown_duration(run.seconds)}  ({run.rate:,.0f} docs/s)",
-        "size": decimal(run.bytes),
+        "size": decimal(run.bytes) if run.bytes else "",
         "gaps": f"{run.gaps:,}",
         "failures" if run.kind is not RunKind.VERIFICATION else "differences": f"{run.failures:,}",
     }
@@ -103,7 +107,8 @@ def summary(run: RunFigures) -> Table:
     if run.peak_worker_bytes:
         rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in one of {run.workers} workers"
     for name, value in rows.items():
-        table.add_row(name, value)
+        if value:
+            table.add_row(name, value)
     return table
 
 

@@ -14,6 +14,7 @@ from producer.cli.options import CommandContext, with_context
 from producer.cli.start import print_next_step, summary
 from producer.connections import Connections
 from producer.dispatch import Observation
+from producer.live_figures import AlertWatch
 from producer.message_queue import MessageQueue
 from producer.progress import JsonView, RunView, create_view
 from producer.run_figures import exit_code, figures, shown_name
@@ -41,7 +42,9 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
             if not watch:
                 context.print_json(run.as_json())
         else:
-            if not watch:
+            if watch:
+                context.console.print()
+            else:
                 context.console.print(f"[bold]{run.run_id}[/bold]  {escape(run.name)}")
             context.console.print(summary(run))
             print_next_step(context.console, run)
@@ -61,11 +64,12 @@ def _watch(context: CommandContext, connections: Connections, run_id: str) -> No
     """Show the run until it ends. An outage of Redis is waited out."""
     ledger = connections.ledger
     spec = ledger.spec(run_id)
+    watch = AlertWatch.of(connections.config)
     view: RunView
     if context.as_json:
-        view, pause = JsonView(spec, ledger, context.print_json), _JSON_SECONDS
+        view, pause = JsonView(spec, ledger, context.print_json, watch), _JSON_SECONDS
     else:
-        view, pause = create_view(spec, context.console, ledger), _DRAWN_SECONDS
+        view, pause = create_view(spec, context.console, ledger, watch), _DRAWN_SECONDS
         context.console.print(f"[bold]{run_id}[/bold]  {escape(shown_name(spec))}")
     queue = MessageQueue(connections.app)
     progress: RunProgress | None = None

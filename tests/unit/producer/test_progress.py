@@ -113,19 +113,20 @@ def test_many_workers_and_collections_stay_on_the_screen(ledger: RedisLedger) ->
     assert "and 36 more" in "\n".join(lines)
 
 
-def test_a_migration_shows_its_collections_without_totals(ledger: RedisLedger) -> None:
+def test_a_migration_shows_its_collections(ledger: RedisLedger) -> None:
     pairs = tuple(
         NamespacePair(source=Namespace("a", name), target=Namespace("b", name))
         for name in ("left", "right")
     )
     spec = _spec(MigrationJob(namespaces=pairs), "mig-20260101-000000-0000")
     ledger.create(spec, None)
-    ledger.append_slices(spec.run_id, 0, [b"1", b"2"], 900)
+    ledger.append_slices(spec.run_id, 0, [b"1"], 300, {"b.left": 300})
+    ledger.append_slices(spec.run_id, 1, [b"2"], 600, {"b.left": 600})
     result = RangeResult({"documents": 400, "documents:b.left": 400})
     ledger.acknowledge(spec.run_id, BatchRange(0, 1), result)
     lines = _drawn(ledger, spec)
     assert re.match(r"migrate +[━╸╺]+ +44%  400 / 900\+  planning$", lines[0])
-    assert re.match(r"  b\.left +400$", lines[1])
+    assert re.match(r"  b\.left +[━╸╺]+ +44%  400 / 900\+$", lines[1])
     assert re.match(r"  b\.right +0$", lines[2])
 
 
