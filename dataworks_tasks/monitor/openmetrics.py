@@ -39,8 +39,13 @@ _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
     ),
     (
         "request_units",
-        "Request units that writes cost on Azure Cosmos DB.",
+        "Request units that writes cost on Azure Cosmos DB, as the server told.",
         lambda run: _counter(run, "request_units"),
+    ),
+    (
+        "request_units_estimated",
+        "Request units of the writes of which the server told nothing, by what others cost.",
+        lambda run: _counter(run, "request_units_estimated"),
     ),
     (
         "waited_seconds",
@@ -81,13 +86,21 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
 
 
 class LedgerCollector(Collector):
-    """Reads the ledger at each scrape. ``alerts`` gives the limits that are passed now."""
+    """Reads the ledger at each scrape.
+
+    ``alerts`` gives the limits that are passed now, ``queue`` the messages that wait and those that
+    workers hold; it raises DataWorksError when the broker does not answer.
+    """
 
     def __init__(
-        self, ledger: RedisLedger, alerts: Callable[[], Iterable[Alert]] = lambda: ()
+        self,
+        ledger: RedisLedger,
+        alerts: Callable[[], Iterable[Alert]] = lambda: (),
+        queue: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self._ledger = ledger
         self._alerts = alerts
+        self._queue = queue
 
     def describe(self) -> Iterable[Metric]:
         """Nothing is read when it is registered: Redis may not be up yet."""
@@ -109,12 +122,30 @@ class LedgerCollector(Collector):
         yield up
         yield from _run_metrics(runs)
         yield from _worker_metrics(runs)
+        if self._queue is not None:
+            yield from _queue_metrics(self._queue)
         active = GaugeMetricFamily(
             "dataworks_alert_active", "1 for a limit that is passed.", labels=["run", "alert"]
         )
         for alert in self._alerts():
             active.add_metric([alert["run"], alert["name"]], 1)
         yield active
+
+
+def _queue_metrics(queue: Callable[[], tuple[int, int]]) -> Iterator[Metric]:
+    """None while the broker does not answer: a queue of 0 would look like a run at its end."""
+    messages = GaugeMetricFamily(
+        "dataworks_queue_messages",
+        "Messages that wait, and messages that workers hold.",
+        labels=["state"],
+    )
+    try:
+        waiting, in_hand = queue()
+    except DataWorksError:
+        return
+    messages.add_metric(["waiting"], waiting)
+    messages.add_metric(["in_hand"], in_hand)
+    yield messages
 
 
 def _run_metrics(runs: list[RunProgress]) -> Iterator[Metric]:

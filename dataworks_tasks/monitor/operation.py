@@ -93,7 +93,8 @@ class PerformanceMonitor:
             self._clock(),
             counters.get("documents", 0),
             counters.get("bytes", 0),
-            counters.get("request_units", 0),
+            # What the server did not tell is estimated from what it told of other writes.
+            counters.get("request_units", 0) + counters.get("request_units_estimated", 0),
             counters.get("waited_milliseconds", 0) / 1000,
         )
         before = self._earlier(sample)

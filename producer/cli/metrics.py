@@ -14,6 +14,7 @@ from dataworks_tasks.logs import set_up_logging
 from dataworks_tasks.monitor.metrics import MetricsCollector
 from dataworks_tasks.monitor.openmetrics import LedgerCollector
 from producer.cli.options import CommandContext, with_context
+from producer.message_queue import MessageQueue
 
 
 @click.command("metrics")
@@ -44,7 +45,10 @@ def command(context: CommandContext, port: int, address: str) -> None:
         signal.signal(number, lambda *_: stopped.set())
     with context.connections() as connections, MetricsCollector(connections.config) as collector:
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(LedgerCollector(connections.ledger, lambda: collector.active_alerts))
+        queue = MessageQueue(connections.app)
+        registry.register(
+            LedgerCollector(connections.ledger, lambda: collector.active_alerts, queue.depth)
+        )
         try:
             server, thread = start_http_server(port, address, registry)
         except OSError as error:

@@ -46,6 +46,7 @@ def test_a_scrape_shows_the_fleet(fleet: Fleet) -> None:
     assert found["dataworks_run_bytes_total", run["run"]] == run["bytes"]
     assert found["dataworks_run_gaps", run["run"]] == 0
     assert found["dataworks_ledger_up", ""] == 1
+    assert found["dataworks_queue_messages", ""] == 0
     workers = [name for name, _ in found if name == "dataworks_worker_documents_total"]
     assert len(workers) == 1
     families = list(openmetrics(_get(url, ACCEPT_OPENMETRICS)))

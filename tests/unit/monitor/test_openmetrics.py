@@ -44,7 +44,7 @@ def _ledger() -> RedisLedger:
 
 def _exported(ledger: RedisLedger) -> dict[str, dict[tuple[str, ...], float]]:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(LedgerCollector(ledger, lambda: [ALERT]))
+    registry.register(LedgerCollector(ledger, lambda: [ALERT], lambda: (12, 3)))
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for family in text_string_to_metric_families(generate_latest(registry).decode()):
         for sample in family.samples:
@@ -60,6 +60,7 @@ def test_the_exporter_says_what_the_ledger_holds() -> None:
     assert found["dataworks_run_state"] == {(RUN, "running"): 1}
     assert found["dataworks_worker_documents_total"] == {("vm:1",): 40}
     assert found["dataworks_alert_active"] == {("stall", RUN): 1}
+    assert found["dataworks_queue_messages"] == {("waiting",): 12, ("in_hand",): 3}
 
 
 def test_a_run_that_ended_long_ago_is_left_out() -> None:
