@@ -20,6 +20,7 @@ from redis import Redis
 from dataworks_tasks.ledger.contract import RunProgress
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from producer.local.services import RunningService
+from tests.support.warm_commands import WARM
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
@@ -59,15 +60,7 @@ class Fleet:
 
     def run(self, *arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a producer command to its end."""
-        done = subprocess.run(
-            self.command(*arguments),
-            env=self._environment(),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=110,
-            check=False,
-        )
+        done = WARM.run([*map(str, arguments)], self._environment(), self.folder, 110)
         if check:
             assert done.returncode == 0, f"exit {done.returncode}: {done.stdout}{done.stderr}"
         return done

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pymongo
 import pytest
 
 from producer.local.services import LocalServices
@@ -20,13 +23,25 @@ def test_examples_without_servers(path: Path, tmp_path: Path) -> None:
     assert run_examples(path, RUN, tmp_path, {}) > 0
 
 
+@pytest.fixture(scope="module")
+def settings(stores_available: None) -> Iterator[dict[str, str]]:
+    """Servers and a worker for all pages."""
+    with LocalServices.in_temporary_folder() as services:
+        services.start_stores()
+        settings = {
+            "FRAMEWORK_BROKER_URL": services.redis_url,
+            "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": services.mongodb_url,
+            "FRAMEWORK_TARGET_DB_CONNECTION_STRING": services.mongodb_url,
+            "FRAMEWORK_STALL_SECONDS": "2",
+        }
+        services.start_worker(settings, concurrency=2)
+        yield settings
+
+
 @pages_with(WITH_SERVICES)
-def test_examples_with_servers(path: Path, tmp_path: Path, own_services: LocalServices) -> None:
-    own_services.start_stores()
-    settings = {
-        "FRAMEWORK_BROKER_URL": own_services.redis_url,
-        "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": own_services.mongodb_url,
-        "FRAMEWORK_TARGET_DB_CONNECTION_STRING": own_services.mongodb_url,
-    }
-    own_services.start_worker(settings, concurrency=2)
+def test_examples_with_servers(path: Path, tmp_path: Path, settings: dict[str, str]) -> None:
+    url = settings["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]
+    with pymongo.MongoClient[dict[str, Any]](url) as client:
+        for name in set(client.list_database_names()) - {"admin", "config", "local"}:
+            client.drop_database(name)
     assert run_examples(path, WITH_SERVICES, tmp_path, settings) > 0

@@ -21,6 +21,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.warm_commands import WARM
+
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
@@ -72,6 +74,8 @@ def examples(path: Path) -> list[Example]:
 def run_examples(path: Path, mark: str, folder: Path, settings: Mapping[str, str]) -> int:
     """Run the page's blocks that have ``mark``; say how many commands that were."""
     environment = _environment(folder, settings)
+    (folder / ".bin").mkdir(exist_ok=True)
+    WARM.install(folder / ".bin")
     count = 0
     for example in examples(path):
         if example.mark != mark:
@@ -125,10 +129,7 @@ def _continued(part: str) -> tuple[str, str, str]:
 
 
 def _newest_run(folder: Path, environment: dict[str, str]) -> str:
-    command = ["dataworks", "runs", "--json", "--limit", "1"]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=True
-    )
+    done = WARM.run(["runs", "--json", "--limit", "1"], environment, folder, 60)
     return str(json.loads(done.stdout)["run"])
 
 
@@ -137,7 +138,7 @@ def _environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("LANG", "PYTHONPATH") if name in os.environ}
     return {
         **kept,
-        "PATH": os.pathsep.join([programs, os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(folder / ".bin"), programs, os.environ["PATH"]]),
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "COLUMNS": "100",
