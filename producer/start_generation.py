@@ -80,10 +80,11 @@ def plan_generation(
         return _from_template(request, config, seed, load_template(request.what), assumed_count)
     factory = GeneratorFactory(config.plugins, registered)
     if request.what not in factory.names():
+        hint = nearest_or_all(request.what, [*known, *factory.names()])
+        stop = "" if hint.endswith("?") else "."
         raise UnknownName(
             f"unknown template or generator {request.what!r}",
-            nearest_or_all(request.what, [*known, *factory.names()])
-            + ". List them with: dataworks templates, dataworks generators",
+            f"{hint}{stop} List them with: dataworks templates, dataworks generators",
         )
     source = factory.create(request.what, seed)
     wanted = [

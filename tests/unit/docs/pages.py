@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.support.warm_commands import WARM
 
 ROOT = Path(__file__).parents[3]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 RUN = "run"
 WITH_SERVICES = "run with services"

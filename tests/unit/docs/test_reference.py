@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from dataworks_tasks import errors
+import dataworks_tasks
+import producer
+from dataworks_tasks import BaseDatabaseClient, BaseDataGenerator, BaseMigrationStrategy, errors
+from dataworks_tasks.generate import factory as generators
+from dataworks_tasks.generate.registry import column_type, column_types
+from dataworks_tasks.migrate import factory as strategies
 from producer.cli import COMMANDS
+from tests.unit.docs.pages import PAGES
 from tests.unit.docs.reference_tables import DOCS, marked_tables, tables, written_anew
 
 REWRITE = "run: python -m tests.unit.docs.reference_tables"
@@ -54,19 +60,36 @@ def _error_names() -> Iterator[str]:
             yield name
 
 
+def test_every_template_type_is_described() -> None:
+    page = (DOCS / "templates.md").read_text().lower()
+    assert [name for name in column_types() if f"`{name}`" not in page] == []
+
+
+def test_every_class_of_the_python_api_is_described() -> None:
+    pages = "".join((DOCS / f"{name}.md").read_text() for name in ("python-api", "monitoring"))
+    names = {*dataworks_tasks.__all__, *producer.__all__} - {"__version__", "app"}
+    assert [name for name in sorted(names) if f"`{name}" not in pages] == []
+
+
+def test_every_way_to_extend_is_described() -> None:
+    page = (DOCS / "extending.md").read_text()
+    groups = [generators.ENTRY_POINTS, strategies.ENTRY_POINTS]
+    bases = [BaseDataGenerator, BaseMigrationStrategy, BaseDatabaseClient]
+    names = [*groups, *(base.__name__ for base in bases), column_type.__name__, "FRAMEWORK_PLUGINS"]
+    assert [name for name in names if name not in page] == []
+
+
 def test_the_index_leads_to_every_page() -> None:
     index = (DOCS / "index.md").read_text()
     missing = [
         path.name
-        for path in DOCS.glob("*.md")
-        if path.name != "index.md" and f"]({path.name})" not in index
+        for path in DOCS.rglob("*.md")
+        if path.name != "index.md" and f"]({path.relative_to(DOCS)})" not in index
     ]
     assert not missing
 
 
-@pytest.mark.parametrize(
-    "path", [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md")], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_link_between_pages_leads_somewhere(path: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", path.read_text())
     missing = [target for target in targets if not (path.parent / target).exists()]
