@@ -15,6 +15,7 @@ from rich.console import Console
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.ledger.contract import RangeResult, RunState, WorkerReport
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.run_spec import (
     GenerationJob,
@@ -23,10 +24,11 @@ from dataworks_tasks.run_spec import (
     NamespacePair,
     RunSpec,
 )
+from dataworks_tasks.settings import FrameworkConfig
 from producer.cli.runs import print_runs
 from producer.dispatch import Observation
 from producer.drawn_figures import shortened
-from producer.live_figures import LiveMeter
+from producer.live_figures import AlertWatch, LiveMeter
 from producer.message_queue import QueueDepth
 from producer.progress import JsonView, PlainView, TerminalView
 from producer.run_figures import figures
@@ -152,6 +154,30 @@ def test_a_pipe_gets_lines_without_escapes(ledger: RedisLedger) -> None:
     assert first.startswith(f"{spec.run_id} running: 500 of 1,000 documents, ")
     assert first.endswith("1 workers, 7 throttled")
     assert last.startswith(f"{spec.run_id} complete: 500 of 1,000 documents, ")
+
+
+def test_a_limit_that_is_passed_is_named_and_told_once(ledger: RedisLedger) -> None:
+    spec = _spec(_generation("customers"))
+    ledger.create(spec, 1000)
+    _acknowledge(ledger, spec, BatchRange(0, 500))
+    told: list[Alert] = []
+    rules = AlertWatch.of(FrameworkConfig(alert_worker_memory_mb=100)).rules
+    watch = AlertWatch(rules, told.append)
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, height=24)
+    with TerminalView(spec, console, ledger, watch) as view:
+        view.observe(_observation(ledger, spec))
+        view.observe(_observation(ledger, spec))
+    assert "alert worker-memory: a worker process took 150 MB, more than 100 MB" in out.getvalue()
+    plain = io.StringIO()
+    with PlainView(spec, Console(file=plain, width=80), ledger, watch) as view:
+        view.observe(_observation(ledger, spec))
+        ledger.change_state(spec.run_id, frozenset({RunState.RUNNING}), RunState.PAUSED)
+        view.observe(_observation(ledger, spec))
+    raised, *_, ended, _last = plain.getvalue().splitlines()
+    assert raised.startswith(f"alert worker-memory raised: run {spec.run_id}: ")
+    assert ended.startswith("alert worker-memory ended: ")
+    assert [alert["state"] for alert in told] == ["raised", "raised", "ended"]
 
 
 def test_machines_get_an_object_a_moment(ledger: RedisLedger) -> None:
