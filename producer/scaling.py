@@ -195,14 +195,15 @@ def measure_documents(plan: GenerationPlan) -> MeasuredDocuments:
         if not part.count:
             continue
         sizes, fastest = [], float("inf")
+        # The first ones pay for vocabularies, which a worker makes once.
+        source.generate(0, min(_MEASURED_AT_ONCE, part.count))
         begin = time.monotonic()
         for piece in _spread(part.count):
             before = time.perf_counter()
             batch = source.generate(piece.start, piece.stop)
             fastest = min(fastest, (time.perf_counter() - before) / piece.size)
             sizes.append(np.diff(batch.offsets))
-            is_late = time.monotonic() - begin > _MEASURED_SECONDS / len(plan.sources)
-            if is_late and len(sizes) > 1:  # the first is too short to speak for all
+            if time.monotonic() - begin > _MEASURED_SECONDS / len(plan.sources):
                 break
         found = np.concatenate(sizes)
         share = part.count / total
@@ -214,9 +215,8 @@ def measure_documents(plan: GenerationPlan) -> MeasuredDocuments:
 
 
 def _spread(count: int) -> Iterator[BatchRange]:
-    """A few ranges from all over a collection; the first is short: it pays for vocabularies."""
+    """A few ranges from all over a collection."""
     size = min(_MEASURED_AT_ONCE, count)
-    yield BatchRange(0, min(100, size))
     step = max(1, (count - size) // 8)
     for start in range(0, count - size + 1, step):
         yield BatchRange(start, start + size)
