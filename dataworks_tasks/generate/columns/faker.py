@@ -20,7 +20,12 @@ from dataworks_tasks.generate.column import Column, Encoded
 from dataworks_tasks.generate.columns.constant import kind_of
 from dataworks_tasks.generate.columns.enum import Pool
 from dataworks_tasks.generate.distributions import Sample, read_distribution
-from dataworks_tasks.generate.gofakeit_names import FAKER_METHODS, UNMAPPED
+from dataworks_tasks.generate.gofakeit_names import (
+    FAKER_METHODS,
+    UNMAPPED,
+    plain_name,
+    replaced_methods,
+)
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
 from dataworks_tasks.generate.spec import ABSENT, Spec, shown
@@ -59,6 +64,7 @@ _CLOCK_METHODS = frozenset({
     "simple_profile", "time", "time_delta", "time_object", "time_series", "unix_time", "year",
 })  # fmt: skip
 """Methods whose values depend on the day they are called."""
+_INSTEAD = "use the type date or enum"
 _UNSEEDED_METHODS = frozenset({
     "color", "color_hsl", "color_hsv", "color_rgb", "color_rgb_float", "passport_gender",
 })  # fmt: skip
@@ -202,7 +208,9 @@ class FakerCallColumn(Column):
 def read_faker(spec: Spec) -> Column:
     """faker: method, args, locale en_US, pool 10,000 (0: call for every document)."""
     written = spec.text("method", "")
-    method = FAKER_METHODS.get(written.lower().replace("_", ""), written)
+    method = FAKER_METHODS.get(plain_name(written), written)
+    if plain_name(written) in replaced_methods() and not _is_fakers(written):
+        return _read_replacement(spec, written)
     locale = spec.text("locale", "en_US")
     arguments = spec.take("args")
     default = _SLOW_POOL if method in _SLOW_METHODS else DEFAULT_POOL
@@ -212,6 +220,23 @@ def read_faker(spec: Spec) -> Column:
     if call is None:
         return FakerCallColumn(spec.path, Call.of("boolean", "en_US", {}))
     return FakerColumn(spec.path, call, size, sample) if size else FakerCallColumn(spec.path, call)
+
+
+def _is_fakers(written: str) -> bool:
+    """Whether Faker has a method of this very name, and can be asked for it."""
+    return written not in _CLOCK_METHODS and _is_method(written, "en_US")
+
+
+def _read_replacement(spec: Spec, written: str) -> Column:
+    """A method that cannot be called: a column of our own stands for it."""
+    spec.take("pool")  # there is nothing to draw beforehand
+    for key in ("locale", "args", "distribution"):
+        if spec.has(key):
+            spec.refuse(
+                key, f"does not go with {written!r}, which has no arguments here; {_INSTEAD}"
+            )
+        spec.take(key)
+    return spec.column(replaced_methods()[plain_name(written)], "")
 
 
 def _read_call(spec: Spec, method: tuple[str, str], locale: str, arguments: object) -> Call | None:
@@ -244,18 +269,16 @@ def _is_method(name: str, locale: str) -> bool:
 def _problem_of(written: str, name: str, locale: str) -> str:
     """Why a method cannot be used; empty where it can."""
     if name in _CLOCK_METHODS:
-        return (
-            f"{name!r} reads the clock, so a run could not be repeated; use the type date or enum"
-        )
+        return f"{name!r} reads the clock, so a run could not be repeated; {_INSTEAD}"
     if name in _UNSEEDED_METHODS:
         return f"{name!r} ignores the seed, so a run could not be repeated; use the type enum"
     return "" if _is_method(name, locale) else _unknown_method(written, locale)
 
 
 def _unknown_method(written: str, locale: str) -> str:
-    advice = UNMAPPED.get(written.lower().replace("_", ""))
+    advice = UNMAPPED.get(plain_name(written))
     if advice:
-        return f"{written!r} has no Faker twin; {advice}"
+        return f"{written!r} needs arguments; {advice}"
     names = [
         name
         for name in dir(seedable(locale)[0])
