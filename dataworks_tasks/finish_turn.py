@@ -14,9 +14,9 @@ from dataworks_tasks.work import StopSignal
 
 log = logging.getLogger(__name__)
 
-HELD_SECONDS = 15.0
+HELD_SECONDS = 6.0
 """A turn belongs to its process for so long after it was last heard of."""
-_FIRST_BEAT_SECONDS, _HEARTBEAT_SECONDS = 0.3, 3.0
+_FIRST_BEAT_SECONDS, _HEARTBEAT_SECONDS = 0.3, 2.0
 
 
 class FinishHeld(TransientError):

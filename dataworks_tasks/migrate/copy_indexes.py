@@ -42,24 +42,17 @@ def copy_indexes(
     builds by then it goes on with. Raises RunFailed naming the index, and the offending key where
     a unique one meets duplicates.
     """
-    # One that is being built is listed too, so it is asked for again: that joins the build.
-    present = {index["name"] for index in read_indexes(target, pair.target)}
-    present -= _being_built(target, pair.target)
-    missing = [index for index in read_indexes(source, pair.source) if index["name"] not in present]
-    for index in missing:
+    present = {index["name"]: index for index in read_indexes(target, pair.target)}
+    names = []
+    for index in read_indexes(source, pair.source):
+        # One that is still being built is listed like any other: asking for it joins the build.
+        if index["name"] in present and index != present[index["name"]]:
+            continue
         if not _built(target, pair.target, index, turn or WholeTurn()):
             return None
-    return tuple(index["name"] for index in missing)
-
-
-def _being_built(client: BaseDatabaseClient, namespace: Namespace) -> set[str]:
-    """Names of indexes that are listed and not yet whole; none where a server cannot tell."""
-    command = {"listIndexes": namespace.collection, "includeBuildUUIDs": True}
-    try:
-        listed = client.command(namespace.database, command)["cursor"]["firstBatch"]
-    except TerminalError:
-        return set()
-    return {index["spec"]["name"] for index in listed if "buildUUID" in index}
+        if index["name"] not in present:
+            names.append(index["name"])
+    return tuple(names)
 
 
 def _built(
