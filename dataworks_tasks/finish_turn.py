@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 HELD_SECONDS = 6.0
 """A turn belongs to its process for so long after it was last heard of."""
-_FIRST_BEAT_SECONDS, _HEARTBEAT_SECONDS = 0.3, 2.0
+_HEARTBEAT_SECONDS = 2.0
 
 
 class FinishHeld(TransientError):
@@ -36,7 +36,7 @@ class HeldTurn:
         self._tell: Callable[[], str] | None = None
         self._shown = ""
         self._lost = False
-        self._over = Event()
+        self._over, self._told = Event(), Event()
         self._heart = Thread(target=self._beat, name="hold-finish", daemon=True)
         self.position = ""
 
@@ -55,6 +55,7 @@ class HeldTurn:
         trace: TracebackType | None,
     ) -> None:
         self._over.set()
+        self._told.set()
         self._heart.join()
         if not self._lost:
             state = FinishState(self.position, self._shown)
@@ -73,15 +74,17 @@ class HeldTurn:
     def show(self, tell: Callable[[], str]) -> None:
         """See FinishTurn."""
         self._tell = tell
+        self._told.set()
 
     def _beat(self) -> None:
-        pause = _FIRST_BEAT_SECONDS
-        while not self._over.wait(pause):
-            pause = _HEARTBEAT_SECONDS
+        while not self._over.is_set():
+            self._told.wait(_HEARTBEAT_SECONDS)
+            self._told.clear()
             try:
                 if self._tell is not None:
                     self._shown = self._tell()
-                self._keep()
+                if not self._over.is_set():
+                    self._keep()
             except LedgerUnavailable:
                 continue  # the turn is kept when Redis is back, or somebody else has it by then
             except DataWorksError as error:
