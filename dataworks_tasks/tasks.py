@@ -15,6 +15,7 @@ from celery import Task
 from celery.signals import worker_process_shutdown
 
 from dataworks_tasks.app import app
+from dataworks_tasks.celery_settings import FINISH_SECONDS
 from dataworks_tasks.errors import (
     BadMessage,
     DataWorksError,
@@ -53,9 +54,6 @@ _MAX_RETRIES = 100
 _MAX_REDELIVERIES = 20
 _LONGEST_RETRY_SECONDS = 15.0
 _LONGEST_SHOWN = 80
-_FINISH_SECONDS = 24 * 3600
-"""Turns at finishing are short too, but one query of an aggregator over a large collection, or one
-index, may take longer than a range ever does."""
 
 _process: WorkerProcess | None = None
 
@@ -93,7 +91,7 @@ def verify_range(self: Task[Any, Any], run_id: object, start: object, stop: obje
     _on_range(self, RunKind.VERIFICATION, run_id, start, stop)
 
 
-@app.task(name=FINISH_RUN, bind=True, max_retries=_MAX_RETRIES, time_limit=_FINISH_SECONDS)
+@app.task(name=FINISH_RUN, bind=True, max_retries=_MAX_RETRIES, time_limit=FINISH_SECONDS)
 def finish(self: Task[Any, Any], run_id: object) -> None:
     """Do what is left when every range is acknowledged, and call the run complete."""
 
