@@ -232,7 +232,7 @@ def test_a_vin_tells_the_model_year_of_its_field() -> None:
     assert all(valid_vin(entry["vin"]) for entry in made)
     for field in ("gone", "text"):
         content = {"vin": {"type": "vin", "year": field}, "text": {"type": "string"}}
-        with pytest.raises(TemplateError, match="vin.year"):
+        with pytest.raises(TemplateError, match=r"vin\.year"):
             parse_template({"content": content}, "t")
 
 
