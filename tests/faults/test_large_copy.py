@@ -50,7 +50,7 @@ class Watched:
         keys = list(self.fleet.redis.scan_iter(RunKeys(self.run_id).slices(0)[:-1] + "*"))
         slices = sum(self.fleet.redis.hlen(key) for key in keys)  # type: ignore[misc]
         used = sum(self.fleet.redis.memory_usage(key) or 0 for key in keys)  # type: ignore[misc]
-        if slices >= 100:
+        if slices >= 20:
             self.slice_bytes.append(used / slices)
         self.producer_bytes.append(self.producer.memory_info().rss)
 
