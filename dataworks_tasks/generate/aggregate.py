@@ -200,27 +200,32 @@ def _write(
     at_once = turns.pace.documents_at_once(each) if turns.pace else None
     size = at_once or len(wanted.updates)
     for start in range(0, len(wanted.updates), size):
-        updates = wanted.updates[start : start + size]
-        patiently(lambda updates=updates: _paced(collection, updates, each, turns.pace))  # type: ignore[misc]
+        left = list(wanted.updates[start : start + size])
+        patiently(lambda left=left: _paced(collection, left, each, turns.pace))  # type: ignore[misc]
 
 
 def _paced(
     collection: Collection[dict[str, Any]],
-    updates: Sequence[UpdateOne],
+    left: list[UpdateOne],
     bytes_each: float,
     pace: Pace | None,
 ) -> None:
-    """Write updates within the run's budget."""
-    reservation = pace.reserve(len(updates), round(bytes_each * len(updates))) if pace else None
-    outcome = WriteOutcome(written=len(updates))
+    """Write updates within the run's budget; after an error ``left`` is what is not written."""
+    count = len(left)
+    reservation = pace.reserve(count, round(bytes_each * count)) if pace else None
+    outcome = WriteOutcome(written=count)
     try:
         with classified():
             try:
-                collection.bulk_write(list(updates), ordered=False)
+                collection.bulk_write(left, ordered=False)
             except BulkWriteError as error:
+                if refused := error.details["writeErrors"]:
+                    left[:] = [left[item["index"]] for item in refused]
                 raise _first_refusal(error) from None
     except Throttled as error:
-        outcome = WriteOutcome.all_throttled(len(updates), str(error))
+        # What was refused is the tail of the batch: positions say how many, not which.
+        throttled = tuple(range(count - len(left), count))
+        outcome = WriteOutcome(count - len(throttled), throttled=throttled, reason=str(error))
         raise
     finally:
         if pace and reservation:

@@ -24,6 +24,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
 from dataworks_tasks.work import WholeTurn
+from producer.local.cosmos_simulator import CosmosSimulator, SimulatorConfig
 from tests.fleet import Fleet, pool_children, wait_until
 
 STAFF = {"database": "hr", "collection": "staff", "query": {"department": "$$code"}}
@@ -252,3 +253,20 @@ def test_a_killed_worker_costs_no_value_and_the_budget_holds(fleet: Fleet, tmp_p
     for department in fleet.mongo[fleet.database]["departments"].find():
         wanted = expected_fields(people, department["code"])
         assert {name: department[name] for name in wanted} == wanted
+
+
+def test_a_throttling_account_is_sent_again_only_what_it_refused(
+    mongodb_url: str, mongo_client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    database = mongo_client[database_name]
+    database["own"].insert_many([{"_id": n, "k": n % 50} for n in range(1500)])
+    database["other"].insert_many([{"k": n % 40} for n in range(400)])
+    own, other = Namespace(database_name, "own"), Namespace(database_name, "other")
+    with CosmosSimulator(SimulatorConfig(mongodb_url, ru_per_second=9000)) as account:
+        url = SecretStr(account.url)
+        with create_database_client(DatabaseConfig(connection_string=url)) as client:
+            client.warm_up()
+            assert aggregate(client, Aggregation(own, "n", "count", other, {"k": "$$k"}))
+        assert account.statistics().throttled_requests > 0
+    assert database["own"].count_documents({"n": 10}) == 1200
+    assert database["own"].count_documents({"n": 0}) == 300
