@@ -93,7 +93,7 @@ def test_a_long_build_is_shown_survives_kills_and_is_done_once(pausing_fleet: Fl
             return "building a_1 of shop.copy" in (fleet.ledger.progress(run_id).finishing or "")
 
         wait_until(shown, "the build is on record")
-        (build,) = going_on(fleet)
+        (build,) = wait_until(lambda: going_on(fleet), "the server builds")
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > 2.5, "longer than a socket and a turn last")
         producer.kill()
