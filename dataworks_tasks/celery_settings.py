@@ -13,6 +13,10 @@ TASK_SECONDS = 110
 """A task is killed after this. It leaves by itself after ``range_seconds`` (at most 60), so only a
 hanging driver gets here; below the visibility timeout, so that the message is not doubled first."""
 
+FINISH_SECONDS = 24 * 3600
+"""Turns at finishing are as short as ranges, but one query of an aggregator over a large collection
+may take longer; a message that is given back meanwhile finds the turn taken."""
+
 
 def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
     """What the app is configured with."""

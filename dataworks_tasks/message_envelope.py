@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dataworks_tasks.celery_settings import TASK_SECONDS
+from dataworks_tasks.celery_settings import FINISH_SECONDS, TASK_SECONDS
 from dataworks_tasks.range_message import FINISH_RUN, TASK_OF
 
 MOST_BYTES = 64 * 1024
@@ -86,8 +86,9 @@ def _check_headers(headers: Mapping[str, Any]) -> None:
         _expect(headers.get(name) is None or _is_text(headers[name]), f"its {name} is not a text")
     for name in _FORBIDDEN:
         _expect(not headers.get(name), f"it asks for {name}")
+    own_limit = FINISH_SECONDS if task == FINISH_RUN else TASK_SECONDS
     for limit in _limits(headers.get("timelimit")):
-        _expect(limit in (None, TASK_SECONDS), "it has other time limits")
+        _expect(limit in (None, TASK_SECONDS, own_limit), "it has other time limits")
     _expect(not headers.get("stamped_headers") and not headers.get("stamps"), "it has stamps")
     _expect(headers.get("ignore_result") in (None, True, False), "its ignore_result is none")
     retries = headers.get("retries", 0)

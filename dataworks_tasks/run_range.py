@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import BadMessage, RunFailed
 from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.finish_turn import HeldTurn
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RangeResult, RunState
 from dataworks_tasks.range_message import RangeMessage
 from dataworks_tasks.work import StopSignal
@@ -94,20 +95,30 @@ def _settle_gap(
             _check_failures(process.ledger, run)
 
 
-def finish_run(process: WorkerProcess, run_id: str) -> None:
-    """Build what comes after the last document and call the run complete."""
+def finish_run(process: WorkerProcess, run_id: str) -> bool:
+    """Build what comes after the last document and call the run complete.
+
+    False when this process' time was up before the end: somebody has to be asked again. Raises
+    FinishHeld while another process is at it.
+    """
     ledger = process.ledger
     if ledger.state(run_id) is not RunState.RUNNING:
-        return
+        return True
     progress = ledger.progress(run_id)
     if progress.total is None or progress.acknowledged != progress.total:
         log.warning("the run has %d gaps: it is not finished", progress.gaps)
-        return
+        return True
+    interrupted = _Interrupted(ledger, run_id)
+    stop = StopSignal(time.monotonic() + process.config.range_seconds, interrupted)
     failpoint("finish.before")
-    process.open_run(run_id).work.finish()
+    with HeldTurn(ledger, run_id, process.name, stop) as turn:
+        if not process.open_run(run_id).work.finish(turn):
+            log.info("finishing goes on later", extra={"fields": {"position": turn.position}})
+            return interrupted.noticed
     failpoint("finish.after")
     ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE)
     log.info("the run is complete")
+    return True
 
 
 def _check_message(ledger: Ledger, run: OpenRun, message: RangeMessage) -> None:

@@ -118,6 +118,12 @@ class MigrationJob(_Frozen):
     on_conflict: OnConflict = OnConflict.FAIL
     indexes: IndexPolicy = IndexPolicy.AFTER
     partitioner: str = Field(default="auto", description="auto, walk, sample or objectid-time")
+    mask_digest: str = Field(
+        default="", description="digest of a few masked values; a worker must make the same"
+    )
+    made_with: dict[str, str] = Field(
+        default={}, description="versions of what has a part in masked values"
+    )
 
 
 class VerificationJob(_Frozen):

@@ -15,6 +15,7 @@ from celery import Task
 from celery.signals import worker_process_shutdown
 
 from dataworks_tasks.app import app
+from dataworks_tasks.celery_settings import FINISH_SECONDS
 from dataworks_tasks.errors import (
     BadMessage,
     DataWorksError,
@@ -27,6 +28,7 @@ from dataworks_tasks.errors import (
     UnknownName,
 )
 from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.finish_turn import HELD_SECONDS, FinishHeld
 from dataworks_tasks.freed_memory import keep_freed_memory
 from dataworks_tasks.ledger.contract import WORKING, RunState
 from dataworks_tasks.logs import log_fields
@@ -89,11 +91,22 @@ def verify_range(self: Task[Any, Any], run_id: object, start: object, stop: obje
     _on_range(self, RunKind.VERIFICATION, run_id, start, stop)
 
 
-@app.task(name=FINISH_RUN, bind=True, max_retries=_MAX_RETRIES)
+@app.task(name=FINISH_RUN, bind=True, max_retries=_MAX_RETRIES, time_limit=FINISH_SECONDS)
 def finish(self: Task[Any, Any], run_id: object) -> None:
     """Do what is left when every range is acknowledged, and call the run complete."""
+
+    def work(run: str) -> None:
+        try:
+            if not finish_run(worker_process(), run):
+                send_finish(app, run)
+        except FinishHeld as held:
+            # The one who is at it asks for the next turn. Only a message that was given back may
+            # be all there is, when that one dies: it waits.
+            if self.request.retries or (self.request.delivery_info or {}).get("redelivered"):
+                raise self.retry(exc=held, countdown=HELD_SECONDS, max_retries=None) from None
+
     with log_fields(run=_shown(run_id)):
-        _guarded(self, run_id, lambda run: finish_run(worker_process(), run))
+        _guarded(self, run_id, work)
 
 
 def _on_range(

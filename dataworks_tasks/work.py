@@ -45,6 +45,39 @@ class StopSignal:
         return self.interrupted() or time.monotonic() >= self.deadline
 
 
+class FinishTurn(Protocol):
+    """A turn at what comes behind a run's last document: indexes, computed fields, counts.
+
+    ``position``: what ``note`` was given last, by whoever had the turn before; empty at first.
+    """
+
+    @property
+    def position(self) -> str: ...
+
+    @property
+    def reached(self) -> bool:
+        """Whether to leave, with what is done noted: the work comes back here."""
+
+    def note(self, position: str) -> None:
+        """Everything up to ``position`` is done."""
+
+    def show(self, tell: Callable[[], str]) -> None:
+        """Ask ``tell`` every few seconds, on another thread, for a line that says how far it is."""
+
+
+class WholeTurn:
+    """A turn that lasts as long as it takes, shown to nobody."""
+
+    position = ""
+    reached = False
+
+    def note(self, position: str) -> None:
+        """See FinishTurn. Nothing comes back, so nothing is kept."""
+
+    def show(self, tell: Callable[[], str]) -> None:
+        """See FinishTurn."""
+
+
 class RangeWork(Protocol):
     """The work of one run in one process; made once per run and kept."""
 
@@ -58,8 +91,11 @@ class RangeWork(Protocol):
         rest is to be tried again later, and TerminalError when the run cannot go on.
         """
 
-    def finish(self) -> None:
-        """What is left when everything is acknowledged; doing it twice changes nothing."""
+    def finish(self, turn: FinishTurn) -> bool:
+        """What is left when everything is acknowledged; doing it twice changes nothing.
+
+        False when ``turn`` was over before all of it was done.
+        """
 
     def close(self) -> None:
         """Let go of threads and buffers."""

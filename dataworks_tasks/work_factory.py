@@ -10,6 +10,7 @@ from dataworks_tasks.generate.generation_work import GenerationWork, PartSource
 from dataworks_tasks.generate.probe import check_probe
 from dataworks_tasks.generate.sources import part_sources
 from dataworks_tasks.generate.verification_work import GenerationVerificationWork
+from dataworks_tasks.migrate.masking import check_masks
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.migrate.verification_work import MigrationVerificationWork
 from dataworks_tasks.run_spec import GenerationJob, MigrationJob, RunSpec, VerificationJob
@@ -40,11 +41,13 @@ def _checked_sources(context: RunContext, job: GenerationJob) -> tuple[PartSourc
     return sources
 
 
-def _migration(context: RunContext, _job: GenerationJob | MigrationJob) -> RangeWork:
+def _migration(context: RunContext, job: GenerationJob | MigrationJob) -> RangeWork:
+    check_masks(cast("MigrationJob", job))
     return MigrationWork(context)
 
 
-def _migration_check(context: RunContext, _job: GenerationJob | MigrationJob) -> RangeWork:
+def _migration_check(context: RunContext, job: GenerationJob | MigrationJob) -> RangeWork:
+    check_masks(cast("MigrationJob", job))
     return MigrationVerificationWork(context)
 
 

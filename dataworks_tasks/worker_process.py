@@ -49,7 +49,7 @@ class WorkerProcess:
         self._clients: dict[str, BaseDatabaseClient] = {}
         self._runs: OrderedDict[str, OpenRun] = OrderedDict()
         self._documents = 0
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def close(self) -> None:
         """Finish what is on the wire and close every connection."""
@@ -78,7 +78,7 @@ class WorkerProcess:
     def report(self, documents: int) -> WorkerReport:
         """This process now, after ``documents`` more."""
         self._documents += documents
-        return WorkerReport(self._name, time.time(), self._documents, peak_rss_bytes())
+        return WorkerReport(self.name, time.time(), self._documents, peak_rss_bytes())
 
     def _context(self, spec: RunSpec) -> RunContext:
         source = None

@@ -56,7 +56,7 @@ def _prepare(
         _create(target, _shown_name(pair.target), options)
         created = True
     if job.indexes is IndexPolicy.BEFORE:
-        indexes = copy_indexes(source, target, pair)
+        indexes = copy_indexes(source, target, pair) or ()
     return PreparedCollection(pair.target, created, tuple(options), left_out, indexes)
 
 

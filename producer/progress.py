@@ -156,6 +156,8 @@ def plain_line(live: LiveFigures) -> str:
         parts.append(f"{run.failures:,} failures")
     if run.throttled_requests:
         parts.append(f"{run.throttled_requests:,} throttled")
+    if run.finishing:
+        parts.append(run.finishing)
     return ", ".join(parts)
 
 

@@ -32,6 +32,7 @@ class RunFigures:
     peak_worker_bytes: int
     workers: int
     last_error: str | None
+    finishing: str | None
 
     @property
     def is_over(self) -> bool:
@@ -65,6 +66,7 @@ class RunFigures:
             "peak_worker_bytes": self.peak_worker_bytes,
             "workers": self.workers,
             "last_error": self.last_error,
+            "finishing": self.finishing,
         }
 
 
@@ -96,7 +98,14 @@ def figures(spec: RunSpec, progress: RunProgress, now: datetime | None = None) -
         peak_worker_bytes=max((worker.peak_rss_bytes for worker in progress.workers), default=0),
         workers=len(progress.workers),
         last_error=progress.last_error,
+        finishing=_finishing(progress),
     )
+
+
+def _finishing(progress: RunProgress) -> str | None:
+    """What is done behind the last document, as long as that is so."""
+    behind = progress.total is not None and progress.acknowledged == progress.total
+    return progress.finishing if behind and progress.state in WORKING else None
 
 
 def shown_name(spec: RunSpec) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ from producer.connections import Connections
 from producer.new_spec import new_spec
 from producer.run_request import GenerationRequest, RunOptions
 from producer.template_collections import create_as_template_says
+
+log = logging.getLogger(__name__)
 
 DEFAULT_DATABASE = "dataworks"
 
@@ -108,6 +111,8 @@ def _from_template(
             f"{flag} goes with a template of one collection; {request.what} has {names}",
             "Set the counts in the template file",
         )
+    for note in template.notes:
+        log.warning("%s: %s", request.what, note)
     wanted = []
     for position, collection in enumerate(collections):
         namespace = _namespace(request, config, collection.database, collection.collection)

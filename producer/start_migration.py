@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.generate.probe import versions
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+from dataworks_tasks.migrate.masking import mask_digest
 from dataworks_tasks.migrate.migration_work import document_change, parsed_filter
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.run_spec import MigrationJob, RunSpec
@@ -44,6 +46,8 @@ def plan_migration(
         on_conflict=request.on_conflict,
         indexes=request.indexes,
         partitioner=request.partitioner,
+        mask_digest=mask_digest(request.transform),
+        made_with=versions() if request.transform.mask else {},
     )
     document_change(job)  # reads the transform, and refuses what cannot be done
     parsed_filter(job)

@@ -6,22 +6,31 @@ what the collections hold and on nothing else, so doing it twice changes nothing
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from bson import decode_all, encode
 from bson.decimal128 import Decimal128
 from pymongo import UpdateOne
+from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.write_concern import WriteConcern
 
+from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.errors import Throttled
 from dataworks_tasks.generate.template import CollectionTemplate
+from dataworks_tasks.migrate.key_space import ID, key_of
+from dataworks_tasks.migrate.read_slice import SliceSource, read_slice
+from dataworks_tasks.migrate.slice import Slice
 from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.raw_bson import TOLERANT
+from dataworks_tasks.raw_bson import TOLERANT, Element
 from dataworks_tasks.retry_policy import classified
+from dataworks_tasks.store.bulk_write import Pace
 from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
 from dataworks_tasks.store.patience import patiently
+from dataworks_tasks.store.write_outcome import WriteOutcome
+from dataworks_tasks.work import FinishTurn, WholeTurn
 
 DOCUMENTS_PER_UPDATE = 5_000
 """Each batch asks the other collection once, so a larger one reads it less often."""
@@ -96,21 +105,61 @@ def _placed(
     return Namespace(database or own.database, collection)
 
 
+@dataclass(frozen=True, slots=True)
+class AggregationTurn:
+    """How to compute: how to write, behind which ``_id`` to begin, and whom to tell what is done.
+
+    ``note`` is called with the ``_id`` up to which every document has its value.
+    """
+
+    write_concern: str = "majority"
+    pace: Pace | None = None
+    after: Element | None = None
+    note: Callable[[Element], None] = lambda _key: None
+    turn: FinishTurn = field(default_factory=WholeTurn)
+
+
+_WHOLE = AggregationTurn()
+
+
 def aggregate(
-    client: BaseDatabaseClient, aggregation: Aggregation, write_concern: str = "majority"
-) -> None:
+    client: BaseDatabaseClient, aggregation: Aggregation, turns: AggregationTurn = _WHOLE
+) -> bool:
     """Compute the field for every document of the collection and write it, in batches.
 
-    Raises the errors of ``retry_policy.classify``; start again after a transient one.
+    False when the turn was over before the end. Raises the errors of ``retry_policy.classify``;
+    go on behind what was noted after a transient one.
     """
-    namespace = aggregation.namespace
-    shard_key = client.shard_key(namespace)
-    names = ["_id", *aggregation.variables, *([shard_key] if shard_key else [])]
-    options: dict[str, Any] = {"projection": names, "batch_size": DOCUMENTS_PER_UPDATE}
-    for data in client.find_raw(namespace, {}, **options):
-        batch = decode_all(data, TOLERANT)
-        if updates := _updates(client, aggregation, batch, shard_key):
-            _write(client, namespace, updates, write_concern)
+    done = 0
+    what = f"computing {aggregation.target} of {aggregation.namespace}"
+    turns.turn.show(lambda: f"{what}: {done:,} documents")
+    shard_key = client.shard_key(aggregation.namespace)
+    for batch in _batches(client, aggregation.namespace, turns.after):
+        documents = decode_all(batch.data, TOLERANT)
+        if updates := _updates(client, aggregation, documents, shard_key):
+            _write(client, aggregation.namespace, _Updates(updates, batch.size_bytes), turns)
+        done += len(documents)
+        turns.note(key_of(batch.document(len(batch) - 1), ID))
+        if turns.turn.reached and _goes_on_by_key(client):
+            return False
+    return True
+
+
+def _goes_on_by_key(client: BaseDatabaseClient) -> bool:
+    """Cosmos DB RU has an order of types of its own: there it is all documents in one go."""
+    return client.capabilities.sample
+
+
+def _batches(
+    client: BaseDatabaseClient, namespace: Namespace, after: Element | None
+) -> Iterator[EncodedBatch]:
+    if not _goes_on_by_key(client):
+        yield from map(
+            EncodedBatch.parse, client.find_raw(namespace, {}, batch_size=DOCUMENTS_PER_UPDATE)
+        )
+        return
+    source = SliceSource(client, namespace, batch_size=DOCUMENTS_PER_UPDATE)
+    yield from read_slice(source, Slice(0), after)
 
 
 def _updates(
@@ -134,20 +183,53 @@ def _updates(
     return updates
 
 
-def _write(
-    client: BaseDatabaseClient, namespace: Namespace, updates: list[UpdateOne], write_concern: str
-) -> None:
-    concern = WriteConcern(**write_concern_document(write_concern))
-    collection = client.collection(namespace).with_options(write_concern=concern)
+@dataclass(frozen=True, slots=True)
+class _Updates:
+    """Updates, and the bytes of their documents: what a server that counts units charges for."""
 
-    def once() -> None:
+    updates: Sequence[UpdateOne]
+    size_bytes: int
+
+
+def _write(
+    client: BaseDatabaseClient, namespace: Namespace, wanted: _Updates, turns: AggregationTurn
+) -> None:
+    concern = WriteConcern(**write_concern_document(turns.write_concern))
+    collection = client.collection(namespace).with_options(write_concern=concern)
+    each = wanted.size_bytes / len(wanted.updates)
+    at_once = turns.pace.documents_at_once(each) if turns.pace else None
+    size = at_once or len(wanted.updates)
+    for start in range(0, len(wanted.updates), size):
+        left = list(wanted.updates[start : start + size])
+        patiently(lambda left=left: _paced(collection, left, each, turns.pace))  # type: ignore[misc]
+
+
+def _paced(
+    collection: Collection[dict[str, Any]],
+    left: list[UpdateOne],
+    bytes_each: float,
+    pace: Pace | None,
+) -> None:
+    """Write updates within the run's budget; after an error ``left`` is what is not written."""
+    count = len(left)
+    reservation = pace.reserve(count, round(bytes_each * count)) if pace else None
+    outcome = WriteOutcome(written=count)
+    try:
         with classified():
             try:
-                collection.bulk_write(updates, ordered=False)
+                collection.bulk_write(left, ordered=False)
             except BulkWriteError as error:
+                if refused := error.details["writeErrors"]:
+                    left[:] = [left[item["index"]] for item in refused]
                 raise _first_refusal(error) from None
-
-    patiently(once)
+    except Throttled as error:
+        # What was refused is the tail of the batch: positions say how many, not which.
+        throttled = tuple(range(count - len(left), count))
+        outcome = WriteOutcome(count - len(throttled), throttled=throttled, reason=str(error))
+        raise
+    finally:
+        if pace and reservation:
+            pace.settle(reservation, outcome)
 
 
 def _first_refusal(error: BulkWriteError) -> OperationFailure:
@@ -187,9 +269,7 @@ def _rows(
     client: BaseDatabaseClient, aggregation: Aggregation, stages: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     def ask() -> list[dict[str, Any]]:
-        with classified():
-            found = client.collection(aggregation.source).aggregate(stages, allowDiskUse=True)
-            return list(found)
+        return client.aggregate(aggregation.source, stages)
 
     return patiently(ask)
 

@@ -17,11 +17,16 @@ _ALIASES = {"expireAfterSeconds": ("expireAfter",)}
 _SPELLED = {"sphereVersion": "2dsphereIndexVersion", "defaultLanguage": "default_language",
             "languageOverride": "language_override"}  # fmt: skip
 
+_NOT_GIVEN = float("nan")
+
 
 def read_indexes(spec: Spec) -> tuple[Mapping[str, Any], ...]:
     """``indexes`` as index documents of ``createIndexes``; keys keep their order."""
     indexes = []
-    for place, entry in enumerate(spec.items("indexes", required=False)):
+    entries = spec.take("indexes")
+    if entries is not ABSENT and not isinstance(entries, list):
+        spec.refuse("indexes", f"must be a list of indexes, not {shown(entries)}")
+    for place, entry in enumerate(entries if isinstance(entries, list) else ()):
         if not isinstance(entry, dict):
             spec.refuse(f"indexes[{place}]", f"must be an object, not {shown(entry)}")
             continue
@@ -40,8 +45,8 @@ def _read_index(spec: Spec) -> Mapping[str, Any]:
         else:
             spec.take(option)
     for option in _NUMBERS:
-        value = spec.number(option, -1, *_ALIASES.get(option, ()))
-        if value != -1:
+        value = spec.number(option, _NOT_GIVEN, *_ALIASES.get(option, ()))
+        if value is not _NOT_GIVEN:
             index[_SPELLED.get(option, option)] = value
     for option, *aliases in (("default_language", "defaultLanguage"),
                              ("language_override", "languageOverride")):  # fmt: skip
@@ -54,6 +59,11 @@ def _read_index(spec: Spec) -> Mapping[str, Any]:
             index[option] = entry
         elif entry is not ABSENT:
             spec.refuse(option, f"must be an object, not {shown(entry)}")
+    if spec.flag("dropDups", False):
+        spec.reader.note(
+            f"{spec.path}: dropDups is ignored: MongoDB has no such option since 3.0, "
+            "and a unique index over duplicates is refused"
+        )
     spec.finish()
     return index
 

@@ -13,17 +13,18 @@ from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.generate.aggregate import Aggregation, aggregate
+from dataworks_tasks.generate.aggregate import Aggregation
 from dataworks_tasks.generate.chunk_size import ChunkSize
 from dataworks_tasks.generate.document_source import DocumentSource
 from dataworks_tasks.generate.faulty_documents import generate_around_faults
+from dataworks_tasks.generate.finish_generation import finish_generation
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.pace import documents_per_write
 from dataworks_tasks.raw_bson import shown_id
 from dataworks_tasks.run_spec import GenerationPart, OnConflict, OnError
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
-from dataworks_tasks.work import RunContext, StopSignal
+from dataworks_tasks.work import FinishTurn, RunContext, StopSignal
 
 DOCUMENTS_PER_WRITE = 5_000
 """Large enough that the command's overhead disappears (measured: 0.9 us a document of 1 KB at
@@ -86,18 +87,12 @@ class GenerationWork:
             for _, future in in_flight:
                 future.cancel()
 
-    def finish(self) -> None:
-        """Build the template's indexes: once over all documents is faster than with each.
-
-        Then compute the fields that come from other collections: indexes help with that.
-        """
-        context = self._context
-        for source in self._sources:
-            if source.indexes:
-                context.target.create_indexes(source.part.namespace, source.indexes)
-        for source in self._sources:
-            for aggregation in source.aggregations:
-                aggregate(context.target, aggregation, context.spec.write_concern)
+    def finish(self, turn: FinishTurn) -> bool:
+        """See ``work.RangeWork``."""
+        asked = [
+            (source.part.namespace, source.indexes, source.aggregations) for source in self._sources
+        ]
+        return finish_generation(self._context, asked, turn)
 
     def close(self) -> None:
         """Wait for the writes on the wire, then let the threads go."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from importlib.metadata import version
 
@@ -32,16 +32,20 @@ def versions() -> dict[str, str]:
 
 def check_probe(job: GenerationJob, sources: Sequence[tuple[DocumentSource, int]]) -> None:
     """Raise SpecRefused when this process makes other documents than the producer did."""
-    if probe_digest(sources) == job.probe_digest:
-        return
+    if probe_digest(sources) != job.probe_digest:
+        raise made_otherwise("documents", job.made_with)
+
+
+def made_otherwise(what: str, made_with: Mapping[str, str]) -> SpecRefused:
+    """The error for a process that makes other ``what`` than the producer with its versions."""
     here = versions()
     others = [
         f"{name} {there} there, {here.get(name, 'none')} here"
-        for name, there in job.made_with.items()
+        for name, there in made_with.items()
         if here.get(name) != there
     ]
-    raise SpecRefused(
-        "this worker makes other documents than the producer of the run: "
+    return SpecRefused(
+        f"this worker makes other {what} than the producer of the run: "
         + ("; ".join(others) or "the same versions, so a plugin or its data differs"),
         "Install the same versions on every machine: pip install -c constraints.txt dataworks",
     )

@@ -34,6 +34,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
+        self.notes: list[str] = []
         self.columns: list[tuple[str, Record, Column]] = []
         self.conditions: list[tuple[str, Record, Expression]] = []
         self.shared: dict[str, Any] = {}
@@ -45,6 +46,10 @@ class Reader:
     def refuse(self, path: str, problem: str) -> None:
         """Record a finding."""
         self.findings.append(Finding(path, problem))
+
+    def note(self, text: str) -> None:
+        """Record something that the template says and that is left out."""
+        self.notes.append(text)
 
     def read_record(self, content: object, path: str, record: Record) -> Record:
         """Fill ``record`` with the fields of a ``content`` or ``objectContent`` object."""

@@ -41,12 +41,16 @@ class CollectionTemplate:
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """What ``document``, the JSON value embedded in a run's spec, says."""
+    """What ``document``, the JSON value embedded in a run's spec, says.
+
+    ``notes`` are lines about what it says and what is left out.
+    """
 
     name: str
     description: str
     collections: tuple[CollectionTemplate, ...]
     document: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
     def with_total(self, position: int, total: int) -> Template:
         """The same template with another count for one collection, in its document too."""

@@ -52,7 +52,8 @@ def read_template(document: object, source: str) -> Template:
     _link_all(reader, collections)
     if reader.findings:
         raise TemplateError(source, reader.findings)
-    return Template(name, description, tuple(collections), dict(document))
+    notes = tuple(reader.notes)
+    return Template(name, description, tuple(collections), dict(document), notes)
 
 
 def _entry(entry: object, place: int, reader: Reader) -> Spec | None:

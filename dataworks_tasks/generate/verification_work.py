@@ -22,7 +22,7 @@ from dataworks_tasks.raw_bson import (
     ids_filter,
 )
 from dataworks_tasks.run_spec import VerificationJob
-from dataworks_tasks.work import RunContext, StopSignal
+from dataworks_tasks.work import FinishTurn, RunContext, StopSignal
 
 DOCUMENTS_PER_COMPARISON = 5_000
 _OBJECT_ID = 0x07
@@ -52,11 +52,11 @@ class GenerationVerificationWork:
                 found = self._fetch(source, expected)
                 yield piece, verification_result(part.namespace, compare(expected, found))
 
-    def finish(self) -> None:
+    def finish(self, turn: FinishTurn) -> bool:
         """Look for documents that no run of this job wrote, where the target is its own."""
         job = self._context.spec.job
         if not (isinstance(job, VerificationJob) and job.exclusive):
-            return
+            return True
         missing = self._context.ledger.progress(self._context.spec.run_id).counters.get(
             "missing", 0
         )
@@ -70,6 +70,7 @@ class GenerationVerificationWork:
                 f"{names}:surplus", "(unknown)", names, f"{surplus:,} documents are not of the run"
             )
             self._context.ledger.record_failures(self._context.spec.run_id, [failure])
+        return True
 
     def close(self) -> None:
         """Nothing is kept."""

@@ -95,6 +95,15 @@ class RunProgress:
     documents_expected: int | None = None
     collections_expected: Mapping[str, int] = field(default_factory=dict)  # of a migration
     workers: Sequence[WorkerReport] = field(default=())
+    finishing: str | None = None  # what is done behind the last document, for people
+
+
+@dataclass(frozen=True, slots=True)
+class FinishState:
+    """How far a run is behind its last document: for its work, and for people."""
+
+    position: str = ""
+    shown: str = ""
 
 
 class Ledger(Protocol):
@@ -181,6 +190,15 @@ class Ledger(Protocol):
 
     def count_attempt(self, run_id: str, sent: BatchRange) -> int:
         """How often ``sent`` was sent again, with this time."""
+
+    def hold_finish(
+        self, run_id: str, holder: str, seconds: float, state: FinishState | None = None
+    ) -> str | None:
+        """Take, keep or (with 0 seconds) give back the one turn at finishing the run.
+
+        Returns the position that is on record, with ``state`` set to that; None when somebody else
+        has the turn, and then nothing is changed.
+        """
 
     def take_tokens(self, run_id: str, request: TokenRequest) -> TokenGrant:
         """Take from the buckets that the whole fleet shares, and run the fleet's controller.

@@ -26,6 +26,7 @@ from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import (
     Acknowledgement,
     DocumentFailure,
+    FinishState,
     RangeResult,
     RunProgress,
     RunState,
@@ -41,6 +42,7 @@ _SCRIPTS = (
     "append_slices",
     "change_state",
     "close_plan",
+    "hold_finish",
     "note_error",
     "reopen_failed",
     "take_tokens",
@@ -323,6 +325,7 @@ class RedisLedger:
                 if name.startswith(_EXPECTED)
             },
             workers=tuple(WorkerReport(**json.loads(report)) for report in workers),
+            finishing=fields.get("finishing") or None,
         )
 
     def append_slices(
@@ -371,6 +374,14 @@ class RedisLedger:
     def count_attempt(self, run_id: str, sent: BatchRange) -> int:
         key, field = RunKeys(run_id).attempts, f"{sent.start}:{sent.stop}"
         return self._guard(run_id, lambda: self._redis.hincrby(key, field, 1))
+
+    def hold_finish(
+        self, run_id: str, holder: str, seconds: float, state: FinishState | None = None
+    ) -> str | None:
+        kept = ("0", "", "") if state is None else ("1", state.position, state.shown)
+        keys = [RunKeys(run_id).record]
+        held, position = self._run(run_id, "hold_finish", keys, holder, f"{seconds:g}", *kept)
+        return _text(position) if held else None
 
     def take_tokens(self, run_id: str, request: TokenRequest) -> TokenGrant:
         reply = self._run(

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from threading import Thread
 from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from dataworks_tasks.errors import DataWorksError, RunFailed, StoreUnavailable, TerminalError
+from dataworks_tasks.errors import RunFailed, TerminalError
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.retry_policy import classify
 from dataworks_tasks.run_spec import NamespacePair
+from dataworks_tasks.store.build_index import build_indexes
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.work import FinishTurn, WholeTurn
 
 _MADE_BY_THE_SERVER = frozenset({"v", "ns", "background"})
-_WAIT_SECONDS = 30.0
-"""How long one call waits for an index. A build goes on without the client that asked for it, and
-asking again joins the one that is going on."""
 
 
 def read_indexes(client: BaseDatabaseClient, namespace: Namespace) -> list[dict[str, Any]]:
@@ -34,58 +31,38 @@ def read_indexes(client: BaseDatabaseClient, namespace: Namespace) -> list[dict[
 
 
 def copy_indexes(
-    source: BaseDatabaseClient, target: BaseDatabaseClient, pair: NamespacePair
-) -> tuple[str, ...]:
+    source: BaseDatabaseClient,
+    target: BaseDatabaseClient,
+    pair: NamespacePair,
+    turn: FinishTurn | None = None,
+) -> tuple[str, ...] | None:
     """Build the source's indexes at the target; those that are there already stay.
 
-    Returns the names of those that were built. Raises RunFailed naming the index, and the
-    offending key where a unique one meets duplicates; StoreUnavailable, with the progress, when a
-    build takes long: call again to go on waiting.
+    Returns the names of those that were built, None when ``turn`` was over before: what the server
+    builds by then it goes on with. Raises RunFailed naming the index, and the offending key where
+    a unique one meets duplicates.
     """
-    present = {index["name"] for index in read_indexes(target, pair.target)}
-    missing = [index for index in read_indexes(source, pair.source) if index["name"] not in present]
-    for index in missing:
-        _build(target, pair.target, index)
-    return tuple(index["name"] for index in missing)
+    present = {index["name"]: index for index in read_indexes(target, pair.target)}
+    names = []
+    for index in read_indexes(source, pair.source):
+        # One that is still being built is listed like any other: asking for it joins the build.
+        if index["name"] in present and index != present[index["name"]]:
+            continue
+        if not _built(target, pair.target, index, turn or WholeTurn()):
+            return None
+        if index["name"] not in present:
+            names.append(index["name"])
+    return tuple(names)
 
 
-def _build(target: BaseDatabaseClient, namespace: Namespace, index: dict[str, Any]) -> None:
-    command = {"createIndexes": namespace.collection, "indexes": [index]}
-    built: Future[None] = Future()
-
-    def build() -> None:
-        try:
-            target.command(namespace.database, command)
-            built.set_result(None)
-        except DataWorksError as error:
-            built.set_exception(error)
-
-    # A daemon thread: a worker that is asked to leave does not wait for an index.
-    Thread(target=build, name="build-index", daemon=True).start()
+def _built(
+    target: BaseDatabaseClient, namespace: Namespace, index: dict[str, Any], turn: FinishTurn
+) -> bool:
     try:
-        built.result(_WAIT_SECONDS)
-    except TimeoutError:
-        done = _progress(target, namespace)
-        raise StoreUnavailable(
-            f"the index {index['name']!r} is being built on {namespace}{done}"
-        ) from None
+        return build_indexes(target, namespace, [index], turn)
     except TerminalError as error:
         raise RunFailed(
             f"the index {index['name']!r} cannot be built on {namespace}: {error.fact}",
             "Mend the documents at the target, or leave indexes out with --indexes none; "
             "then: dataworks resume RUN",
         ) from None
-
-
-def _progress(target: BaseDatabaseClient, namespace: Namespace) -> str:
-    """How far the build is, where the user may ask for it."""
-    wanted = {"currentOp": 1, "command.createIndexes": namespace.collection}
-    try:
-        operations = target.command("admin", wanted).get("inprog", ())
-    except DataWorksError:
-        return ""
-    for operation in operations:
-        progress = operation.get("progress") or {}
-        if progress.get("total"):
-            return f": {100 * progress['done'] / progress['total']:.0f} %"
-    return ""

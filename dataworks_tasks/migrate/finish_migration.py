@@ -6,21 +6,26 @@ from dataworks_tasks.migrate.collection_options import copy_validation
 from dataworks_tasks.migrate.copy_indexes import copy_indexes
 from dataworks_tasks.run_spec import IndexPolicy, MigrationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.work import RunContext
+from dataworks_tasks.work import FinishTurn, RunContext
 
 
-def finish_migration(context: RunContext, job: MigrationJob, source: BaseDatabaseClient) -> None:
+def finish_migration(
+    context: RunContext, job: MigrationJob, source: BaseDatabaseClient, turn: FinishTurn
+) -> bool:
     """Build the indexes that were to come after the copy, set validators, compare the counts.
 
-    Raises RunFailed when an index cannot be built. Documents of the source that were not read are
-    noted on the run: they arrived while it was running, or their keys escaped the plan.
+    False when ``turn`` was over before; what is built is found there at the next. Raises RunFailed
+    when an index cannot be built. Documents of the source that were not read are noted on the run:
+    they arrived while it was running, or their keys escaped the plan.
     """
     for pair in job.namespaces:
         if job.indexes is IndexPolicy.AFTER:
-            copy_indexes(source, context.target, pair)
+            built = copy_indexes(source, context.target, pair, turn)
+            if built is None:
+                return False
         copy_validation(source, context.target, pair)
     if job.filter is not None:
-        return
+        return True
     read = context.ledger.progress(context.spec.run_id).counters.get("read", 0)
     present = sum(source.estimated_count(pair.source) for pair in job.namespaces)
     if present > read:
@@ -31,3 +36,4 @@ def finish_migration(context: RunContext, job: MigrationJob, source: BaseDatabas
             f"the source holds {present - read:,} documents more than were read; "
             f"see which: dataworks verify {context.spec.run_id}",
         )
+    return True

@@ -17,7 +17,10 @@ from bson.errors import InvalidDocument
 from faker import Faker
 
 from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.generate.faker_methods import CLOCK_METHODS, UNSEEDED_METHODS
+from dataworks_tasks.generate.probe import made_otherwise
 from dataworks_tasks.raw_bson import Element, elements
+from dataworks_tasks.run_spec import MigrationJob, Transform
 
 _POOL_SIZE = 4096
 NULL, _STRING = 0x0A, 0x02
@@ -45,6 +48,12 @@ class Mask:
 
         self._halves = [_halves(made.value) for made in self._pool] if self._is_identifier else []
 
+    @property
+    def digest(self) -> bytes:
+        """A digest of the values it picks from."""
+        values = (bytes((made.type,)) + made.value for made in self._pool)
+        return blake2b(self._key + b"".join(values), digest_size=16).digest()
+
     def __call__(self, type_: int, value: bytes) -> tuple[int, bytes]:
         """The mask of a value: its type byte and its bytes."""
         if type_ == NULL:
@@ -61,10 +70,27 @@ class Mask:
         return made.type, made.value
 
 
+def mask_digest(transform: Transform) -> str:
+    """A digest of every value that the masks of ``transform`` pick from; empty without masks."""
+    if not transform.mask:
+        return ""
+    digest = blake2b(digest_size=16)
+    for _, specification in transform.mask:
+        digest.update(create_mask(specification, transform.mask_seed).digest)
+    return digest.hexdigest()
+
+
+def check_masks(job: MigrationJob) -> None:
+    """Raise SpecRefused when this process masks values otherwise than the run's producer."""
+    if mask_digest(job.transform) != job.mask_digest:
+        raise made_otherwise("masks", job.made_with)
+
+
 def create_mask(specification: str, seed: int) -> Mask:
     """The mask that ``faker:METHOD`` names.
 
-    Raises UsageError for another form, UnknownName with the nearest methods of Faker.
+    Raises UsageError for another form and for methods whose values do not repeat, UnknownName with
+    the nearest methods of Faker.
     """
     if not specification.startswith(_PREFIX):
         raise UsageError(
@@ -74,6 +100,11 @@ def create_mask(specification: str, seed: int) -> Mask:
     known = _methods()
     if method not in known:
         raise UnknownName.among("Faker method", method, known)
+    if method in CLOCK_METHODS or method in UNSEEDED_METHODS:
+        raise UsageError(
+            f"Faker's {method} cannot be used as a mask: its values depend on the day or on chance",
+            "Choose a method that can be repeated, for example faker:name, or use --set",
+        )
     return Mask(method, seed)
 
 

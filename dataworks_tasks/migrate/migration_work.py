@@ -31,7 +31,7 @@ from dataworks_tasks.migrate.tally import by_collection
 from dataworks_tasks.run_spec import MigrationJob, NamespacePair, OnError
 from dataworks_tasks.store.bulk_write import WritePolicy
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.work import RunContext, StopSignal
+from dataworks_tasks.work import FinishTurn, RunContext, StopSignal
 
 _MOST_UNFINISHED = 64
 _TRIES_FROM_START = 3
@@ -123,9 +123,9 @@ class MigrationWork:
             f"See them all with: dataworks failures {run_id}",
         )
 
-    def finish(self) -> None:
+    def finish(self, turn: FinishTurn) -> bool:
         """Build the indexes and compare the counts. Raises RunFailed when an index cannot be."""
-        finish_migration(self._context, self._job, self._source)
+        return finish_migration(self._context, self._job, self._source, turn)
 
     def close(self) -> None:
         """Let go of the threads."""

@@ -20,7 +20,7 @@ from dataworks_tasks.migrate.verify_slice import VerificationRoute, verify_slice
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element, assemble, element_bytes
 from dataworks_tasks.run_spec import MigrationJob, NamespacePair, VerificationJob
-from dataworks_tasks.work import RunContext, StopSignal
+from dataworks_tasks.work import FinishTurn, RunContext, StopSignal
 
 
 class MigrationVerificationWork:
@@ -75,13 +75,13 @@ class MigrationVerificationWork:
         result = verification_result(route.target.namespace, comparison)
         return by_collection(result, self._job, slice_.pair)
 
-    def finish(self) -> None:
+    def finish(self, turn: FinishTurn) -> bool:
         """Count documents that no slice of the source accounts for.
 
         Where a strategy may give documents other keys, slices cannot see what should not be there.
         """
         if not self._exclusive or all(route.keys_stay for route in self._routes):
-            return
+            return True
         context = self._context
         counters = context.ledger.progress(context.spec.run_id).counters
         known = counters.get("equal", 0) + counters.get("different", 0)
@@ -92,6 +92,7 @@ class MigrationVerificationWork:
             context.ledger.record_failures(
                 context.spec.run_id, [DocumentFailure("extra", "(unknown)", names, extra)]
             )
+        return True
 
     def close(self) -> None:
         """Let go of the threads."""

@@ -90,6 +90,7 @@ class BaseDatabaseClient:
         self._charges = ChargeMeter(self._watch)
         self._shard_keys: dict[Namespace, str | None] = {}
         self._client: MongoClient[dict[str, Any]] | None = None
+        self._patient: MongoClient[dict[str, Any]] | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -137,8 +138,21 @@ class BaseDatabaseClient:
                 self._client = MongoClient(uri, event_listeners=[self._watch], **self._options())
         return self._client
 
+    @property
+    def patient(self) -> MongoClient[dict[str, Any]]:
+        """A driver's client for what takes as long as a collection is large: no socket timeout."""
+        if self._patient is None:
+            options = {**self._options(), "minPoolSize": 0, "socketTimeoutMS": 0}
+            uri = self.config.connection_string.get_secret_value()
+            with classified():
+                self._patient = MongoClient(uri, **options)
+        return self._patient
+
     def close(self) -> None:
         """Close all connections. May be called twice."""
+        if self._patient is not None:
+            self._patient.close()
+            self._patient = None
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -329,10 +343,16 @@ class BaseDatabaseClient:
             "createIndexes": namespace.collection,
             "indexes": [dict(index) for index in indexes],
         }
-        options = {**self._options(), "socketTimeoutMS": 0}
-        uri = self.config.connection_string.get_secret_value()
-        with classified(), MongoClient[dict[str, Any]](uri, **options) as patient:
-            patient[namespace.database].command(command)
+        with classified():
+            self.patient[namespace.database].command(command)
+
+    def aggregate(
+        self, namespace: Namespace, stages: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """The few documents that a pipeline makes of a collection, however large that is."""
+        database = self.patient.get_database(namespace.database, codec_options=TOLERANT)
+        with classified():
+            return list(database[namespace.collection].aggregate(stages, allowDiskUse=True))
 
     def drop(self, namespace: Namespace) -> None:
         """Drop the collection; nothing happens when there is none."""

@@ -36,6 +36,8 @@ def check(context: CommandContext, what: str) -> None:
             context.print_json({"collection": collection.collection, "count": collection.count})
         else:
             click.echo(f"{what}: {collection.collection}: {count} documents, no problems")
+    for note in template.notes:
+        click.echo(f"{what}: note: {note}", err=True)
 
 
 @command.command("preview")

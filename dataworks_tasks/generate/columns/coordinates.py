@@ -13,6 +13,7 @@ from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
 from dataworks_tasks.generate.segments import Constant, Fixed, Segment
 from dataworks_tasks.generate.spec import Spec
+from dataworks_tasks.generate.values import Text, text_of
 
 _KM_PER_DEGREE = 111.195
 _DECIMALS = 6
@@ -94,6 +95,11 @@ class CoordinatesColumn(Column):
             return Encoded(ARRAY, pair)
         head = Constant(_POINT_HEAD + b"\x04coordinates\0")
         return Encoded(DOCUMENT, [head, *pair, Constant(b"\0")])
+
+    def text(self, rows: Rows) -> Text:
+        """``[longitude,latitude]``."""
+        pairs = zip(*(degrees.tolist() for degrees in self._degrees(rows)), strict=True)
+        return text_of([f"[{longitude},{latitude}]" for longitude, latitude in pairs])
 
 
 def _rounded(degrees: counter_hash.Floats) -> counter_hash.Floats:

@@ -20,7 +20,17 @@ from dataworks_tasks.generate.column import Column, Encoded
 from dataworks_tasks.generate.columns.constant import kind_of
 from dataworks_tasks.generate.columns.enum import Pool
 from dataworks_tasks.generate.distributions import Sample, read_distribution
-from dataworks_tasks.generate.gofakeit_names import FAKER_METHODS, UNMAPPED
+from dataworks_tasks.generate.faker_methods import (
+    CLOCK_METHODS,
+    METHODS_REFUSED,
+    UNSEEDED_METHODS,
+)
+from dataworks_tasks.generate.gofakeit_names import (
+    FAKER_METHODS,
+    UNMAPPED,
+    plain_name,
+    replaced_methods,
+)
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
 from dataworks_tasks.generate.spec import ABSENT, Spec, shown
@@ -41,28 +51,7 @@ _SLOW_METHODS = frozenset({
     "sentence", "sentences", "text", "texts", "tsv", "uri", "url", "user_agent",
 })  # fmt: skip
 """Methods that take long for a call: their pools are smaller, so that a process starts fast."""
-_METHODS_REFUSED = frozenset({
-    "add_provider", "format", "parse", "provider", "seed", "seed_instance", "set_formatter",
-    "set_arguments", "get_formatter", "get_providers", "del_arguments", "get_arguments",
-    "binary", "zip", "tar", "image", "json_bytes", "xml", "pytimezone", "enum", "optional",
-})  # fmt: skip
-
-_CLOCK_METHODS = frozenset({
-    "am_pm", "credit_card_expire", "credit_card_full", "date", "date_between",
-    "date_between_dates", "date_object", "date_of_birth", "date_this_century",
-    "date_this_decade", "date_this_month", "date_this_year", "date_time", "date_time_ad",
-    "date_time_between", "date_time_between_dates", "date_time_this_century",
-    "date_time_this_decade", "date_time_this_month", "date_time_this_year", "day_of_month",
-    "day_of_week", "future_date", "future_datetime", "iso8601", "month", "month_name",
-    "passport_dates", "passport_dob", "passport_full", "past_date", "past_datetime", "profile",
-    "pydict", "pyiterable", "pylist", "pyobject", "pyset", "pystruct", "pytuple",
-    "simple_profile", "time", "time_delta", "time_object", "time_series", "unix_time", "year",
-})  # fmt: skip
-"""Methods whose values depend on the day they are called."""
-_UNSEEDED_METHODS = frozenset({
-    "color", "color_hsl", "color_hsv", "color_rgb", "color_rgb_float", "passport_gender",
-})  # fmt: skip
-"""Methods that draw from a random source of their own, which no seed reaches."""
+_INSTEAD = "use the type date or enum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +191,9 @@ class FakerCallColumn(Column):
 def read_faker(spec: Spec) -> Column:
     """faker: method, args, locale en_US, pool 10,000 (0: call for every document)."""
     written = spec.text("method", "")
-    method = FAKER_METHODS.get(written.lower().replace("_", ""), written)
+    method = FAKER_METHODS.get(plain_name(written), written)
+    if plain_name(written) in replaced_methods() and not _is_fakers(written):
+        return _read_replacement(spec, written)
     locale = spec.text("locale", "en_US")
     arguments = spec.take("args")
     default = _SLOW_POOL if method in _SLOW_METHODS else DEFAULT_POOL
@@ -212,6 +203,23 @@ def read_faker(spec: Spec) -> Column:
     if call is None:
         return FakerCallColumn(spec.path, Call.of("boolean", "en_US", {}))
     return FakerColumn(spec.path, call, size, sample) if size else FakerCallColumn(spec.path, call)
+
+
+def _is_fakers(written: str) -> bool:
+    """Whether Faker has a method of this very name, and can be asked for it."""
+    return written not in CLOCK_METHODS and _is_method(written, "en_US")
+
+
+def _read_replacement(spec: Spec, written: str) -> Column:
+    """A method that cannot be called: a column of our own stands for it."""
+    spec.take("pool")  # there is nothing to draw beforehand
+    for key in ("locale", "args", "distribution"):
+        if spec.has(key):
+            spec.refuse(
+                key, f"does not go with {written!r}, which has no arguments here; {_INSTEAD}"
+            )
+        spec.take(key)
+    return spec.column(replaced_methods()[plain_name(written)], "")
 
 
 def _read_call(spec: Spec, method: tuple[str, str], locale: str, arguments: object) -> Call | None:
@@ -236,29 +244,27 @@ def _read_call(spec: Spec, method: tuple[str, str], locale: str, arguments: obje
 
 
 def _is_method(name: str, locale: str) -> bool:
-    if name.startswith("_") or name in _METHODS_REFUSED:
+    if name.startswith("_") or name in METHODS_REFUSED:
         return False
     return callable(getattr(seedable(locale)[0], name, None))
 
 
 def _problem_of(written: str, name: str, locale: str) -> str:
     """Why a method cannot be used; empty where it can."""
-    if name in _CLOCK_METHODS:
-        return (
-            f"{name!r} reads the clock, so a run could not be repeated; use the type date or enum"
-        )
-    if name in _UNSEEDED_METHODS:
+    if name in CLOCK_METHODS:
+        return f"{name!r} reads the clock, so a run could not be repeated; {_INSTEAD}"
+    if name in UNSEEDED_METHODS:
         return f"{name!r} ignores the seed, so a run could not be repeated; use the type enum"
     return "" if _is_method(name, locale) else _unknown_method(written, locale)
 
 
 def _unknown_method(written: str, locale: str) -> str:
-    advice = UNMAPPED.get(written.lower().replace("_", ""))
+    advice = UNMAPPED.get(plain_name(written))
     if advice:
-        return f"{written!r} has no Faker twin; {advice}"
+        return f"{written!r} needs arguments; {advice}"
     names = [
         name
         for name in dir(seedable(locale)[0])
-        if not name.startswith("_") and name not in _METHODS_REFUSED
+        if not name.startswith("_") and name not in METHODS_REFUSED
     ]
     return f"{written!r} is not a Faker method. {nearest_or_all(written.lower(), names)}"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from dataworks_tasks.generate import counter_hash
 from dataworks_tasks.generate.arena import Bytes, Positions
 from dataworks_tasks.generate.column import Column, Encoded, encode_text
 from dataworks_tasks.generate.columns.enum import group_path
+from dataworks_tasks.generate.expression_syntax import ExpressionError
+from dataworks_tasks.generate.field import Field
+from dataworks_tasks.generate.linker import Linker
 from dataworks_tasks.generate.permutation import permute
 from dataworks_tasks.generate.registry import column_type
 from dataworks_tasks.generate.rows import Rows
+from dataworks_tasks.generate.scope import Reference, resolve
 from dataworks_tasks.generate.segments import Fixed
 from dataworks_tasks.generate.spec import Spec
 from dataworks_tasks.generate.values import Kind, Text, Values
@@ -19,6 +25,8 @@ ALPHABET = b"ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
 WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 _VALUES = "123456781234579234567890123456789"
 _YEARS = b"ABCDEFGHJKLMNPRSTVWXY123456789"
+_YEAR_OF_A = 1980
+"""And every 30 years again."""
 _CHECK_PLACE = 8
 _LENGTH = 17
 _SERIALS = 10**6
@@ -49,6 +57,26 @@ class VinColumn(Column):
         self._value[letters] = [int(value) for value in _VALUES]
         self._letters = letters
         self._years = np.frombuffer(_YEARS, np.uint8)
+        self.year = ""
+        """The field that has the model year; without one the year is random."""
+        self._reference: Reference | None = None
+
+    def link(self, linker: Linker) -> None:
+        """See Column."""
+        if not self.year:
+            return
+        try:
+            self._reference = resolve(self.year, linker.record)
+        except ExpressionError as error:
+            linker.refuse("year", str(error))
+            return
+        if self._reference.kind is not Kind.NUMBER:
+            linker.refuse("year", f"{self.year!r} is not a number")
+
+    def depends(self) -> Iterator[Field]:
+        """See Column."""
+        if self._reference is not None:
+            yield from self._reference.steps
 
     def _characters(self, rows: Rows) -> Fixed:
         count = len(rows)
@@ -63,7 +91,7 @@ class VinColumn(Column):
         for place in (3, 4, 5, 6, 7):
             vin[:, place] = self._letters[(rest % np.uint64(33)).view(np.int64)]
             rest //= np.uint64(33)
-        vin[:, 9] = self._years[(number // _SERIALS // 33) % len(_YEARS)]
+        vin[:, 9] = self._years[self._year(rows, number)]
         vin[:, 10] = self._letters[(number // _SERIALS) % 33]
         serial_number = number % _SERIALS
         for place in range(_LENGTH - 1, 10, -1):
@@ -71,6 +99,12 @@ class VinColumn(Column):
             serial_number //= 10
         vin[:, _CHECK_PLACE] = self._check_digits(vin)
         return Fixed(vin.view(f"V{_LENGTH}").ravel())
+
+    def _year(self, rows: Rows, number: Positions) -> Positions:
+        if self._reference is None:
+            return (number // _SERIALS // 33) % len(_YEARS)
+        years = self._reference.evaluate(rows).data.astype(np.int64)
+        return (years - _YEAR_OF_A) % len(_YEARS)
 
     def _maker(self, rows: Rows) -> Positions:
         return counter_hash.below(counter_hash.draw(rows.keys, self._maker_salt), len(self._makers))
@@ -97,12 +131,12 @@ class VinColumn(Column):
 
     def capacity(self) -> int | None:
         """See Column."""
-        return _SERIALS * 33 * len(_YEARS)
+        return _SERIALS * 33 * (1 if self.year else len(_YEARS))
 
 
 @column_type("vin")
 def read_vin(spec: Spec) -> Column:
-    """vin: makers (three characters each), group, unique."""
+    """vin: makers (three characters each), group, year (a field with the model year), unique."""
     makers = spec.items("makers", required=False) or list(_MAKERS)
     valid = [
         maker
@@ -113,4 +147,6 @@ def read_vin(spec: Spec) -> Column:
         spec.refuse("makers", "must be codes of three letters or digits without I, O and Q")
     group = spec.text("group", "")
     draws = group_path(spec, group) if group else f"{spec.path} maker"
-    return VinColumn(spec.path, draws, tuple(valid) or _MAKERS, spec.flag("unique", False))
+    column = VinColumn(spec.path, draws, tuple(valid) or _MAKERS, spec.flag("unique", False))
+    column.year = spec.text("year", "")
+    return column

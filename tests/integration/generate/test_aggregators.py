@@ -12,12 +12,20 @@ from bson import Decimal128, Int64
 from pydantic import SecretStr
 from pymongo import MongoClient
 
-from dataworks_tasks.generate.aggregate import Aggregation, aggregate
+from dataworks_tasks.generate.aggregate import (
+    DOCUMENTS_PER_UPDATE,
+    Aggregation,
+    AggregationTurn,
+    aggregate,
+)
 from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.raw_bson import Element
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
-from tests.fleet import Fleet
+from dataworks_tasks.work import WholeTurn
+from producer.local.cosmos_simulator import CosmosSimulator, SimulatorConfig
+from tests.fleet import Fleet, pool_children, wait_until
 
 STAFF = {"database": "hr", "collection": "staff", "query": {"department": "$$code"}}
 TEMPLATE = [
@@ -180,3 +188,85 @@ def test_a_second_time_changes_nothing(
     for kind in ("value", "bound"):
         aggregate(client, Aggregation(own, kind, kind, other, query, "value"))
     assert list(database["own"].find()) == before
+
+
+class OneBatch(WholeTurn):
+    """A turn that is over as soon as somebody looks."""
+
+    reached = True
+
+
+def test_a_turn_goes_on_where_the_one_before_stood(
+    client: BaseDatabaseClient, mongo_client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    own, other = Namespace(database_name, "own"), Namespace(database_name, "other")
+    database = mongo_client[database_name]
+    keys: list[Any] = [*range(DOCUMENTS_PER_UPDATE), *(f"k{n:05}" for n in range(3000))]
+    database["own"].insert_many([{"_id": key} for key in keys])
+    database["other"].insert_one({"x": 1})
+    aggregation = Aggregation(own, "n", "count", other, {"x": 1})
+    noted: list[Element] = []
+    assert not aggregate(client, aggregation, AggregationTurn(note=noted.append, turn=OneBatch()))
+    assert database["own"].count_documents({"n": 1}) == DOCUMENTS_PER_UPDATE
+    database["own"].update_one({"_id": 0}, {"$unset": {"n": ""}})
+    assert aggregate(client, aggregation, AggregationTurn(after=noted[-1]))
+    assert [found["_id"] for found in database["own"].find({"n": {"$ne": 1}})] == [0]
+
+
+def test_a_query_may_take_longer_than_a_socket_waits(
+    mongodb_url: str, mongo_client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    database = mongo_client[database_name]
+    database["own"].insert_one({"_id": 1})
+    database["other"].insert_many([{"x": 1}, {"x": 2}])
+    slow = {"body": "function() { sleep(700); return true; }", "args": [], "lang": "js"}
+    query = {"$expr": {"$function": slow}}
+    own, other = Namespace(database_name, "own"), Namespace(database_name, "other")
+    url = SecretStr(f"{mongodb_url}?socketTimeoutMS=400")
+    with create_database_client(DatabaseConfig(connection_string=url)) as hasty:
+        assert aggregate(hasty, Aggregation(own, "n", "count", other, query))
+    assert database["own"].find_one() == {"_id": 1, "n": 2}
+
+
+def test_a_killed_worker_costs_no_value_and_the_budget_holds(fleet: Fleet, tmp_path: Path) -> None:
+    departments, staff = (json.loads(json.dumps(entry)) for entry in TEMPLATE)
+    departments["count"], staff["count"] = 400, 200
+    path = tmp_path / "departments.json"
+    path.write_text(json.dumps([departments, staff]))
+    worker = fleet.start_worker(1)
+    fleet.start("generate", path, "--database", fleet.database, "--max-rate", 600)
+    run_id = fleet.newest_run()
+
+    def shown() -> bool:
+        return "computing names of" in (fleet.ledger.progress(run_id).finishing or "")
+
+    wait_until(shown, "the second of three fields is computed")
+    for child in list(pool_children(worker)):
+        child.kill()
+    wait_until(lambda: fleet.ledger.progress(run_id).finished_at, "the run ends")
+    progress = fleet.ledger.progress(run_id)
+    assert progress.state == "complete"
+    assert progress.finished_at is not None
+    # 600 documents and 1,200 updates.
+    assert (progress.finished_at - progress.created_at).total_seconds() > 2.5
+    people = list(fleet.mongo[fleet.database]["staff"].find())
+    for department in fleet.mongo[fleet.database]["departments"].find():
+        wanted = expected_fields(people, department["code"])
+        assert {name: department[name] for name in wanted} == wanted
+
+
+def test_a_throttling_account_is_sent_again_only_what_it_refused(
+    mongodb_url: str, mongo_client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    database = mongo_client[database_name]
+    database["own"].insert_many([{"_id": n, "k": n % 50} for n in range(1500)])
+    database["other"].insert_many([{"k": n % 40} for n in range(400)])
+    own, other = Namespace(database_name, "own"), Namespace(database_name, "other")
+    with CosmosSimulator(SimulatorConfig(mongodb_url, ru_per_second=9000)) as account:
+        url = SecretStr(account.url)
+        with create_database_client(DatabaseConfig(connection_string=url)) as client:
+            client.warm_up()
+            assert aggregate(client, Aggregation(own, "n", "count", other, {"k": "$$k"}))
+        assert account.statistics().throttled_requests > 0
+    assert database["own"].count_documents({"n": 10}) == 1200
+    assert database["own"].count_documents({"n": 0}) == 300

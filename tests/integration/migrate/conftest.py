@@ -25,7 +25,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
-from dataworks_tasks.work import RangeWork, RunContext, StopSignal
+from dataworks_tasks.work import RangeWork, RunContext, StopSignal, WholeTurn
 from producer.split_migration import plan_slices
 
 
@@ -85,7 +85,7 @@ class Migration:
             for done, result in work.settle(gap, StopSignal(time.monotonic() + 60)):
                 ledger.acknowledge(run_id, done, result)
         assert not list(ledger.gaps(run_id))
-        work.finish()
+        assert work.finish(WholeTurn())
         work.close()
         return Counter(ledger.progress(run_id).counters)
 

@@ -13,6 +13,7 @@ from dataworks_tasks.errors import RunFailed, UnknownName, UsageError
 from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.run_spec import IndexPolicy, MigrationJob
+from dataworks_tasks.work import WholeTurn
 from producer.copy_collections import create_views, prepare_collections
 from producer.migration_estimate import estimate_migration
 from producer.namespace_selection import (
@@ -113,7 +114,7 @@ def test_options_indexes_views_and_time_series_come_along(
     context = migration.context(job)
     work = MigrationWork(context)
     migration.work_through(work, context)
-    work.finish()
+    work.finish(WholeTurn())
     create_views(migration.target, selection.views)
     for name in ("capped", "turkish", "clustered", "checked", "series", "view"):
         here = read_options(migration.source, migration.namespace(name))

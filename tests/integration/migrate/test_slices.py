@@ -9,12 +9,16 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from dataworks_tasks.document_comparison import id_bytes
 from dataworks_tasks.migrate.read_slice import SliceSource, read_slice
-from dataworks_tasks.migrate.slice import Slice
+from dataworks_tasks.migrate.slice import OBJECT_ID, Cover, Slice
 from dataworks_tasks.raw_bson import Element, assemble, element_bytes, find_element
 from dataworks_tasks.run_spec import NamespacePair
+from dataworks_tasks.store.config import DatabaseConfig
+from dataworks_tasks.store.factory import create_database_client
+from producer.local.cosmos_simulator import CosmosSimulator, SimulatorConfig
 from producer.split_migration import plan_slices
 from tests.integration.migrate.conftest import Migration
 from tests.integration.migrate.corpus import IDS
@@ -77,6 +81,23 @@ def test_partitioners_cover_every_type(migration: Migration, partitioner: str, s
         for data in group.slices
     ]
     assert read(migration, "source", slices) == Counter(map(element_bytes, IDS_IN_USE))
+
+
+def test_an_account_with_request_units_is_cut_by_object_id_time(
+    migration: Migration, mongodb_url: str
+) -> None:
+    ids = [(n << 64).to_bytes(12, "big") for n in range(1_700_000_000, 1_700_002_000)]
+    wanted = [*IDS_IN_USE, *(Element(OBJECT_ID, b"_id", value) for value in ids)]
+    migration.insert_raw("source", [assemble([element_bytes(id_)]) for id_ in wanted])
+    with CosmosSimulator(SimulatorConfig(mongodb_url)) as account:
+        config = DatabaseConfig(connection_string=SecretStr(account.url))
+        with create_database_client(config) as client:
+            client.warm_up()
+            planned = plan_slices(client, migration.job(), 100)
+            slices = [Slice.from_bytes(data) for group in planned for data in group.slices]
+            migration.source = client
+            assert Counter(slice_.cover for slice_ in slices)[Cover.ONE_TYPE] > 10
+            assert read(migration, "source", slices) == Counter(map(element_bytes, wanted))
 
 
 def test_walk_makes_slices_of_the_exact_size(migration: Migration) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import bson
 import pytest
 
-from dataworks_tasks.errors import UsageError
+from dataworks_tasks.errors import TemplateError, UsageError
 from dataworks_tasks.generate.columns.faker import pool_of
 from dataworks_tasks.generate.columns.vin import WEIGHTS, transliteration
 from dataworks_tasks.generate.document_id import object_id, object_id_prefix
@@ -24,6 +24,10 @@ from tests.unit.generate.examples import documents
 def column(count: int = 300, **field: Any) -> list[Any]:
     """The values of one field."""
     return [document.get("x", "missing") for document in documents({"x": field}, count)]
+
+
+VIN_YEARS = "6789ABCDEFGHJKLMN"
+"""The tenth sign of a VIN, from model year 2006 to 2022."""
 
 
 def valid_vin(vin: str) -> bool:
@@ -219,6 +223,19 @@ def test_few_rows_take_the_same_words_as_many(method: str) -> None:
     assert b"".join(piece.data for piece in pieces) == whole.data
 
 
+def test_a_vin_tells_the_model_year_of_its_field() -> None:
+    made = documents({
+        "vin": {"type": "vin", "year": "model"},
+        "model": {"type": "int", "min": 2006, "max": 2022},
+    })  # fmt: skip
+    assert all(entry["vin"][9] == VIN_YEARS[entry["model"] - 2006] for entry in made)
+    assert all(valid_vin(entry["vin"]) for entry in made)
+    for field in ("gone", "text"):
+        content = {"vin": {"type": "vin", "year": field}, "text": {"type": "string"}}
+        with pytest.raises(TemplateError, match=r"vin\.year"):
+            parse_template({"content": content}, "t")
+
+
 def test_built_in_service_orders_add_up() -> None:
     source = document_source(load_template("service_order"), 0, 7)
     for order in bson.decode_all(source.generate(0, 400).data):
@@ -226,6 +243,8 @@ def test_built_in_service_orders_add_up() -> None:
         assert customer["email"].startswith(first[:1])
         assert customer["lastName"].lower().split()[0].strip("'")[:2] in customer["email"]
         assert valid_vin(order["vehicle"]["vin"])
+        assert order["vehicle"]["vin"][9] == VIN_YEARS[order["vehicle"]["year"] - 2006]
+        assert len({item["partNumber"] for item in order["items"]}) == len(order["items"])
         assert 1 <= len(order["items"]) <= 5
         for item in order["items"]:
             assert item["total"] == pytest.approx(item["quantity"] * item["unitPrice"], abs=0.005)

@@ -171,7 +171,7 @@ def test_fields_made_from_themselves_are_refused() -> None:
         parse_template({"collection": "c", "count": 5, "content": themselves}, "t")
 
 
-@pytest.mark.parametrize("method", ["date_time", "Gender", "CreditCardExp", "color_hsl", "_x"])
+@pytest.mark.parametrize("method", ["pydict", "profile", "lexifyx", "color_hsl", "_x"])
 def test_faker_methods_that_cannot_be_repeated_are_refused(method: str) -> None:
     assert list(findings({"a": {"type": "faker", "method": method}})) == ["c.a.method"]
 

@@ -8,13 +8,16 @@ import pytest
 from bson import Int64, decode, encode
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from faker.providers.person import Provider as PersonProvider
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.errors import SpecRefused, UnknownName, UsageError
+from dataworks_tasks.migrate import masking
 from dataworks_tasks.migrate.declared_change import by_transform
-from dataworks_tasks.run_spec import Transform
+from dataworks_tasks.migrate.masking import check_masks, create_mask, mask_digest
+from dataworks_tasks.run_spec import MigrationJob, Transform
 
 
 def changed(document: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -137,6 +140,29 @@ OF_ABSENT_FIELDS = by_transform(
         mask=(("d.zz", "faker:pyint"), ("zz", "faker:random_digit")),
     )
 )
+
+
+def test_another_faker_is_refused_by_its_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    transform = Transform(mask=(("name", "faker:name"), ("email", "faker:email")), mask_seed=3)
+    job = MigrationJob(
+        namespaces=(),
+        transform=transform,
+        mask_digest=mask_digest(transform),
+        made_with={"faker": "1.0"},
+    )
+    check_masks(job)
+    masking._pool.cache_clear()
+    monkeypatch.setattr(PersonProvider, "name", lambda _self: "Somebody")
+    with pytest.raises(SpecRefused, match=r"makes other masks .*: faker 1\.0 there, \d+"):
+        check_masks(job)
+    masking._pool.cache_clear()
+    check_masks(job.model_copy(update={"transform": Transform(), "mask_digest": ""}))
+
+
+@pytest.mark.parametrize("method", ["date_of_birth", "color_hsl"])
+def test_masks_that_do_not_repeat_are_refused(method: str) -> None:
+    with pytest.raises(UsageError, match="depend on the day or on chance"):
+        create_mask(f"faker:{method}", 1)
 
 
 @given(document=st.dictionaries(names, values, max_size=5))

@@ -1,0 +1,87 @@
+"""What is left of a generation run when every document is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from dataworks_tasks.errors import RunFailed, TerminalError
+from dataworks_tasks.generate.aggregate import Aggregation, AggregationTurn, aggregate
+from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.raw_bson import Element
+from dataworks_tasks.store.build_index import build_indexes
+from dataworks_tasks.work import FinishTurn, RunContext
+
+Asked = tuple[Namespace, Sequence[Mapping[str, Any]], Sequence[Aggregation]]
+"""A collection, its indexes, and its fields that come from other collections."""
+
+
+class _Position(NamedTuple):
+    """How many steps are done, and up to which ``_id`` the next one is."""
+
+    step: int
+    after: Element | None = None
+
+    @classmethod
+    def read(cls, text: str) -> _Position:
+        step, _, key = text.partition(":")
+        data = bytes.fromhex(key)
+        return cls(int(step or 0), Element(data[0], b"", data[1:]) if data else None)
+
+    def __str__(self) -> str:
+        if self.after is None:
+            return str(self.step)
+        return f"{self.step}:{bytes((self.after.type,)).hex()}{self.after.value.hex()}"
+
+
+def finish_generation(context: RunContext, asked: Sequence[Asked], turn: FinishTurn) -> bool:
+    """Build the template's indexes: once over all documents is faster than with each.
+
+    Then compute the fields that come from other collections: indexes help with that. False when
+    ``turn`` was over before the end. Raises RunFailed for an index that cannot be built.
+    """
+    done = _Position.read(turn.position)
+    step = 0
+    for namespace, indexes, _ in asked:
+        if indexes and step >= done.step and not _indexed(context, namespace, indexes, turn):
+            return False
+        step += 1
+    for aggregation in (aggregation for _, _, several in asked for aggregation in several):
+        after = done.after if step == done.step else None
+        if step >= done.step and not _aggregated(context, aggregation, step, after, turn):
+            return False
+        step += 1
+    return True
+
+
+def _indexed(
+    context: RunContext,
+    namespace: Namespace,
+    indexes: Sequence[Mapping[str, Any]],
+    turn: FinishTurn,
+) -> bool:
+    try:
+        return build_indexes(context.target, namespace, indexes, turn)
+    except TerminalError as error:
+        raise RunFailed(
+            f"the template's indexes cannot be built on {namespace}: {error.fact}",
+            "Mend the documents there and go on with: dataworks resume RUN; or mend the template "
+            "and start again with --drop",
+        ) from None
+
+
+def _aggregated(
+    context: RunContext,
+    aggregation: Aggregation,
+    step: int,
+    after: Element | None,
+    turn: FinishTurn,
+) -> bool:
+    def note(key: Element) -> None:
+        turn.note(str(_Position(step, key)))
+
+    turns = AggregationTurn(context.spec.write_concern, context.pace, after, note, turn)
+    if not aggregate(context.target, aggregation, turns):
+        return False
+    turn.note(str(_Position(step + 1)))
+    return True

@@ -1,0 +1,89 @@
+"""Build indexes that take as long as they take, and say how far they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from threading import Lock, Thread
+from typing import Any
+
+from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.work import FinishTurn
+
+_LOOK_SECONDS = 0.5
+_going_on: dict[tuple[str, Namespace, tuple[str, ...]], Future[None]] = {}
+_lock = Lock()
+
+
+def build_indexes(
+    client: BaseDatabaseClient,
+    namespace: Namespace,
+    indexes: Sequence[Mapping[str, Any]],
+    turn: FinishTurn,
+) -> bool:
+    """Build ``indexes``, given as ``createIndexes`` has them; False when ``turn`` is over before.
+
+    The server goes on without the client that asked, and asking again, from here or from another
+    process, joins the build that is going on. Raises the errors of ``retry_policy.classify``.
+    """
+    names = tuple(str(index["name"]) for index in indexes)
+    place = (client.config.fingerprint, namespace, names)
+    with _lock:
+        built = _going_on.get(place)
+        if built is None:
+            built = _going_on[place] = Future()
+            build = (client, namespace, indexes, built)
+            # A daemon thread: a worker that is asked to leave does not wait for an index.
+            Thread(target=_build, args=build, name="build-index", daemon=True).start()
+    what = f"building {', '.join(names)} of {namespace}"
+    turn.show(lambda: what + _progress(client, namespace))
+    while not built.done():
+        if turn.reached:
+            return False
+        _wait(built)
+    with _lock:
+        _going_on.pop(place, None)
+    built.result()
+    return True
+
+
+def _wait(built: Future[None]) -> None:
+    try:
+        built.exception(_LOOK_SECONDS)
+    except TimeoutError:
+        return
+
+
+def _build(
+    client: BaseDatabaseClient,
+    namespace: Namespace,
+    indexes: Sequence[Mapping[str, Any]],
+    built: Future[None],
+) -> None:
+    try:
+        client.create_indexes(namespace, indexes)
+        built.set_result(None)
+    except DataWorksError as error:
+        built.set_exception(error)
+
+
+def _progress(client: BaseDatabaseClient, namespace: Namespace) -> str:
+    """How far the build is, where the user may ask for it."""
+    wanted = {
+        "currentOp": 1,
+        "command.createIndexes": namespace.collection,
+        "command.$db": namespace.database,
+    }
+    try:
+        operations = client.command("admin", wanted).get("inprog", ())
+    except DataWorksError:
+        return ""
+    for operation in operations:
+        progress = operation.get("progress") or {}
+        if progress.get("total"):
+            phase = str(operation.get("msg", "")).partition(": ")[2].rpartition(":")[0]
+            share = 100 * progress["done"] // progress["total"]
+            return f": {phase} {share} %" if phase else f": {share} %"
+    return ""
