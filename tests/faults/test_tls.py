@@ -162,9 +162,8 @@ def check_refused(config: FrameworkConfig) -> None:
     with pytest.raises(LedgerUnavailable):
         connect_ledger(config).ping()
     app = create_app(config)
-    with pytest.raises(OperationalError), app.connection_for_read() as connection:
+    with app.connection_for_read() as connection, pytest.raises(OperationalError):
         connection.ensure_connection(max_retries=1, interval_start=0)
-        connection.default_channel.client.ping()  # type: ignore[attr-defined]
     app.close()
     assert config.target is not None
     with create_database_client(config.target) as client, pytest.raises(StoreUnavailable):
