@@ -173,7 +173,7 @@ class FrameworkConfig(BaseSettings):
     @model_validator(mode="after")
     def _urls_are_redis(self) -> FrameworkConfig:
         for url in filter(None, (self.broker_url, self.ledger_url)):
-            if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            if not url.get_secret_value().startswith(("redis://", "rediss://")):
                 raise ValueError("broker_url and ledger_url must begin with redis:// or rediss://")
         return self
 
