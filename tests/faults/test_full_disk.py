@@ -79,6 +79,7 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
+@pytest.mark.soak
 def test_the_disk_is_full_until_somebody_makes_room(
     small_disk: Path, fleet_on_mongod: Fleet, own_services: LocalServices
 ) -> None:
