@@ -14,6 +14,7 @@ import pytest
 import redis
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
+from pymongo.synchronous.srv_resolver import _SrvResolver
 
 from dataworks_tasks.app import create_app
 from dataworks_tasks.errors import LedgerUnavailable, StoreUnavailable
@@ -192,3 +193,15 @@ def test_nobody_talks_to_a_server_that_is_not_the_right_one(
         assert remedy in text
         assert len(text) < 500, text
     assert fleet.ledger.run_ids() == []
+
+
+def test_an_srv_address_means_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without DNS: what the driver makes of the answer that Atlas gives."""
+    monkeypatch.setattr(_SrvResolver, "get_hosts", lambda _: [("127.0.0.1", 1)])
+    monkeypatch.setattr(_SrvResolver, "get_options", lambda _: None)
+    address = SecretStr("mongodb+srv://me:pw@cluster0.abcde.mongodb.net/")
+    config = FrameworkConfig(target=DatabaseConfig(connection_string=address))
+    assert config.target is not None
+    with create_database_client(config.target) as client:
+        client.mongo._resolve_srv()
+        assert client.mongo.options.pool_options._ssl_context is not None
