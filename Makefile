@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test unit check lint types bench soak fault-table clean
+.PHONY: help setup demo test unit check lint types audit bench load soak fault-table clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -27,7 +27,7 @@ demo: $(STAMP) ## generate, migrate and verify 200,000 documents on embedded ser
 
 test: check ## lint, types and every test
 
-check: lint types $(STAMP) ## ruff, mypy --strict and every test
+check: lint types audit $(STAMP) ## ruff, mypy --strict, dependencies and every test
 	@$(BIN)/python -m pytest
 
 unit: $(STAMP) ## the quick tests: unit and contract
@@ -39,8 +39,14 @@ lint: $(STAMP) ## ruff: lint and format
 types: $(STAMP) ## mypy --strict on both packages
 	@$(BIN)/mypy
 
+audit: $(STAMP) ## do dependencies fit together; which advisories does the index know
+	@$(BIN)/python -m tests.support.dependency_audit
+
 bench: $(STAMP) ## measure generation and migration as ratios of this machine's own limit
 	@$(BIN)/python -m benchmarks
+
+load: $(STAMP) ## DOCUMENTS=10000000 by the CLI with two workers: memory over time, exact count
+	@$(BIN)/python -m benchmarks.load --documents $(or $(DOCUMENTS),10000000)
 
 soak: $(STAMP) ## runs under random faults for MINUTES=10; SEED=n repeats a schedule
 	@$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))

@@ -17,7 +17,7 @@ from redis import Redis
 
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.logs import without_credentials
-from dataworks_tasks.message_envelope import refusal
+from dataworks_tasks.message_envelope import control_refusal, refusal
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,22 @@ class CheckedChannel(redis_transport.Channel):
     """Reads through ``CheckedRedis``, also what other processes gave back."""
 
     QoS = CheckedQoS
+
+    def _handle_message(self, client: Any, r: Any) -> dict[str, Any]:
+        """What came on a channel, without its data when nobody could read them."""
+        payload: dict[str, Any] = super()._handle_message(client, r)  # type: ignore[misc]
+        data, channel = payload["data"], payload["channel"]
+        if not isinstance(data, bytes | str) or not payload["type"].endswith(b"message"):
+            return payload
+        reason = control_refusal(data, order=channel.endswith(b".pidbox"))
+        if reason is None:
+            return payload
+        log.warning(
+            "a message on the channel %s is refused: %s; it is dropped",
+            channel.decode(errors="replace"),
+            reason,
+        )
+        return {**payload, "data": None}
 
     def _get_client(self) -> Callable[..., Redis]:
         super()._get_client()  # type: ignore[misc] # refuses a redis-py that is too old

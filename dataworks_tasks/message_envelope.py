@@ -18,12 +18,18 @@ from dataworks_tasks.range_message import FINISH_RUN, TASK_OF
 
 MOST_BYTES = 64 * 1024
 """Ours have about 1,100."""
+MOST_CONTROL_BYTES = 1024 * 1024
+"""Workers send their events in groups."""
+_LATEST_CLOCK = 2**53
+_PARTS_OF_AN_ORDER = frozenset(
+    {"method", "arguments", "destination", "pattern", "matcher", "reply_to", "ticket"}
+)
 _TASKS = frozenset({*TASK_OF.values(), FINISH_RUN})
 _LATEST = timedelta(hours=1)
 _FORBIDDEN = ("compression", "shadow", "expires", "group", "replaced_task_nesting")
 _TEXTS = ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "origin")
 _LONGEST_TEXT = 300
-_MOST_ARGUMENTS = 3
+_RANGE_ARGUMENTS = 3
 
 
 def refusal(data: bytes | str) -> str | None:
@@ -41,6 +47,44 @@ def refusal(data: bytes | str) -> str | None:
     except (ValueError, RecursionError):
         return "it cannot be read"
     return None
+
+
+def control_refusal(data: bytes | str, *, order: bool) -> str | None:
+    """Why what came on a channel is refused: neither an event nor, with ``order``, an order.
+
+    Celery connects anew when it meets one that it cannot read. None for what it can.
+    """
+    if len(data) > MOST_CONTROL_BYTES:
+        return f"it has {len(data):,} bytes, ours have at most {MOST_CONTROL_BYTES:,}"
+    try:
+        message = json.loads(data, object_hook=_plain)
+        _expect(isinstance(message, dict), "it is not a JSON object")
+        _check_properties(_mapping(message, "properties"))
+        clock = _mapping(message, "headers").get("clock", 0)
+        _expect(type(clock) is int and 0 <= clock <= _LATEST_CLOCK, "its clock is no count")
+        body = _body(message)
+        if order:
+            _check_order(body)
+    except _Refused as refused:
+        return str(refused)
+    except (ValueError, RecursionError):
+        return "it cannot be read"
+    return None
+
+
+def _check_order(body: Any) -> None:
+    _expect(isinstance(body, dict), "it is no order")
+    _expect(set(body) <= _PARTS_OF_AN_ORDER, "it has other parts than an order")
+    _expect(_is_text(body.get("method")), "it names no order")
+    _expect(isinstance(body.get("arguments") or {}, dict), "its arguments are not an object")
+    for name in ("pattern", "matcher", "ticket"):
+        _expect(body.get(name) is None or _is_text(body[name]), f"its {name} is not a text")
+    wanted = body.get("destination") or []
+    _expect(isinstance(wanted, list) and all(map(_is_text, wanted)), "its destination is no list")
+    answer = body.get("reply_to") or {"exchange": "", "routing_key": ""}
+    _expect(isinstance(answer, dict), "its reply_to is not an object")
+    for name in ("exchange", "routing_key"):
+        _expect(_is_text(answer.get(name)), f"its reply_to has no {name}")
 
 
 class _Refused(Exception):
@@ -112,15 +156,20 @@ def _check_start(eta: object) -> None:
     _expect(moment < datetime.now(UTC) + _LATEST, "its eta is hours away")
 
 
-def _check_body(message: Mapping[str, Any]) -> None:
+def _body(message: Mapping[str, Any]) -> Any:
     _expect(message.get("content-type") == "application/json", "its body is not JSON")
     _expect(message.get("content-encoding") == "utf-8", "its body is not UTF-8")
     text = b64decode(str(message.get("body")), validate=True)
-    body = json.loads(text, object_hook=_plain)
+    return json.loads(text, object_hook=_plain)
+
+
+def _check_body(message: Mapping[str, Any]) -> None:
+    body = _body(message)
     _expect(isinstance(body, list) and len(body) == 3, "its body is not arguments and options")
     arguments, keywords, embedded = body
     _expect(isinstance(arguments, list), "its arguments are not a list")
-    _expect(1 <= len(arguments) <= _MOST_ARGUMENTS, "it has too few or too many arguments")
+    wanted = 1 if message["headers"]["task"] == FINISH_RUN else _RANGE_ARGUMENTS
+    _expect(len(arguments) == wanted, "it has too few or too many arguments")
     _expect(all(isinstance(a, str | int) for a in arguments), "its arguments are not plain values")
     _expect(keywords == {}, "it has keyword arguments")
     _expect(isinstance(embedded, dict) and not any(embedded.values()), "it embeds other work")

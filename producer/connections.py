@@ -18,6 +18,9 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
 
+_UNTRUSTED = "certificate verify failed"
+"""OpenSSL's words for a server whose authority nobody named."""
+
 
 class Connections:
     """Made once per command; nothing connects before it is asked for."""
@@ -52,7 +55,9 @@ class Connections:
                 host = without_credentials(self.config.effective_ledger_url.get_secret_value())
                 raise UsageError(
                     f"Redis at {host} cannot be used: {error.fact}",
-                    "Set FRAMEWORK_BROKER_URL, or start one here: dataworks local",
+                    "Name its authority in FRAMEWORK_BROKER_URL: rediss://...?ssl_ca_certs=FILE"
+                    if _UNTRUSTED in error.fact
+                    else "Set FRAMEWORK_BROKER_URL, or start one here: dataworks local",
                 ) from None
             self._ledger = ledger
         return self._ledger
@@ -96,7 +101,9 @@ class Connections:
             except StoreUnavailable as error:
                 raise UsageError(
                     f"the {side} database at {config.fingerprint} cannot be reached: {error.fact}",
-                    f"Check {setting} and that the server runs",
+                    f"Name its authority in {setting}: tlsCAFile=FILE"
+                    if _UNTRUSTED in error.fact
+                    else f"Check {setting} and that the server runs",
                 ) from None
             self._databases[side] = client
         return self._databases[side]

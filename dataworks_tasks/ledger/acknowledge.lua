@@ -12,7 +12,8 @@
 -- ARGV[8...] failures: key, JSON, key, JSON, ...
 -- Returns {newly acknowledged, 1 if this closed the last gap}.
 
-if redis.call('HEXISTS', KEYS[2], 'state') == 0 then
+local record = redis.call('HMGET', KEYS[2], 'state', 'total')
+if not record[1] then
   return redis.error_reply('UNKNOWNRUN no such run')
 end
 
@@ -89,6 +90,6 @@ elseif #KEYS >= 7 then
 end
 
 local acknowledged = redis.call('HINCRBY', KEYS[2], 'acknowledged', text(newly))
-local total = redis.call('HGET', KEYS[2], 'total')
-local closed = (total and tonumber(total) == acknowledged) and 1 or 0
+local total = record[2] and tonumber(record[2])
+local closed = (total == acknowledged) and 1 or 0
 return {newly, closed}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.resources import files
@@ -47,6 +47,7 @@ _SCRIPTS = (
     "reopen_failed",
     "take_tokens",
 )
+_REPORTED = tuple(field.name for field in fields(WorkerReport))
 _PAGE = 1000
 _EXPECTED = "expected:"
 
@@ -205,7 +206,7 @@ class RedisLedger:
             done.stop,
             json.dumps(dict(result.counters)),
             worker.name if worker else "",
-            json.dumps(asdict(worker)) if worker else "",
+            json.dumps({name: getattr(worker, name) for name in _REPORTED}) if worker else "",
             SLICES_PER_KEY,
             result.slice,
             *failures,

@@ -13,7 +13,7 @@ import numpy as np
 from bson.raw_bson import RawBSONDocument
 
 from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.errors import TerminalError
+from dataworks_tasks.errors import StoreUnavailable, TerminalError
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import (
     Element,
@@ -22,6 +22,7 @@ from dataworks_tasks.raw_bson import (
     find_element,
     id_filter,
 )
+from dataworks_tasks.retry_policy import TRANSIENT_CODES
 from dataworks_tasks.run_spec import OnConflict
 from dataworks_tasks.store.bulk_write import WriteFailure, WritePolicy, WriteResult
 from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
@@ -77,19 +78,20 @@ def write_one_by_one(
         if id_ is None:
             raise ValueError("a stored document has no _id")
         there = client.fetch(namespace, [id_]).get(element_bytes(id_))
-        if there == document:
-            result.already_there += 1
-        elif there is not None and policy.on_conflict is OnConflict.SKIP:
+        if there is not None and there != document and policy.on_conflict is OnConflict.SKIP:
             result.skipped += 1
-        elif there is not None and policy.on_conflict is OnConflict.FAIL:
+        elif there not in (None, document) and policy.on_conflict is OnConflict.FAIL:
             reason = "the target holds another document with this _id"
             result.failures.append(WriteFailure(position, document, reason))
         else:
+            # Also when it is there already: the answer says that it is as durable as asked for.
             problem = _put(client, namespace, id_, document, policy.write_concern)
             if problem is not None:
                 result.failures.append(WriteFailure(position, document, problem))
             elif there is None:
                 result.written += 1
+            elif there == document:
+                result.already_there += 1
             else:
                 result.replaced += 1
     return result
@@ -102,7 +104,10 @@ def _put(
     document: bytes,
     write_concern: str,
 ) -> str | None:
-    """Write the document; the reason when the server will not have it."""
+    """Write the document; the reason when the server will not have it.
+
+    Raises StoreUnavailable when it is not there, or not as durable as asked for, and may be soon.
+    """
     update = {
         "q": id_filter(id_),
         "u": [{"$replaceWith": {"$literal": RawBSONDocument(document)}}],
@@ -117,5 +122,10 @@ def _put(
         reply = client.command(namespace.database, command)
     except TerminalError as error:
         return error.fact
-    errors = reply.get("writeErrors")
-    return str(errors[0].get("errmsg", "")) if errors else None
+    problem = next(iter(reply.get("writeErrors", ())), None) or reply.get("writeConcernError")
+    if problem is None:
+        return None
+    reason = str(problem.get("errmsg", ""))
+    if problem.get("code") in TRANSIENT_CODES or "writeErrors" not in reply:
+        raise StoreUnavailable(f"{namespace} did not settle a document: {reason}")
+    return reason

@@ -246,7 +246,10 @@ class _Write:
 
     def _settle_duplicates(self, piece: _Piece, duplicates: Sequence[int]) -> None:
         met = [piece.batch.document(index) for index in duplicates]
-        settled = settle_duplicates(self.client, self.namespace, met, self.policy.on_conflict)
+        policy = self.policy
+        settled = settle_duplicates(
+            self.client, self.namespace, met, policy.on_conflict, policy.write_concern
+        )
         self.result.already_there += settled.already_there
         self.result.replaced += settled.replaced
         self.result.skipped += settled.skipped

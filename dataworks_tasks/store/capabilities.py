@@ -12,6 +12,8 @@ from dataworks_tasks.store.config import DatabaseType
 
 _MEBIBYTE = 1024 * 1024
 _LARGEST_BSON = 16 * _MEBIBYTE
+_COMMIT_QUORUM_WIRE_VERSION = 9
+"""MongoDB 4.4."""
 _COMMAND_BYTES = 16 * 1024
 """Room for the command around the documents, as the server allows on top of a document."""
 
@@ -40,6 +42,8 @@ class Capabilities:
     sample: bool = True
     """Whether ``$sample`` draws different documents."""
     collection_stats: bool = True
+    commit_quorum: bool = False
+    """Whether an index build can be told to wait for a majority, and not for every node."""
     request_charge: bool = False
     """Whether the server counts request units, and tells them after a request."""
     collection_command: CollectionCommand = CollectionCommand.NONE
@@ -59,6 +63,9 @@ class Capabilities:
             max_bytes_per_write=min(largest_bson, message - _COMMAND_BYTES),
             max_document_bytes=largest_bson,
             server_sessions=hello.get("logicalSessionTimeoutMinutes") is not None,
+            commit_quorum=self.collection_command is CollectionCommand.NONE
+            and "setName" in hello
+            and int(hello.get("maxWireVersion", 0)) >= _COMMIT_QUORUM_WIRE_VERSION,
         )
         if self.max_document_json_bytes is not None and message > largest_bson:
             # A server that takes messages larger than any document has the 16 MB option.

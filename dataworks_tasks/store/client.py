@@ -13,6 +13,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError
+from pymongo.write_concern import WriteConcern
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import TerminalError, TransientError
@@ -64,6 +65,9 @@ class DocumentSequence(RawBSONDocument):
         """The documents' bytes."""
         return self._sequence
 
+
+WRITE_CONCERN_MILLISECONDS = 30_000
+"""How long a server waits for the nodes of a write concern before it says that it is not met."""
 
 _TIMEOUTS = {
     "serverSelectionTimeoutMS": 10_000,
@@ -297,13 +301,19 @@ class BaseDatabaseClient:
         ]
 
     def replace(
-        self, namespace: Namespace, query: Mapping[str, Any], document: RawBSONDocument
+        self,
+        namespace: Namespace,
+        query: Mapping[str, Any],
+        document: RawBSONDocument,
+        write_concern: str,
     ) -> None:
         """Replace the one document that matches. Trouble that passes is waited out."""
+        concern = WriteConcern(**write_concern_document(write_concern))
+        collection = self.collection(namespace).with_options(write_concern=concern)
 
         def once() -> None:
             with classified():
-                self.collection(namespace).replace_one(query, document)
+                collection.replace_one(query, document)
 
         patiently(once)
 
@@ -339,10 +349,13 @@ class BaseDatabaseClient:
 
         May take as long as the collection is large: no client-side timeout applies.
         """
-        command = {
+        command: dict[str, Any] = {
             "createIndexes": namespace.collection,
             "indexes": [dict(index) for index in indexes],
         }
+        if self._capabilities.commit_quorum:
+            # By itself a build waits for every node with a vote: for ever, when one is gone.
+            command["commitQuorum"] = "majority"
         with classified():
             self.patient[namespace.database].command(command)
 
@@ -368,7 +381,7 @@ class BaseDatabaseClient:
 def write_concern_document(write_concern: str) -> dict[str, Any]:
     """``majority`` or a number of nodes, as the server wants it."""
     nodes: str | int = int(write_concern) if write_concern.isdigit() else write_concern
-    return {"w": nodes, "wtimeout": 30_000}
+    return {"w": nodes, "wtimeout": WRITE_CONCERN_MILLISECONDS}
 
 
 def _failed(error: OperationFailure, count: int) -> WriteOutcome:

@@ -43,6 +43,7 @@ def settle_duplicates(
     namespace: Namespace,
     documents: Sequence[bytes],
     on_conflict: OnConflict,
+    write_concern: str,
 ) -> SettledDuplicates:
     """Compare documents that met a duplicate key with what the target holds.
 
@@ -65,7 +66,8 @@ def settle_duplicates(
         elif on_conflict is OnConflict.SKIP:
             settled.skipped += 1
         elif on_conflict is OnConflict.REPLACE:
-            client.replace(namespace, _filter(identity, path), RawBSONDocument(document))
+            query = _filter(identity, path)
+            client.replace(namespace, query, RawBSONDocument(document), write_concern)
             settled.replaced += 1
         else:
             settled.refused[position] = "the target holds another document with this _id"

@@ -74,8 +74,6 @@ def read_reply(reply: Mapping[str, Any], count: int) -> WriteOutcome:
     errors: Sequence[Mapping[str, Any]] = reply.get("writeErrors", ())
     concern_error = reply.get("writeConcernError")
     if concern_error and not errors:
-        # The documents are there but not as durable as asked for; sending them again finds them
-        # as duplicates and waits for the write concern once more.
         return WriteOutcome.nothing_known(count, str(concern_error.get("errmsg", "")))
     duplicates: list[int] = []
     throttled: list[int] = []
@@ -87,7 +85,7 @@ def read_reply(reply: Mapping[str, Any], count: int) -> WriteOutcome:
         position, code = int(error["index"]), int(error.get("code", 0))
         message = str(error.get("errmsg", ""))
         if code == DUPLICATE_KEY:
-            duplicates.append(position)
+            (retryable if concern_error else duplicates).append(position)
         elif code == THROTTLED:
             throttled.append(position)
             delay = retry_after_seconds(message)
@@ -99,6 +97,8 @@ def read_reply(reply: Mapping[str, Any], count: int) -> WriteOutcome:
         else:
             rejected.append(Rejection(position, code, message))
     if concern_error:
+        # What is there is not as durable as asked for, be it from this write or from an earlier
+        # one: sending it again finds it as duplicates and waits for the write concern once more.
         named = {int(error["index"]) for error in errors}
         retryable += [position for position in range(count) if position not in named]
     sent_again = len(throttled) + len(retryable) + len(oversize)

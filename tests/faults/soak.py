@@ -56,6 +56,7 @@ class Soak:
             "SIGSTOP of a worker for 3 s": self.suspend_worker,
             "queue flushed": self.flush_queue,
             "messages doubled": self.double_messages,
+            "messages held back for 1 s and shuffled": self.delay_messages,
             "garbage in the queue": self.put_garbage,
         }
 
@@ -90,6 +91,13 @@ class Soak:
         messages = self.fleet.redis.lrange("dataworks", 0, -1)
         if messages:
             self.fleet.redis.lpush("dataworks", *messages)
+
+    def delay_messages(self) -> None:
+        with self.fleet.redis.pipeline(transaction=True) as pipe:
+            messages, _ = pipe.lrange("dataworks", 0, -1).delete("dataworks").execute()
+        time.sleep(1)
+        if messages:
+            self.fleet.redis.lpush("dataworks", *self.random.sample(messages, len(messages)))
 
     def put_garbage(self) -> None:
         self.fleet.redis.lpush("dataworks", b"\x00 garbage", b"{}", b"[]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 
 import psutil
@@ -31,17 +32,32 @@ def test_child_then_worker_then_producer_are_killed(fleet: Fleet) -> None:
     check_exact(fleet, run_id, TOTAL)
 
 
-def test_the_queue_is_flushed_and_messages_come_twice(fleet: Fleet) -> None:
+def take_all(fleet: Fleet) -> list[bytes]:
+    """Every message that waits, gone from the queue."""
+    with fleet.redis.pipeline(transaction=True) as pipe:
+        waiting, _ = pipe.lrange("dataworks", 0, -1).delete("dataworks").execute()
+    assert waiting, "there was something to take"
+    return list(waiting)
+
+
+def test_messages_are_lost_doubled_reordered_and_late(fleet: Fleet) -> None:
+    """Shuffled, some twice, some never; and what was held back comes when its ranges are done."""
     fleet.start_worker(1)
-    total = 60_000
-    producer = fleet.start(*generate_arguments(fleet, total, "--max-rate", 10_000))
+    total = 40_000
+    arguments = generate_arguments(fleet, total, "--max-rate", 10_000, batch_size=500)
+    producer = fleet.start(*arguments)
     run_id = fleet.newest_run()
     fleet.wait_for_share(run_id, 0.2)
-    waiting = fleet.redis.lrange("dataworks", 0, -1)
-    fleet.redis.delete("dataworks")
-    assert waiting, "there was something to lose"
-    fleet.redis.lpush("dataworks", *waiting[:5], *waiting[:5])
+    waiting = take_all(fleet)
+    lost, held_back, known = waiting[:5], waiting[5:15], waiting[15:]
+    disorder = random.Random(7).sample(known + known[:10], len(known) + len(known[:10]))
+    fleet.redis.lpush("dataworks", *disorder)
+    fleet.wait_for_share(run_id, (total - (len(lost) + len(held_back)) * 500) / total)
+    fleet.redis.lpush("dataworks", *held_back[:5])
     assert producer.wait(90) == 0
+    fleet.redis.lpush("dataworks", *held_back[5:], *lost)
+    wait_until(lambda: not fleet.redis.llen("dataworks"), "late messages are taken")
+    wait_until(lambda: not fleet.redis.hlen("unacked"), "and let go")
     check_exact(fleet, run_id, total)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataworks_tasks.message_envelope import refusal
+from dataworks_tasks.message_envelope import control_refusal, refusal
 from producer.local.services import LocalServices
 from tests.fleet import Fleet, wait_until
 from tests.support.exact import check_exact, generate_arguments
@@ -106,6 +106,8 @@ REFUSED: dict[str, bytes] = {
     "far future": json.dumps(message(eta="9999-12-31T23:59:59+00:00")).encode(),
     "eta a number": json.dumps(message(eta=17)).encode(),
     "compressed": json.dumps(message(compression="application/x-gzip")).encode(),
+    "too few": json.dumps(message(["gen-20261122-142501-7f3a"])).encode(),
+    "finish of a range": json.dumps(message(task="dataworks.finish_run")).encode(),
     "retries": json.dumps(message(retries=10**30)).encode(),
 }
 """Refused before Celery sees them."""
@@ -119,7 +121,6 @@ DROPPED: dict[str, dict[str, Any]] = {
     "truth values": message(["gen-20261122-142501-7f3a", False, True]),
     "texts": message(["gen-20261122-142501-7f3a", "0", "100"]),
     "huge": message(["gen-20261122-142501-7f3a", 0, 10**30]),
-    "too few": message(["gen-20261122-142501-7f3a"]),
     "finish of nothing": message(["gen-20261122-142501-7f3a"], task="dataworks.finish_run"),
 }
 """Well-formed, and refused by the tasks."""
@@ -163,6 +164,41 @@ def log_of(local_services: LocalServices) -> Callable[[str], str]:
     return lambda name: local_services.log(name).read_text()
 
 
+def order(body: object, **changes: object) -> bytes:
+    made = {**message(), "headers": {"clock": 1, "expires": None}, **changes}
+    return json.dumps(
+        {**made, "body": base64.b64encode(json.dumps(body).encode()).decode()}
+    ).encode()
+
+
+PING = {"method": "ping", "arguments": {}, "destination": None, "pattern": None, "matcher": None}
+NO_ORDERS: dict[str, bytes] = {
+    "bytes": b"\xff garbage",
+    "object": b'{"a": 1}',
+    "list": b"[1]",
+    "number": b"17",
+    "no headers": order(PING, headers=None),
+    "clock": order(PING, headers={"clock": "late"}),
+    "no tag": order(PING, properties={}),
+    "pickle": order(PING, **{"content-type": "application/x-python-serialize"}),
+    "body a list": order([1, 2]),
+    "no method": order({**PING, "method": None}),
+    "other parts": order({**PING, "more": 1}),
+    "arguments": order({**PING, "arguments": [1]}),
+    "destination": order({**PING, "destination": 17}),
+    "reply": order({**PING, "reply_to": {"exchange": 1}}),
+    "two megabytes": order({**PING, "ticket": "x" * 2_000_000}),
+}
+"""Refused on the channel on which workers take orders."""
+
+
+def test_an_order_is_accepted_and_garbage_is_not() -> None:
+    assert control_refusal(order(PING), order=True) is None
+    assert control_refusal(order([{"type": "worker-heartbeat"}]), order=False) is None
+    for name, data in NO_ORDERS.items():
+        assert control_refusal(data, order=True) is not None, name
+
+
 def test_a_worker_outlives_whatever_is_in_the_queue(
     fleet: Fleet, log_of: Callable[[str], str]
 ) -> None:
@@ -177,15 +213,19 @@ def test_a_worker_outlives_whatever_is_in_the_queue(
     pile = [*REFUSED.values()]
     pile += [json.dumps(item).encode() for item in [*DROPPED.values(), *other]]
     fleet.redis.lpush("dataworks", *pile)
-    fleet.redis.publish("/0.celery.pidbox", b"\xff garbage")
-    fleet.redis.publish(f"/{fleet.redis.get_connection_kwargs()['db']}.celery.pidbox", b'{"a": 1}')
+    channel = f"/{fleet.redis.get_connection_kwargs()['db']}.celery.pidbox"
+    for data in NO_ORDERS.values():
+        assert fleet.redis.publish(channel, data) == 1, "the worker listens"
     wait_until(lambda: not fleet.redis.llen("dataworks"), "the queue is empty")
     again = fleet.run_json(*generate_arguments(fleet, total, collection="second"))
     check_exact(fleet, run_id, total)
     check_exact(fleet, str(again["run"]), total, "second")
     log = log_of(worker.name)
-    assert log.count("is refused: ") == len(REFUSED)
+    assert log.count("a message in dataworks is refused: ") == len(REFUSED)
     assert log.count("the message is dropped, nothing was written") >= len(DROPPED) - 1
-    assert log.count("ready.") == 1, "it was never started again"
+    assert log.count("a message on the channel") == len(NO_ORDERS)
+    assert log.count("Connected to redis") == 1, "it was never started again"
+    assert "Traceback" not in log
+    assert "OK    worker" in fleet.run("doctor").stdout, "it still takes orders"
     wait_until(lambda: not fleet.redis.hlen("unacked"), "nothing is left to be tried again")
     assert not fleet.redis.keys("dataworks:{gen-20261122*")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 from concurrent.futures import Future
@@ -19,11 +20,12 @@ class TcpProxy:
 
     ``latency_seconds``: what each chunk waits, in both directions. ``stalled``: nothing moves, and
     connections stay open. ``black_hole``: bytes are taken and thrown away. All may be set at any
-    time from any thread.
+    time from any thread. With ``tls`` its clients speak TLS and the server behind it does not.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._address = (host, port)
+        self._tls = tls
         self.latency_seconds = 0.0
         self.stalled = False
         self.black_hole = False
@@ -34,12 +36,12 @@ class TcpProxy:
         self.port = 0
 
     @classmethod
-    def before(cls, url: str) -> Self:
+    def before(cls, url: str, tls: ssl.SSLContext | None = None) -> Self:
         """A proxy in front of the server of ``url``."""
         parts = urlsplit(url)
         assert parts.hostname
         assert parts.port
-        return cls(parts.hostname, parts.port)
+        return cls(parts.hostname, parts.port, tls)
 
     def url(self, url: str) -> str:
         """``url`` by way of the proxy."""
@@ -47,7 +49,8 @@ class TcpProxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._call(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        listening = asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self._server = self._call(listening)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -37,7 +37,7 @@ def test_a_write_concern_error_settles_nothing() -> None:
     reply = {"n": 2, "writeConcernError": {"code": 64, "errmsg": "waiting for replication"}}
     assert read_reply(reply, 2).retryable == (0, 1)
     both = read_reply({**reply, "writeErrors": [error(1, 11000)]}, 3)
-    assert (both.written, both.duplicates, both.retryable) == (0, (1,), (0, 2))
+    assert (both.written, both.duplicates, both.to_send_again) == (0, (), (0, 1, 2))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""The database's disk is full: the run waits, is never called complete, and goes on with room."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any
+
+import pymongo
+import pytest
+import redis
+
+from dataworks_tasks.ledger.contract import RunState
+from producer.local.services import LocalServices, RunningService
+from tests.fleet import Fleet, wait_until
+from tests.support.exact import check_exact, generate_arguments
+from tests.support.mongod_variant import MongodVariant
+
+TOTAL = 20_000
+OUT_OF_DISK_SPACE = 14031
+
+
+@pytest.fixture
+def small_disk(own_services: LocalServices) -> Iterator[Path]:
+    """Where mongod will keep its data: a file system in memory, of 96 MB."""
+    folder = own_services.folder / "data" / "mongod"
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"needs the right to mount: {done.stderr.strip()}")
+    yield folder
+    own_services.stop("mongod", SIGKILL)
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def fleet_on_mongod(own_services: LocalServices, tmp_path: Path) -> Iterator[Fleet]:
+    """A fleet on a mongod that takes orders to fail."""
+    server = own_services.start(MongodVariant(("--setParameter", "enableTestCommands=1")))[0]
+    own_services.start_valkey()
+    environment = {
+        "FRAMEWORK_BROKER_URL": own_services.redis_url,
+        "FRAMEWORK_TARGET_DB_CONNECTION_STRING": server.url,
+        "FRAMEWORK_STALL_SECONDS": "2",
+    }
+
+    def start_worker(concurrency: int = 1) -> RunningService:
+        return own_services.start_worker(environment, concurrency)
+
+    with (
+        pymongo.MongoClient[dict[str, Any]](server.url) as mongo,
+        redis.Redis.from_url(own_services.redis_url) as client,
+    ):
+        made = Fleet(environment, client, mongo, "shop", tmp_path, start_worker)
+        yield made
+        made.close()
+
+
+def refuse_inserts(fleet: Fleet, times: int) -> None:
+    """mongod says that its disk is full, this many times."""
+    fault = {"errorCode": OUT_OF_DISK_SPACE, "failCommands": ["insert"]}
+    entered = fleet.mongo.admin.command(
+        {"configureFailPoint": "failCommand", "mode": {"times": times}, "data": fault}
+    )["count"]
+    wait = {"waitForFailPoint": "failCommand", "timesEntered": entered + times}
+    fleet.mongo.admin.command({**wait, "maxTimeMS": 30_000})
+
+
+def fill(folder: Path) -> Path:
+    """Leave no byte free; the file to remove afterwards."""
+    ballast = folder / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(64 * 1024)):
+            pass
+    return ballast
+
+
+@pytest.mark.soak
+def test_the_disk_is_full_until_somebody_makes_room(
+    small_disk: Path, fleet_on_mongod: Fleet, own_services: LocalServices
+) -> None:
+    """Refused inserts are sent again. With no room for its journal mongod ends itself."""
+    fleet = fleet_on_mongod
+    fleet.start_worker(2)
+    producer = fleet.start(*generate_arguments(fleet, TOTAL, "--max-rate", 5000, batch_size=500))
+    run_id = fleet.newest_run()
+    fleet.wait_for_share(run_id, 0.1)
+    refuse_inserts(fleet, 5)
+    fleet.wait_for_share(run_id, 0.2)
+    ballast = fill(small_disk)
+    wait_until(lambda: "mongod" not in own_services.pids(), "mongod has ended")
+    progress = fleet.ledger.progress(run_id)
+    assert progress.state is RunState.RUNNING
+    assert progress.acknowledged < TOTAL
+    assert progress.counters["retried_requests"] >= 1
+    ballast.unlink()
+    own_services.restart("mongod")
+    assert producer.wait(60) == 0
+    check_exact(fleet, run_id, TOTAL)
