@@ -101,7 +101,7 @@ class Dispatcher:
             self._queue.send(messages)
             self._stall.moved()
             return
-        if self._stall.is_stalled(progress.acknowledged, depth):
+        if self._stall.is_stalled(dict(progress.counters), depth):
             self._send_again(progress)
 
     def _outstanding(self) -> Iterator[BatchRange]:
@@ -144,7 +144,7 @@ class _StallClock:
     def __init__(self, stall_seconds: float) -> None:
         self._stall_seconds = stall_seconds
         self._patience = stall_seconds
-        self._acknowledged = -1
+        self._counters: dict[str, int] | None = None
         self._moved_at = time.monotonic()
         self._empty_since: float | None = None
 
@@ -153,11 +153,14 @@ class _StallClock:
         self._moved_at = time.monotonic()
         self._empty_since = None
 
-    def is_stalled(self, acknowledged: int, depth: QueueDepth) -> bool:
-        """Whether to send again; counts as sent when it says so."""
+    def is_stalled(self, counters: dict[str, int], depth: QueueDepth) -> bool:
+        """Whether to send again; counts as sent when it says so.
+
+        ``counters`` move with every part of a range: on a slow account whole ranges take minutes.
+        """
         now = time.monotonic()
-        if acknowledged != self._acknowledged:
-            self._acknowledged = acknowledged
+        if counters != self._counters:
+            self._counters = counters
             self._patience = self._stall_seconds
             self.moved()
             return False

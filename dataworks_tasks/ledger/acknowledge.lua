@@ -6,7 +6,8 @@
 -- KEYS[4] failures       hash, document key -> JSON
 -- KEYS[5] failed_ranges  hash, "start:stop" -> the counters that range added
 -- KEYS[6] workers        hash, worker name -> JSON
--- KEYS[7...] slices      the hashes that hold slices start to stop - 1; none in a generation run
+-- KEYS[7] parts          hash of slices settled in part, see settle_part.lua; none in a generation run
+-- KEYS[8...] slices      the hashes that hold slices start to stop - 1; none in a generation run
 -- ARGV[1] start  ARGV[2] stop  ARGV[3] counters as JSON  ARGV[4] worker name or ""
 -- ARGV[5] worker report  ARGV[6] slices per hash  ARGV[7] the slice that was worked on or ""
 -- ARGV[8...] failures: key, JSON, key, JSON, ...
@@ -23,7 +24,7 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
-if ARGV[7] ~= '' and redis.call('HGET', KEYS[7], text(start)) ~= ARGV[7] then
+if ARGV[7] ~= '' and redis.call('HGET', KEYS[8], text(start)) ~= ARGV[7] then
   -- Done already; or Redis lost its last moments and the slice was planned anew, with other bounds.
   return {0, 0}
 end
@@ -75,17 +76,27 @@ for name, value in pairs(cjson.decode(ARGV[3])) do
 end
 
 local has_failures = #ARGV >= 9
+local parts = ARGV[7] ~= '' and redis.call('HGET', KEYS[7], text(start))
+if parts then
+  -- A retry takes back the counters of the whole slice, and reads all of it again.
+  for name, value in pairs(cjson.decode(parts)) do
+    added[name] = (added[name] or 0) + value
+  end
+  has_failures = has_failures or redis.call('HEXISTS', KEYS[7], text(start) .. ':failed') == 1
+  redis.call('HSET', KEYS[8], text(start), redis.call('HGET', KEYS[7], text(start) .. ':whole'))
+  redis.call('HDEL', KEYS[7], text(start), text(start) .. ':whole', text(start) .. ':failed')
+end
 if has_failures then
   for position = 8, #ARGV, 2 do
     redis.call('HSETNX', KEYS[4], ARGV[position], ARGV[position + 1])
   end
   redis.call('HSET', KEYS[5], text(start) .. ':' .. text(stop), cjson.encode(added))
-elseif #KEYS >= 7 then
+elseif #KEYS >= 8 then
   -- A slice with failures stays on record: retry reads it again.
   local per_key = tonumber(ARGV[6])
   local first_key = math.floor(start / per_key)
   for number = start, stop - 1 do
-    redis.call('HDEL', KEYS[7 + math.floor(number / per_key) - first_key], text(number))
+    redis.call('HDEL', KEYS[8 + math.floor(number / per_key) - first_key], text(number))
   end
 end
 

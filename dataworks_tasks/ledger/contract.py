@@ -48,11 +48,14 @@ class RangeResult:
 
     ``slice``: the slice as it was worked on. It is acknowledged only if that is still the slice of
     its number: a Redis that lost its last moments may have been given another one since.
+    ``rest``: what of it is not settled yet. The range is not acknowledged then: what is settled is
+    counted, and the rest becomes the slice.
     """
 
     counters: Mapping[str, int]
     failures: Sequence[DocumentFailure] = ()
     slice: bytes = b""
+    rest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,8 @@ class Ledger(Protocol):
         """Add ``done`` to the acknowledged ranges, and its counters and failures with it.
 
         Counters and failures count only for what is new; of a range that is new in part the
-        counters are added in proportion.
+        counters are added in proportion. Of a slice with a ``rest`` only that rest stays to be
+        done, by whoever gets its message next.
         """
 
     def record_failures(self, run_id: str, failures: Sequence[DocumentFailure]) -> None:

@@ -51,6 +51,11 @@ class RunKeys:
         return self._key("failed_ranges")
 
     @property
+    def parts(self) -> str:
+        """Hash: what was counted of slices that are settled in part."""
+        return self._key("parts")
+
+    @property
     def attempts(self) -> str:
         """Hash: how often the producer sent a range again."""
         return self._key("attempts")

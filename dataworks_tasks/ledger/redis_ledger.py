@@ -45,6 +45,7 @@ _SCRIPTS = (
     "hold_finish",
     "note_error",
     "reopen_failed",
+    "settle_part",
     "take_tokens",
 )
 _REPORTED = tuple(field.name for field in fields(WorkerReport))
@@ -194,8 +195,10 @@ class RedisLedger:
     ) -> Acknowledgement:
         if done.size <= 0 or done.start < 0:
             raise ValueError(f"{done} is empty or negative")
+        if result.rest:
+            return self._settle_part(run_id, done, result, worker)
         keys = RunKeys(run_id)
-        slice_keys = _slice_keys(keys, done) if self._is_sliced(run_id) else []
+        slice_keys = [keys.parts, *_slice_keys(keys, done)] if self._is_sliced(run_id) else []
         names = [keys.acknowledged, keys.record, keys.counters, keys.failures, keys.failed_ranges]
         failures = [part for failure in result.failures for part in _failure_fields(failure)]
         newly, closed = self._run(
@@ -205,13 +208,32 @@ class RedisLedger:
             done.start,
             done.stop,
             json.dumps(dict(result.counters)),
-            worker.name if worker else "",
-            json.dumps({name: getattr(worker, name) for name in _REPORTED}) if worker else "",
+            *_report_fields(worker),
             SLICES_PER_KEY,
             result.slice,
             *failures,
         )
         return Acknowledgement(int(newly), bool(closed))
+
+    def _settle_part(
+        self, run_id: str, done: BatchRange, result: RangeResult, worker: WorkerReport | None
+    ) -> Acknowledgement:
+        keys = RunKeys(run_id)
+        self._run(
+            run_id,
+            "settle_part",
+            [
+                *(keys.record, keys.counters, keys.failures, keys.workers, keys.parts),
+                keys.slices(done.start),
+            ],
+            done.start,
+            result.slice,
+            result.rest,
+            json.dumps(dict(result.counters)),
+            *_report_fields(worker),
+            *(part for failure in result.failures for part in _failure_fields(failure)),
+        )
+        return Acknowledgement(0, closed_last_gap=False)
 
     def _is_sliced(self, run_id: str) -> bool:
         known = self._sliced.get(run_id)
@@ -418,6 +440,12 @@ def _slice_keys(keys: RunKeys, wanted: BatchRange) -> list[str]:
 def _failure_fields(failure: DocumentFailure) -> tuple[str, str]:
     fields = asdict(failure)
     return fields.pop("key"), json.dumps(fields)
+
+
+def _report_fields(worker: WorkerReport | None) -> tuple[str, str]:
+    if worker is None:
+        return "", ""
+    return worker.name, json.dumps({name: getattr(worker, name) for name in _REPORTED})
 
 
 def _text(value: bytes | str) -> str:

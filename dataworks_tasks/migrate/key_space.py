@@ -73,6 +73,7 @@ BRACKETS = (
     Bracket("codeWithScope", (0x0F,), type_is(0x0F)),
     Bracket("maxKey", (0x7F,), _exactly(0x7F), one_value=True),
 )
+_LOWEST_NUMBER = _value(0x01, struct.pack("<d", float("-inf")))
 _NAN_BRACKET = next(i for i, bracket in enumerate(BRACKETS) if bracket.name == "nan")
 _BRACKET_OF_TYPE = {
     type_: position for position, bracket in enumerate(BRACKETS) for type_ in bracket.types
@@ -148,6 +149,12 @@ def pieces_after(pieces: Sequence[Piece], key: Element) -> list[Piece]:
     """What is left of ``pieces`` when everything up to ``key`` is done; keys must be unique."""
     position = bracket_of(key)
     left = [piece for piece in pieces if piece.bracket > position]
+    if position == _NAN_BRACKET:
+        # A piece of one type holds its NaN before its numbers.
+        return [
+            piece._replace(lower=_LOWEST_NUMBER) if piece.only_type == key.type else piece
+            for piece in left
+        ]
     if BRACKETS[position].one_value:
         return left
     of_bracket = [piece for piece in pieces if piece.bracket == position]

@@ -24,7 +24,7 @@ from dataworks_tasks.migrate.document_change import (
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.read_slice import SliceInterrupted, SliceSource
-from dataworks_tasks.migrate.settle_slices import Stopped, settle_slices
+from dataworks_tasks.migrate.settle_slices import SliceTask, Stopped, settle_slices
 from dataworks_tasks.migrate.slice import Slice
 from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyRoute, Lanes, SliceCopy
 from dataworks_tasks.migrate.tally import by_collection
@@ -33,16 +33,15 @@ from dataworks_tasks.store.bulk_write import WritePolicy
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.work import FinishTurn, RunContext, StopSignal
 
-_MOST_UNFINISHED = 64
 _TRIES_FROM_START = 3
 
 
 class MigrationWork:
     """Copies slices: up to ``parallel_cursors`` read at once, ``max_insert_workers`` writes.
 
-    A slice that was stopped in the middle is remembered: when it comes back to this process, it
-    goes on where it was. Raises SpecRefused for a run that is no migration, SettingsError when
-    this process has no source.
+    Slices are settled part by part, so that whichever process gets one next goes on behind what is
+    settled. Raises SpecRefused for a run that is no migration, SettingsError when this process has
+    no source.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -60,7 +59,7 @@ class MigrationWork:
             context.config.max_insert_workers, thread_name_prefix="write-batch"
         )
         self._lanes = Lanes(writers, ByteBudget())
-        self._unfinished: dict[tuple[int, bytes], SliceCopy] = {}
+        self._copies: dict[int, SliceCopy] = {}  # of the slices that are being worked on
 
     def _route(self, pair: NamespacePair) -> CopyRoute:
         context, spec = self._context, self._context.spec
@@ -79,32 +78,32 @@ class MigrationWork:
         """See ``RangeWork.settle``. Slices that are acknowledged already are left out."""
         context = self._context
         slices = context.ledger.slices(context.spec.run_id, wanted)
-        yield from settle_slices(
-            self._readers, context.config.parallel_cursors, slices, self._work, stop
-        )
-
-    def _copy_of(self, number: int, data: bytes) -> SliceCopy:
-        copy = self._unfinished.get((number, data))
-        if copy is None:
-            slice_ = Slice.from_bytes(data)
-            if not 0 <= slice_.pair < len(self._routes):
-                raise SpecRefused(f"slice {number} is of a collection that the run does not have")
-            copy = SliceCopy(self._routes[slice_.pair], slice_)
-            while len(self._unfinished) >= _MOST_UNFINISHED:
-                del self._unfinished[next(iter(self._unfinished))]
-            self._unfinished[number, data] = copy
-        return copy
+        task = SliceTask(self._work, self._part)
+        try:
+            yield from settle_slices(
+                self._readers, context.config.parallel_cursors, slices, task, stop
+            )
+        finally:
+            self._copies.clear()
 
     def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:
-        copy = self._copy_of(number, data)
-        finished = self._run(copy, stopped)
-        result = copy.tally.result()
+        slice_ = Slice.from_bytes(data)
+        if not 0 <= slice_.pair < len(self._routes):
+            raise SpecRefused(f"slice {number} is of a collection that the run does not have")
+        copy = self._copies[number] = SliceCopy(self._routes[slice_.pair], slice_)
+        if not self._run(copy, stopped):
+            return None
+        return self._checked(copy.last_part(), slice_.pair)
+
+    def _part(self, number: int) -> RangeResult | None:
+        copy = self._copies.get(number)
+        result = copy.part() if copy else None
+        return self._checked(result, copy.slice.pair) if copy and result else None
+
+    def _checked(self, result: RangeResult, pair: int) -> RangeResult:
         if result.failures and self._context.spec.on_error is OnError.STOP:
             self._fail(result.failures)
-        if not finished:
-            return None
-        self._unfinished.pop((number, data), None)
-        return by_collection(result, self._job, Slice.from_bytes(data).pair)
+        return by_collection(result, self._job, pair)
 
     def _run(self, copy: SliceCopy, stopped: Stopped) -> bool:
         for _ in range(_TRIES_FROM_START):
@@ -131,7 +130,6 @@ class MigrationWork:
         """Let go of the threads."""
         self._readers.shutdown(wait=True, cancel_futures=True)
         self._lanes.writers.shutdown(wait=True, cancel_futures=True)
-        self._unfinished.clear()
 
 
 def source_of(context: RunContext) -> BaseDatabaseClient:

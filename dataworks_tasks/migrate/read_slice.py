@@ -5,19 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable, Throttled, TransientError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.migrate.key_space import ID, Piece, key_of, pieces_after, query
-from dataworks_tasks.migrate.slice import Cover, Slice
+from dataworks_tasks.migrate.slice import Cover, Slice, groups_after
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element
 from dataworks_tasks.retry_policy import Backoff
 from dataworks_tasks.store.client import BaseDatabaseClient
 
 _BACKOFF = Backoff()
+_TOLD_APART_BY_BYTES = frozenset({0x07, 0x09, 0x10, 0x11, 0x12})
+"""ObjectId, date, int, timestamp, long: values of one type that differ in bytes differ in order,
+whatever the collation. 0.0 and -0.0 do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ def read_slice(
 ) -> Iterator[EncodedBatch]:
     """The slice's documents in key order, as batches of at most ``source.batch_size``.
 
-    ``after``: leave out what stands up to this key; for slices that ``goes_on_by_key`` only.
+    ``after``: leave out what was read up to this position of ``resumable_pieces``; the slice's
+    ``settled_to`` where nothing is given.
     A cut cursor, a reset connection or a throttled read goes on behind the last document that
     arrived. Raises StoreUnavailable when that fails through all of the backoff's tries, and
     SliceInterrupted when something was read already but reading cannot go on by key.
@@ -52,19 +56,43 @@ def read_slice(
     """
     sort: dict[str, int] = {source.field.decode(): 1}
     options: dict[str, Any] = {"sort": sort, "batch_size": source.batch_size}
+    after = after or slice_.settled_to
     if slice_.cover is Cover.NATURAL:
         options["sort"] = {"$natural": 1}
-    elif slice_.cover is Cover.RANGE:
+        reading = _Reading(source, options, waiting)
+        yield from _read_pieces(reading, []) if after is None else _read_behind(reading, after)
+        return
+    if slice_.cover is Cover.RANGE:
         options["hint"] = sort
-    for group in slice_.groups(source.field):
-        pieces = group if after is None else pieces_after(group, after)
-        if pieces or slice_.cover is Cover.NATURAL:
-            yield from _read_pieces(_Reading(source, options, waiting), pieces)
+    groups = slice_.groups(source.field)
+    for pieces in groups if after is None else groups_after(groups, after):
+        yield from _read_pieces(_Reading(source, options, waiting), pieces)
 
 
-def goes_on_by_key(slice_: Slice, field: bytes) -> bool:
-    """Whether reading can go on in the middle of the slice, behind a key."""
-    return field == ID and slice_.cover in {Cover.RANGE, Cover.ONE_TYPE}
+class ReadPiece(NamedTuple):
+    """Documents as they were read, and where reading can go on behind them; None: not there."""
+
+    batch: EncodedBatch
+    position: Element | None
+
+
+def resumable_pieces(batch: EncodedBatch, slice_: Slice, field: bytes) -> Iterator[ReadPiece]:
+    """A batch of the slice, cut where reading can go on.
+
+    By ``_id`` that is behind every document, by another field only where its value changes.
+    """
+    last = len(batch) - 1
+    if field == ID or slice_.cover is Cover.NATURAL:
+        yield ReadPiece(batch, key_of(batch.document(last), ID))
+        return
+    key = before = key_of(batch.document(last), field)
+    start = last
+    while start > 0 and (before := key_of(batch.document(start - 1), field)) == key:
+        start -= 1
+    if start > 0 and before.type == key.type and key.type in _TOLD_APART_BY_BYTES:
+        yield ReadPiece(batch.slice(0, start), before)
+        batch = batch.slice(start, len(batch))
+    yield ReadPiece(batch, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +109,26 @@ class _Reading:
         for data in source.client.find_raw(source.namespace, wanted, **self.options):
             failpoint("read.after")
             yield EncodedBatch.parse(data)
+
+
+def _read_behind(reading: _Reading, settled_to: Element) -> Iterator[EncodedBatch]:
+    """What was inserted after the document with this ``_id``; everything, if it is gone.
+
+    All of it is read for that: a capped collection has no other way in.
+    """
+    behind = False
+    for batch in _read_pieces(reading, []):
+        if behind:
+            yield batch
+            continue
+        for place in range(len(batch)):
+            if key_of(batch.document(place), ID) == settled_to:
+                behind = True
+                if place + 1 < len(batch):
+                    yield batch.slice(place + 1, len(batch))
+                break
+    if not behind:
+        yield from _read_pieces(reading, [])
 
 
 def _read_pieces(reading: _Reading, pieces: Sequence[Piece]) -> Iterator[EncodedBatch]:

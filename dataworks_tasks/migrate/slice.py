@@ -12,6 +12,7 @@ from dataworks_tasks.migrate.key_space import (
     ID,
     Piece,
     bracket_of_type,
+    pieces_after,
     pieces_between,
 )
 from dataworks_tasks.raw_bson import Element, assemble, element_bytes, elements, embedded
@@ -37,6 +38,7 @@ class Slice:
 
     ``standing`` is for the planner alone: where it stood in the other collections when it made
     this slice. Acknowledged slices leave the ledger, so a slice needs nothing but itself.
+    ``settled_to``: everything up to this key, in the order of reading, is settled and counted.
     """
 
     pair: int
@@ -44,6 +46,7 @@ class Slice:
     upper: Element | None = None
     cover: Cover = Cover.RANGE
     standing: bytes | None = None
+    settled_to: Element | None = None
 
     def to_bytes(self) -> bytes:
         """As the ledger keeps it: a BSON document, 42 bytes between two ObjectIds."""
@@ -56,6 +59,8 @@ class Slice:
             fields.append(b"\x10c\0" + struct.pack("<i", self.cover))
         if self.standing is not None:
             fields.append(embedded(b"s", self.standing))
+        if self.settled_to is not None:
+            fields.append(element_bytes(self.settled_to, b"k"))
         return assemble(fields)
 
     @classmethod
@@ -69,6 +74,7 @@ class Slice:
                 upper=_bound(fields.get(b"u")),
                 cover=Cover(_number(fields[b"c"])) if b"c" in fields else Cover.RANGE,
                 standing=fields[b"s"].value if b"s" in fields else None,
+                settled_to=_bound(fields.get(b"k")),
             )
         except (KeyError, ValueError, IndexError, struct.error):
             raise SpecRefused(
@@ -94,6 +100,16 @@ class Slice:
                 if type_ not in SLICED_TYPES and (bracket.in_ids or field != ID)
             ]
         return [[]]
+
+
+def groups_after(groups: list[list[Piece]], key: Element) -> list[list[Piece]]:
+    """What is left of a slice's groups when everything up to ``key`` is done; keys are unique."""
+    if len(groups) < 2:
+        return [left for group in groups if (left := pieces_after(group, key))]
+    # Groups of one type each, in the order of reading: 5 and 5.5 are in one bracket, but not here.
+    at = next(place for place, group in enumerate(groups) if group[0].only_type == key.type)
+    left = pieces_after(groups[at], key)
+    return [left, *groups[at + 1 :]] if left else groups[at + 1 :]
 
 
 def _number(element: Element) -> int:

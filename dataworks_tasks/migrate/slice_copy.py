@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.migrate.document_change import DocumentChange
-from dataworks_tasks.migrate.key_space import key_of
-from dataworks_tasks.migrate.read_slice import SliceSource, goes_on_by_key, read_slice
+from dataworks_tasks.migrate.read_slice import ReadPiece, SliceSource, read_slice, resumable_pieces
 from dataworks_tasks.migrate.slice import Cover, Slice
 from dataworks_tasks.migrate.tally import Tally, document_failure
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
@@ -76,21 +76,21 @@ class SliceCopy:
     """A slice on its way. It knows how far it got: run again, it goes on from there."""
 
     def __init__(self, route: CopyRoute, slice_: Slice) -> None:
-        self.tally = Tally()
+        self.slice = slice_
         self._route = route
-        self._slice = slice_
-        self._settled_to: Element | None = None
+        self._lock = threading.Lock()
+        self._settled_to = self._handed_out_to = slice_.settled_to
+        self._tally = Tally()  # up to there, since it was handed out
+        self._beyond = Tally()  # settled, but reading cannot go on behind it
         # What keeps insertion order is written one batch after the other.
         self._in_order = slice_.cover is Cover.NATURAL
-        self._resumable = goes_on_by_key(slice_, route.source.field)
 
     def run(self, lanes: Lanes, stopped: Callable[[], bool]) -> bool:
         """Copy what is left; False when it was stopped before the end.
 
         Raises StoreUnavailable when source or target do not answer, and terminal errors.
         """
-        if not self._resumable:
-            self.tally = Tally()
+        self._beyond = Tally()
         writes: deque[tuple[Future[Tally], Element | None]] = deque()
         finished = False
         try:
@@ -101,6 +101,28 @@ class SliceCopy:
         finally:
             finished = self._collect(writes) and finished
         return finished
+
+    def part(self) -> RangeResult | None:
+        """What was settled since it was last handed out, and the rest; None: nothing.
+
+        May be asked while ``run`` is running.
+        """
+        with self._lock:
+            if self._settled_to == self._handed_out_to:
+                return None
+            self._handed_out_to = self._settled_to
+            rest = replace(self.slice, settled_to=self._settled_to).to_bytes()
+            return replace(self._hand_out(), rest=rest)
+
+    def last_part(self) -> RangeResult:
+        """What was settled since it was last handed out, when ``run`` came to the end."""
+        with self._lock:
+            self._tally.add([self._beyond])
+            return self._hand_out()
+
+    def _hand_out(self) -> RangeResult:
+        tally, self._tally = self._tally, Tally()
+        return tally.result()
 
     def _read(
         self,
@@ -115,19 +137,26 @@ class SliceCopy:
                     raise Abandoned
                 time.sleep(min(left, _PAUSE_SECONDS))
 
-        for batch in read_slice(self._route.source, self._slice, self._settled_to, pause):
-            if stopped():
-                raise Abandoned
-            writes.append((self._send(lanes, stopped, batch), self._last_key(batch)))
-            while writes and (self._in_order or writes[0][0].done()):
-                # One that failed stays first, so that nothing behind it counts as settled.
-                self._settle(*writes[0])
-                writes.popleft()
+        for batch in read_slice(self._route.source, self.slice, self._settled_to, pause):
+            for piece in self._pieces(batch):
+                if stopped():
+                    raise Abandoned
+                writes.append((self._send(lanes, stopped, piece.batch), piece.position))
+                while writes and (self._in_order or writes[0][0].done()):
+                    # One that failed stays first, so that nothing behind it counts as settled.
+                    self._settle(*writes[0])
+                    writes.popleft()
 
-    def _last_key(self, batch: EncodedBatch) -> Element | None:
-        if not self._resumable:
-            return None
-        return key_of(batch.document(len(batch) - 1), self._route.source.field)
+    def _pieces(self, batch: EncodedBatch) -> Iterator[ReadPiece]:
+        """The batch in pieces of what goes through at once: as much is lost when it is stopped."""
+        route = self._route
+        most = route.target.write_size.at_most(len(batch))
+        if route.pace is not None:
+            paced = route.pace.documents_at_once(batch.size_bytes / len(batch))
+            most = most if paced is None else min(most, paced)
+        parts = [batch] if most >= len(batch) else batch.split(most, batch.size_bytes)
+        for part in parts:
+            yield from resumable_pieces(part, self.slice, route.source.field)
 
     def _send(
         self, lanes: Lanes, stopped: Callable[[], bool], batch: EncodedBatch
@@ -182,9 +211,14 @@ class SliceCopy:
         tally.add_write(route.namespace, result)
         return batch.select(sorted(set(range(len(batch))).difference(rows)))
 
-    def _settle(self, write: Future[Tally], last_key: Element | None) -> None:
-        self.tally.add([write.result()])
-        self._settled_to = last_key
+    def _settle(self, write: Future[Tally], position: Element | None) -> None:
+        settled = write.result()
+        with self._lock:
+            self._beyond.add([settled])
+            if position is not None:
+                self._tally.add([self._beyond])
+                self._beyond = Tally()
+                self._settled_to = position
 
     def _collect(self, writes: deque[tuple[Future[Tally], Element | None]]) -> bool:
         """Wait for what is on the wire; everything before the first that failed is settled.
@@ -193,11 +227,11 @@ class SliceCopy:
         """
         problem: BaseException | None = None
         while writes:
-            write, last_key = writes.popleft()
+            write, position = writes.popleft()
             error = write.exception()  # waits, also for those behind one that failed
             problem = problem or error
             if problem is None:
-                self._settle(write, last_key)
+                self._settle(write, position)
         if problem is not None and not isinstance(problem, Abandoned):
             raise problem
         return problem is None

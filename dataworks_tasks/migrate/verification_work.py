@@ -13,7 +13,7 @@ from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.key_space import ID
 from dataworks_tasks.migrate.migration_work import document_change, slice_source
-from dataworks_tasks.migrate.settle_slices import Stopped, settle_slices
+from dataworks_tasks.migrate.settle_slices import SliceTask, Stopped, settle_slices
 from dataworks_tasks.migrate.slice import Slice
 from dataworks_tasks.migrate.tally import by_collection, document_failure
 from dataworks_tasks.migrate.verify_slice import VerificationRoute, verify_slice
@@ -59,7 +59,7 @@ class MigrationVerificationWork:
         context = self._context
         slices = context.ledger.slices(context.spec.run_id, wanted)
         yield from settle_slices(
-            self._slices, context.config.parallel_cursors, slices, self._work, stop
+            self._slices, context.config.parallel_cursors, slices, SliceTask(self._work), stop
         )
 
     def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -78,12 +78,20 @@ class Migration:
         ledger.close_plan(spec.run_id, planned)
         return RunContext(spec, self.config, ledger, self.target, self.source)
 
+    def settle(
+        self, work: RangeWork, context: RunContext, stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Settle gaps and acknowledge what comes of it, until it is all or ``stopped``."""
+        run_id, ledger = context.spec.run_id, context.ledger
+        stop = StopSignal(time.monotonic() + 60, stopped)
+        for gap in list(ledger.gaps(run_id)):
+            for done, result in work.settle(gap, stop):
+                ledger.acknowledge(run_id, done, result)
+
     def work_through(self, work: RangeWork, context: RunContext) -> Mapping[str, int]:
         """Settle every gap, acknowledge, finish; the counters."""
         run_id, ledger = context.spec.run_id, context.ledger
-        for gap in list(ledger.gaps(run_id)):
-            for done, result in work.settle(gap, StopSignal(time.monotonic() + 60)):
-                ledger.acknowledge(run_id, done, result)
+        self.settle(work, context)
         assert not list(ledger.gaps(run_id))
         assert work.finish(WholeTurn())
         work.close()

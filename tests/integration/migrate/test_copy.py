@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from bson import Int64
+from pymongo.database import Database
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import RunFailed
@@ -69,22 +74,63 @@ def test_a_failure_stops_the_run_when_asked(migration: Migration) -> None:
     assert failure.document_id == "1"
 
 
-def test_a_stopped_slice_goes_on_where_it_was(migration: Migration) -> None:
-    migration.batch_size = 2000
-    migration.config = migration.config.model_copy(update={"source_db_batch_size": 100})
-    migration.source.collection(migration.namespace("source")).insert_many(
-        {"_id": number} for number in range(2000)
-    )
-    context = migration.context(migration.job())
-    work = MigrationWork(context)
-    looks = iter(range(10))
-    stop = StopSignal(time.monotonic() + 60, interrupted=lambda: next(looks, None) is None)
-    assert list(work.settle(BatchRange(0, 1), stop)) == []
-    written = len(migration.documents("target"))
-    assert 0 < written < 2000
-    counters = migration.work_through(work, context)
-    assert counters["written"] == 2000
+def by_objectid_time(database: Database[dict[str, Any]]) -> dict[str, Any]:
+    """One slice for everything that is no ObjectId and no string."""
+    ids = [
+        *range(500),
+        *(number + 0.5 for number in range(400)),
+        *(Int64(n) for n in range(500, 900)),
+    ]
+    ids += [float("nan"), None, *(datetime(2026, 1, 1) + timedelta(n) for n in range(100))]
+    database.source.insert_many({"_id": id_} for id_ in ids)
+    return {"partitioner": "objectid-time"}
+
+
+def by_date(database: Database[dict[str, Any]]) -> dict[str, Any]:
+    """Keys that many documents share."""
+    start = datetime(2026, 1, 1)
+    database.source.insert_many({"_id": -n, "at": start + timedelta(n // 70)} for n in range(1400))
+    database.source.create_index("at")
+    return {"strategy": "date-based:at"}
+
+
+def in_insertion_order(database: Database[dict[str, Any]]) -> dict[str, Any]:
+    for name in ("source", "target"):
+        database.create_collection(name, capped=True, size=1_000_000)
+    database.source.insert_many({"_id": -number} for number in range(1400))
+    return {}
+
+
+def by_id(database: Database[dict[str, Any]]) -> dict[str, Any]:
+    database.source.insert_many({"_id": number} for number in range(1400))
+    return {}
+
+
+@pytest.mark.parametrize("fill", [by_id, by_objectid_time, by_date, in_insertion_order])
+def test_another_process_goes_on_behind_what_is_settled(
+    migration: Migration, fill: Callable[[Database[dict[str, Any]]], dict[str, Any]]
+) -> None:
+    migration.batch_size = 10_000
+    changes = {"source_db_batch_size": 100, "max_insert_workers": 1, "parallel_cursors": 1}
+    migration.config = migration.config.model_copy(update=changes)
+    database = migration.source.database(migration.database)
+    context = migration.context(migration.job(**fill(database)))
+    run_id, ledger = context.spec.run_id, context.ledger
+    messages = 0
+    while list(ledger.gaps(run_id)):
+        messages += 1
+        assert messages < 50
+        work, looks = MigrationWork(context), iter(range(12))
+        migration.settle(work, context, lambda looks=looks: next(looks, None) is None)
+        work.close()
+    assert messages >= 3
+    counters = ledger.progress(run_id).counters
+    total = database.source.count_documents({})
+    assert (counters["documents"], counters["read"]) == (total, total)
+    assert counters.get("already_there", 0) < 0.4 * total
     assert migration.documents("target") == migration.documents("source")
+    if fill is in_insertion_order:
+        assert list(database.target.find()) == list(database.source.find())
 
 
 def test_acknowledged_slices_are_left_out(migration: Migration) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 from bson import Timestamp, decode, encode
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable, Throttled, UsageError
 from dataworks_tasks.migrate.migration_work import MigrationWork
@@ -20,7 +18,6 @@ from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.mongodb import MongoDBClient
 from dataworks_tasks.store.write_outcome import WriteOutcome
-from dataworks_tasks.work import StopSignal
 from producer.resume_field import check_resume_field
 from tests.integration.migrate.conftest import Migration
 from tests.integration.migrate.corpus import documents
@@ -117,9 +114,10 @@ def test_what_was_settled_before_an_error_is_not_read_again(migration: Migration
     context = migration.context(migration.job())
     work = MigrationWork(context)
     with pytest.raises(StoreUnavailable):
-        list(work.settle(BatchRange(0, 1), StopSignal(time.monotonic() + 60)))
+        migration.settle(work, context)
+    work.close()
     refuses.writes = -1000
-    counters = migration.work_through(work, context)
+    counters = migration.work_through(MigrationWork(context), context)
     assert (counters["written"], counters["already_there"]) == (1000, 0)
     refuses.close()
 
@@ -156,7 +154,7 @@ def test_what_failed_is_not_passed_over_for_what_was_written_after_it(migration:
     context = migration.context(migration.job())
     work = MigrationWork(context)
     with pytest.raises(StoreUnavailable):
-        list(work.settle(BatchRange(0, 1), StopSignal(time.monotonic() + 60)))
+        migration.settle(work, context)
     migration.work_through(work, context)
     assert migration.documents("target") == migration.documents("source")
     migration.target.close()
