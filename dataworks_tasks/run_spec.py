@@ -151,7 +151,12 @@ class RunSpec(_Frozen):
     on_error: OnError = OnError.SKIP
     max_failures: int = Field(default=1000, ge=0, description="the run stops when there are more")
     max_rate: float | None = Field(default=None, gt=0, description="documents per second, fleet")
-    max_ru: float | None = Field(default=None, gt=0, description="request units per second, fleet")
+    max_ru: float | None = Field(
+        default=None, gt=0, description="request units per second at the target, fleet"
+    )
+    source_max_ru: float | None = Field(
+        default=None, gt=0, description="request units per second at the source, fleet"
+    )
     append: bool = False
     source_fingerprint: str | None = None
     target_fingerprint: str

@@ -10,6 +10,7 @@ from typing import Protocol
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.generate.base import BaseDataGenerator
 from dataworks_tasks.ledger.contract import Ledger, RangeResult
+from dataworks_tasks.read_pace import ReadPace
 from dataworks_tasks.run_spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.bulk_write import Pace
@@ -26,6 +27,8 @@ class RunContext:
     target: BaseDatabaseClient
     source: BaseDatabaseClient | None = None
     pace: Pace | None = None
+    source_reads: ReadPace | None = None
+    target_reads: ReadPace | None = None
     generators: tuple[BaseDataGenerator, ...] = ()  # registered in this process' own code
 
 

@@ -15,8 +15,9 @@ from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.generate.base import BaseDataGenerator
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import Ledger, WorkerReport
-from dataworks_tasks.pace import Budget, FleetPace
+from dataworks_tasks.pace import REQUEST_UNITS, Budget, FleetPace
 from dataworks_tasks.plugins import load_plugins
+from dataworks_tasks.read_pace import SOURCE_REQUEST_UNITS, ReadPace
 from dataworks_tasks.run_spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -91,7 +92,31 @@ class WorkerProcess:
             Budget(spec.max_rate, spec.max_ru),
             in_request_units=target.capabilities.request_charge,
         )
-        return RunContext(spec, self.config, self.ledger, target, source, pace, self._generators)
+        return RunContext(
+            spec,
+            self.config,
+            self.ledger,
+            target,
+            source,
+            pace,
+            source_reads=self._read_pace(spec, source, of_source=True),
+            target_reads=self._read_pace(spec, target, of_source=False),
+            generators=self._generators,
+        )
+
+    def _read_pace(
+        self, spec: RunSpec, client: BaseDatabaseClient | None, *, of_source: bool
+    ) -> ReadPace | None:
+        """None where reading costs no request units.
+
+        An account that is source and target has one budget for both.
+        """
+        if client is None or not client.capabilities.request_charge:
+            return None
+        of_source = of_source and spec.source_fingerprint != spec.target_fingerprint
+        bucket = SOURCE_REQUEST_UNITS if of_source else REQUEST_UNITS
+        limit = spec.source_max_ru if of_source else spec.max_ru
+        return ReadPace(self.ledger, spec.run_id, bucket, limit)
 
     def _client(self, side: str, config: DatabaseConfig | None) -> BaseDatabaseClient:
         if config is None:

@@ -29,6 +29,8 @@ class RunFigures:
     waited_seconds: float
     request_units: int
     request_units_estimated: int
+    read_request_units: int
+    read_request_units_estimated: int
     peak_worker_bytes: int
     workers: int
     last_error: str | None
@@ -63,6 +65,8 @@ class RunFigures:
             "waited_seconds": round(self.waited_seconds, 3),
             "request_units": self.request_units,
             "request_units_estimated": self.request_units_estimated,
+            "read_request_units": self.read_request_units,
+            "read_request_units_estimated": self.read_request_units_estimated,
             "peak_worker_bytes": self.peak_worker_bytes,
             "workers": self.workers,
             "last_error": self.last_error,
@@ -95,6 +99,8 @@ def figures(spec: RunSpec, progress: RunProgress, now: datetime | None = None) -
         waited_seconds=counters.get("waited_milliseconds", 0) / 1000,
         request_units=counters.get("request_units", 0),
         request_units_estimated=counters.get("request_units_estimated", 0),
+        read_request_units=counters.get("read_request_units", 0),
+        read_request_units_estimated=counters.get("read_request_units_estimated", 0),
         peak_worker_bytes=max((worker.peak_rss_bytes for worker in progress.workers), default=0),
         workers=len(progress.workers),
         last_error=progress.last_error,

@@ -18,6 +18,7 @@ class RunOptions:
     max_failures: int = 1000
     max_rate: float | None = None
     max_ru: float | None = None
+    source_max_ru: float | None = None
     drop: bool = False
     append: bool = False
     layout: CollectionLayout = field(default_factory=CollectionLayout)

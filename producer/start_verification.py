@@ -40,7 +40,6 @@ def start_verification(run_id: str, connections: Connections) -> RunSpec:
             "run_id": new_run_id(RunKind.VERIFICATION),
             "created_at": datetime.now(UTC),
             "max_rate": None,
-            "max_ru": None,
             "job": VerificationJob(run_id=run_id, of=of.job, exclusive=not of.append),
         }
     )

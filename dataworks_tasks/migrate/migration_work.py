@@ -153,6 +153,7 @@ def slice_source(context: RunContext, job: MigrationJob, pair: NamespacePair) ->
         also=parsed_filter(job),
         # What is read at once is written at once: a slow target is stopped within one batch.
         batch_size=min(context.config.source_db_batch_size, most),
+        pace=context.source_reads,
     )
 
 

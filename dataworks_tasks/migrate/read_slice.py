@@ -14,6 +14,7 @@ from dataworks_tasks.migrate.key_space import ID, Piece, key_of, pieces_after, q
 from dataworks_tasks.migrate.slice import Cover, Slice, groups_after
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element
+from dataworks_tasks.read_pace import ReadPace
 from dataworks_tasks.retry_policy import Backoff
 from dataworks_tasks.store.client import BaseDatabaseClient
 
@@ -33,6 +34,7 @@ class SliceSource:
     also: bytes | None = None
     batch_size: int = 5000
     backoff: Backoff = _BACKOFF
+    pace: ReadPace | None = None
 
 
 class SliceInterrupted(StoreUnavailable):
@@ -55,7 +57,7 @@ def read_slice(
     ``waiting`` is called with the seconds of each pause, and may raise to give up.
     """
     sort: dict[str, int] = {source.field.decode(): 1}
-    options: dict[str, Any] = {"sort": sort, "batch_size": source.batch_size}
+    options: dict[str, Any] = {"sort": sort}
     after = after or slice_.settled_to
     if slice_.cover is Cover.NATURAL:
         options["sort"] = {"$natural": 1}
@@ -101,14 +103,34 @@ class _Reading:
     options: Mapping[str, Any]
     waiting: Callable[[float], None]
 
-    def once(self, pieces: Sequence[Piece]) -> Iterator[EncodedBatch]:
-        """Batches of one cursor."""
-        source = self.source
+    def once(self, pieces: Sequence[Piece], size: int) -> Iterator[EncodedBatch]:
+        """Batches of one cursor, of at most ``size`` documents each."""
+        source, pace = self.source, self.source.pace
         wanted = query(pieces, source.field, source.also)
         failpoint("read.before")
-        for data in source.client.find_raw(source.namespace, wanted, **self.options):
+        pages = source.client.find_raw(source.namespace, wanted, **self.options, batch_size=size)
+        while True:
+            reserved = pace.reserve(size, self.waiting) if pace else 0.0
+            page = next(pages, b"")
+            batch = EncodedBatch.parse(page)
+            if pace:
+                charge = source.client.read_charge(source.namespace.database) if page else 0.0
+                pace.settle(reserved, page, len(batch), charge)
+            if not page:
+                return
             failpoint("read.after")
-            yield EncodedBatch.parse(data)
+            yield batch
+
+    def page_size(self) -> int:
+        """How many documents a page should have now."""
+        source = self.source
+        return (
+            source.pace.documents_at_once(source.batch_size) if source.pace else source.batch_size
+        )
+
+    def is_outgrown(self, size: int) -> bool:
+        """Whether pages of ``size`` documents are far from what they should be."""
+        return not size / 2 <= self.page_size() <= size * 2
 
 
 def _read_behind(reading: _Reading, settled_to: Element) -> Iterator[EncodedBatch]:
@@ -137,12 +159,16 @@ def _read_pieces(reading: _Reading, pieces: Sequence[Piece]) -> Iterator[Encoded
     tries = 0
     while True:
         last: bytes | None = None
+        size = reading.page_size()
         try:
-            for batch in reading.once(pieces):
+            for batch in reading.once(pieces, size):
                 last = batch.document(len(batch) - 1)
                 tries = 0
                 yield batch
-            return
+                if by_key and reading.is_outgrown(size):
+                    break  # a cursor's pages keep their size: go on with another
+            else:
+                return
         except TransientError as error:
             if last is not None and not by_key:
                 raise SliceInterrupted(error.fact, error.remedy) from None

@@ -122,6 +122,10 @@ class SliceCopy:
 
     def _hand_out(self) -> RangeResult:
         tally, self._tally = self._tally, Tally()
+        if self._route.source.pace is not None:
+            charge = self._route.source.pace.take_charge()
+            tally.read_request_units = charge.measured
+            tally.read_request_units_estimated = charge.estimated
         return tally.result()
 
     def _read(

@@ -32,6 +32,8 @@ class Tally:
     seconds_waited: float = 0.0
     request_units: float = 0.0
     request_units_estimated: float = 0.0
+    read_request_units: float = 0.0
+    read_request_units_estimated: float = 0.0
     failures: list[DocumentFailure] = field(default_factory=list)
 
     def add_write(self, namespace: Namespace, result: WriteResult) -> None:
@@ -75,6 +77,8 @@ class Tally:
                 "waited_milliseconds": round(self.seconds_waited * 1000),
                 "request_units": round(self.request_units),
                 "request_units_estimated": round(self.request_units_estimated),
+                "read_request_units": round(self.read_request_units),
+                "read_request_units_estimated": round(self.read_request_units_estimated),
             },
             tuple(self.failures),
         )

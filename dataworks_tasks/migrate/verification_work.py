@@ -48,7 +48,13 @@ class MigrationVerificationWork:
         return VerificationRoute(
             source=source,
             change=document_change(self._job),
-            target=replace(source, client=self._context.target, namespace=pair.target, also=None),
+            target=replace(
+                source,
+                client=self._context.target,
+                namespace=pair.target,
+                also=None,
+                pace=self._context.target_reads,
+            ),
             keys_stay=strategy.copies_raw and source.field == ID,
         )
 

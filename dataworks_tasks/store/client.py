@@ -91,7 +91,8 @@ class BaseDatabaseClient:
         self.write_size = WriteSize()
         self._capabilities = DIALECTS[self.db_type]
         self._watch = ConnectionWatch()
-        self._charges = ChargeMeter(self._watch)
+        self._charges = ChargeMeter(self._watch, frozenset({"insert"}))
+        self._read_charges = ChargeMeter(self._watch, frozenset({"find", "getMore"}))
         self._shard_keys: dict[Namespace, str | None] = {}
         self._client: MongoClient[dict[str, Any]] | None = None
         self._patient: MongoClient[dict[str, Any]] | None = None
@@ -238,7 +239,7 @@ class BaseDatabaseClient:
     def _charge(self, database: str, batch: EncodedBatch, outcome: WriteOutcome) -> float | None:
         executed = len(batch) - len(outcome.throttled)
         estimated = estimated_charge(executed, batch.size_bytes * executed // len(batch))
-        return self._charges.of_last_insert(lambda ask: self.command(database, ask), estimated)
+        return self._charges.of_last_request(lambda ask: self.command(database, ask), estimated)
 
     def estimated_charge(self, documents: int, size_bytes: int) -> float:
         """RU of an insert by what the server told of others."""
@@ -278,6 +279,12 @@ class BaseDatabaseClient:
             yield data
             with classified():
                 data = next(cursor, None)
+
+    def read_charge(self, database: str) -> float | None:
+        """RU of the page that this thread has just read; None where the server tells nothing."""
+        if not self._capabilities.request_charge:
+            return None
+        return self._read_charges.of_last_request(lambda ask: self.command(database, ask), 0.0)
 
     def fetch(self, namespace: Namespace, ids: Iterable[Element]) -> dict[bytes, bytes]:
         """The documents with these ``_id``s, by the ``_id`` field's bytes as the server has it."""

@@ -41,17 +41,18 @@ class LearnedCost:
 
 
 class ChargeMeter:
-    """Asks ``getLastRequestStatistics`` on the connection that the insert went over.
+    """Asks ``getLastRequestStatistics`` on the connection that one of ``commands`` went over.
 
     The command tells the last request of a connection, and a pool may give the next command
     another one. So an answer counts only when the pool gave this thread the same connection twice
-    in a row, with nobody in between, and the server speaks of an insert.
+    in a row, with nobody in between, and the server speaks of such a command.
 
-    Asking costs a round trip, so fast writers ask for some of their writes only.
+    Asking costs a round trip, so who is fast asks for some requests only.
     """
 
-    def __init__(self, watch: ConnectionWatch) -> None:
+    def __init__(self, watch: ConnectionWatch, commands: frozenset[str]) -> None:
         self._watch = watch
+        self._commands = commands
         self._lock = threading.Lock()
         self._supported = True
         self._ask_at = 0.0
@@ -61,12 +62,12 @@ class ChargeMeter:
         """RU of an insert for which nothing was told, by what others cost."""
         return estimated_charge(documents, size_bytes) * self._cost.factor
 
-    def of_last_insert(
+    def of_last_request(
         self, ask: Callable[[Mapping[str, Any]], Mapping[str, Any]], estimated: float
     ) -> float | None:
-        """RU of the insert this thread has just done; None where it is not told.
+        """RU of the request this thread has just done; None where it is not told.
 
-        ``estimated``: what ``estimated_charge`` says of the documents that were executed.
+        ``estimated``: what ``estimated_charge`` says of documents that were inserted by it.
         """
         if not self._supported or not self._is_due():
             return None
@@ -82,7 +83,7 @@ class ChargeMeter:
         if before is None or after is None:
             return None
         same = after.connection == before.connection and after.number == before.number + 1
-        if not same or told.get("CommandName") != "insert":
+        if not same or told.get("CommandName") not in self._commands:
             return None
         charge = float(told["RequestCharge"])
         with self._lock:

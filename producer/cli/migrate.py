@@ -10,7 +10,7 @@ import click
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.run_spec import IndexPolicy, OnConflict, Transform
 from producer.cli.dry_run import print_estimate
-from producer.cli.options import CommandContext, run_options, with_context
+from producer.cli.options import RATE, CommandContext, run_options, with_context
 from producer.cli.start import Stay, run_new
 from producer.migration_estimate import estimate_migration
 from producer.run_request import MigrationRequest, RunOptions
@@ -77,6 +77,12 @@ _PARTITIONERS = click.Choice(["auto", "walk", "sample", "objectid-time"])
     default="auto",
     show_default=True,
     help="How the key space is cut into slices.",
+)
+@click.option(
+    "--source-max-ru",
+    type=RATE,
+    metavar="R",
+    help="Request units per second of the whole fleet at the source (Cosmos DB).",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be copied, and write nothing.")
 @run_options

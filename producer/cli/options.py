@@ -153,7 +153,7 @@ def run_options(function: F) -> F:
         "--max-ru",
         type=RATE,
         metavar="R",
-        help="Request units per second of the whole fleet (Cosmos DB).",
+        help="Request units per second of the whole fleet at the target (Cosmos DB).",
     )
     @click.option("--shard-key", metavar="FIELD", help="Create target collections sharded by it.")
     @click.option(
@@ -171,7 +171,7 @@ def run_options(function: F) -> F:
         layout = CollectionLayout(
             values.pop("shard_key"), Throughput.parse(throughput) if throughput else None
         )
-        names = {item.name for item in fields(RunOptions)} - {"layout"}
+        names = {item.name for item in fields(RunOptions)} & values.keys()
         flags = {name: values.pop(name) for name in names}
         return function(*args, options=RunOptions(**flags, layout=layout), **values)
 

@@ -99,11 +99,15 @@ def summary(run: RunFigures) -> Table:
         rows["throttled"] = (
             f"{run.throttled_requests:,} requests, {run.waited_seconds:.1f} s waited"
         )
-    charged = run.request_units + run.request_units_estimated
-    if charged:
-        per_second = charged / run.seconds
-        estimated = run.request_units_estimated / charged
-        rows["charge"] = f"{charged:,} RU ({per_second:,.0f} RU/s, {estimated:.0%} estimated)"
+    for name, measured, estimated in (
+        ("charge", run.request_units, run.request_units_estimated),
+        ("reading", run.read_request_units, run.read_request_units_estimated),
+    ):
+        if charged := measured + estimated:
+            rows[name] = (
+                f"{charged:,} RU ({charged / run.seconds:,.0f} RU/s, "
+                f"{estimated / charged:.0%} estimated)"
+            )
     if run.peak_worker_bytes:
         rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in one of {run.workers} workers"
     for name, value in rows.items():

@@ -12,6 +12,7 @@ from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 
+from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import RunProgress, RunState
 from dataworks_tasks.run_spec import RunSpec
 from dataworks_tasks.settings import ConfigManager
@@ -115,6 +116,54 @@ def migrate(environment: Environment, source: str, target: str) -> RunProgress:
         verified = ended(opened, check)
         assert (verified.state, verified.failures) == (RunState.COMPLETE, 0)
         return progress
+
+
+def test_reading_spares_the_source(
+    start_simulator: StartSimulator, fleet: Fleet, database_name: str
+) -> None:
+    simulator = start_simulator()  # takes whatever is asked for: only the budget slows reading down
+    collection = fleet.mongo[database_name]["orders"]
+    collection.insert_many({"_id": number, "pad": "x" * 1500} for number in range(9000))
+    plain = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]
+    environment = aimed_at(fleet, source=simulator.url, target=plain)
+    fleet.start_worker(4, environment)
+    budget = 2000.0
+    try:
+        with connections(environment) as opened:
+            options = RunOptions(batch_size=1000, max_ru=budget)
+            request = MigrationRequest(
+                include=(f"{database_name}.orders",),
+                to=f"{database_name}_copy.orders",
+                partitioner="walk",
+                options=options,
+            )
+            spec = start_migration(request, opened.config, opened)
+            assert (spec.max_ru, spec.source_max_ru) == (None, budget)
+            send_everything(opened, spec)
+            planned = simulator.statistics().total_ru
+            progress = ended(opened, spec)
+        assert (progress.state, progress.counters["written"]) == (RunState.COMPLETE, 9000)
+        told = sum(
+            progress.counters.get(name, 0)
+            for name in ("read_request_units", "read_request_units_estimated")
+        )
+        assert told == pytest.approx(simulator.statistics().total_ru - planned, rel=0.05)
+        assert ru_per_second(simulator) <= 1.05 * budget
+    finally:
+        fleet.mongo.drop_database(f"{database_name}_copy")
+
+
+def test_a_budget_for_a_source_that_has_none_is_refused(fleet: Fleet) -> None:
+    plain = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]
+    fleet.mongo[fleet.database]["orders"].insert_one({})
+    with connections(aimed_at(fleet, source=plain)) as opened:
+        request = MigrationRequest(
+            include=(f"{fleet.database}.orders",),
+            to=f"{fleet.database}.copy",
+            options=RunOptions(source_max_ru=100),
+        )
+        with pytest.raises(UsageError, match="the source is no Cosmos DB account"):
+            start_migration(request, opened.config, opened)
 
 
 def test_there_and_back_through_an_old_account_full_of_faults(
