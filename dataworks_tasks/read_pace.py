@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
 
@@ -20,6 +22,26 @@ _LONGEST_PLACE_SECONDS = 2.0
 _FIRST_PAGE = 10
 """Documents of a process' first page, before it knows what one costs."""
 _LEARNING = 0.2
+
+
+def paced(
+    pages: Iterator[bytes],
+    size: int,
+    pace: ReadPace,
+    charge: Callable[[], float | None],
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[bytes]:
+    """``pages`` of ``size`` documents, each asked for when the budget allows it.
+
+    ``charge`` tells the RU of the page that was read last, or None.
+    """
+    while True:
+        reserved = pace.reserve(size, pause)
+        page = next(pages, b"")
+        pace.settle(reserved, page, charge() if page else 0.0)
+        if not page:
+            return
+        yield page
 
 
 @dataclass(slots=True)
@@ -77,8 +99,9 @@ class ReadPace:
         bucket = BucketRequest(self._bucket, wanted, correction, limit)
         return TokenRequest([bucket], _LONGEST_PLACE_SECONDS)
 
-    def settle(self, reserved: float, page: bytes, documents: int, measured: float | None) -> None:
+    def settle(self, reserved: float, page: bytes, measured: float | None) -> None:
         """Say what came of a page: ``measured`` are its RU where the server told them."""
+        documents = len(EncodedBatch.parse(page))
         expected = max(READ_1KB_RU, READ_1KB_RU * len(page) / _KIBIBYTE)
         with self._lock:
             if measured is None:

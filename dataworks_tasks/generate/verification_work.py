@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
 
 from bson.raw_bson import RawBSONDocument
 
@@ -21,6 +23,7 @@ from dataworks_tasks.raw_bson import (
     find_element,
     ids_filter,
 )
+from dataworks_tasks.read_pace import paced
 from dataworks_tasks.run_spec import VerificationJob
 from dataworks_tasks.work import FinishTurn, RunContext, StopSignal
 
@@ -34,6 +37,7 @@ class GenerationVerificationWork:
     def __init__(self, context: RunContext, sources: Sequence[PartSource]) -> None:
         self._context = context
         self._sources = tuple(sources)
+        self._pace = context.target_reads
 
     def settle(
         self, wanted: BatchRange, stop: StopSignal
@@ -78,11 +82,13 @@ class GenerationVerificationWork:
     def _fetch(self, source: PartSource, expected: EncodedBatch) -> EncodedBatch:
         # Aggregated fields came after the documents, from what the collections held then.
         left_out = {aggregation.target: 0 for aggregation in source.aggregations}
-        options = {"projection": left_out} if left_out else {}
+        options: dict[str, Any] = {"projection": left_out} if left_out else {}
         query = _same_ids(expected)
-        found = self._context.target.find_raw(
-            source.part.namespace, query, sort=[("_id", 1)], **options
-        )
+        target, namespace, pace = self._context.target, source.part.namespace, self._pace
+        size = pace.documents_at_once(len(expected)) if pace else len(expected)
+        found = target.find_raw(namespace, query, sort=[("_id", 1)], batch_size=size, **options)
+        if pace is not None:
+            found = paced(found, size, pace, partial(target.read_charge, namespace.database))
         return EncodedBatch.parse(b"".join(found))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from dataworks_tasks.encoded_batch import EncodedBatch
@@ -14,7 +15,7 @@ from dataworks_tasks.migrate.key_space import ID, Piece, key_of, pieces_after, q
 from dataworks_tasks.migrate.slice import Cover, Slice, groups_after
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element
-from dataworks_tasks.read_pace import ReadPace
+from dataworks_tasks.read_pace import ReadPace, paced
 from dataworks_tasks.retry_policy import Backoff
 from dataworks_tasks.store.client import BaseDatabaseClient
 
@@ -109,17 +110,12 @@ class _Reading:
         wanted = query(pieces, source.field, source.also)
         failpoint("read.before")
         pages = source.client.find_raw(source.namespace, wanted, **self.options, batch_size=size)
-        while True:
-            reserved = pace.reserve(size, self.waiting) if pace else 0.0
-            page = next(pages, b"")
-            batch = EncodedBatch.parse(page)
-            if pace:
-                charge = source.client.read_charge(source.namespace.database) if page else 0.0
-                pace.settle(reserved, page, len(batch), charge)
-            if not page:
-                return
+        if pace is not None:
+            charge = partial(source.client.read_charge, source.namespace.database)
+            pages = paced(pages, size, pace, charge, self.waiting)
+        for page in pages:
             failpoint("read.after")
-            yield batch
+            yield EncodedBatch.parse(page)
 
     def page_size(self) -> int:
         """How many documents a page should have now."""

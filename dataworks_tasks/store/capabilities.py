@@ -52,8 +52,13 @@ class Capabilities:
     max_idle_ms: int | None = None
     """How long a connection may rest before the service cuts it, with a margin."""
 
-    def reported(self, hello: Mapping[str, Any]) -> Capabilities:
-        """The same with the limits of the server that answered ``hello``."""
+    def reported(
+        self, hello: Mapping[str, Any], large_documents: bool | None = None
+    ) -> Capabilities:
+        """The same with the limits of the server that answered ``hello``.
+
+        ``large_documents``: what the user knows of the account's 16 MB option; None: nothing.
+        """
         largest_bson = int(hello.get("maxBsonObjectSize", self.max_document_bytes))
         message = int(hello.get("maxMessageSizeBytes", self.max_bytes_per_write + _COMMAND_BYTES))
         documents = int(hello.get("maxWriteBatchSize", self.max_documents_per_write))
@@ -67,8 +72,11 @@ class Capabilities:
             and "setName" in hello
             and int(hello.get("maxWireVersion", 0)) >= _COMMIT_QUORUM_WIRE_VERSION,
         )
-        if self.max_document_json_bytes is not None and message > largest_bson:
-            # A server that takes messages larger than any document has the 16 MB option.
+        if large_documents is None:
+            # A server that takes messages larger than any document seems to have the option. Where
+            # that is wrong, its own refusal is recorded.
+            large_documents = message > largest_bson
+        if self.max_document_json_bytes is not None and large_documents:
             found = replace(found, max_document_json_bytes=largest_bson)
         if hello.get("msg") == "isdbgrid" and self.collection_command is CollectionCommand.NONE:
             found = replace(

@@ -194,7 +194,7 @@ class BaseDatabaseClient:
         if told is not None and told is not self.db_type:
             check_connection_string(self.config.connection_string.get_secret_value(), told)
             self.db_type = told
-        self._capabilities = DIALECTS[self.db_type].reported(hello)
+        self._capabilities = DIALECTS[self.db_type].reported(hello, self.config.large_documents)
         return hello
 
     def warm_up(self) -> None:

@@ -48,6 +48,11 @@ class DatabaseConfig(BaseModel):
         description="milliseconds after which an unused connection is closed; "
         "Cosmos DB cuts idle ones after 4 minutes",
     )
+    large_documents: bool | None = Field(
+        default=None,
+        description="Cosmos DB: whether the account takes documents of 16 MB instead of 2 MB "
+        "(EnableMongo16MBDocumentSupport); told from its hello when it is not set",
+    )
     warmup_connections: int = Field(
         default=0,
         ge=0,

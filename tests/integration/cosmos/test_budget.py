@@ -94,8 +94,8 @@ def fleet(
 
 def test_a_fleet_stays_within_its_rate(ledgers: Callable[[], RedisLedger], run_prefix: str) -> None:
     server = FakeServer()
-    began = work(fleet(ledgers, run_prefix, Budget(documents=2000.0)), server, 4.0)
-    assert 0.9 * 2000 <= server.rate(began, began + 3.8) <= 1.05 * 2000
+    began = work(fleet(ledgers, run_prefix, Budget(documents=2000.0)), server, 3.0)
+    assert 0.9 * 2000 <= server.rate(began, began + 2.8) <= 1.05 * 2000
 
 
 def test_request_units_follow_what_is_measured_not_what_was_estimated(
@@ -103,9 +103,9 @@ def test_request_units_follow_what_is_measured_not_what_was_estimated(
 ) -> None:
     server = FakeServer(ru_per_document=13.0)
     paces = fleet(ledgers, run_prefix, Budget(request_units=13_000.0), in_units=True)
-    began = work(paces, server, 5.0)
+    began = work(paces, server, 4.0)
     # The first second pays for what was estimated too low; the last waits for turns after the end.
-    assert 0.9 * 1000 <= server.rate(began + 1, began + 4.5) <= 1.05 * 1000
+    assert 0.9 * 1000 <= server.rate(began + 1, began + 3.5) <= 1.05 * 1000
 
 
 def test_the_controller_finds_the_rate_of_a_throttling_server(
@@ -113,10 +113,10 @@ def test_the_controller_finds_the_rate_of_a_throttling_server(
 ) -> None:
     server = FakeServer(capacity=3000.0)
     paces = fleet(ledgers, run_prefix, Budget())
-    began = work(paces, server, 8.0)
-    late = [moment for moment in server.refused if moment > began + 4]
-    writes = [moment for moment, _ in server.taken if moment > began + 4]
-    assert server.rate(began + 4, began + 8) >= 0.85 * 3000
+    began = work(paces, server, 6.0)
+    late = [moment for moment in server.refused if moment > began + 3]
+    writes = [moment for moment, _ in server.taken if moment > began + 3]
+    assert server.rate(began + 3, began + 6) >= 0.85 * 3000
     assert len(late) < 0.25 * len(writes)
 
 
