@@ -212,6 +212,7 @@ _DATABASE_NAMES = {
     "MAX_POOL_SIZE": "max_pool_size",
     "MIN_POOL_SIZE": "min_pool_size",
     "MAX_IDLE_TIME_MS": "max_idle_time_ms",
+    "LARGE_DOCUMENTS": "large_documents",
     "WARMUP_CONNECTIONS": "warmup_connections",
 }
 

@@ -48,10 +48,15 @@ def test_an_account_reports_its_limits() -> None:
     assert not found.server_sessions
 
 
-def test_an_account_with_large_documents_is_known_by_its_messages() -> None:
-    found = COSMOS.reported({**RU_HELLO, "maxMessageSizeBytes": 48_000_000})
+def test_an_account_with_large_documents_is_known_by_its_messages_or_said_to_be_one() -> None:
+    hello = {**RU_HELLO, "maxMessageSizeBytes": 48_000_000}
+    found = COSMOS.reported(hello)
     assert found.max_document_json_bytes == 16_777_216
     assert found.max_bytes_per_write == 16_777_216
+    assert COSMOS.reported(hello, large_documents=False).max_document_json_bytes == 2_097_152
+    assert COSMOS.reported(RU_HELLO, large_documents=True).max_document_json_bytes == 16_777_216
+    plain = DIALECTS[DatabaseType.MONGODB]
+    assert plain.reported(hello, large_documents=True).max_document_json_bytes is None
 
 
 def test_a_server_never_raises_what_the_dialect_allows_at_once() -> None:
