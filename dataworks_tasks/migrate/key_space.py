@@ -99,14 +99,15 @@ def _is_nan(key: Element) -> bool:
 class Piece(NamedTuple):
     """What a query can ask for in one condition: a bracket, or a part of it.
 
-    ``lower`` is in it unless ``after`` is set, ``upper`` is not; None means as far as the bracket
-    goes. ``only_type`` narrows it to one type byte.
+    ``lower`` is in it unless ``after`` is set, ``upper`` is not unless ``through`` is; None means
+    as far as the bracket goes. ``only_type`` narrows it to one type byte.
     """
 
     bracket: int
     lower: Element | None = None
     upper: Element | None = None
     after: bool = False
+    through: bool = False
     only_type: int | None = None
 
     def condition(self) -> bytes:
@@ -119,7 +120,7 @@ class Piece(NamedTuple):
         elif self.only_type is None:
             operators.append(BRACKETS[self.bracket].start)
         if self.upper is not None:
-            operators.append(element_bytes(self.upper, b"$lt"))
+            operators.append(element_bytes(self.upper, b"$lte" if self.through else b"$lt"))
         return assemble(operators)
 
 
@@ -159,6 +160,18 @@ def pieces_after(pieces: Sequence[Piece], key: Element) -> list[Piece]:
         return left
     of_bracket = [piece for piece in pieces if piece.bracket == position]
     return [piece._replace(lower=key, after=True) for piece in of_bracket] + left
+
+
+def pieces_through(pieces: Sequence[Piece], key: Element) -> list[Piece]:
+    """What of ``pieces`` is up to ``key``, with it."""
+    position = bracket_of(key)
+    through = []
+    for piece in pieces:
+        if piece.bracket < position or (piece.bracket == position and BRACKETS[position].one_value):
+            through.append(piece)
+        elif piece.bracket == position or piece.only_type == key.type:
+            through.append(piece._replace(upper=key, through=True))
+    return through
 
 
 def query(pieces: Sequence[Piece], field: bytes, also: bytes | None = None) -> RawBSONDocument:

@@ -12,7 +12,7 @@ from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable, Throttled, TransientError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.migrate.key_space import ID, Piece, key_of, pieces_after, query
-from dataworks_tasks.migrate.slice import Cover, Slice, groups_after
+from dataworks_tasks.migrate.slice import Cover, Slice, groups_after, groups_through
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element
 from dataworks_tasks.read_pace import ReadPace, paced
@@ -47,11 +47,13 @@ def read_slice(
     slice_: Slice,
     after: Element | None = None,
     waiting: Callable[[float], None] = time.sleep,
+    through: Element | None = None,
 ) -> Iterator[EncodedBatch]:
     """The slice's documents in key order, as batches of at most ``source.batch_size``.
 
     ``after``: leave out what was read up to this position of ``resumable_pieces``; the slice's
-    ``settled_to`` where nothing is given.
+    ``settled_to`` where nothing is given. ``through``: stop behind this ``_id``; not for a slice
+    in insertion order.
     A cut cursor, a reset connection or a throttled read goes on behind the last document that
     arrived. Raises StoreUnavailable when that fails through all of the backoff's tries, and
     SliceInterrupted when something was read already but reading cannot go on by key.
@@ -68,6 +70,8 @@ def read_slice(
     if slice_.cover is Cover.RANGE:
         options["hint"] = sort
     groups = slice_.groups(source.field)
+    if through is not None:
+        groups = groups_through(groups, through)
     for pieces in groups if after is None else groups_after(groups, after):
         yield from _read_pieces(_Reading(source, options, waiting), pieces)
 

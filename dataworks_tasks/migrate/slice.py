@@ -14,6 +14,7 @@ from dataworks_tasks.migrate.key_space import (
     bracket_of_type,
     pieces_after,
     pieces_between,
+    pieces_through,
 )
 from dataworks_tasks.raw_bson import Element, assemble, element_bytes, elements, embedded
 
@@ -106,10 +107,22 @@ def groups_after(groups: list[list[Piece]], key: Element) -> list[list[Piece]]:
     """What is left of a slice's groups when everything up to ``key`` is done; keys are unique."""
     if len(groups) < 2:
         return [left for group in groups if (left := pieces_after(group, key))]
-    # Groups of one type each, in the order of reading: 5 and 5.5 are in one bracket, but not here.
-    at = next(place for place, group in enumerate(groups) if group[0].only_type == key.type)
+    at = _group_of(groups, key)
     left = pieces_after(groups[at], key)
     return [left, *groups[at + 1 :]] if left else groups[at + 1 :]
+
+
+def groups_through(groups: list[list[Piece]], key: Element) -> list[list[Piece]]:
+    """What of a slice's groups is read up to ``key``, with it."""
+    if len(groups) < 2:
+        return [pieces for group in groups if (pieces := pieces_through(group, key))]
+    at = _group_of(groups, key)
+    return [*groups[:at], pieces_through(groups[at], key)]
+
+
+def _group_of(groups: list[list[Piece]], key: Element) -> int:
+    """Groups have one type each and stand in the order of reading: 5 is not with 5.5 here."""
+    return next(place for place, group in enumerate(groups) if group[0].only_type == key.type)
 
 
 def _number(element: Element) -> int:

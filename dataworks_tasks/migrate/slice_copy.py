@@ -14,6 +14,7 @@ from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.migrate.document_change import DocumentChange
 from dataworks_tasks.migrate.read_slice import ReadPiece, SliceSource, read_slice, resumable_pieces
 from dataworks_tasks.migrate.slice import Cover, Slice
+from dataworks_tasks.migrate.slice_progress import SliceProgress
 from dataworks_tasks.migrate.tally import Tally, document_failure
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
 from dataworks_tasks.namespace import Namespace
@@ -78,10 +79,7 @@ class SliceCopy:
     def __init__(self, route: CopyRoute, slice_: Slice) -> None:
         self.slice = slice_
         self._route = route
-        self._lock = threading.Lock()
-        self._settled_to = self._handed_out_to = slice_.settled_to
-        self._tally = Tally()  # up to there, since it was handed out
-        self._beyond = Tally()  # settled, but reading cannot go on behind it
+        self._progress = SliceProgress[Tally](slice_)
         # What keeps insertion order is written one batch after the other.
         self._in_order = slice_.cover is Cover.NATURAL
 
@@ -90,7 +88,7 @@ class SliceCopy:
 
         Raises StoreUnavailable when source or target do not answer, and terminal errors.
         """
-        self._beyond = Tally()
+        self._progress.begin()
         writes: deque[tuple[Future[Tally], Element | None]] = deque()
         finished = False
         try:
@@ -107,21 +105,16 @@ class SliceCopy:
 
         May be asked while ``run`` is running.
         """
-        with self._lock:
-            if self._settled_to == self._handed_out_to:
-                return None
-            self._handed_out_to = self._settled_to
-            rest = replace(self.slice, settled_to=self._settled_to).to_bytes()
-            return replace(self._hand_out(), rest=rest)
+        part = self._progress.part()
+        return replace(self._result(part[0]), rest=part[1]) if part else None
 
     def last_part(self) -> RangeResult:
         """What was settled since it was last handed out, when ``run`` came to the end."""
-        with self._lock:
-            self._tally.add([self._beyond])
-            return self._hand_out()
+        return self._result(self._progress.last_part())
 
-    def _hand_out(self) -> RangeResult:
-        tally, self._tally = self._tally, Tally()
+    def _result(self, tallies: list[Tally]) -> RangeResult:
+        tally = Tally()
+        tally.add(tallies)
         if self._route.source.pace is not None:
             charge = self._route.source.pace.take_charge()
             tally.read_request_units = charge.measured
@@ -141,7 +134,7 @@ class SliceCopy:
                     raise Abandoned
                 time.sleep(min(left, _PAUSE_SECONDS))
 
-        for batch in read_slice(self._route.source, self.slice, self._settled_to, pause):
+        for batch in read_slice(self._route.source, self.slice, self._progress.settled_to, pause):
             for piece in self._pieces(batch):
                 if stopped():
                     raise Abandoned
@@ -216,13 +209,7 @@ class SliceCopy:
         return batch.select(sorted(set(range(len(batch))).difference(rows)))
 
     def _settle(self, write: Future[Tally], position: Element | None) -> None:
-        settled = write.result()
-        with self._lock:
-            self._beyond.add([settled])
-            if position is not None:
-                self._tally.add([self._beyond])
-                self._beyond = Tally()
-                self._settled_to = position
+        self._progress.add(write.result(), position)
 
     def _collect(self, writes: deque[tuple[Future[Tally], Element | None]]) -> bool:
         """Wait for what is on the wire; everything before the first that failed is settled.

@@ -16,7 +16,7 @@ from dataworks_tasks.migrate.migration_work import document_change, slice_source
 from dataworks_tasks.migrate.settle_slices import SliceTask, Stopped, settle_slices
 from dataworks_tasks.migrate.slice import Slice
 from dataworks_tasks.migrate.tally import by_collection, document_failure
-from dataworks_tasks.migrate.verify_slice import VerificationRoute, verify_slice
+from dataworks_tasks.migrate.verify_slice import SliceVerification, VerificationRoute
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element, assemble, element_bytes
 from dataworks_tasks.run_spec import MigrationJob, NamespacePair, VerificationJob
@@ -38,6 +38,7 @@ class MigrationVerificationWork:
         self._exclusive = job.exclusive
         self._job = job.of
         self._routes = [self._route(pair) for pair in job.of.namespaces]
+        self._running: dict[int, SliceVerification] = {}
         cursors = context.config.parallel_cursors
         self._slices = ThreadPoolExecutor(cursors, thread_name_prefix="verify-slice")
         self._readers = ThreadPoolExecutor(2 * cursors, thread_name_prefix="read-slice")
@@ -64,22 +65,36 @@ class MigrationVerificationWork:
         """See ``RangeWork.settle``. What differs comes as failures."""
         context = self._context
         slices = context.ledger.slices(context.spec.run_id, wanted)
-        yield from settle_slices(
-            self._slices, context.config.parallel_cursors, slices, SliceTask(self._work), stop
-        )
+        task = SliceTask(self._work, self._part)
+        try:
+            yield from settle_slices(
+                self._slices, context.config.parallel_cursors, slices, task, stop
+            )
+        finally:
+            self._running.clear()
 
     def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:
         slice_ = Slice.from_bytes(data)
         if not 0 <= slice_.pair < len(self._routes):
             raise SpecRefused(f"slice {number} is of a collection that the run does not have")
-        route = self._routes[slice_.pair]
-        comparison = verify_slice(route, slice_, self._readers, stopped)
-        if comparison is None:
+        verification = SliceVerification(self._routes[slice_.pair], slice_)
+        self._running[number] = verification
+        if not verification.run(self._readers, stopped):
             return None
+        return self._result(verification.slice.pair, verification.last_part())
+
+    def _part(self, number: int) -> RangeResult | None:
+        verification = self._running.get(number)
+        part = verification.part() if verification else None
+        if verification is None or part is None:
+            return None
+        return replace(self._result(verification.slice.pair, part[0]), rest=part[1])
+
+    def _result(self, pair: int, comparison: Comparison) -> RangeResult:
         if not self._exclusive:
             comparison = replace(comparison, extra=())
-        result = verification_result(route.target.namespace, comparison)
-        return by_collection(result, self._job, slice_.pair)
+        result = verification_result(self._routes[pair].target.namespace, comparison)
+        return by_collection(result, self._job, pair)
 
     def finish(self, turn: FinishTurn) -> bool:
         """Count documents that no slice of the source accounts for.

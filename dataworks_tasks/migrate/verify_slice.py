@@ -15,8 +15,14 @@ from dataworks_tasks.document_comparison import (
 )
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.migrate.document_change import DocumentChange
-from dataworks_tasks.migrate.read_slice import SliceSource, read_slice
-from dataworks_tasks.migrate.slice import Slice
+from dataworks_tasks.migrate.read_slice import (
+    ReadPiece,
+    SliceSource,
+    read_slice,
+    resumable_pieces,
+)
+from dataworks_tasks.migrate.slice import Cover, Slice
+from dataworks_tasks.migrate.slice_progress import SliceProgress
 from dataworks_tasks.raw_bson import Element, element_bytes, find_element
 
 T = TypeVar("T")
@@ -37,27 +43,87 @@ class VerificationRoute:
     keys_stay: bool
 
 
-def verify_slice(
-    route: VerificationRoute, slice_: Slice, readers: ThreadPoolExecutor, stopped: Stopped
-) -> Comparison | None:
-    """Compare; None when ``stopped`` said so before the end.
+class SliceVerification:
+    """A slice being compared. It knows how far it got: another process can go on from there."""
 
-    Raises StoreUnavailable when a side does not answer.
-    """
-    comparison = DocumentComparison()
-    expected = _ahead((route.change(b).batch for b in read_slice(route.source, slice_)), readers)
-    if route.keys_stay:
-        found = _ahead(read_slice(route.target, slice_), readers)
-    for batch in expected:
-        if stopped():
-            return None
-        there = next(found, None) if route.keys_stay else _fetched(route.target, batch)
-        comparison.add(batch, there)
-    for batch in found if route.keys_stay else ():
-        if stopped():
-            return None
-        comparison.add(None, batch)
-    return _explained(route, comparison.result())
+    def __init__(self, route: VerificationRoute, slice_: Slice) -> None:
+        self.slice = slice_
+        self._route = route
+        self._progress = SliceProgress[Comparison](slice_)
+        self._by_range = route.keys_stay and slice_.cover is not Cover.NATURAL
+
+    def run(self, readers: ThreadPoolExecutor, stopped: Stopped) -> bool:
+        """Compare what is left; False when it was stopped before the end.
+
+        Raises StoreUnavailable when a side does not answer.
+        """
+        self._progress.begin()
+        if self._route.keys_stay and not self._by_range:
+            return self._compare_side_by_side(readers, stopped)
+        after = self._progress.settled_to
+        source = self._route.source
+        for batch in _ahead(read_slice(source, self.slice, after), readers):
+            for piece in resumable_pieces(batch, self.slice, source.field):
+                if stopped():
+                    return False
+                self._compare(piece, after)
+                after = piece.position or after
+        if self._by_range:
+            rest = read_slice(self._route.target, self.slice, after)
+            self._add(EncodedBatch.of([]), rest, None)
+        return True
+
+    def part(self) -> tuple[Comparison, bytes] | None:
+        """What was compared since this was last asked, and the slice's rest; None: nothing."""
+        part = self._progress.part()
+        return (_together(part[0]), part[1]) if part else None
+
+    def last_part(self) -> Comparison:
+        """What was compared since it was last asked, when ``run`` came to the end."""
+        return _together(self._progress.last_part())
+
+    def _compare(self, piece: ReadPiece, after: Element | None) -> None:
+        target = self._route.target
+        expected = self._route.change(piece.batch).batch
+        if self._by_range:
+            found = read_slice(target, self.slice, after, through=piece.position)
+        else:
+            found = iter([_fetched(target, expected)])
+        self._add(expected, found, piece.position)
+
+    def _add(
+        self, expected: EncodedBatch, found: Iterator[EncodedBatch], position: Element | None
+    ) -> None:
+        comparison = DocumentComparison()
+        comparison.add(expected, next(found, None))
+        for batch in found:
+            comparison.add(None, batch)
+        self._progress.add(_explained(self._route, comparison.result()), position)
+
+    def _compare_side_by_side(self, readers: ThreadPoolExecutor, stopped: Stopped) -> bool:
+        """Compare what keeps insertion order: neither side can be read up to a key."""
+        comparison, route = DocumentComparison(), self._route
+        changed = (route.change(batch).batch for batch in read_slice(route.source, self.slice))
+        found = _ahead(read_slice(route.target, self.slice), readers)
+        for batch in _ahead(changed, readers):
+            if stopped():
+                return False
+            comparison.add(batch, next(found, None))
+        for batch in found:
+            if stopped():
+                return False
+            comparison.add(None, batch)
+        self._progress.add(_explained(route, comparison.result()), None)
+        return True
+
+
+def _together(comparisons: list[Comparison]) -> Comparison:
+    return Comparison(
+        sum(each.equal for each in comparisons),
+        tuple(id_ for each in comparisons for id_ in each.missing),
+        tuple(id_ for each in comparisons for id_ in each.extra),
+        tuple(difference for each in comparisons for difference in each.different),
+    )
 
 
 def _ahead(batches: Iterator[T], readers: ThreadPoolExecutor) -> Iterator[T]:

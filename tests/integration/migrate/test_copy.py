@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +15,9 @@ from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.migrate.base import DefaultStrategy
 from dataworks_tasks.migrate.migration_work import MigrationWork
-from dataworks_tasks.run_spec import OnConflict, OnError
-from dataworks_tasks.work import StopSignal
+from dataworks_tasks.migrate.verification_work import MigrationVerificationWork
+from dataworks_tasks.run_spec import MigrationJob, OnConflict, OnError, VerificationJob
+from dataworks_tasks.work import RunContext, StopSignal
 from tests.integration.migrate.conftest import Migration
 from tests.integration.migrate.corpus import documents
 
@@ -25,6 +26,7 @@ from tests.integration.migrate.corpus import documents
 def test_every_kind_of_document_arrives_identical(migration: Migration, size: int) -> None:
     migration.insert_raw("source", list(documents()))
     migration.batch_size = size
+    migration.config = migration.config.model_copy(update={"source_db_batch_size": 3})
     counters = migration.copy()
     source = migration.documents("source")
     assert sorted(source) == sorted(documents())
@@ -114,23 +116,37 @@ def test_another_process_goes_on_behind_what_is_settled(
     changes = {"source_db_batch_size": 100, "max_insert_workers": 1, "parallel_cursors": 1}
     migration.config = migration.config.model_copy(update=changes)
     database = migration.source.database(migration.database)
-    context = migration.context(migration.job(**fill(database)))
-    run_id, ledger = context.spec.run_id, context.ledger
-    messages = 0
-    while list(ledger.gaps(run_id)):
-        messages += 1
-        assert messages < 50
-        work, looks = MigrationWork(context), iter(range(12))
-        migration.settle(work, context, lambda looks=looks: next(looks, None) is None)
-        work.close()
-    assert messages >= 3
-    counters = ledger.progress(run_id).counters
+    job = migration.job(**fill(database))
+    counters = in_pieces(migration, job, MigrationWork)
     total = database.source.count_documents({})
     assert (counters["documents"], counters["read"]) == (total, total)
     assert counters.get("already_there", 0) < 0.4 * total
     assert migration.documents("target") == migration.documents("source")
     if fill is in_insertion_order:
         assert list(database.target.find()) == list(database.source.find())
+        return
+    verification = VerificationJob(run_id="-", of=job, exclusive=True)
+    compared = in_pieces(migration, verification, MigrationVerificationWork)
+    assert (compared["documents"], compared["equal"]) == (total, total)
+
+
+def in_pieces(
+    migration: Migration,
+    job: MigrationJob | VerificationJob,
+    made: Callable[[RunContext], MigrationWork | MigrationVerificationWork],
+) -> Mapping[str, int]:
+    """Do the work, in a new process after every few looks at the clock; the counters."""
+    context = migration.context(job)
+    run_id, ledger = context.spec.run_id, context.ledger
+    messages = 0
+    while list(ledger.gaps(run_id)):
+        messages += 1
+        assert messages < 50
+        work, looks = made(context), iter(range(8))
+        migration.settle(work, context, lambda looks=looks: next(looks, None) is None)
+        work.close()
+    assert messages > 2
+    return ledger.progress(run_id).counters
 
 
 def test_acknowledged_slices_are_left_out(migration: Migration) -> None:
