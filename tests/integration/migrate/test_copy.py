@@ -142,7 +142,7 @@ def in_pieces(
     while list(ledger.gaps(run_id)):
         messages += 1
         assert messages < 50
-        work, looks = made(context), iter(range(8))
+        work, looks = made(context), iter(range(5))
         migration.settle(work, context, lambda looks=looks: next(looks, None) is None)
         work.close()
     assert messages > 2
