@@ -83,7 +83,17 @@ def test_there_and_back_again_with_fifty_thousand_documents(
     version = "3.6" if pymongo.version == LEGACY_DRIVER else "6.0"
     simulator = start_simulator(server_version=version, faults=faults)
     source, there, back = database_name, f"{database_name}_there", f"{database_name}_back"
-    fleet.run("generate", "service_order", "--total", 50_000, "--database", source, "--detach")
+    fleet.run(
+        "generate",
+        "service_order",
+        "--total",
+        50_000,
+        "--database",
+        source,
+        "--collection",
+        "orders",
+        "--detach",
+    )
     plain = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]
     fleet.environment["FRAMEWORK_SOURCE_DB_BATCH_SIZE"] = "100"
     out = aimed_at(fleet, source=plain, target=simulator.url) | {"FRAMEWORK_QUEUE": "out"}
