@@ -73,6 +73,7 @@ BRACKETS = (
     Bracket("codeWithScope", (0x0F,), type_is(0x0F)),
     Bracket("maxKey", (0x7F,), _exactly(0x7F), one_value=True),
 )
+_TYPES_WITH_NAN = frozenset({0x01, 0x13})
 _LOWEST_NUMBER = _value(0x01, struct.pack("<d", float("-inf")))
 _NAN_BRACKET = next(i for i, bracket in enumerate(BRACKETS) if bracket.name == "nan")
 _BRACKET_OF_TYPE = {
@@ -170,6 +171,10 @@ def pieces_through(pieces: Sequence[Piece], key: Element) -> list[Piece]:
         if piece.bracket < position or (piece.bracket == position and BRACKETS[position].one_value):
             through.append(piece)
         elif piece.bracket == position or piece.only_type == key.type:
+            if piece.only_type in _TYPES_WITH_NAN and piece.lower is None and not _is_nan(key):
+                # It is the first of its type, and smaller than no number.
+                nan = _value(0x01, _NAN)
+                through.append(Piece(_NAN_BRACKET, nan, only_type=piece.only_type))
             through.append(piece._replace(upper=key, through=True))
     return through
 
