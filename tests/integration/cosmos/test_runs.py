@@ -99,7 +99,9 @@ def test_four_workers_use_the_account_and_no_more(
     assert told == pytest.approx(simulator.statistics().total_ru, rel=0.02)
 
 
-def migrate(environment: Environment, source: str, target: str) -> RunProgress:
+def migrate(
+    environment: Environment, source: str, target: str, seconds: float = 100
+) -> RunProgress:
     """Copy a database's orders, compare both sides, and say how the copy ended."""
     with connections(environment) as opened:
         request = MigrationRequest(
@@ -109,11 +111,11 @@ def migrate(environment: Environment, source: str, target: str) -> RunProgress:
         )
         spec = start_migration(request, opened.config, opened)
         send_everything(opened, spec)
-        progress = ended(opened, spec)
+        progress = ended(opened, spec, seconds)
         assert progress.state is RunState.COMPLETE, progress.last_error
         check = start_verification(spec.run_id, opened)
         send_everything(opened, check)
-        verified = ended(opened, check)
+        verified = ended(opened, check, seconds)
         assert (verified.state, verified.failures) == (RunState.COMPLETE, 0)
         return progress
 

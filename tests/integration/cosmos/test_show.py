@@ -104,7 +104,7 @@ def test_there_and_back_again_with_fifty_thousand_documents(
     fleet.start_worker(2, out)
     fleet.start_worker(2, home)
     try:
-        for progress in (migrate(out, source, there), migrate(home, there, back)):
+        for progress in (migrate(out, source, there, 400), migrate(home, there, back, 400)):
             assert (progress.failures, progress.gaps) == (0, 0)
         assert len(raw(fleet, source)) == 50_000
         assert raw(fleet, source) == raw(fleet, back)
