@@ -120,6 +120,37 @@ def migrate(
         return progress
 
 
+def test_one_slice_that_outlasts_many_messages_is_copied_once(
+    start_simulator: StartSimulator, fleet: Fleet, database_name: str
+) -> None:
+    simulator = start_simulator(ru_per_second=1500.0)
+    source, target = fleet.mongo[database_name]["orders"], f"{database_name}_slow"
+    source.insert_many({"_id": number, "pad": "x" * 500} for number in range(1500))
+    plain = fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"]
+    environment = aimed_at(fleet, source=plain, target=simulator.url)
+    small = {"FRAMEWORK_RANGE_SECONDS": "0.5", "FRAMEWORK_SOURCE_DB_BATCH_SIZE": "100"}
+    for _ in range(2):
+        fleet.start_worker(1, environment | small)
+    try:
+        with connections(environment) as opened:
+            request = MigrationRequest(
+                include=(f"{database_name}.orders",),
+                to=f"{target}.orders",
+                options=RunOptions(batch_size=10_000),
+            )
+            spec = start_migration(request, opened.config, opened)
+            send_everything(opened, spec)
+            progress = ended(opened, spec)
+        assert progress.state is RunState.COMPLETE
+        assert (progress.counters["documents"], progress.counters["read"]) == (1500, 1500)
+        assert len(progress.workers) > 1, "several processes had a part in it"
+        # What a message's end cut off in the middle is written again, and no more.
+        assert simulator.statistics().total_ru < 1.6 * 5.5 * 1500
+        assert fleet.mongo[target]["orders"].count_documents({}) == 1500
+    finally:
+        fleet.mongo.drop_database(target)
+
+
 def test_reading_spares_the_source(
     start_simulator: StartSimulator, fleet: Fleet, database_name: str
 ) -> None:
