@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
+from rich.markup import escape
 
 from producer.cli.options import CommandContext, with_context
 from producer.preflight import run_checks
@@ -23,5 +24,6 @@ def command(context: CommandContext) -> None:
                 continue
             mark = "[green]OK  [/green]" if check.ok else "[red]FAIL[/red]"
             remedy = f"\n       {check.remedy}" if check.remedy else ""
-            context.console.print(f"{mark}  {check.name}: {check.found}{remedy}", soft_wrap=True)
+            found = escape(f"{check.name}: {check.found}{remedy}")
+            context.console.print(f"{mark}  {found}", soft_wrap=True)
     sys.exit(0 if good else 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.filesize import decimal
+from rich.markup import escape
 from rich.table import Table
 
 from dataworks_tasks.errors import UsageError
@@ -54,7 +55,7 @@ def run_to_end(
         return _detach(context, connections, spec)
     console = context.console
     if not context.as_json:
-        console.print(f"[bold]{spec.run_id}[/bold]  {shown_name(spec)}")
+        console.print(f"[bold]{spec.run_id}[/bold]  {escape(shown_name(spec))}")
     watch = AlertWatch.of(connections.config, tells_others=True)
     view = create_view(spec, console, connections.ledger, watch)
     progress = attach(connections, spec, view)
@@ -126,7 +127,7 @@ def shown_state(run: RunFigures) -> str:
 def print_next_step(console: Console, run: RunFigures) -> None:
     """The command that a person would type next, where there is one."""
     if run.state.value == "failed" and run.last_error:
-        console.print(f"[red]{run.last_error}[/red]")
+        console.print(f"[red]{escape(run.last_error)}[/red]")
     if run.failures and run.kind is RunKind.VERIFICATION:
         console.print(f"What differs: dataworks failures {run.run_id}")
     elif run.failures:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.worker_report import describe
+from producer.check import Check
+from producer.cli.doctor import command
 from producer.database_rights import allowed_actions
 from producer.worker_checks import compare
 
@@ -76,3 +79,11 @@ def test_plugins_are_looked_for_and_not_loaded(tmp_path: Any) -> None:
     names = (str(plugin), "json.decoder", "no_such_module", "no_such.module")
     found = describe(FrameworkConfig(plugins=names))["plugins"]
     assert list(found.values()) == [True, True, False, False]
+
+
+def test_brackets_are_shown_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = Check("target", False, "PyMongo [/x] is too new", "pip install 'dataworks[extra]'")
+    monkeypatch.setattr("producer.cli.doctor.run_checks", lambda _connections: [extra])
+    shown = CliRunner().invoke(command).output
+    assert "target: PyMongo [/x] is too new" in shown
+    assert "pip install 'dataworks[extra]'" in shown
