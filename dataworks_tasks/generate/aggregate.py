@@ -22,7 +22,7 @@ from dataworks_tasks.errors import Throttled
 from dataworks_tasks.generate.template import CollectionTemplate
 from dataworks_tasks.migrate.key_space import ID, key_of
 from dataworks_tasks.migrate.read_slice import SliceSource, read_slice
-from dataworks_tasks.migrate.slice import Slice
+from dataworks_tasks.migrate.slice import STRING, Cover, Slice
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import TOLERANT, Element
 from dataworks_tasks.retry_policy import classified
@@ -35,6 +35,12 @@ from dataworks_tasks.work import FinishTurn, WholeTurn
 DOCUMENTS_PER_UPDATE = 5_000
 """Each batch asks the other collection once, so a larger one reads it less often."""
 
+_TYPE_BY_TYPE = (
+    Slice(0, cover=Cover.ONE_TYPE),  # ObjectIds
+    Slice(0, Element(STRING, b"", b"\x01\0\0\0\0"), cover=Cover.ONE_TYPE),
+    Slice(0, cover=Cover.OTHER_TYPES),
+)
+"""The whole key space in questions of one type each: a cut cursor goes on whatever the order."""
 _VARIABLE = "$$"
 _MISSING = object()
 
@@ -153,12 +159,11 @@ def _goes_on_by_key(client: BaseDatabaseClient) -> bool:
 def _batches(
     client: BaseDatabaseClient, namespace: Namespace, after: Element | None
 ) -> Iterator[EncodedBatch]:
-    if not _goes_on_by_key(client):
-        yield from map(
-            EncodedBatch.parse, client.find_raw(namespace, {}, batch_size=DOCUMENTS_PER_UPDATE)
-        )
-        return
     source = SliceSource(client, namespace, batch_size=DOCUMENTS_PER_UPDATE)
+    if not _goes_on_by_key(client):
+        for slice_ in _TYPE_BY_TYPE:
+            yield from read_slice(source, slice_)
+        return
     yield from read_slice(source, Slice(0), after)
 
 

@@ -11,6 +11,7 @@ from pymongo import MongoClient
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.generate.aggregate import Aggregation, aggregate
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.retry_policy import Backoff
 from dataworks_tasks.run_spec import OnConflict
@@ -187,6 +188,27 @@ def test_what_cosmos_db_never_takes_is_not_sent(
     assert "1,024 bytes; the server takes 1,023" in reasons[1]
     assert "as JSON; the server takes 2,097,152" in reasons[2]
     assert simulator.statistics().requests == 1
+
+
+def test_fields_from_other_collections_are_written_through_throttling(
+    start_simulator: StartSimulator,
+    connect: Connect,
+    mongo_client: Mongo,
+    database_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dataworks_tasks.generate.aggregate.DOCUMENTS_PER_UPDATE", 100)
+    own, other = Namespace(database_name, "orders"), Namespace(database_name, "lines")
+    database = mongo_client[database_name]
+    database.orders.insert_many({"_id": number, "key": number % 5} for number in range(300))
+    database.lines.insert_many({"key": number % 4} for number in range(100))
+    faults = FaultDials(throttle_share=0.1, cursor_cut_share=0.3, drop_before_share=0.1, seed=2)
+    simulator = start_simulator(ru_per_second=1500.0, faults=faults)
+    counted = Aggregation(own, "lines", "count", other, {"key": "$$key"})
+    aggregate(connect(simulator.url), counted)
+    expected = {0: 25, 1: 25, 2: 25, 3: 25, 4: 0}
+    assert all(order["lines"] == expected[order["key"]] for order in database.orders.find())
+    assert simulator.statistics().throttled_requests > 0
 
 
 def test_reads_wait_for_the_budget(
