@@ -57,7 +57,7 @@ class FleetPace:
         self._cost = LearnedCost()
         self._correction = 0.0
         self._controller_needed = False
-        self._throttled = False
+        self._refused = 0.0
         self._controller_rate: float | None = None
         self._accepted = _RateMeter()
 
@@ -103,7 +103,7 @@ class FleetPace:
     def _request(self, reserved: Reservation, longest_wait_seconds: float) -> TokenRequest:
         with self._lock:
             correction, self._correction = self._correction, 0.0
-            throttled, self._throttled = self._throttled, False
+            refused, self._refused = self._refused, 0.0
             accepted_rate = self._accepted.per_second()
         in_units = self._controlled_bucket == REQUEST_UNITS
         buckets: list[BucketRequest] = []
@@ -116,7 +116,7 @@ class FleetPace:
         return TokenRequest(
             buckets=buckets,
             longest_wait_seconds=longest_wait_seconds,
-            throttled=throttled,
+            refused=refused,
             accepted_rate=accepted_rate,
         )
 
@@ -132,7 +132,10 @@ class FleetPace:
             in_units = self._controlled_bucket == REQUEST_UNITS
             self._accepted.add((measured or expected) if in_units else executed)
             if outcome.throttled:
-                self._controller_needed = self._throttled = True
+                self._controller_needed = True
+                share = len(outcome.throttled) / reservation.documents
+                amount = reservation.request_units if in_units else reservation.documents
+                self._refused += amount * share
 
 
 class _RateMeter:

@@ -1,8 +1,10 @@
 -- Take tokens from buckets that the whole fleet shares, and find the rate that a server takes.
 --
 -- KEYS[1] budget  hash: "<bucket>:tokens", "<bucket>:at"; of the controller "rate", "peak",
---                 "searching", "cut_at", "grown_at". Times are microseconds of the server's clock.
--- ARGV[1] longest wait in milliseconds  ARGV[2] 1: the caller was throttled since it last asked
+--                 "searching", "cut_at", "grown_at", and since the last cut "asked" and "refused"
+--                 tokens. Times are microseconds of the server's clock.
+-- ARGV[1] longest wait in milliseconds
+-- ARGV[2] tokens that the server refused to the caller since it last asked
 -- ARGV[3] tokens per second that the server took from the caller lately
 -- then for each bucket: name, limit per second (0: none), 1: controlled, wanted, correction
 -- Returns {1 granted or 0 refused, milliseconds to wait, the controller's rate (0: none yet)}.
@@ -10,11 +12,13 @@
 -- A bucket runs into debt: the caller waits until those before it are paid for, so writes start one
 -- after the other at the rate. The controller sleeps until somebody was throttled. Then it starts
 -- at that caller's own rate, grows fourfold every second until the next throttling, and from there
--- on adds a little every second and cuts by a share when throttled, once a second at most.
+-- on adds a little every second and cuts when throttled, once a second at most: by the share that
+-- was refused, within bounds. A server that refuses one request in twenty whatever the rate is (a
+-- single hot partition does) costs a twentieth, and does not bring the fleet to a standstill.
 
 local BURST_SECONDS = 0.1
 local CUT_EVERY_SECONDS = 1
-local CUT_WHILE_SEARCHING, CUT = 0.7, 0.85
+local LOWEST_CUT_WHILE_SEARCHING, LOWEST_CUT = 0.5, 0.85
 local SEARCH_FACTOR_PER_SECOND = 4
 local GROWTH_PER_SECOND = 0.03
 local LONGEST_GROWTH_SECONDS = 1
@@ -23,7 +27,7 @@ local LOWEST_RATE = 1
 local budget = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local longest_wait, throttled = tonumber(ARGV[1]), ARGV[2] == '1'
+local longest_wait, throttled = tonumber(ARGV[1]), tonumber(ARGV[2]) > 0
 
 local function get(field)
   local value = redis.call('HGET', budget, field)
@@ -45,13 +49,19 @@ local function start_controller(rate)
   set('searching', 1)
   set('cut_at', now)
   set('grown_at', now)
+  set('asked', 0)
+  set('refused', 0)
   return rate
 end
 
 local function cut(rate)
-  local searching = get('searching') == 1
+  local lowest = get('searching') == 1 and LOWEST_CUT_WHILE_SEARCHING or LOWEST_CUT
+  local refused = get('refused') or 0
+  local share = refused / math.max(refused, get('asked') or 0)
   set('peak', rate)
-  rate = math.max(LOWEST_RATE, rate * (searching and CUT_WHILE_SEARCHING or CUT))
+  set('asked', 0)
+  set('refused', 0)
+  rate = math.max(LOWEST_RATE, rate * math.max(lowest, 1 - share))
   set('rate', rate)
   set('searching', 0)
   set('cut_at', now)
@@ -79,6 +89,7 @@ local function controlled_rate(tokens, wanted)
   if not rate then
     return throttled and start_controller(math.max(wanted, tonumber(ARGV[3]))) or nil
   end
+  redis.call('HINCRBYFLOAT', budget, 'refused', ARGV[2])
   if throttled and seconds_since(get('cut_at')) >= CUT_EVERY_SECONDS then
     return cut(rate)
   end
@@ -104,7 +115,7 @@ for first = 4, #ARGV, 5 do
     wait = math.max(wait, -tokens / rate * 1000)
     set(name .. ':tokens', tokens)
     set(name .. ':at', now)
-    taken[#taken + 1] = {name, tokens - wanted}
+    taken[#taken + 1] = {name, tokens - wanted, ARGV[first + 2] == '1' and wanted or 0}
   end
 end
 
@@ -113,6 +124,9 @@ local granted = wait <= longest_wait and 1 or 0
 if granted == 1 then
   for _, bucket in ipairs(taken) do
     set(bucket[1] .. ':tokens', bucket[2])
+    if shown_rate > 0 then
+      redis.call('HINCRBYFLOAT', budget, 'asked', bucket[3])
+    end
   end
 end
 return {granted, wait, string.format('%.6f', shown_rate)}

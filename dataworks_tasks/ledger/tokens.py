@@ -27,15 +27,15 @@ class TokenRequest:
     buckets: Sequence[BucketRequest]
     longest_wait_seconds: float
     """Refuse instead when it would be longer."""
-    throttled: bool = False
-    """The server throttled the caller since it last asked."""
+    refused: float = 0.0
+    """Tokens that the server refused to the caller since it last asked."""
     accepted_rate: float = 0.0
     """Tokens per second the server took from the caller lately: where the controller starts."""
 
     def script_arguments(self) -> Iterator[str | float]:
         """The arguments of take_tokens.lua."""
         yield round(self.longest_wait_seconds * 1000)
-        yield int(self.throttled)
+        yield self.refused
         yield self.accepted_rate
         for bucket in self.buckets:
             yield bucket.name

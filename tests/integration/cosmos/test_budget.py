@@ -157,7 +157,7 @@ def test_the_controller_cuts_once_a_second_and_starts_at_the_callers_rate(
 ) -> None:
     ledger = ledgers()
     assert ledger.take_tokens(run_prefix, ask(1, 5, None)).controller_rate is None
-    throttled = ask(1, 5, None, throttled=1, accepted_rate=500.0)
+    throttled = ask(1, 5, None, refused=1, accepted_rate=500.0)
     assert ledger.take_tokens(run_prefix, throttled).controller_rate == pytest.approx(500.0)
     again = ledger.take_tokens(run_prefix, throttled).controller_rate
     assert again is not None
@@ -165,17 +165,31 @@ def test_the_controller_cuts_once_a_second_and_starts_at_the_callers_rate(
     key = RunKeys(run_prefix).budget
     redis_client.hset(key, "cut_at", 0)
     cut = ledger.take_tokens(run_prefix, throttled).controller_rate
-    assert cut == pytest.approx(0.7 * again, rel=0.05)
+    assert cut == pytest.approx(0.5 * again, rel=0.05)
     redis_client.hset(key, "cut_at", 0)
     assert ledger.take_tokens(run_prefix, throttled).controller_rate == pytest.approx(
         0.85 * cut, rel=0.05
     )
 
 
+def test_a_cut_is_as_deep_as_the_share_that_was_refused(
+    ledgers: Callable[[], RedisLedger], run_prefix: str, redis_client: Redis
+) -> None:
+    ledger = ledgers()
+    ledger.take_tokens(run_prefix, ask(1, 5, None, refused=1, accepted_rate=1000.0))
+    for _ in range(40):
+        ledger.take_tokens(run_prefix, ask(10, 5, None))
+    redis_client.hset(RunKeys(run_prefix).budget, "cut_at", 0)
+    before = ledger.take_tokens(run_prefix, ask(0, 5, None)).controller_rate
+    cut = ledger.take_tokens(run_prefix, ask(10, 5, None, refused=20)).controller_rate
+    assert before is not None
+    assert cut == pytest.approx(0.95 * before, rel=0.03)
+
+
 def test_a_budget_holds_under_the_controllers_rate(
     ledgers: Callable[[], RedisLedger], run_prefix: str
 ) -> None:
     ledger = ledgers()
-    start = ask(100, 5, 100.0, throttled=1, accepted_rate=5000.0)
+    start = ask(100, 5, 100.0, refused=1, accepted_rate=5000.0)
     assert ledger.take_tokens(run_prefix, start).controller_rate == pytest.approx(5000.0)
     assert ledger.take_tokens(run_prefix, ask(100, 5, 100.0)).wait_seconds > 0.8
