@@ -90,10 +90,10 @@ def test_four_workers_use_the_account_and_no_more(
     simulator = start_simulator(ru_per_second=BUDGET)
     environment = aimed_at(fleet, target=simulator.url)
     fleet.start_worker(4, environment)
-    progress = generate(environment, 4000, options)
+    progress = generate(environment, 7000, options)
     assert progress.state is RunState.COMPLETE
     assert (progress.failures, progress.gaps) == (0, 0)
-    assert documents_in(fleet.mongo, fleet.database) == 4000
+    assert documents_in(fleet.mongo, fleet.database) == 7000
     assert 0.95 * BUDGET <= ru_per_second(simulator) <= 1.05 * BUDGET
     told = progress.counters["request_units"] + progress.counters.get("request_units_estimated", 0)
     assert told == pytest.approx(simulator.statistics().total_ru, rel=0.02)
@@ -156,7 +156,7 @@ def test_reading_spares_the_source(
 ) -> None:
     simulator = start_simulator()  # takes whatever is asked for: only the budget slows reading down
     collection = fleet.mongo[database_name]["orders"]
-    collection.insert_many({"_id": number, "pad": "x" * 1500} for number in range(6000))
+    collection.insert_many({"_id": number, "pad": "x" * 1500} for number in range(7500))
     plain = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]
     environment = aimed_at(fleet, source=simulator.url, target=plain)
     fleet.start_worker(4, environment)
@@ -175,7 +175,7 @@ def test_reading_spares_the_source(
             send_everything(opened, spec)
             planned = simulator.statistics().total_ru
             progress = ended(opened, spec)
-        assert (progress.state, progress.counters["written"]) == (RunState.COMPLETE, 6000)
+        assert (progress.state, progress.counters["written"]) == (RunState.COMPLETE, 7500)
         told = sum(
             progress.counters.get(name, 0)
             for name in ("read_request_units", "read_request_units_estimated")
@@ -213,8 +213,8 @@ def test_there_and_back_through_an_old_account_full_of_faults(
     simulator = start_simulator(server_version=version, faults=faults)
     source, there, back = database_name, f"{database_name}_there", f"{database_name}_back"
     collection = fleet.mongo[source]["orders"]
-    collection.insert_many({"_id": ObjectId(), "number": n, "pad": "x" * 200} for n in range(2500))
-    collection.insert_many({"_id": f"text-{n}", "number": n} for n in range(500))
+    collection.insert_many({"_id": ObjectId(), "number": n, "pad": "x" * 200} for n in range(1300))
+    collection.insert_many({"_id": f"text-{n}", "number": n} for n in range(200))
     plain = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]
     try:
         fleet.environment["FRAMEWORK_SOURCE_DB_BATCH_SIZE"] = "50"
