@@ -12,13 +12,14 @@
 -- A bucket runs into debt: the caller waits until those before it are paid for, so writes start one
 -- after the other at the rate. The controller sleeps until somebody was throttled. Then it starts
 -- at that caller's own rate, grows fourfold every second until the next throttling, and from there
--- on adds a little every second and cuts when throttled, once a second at most: by the share that
--- was refused, within bounds. A server that refuses one request in twenty whatever the rate is (a
--- single hot partition does) costs a twentieth, and does not bring the fleet to a standstill.
+-- on adds a little every second and cuts when throttled, once a second at most: by a fixed factor,
+-- or by the share that was refused where that is small. A server that refuses one request in twenty
+-- whatever the rate is (a hot partition does) must not bring the fleet to a standstill.
 
 local BURST_SECONDS = 0.1
 local CUT_EVERY_SECONDS = 1
-local LOWEST_CUT_WHILE_SEARCHING, LOWEST_CUT = 0.5, 0.85
+local CUT_WHILE_SEARCHING, CUT = 0.7, 0.85
+local SMALL_SHARE = 0.1
 local SEARCH_FACTOR_PER_SECOND = 4
 local GROWTH_PER_SECOND = 0.03
 local LONGEST_GROWTH_SECONDS = 1
@@ -55,13 +56,13 @@ local function start_controller(rate)
 end
 
 local function cut(rate)
-  local lowest = get('searching') == 1 and LOWEST_CUT_WHILE_SEARCHING or LOWEST_CUT
+  local factor = get('searching') == 1 and CUT_WHILE_SEARCHING or CUT
   local refused = get('refused') or 0
   local share = refused / math.max(refused, get('asked') or 0)
   set('peak', rate)
   set('asked', 0)
   set('refused', 0)
-  rate = math.max(LOWEST_RATE, rate * math.max(lowest, 1 - share))
+  rate = math.max(LOWEST_RATE, rate * (share < SMALL_SHARE and 1 - share or factor))
   set('rate', rate)
   set('searching', 0)
   set('cut_at', now)
