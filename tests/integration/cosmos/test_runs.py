@@ -80,12 +80,16 @@ LEGACY_DRIVER = "4.10.1"
 
 
 @pytest.mark.parametrize(
-    "options",
-    [RunOptions(max_ru=BUDGET, batch_size=1000), RunOptions(batch_size=1000)],
+    ("options", "least", "most"),
+    [
+        (RunOptions(max_ru=BUDGET, batch_size=1000), 0.95, 1.05),
+        # It has to find the rate first, and the account saves up to a second's units meanwhile.
+        (RunOptions(batch_size=1000), 0.75, 1.2),
+    ],
     ids=["budget", "controller"],
 )
 def test_four_workers_use_the_account_and_no_more(
-    start_simulator: StartSimulator, fleet: Fleet, options: RunOptions
+    start_simulator: StartSimulator, fleet: Fleet, options: RunOptions, least: float, most: float
 ) -> None:
     simulator = start_simulator(ru_per_second=BUDGET)
     environment = aimed_at(fleet, target=simulator.url)
@@ -94,7 +98,7 @@ def test_four_workers_use_the_account_and_no_more(
     assert progress.state is RunState.COMPLETE
     assert (progress.failures, progress.gaps) == (0, 0)
     assert documents_in(fleet.mongo, fleet.database) == 7000
-    assert 0.95 * BUDGET <= ru_per_second(simulator) <= 1.05 * BUDGET
+    assert least * BUDGET <= ru_per_second(simulator) <= most * BUDGET
     told = progress.counters["request_units"] + progress.counters.get("request_units_estimated", 0)
     assert told == pytest.approx(simulator.statistics().total_ru, rel=0.02)
 
