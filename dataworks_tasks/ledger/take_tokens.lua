@@ -90,7 +90,7 @@ local function controlled_rate(tokens, wanted)
   if not rate then
     return throttled and start_controller(math.max(wanted, tonumber(ARGV[3]))) or nil
   end
-  redis.call('HINCRBYFLOAT', budget, 'refused', ARGV[2])
+  set('refused', (get('refused') or 0) + tonumber(ARGV[2]))
   if throttled and seconds_since(get('cut_at')) >= CUT_EVERY_SECONDS then
     return cut(rate)
   end
@@ -126,7 +126,7 @@ if granted == 1 then
   for _, bucket in ipairs(taken) do
     set(bucket[1] .. ':tokens', bucket[2])
     if shown_rate > 0 then
-      redis.call('HINCRBYFLOAT', budget, 'asked', bucket[3])
+      set('asked', (get('asked') or 0) + bucket[3])
     end
   end
 end

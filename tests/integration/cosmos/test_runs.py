@@ -84,7 +84,7 @@ LEGACY_DRIVER = "4.10.1"
     [
         (RunOptions(max_ru=BUDGET, batch_size=1000), 0.95, 1.05),
         # It has to find the rate first, and the account saves up to a second's units meanwhile.
-        (RunOptions(batch_size=1000), 0.75, 1.2),
+        (RunOptions(batch_size=1000), 0.75, 1.35),
     ],
     ids=["budget", "controller"],
 )
