@@ -106,6 +106,8 @@ def test_a_run_survives_the_loss_of_the_primary(fleet: Fleet, own_services: Loca
     producer = fleet.start(*generate_arguments(fleet, total, "--max-rate", 4000))
     run_id = fleet.newest_run()
     fleet.wait_for_share(run_id, 0.2)
+    # A replica that never had the run would be promoted, too: then only its last moments are lost.
+    assert fleet.redis.wait(1, 20_000) == 1
     own_services.stop("primary", signal.SIGKILL)
     assert producer.wait(100) == 0
     check_exact(fleet, run_id, total)
