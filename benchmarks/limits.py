@@ -1,7 +1,7 @@
 """The limits: plain processes that write documents encoded beforehand, or copy raw batches.
 
-No Celery, no ledger, no generation. Each process takes the same path to the server as a worker: one
-insert command a batch, its documents sent as one run of bytes.
+No Celery, no ledger, no generation. Each process writes as a worker does, one insert command a
+batch, its documents sent as one run of bytes, and reads by the driver's raw batches.
 """
 
 from __future__ import annotations

@@ -74,15 +74,31 @@ def value_end(document: bytes, type_: int, start: int) -> int:
     raise ValueError(f"BSON has no type {type_:#x}")
 
 
+class Span(NamedTuple):
+    """A field: its type byte, its name and where its value's bytes are."""
+
+    type: int
+    name: bytes
+    start: int
+    stop: int
+
+
+def spans(data: bytes, first: int = 0) -> Iterator[Span]:
+    """The fields of the document that begins at ``first``, in order, duplicates included."""
+    position = first + 4
+    end = first + int.from_bytes(data[first:position], "little") - 1
+    while position < end:
+        type_ = data[position]
+        start = data.index(0, position + 1) + 1
+        stop = value_end(data, type_, start)
+        yield Span(type_, data[position + 1 : start - 1], start, stop)
+        position = stop
+
+
 def elements(document: bytes) -> Iterator[Element]:
     """The document's fields in order, duplicates included."""
-    position, end = 4, len(document) - 1
-    while position < end:
-        type_ = document[position]
-        name_end = document.index(0, position + 1)
-        stop = value_end(document, type_, name_end + 1)
-        yield Element(type_, document[position + 1 : name_end], document[name_end + 1 : stop])
-        position = stop
+    for type_, name, start, stop in spans(document):
+        yield Element(type_, name, document[start:stop])
 
 
 def find_element(document: bytes, name: bytes) -> Element | None:

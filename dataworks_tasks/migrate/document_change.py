@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 
 from bson import encode
 from bson.errors import BSONError
@@ -39,17 +40,21 @@ def unchanged(batch: EncodedBatch) -> Changed:
 def by_strategy(strategy: BaseMigrationStrategy) -> DocumentChange:
     """The change that a strategy's ``transform_document`` makes."""
 
+    transform = strategy.transform_document
+
     def change(batch: EncodedBatch) -> Changed:
         made: list[bytes] = []
         refused: list[tuple[bytes, str]] = []
         dropped = 0
         for source, document in _documents(strategy, batch):
             try:
-                results = (
-                    _as_sequence(strategy.transform_document(document))
-                    if isinstance(document, dict)
-                    else _raise(document)
-                )
+                if isinstance(document, Exception):
+                    raise document
+                result = transform(document)
+                if type(result) is dict and "_id" in result:  # nearly always: the short way
+                    made.append(encode(result, codec_options=DOCUMENTS))
+                    continue
+                results = _as_sequence(result)
                 encoded = [_encoded(result, n, source) for n, result in enumerate(results)]
             except Exception as error:  # noqa: BLE001 - a strategy may raise anything: on record
                 refused.append((source, f"the strategy raised {type(error).__name__}: {error}"))
@@ -64,27 +69,24 @@ def by_strategy(strategy: BaseMigrationStrategy) -> DocumentChange:
 def _documents(
     strategy: BaseMigrationStrategy, batch: EncodedBatch
 ) -> Iterator[tuple[bytes, Document | Exception]]:
-    """Each raw document with what the strategy reads; one by one where the batch does not pass."""
-    sources = list(batch.documents())
+    """Each raw document with what the strategy reads; one by one where the batch does not pass.
+
+    Nothing is collected: a document that was just read is still in the processor's cache.
+    """
     read = 0
     try:
-        # Not a list: a document that was just read is still in the processor's cache.
-        for source, document in zip(sources, strategy.read_batch(batch), strict=True):
-            yield source, document
+        for pair in zip(batch.documents(), strategy.read_batch(batch), strict=True):
+            yield pair
             read += 1
         return
     except BSONError:
         pass  # one of them cannot be decoded: find out which
-    for source in sources[read:]:
+    for source in islice(batch.documents(), read, None):
         try:
             (document,) = strategy.read_batch(EncodedBatch.of([source]))
             yield source, document
         except BSONError as error:
             yield source, error
-
-
-def _raise(error: Exception) -> Sequence[Document]:
-    raise error
 
 
 def _as_sequence(result: Document | Sequence[Document] | None) -> Sequence[Document]:

@@ -25,6 +25,7 @@ from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.connection_string import check_connection_string, names_option
 from dataworks_tasks.store.connection_watch import ConnectionWatch
 from dataworks_tasks.store.patience import patiently, throttling_waited_out
+from dataworks_tasks.store.raw_batches import RawBatches
 from dataworks_tasks.store.request_charge import ChargeMeter, estimated_charge
 from dataworks_tasks.store.shard_key import read_shard_key
 from dataworks_tasks.store.write_outcome import (
@@ -270,7 +271,7 @@ class BaseDatabaseClient:
         """
 
         def first() -> tuple[Iterator[Any], Any]:
-            cursor = self.collection(namespace).find_raw_batches(query, **options)
+            cursor = RawBatches(self.collection(namespace), query, **options)
             with classified():
                 return cursor, next(cursor, None)
 
