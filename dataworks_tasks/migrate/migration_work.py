@@ -25,7 +25,7 @@ from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.read_slice import SliceInterrupted, SliceSource
 from dataworks_tasks.migrate.settle_slices import SliceTask, Stopped, settle_slices
-from dataworks_tasks.migrate.slice import Slice
+from dataworks_tasks.migrate.slice import slice_of_run
 from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyRoute, Lanes, SliceCopy
 from dataworks_tasks.migrate.tally import by_collection
 from dataworks_tasks.run_spec import MigrationJob, NamespacePair, OnError
@@ -87,9 +87,7 @@ class MigrationWork:
             self._copies.clear()
 
     def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:
-        slice_ = Slice.from_bytes(data)
-        if not 0 <= slice_.pair < len(self._routes):
-            raise SpecRefused(f"slice {number} is of a collection that the run does not have")
+        slice_ = slice_of_run(number, data, len(self._routes))
         copy = self._copies[number] = SliceCopy(self._routes[slice_.pair], slice_)
         if not self._run(copy, stopped):
             return None

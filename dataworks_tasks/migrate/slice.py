@@ -103,6 +103,14 @@ class Slice:
         return [[]]
 
 
+def slice_of_run(number: int, data: bytes, pairs: int) -> Slice:
+    """Slice ``number`` as the ledger has it. Raises SpecRefused unless the run has its pair."""
+    slice_ = Slice.from_bytes(data)
+    if not 0 <= slice_.pair < pairs:
+        raise SpecRefused(f"slice {number} is of a collection that the run does not have")
+    return slice_
+
+
 def groups_after(groups: list[list[Piece]], key: Element) -> list[list[Piece]]:
     """What is left of a slice's groups when everything up to ``key`` is done; keys are unique."""
     if len(groups) < 2:

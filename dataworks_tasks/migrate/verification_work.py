@@ -14,7 +14,7 @@ from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.key_space import ID
 from dataworks_tasks.migrate.migration_work import document_change, slice_source
 from dataworks_tasks.migrate.settle_slices import SliceTask, Stopped, settle_slices
-from dataworks_tasks.migrate.slice import Slice
+from dataworks_tasks.migrate.slice import slice_of_run
 from dataworks_tasks.migrate.tally import by_collection, document_failure
 from dataworks_tasks.migrate.verify_slice import SliceVerification, VerificationRoute
 from dataworks_tasks.namespace import Namespace
@@ -74,9 +74,7 @@ class MigrationVerificationWork:
             self._running.clear()
 
     def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:
-        slice_ = Slice.from_bytes(data)
-        if not 0 <= slice_.pair < len(self._routes):
-            raise SpecRefused(f"slice {number} is of a collection that the run does not have")
+        slice_ = slice_of_run(number, data, len(self._routes))
         verification = SliceVerification(self._routes[slice_.pair], slice_)
         self._running[number] = verification
         if not verification.run(self._readers, stopped):
