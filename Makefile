@@ -27,11 +27,14 @@ demo: $(STAMP) ## generate, migrate and verify 200,000 documents on embedded ser
 
 test: check ## lint, types and every test
 
+# Most of a test's time is waiting for servers: two tests at once hardly slow each other.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 check: lint types audit $(STAMP) ## ruff, mypy --strict, dependencies and every test
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 unit: $(STAMP) ## the quick tests: unit and contract
-	@$(BIN)/python -m pytest tests/unit tests/contract
+	@$(PYTEST) tests/unit tests/contract
 
 lint: $(STAMP) ## ruff: lint and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

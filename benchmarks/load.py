@@ -33,6 +33,9 @@ SETTLED = 0.2
 MOST_GROWTH = 1.15
 """Median of the last fifth against the first fifth after settling."""
 LEAST_SAMPLES = 100
+SMALL = 100_000
+MOST_TIMES_SMALL = 1.05
+"""A worker's peak in the whole run against its peak in one of ``SMALL`` documents."""
 _MEGABYTE = 1e6
 
 
@@ -54,6 +57,17 @@ class LoadRun:
     found: int
     seconds: float
     samples: tuple[Sample, ...]
+    small_peak: int
+    """Most bytes of a worker process in a run of ``SMALL`` documents before this one."""
+
+    def peak(self, name: str) -> int:
+        """The most bytes that ``name`` had."""
+        return max(int(getattr(sample, name)) for sample in self.samples)
+
+    @property
+    def times_small(self) -> float:
+        """A worker's peak as a multiple of that in the small run."""
+        return self.peak("workers") / self.small_peak
 
     @property
     def growth(self) -> dict[str, float]:
@@ -73,6 +87,7 @@ class LoadRun:
     def kept(self) -> bool:
         """Whether the count is exact and nothing grew."""
         flat_memory = all(factor <= MOST_GROWTH for factor in self.growth.values())
+        flat_memory = flat_memory and self.times_small <= MOST_TIMES_SMALL
         return self.found == self.documents and flat_memory
 
 
@@ -91,16 +106,18 @@ def main() -> None:
     chosen = parser.parse_args()
     run = load(chosen.documents, chosen.batch_size)
     RESULTS.mkdir(exist_ok=True)
-    figures = {**asdict(run), "growth": run.growth, "kept": run.kept}
+    derived = {"growth": run.growth, "times_small": run.times_small, "kept": run.kept}
+    figures = {**asdict(run), **derived}
     (RESULTS / "load.json").write_text(json.dumps(figures, indent=2) + "\n")
     plot(run, RESULTS / "load.png")
     rate = run.documents / run.seconds
     print(f"{run.found:,} of {run.documents:,} documents in {run.seconds:,.0f} s, {rate:,.0f}/s")
     for name in _PROGRAMS:
-        most = max(getattr(sample, name) for sample in run.samples)
+        most = run.peak(name)
         factor = run.growth.get(name)
         grew = f"{factor:.2f} times its beginning" if factor else "too short to say more"
         print(f"{name}: at most {most / _MEGABYTE:,.0f} MB, at the end {grew}")
+    print(f"a worker's peak: {run.times_small:.2f} times that of {SMALL:,} documents")
     sys.exit(0 if run.kept else 1)
 
 
@@ -112,29 +129,46 @@ def load(documents: int, batch_size: int) -> LoadRun:
         services.start(*(CeleryWorker(addresses.environment, name) for name in WORKERS))
         template = services.folder / "flat.json"
         template.write_text(json.dumps(flat()))
+        work = _Work(services, addresses, template, batch_size)
+        small = work.run(SMALL)
+        began = time.monotonic()
+        samples = work.run(documents)
+        seconds = time.monotonic() - began
+        with pymongo.MongoClient[dict[str, Any]](services.mongodb_url) as client:
+            found = client["load"]["flat"].count_documents({})
+        small_peak = max(sample.workers for sample in small)
+        return LoadRun(documents, found, seconds, samples, small_peak)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    services: LocalServices
+    addresses: LocalAddresses
+    template: Path
+    batch_size: int
+
+    def run(self, documents: int) -> tuple[Sample, ...]:
+        """Generate into an empty collection; what memory did meanwhile."""
         command = [
-            *(sys.executable, "-m", "producer", "generate", str(template)),
-            *("--total", str(documents), "--batch-size", str(batch_size)),
+            *(sys.executable, "-m", "producer", "generate", str(self.template), "--drop"),
+            *("--total", str(documents), "--batch-size", str(self.batch_size)),
             *("--database", "load", "--collection", "flat", "--json"),
         ]
         began = time.monotonic()
         producer = subprocess.Popen(
             command,
-            env={**environ, **addresses.environment},
-            cwd=services.folder,
+            env={**environ, **self.addresses.environment},
+            cwd=self.services.folder,
             stdout=subprocess.DEVNULL,
         )
         interval = max(0.1, min(0.5, documents / 1e6))
         samples: list[Sample] = []
         while producer.poll() is None:
-            samples.append(_sample(services, producer.pid, time.monotonic() - began))
+            samples.append(_sample(self.services, producer.pid, time.monotonic() - began))
             time.sleep(interval)
-        seconds = time.monotonic() - began
         if producer.returncode:
             raise RuntimeError(f"the run ended with {producer.returncode}")
-        with pymongo.MongoClient[dict[str, Any]](services.mongodb_url) as client:
-            found = client["load"]["flat"].count_documents({})
-        return LoadRun(documents, found, seconds, tuple(samples))
+        return tuple(samples)
 
 
 def _sample(services: LocalServices, producer: int, seconds: float) -> Sample:

@@ -81,10 +81,10 @@ def _broker(url: str) -> tuple[str, dict[str, Any]]:
 
 def _tls(broker_url: str) -> dict[str, Any] | None:
     """TLS with the server's certificate checked: ``rediss://`` alone would not check it."""
-    parts = urlsplit(broker_url)
-    if parts.scheme != "rediss":
+    if not broker_url.startswith("rediss://"):
         return None
-    options = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    query = urlsplit(broker_url).query
+    options = {name: values[0] for name, values in parse_qs(query).items()}
     checked: dict[str, Any] = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
         if name in options:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -13,6 +14,10 @@ _CLUSTER = (
     "name one server (redis://), or Sentinels (sentinel://)"
 )
 _FORM = "sentinel://USER:PASSWORD@HOST:26379,HOST:26379/0?master=NAME"
+_SENTINELS = re.compile(
+    r"sentinel://(?P<authority>[^/?]*)(?:/(?P<database>[^/?]*)/?)?(?:\?(?P<query>.*))?"
+)
+"""Not ``urlsplit``: some versions of it refuse a host in brackets behind another one."""
 _OPTIONS = {"master", "sentinel_auth"}
 
 
@@ -56,10 +61,12 @@ def read_sentinel_address(url: str) -> SentinelAddress:
 
     Raises ValueError, without the address in its text, for anything else.
     """
-    parts = urlsplit(url)
-    login, _, hosts = parts.netloc.rpartition("@")
+    parts = _SENTINELS.fullmatch(url)
+    if parts is None:
+        raise ValueError(f"it must have the form {_FORM}")
+    login, _, hosts = parts["authority"].rpartition("@")
     username, _, password = login.partition(":")
-    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    options = {name: values[-1] for name, values in parse_qs(parts["query"] or "").items()}
     if unknown := options.keys() - _OPTIONS:
         raise ValueError(f"{sorted(unknown)[0]!r} is no option of {_FORM}")
     try:
@@ -67,7 +74,7 @@ def read_sentinel_address(url: str) -> SentinelAddress:
         return SentinelAddress(
             sentinels=sentinels,
             master=options["master"],
-            database=int(parts.path.strip("/") or 0),
+            database=int(parts["database"] or 0),
             username=unquote(username) or None,
             password=unquote(password) or None,
             sentinel_auth=options.get("sentinel_auth") == "true",
@@ -78,7 +85,7 @@ def read_sentinel_address(url: str) -> SentinelAddress:
 
 def check_address(url: str, *, carries_messages: bool) -> None:
     """Raise ValueError for an address that cannot be used, without the address in its text."""
-    scheme = urlsplit(url).scheme
+    scheme = url.partition("://")[0]
     if "cluster" in scheme:
         raise ValueError(_CLUSTER)
     if scheme == "sentinel":
