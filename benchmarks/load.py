@@ -32,7 +32,7 @@ SETTLED = 0.2
 """The share of a run after which every process has all its buffers."""
 MOST_GROWTH = 1.15
 """Median of the last fifth against the first fifth after settling."""
-LEAST_SAMPLES = 100
+LEAST_SAMPLES = 50
 SMALL = 100_000
 MOST_TIMES_SMALL = 1.05
 """A worker's peak in the whole run against its peak in one of ``SMALL`` documents."""
