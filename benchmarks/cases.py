@@ -145,7 +145,7 @@ def generation_alone(template: Any, documents: int) -> float:
     """Documents per second of one core, without a database, in a process set up like a worker."""
     keep_freed_memory()
     source = document_source(parse_template(template, "bench"), 0, 1)
-    source.generate(0, 1000)
+    source.generate(0, DOCUMENTS_PER_WRITE)  # draws all of its pools
     start = time.process_time()
     for first in range(0, documents, DOCUMENTS_PER_WRITE):
         source.generate(first, first + DOCUMENTS_PER_WRITE)

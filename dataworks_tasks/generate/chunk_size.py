@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 _FIRST_DOCUMENTS = 500
-_MOST_BYTES = 4_500_000
+_MOST_BYTES = 5_500_000
 """Of one chunk: a few of them are in flight at once, and a worker stays small."""
 
 
