@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 _FIRST_DOCUMENTS = 500
-_MOST_BYTES = 5_500_000
+_MOST_BYTES = 6_000_000
 """Of one chunk: a few of them are in flight at once, and a worker stays small."""
 
 
@@ -23,6 +23,11 @@ class ChunkSize:
 
     def __post_init__(self) -> None:
         self.documents = min(_FIRST_DOCUMENTS, self.most_documents)
+
+    def of(self, left: int) -> int:
+        """The size of the next chunk when ``left`` documents are to be made: none is left small."""
+        chunks = -(-left // self.documents)
+        return -(-left // chunks)
 
     def learn(self, documents: int, size_bytes: int, seconds: float) -> None:
         """Take in a chunk that was just made."""

@@ -104,7 +104,7 @@ class GenerationWork:
             start = max(wanted.start, part.range.start)
             stop = min(wanted.stop, part.range.stop)
             while start < stop:
-                piece = BatchRange(start, min(stop, start + self._chunk_size.documents))
+                piece = BatchRange(start, start + self._chunk_size.of(stop - start))
                 yield self._make(source, piece)
                 start = piece.stop
 

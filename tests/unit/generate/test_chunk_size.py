@@ -27,3 +27,14 @@ def test_there_is_always_one_document() -> None:
     size = ChunkSize(most_documents=1, most_seconds=0.001)
     size.learn(1, 16_000_000, 60.0)
     assert size.documents == 1
+
+
+def test_what_is_left_is_cut_evenly() -> None:
+    size = ChunkSize(most_documents=4600, most_seconds=5.0)
+    size.learn(4600, 4600, 1e-6)
+    left, made = 10_000, []
+    while left:
+        made.append(size.of(left))
+        left -= made[-1]
+    assert made == [3334, 3333, 3333]
+    assert size.of(1) == 1
