@@ -80,15 +80,20 @@ class HeldTurn:
         while not self._over.is_set():
             self._told.wait(_HEARTBEAT_SECONDS)
             self._told.clear()
+            self._shown = self._asked()
             try:
-                if self._tell is not None:
-                    self._shown = self._tell()
                 if not self._over.is_set():
                     self._keep()
             except LedgerUnavailable:
                 continue  # the turn is kept when Redis is back, or somebody else has it by then
-            except DataWorksError as error:
-                log.debug("cannot tell how far finishing is: %s", error)
+
+    def _asked(self) -> str:
+        """How far the work is. A server that does not say costs a line of text, not the turn."""
+        try:
+            return self._tell() if self._tell is not None else ""
+        except DataWorksError as error:
+            log.debug("cannot tell how far finishing is: %s", error)
+            return self._shown
 
     def _keep(self) -> None:
         state = FinishState(self.position, self._shown)

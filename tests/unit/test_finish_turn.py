@@ -1,0 +1,44 @@
+"""A turn to finish a run."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import cast
+
+import pytest
+
+from dataworks_tasks import finish_turn
+from dataworks_tasks.errors import StoreUnavailable
+from dataworks_tasks.finish_turn import HeldTurn
+from dataworks_tasks.ledger.contract import FinishState, Ledger
+from dataworks_tasks.work import StopSignal
+
+
+class _Turns:
+    """Of a ledger, what a turn needs."""
+
+    def __init__(self) -> None:
+        self.held = 0
+        self.held_often = Event()
+
+    def hold_finish(
+        self, run_id: str, holder: str, seconds: float, state: FinishState | None = None
+    ) -> str:
+        self.held += 1
+        if self.held > 3:
+            self.held_often.set()
+        return ""
+
+
+def test_a_server_that_does_not_say_how_far_it_is_costs_no_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(finish_turn, "_HEARTBEAT_SECONDS", 0.01)
+
+    def tell() -> str:
+        raise StoreUnavailable("the server does not answer")
+
+    turns = _Turns()
+    with HeldTurn(cast("Ledger", turns), "gen-1", "me", cast("StopSignal", None)) as turn:
+        turn.show(tell)
+        assert turns.held_often.wait(10)
