@@ -12,9 +12,10 @@ from bson.json_util import loads
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.document_change import Changed, DocumentChange
-from dataworks_tasks.migrate.document_layout import Layout, put_together, take_apart
+from dataworks_tasks.migrate.document_layout import Layout, take_apart
 from dataworks_tasks.migrate.field_tree import ARRAY, Field, Fields, Names, NotAlike
 from dataworks_tasks.migrate.masking import NULL, Mask, create_mask
+from dataworks_tasks.migrate.rebuilt_batch import RebuiltBatch
 from dataworks_tasks.raw_bson import Element, elements
 from dataworks_tasks.run_spec import Transform
 
@@ -31,24 +32,18 @@ def by_transform(transform: Transform) -> DocumentChange:
     steps, names = _compile(transform)
 
     def change(batch: EncodedBatch) -> Changed:
-        layouts, left = take_apart(batch, names)
-        if len(layouts) == 1 and not len(left) and _apply(steps, layouts[0]):
-            return Changed(put_together(layouts[0]))
-        made: dict[int, bytes] = {}
-        for layout in layouts if len(left) or len(layouts) > 1 else ():
+        rebuilt = RebuiltBatch(len(batch))
+        for layout in take_apart(batch, names):
             if _apply(steps, layout):
-                together = put_together(layout)
-                made.update(zip(layout.rows.tolist(), together.documents(), strict=True))
+                rebuilt.put_layout(layout)
         refused: list[tuple[bytes, str]] = []
-        for row in range(len(batch)):
-            if row in made:
-                continue
+        for row in rebuilt.missing():
             document = batch.document(row)
             try:
-                made[row] = _changed(steps, Fields.read(document, names))
+                rebuilt.put(row, _changed(steps, Fields.read(document, names)))
             except ValueError as error:
                 refused.append((document, f"it cannot be changed: {error}"))
-        return Changed(EncodedBatch.of(made[row] for row in sorted(made)), refused=refused)
+        return Changed(rebuilt.batch(), refused=refused)
 
     return change
 
@@ -170,7 +165,7 @@ def _mask_field(field: Field, mask: Mask) -> None:
         for member in inside.members():
             _mask_field(member, mask)
     elif field.type != NULL:
-        field.replace(mask, mask.type)
+        field.replace(mask)
 
 
 def _rename(old: Path, new: Path) -> Step:

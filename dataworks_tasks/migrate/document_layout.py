@@ -7,18 +7,19 @@ layout changes them all.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, repeat
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataworks_tasks.encoded_batch import EncodedBatch, Offsets
+from dataworks_tasks.migrate.column import Column
 from dataworks_tasks.migrate.field_tree import (
     ARRAY,
     DOCUMENT,
     FIXED_SIZES,
-    Column,
     Field,
     Fields,
     Names,
@@ -39,49 +40,59 @@ class Layout:
     fields: Fields
 
 
-def take_apart(batch: EncodedBatch, names: Names) -> tuple[list[Layout], Offsets]:
-    """Layouts of most of the documents, and the rows of those that have to be done one by one.
+def take_apart(batch: EncodedBatch, names: Names) -> Iterator[Layout]:
+    """Layouts of most of the documents; the others have to be done one by one.
 
     An array that a change goes into is never alike.
     """
-    layouts: list[Layout] = []
-    left: list[Offsets] = []
     waiting: Offsets = np.arange(len(batch), dtype=np.int64)
-    while len(waiting) >= FEWEST_ALIKE and len(layouts) + len(left) < _MOST_LAYOUTS:
+    for _ in range(_MOST_LAYOUTS):
+        if len(waiting) < FEWEST_ALIKE:
+            return
         walk = _Walk(batch, names, waiting)
         if walk.run():
-            layouts.append(Layout(walk.rows, walk.fields))
-        else:
-            left.append(walk.rows)
+            yield Layout(walk.rows, walk.fields)
         waiting = np.sort(np.concatenate(walk.others)) if walk.others else waiting[:0]
-    return layouts, np.concatenate([*left, waiting])
 
 
+class _Places:
+    """A place in each of the documents ``rows``; those that fell behind are left out when asked."""
+
+    __slots__ = ("_places", "_rows")
+
+    def __init__(self, rows: Offsets, places: Offsets) -> None:
+        self._rows, self._places = rows, places
+
+    def of(self, rows: Offsets) -> Offsets:
+        """The places in ``rows``, which are some of the documents."""
+        if rows is not self._rows:
+            self._places = self._places[np.searchsorted(self._rows, rows)]
+            self._rows = rows
+        return self._places
+
+
+@dataclass(slots=True)
 class _Frame:
     """A document that the walk is in; ``run`` is where the bytes begin that are in no part."""
 
-    __slots__ = ("field", "fields", "run")
-
-    def __init__(self, field: Field | None, names: Names, run: Offsets) -> None:
-        self.field, self.fields, self.run = field, Fields([], names), run
+    field: Field | None
+    fields: Fields
+    run: _Places
 
 
 class _Walk:
-    """Goes through all documents at once; those that differ from the first fall behind.
-
-    Arrays of places have an entry for each document of the batch, whether it is still walked with
-    or not, so that nothing has to be cut when documents fall behind.
-    """
+    """Goes through all documents at once; those that differ from the first fall behind."""
 
     def __init__(self, batch: EncodedBatch, names: Names, rows: Offsets) -> None:
         self.rows = rows
         self.others: list[Offsets] = []
         self._bytes = batch.data
-        self._words = {width: _words(batch.data, width) for width in (1, 2, 4, 8)}
-        self._position: Offsets = batch.offsets[:-1] + 4
-        self._columns: list[Column] = []
-        self._frames = [_Frame(None, names, self._position.copy())]
-        self.fields = self._frames[0].fields
+        self._lengths = _overlapping(batch.data, "<i4")
+        self._texts_of: dict[int, NDArray[np.bytes_]] = {}
+        self._here: Offsets = batch.offsets[rows] + 4
+        self._columns: list[tuple[Column, Offsets]] = []
+        self.fields = Fields([], names)
+        self._frames = [_Frame(None, self.fields, self._places())]
 
     def run(self) -> bool:
         """Walk to the end; False when the documents cannot be done together."""
@@ -91,32 +102,33 @@ class _Walk:
                 self._leave(start)
             elif not self._field(header[0], header[1:-1], start):
                 return False
-        for column in self._columns:
-            column.keep(self.rows)
+        for column, rows in self._columns:
+            if rows is not self.rows:
+                column.keep(np.searchsorted(rows, self.rows))
         return True
 
     def _next_header(self) -> tuple[bytes, Offsets]:
         """Type and name of the first document's next field, and where its values begin."""
-        first = int(self._position[self.rows[0]])
+        first = int(self._here[0])
         end = first if self._bytes[first] == 0 else self._bytes.index(0, first + 1)
         header = self._bytes[first : end + 1]
-        here = self._position[self.rows]
-        alike = self._stands_at(header, here)
+        alike = self._stands_at(header)
         if not alike.all():
             self.others.append(self.rows[~alike])
-            self.rows, here = self.rows[alike], here[alike]
-        return header, here + len(header)
+            self.rows, self._here = self.rows[alike], self._here[alike]
+        return header, self._here + len(header)
 
-    def _stands_at(self, header: bytes, here: Offsets) -> NDArray[np.bool_]:
-        """Where ``header`` stands, compared in overlapping words of the widest size that fits."""
-        width = min(8, 1 << (len(header).bit_length() - 1))
-        words = self._words[width]
-        here = np.minimum(here, len(self._bytes) - len(header))
-        alike = np.ones(len(here), dtype=np.bool_)
-        for offset in {*range(0, len(header) - width, width), len(header) - width}:
-            wanted = int.from_bytes(header[offset : offset + width], "little")
-            alike &= words[here + offset] == words.dtype.type(wanted)
+    def _stands_at(self, header: bytes) -> NDArray[np.bool_]:
+        last = len(self._bytes) - len(header)
+        here = self._here if self._here[-1] <= last else np.minimum(self._here, last)
+        # numpy leaves out zeros at the end of its strings: only the last of a header is one.
+        alike: NDArray[np.bool_] = self._texts(len(header))[here] == header.rstrip(b"\0")
         return alike
+
+    def _texts(self, width: int) -> NDArray[np.bytes_]:
+        if width not in self._texts_of:
+            self._texts_of[width] = _overlapping(self._bytes, f"S{width}")
+        return self._texts_of[width]
 
     def _field(self, type_: int, name: bytes, start: Offsets) -> bool:
         frame = self._frames[-1]
@@ -124,7 +136,7 @@ class _Walk:
         if stop is None:
             return False
         if name not in frame.fields.names:
-            self._position[self.rows] = stop
+            self._here = stop
             return True
         inner = frame.fields.names[name]
         if type_ == ARRAY:
@@ -133,14 +145,13 @@ class _Walk:
         field = Field(type_, name, b"", inner)
         frame.fields.parts.append(field)
         if type_ == DOCUMENT and inner:
-            self._position[self.rows] = start + 4
-            self._frames.append(_Frame(field, inner, self._position.copy()))
+            field.inside = Fields([], inner)
+            self._here = start + 4
+            self._frames.append(_Frame(field, field.inside, self._places()))
             return True
-        self._position[self.rows] = start
-        begin = self._position.copy()
-        self._position[self.rows] = stop
-        field.value = self._column(begin)
-        frame.run = self._position.copy()
+        self._here = stop
+        field.value = self._column(_Places(self.rows, start))
+        frame.run = self._places()
         return True
 
     def _stops(self, type_: int, start: Offsets) -> Offsets | None:
@@ -150,73 +161,30 @@ class _Walk:
         longer = _LONGER_BY.get(type_)
         if longer is None:
             return None
-        stop: Offsets = start + self._words[4][start] + longer
+        stop: Offsets = start + self._lengths[start] + longer
         return stop
 
     def _leave(self, behind: Offsets) -> None:
         frame = self._frames.pop()
         self._close_run(frame)
-        self._position[self.rows] = behind
-        if frame.field is not None:
-            frame.field.inside = frame.fields
-            self._frames[-1].run = self._position.copy()
+        self._here = behind
+        if self._frames:
+            self._frames[-1].run = self._places()
 
     def _close_run(self, frame: _Frame) -> None:
-        first = self.rows[0]
-        if frame.run[first] < self._position[first]:
+        if frame.run.of(self.rows)[0] < self._here[0]:
             frame.fields.parts.append(self._column(frame.run))
 
-    def _column(self, begin: Offsets) -> Column:
-        column = Column(self._bytes, begin, self._position.copy())
-        self._columns.append(column)
+    def _places(self) -> _Places:
+        return _Places(self.rows, self._here)
+
+    def _column(self, begin: _Places) -> Column:
+        column = Column(self._bytes, begin.of(self.rows), self._here)
+        self._columns.append((column, self.rows))
         return column
 
 
-def _words(data: bytes, width: int) -> NDArray[np.unsignedinteger]:
-    """The little-endian number of ``width`` bytes that begins at each byte of ``data``."""
-    count = max(0, len(data) - width + 1)
-    return np.ndarray((count,), dtype=f"<u{width}", buffer=data, strides=(1,))
-
-
-def put_together(layout: Layout) -> EncodedBatch:
-    """All documents of the layout as they are now, end to end."""
-    pieces, lengths = _pieces(layout.fields, len(layout.rows))
-    columns = (repeat(piece) if isinstance(piece, bytes) else piece for piece in _merged(pieces))
-    data = b"".join(chain.from_iterable(zip(*columns, strict=False)))
-    return EncodedBatch(data, np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)]))
-
-
-def _pieces(fields: Fields, count: int) -> tuple[list[bytes | list[bytes]], Offsets]:
-    """Constants and columns that make the documents, and each document's length."""
-    pieces: list[bytes | list[bytes]] = []
-    lengths: Offsets = np.full(count, 5, dtype=np.int64)
-    for part in fields.parts:
-        value: bytes | Column = b""
-        if not isinstance(part, Field):
-            value = part
-        else:
-            header = bytes((part.type,)) + part.name + b"\0"
-            pieces.append(header)
-            lengths += len(header)
-            if part.inside is not None:
-                inner, inner_lengths = _pieces(part.inside, count)
-                pieces += inner
-                lengths += inner_lengths
-                continue
-            value = part.value
-        pieces.append(value if isinstance(value, bytes) else value.values())
-        lengths += len(value) if isinstance(value, bytes) else value.lengths()
-    packed = lengths.astype("<i4").tobytes()
-    sizes = [packed[place : place + 4] for place in range(0, len(packed), 4)]
-    return [sizes, *pieces, b"\0"], lengths
-
-
-def _merged(pieces: list[bytes | list[bytes]]) -> list[bytes | list[bytes]]:
-    """The same with neighboring constants as one."""
-    merged: list[bytes | list[bytes]] = []
-    for piece in pieces:
-        if isinstance(piece, bytes) and merged and isinstance(merged[-1], bytes):
-            merged[-1] += piece
-        else:
-            merged.append(piece)
-    return merged
+def _overlapping(data: bytes, dtype: str) -> NDArray[Any]:
+    """The item of type ``dtype`` that begins at each byte of ``data``."""
+    count = max(0, len(data) - np.dtype(dtype).itemsize + 1)
+    return np.ndarray((count,), dtype=dtype, buffer=data, strides=(1,))

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from struct import Struct
+from typing import Protocol
 
-from dataworks_tasks.encoded_batch import Offsets
+from dataworks_tasks.migrate.column import Column
 from dataworks_tasks.raw_bson import value_end
 
 Names = Mapping[bytes, "Names"]
 """The fields that changes touch, level by level."""
 
-ValueChange = Callable[[int, bytes], tuple[int, bytes]]
-"""Makes of a value, its type byte and its bytes, another."""
+
+class ValueChange(Protocol):
+    """Makes of values others. ``type`` is the type byte of what it makes, None: of several."""
+
+    type: int | None
+
+    def __call__(self, type_: int, value: bytes) -> tuple[int, bytes]:
+        """Another for a value: its type byte and its bytes."""
+
+    def all_of(self, type_: int, values: Sequence[bytes]) -> list[bytes]:
+        """Others for values of one type; for a change that makes one type."""
+
 
 DOCUMENT, ARRAY = 0x03, 0x04
 _length = Struct("<i").unpack_from
@@ -21,42 +32,6 @@ FIXED_SIZES = {0x01: 8, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0
 
 class NotAlike(Exception):
     """A change that has to be made document by document."""
-
-
-class Column:
-    """Pieces of bytes, one for each of many documents that are laid out alike."""
-
-    __slots__ = ("_data", "_starts", "_stops", "_values")
-
-    def __init__(self, data: bytes, starts: Offsets, stops: Offsets) -> None:
-        self._data, self._starts, self._stops = data, starts, stops
-        self._values: list[bytes] | None = None
-
-    def keep(self, rows: Offsets) -> None:
-        """Leave out the documents that are not in ``rows``."""
-        self._starts, self._stops = self._starts[rows], self._stops[rows]
-
-    def lengths(self) -> Offsets:
-        """The length of each piece."""
-        return self._stops - self._starts
-
-    def values(self) -> list[bytes]:
-        """Each piece."""
-        if self._values is None:
-            data = self._data
-            spans = zip(self._starts.tolist(), self._stops.tolist(), strict=True)
-            self._values = [data[start:stop] for start, stop in spans]
-        return self._values
-
-    def map(self, change: Callable[[bytes], bytes]) -> Column:
-        """Each piece changed."""
-        import numpy as np
-
-        values = [change(value) for value in self.values()]
-        lengths = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
-        made = Column(b"", np.zeros_like(lengths), lengths)
-        made._values = values
-        return made
 
 
 class Field:
@@ -81,13 +56,12 @@ class Field:
             self.inside = Fields.read(self.value, self.names, array=self.type == ARRAY)
         return self.inside
 
-    def replace(self, change: ValueChange, type_: int | None) -> None:
-        """Replace the value by what ``change`` makes of it, of ``type_`` if that is known."""
+    def replace(self, change: ValueChange) -> None:
+        """Replace the value by what ``change`` makes of it."""
         if isinstance(self.value, Column):
-            old = self.type
-            if type_ is None or self.inside is not None:
+            if change.type is None or self.inside is not None:
                 raise NotAlike
-            self.put(type_, self.value.map(lambda value: change(old, value)[1]))
+            self.put(change.type, Column.of(change.all_of(self.type, self.value.values())))
             return
         value = self.value if self.inside is None else self.inside.to_bytes()
         self.put(*change(self.type, value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from binascii import hexlify
 from collections.abc import Sequence
 from datetime import date, datetime
 from datetime import time as time_of_day
@@ -23,7 +24,10 @@ from dataworks_tasks.raw_bson import Element, elements
 from dataworks_tasks.run_spec import MigrationJob, Transform
 
 _POOL_SIZE = 4096
+_MARK = 16
+"""Digits that keep identifiers apart."""
 NULL, _STRING = 0x0A, 0x02
+_NUMBERS = frozenset({0x01, 0x10, 0x12})
 _PREFIX = "faker:"
 
 
@@ -38,7 +42,9 @@ class Mask:
     """
 
     def __init__(self, method: str, seed: int) -> None:
-        self._key = blake2b(f"{seed}:{method}".encode(), digest_size=32).digest()
+        key = blake2b(f"{seed}:{method}".encode(), digest_size=32).digest()
+        self._key = key
+        self._hash = blake2b(key=key, digest_size=16)
         self._pool = _pool(method, seed)
         self._is_uuid = method == "uuid4"
         self._is_identifier = "email" in method or method == "user_name"
@@ -58,16 +64,43 @@ class Mask:
         """The mask of a value: its type byte and its bytes."""
         if type_ == NULL:
             return type_, value
-        digest = blake2b(_canonical(type_, value), key=self._key, digest_size=16).digest()
-        place = int.from_bytes(digest[:2], "little") % _POOL_SIZE
-        if self._is_identifier:
-            # 64 bits of the original's hash keep what was different apart.
-            user, host = self._halves[place]
-            return _STRING, _text(user + digest[2:10].hex().encode() + host)
-        if self._is_uuid:
-            return _STRING, _text(_uuid_text(digest))
-        made = self._pool[place]
+        (digest,) = self._digests(type_, [value])
+        if self._is_identifier or self._is_uuid:
+            return _STRING, self._texts([digest])[0]
+        made = self._pool[_place(digest)]
         return made.type, made.value
+
+    def all_of(self, type_: int, values: Sequence[bytes]) -> list[bytes]:
+        """The masks of values that all have the type ``type_``; not for null."""
+        digests = self._digests(type_, values)
+        if self._is_identifier or self._is_uuid:
+            return self._texts(digests)
+        pool = self._pool
+        return [pool[_place(digest)].value for digest in digests]
+
+    def _digests(self, type_: int, values: Sequence[bytes]) -> list[bytes]:
+        begun = self._hash.copy()
+        if type_ in _NUMBERS:
+            values = [_canonical(type_, value) for value in values]
+        else:
+            begun.update(bytes((type_,)))
+        digests = []
+        for value in values:
+            hashed = begun.copy()  # half the time of a new one: the key is in it
+            hashed.update(value)
+            digests.append(hashed.digest())
+        return digests
+
+    def _texts(self, digests: Sequence[bytes]) -> list[bytes]:
+        if self._is_uuid:
+            return [_text(_uuid_text(digest)) for digest in digests]
+        halves = self._halves
+        made = []
+        for digest in digests:
+            user, host = halves[_place(digest)]
+            # 64 bits of the original's hash keep what was different apart.
+            made.append(user + hexlify(digest[2:10]) + host)
+        return made
 
 
 def mask_digest(transform: Transform) -> str:
@@ -149,10 +182,16 @@ def _text(value: bytes) -> bytes:
     return (len(value) + 1).to_bytes(4, "little") + value + b"\0"
 
 
+def _place(digest: bytes) -> int:
+    return (digest[0] | digest[1] << 8) % _POOL_SIZE
+
+
 def _halves(made: bytes) -> tuple[bytes, bytes]:
     """A made-up address or name, parted where the mark of the original goes."""
     user, at, host = made[4:-1].partition(b"@")
-    return user + b".", at + host
+    whole = _text(user + b"." + bytes(_MARK) + at + host)
+    before = 4 + len(user) + 1
+    return whole[:before], whole[before + _MARK :]
 
 
 def _uuid_text(digest: bytes) -> bytes:
@@ -161,13 +200,12 @@ def _uuid_text(digest: bytes) -> bytes:
 
 
 def _canonical(type_: int, value: bytes) -> bytes:
-    """Bytes that are the same for equal numbers of different types."""
+    """Bytes of a number that are the same for equal numbers of different types."""
     if type_ == 0x10:
         return b"n" + struct.pack("<q", struct.unpack("<i", value)[0])
     if type_ == 0x12:
         return b"n" + value
-    if type_ == 0x01:
-        number: float = struct.unpack("<d", value)[0]
-        if number.is_integer() and abs(number) < 2**63:
-            return b"n" + struct.pack("<q", int(number))
+    number: float = struct.unpack("<d", value)[0]
+    if number.is_integer() and abs(number) < 2**63:
+        return b"n" + struct.pack("<q", int(number))
     return bytes((type_,)) + value
