@@ -8,6 +8,7 @@ Layout: https://bsonspec.org/spec.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from struct import Struct
 from typing import Any, NamedTuple
 
 from bson import decode
@@ -29,9 +30,19 @@ _FIXED_SIZE = {
     0x7F: 0,  # MaxKey
     0xFF: 0,  # MinKey
 }
-_LENGTH_COUNTS_ITSELF = frozenset({0x03, 0x04, 0x0F})  # document, array, code with scope
-_STRING_LIKE = frozenset({0x02, 0x0D, 0x0E})  # string, code, symbol
-_BINARY, _REGEX, _DB_POINTER = 0x05, 0x0B, 0x0C
+_LONGER_BY = {
+    0x02: 4,  # string
+    0x03: 0,  # document
+    0x04: 0,  # array
+    0x05: 5,  # binary
+    0x0C: 16,  # DBPointer
+    0x0D: 4,  # code
+    0x0E: 4,  # symbol
+    0x0F: 0,  # code with scope
+}
+"""How much longer a value is than the length it begins with."""
+_REGEX = 0x0B
+_length_at = Struct("<i").unpack_from
 
 TOLERANT = CodecOptions[dict[str, Any]](
     unicode_decode_error_handler="replace",
@@ -56,21 +67,16 @@ def value_end(document: bytes, type_: int, start: int) -> int:
 
     Raises ValueError for a type byte that BSON does not have.
     """
+    longer = _LONGER_BY.get(type_)
+    if longer is not None:
+        length: int = _length_at(document, start)[0]
+        return start + longer + length
     size = _FIXED_SIZE.get(type_)
     if size is not None:
         return start + size
     if type_ == _REGEX:
         pattern_end = document.index(0, start) + 1
         return document.index(0, pattern_end) + 1
-    length = int.from_bytes(document[start : start + 4], "little")
-    if type_ in _LENGTH_COUNTS_ITSELF:
-        return start + length
-    if type_ in _STRING_LIKE:
-        return start + 4 + length
-    if type_ == _BINARY:
-        return start + 5 + length
-    if type_ == _DB_POINTER:
-        return start + 4 + length + 12
     raise ValueError(f"BSON has no type {type_:#x}")
 
 
@@ -86,13 +92,35 @@ class Span(NamedTuple):
 def spans(data: bytes, first: int = 0) -> Iterator[Span]:
     """The fields of the document that begins at ``first``, in order, duplicates included."""
     position = first + 4
-    end = first + int.from_bytes(data[first:position], "little") - 1
+    end = first + _length_at(data, first)[0] - 1
+    fixed, index = _FIXED_SIZE.get, data.index
     while position < end:
         type_ = data[position]
-        start = data.index(0, position + 1) + 1
-        stop = value_end(data, type_, start)
+        start = index(0, position + 1) + 1
+        size = fixed(type_)
+        stop = value_end(data, type_, start) if size is None else start + size
         yield Span(type_, data[position + 1 : start - 1], start, stop)
         position = stop
+
+
+def fields_called(name: bytes, document: bytes) -> list[Span]:
+    """The document's fields of that name: more than one where it repeats it.
+
+    It walks only as far as the name is found anywhere in the document's bytes.
+    """
+    found: list[Span] = []
+    ending = name + b"\0"
+    last = document.rfind(ending)
+    position, fixed, index = 4, _FIXED_SIZE.get, document.index
+    while position < last:
+        type_ = document[position]
+        start = index(0, position + 1) + 1
+        size = fixed(type_)
+        stop = value_end(document, type_, start) if size is None else start + size
+        if document.startswith(ending, position + 1):
+            found.append(Span(type_, name, start, stop))
+        position = stop
+    return found
 
 
 def elements(document: bytes) -> Iterator[Element]:

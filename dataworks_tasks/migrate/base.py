@@ -6,19 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bson import decode
-from bson.codec_options import CodecOptions, DatetimeConversion
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.migrate.lazy_document import LazyDocument
 from dataworks_tasks.migrate.slice import Slice
 from dataworks_tasks.raw_bson import TOLERANT, assemble, element_bytes
 
 Document = dict[str, Any]
-
-DOCUMENTS = CodecOptions[Document](
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO, tz_aware=True
-)
-"""How a strategy sees documents: dates outside year 1-9999 stay, invalid UTF-8 is an error."""
 
 
 class BaseMigrationStrategy:
@@ -37,8 +32,9 @@ class BaseMigrationStrategy:
     def transform_document(self, document: Document) -> Document | Sequence[Document] | None:
         """What to write in place of ``document``: one document, several, or None to drop it.
 
-        A document without ``_id`` gets one that is derived from its source's. What is raised is
-        recorded as the document's failure.
+        It is a dict whose fields are decoded when they are asked for; what is not touched keeps its
+        bytes. A document without ``_id`` gets one that is derived from its source's. What is raised
+        is recorded as the document's failure.
         """
         return document
 
@@ -47,8 +43,7 @@ class BaseMigrationStrategy:
 
         Override it to decode in another way, or to fetch what belongs to a whole batch at once.
         """
-        for document in batch.documents():
-            yield decode(document, codec_options=DOCUMENTS)
+        yield from map(LazyDocument, batch.documents())
 
     def get_resume_point(self, ledger: Ledger, run_id: str) -> Any:
         """The value of ``resume_field`` from which on the run is not complete.

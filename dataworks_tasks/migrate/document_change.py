@@ -11,7 +11,8 @@ from bson import encode
 from bson.errors import BSONError
 
 from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.migrate.base import DOCUMENTS, BaseMigrationStrategy, Document
+from dataworks_tasks.migrate.base import BaseMigrationStrategy, Document
+from dataworks_tasks.migrate.lazy_document import DOCUMENTS, LazyDocument
 from dataworks_tasks.raw_bson import Element, assemble, element_bytes, find_element
 
 
@@ -51,8 +52,8 @@ def by_strategy(strategy: BaseMigrationStrategy) -> DocumentChange:
                 if isinstance(document, Exception):
                     raise document
                 result = transform(document)
-                if type(result) is dict and "_id" in result:  # nearly always: the short way
-                    made.append(encode(result, codec_options=DOCUMENTS))
+                if type(result) is LazyDocument and "_id" in result:  # mostly: the short way
+                    made.append(result.raw)
                     continue
                 results = _as_sequence(result)
                 encoded = [_encoded(result, n, source) for n, result in enumerate(results)]

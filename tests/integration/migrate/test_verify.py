@@ -123,6 +123,8 @@ def test_what_a_strategy_raises_is_on_record(migration: Migration) -> None:
         def transform_document(self, document: Document) -> Document:
             if document["n"] == 7:
                 raise KeyError("price")
+            if document["n"] >= 8:
+                document["t"] = document.get("t", "").upper()
             return document
 
     MigrationStrategyFactory.register(Raises)
