@@ -8,7 +8,7 @@ layout changes them all.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,143 +45,197 @@ def take_apart(batch: EncodedBatch, names: Names) -> Iterator[Layout]:
 
     An array that a change goes into is never alike.
     """
-    waiting: Offsets = np.arange(len(batch), dtype=np.int64)
+    rows: Offsets = np.arange(len(batch), dtype=np.int64)
+    starts = _Places(rows, batch.offsets[:-1] + 4)
+    waiting = [_Walk(_BatchBytes(batch.data), starts, starts, [names])]
     for _ in range(_MOST_LAYOUTS):
-        if len(waiting) < FEWEST_ALIKE:
+        waiting = [walk for walk in waiting if len(walk.here.rows) >= FEWEST_ALIKE]
+        if not waiting:
             return
-        walk = _Walk(batch, names, waiting)
-        if walk.run():
-            yield Layout(walk.rows, walk.fields)
-        waiting = np.sort(np.concatenate(walk.others)) if walk.others else waiting[:0]
+        waiting.sort(key=lambda walk: len(walk.here.rows))
+        walk = waiting.pop()
+        if walk.to_the_end(waiting):
+            yield walk.layout(names)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Places:
-    """A place in each of the documents ``rows``; those that fell behind are left out when asked."""
+    """A place in each of the documents ``rows``."""
 
-    __slots__ = ("_places", "_rows")
+    rows: Offsets
+    at: Offsets
 
-    def __init__(self, rows: Offsets, places: Offsets) -> None:
-        self._rows, self._places = rows, places
+    def moved(self, at: Offsets) -> _Places:
+        return _Places(self.rows, at)
 
-    def of(self, rows: Offsets) -> Offsets:
-        """The places in ``rows``, which are some of the documents."""
-        if rows is not self._rows:
-            self._places = self._places[np.searchsorted(self._rows, rows)]
-            self._rows = rows
-        return self._places
+    def only(self, chosen: NDArray[np.bool_]) -> _Places:
+        return _Places(self.rows[chosen], self.at[chosen])
 
-
-@dataclass(slots=True)
-class _Frame:
-    """A document that the walk is in; ``run`` is where the bytes begin that are in no part."""
-
-    field: Field | None
-    fields: Fields
-    run: _Places
+    def of(self, row: int) -> int:
+        return int(self.at[np.searchsorted(self.rows, row)])
 
 
+class _BatchBytes:
+    """The batch's bytes, read at a place of each document at once."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._lengths = _overlapping(data, "<i4")
+        self._texts: dict[int, NDArray[np.bytes_]] = {}
+
+    def header_at(self, place: int) -> bytes:
+        """Type and name of the field there, or the end of the document."""
+        end = place if self.data[place] == 0 else self.data.index(0, place + 1)
+        return self.data[place : end + 1]
+
+    def lengths(self, at: Offsets) -> Offsets:
+        lengths: Offsets = self._lengths[at]
+        return lengths
+
+    def stands(self, header: bytes, at: Offsets) -> NDArray[np.bool_]:
+        """Where ``header`` stands; ``at`` is in ascending order."""
+        width = len(header)
+        if width not in self._texts:
+            self._texts[width] = _overlapping(self.data, f"S{width}")
+        last = len(self.data) - width
+        within = at if at[-1] <= last else np.minimum(at, last)
+        # numpy leaves out zeros at the end of its strings: only the last of a header is one.
+        alike: NDArray[np.bool_] = self._texts[width][within] == header.rstrip(b"\0")
+        return alike
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """Bytes of no interest."""
+
+    begin: _Places
+    end: _Places
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Value:
+    """The value of a field of interest."""
+
+    type: int
+    name: bytes
+    begin: _Places
+    end: _Places
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Opened:
+    """A document with fields of interest; what is in it follows, up to ``_Closed``."""
+
+    name: bytes
+
+
+class _Closed:
+    """The end of a document."""
+
+
+_Step = _Run | _Value | _Opened | _Closed
+
+
+@dataclass(slots=True, eq=False)
 class _Walk:
-    """Goes through all documents at once; those that differ from the first fall behind."""
+    """Goes through many documents at once. ``run`` is where the bytes begin that are in no step."""
 
-    def __init__(self, batch: EncodedBatch, names: Names, rows: Offsets) -> None:
-        self.rows = rows
-        self.others: list[Offsets] = []
-        self._bytes = batch.data
-        self._lengths = _overlapping(batch.data, "<i4")
-        self._texts_of: dict[int, NDArray[np.bytes_]] = {}
-        self._here: Offsets = batch.offsets[rows] + 4
-        self._columns: list[tuple[Column, Offsets]] = []
-        self.fields = Fields([], names)
-        self._frames = [_Frame(None, self.fields, self._places())]
+    source: _BatchBytes
+    here: _Places
+    run: _Places
+    levels: list[Names]
+    steps: list[_Step] = field(default_factory=list)
 
-    def run(self) -> bool:
-        """Walk to the end; False when the documents cannot be done together."""
-        while self._frames:
-            header, start = self._next_header()
+    def to_the_end(self, others: list[_Walk]) -> bool:
+        """Walk on; False when the documents cannot be done together.
+
+        Documents that turn out to differ from the first go to ``others``, to walk on from there.
+        """
+        while self.levels:
+            header = self.source.header_at(int(self.here.at[0]))
+            alike = self.source.stands(header, self.here.at)
+            if not alike.all():
+                others.append(self._parted(self.here.only(~alike)))
+                self.here = self.here.only(alike)
+            start = self.here.moved(self.here.at + len(header))
             if header == b"\0":
                 self._leave(start)
             elif not self._field(header[0], header[1:-1], start):
                 return False
-        for column, rows in self._columns:
-            if rows is not self.rows:
-                column.keep(np.searchsorted(rows, self.rows))
         return True
 
-    def _next_header(self) -> tuple[bytes, Offsets]:
-        """Type and name of the first document's next field, and where its values begin."""
-        first = int(self._here[0])
-        end = first if self._bytes[first] == 0 else self._bytes.index(0, first + 1)
-        header = self._bytes[first : end + 1]
-        alike = self._stands_at(header)
-        if not alike.all():
-            self.others.append(self.rows[~alike])
-            self.rows, self._here = self.rows[alike], self._here[alike]
-        return header, self._here + len(header)
+    def layout(self, names: Names) -> Layout:
+        """The documents that walked to the end, and the fields called ``names``."""
+        rows, data = self.here.rows, self.source.data
+        chosen = {id(rows): np.arange(len(rows))}
 
-    def _stands_at(self, header: bytes) -> NDArray[np.bool_]:
-        last = len(self._bytes) - len(header)
-        here = self._here if self._here[-1] <= last else np.minimum(self._here, last)
-        # numpy leaves out zeros at the end of its strings: only the last of a header is one.
-        alike: NDArray[np.bool_] = self._texts(len(header))[here] == header.rstrip(b"\0")
-        return alike
+        def final(places: _Places) -> Offsets:
+            if id(places.rows) not in chosen:
+                chosen[id(places.rows)] = np.searchsorted(places.rows, rows)
+            return places.at[chosen[id(places.rows)]]
 
-    def _texts(self, width: int) -> NDArray[np.bytes_]:
-        if width not in self._texts_of:
-            self._texts_of[width] = _overlapping(self._bytes, f"S{width}")
-        return self._texts_of[width]
+        steps = iter(self.steps)
 
-    def _field(self, type_: int, name: bytes, start: Offsets) -> bool:
-        frame = self._frames[-1]
-        stop = self._stops(type_, start)
+        def fields(names: Names) -> Fields:
+            parts: list[Field | bytes | Column] = []
+            for step in steps:
+                if isinstance(step, _Closed):
+                    break
+                if isinstance(step, _Opened):
+                    made = Field(DOCUMENT, step.name, b"", names[step.name])
+                    made.inside = fields(names[step.name])
+                    parts.append(made)
+                    continue
+                column = Column(data, final(step.begin), final(step.end))
+                if isinstance(step, _Value):
+                    parts.append(Field(step.type, step.name, column, names[step.name]))
+                else:
+                    parts.append(column)
+            return Fields(parts, names)
+
+        return Layout(rows, fields(names))
+
+    def _parted(self, here: _Places) -> _Walk:
+        return replace(self, here=here, levels=[*self.levels], steps=[*self.steps])
+
+    def _field(self, type_: int, name: bytes, start: _Places) -> bool:
+        stop = self._stop(type_, start)
         if stop is None:
             return False
-        if name not in frame.fields.names:
-            self._here = stop
+        names = self.levels[-1]
+        if name not in names:
+            self.here = stop
             return True
-        inner = frame.fields.names[name]
         if type_ == ARRAY:
             return False
-        self._close_run(frame)
-        field = Field(type_, name, b"", inner)
-        frame.fields.parts.append(field)
-        if type_ == DOCUMENT and inner:
-            field.inside = Fields([], inner)
-            self._here = start + 4
-            self._frames.append(_Frame(field, field.inside, self._places()))
-            return True
-        self._here = stop
-        field.value = self._column(_Places(self.rows, start))
-        frame.run = self._places()
+        self._close_run()
+        if type_ == DOCUMENT and names[name]:
+            self.steps.append(_Opened(name))
+            self.levels.append(names[name])
+            stop = start.moved(start.at + 4)
+        else:
+            self.steps.append(_Value(type_, name, start, stop))
+        self.here = self.run = stop
         return True
 
-    def _stops(self, type_: int, start: Offsets) -> Offsets | None:
+    def _stop(self, type_: int, start: _Places) -> _Places | None:
         size = FIXED_SIZES.get(type_)
         if size is not None:
-            return start + size
+            return start.moved(start.at + size)
         longer = _LONGER_BY.get(type_)
         if longer is None:
             return None
-        stop: Offsets = start + self._lengths[start] + longer
-        return stop
+        return start.moved(start.at + self.source.lengths(start.at) + longer)
 
-    def _leave(self, behind: Offsets) -> None:
-        frame = self._frames.pop()
-        self._close_run(frame)
-        self._here = behind
-        if self._frames:
-            self._frames[-1].run = self._places()
+    def _leave(self, behind: _Places) -> None:
+        self._close_run()
+        self.steps.append(_Closed())
+        self.levels.pop()
+        self.here = self.run = behind
 
-    def _close_run(self, frame: _Frame) -> None:
-        if frame.run.of(self.rows)[0] < self._here[0]:
-            frame.fields.parts.append(self._column(frame.run))
-
-    def _places(self) -> _Places:
-        return _Places(self.rows, self._here)
-
-    def _column(self, begin: _Places) -> Column:
-        column = Column(self._bytes, begin.of(self.rows), self._here)
-        self._columns.append((column, self.rows))
-        return column
+    def _close_run(self) -> None:
+        if self.run.of(self.here.rows[0]) < self.here.at[0]:
+            self.steps.append(_Run(self.run, self.here))
 
 
 def _overlapping(data: bytes, dtype: str) -> NDArray[Any]:

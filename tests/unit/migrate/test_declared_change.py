@@ -208,7 +208,11 @@ EVERYTHING = Transform(
 AS_MUCH_AS_THERE_IS = by_transform(EVERYTHING)
 
 
-@given(documents=st.lists(shapes, min_size=16, max_size=80), numbers=st.randoms())
+few_of_a_shape = st.lists(shapes, min_size=16, max_size=80)
+many_of_each = st.lists(shapes, min_size=1, max_size=6).map(lambda some: some * 16)
+
+
+@given(documents=few_of_a_shape | many_of_each, numbers=st.randoms())
 @settings(deadline=None, max_examples=40)
 def test_many_documents_at_once_become_what_each_would_alone(
     documents: list[dict[str, Any]], numbers: Any
