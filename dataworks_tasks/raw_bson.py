@@ -16,7 +16,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.json_util import RELAXED_JSON_OPTIONS, JSONOptions, dumps
 from bson.raw_bson import RawBSONDocument
 
-_FIXED_SIZE = {
+FIXED_SIZES = {
     0x01: 8,  # double
     0x06: 0,  # undefined
     0x07: 12,  # ObjectId
@@ -30,7 +30,8 @@ _FIXED_SIZE = {
     0x7F: 0,  # MaxKey
     0xFF: 0,  # MinKey
 }
-_LONGER_BY = {
+"""The length of a value of these types."""
+LONGER_BY = {
     0x02: 4,  # string
     0x03: 0,  # document
     0x04: 0,  # array
@@ -67,11 +68,11 @@ def value_end(document: bytes, type_: int, start: int) -> int:
 
     Raises ValueError for a type byte that BSON does not have.
     """
-    longer = _LONGER_BY.get(type_)
+    longer = LONGER_BY.get(type_)
     if longer is not None:
         length: int = _length_at(document, start)[0]
         return start + longer + length
-    size = _FIXED_SIZE.get(type_)
+    size = FIXED_SIZES.get(type_)
     if size is not None:
         return start + size
     if type_ == _REGEX:
@@ -93,7 +94,7 @@ def spans(data: bytes, first: int = 0) -> Iterator[Span]:
     """The fields of the document that begins at ``first``, in order, duplicates included."""
     position = first + 4
     end = first + _length_at(data, first)[0] - 1
-    fixed, index = _FIXED_SIZE.get, data.index
+    fixed, index = FIXED_SIZES.get, data.index
     while position < end:
         type_ = data[position]
         start = index(0, position + 1) + 1
@@ -111,7 +112,7 @@ def fields_called(name: bytes, document: bytes) -> list[Span]:
     found: list[Span] = []
     ending = name + b"\0"
     last = document.rfind(ending)
-    position, fixed, index = 4, _FIXED_SIZE.get, document.index
+    position, fixed, index = 4, FIXED_SIZES.get, document.index
     while position < last:
         type_ = document[position]
         start = index(0, position + 1) + 1

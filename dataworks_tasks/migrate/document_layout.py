@@ -19,17 +19,15 @@ from dataworks_tasks.migrate.column import Column
 from dataworks_tasks.migrate.field_tree import (
     ARRAY,
     DOCUMENT,
-    FIXED_SIZES,
     Field,
     Fields,
     Names,
 )
+from dataworks_tasks.raw_bson import FIXED_SIZES, LONGER_BY
 
 FEWEST_ALIKE = 16
 """A layout of fewer documents is not worth the numpy steps."""
 _MOST_LAYOUTS = 32
-_LONGER_BY = {0x02: 4, 0x0D: 4, 0x0E: 4, 0x05: 5, DOCUMENT: 0, ARRAY: 0, 0x0F: 0}
-"""How much longer a value is than the length it begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +220,7 @@ class _Walk:
         size = FIXED_SIZES.get(type_)
         if size is not None:
             return start.moved(start.at + size)
-        longer = _LONGER_BY.get(type_)
+        longer = LONGER_BY.get(type_)
         if longer is None:
             return None
         return start.moved(start.at + self.source.lengths(start.at) + longer)

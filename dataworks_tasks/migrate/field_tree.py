@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from struct import Struct
 from typing import Protocol
 
 from dataworks_tasks.migrate.column import Column
@@ -26,8 +25,6 @@ class ValueChange(Protocol):
 
 
 DOCUMENT, ARRAY = 0x03, 0x04
-_length = Struct("<i").unpack_from
-FIXED_SIZES = {0x01: 8, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8, 0x13: 16}
 
 
 class NotAlike(Exception):
@@ -92,15 +89,7 @@ class Fields:
             type_ = document[position]
             name_end = document.index(0, position + 1)
             start = name_end + 1
-            size = FIXED_SIZES.get(type_)
-            if size is not None:
-                stop = start + size
-            elif type_ == 0x02:
-                stop = start + 4 + _length(document, start)[0]
-            elif type_ in (DOCUMENT, ARRAY):
-                stop = start + _length(document, start)[0]
-            else:
-                stop = value_end(document, type_, start)
+            stop = value_end(document, type_, start)
             name = document[position + 1 : name_end]
             if array or name in names:
                 if run < position:
