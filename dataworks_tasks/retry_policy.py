@@ -41,6 +41,7 @@ TRANSIENT_CODES = frozenset(
         112,  # WriteConflict
         134,  # ReadConcernMajorityNotAvailableYet
         189,  # PrimarySteppedDown
+        246,  # SnapshotUnavailable: a majority does not have the collection's latest change yet
         262,  # ExceededTimeLimit
         9001,  # SocketException
         10107,  # NotWritablePrimary

@@ -19,8 +19,9 @@ from producer.connections import Connections
 def rebuild_run(connections: Connections, spec: RunSpec) -> int:
     """Record the run again and acknowledge what is at the target already; say how many documents.
 
-    Every range is compared byte for byte, like a verification: what is equal is acknowledged, what
-    is not stays a gap for the workers. May be killed at any moment: ``resume`` does the rest.
+    Every range is compared byte for byte, like a verification, with what a majority of the target's
+    nodes has: what is equal is acknowledged, what is not stays a gap for the workers. May be killed
+    at any moment: ``resume`` does the rest.
     Raises UsageError for a run that is on record or that is a verification, and SpecRefused when
     this machine reaches other servers than the run's.
     """
@@ -53,6 +54,9 @@ def _settle_again(connections: Connections, spec: RunSpec) -> Iterator[int]:
         update={"job": VerificationJob(run_id=run_id, of=job, exclusive=False)}
     )
     source = None if spec.source_fingerprint is None else connections.source
+    # A failover may take back what one node alone has, and nobody would write it again once it
+    # counts as acknowledged.
+    connections.target.read_committed()
     work = create_work(
         RunContext(as_verification, connections.config, ledger, connections.target, source)
     )

@@ -44,6 +44,11 @@ class Capabilities:
     collection_stats: bool = True
     commit_quorum: bool = False
     """Whether an index build can be told to wait for a majority, and not for every node."""
+    majority_reads: bool = False
+    """Whether reads can be kept to what a majority of nodes has, which no failover takes back.
+
+    A server alone has no failover. Azure maps a read's concern to an account's consistency level.
+    """
     request_charge: bool = False
     """Whether the server counts request units, and tells them after a request."""
     collection_command: CollectionCommand = CollectionCommand.NONE
@@ -62,6 +67,7 @@ class Capabilities:
         largest_bson = int(hello.get("maxBsonObjectSize", self.max_document_bytes))
         message = int(hello.get("maxMessageSizeBytes", self.max_bytes_per_write + _COMMAND_BYTES))
         documents = int(hello.get("maxWriteBatchSize", self.max_documents_per_write))
+        is_mongos = hello.get("msg") == "isdbgrid"
         found = replace(
             self,
             max_documents_per_write=min(self.max_documents_per_write, documents),
@@ -71,6 +77,8 @@ class Capabilities:
             commit_quorum=self.collection_command is CollectionCommand.NONE
             and "setName" in hello
             and int(hello.get("maxWireVersion", 0)) >= _COMMIT_QUORUM_WIRE_VERSION,
+            majority_reads=self.collection_command is CollectionCommand.NONE
+            and ("setName" in hello or is_mongos),
         )
         if large_documents is None:
             # A server that takes messages larger than any document seems to have the option. Where
@@ -78,7 +86,7 @@ class Capabilities:
             large_documents = message > largest_bson
         if self.max_document_json_bytes is not None and large_documents:
             found = replace(found, max_document_json_bytes=largest_bson)
-        if hello.get("msg") == "isdbgrid" and self.collection_command is CollectionCommand.NONE:
+        if is_mongos and self.collection_command is CollectionCommand.NONE:
             found = replace(
                 found,
                 collection_command=CollectionCommand.SHARD_COLLECTION,

@@ -13,6 +13,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from dataworks_tasks.encoded_batch import EncodedBatch
@@ -70,6 +71,8 @@ class DocumentSequence(RawBSONDocument):
 WRITE_CONCERN_MILLISECONDS = 30_000
 """How long a server waits for the nodes of a write concern before it says that it is not met."""
 
+_MAJORITY = ReadConcern("majority")
+
 _TIMEOUTS = {
     "serverSelectionTimeoutMS": 10_000,
     "connectTimeoutMS": 10_000,
@@ -95,6 +98,7 @@ class BaseDatabaseClient:
         self._charges = ChargeMeter(self._watch, frozenset({"insert"}))
         self._read_charges = ChargeMeter(self._watch, frozenset({"find", "getMore"}))
         self._shard_keys: dict[Namespace, str | None] = {}
+        self._reads_committed = False
         self._client: MongoClient[dict[str, Any]] | None = None
         self._patient: MongoClient[dict[str, Any]] | None = None
 
@@ -163,13 +167,23 @@ class BaseDatabaseClient:
             self._client.close()
             self._client = None
 
+    def read_committed(self) -> None:
+        """From now on read only what no failover can take back, where the server knows that.
+
+        What one node alone has is not seen then.
+        """
+        self._reads_committed = True
+
     def database(self, name: str) -> Database[dict[str, Any]]:
         """A database of the driver's, that decodes whatever a server holds."""
         return self.mongo.get_database(name, codec_options=TOLERANT)
 
     def collection(self, namespace: Namespace) -> Collection[dict[str, Any]]:
         """A collection of the driver's, that decodes whatever a server holds."""
-        return self.database(namespace.database)[namespace.collection]
+        committed = self._reads_committed and self._capabilities.majority_reads
+        return self.database(namespace.database).get_collection(
+            namespace.collection, read_concern=_MAJORITY if committed else None
+        )
 
     def command(self, database: str, command: Mapping[str, Any]) -> dict[str, Any]:
         """Run a command; its first key is its name."""

@@ -12,9 +12,12 @@ import pytest
 import redis
 from bson.raw_bson import RawBSONDocument
 from pydantic import SecretStr
+from pymongo.write_concern import WriteConcern
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
+from dataworks_tasks.generate.template import document_source, load_template
+from dataworks_tasks.generate.verification_work import DOCUMENTS_PER_COMPARISON
 from dataworks_tasks.migrate.zero_timestamps import write_one_by_one
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.retry_policy import Backoff
@@ -25,7 +28,7 @@ from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
 from producer.local.services import LocalServices, RunningService
 from tests.fleet import Fleet, wait_until
-from tests.support.exact import check_exact, expected_documents, generate_arguments
+from tests.support.exact import SEED, check_exact, expected_documents, generate_arguments
 from tests.support.replica_set import ReplicaSet
 
 PLACE = Namespace("shop", "orders")
@@ -62,9 +65,11 @@ def test_what_is_there_already_counts_when_a_majority_has_it(
 
 
 @pytest.fixture
-def fleet_of_three(own_services: LocalServices, tmp_path: Path) -> Iterator[tuple[Fleet, Any]]:
+def fleet_of_three(
+    own_services: LocalServices, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[Fleet, Any]]:
     own_services.start_valkey()
-    servers = ReplicaSet(own_services)
+    servers = ReplicaSet(own_services, getattr(request, "param", 1000))
     environment = {
         "FRAMEWORK_BROKER_URL": own_services.redis_url,
         "FRAMEWORK_TARGET_DB_CONNECTION_STRING": servers.url,
@@ -109,3 +114,27 @@ def test_the_majority_is_gone_and_then_the_primary(
     check_exact(fleet, run_id, total)
     indexes = fleet.mongo["shop"]["orders"].index_information()
     assert len(indexes) > 1, "they are built without the node that is gone"
+
+
+@pytest.mark.parametrize("fleet_of_three", [60_000], indirect=True)
+def test_a_rebuilt_run_counts_what_a_majority_has(
+    fleet_of_three: tuple[Fleet, ReplicaSet],
+) -> None:
+    """A failover may take back what the primary alone has: that is a gap, though it can be read."""
+    fleet, servers = fleet_of_three
+    committed, total = DOCUMENTS_PER_COMPARISON, 2 * DOCUMENTS_PER_COMPARISON
+    run_id = str(fleet.run_json(*generate_arguments(fleet, total, "--detach"))["run"])
+    batch = document_source(load_template("service_order"), 0, SEED).generate(0, total)
+    documents = [RawBSONDocument(data) for data in batch.documents()]
+    orders = fleet.mongo["shop"]["orders"]
+    orders.insert_many(documents[:committed])  # the default: by a majority
+    fleet.redis.flushdb()
+    servers.suspend(others := [name for name in servers.names if name != servers.primary()])
+    orders.with_options(write_concern=WriteConcern(1)).insert_many(documents[committed:])
+    fleet.run("resume", run_id, "--rebuild", "--detach")
+    servers.wake(others)
+    progress = fleet.ledger.progress(run_id)
+    assert progress.counters["already_there"] == progress.acknowledged == committed
+    fleet.start_worker(1)
+    fleet.run("resume", run_id)
+    check_exact(fleet, run_id, total)

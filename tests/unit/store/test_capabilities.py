@@ -72,6 +72,14 @@ def test_a_mongos_shards_collections() -> None:
     assert found.shard_key_in_filters
 
 
+def test_reads_are_kept_to_a_majority_where_there_is_one() -> None:
+    plain = DIALECTS[DatabaseType.MONGODB]
+    assert plain.reported({"setName": "rs0"}).majority_reads
+    assert plain.reported({"msg": "isdbgrid"}).majority_reads
+    assert not plain.reported({}).majority_reads
+    assert not COSMOS.reported(RU_HELLO).majority_reads
+
+
 @pytest.mark.parametrize(
     ("wire", "version"),
     [
