@@ -12,8 +12,11 @@
 -- ARGV[5] worker report  ARGV[6] slices per hash  ARGV[7] the slice that was worked on or ""
 -- ARGV[8...] failures: key, JSON, key, JSON, ...
 -- Returns {newly acknowledged, 1 if this closed the last gap}.
+--
+-- Each call of the server, and above all each write, which also goes to the append-only file, costs
+-- more than the Lua around it: there are as few as can be.
 
-local record = redis.call('HMGET', KEYS[2], 'state', 'total')
+local record = redis.call('HMGET', KEYS[2], 'state', 'total', 'acknowledged')
 if not record[1] then
   return redis.error_reply('UNKNOWNRUN no such run')
 end
@@ -24,41 +27,51 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
-if ARGV[7] ~= '' and redis.call('HGET', KEYS[8], text(start)) ~= ARGV[7] then
+if ARGV[7] ~= '' and redis.call('HGET', KEYS[8], ARGV[1]) ~= ARGV[7] then
   -- Done already; or Redis lost its last moments and the slice was planned anew, with other bounds.
   return {0, 0}
 end
 
-local function bounds(member)
-  local from, to = string.match(member, '^(%d+):(%d+)$')
-  return tonumber(from), tonumber(to)
-end
-
 local merged_start, merged_stop, covered = start, stop, 0
+local absorbed = {}
 
-local function absorb(member)
-  local from, to = bounds(member)
-  covered = covered + math.max(0, math.min(to, stop) - math.max(from, start))
-  merged_start, merged_stop = math.min(merged_start, from), math.max(merged_stop, to)
-  redis.call('ZREM', KEYS[1], member)
-end
-
-local before = redis.call('ZREVRANGEBYSCORE', KEYS[1], '(' .. text(start), '-inf', 'LIMIT', 0, 1)
-if before[1] then
-  local _, to = bounds(before[1])
-  if to >= start then
-    absorb(before[1])
+-- From the last interval that begins within the range, or right behind it, down to the first that
+-- does not reach it. Most ranges have two neighbours at most; a wide one is looked through in pages.
+local function absorb_page(below, limit)
+  local page = redis.call('ZREVRANGEBYSCORE', KEYS[1], below, '-inf', 'LIMIT', 0, limit)
+  local from, to
+  for _, member in ipairs(page) do
+    from, to = string.match(member, '^(%d+):(%d+)$')
+    from, to = tonumber(from), tonumber(to)
+    if to < start then
+      return nil
+    end
+    covered = covered + math.max(0, math.min(to, stop) - math.max(from, start))
+    merged_start, merged_stop = math.min(merged_start, from), math.max(merged_stop, to)
+    absorbed[#absorbed + 1] = member
+    if from <= start then
+      return nil
+    end
   end
+  return #page == limit and '(' .. text(from) or nil
 end
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], text(start), text(stop))) do
-  absorb(member)
+
+local below = absorb_page(ARGV[2], 2)
+while below do
+  below = absorb_page(below, 1000)
 end
-redis.call('ZADD', KEYS[1], text(merged_start), text(merged_start) .. ':' .. text(merged_stop))
+for first = 1, #absorbed, 1000 do
+  redis.call('ZREM', KEYS[1], unpack(absorbed, first, math.min(first + 999, #absorbed)))
+end
+merged_start = text(merged_start)
+redis.call('ZADD', KEYS[1], merged_start, merged_start .. ':' .. text(merged_stop))
 
 local size = stop - start
 local newly = size - covered
 local now = redis.call('TIME')
-redis.call('HSET', KEYS[2], 'last_acknowledged_at', now[1] .. '.' .. string.format('%06d', now[2]))
+local acknowledged = tonumber(record[3]) + newly
+redis.call('HSET', KEYS[2], 'acknowledged', text(acknowledged),
+  'last_acknowledged_at', now[1] .. '.' .. string.format('%06d', now[2]))
 if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[6], ARGV[4], ARGV[5])
 end
@@ -66,17 +79,26 @@ if newly == 0 then
   return {0, 0}
 end
 
-local added = {}
+local added, names = {}, {}
 for name, value in pairs(cjson.decode(ARGV[3])) do
   local share = math.floor(value * newly / size)
   if share ~= 0 then
-    redis.call('HINCRBY', KEYS[3], name, text(share))
     added[name] = share
+    names[#names + 1] = name
   end
+end
+if names[1] then
+  local counters = {}
+  for position, before in ipairs(redis.call('HMGET', KEYS[3], unpack(names))) do
+    local name = names[position]
+    counters[2 * position - 1] = name
+    counters[2 * position] = text((tonumber(before) or 0) + added[name])
+  end
+  redis.call('HSET', KEYS[3], unpack(counters))
 end
 
 local has_failures = #ARGV >= 9
-local parts = ARGV[7] ~= '' and redis.call('HGET', KEYS[7], text(start))
+local parts = ARGV[7] ~= '' and redis.call('HGET', KEYS[7], ARGV[1])
 if parts then
   -- A retry takes back the counters of the whole slice, and reads all of it again.
   for name, value in pairs(cjson.decode(parts)) do
@@ -100,7 +122,6 @@ elseif #KEYS >= 8 then
   end
 end
 
-local acknowledged = redis.call('HINCRBY', KEYS[2], 'acknowledged', text(newly))
 local total = record[2] and tonumber(record[2])
 local closed = (total == acknowledged) and 1 or 0
 return {newly, closed}

@@ -82,6 +82,20 @@ def test_gaps_beyond_one_page(ledger: RedisLedger, monkeypatch: pytest.MonkeyPat
     assert list(ledger.gaps(spec.run_id)) == [BatchRange(n, n + 1) for n in range(1, 200, 2)]
 
 
+def test_a_range_over_thousands_of_others(redis: Redis, ledger: RedisLedger) -> None:
+    spec = generation_spec(4400)
+    ledger.create(spec, 4400)
+    keys = RunKeys(spec.run_id)
+    redis.zadd(keys.acknowledged, {f"{n}:{n + 1}": n for n in range(1, 4400, 2)})
+    redis.hset(keys.record, "acknowledged", "2200")
+    wide = ledger.acknowledge(spec.run_id, BatchRange(10, 4390), counted(4380))
+    assert wide.newly == 2190
+    assert list(ledger.gaps(spec.run_id)) == [
+        BatchRange(n, n + 1) for n in (0, 2, 4, 6, 8, 4390, 4392, 4394, 4396, 4398)
+    ]
+    assert ledger.progress(spec.run_id).counters["documents"] == 2190
+
+
 def test_large_numbers_stay_exact(ledger: RedisLedger) -> None:
     total = 10**12
     spec = generation_spec(total)
