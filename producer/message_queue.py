@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from dataworks_tasks.errors import LedgerUnavailable
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.ledger.redis_ledger import refuse_cluster
+from dataworks_tasks.ledger.redis_server import refuse_cluster
 from dataworks_tasks.range_message import RangeMessage, send_finish
 
 

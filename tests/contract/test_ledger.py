@@ -12,7 +12,7 @@ from redis import Redis
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import TransientError, UnknownName
-from dataworks_tasks.ledger import redis_ledger
+from dataworks_tasks.ledger import acknowledged_ranges
 from dataworks_tasks.ledger.contract import (
     WORKING,
     DocumentFailure,
@@ -74,7 +74,7 @@ def test_gaps_within_a_range(ledger: RedisLedger) -> None:
 
 
 def test_gaps_beyond_one_page(ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_ledger, "_PAGE", 20)
+    monkeypatch.setattr(acknowledged_ranges, "_PAGE", 20)
     spec = generation_spec(200)
     ledger.create(spec, 200)
     for start in range(0, 200, 2):

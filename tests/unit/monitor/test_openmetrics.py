@@ -16,6 +16,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.ledger.contract import RangeResult, RunState, WorkerReport
+from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.monitor.openmetrics import LedgerCollector
@@ -29,10 +30,10 @@ ALERT: Alert = {"name": "stall", "state": "raised", "run": RUN, "message": "", "
                 "limit": 1.0, "at": ""}  # fmt: skip
 
 
-def _ledger() -> RedisLedger:
+def _ledger(redis: fakeredis.FakeRedis | None = None) -> RedisLedger:
     part = GenerationPart(namespace=Namespace("a", "b"), position=0, first=0, count=100)
     job = GenerationJob(name="x", seed=1, parts=(part,), probe_digest="")
-    ledger = RedisLedger(fakeredis.FakeRedis())
+    ledger = RedisLedger(redis or fakeredis.FakeRedis())
     ledger.create(
         RunSpec(run_id=RUN, created_at=datetime.now(UTC), batch_size=10, target_fingerprint="h",
                 job=job), 100)  # fmt: skip
@@ -64,10 +65,11 @@ def test_the_exporter_says_what_the_ledger_holds() -> None:
 
 
 def test_a_run_that_ended_long_ago_is_left_out() -> None:
-    ledger = _ledger()
+    redis = fakeredis.FakeRedis()
+    ledger = _ledger(redis)
     ledger.change_state(RUN, frozenset({RunState.RUNNING}), RunState.COMPLETE)
     assert "dataworks_run_state" in _exported(ledger)
-    ledger._redis.hset(f"dataworks:{{{RUN}}}:record", "finished_at", "1000000000")
+    redis.hset(RunKeys(RUN).record, "finished_at", "1000000000")
     assert "dataworks_run_state" not in _exported(ledger)
 
 

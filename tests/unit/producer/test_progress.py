@@ -195,11 +195,13 @@ def test_machines_get_an_object_a_moment(ledger: RedisLedger) -> None:
     assert 15 <= value["now"]["seconds_left"] <= 60
 
 
-def test_an_outage_does_not_read_the_ledger(ledger: RedisLedger) -> None:
+def test_an_outage_does_not_read_the_ledger() -> None:
+    server = fakeredis.FakeServer()
+    ledger = RedisLedger(fakeredis.FakeRedis(server=server))
     spec = _spec(_generation("customers", "orders"))
     ledger.create(spec, 2000)
     observation = _observation(ledger, spec, outage="Redis does not answer")
-    ledger._redis = None  # type: ignore[assignment]
+    server.connected = False
     live = LiveMeter(spec, ledger).read(observation)
     assert live is not None
     assert live.run.documents == 0

@@ -1,0 +1,51 @@
+"""The documents of a run that could not be written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from dataworks_tasks.ledger.contract import DocumentFailure
+from dataworks_tasks.ledger.keys import RunKeys
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
+
+_PAGE = 1000
+
+
+class FailureRecords:
+    """See ``contract.Ledger`` for what each method promises."""
+
+    def __init__(self, steps: RedisSteps) -> None:
+        self._steps = steps
+        self._redis = steps.redis
+
+    def record(self, run_id: str, failures: Sequence[DocumentFailure]) -> None:
+        """Record failures of a range that is not acknowledged."""
+        key, items = RunKeys(run_id).failures, failure_arguments(failures)
+        if items:
+            self._steps.guard(run_id, lambda: self._redis.hset(key, items=items))
+
+    def all(self, run_id: str) -> Iterator[DocumentFailure]:
+        """Every recorded failure."""
+        cursor = self._redis.hscan_iter(RunKeys(run_id).failures, count=_PAGE)
+        while True:
+            entry = self._steps.guard(run_id, lambda: next(cursor, None))
+            if entry is None:
+                return
+            yield DocumentFailure(key=as_text(entry[0]), **json.loads(entry[1]))
+
+    def reopen(self, run_id: str) -> int:
+        """Turn every acknowledged range that holds failures into a gap again; say how many."""
+        keys = RunKeys(run_id)
+        names = [keys.acknowledged, keys.record, keys.counters, keys.failures, keys.failed_ranges]
+        return int(self._steps.run(run_id, "reopen_failed", names))
+
+
+def failure_arguments(failures: Sequence[DocumentFailure]) -> list[str]:
+    """Each failure's key and what else is kept of it as JSON, one after the other."""
+    arguments: list[str] = []
+    for failure in failures:
+        values = asdict(failure)
+        arguments += values.pop("key"), json.dumps(values)
+    return arguments

@@ -1,0 +1,75 @@
+"""The slices of a run, as planning adds them and workers read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.errors import TransientError
+from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
+from dataworks_tasks.ledger.redis_steps import RedisSteps, unknown_run
+
+
+class PlannedSlices:
+    """See ``contract.Ledger`` for what each method promises."""
+
+    def __init__(self, steps: RedisSteps) -> None:
+        self._steps = steps
+        self._redis = steps.redis
+
+    def append(
+        self,
+        run_id: str,
+        first: int,
+        slices: Sequence[bytes],
+        expected: int,
+        by_collection: Mapping[str, int],
+    ) -> None:
+        """Add planned slices ``[first, first + len)``."""
+        named = [part for item in by_collection.items() for part in item]
+        added = BatchRange(first, first + len(slices))
+        names = [RunKeys(run_id).record, *slice_keys(run_id, added)]
+        arguments = (first, expected, SLICES_PER_KEY, len(by_collection), *named, *slices)
+        if not self._steps.run(run_id, "append_slices", names, *arguments):
+            # Also when Redis did it and the answer got lost: planning goes on from what is there.
+            raise TransientError(
+                f"another producer plans {run_id} at the same time",
+                f"Leave it to that one, or watch it: dataworks status {run_id} --watch",
+            )
+
+    def close(self, run_id: str, total: int) -> bool:
+        """All slices are known. True when all are acknowledged already."""
+        states = (RunState.PLANNING, RunState.RUNNING)
+        keys = [RunKeys(run_id).record]
+        return bool(self._steps.run(run_id, "close_plan", keys, total, *states))
+
+    def read(self, run_id: str, wanted: BatchRange) -> dict[int, bytes]:
+        """Slices by number; those acknowledged are gone."""
+        found: dict[int, bytes] = {}
+        for key in slice_keys(run_id, wanted):
+            values = self._steps.guard(run_id, lambda key=key: self._redis.hgetall(key))  # type: ignore[misc]
+            for number, value in cast("dict[bytes, bytes]", values).items():
+                if wanted.start <= int(number) < wanted.stop:
+                    found[int(number)] = value
+        return found
+
+    def last(self, run_id: str) -> tuple[int, bytes | None]:
+        """How many slices are planned, and where planning stood."""
+        record = RunKeys(run_id).record
+        planned, last = cast(
+            "list[bytes | None]",
+            self._steps.guard(run_id, lambda: self._redis.hmget(record, ["planned", "last_slice"])),
+        )
+        if planned is None:
+            raise unknown_run(run_id)
+        return int(planned), last
+
+
+def slice_keys(run_id: str, wanted: BatchRange) -> list[str]:
+    """The hashes that hold these slices."""
+    keys = RunKeys(run_id)
+    first = wanted.start // SLICES_PER_KEY
+    last = (wanted.stop - 1) // SLICES_PER_KEY
+    return [keys.slices(number * SLICES_PER_KEY) for number in range(first, last + 1)]

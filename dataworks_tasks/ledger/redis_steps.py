@@ -1,0 +1,93 @@
+"""One atomic step at a time on the ledger's Redis, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from redis import Redis
+from redis.commands.core import Script
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
+
+from dataworks_tasks.errors import LedgerUnavailable, SettingsError, UnknownName
+
+_SCRIPTS = (
+    "acknowledge",
+    "append_slices",
+    "change_state",
+    "close_plan",
+    "hold_finish",
+    "note_error",
+    "reopen_failed",
+    "settle_part",
+    "take_tokens",
+)
+
+T = TypeVar("T")
+
+
+class RedisSteps:
+    """A Redis, and the scripts that change a run's keys: one for each atomic step."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+
+    @cached_property
+    def _scripts(self) -> Mapping[str, Script]:
+        folder = files(__package__)
+        return {
+            name: self.redis.register_script(folder.joinpath(f"{name}.lua").read_text())
+            for name in _SCRIPTS
+        }
+
+    def run(self, run_id: str, script: str, keys: Sequence[str], *arguments: Any) -> Any:
+        """Run a script; raises what ``guard`` raises."""
+        return self.guard(
+            run_id, lambda: self._scripts[script](keys=list(keys), args=list(arguments))
+        )
+
+    def guard(self, run_id: str, step: Callable[[], T]) -> T:
+        """Do a step; raises LedgerUnavailable, SettingsError or UnknownName for Redis' errors."""
+        try:
+            return step()
+        except (AuthenticationError, NoPermissionError):
+            raise SettingsError(
+                "Redis refused the user, the password or a command",
+                "Check FRAMEWORK_LEDGER_URL and the ACL in docs/security.md",
+            ) from None
+        except ResponseError as error:
+            if "UNKNOWNRUN" in str(error):
+                raise unknown_run(run_id) from None
+            raise LedgerUnavailable(f"Redis could not store: {_sentence(error)}") from None
+        except RedisError as error:
+            raise LedgerUnavailable(f"Redis does not answer: {_sentence(error)}") from None
+
+
+def unknown_run(run_id: str) -> UnknownName:
+    """The error for a run that is not on record."""
+    return UnknownName(
+        f"run {run_id!r} is not on record in this Redis",
+        "List the runs with: dataworks runs. If Redis lost it: dataworks resume RUN --rebuild",
+    )
+
+
+def as_text(value: bytes | str) -> str:
+    """A reply's text, whether or not the connection decodes replies."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def as_mapping(values: Mapping[str, Any]) -> Mapping[Any, Any]:
+    """The mapping as redis-py's invariant annotations want it."""
+    return values
+
+
+def _sentence(error: RedisError) -> str:
+    """The error's text without its full stop: more follows."""
+    return str(error).rstrip(".")

@@ -1,0 +1,105 @@
+"""The runs on record: their specs, states, and whose turn it is to finish one."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.ledger.contract import FinishState, RunState
+from dataworks_tasks.ledger.keys import RUNS, RunKeys
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, unknown_run
+from dataworks_tasks.run_spec import RunSpec, read_spec
+
+_ENDED = frozenset({RunState.CANCELLED, RunState.FAILED, RunState.COMPLETE})
+
+
+class RunRecords:
+    """See ``contract.Ledger`` for what each method promises."""
+
+    def __init__(self, steps: RedisSteps) -> None:
+        self._steps = steps
+        self._redis = steps.redis
+        self._sliced: dict[str, bool] = {}
+
+    def create(self, spec: RunSpec, total: int | None) -> None:
+        """Record a run."""
+        keys = RunKeys(spec.run_id)
+        record: dict[str, str | int | float] = {
+            "state": RunState.PLANNING if total is None else RunState.RUNNING,
+            "planned": total or 0,
+            "acknowledged": 0,
+            "expected": total if total is not None else 0,
+            "created_at": spec.created_at.timestamp(),
+        }
+        if total is not None:
+            record["total"] = total
+
+        def store() -> None:
+            with self._redis.pipeline(transaction=True) as pipe:
+                pipe.set(keys.spec, spec.to_json(), nx=True)
+                pipe.hset(keys.record, mapping=as_mapping(record))
+                pipe.execute()
+            self._redis.zadd(RUNS, {spec.run_id: spec.created_at.timestamp()})
+
+        failpoint("record.before")
+        self._steps.guard(spec.run_id, store)
+        failpoint("record.after")
+
+    def spec(self, run_id: str) -> RunSpec:
+        """The run's spec."""
+        text = self._steps.guard(run_id, lambda: self._redis.get(RunKeys(run_id).spec))
+        if text is None:
+            raise unknown_run(run_id)
+        return read_spec(cast("bytes", text))
+
+    def is_sliced(self, run_id: str) -> bool:
+        """Whether the run has slices; asked once for each run."""
+        known = self._sliced.get(run_id)
+        if known is None:
+            known = self._sliced[run_id] = self.spec(run_id).is_sliced
+        return known
+
+    def run_ids(self) -> list[str]:
+        """All runs, newest first."""
+        found = self._steps.guard("", lambda: self._redis.zrevrange(RUNS, 0, -1))
+        return [as_text(run_id) for run_id in cast("list[bytes]", found)]
+
+    def state(self, run_id: str) -> RunState:
+        """The run's state."""
+        record = RunKeys(run_id).record
+        value = self._steps.guard(run_id, lambda: self._redis.hget(record, "state"))
+        if value is None:
+            raise unknown_run(run_id)
+        return RunState(as_text(cast("bytes", value)))
+
+    def change_state(
+        self,
+        run_id: str,
+        expected: frozenset[RunState],
+        new: RunState,
+        error: str | None = None,
+    ) -> bool:
+        """Set the state if it is one of ``expected``."""
+        ends = "1" if new in _ENDED else "0"
+        keys = [RunKeys(run_id).record]
+        changed = self._steps.run(run_id, "change_state", keys, new, error or "", ends, *expected)
+        return bool(changed)
+
+    def note_error(self, run_id: str, error: str) -> None:
+        """Keep the latest error that did not stop the run."""
+        self._steps.run(run_id, "note_error", [RunKeys(run_id).record], error)
+
+    def count_attempt(self, run_id: str, sent: BatchRange) -> int:
+        """How often ``sent`` was sent again, with this time."""
+        key, field = RunKeys(run_id).attempts, f"{sent.start}:{sent.stop}"
+        return self._steps.guard(run_id, lambda: self._redis.hincrby(key, field, 1))
+
+    def hold_finish(
+        self, run_id: str, holder: str, seconds: float, state: FinishState | None = None
+    ) -> str | None:
+        """Take, keep or give back the turn at finishing the run."""
+        kept = ("0", "", "") if state is None else ("1", state.position, state.shown)
+        keys = [RunKeys(run_id).record]
+        held, position = self._steps.run(run_id, "hold_finish", keys, holder, f"{seconds:g}", *kept)
+        return as_text(position) if held else None
