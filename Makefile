@@ -48,8 +48,9 @@ audit: $(STAMP) ## do dependencies fit together; which advisories does the index
 bench: $(STAMP) ## measure generation and migration as ratios of this machine's own limit
 	@$(BIN)/python -m benchmarks
 
-load: $(STAMP) ## DOCUMENTS=10000000 by the CLI with two workers: memory over time, exact count
+load: $(STAMP) ## DOCUMENTS=10000000 by the CLI: memory over time, exact count; RANGES=1000000 acknowledged
 	@$(BIN)/python -m benchmarks.load --documents $(or $(DOCUMENTS),10000000)
+	@$(BIN)/python -m benchmarks.acknowledgements --ranges $(or $(RANGES),1000000)
 
 soak: $(STAMP) ## runs under random faults for MINUTES=10; SEED=n repeats a schedule
 	@$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
