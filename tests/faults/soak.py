@@ -119,6 +119,7 @@ class Soak:
         recovered: dict[str, float] = {}
         for name, pause in zip(names, pauses, strict=True):
             time.sleep(pause)
+            say(f"{run_id}: {name}")
             begun = time.monotonic()
             self.faults[name]()
             if self.producer.poll() == -SIGKILL:
@@ -152,8 +153,26 @@ class Soak:
             now = self._acknowledged(run_id)
             return now is not None and (start is None or now > start or self._done(run_id))
 
-        wait_until(moved, "work goes on", 120)
+        try:
+            wait_until(moved, "work goes on", 120)
+        except AssertionError:
+            say(self._state(run_id))
+            raise
         return time.monotonic() - begun
+
+    def _state(self, run_id: str) -> str:
+        """What everybody says when work does not go on."""
+        exit_code = self.producer.poll()
+        said = [
+            str(self.fleet.ledger.progress(run_id)),
+            f"{self.fleet.redis.llen('dataworks')} messages wait",
+            f"the producer ended with {exit_code}: {self.producer.communicate()[0][-2000:]}"
+            if exit_code is not None
+            else "the producer runs",
+        ]
+        for name in WORKERS:
+            said += [f"{name}:", self.services.log(name).read_text()[-4000:]]
+        return "\n".join(said)
 
     def _acknowledged(self, run_id: str) -> int | None:
         return self.fleet.ledger.progress(run_id).acknowledged
