@@ -166,7 +166,7 @@ class Soak:
         said = [
             str(self.fleet.ledger.progress(run_id)),
             f"{self.fleet.redis.llen('dataworks')} messages wait",
-            f"the producer ended with {exit_code}: {self.producer.communicate()[0][-2000:]}"
+            f"the producer ended with {exit_code}: {self.producer.communicate()[0][-6000:]}"
             if exit_code is not None
             else "the producer runs",
         ]

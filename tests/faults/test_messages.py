@@ -11,9 +11,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kombu import Producer
+from pydantic import SecretStr
 
+from dataworks_tasks.app import create_app
+from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.errors import LedgerUnavailable
 from dataworks_tasks.message_envelope import control_refusal, refusal
+from dataworks_tasks.range_message import RangeMessage
+from dataworks_tasks.run_spec import RunKind
+from dataworks_tasks.settings import FrameworkConfig
 from producer.local.services import LocalServices
+from producer.message_queue import MessageQueue
 from tests.fleet import Fleet, wait_until
 from tests.support.exact import check_exact, generate_arguments
 
@@ -229,3 +238,20 @@ def test_a_worker_outlives_whatever_is_in_the_queue(
     assert "OK    worker" in fleet.run("doctor").stdout, "it still takes orders"
     wait_until(lambda: not fleet.redis.hlen("unacked"), "nothing is left to be tried again")
     assert not fleet.redis.keys("dataworks:{gen-20261122*")
+
+
+def test_a_channel_that_kombu_closed_itself(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when Redis goes away while a message's queue is declared."""
+    app = create_app(FrameworkConfig(broker_url=SecretStr(redis_url)))
+    queue = MessageQueue(app)
+    piece = RangeMessage(RunKind.GENERATION, str(ARGUMENTS[0]), BatchRange(0, 100))
+    queue.send([piece])
+    with monkeypatch.context() as patch:
+        patch.setattr(Producer, "maybe_declare", lambda self, *_, **__: self.channel.close())
+        with pytest.raises(LedgerUnavailable, match="closed"):
+            queue.send([piece])
+    queue.send([piece])
+    assert queue.depth().waiting == 2
+    app.close()
