@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +16,6 @@ import pytest
 import redis
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
-from pymongo.synchronous.srv_resolver import _SrvResolver
 
 from dataworks_tasks.app import create_app
 from dataworks_tasks.errors import LedgerUnavailable, StoreUnavailable
@@ -195,13 +196,23 @@ def test_nobody_talks_to_a_server_that_is_not_the_right_one(
     assert fleet.ledger.run_ids() == []
 
 
+def srv_resolver() -> Any:
+    """The driver's own: PyMongo 4.10.1 has it in another module."""
+    for name in ("pymongo.synchronous.srv_resolver", "pymongo.srv_resolver"):
+        if find_spec(name):
+            return import_module(name)._SrvResolver
+    raise AssertionError("this driver has no _SrvResolver")
+
+
 def test_an_srv_address_means_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without DNS: what the driver makes of the answer that Atlas gives."""
-    monkeypatch.setattr(_SrvResolver, "get_hosts", lambda _: [("127.0.0.1", 1)])
-    monkeypatch.setattr(_SrvResolver, "get_options", lambda _: None)
+    resolver = srv_resolver()
+    monkeypatch.setattr(resolver, "get_hosts", lambda _: [("127.0.0.1", 1)])
+    monkeypatch.setattr(resolver, "get_options", lambda _: None)
     address = SecretStr("mongodb+srv://me:pw@cluster0.abcde.mongodb.net/")
     config = FrameworkConfig(target=DatabaseConfig(connection_string=address))
     assert config.target is not None
     with create_database_client(config.target) as client:
-        client.mongo._resolve_srv()
+        if resolve := getattr(client.mongo, "_resolve_srv", None):  # PyMongo 4.10.1 has done it
+            resolve()
         assert client.mongo.options.pool_options._ssl_context is not None

@@ -5,6 +5,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -34,6 +35,8 @@ def fork_sleeper() -> int:
 
 def main() -> None:
     """Run."""
+    # A shell that runs the tests in the background has it ignored, for all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     place, ending = sys.argv[1:]
     with LocalServices(None if place == "temporary" else Path(place)) as services:
         mongod = Mongod(find_binary(MONGOD))
