@@ -59,7 +59,8 @@ class FleetPace:
         self._controller_needed = False
         self._refused = 0.0
         self._controller_rate: float | None = None
-        self._accepted = _RateMeter()
+        self._accepted = 0.0
+        self._accepted_lately = _RateMeter()
 
     def documents_at_once(self, bytes_per_document: float) -> int | None:
         """See ``bulk_write.Pace``."""
@@ -104,7 +105,8 @@ class FleetPace:
         with self._lock:
             correction, self._correction = self._correction, 0.0
             refused, self._refused = self._refused, 0.0
-            accepted_rate = self._accepted.per_second()
+            accepted, self._accepted = self._accepted, 0.0
+            accepted_rate = self._accepted_lately.per_second()
         in_units = self._controlled_bucket == REQUEST_UNITS
         buckets: list[BucketRequest] = []
         if self._budget.documents is not None or not in_units:
@@ -117,6 +119,7 @@ class FleetPace:
             buckets=buckets,
             longest_wait_seconds=longest_wait_seconds,
             refused=refused,
+            accepted=accepted,
             accepted_rate=accepted_rate,
         )
 
@@ -130,7 +133,9 @@ class FleetPace:
                 self._cost.learn(expected / self._cost.factor, measured)
                 self._correction += measured - expected
             in_units = self._controlled_bucket == REQUEST_UNITS
-            self._accepted.add((measured or expected) if in_units else executed)
+            accepted = (measured or expected) if in_units else executed
+            self._accepted += accepted
+            self._accepted_lately.add(accepted)
             if outcome.throttled:
                 self._controller_needed = True
                 share = len(outcome.throttled) / reservation.documents
@@ -157,7 +162,8 @@ class _RateMeter:
         elapsed = time.monotonic() - self._since
         if self._before:
             return (self._before + self._amount) / (_METER_SECONDS + elapsed)
-        return self._amount / max(elapsed, 0.1)
+        # Not less than half a second: servers let a burst through that is no rate to go on with.
+        return self._amount / max(elapsed, 0.5)
 
     def _turn(self) -> None:
         now = time.monotonic()

@@ -1,28 +1,36 @@
 -- Take tokens from buckets that the whole fleet shares, and find the rate that a server takes.
 --
--- KEYS[1] budget  hash: "<bucket>:tokens", "<bucket>:at"; of the controller "rate", "peak",
---                 "searching", "cut_at", "grown_at", and since the last cut "asked" and "refused"
---                 tokens. Times are microseconds of the server's clock.
+-- KEYS[1] budget  hash: "<bucket>:tokens", "<bucket>:at"; of the controller "rate", "proven",
+--                 "search", "cut_at", "grown_at", and of the last seconds, since "window_at",
+--                 "accepted" and "refused" tokens. Times are microseconds of the server's clock.
 -- ARGV[1] longest wait in milliseconds
 -- ARGV[2] tokens that the server refused to the caller since it last asked
--- ARGV[3] tokens per second that the server took from the caller lately
+-- ARGV[3] tokens that it took from the caller since then
+-- ARGV[4] tokens per second that it took from the caller lately
 -- then for each bucket: name, limit per second (0: none), 1: controlled, wanted, correction
 -- Returns {1 granted or 0 refused, milliseconds to wait, the controller's rate (0: none yet)}.
 --
 -- A bucket runs into debt: the caller waits until those before it are paid for, so writes start one
--- after the other at the rate. The controller sleeps until somebody was throttled. Then it starts
--- at that caller's own rate, grows fourfold every second until the next throttling, and from there
--- on adds a little every second and cuts when throttled, once a second at most: by a fixed factor,
--- or by the share that was refused where that is small. A server that refuses one request in twenty
--- whatever the rate is (a hot partition does) must not bring the fleet to a standstill.
+-- after the other at the rate. The controller sleeps until somebody was throttled, and starts at
+-- that caller's own rate. It searches by growing fourfold a second, less after each throttling;
+-- then it adds a little every second, more the longer nothing was refused. When throttled, once a
+-- second at most, it cuts to a little below what the server took in the last seconds.
+--
+-- A server may refuse a share whatever the rate is (a hot partition does): a small share brings
+-- the rate no lower than a little below what the server took before, else the fleet would come to
+-- a standstill cut by cut.
 
 local BURST_SECONDS = 0.1
 local CUT_EVERY_SECONDS = 1
-local CUT_WHILE_SEARCHING, CUT = 0.7, 0.85
-local SMALL_SHARE = 0.1
+local BELOW_ACCEPTED = 0.95
+local LEAST_LEFT_BY_A_CUT = 0.25
+local SMALL_SHARE = 0.2
+local BELOW_PROVEN = 0.85
 local SEARCH_FACTOR_PER_SECOND = 4
-local GROWTH_PER_SECOND = 0.03
+local SEARCH_LESS, SEARCH_LEAST = 0.25, 0.05
+local GROWTH_PER_SECOND, GROWTH_PER_SECOND_SQUARED = 0.01, 0.001
 local LONGEST_GROWTH_SECONDS = 1
+local WINDOW_SECONDS = 4
 local LOWEST_RATE = 1
 
 local budget = KEYS[1]
@@ -43,29 +51,57 @@ local function seconds_since(moment)
   return math.max(0, now - (moment or now)) / 1000000
 end
 
+-- What came of writes since "window_at", as the callers told it.
+local function open_window(accepted, refused, since)
+  set('accepted', accepted)
+  set('refused', refused)
+  set('window_at', since)
+end
+
 local function start_controller(rate)
   rate = math.max(LOWEST_RATE, rate)
   set('rate', rate)
-  set('peak', rate)
-  set('searching', 1)
+  set('search', 1)
   set('cut_at', now)
   set('grown_at', now)
-  set('asked', 0)
-  set('refused', 0)
+  open_window(0, 0, now)
   return rate
 end
 
-local function cut(rate)
-  local factor = get('searching') == 1 and CUT_WHILE_SEARCHING or CUT
-  local refused = get('refused') or 0
-  local share = refused / math.max(refused, get('asked') or 0)
-  set('peak', rate)
-  set('asked', 0)
-  set('refused', 0)
-  rate = math.max(LOWEST_RATE, rate * (share < SMALL_SHARE and 1 - share or factor))
+-- What the server took a second in the window that ends now, and the share that it refused.
+local function measured()
+  local accepted, refused = get('accepted'), get('refused')
+  local share = refused > 0 and refused / (accepted + refused) or 0
+  return accepted / math.max(seconds_since(get('window_at')), 0.001), share
+end
+
+local function count(accepted, refused)
+  accepted, refused = get('accepted') + accepted, get('refused') + refused
+  local since = get('window_at')
+  if seconds_since(since) < WINDOW_SECONDS then
+    return open_window(accepted, refused, since)
+  end
+  -- Half of it stays: a window never has too little to tell a rate by.
+  open_window(accepted / 2, refused / 2, now - (now - since) / 2)
+end
+
+local function cut(rate, in_debt)
+  local per_second, share = measured()
+  local search = get('search') or 0
+  -- Where the rate held the fleet back it may say more: it may have grown in the window.
+  local taken = math.min(rate, math.max(per_second, in_debt and rate * (1 - share) or 0))
+  local proven, least = per_second, rate * LEAST_LEFT_BY_A_CUT
+  if share < SMALL_SHARE and search < SEARCH_LEAST then
+    proven = math.max(taken, get('proven') or 0)
+    least = math.min(rate, BELOW_PROVEN * proven)
+  end
+  rate = math.max(LOWEST_RATE, BELOW_ACCEPTED * taken, least)
+  set('proven', proven)
   set('rate', rate)
-  set('searching', 0)
+  set('search', search * SEARCH_LESS)
   set('cut_at', now)
+  set('grown_at', now)
+  open_window(0, 0, now)
   return rate
 end
 
@@ -76,10 +112,12 @@ local function grow(rate, in_debt)
   if not in_debt then
     return rate
   end
-  if get('searching') == 1 then
-    rate = rate * SEARCH_FACTOR_PER_SECOND ^ elapsed
+  local search = get('search') or 0
+  if search >= SEARCH_LEAST then
+    rate = rate * SEARCH_FACTOR_PER_SECOND ^ (search * elapsed)
   else
-    rate = rate + get('peak') * GROWTH_PER_SECOND * elapsed
+    local growth = GROWTH_PER_SECOND + GROWTH_PER_SECOND_SQUARED * seconds_since(get('cut_at'))
+    rate = rate + (get('proven') or rate) * growth * elapsed
   end
   set('rate', rate)
   return rate
@@ -88,17 +126,17 @@ end
 local function controlled_rate(tokens, wanted)
   local rate = get('rate')
   if not rate then
-    return throttled and start_controller(math.max(wanted, tonumber(ARGV[3]))) or nil
+    return throttled and start_controller(math.max(wanted, tonumber(ARGV[4]))) or nil
   end
-  set('refused', (get('refused') or 0) + tonumber(ARGV[2]))
+  count(tonumber(ARGV[3]), tonumber(ARGV[2]))
   if throttled and seconds_since(get('cut_at')) >= CUT_EVERY_SECONDS then
-    return cut(rate)
+    return cut(rate, tokens < 0)
   end
   return grow(rate, tokens < 0)
 end
 
 local wait, shown_rate, taken = 0, 0, {}
-for first = 4, #ARGV, 5 do
+for first = 5, #ARGV, 5 do
   local name, limit = ARGV[first], tonumber(ARGV[first + 1])
   local wanted, correction = tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
   local tokens = (get(name .. ':tokens') or 0) - correction
@@ -116,7 +154,7 @@ for first = 4, #ARGV, 5 do
     wait = math.max(wait, -tokens / rate * 1000)
     set(name .. ':tokens', tokens)
     set(name .. ':at', now)
-    taken[#taken + 1] = {name, tokens - wanted, ARGV[first + 2] == '1' and wanted or 0}
+    taken[#taken + 1] = {name, tokens - wanted}
   end
 end
 
@@ -125,9 +163,6 @@ local granted = wait <= longest_wait and 1 or 0
 if granted == 1 then
   for _, bucket in ipairs(taken) do
     set(bucket[1] .. ':tokens', bucket[2])
-    if shown_rate > 0 then
-      set('asked', (get('asked') or 0) + bucket[3])
-    end
   end
 end
 return {granted, wait, string.format('%.6f', shown_rate)}

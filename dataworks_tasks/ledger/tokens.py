@@ -29,6 +29,8 @@ class TokenRequest:
     """Refuse instead when it would be longer."""
     refused: float = 0.0
     """Tokens that the server refused to the caller since it last asked."""
+    accepted: float = 0.0
+    """Tokens that it took from the caller since then."""
     accepted_rate: float = 0.0
     """Tokens per second the server took from the caller lately: where the controller starts."""
 
@@ -36,6 +38,7 @@ class TokenRequest:
         """The arguments of take_tokens.lua."""
         yield round(self.longest_wait_seconds * 1000)
         yield self.refused
+        yield self.accepted
         yield self.accepted_rate
         for bucket in self.buckets:
             yield bucket.name

@@ -113,11 +113,11 @@ def test_the_controller_finds_the_rate_of_a_throttling_server(
 ) -> None:
     server = FakeServer(capacity=3000.0)
     paces = fleet(ledgers, run_prefix, Budget())
-    began = work(paces, server, 6.0)
-    late = [moment for moment in server.refused if moment > began + 3]
-    writes = [moment for moment, _ in server.taken if moment > began + 3]
-    assert server.rate(began + 3, began + 6) >= 0.85 * 3000
-    assert len(late) < 0.25 * len(writes)
+    began = work(paces, server, 7.0)
+    late = [moment for moment in server.refused if moment > began + 4]
+    writes = [moment for moment, _ in server.taken if moment > began + 4]
+    assert 0.9 * 3000 <= server.rate(began + 4, began + 7) <= 1.05 * 3000
+    assert len(late) < 0.15 * len(writes)
 
 
 class NoLedger:
@@ -152,38 +152,55 @@ def test_a_wait_that_is_too_long_takes_nothing(
     assert grant.wait_seconds == pytest.approx(2.0, abs=0.1)
 
 
-def test_the_controller_cuts_once_a_second_and_starts_at_the_callers_rate(
+def pass_time(redis_client: Redis, run_id: str, seconds: float) -> None:
+    """Make the controller believe that so much time has gone by."""
+    key = RunKeys(run_id).budget
+    for name in ("cut_at", "window_at"):
+        moment = redis_client.hget(key, name)
+        assert isinstance(moment, bytes)
+        redis_client.hset(key, name, float(moment) - seconds * 1e6)
+
+
+def test_the_controller_cuts_once_a_second_to_what_the_server_took(
     ledgers: Callable[[], RedisLedger], run_prefix: str, redis_client: Redis
 ) -> None:
     ledger = ledgers()
-    assert ledger.take_tokens(run_prefix, ask(1, 5, None)).controller_rate is None
-    throttled = ask(1, 5, None, refused=1, accepted_rate=500.0)
-    assert ledger.take_tokens(run_prefix, throttled).controller_rate == pytest.approx(500.0)
-    again = ledger.take_tokens(run_prefix, throttled).controller_rate
+
+    def rate(**more: float) -> float | None:
+        return ledger.take_tokens(run_prefix, ask(1, 5, None, **more)).controller_rate
+
+    assert rate() is None
+    assert rate(refused=1, accepted_rate=500.0) == pytest.approx(500.0)
+    again = rate(refused=200, accepted=300)
     assert again is not None
     assert again >= 500.0  # the same wave of refusals
-    key = RunKeys(run_prefix).budget
-    redis_client.hset(key, "cut_at", 0)
-    cut = ledger.take_tokens(run_prefix, throttled).controller_rate
-    assert cut == pytest.approx(0.7 * again, rel=0.05)
-    redis_client.hset(key, "cut_at", 0)
-    assert ledger.take_tokens(run_prefix, throttled).controller_rate == pytest.approx(
-        0.85 * cut, rel=0.05
-    )
+    pass_time(redis_client, run_prefix, 1)
+    assert rate(refused=100) == pytest.approx(0.95 * 300, rel=0.1)
+    pass_time(redis_client, run_prefix, 1)
+    assert rate(refused=1) == pytest.approx(0.25 * 0.95 * 300, rel=0.1), "nothing was taken"
 
 
-def test_a_small_share_that_was_refused_cuts_no_more_than_that(
+def test_a_small_share_that_is_always_refused_stops_nobody(
     ledgers: Callable[[], RedisLedger], run_prefix: str, redis_client: Redis
 ) -> None:
     ledger = ledgers()
-    ledger.take_tokens(run_prefix, ask(1, 5, None, refused=1, accepted_rate=1000.0))
-    for _ in range(40):
-        ledger.take_tokens(run_prefix, ask(10, 5, None))
-    redis_client.hset(RunKeys(run_prefix).budget, "cut_at", 0)
-    before = ledger.take_tokens(run_prefix, ask(0, 5, None)).controller_rate
-    cut = ledger.take_tokens(run_prefix, ask(10, 5, None, refused=20)).controller_rate
-    assert before is not None
-    assert cut == pytest.approx(0.95 * before, rel=0.03)
+
+    def rate(**more: float) -> float:
+        found = ledger.take_tokens(run_prefix, ask(1, 5, None, **more)).controller_rate
+        assert found is not None
+        return found
+
+    def minute() -> float:
+        for _ in range(60):
+            pass_time(redis_client, run_prefix, 1)
+            now = rate()
+            rate(accepted=0.9 * now, refused=0.1 * now)
+        return rate()
+
+    rate(refused=1, accepted_rate=1000.0)
+    first = minute()
+    assert first > 500, "it stops searching, and a little less"
+    assert minute() > 0.95 * first
 
 
 def test_a_budget_holds_under_the_controllers_rate(
