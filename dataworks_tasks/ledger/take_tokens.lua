@@ -89,7 +89,11 @@ local function cut(rate, in_debt)
   local per_second, share = measured()
   local search = get('search') or 0
   -- Where the rate held the fleet back it may say more: it may have grown in the window.
-  local taken = math.min(rate, math.max(per_second, in_debt and rate * (1 - share) or 0))
+  local taken = math.max(per_second, in_debt and rate * (1 - share) or 0)
+  -- At first a rate may be too low: that of one worker which was refused nearly everything.
+  if search < SEARCH_LEAST then
+    taken = math.min(rate, taken)
+  end
   local proven, least = per_second, rate * LEAST_LEFT_BY_A_CUT
   if share < SMALL_SHARE and search < SEARCH_LEAST then
     proven = math.max(taken, get('proven') or 0)
