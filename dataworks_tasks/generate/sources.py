@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dataworks_tasks.errors import SpecRefused, UnknownName
-from dataworks_tasks.generate.aggregate import aggregations_of
+from dataworks_tasks.generate.aggregation import aggregations_of
 from dataworks_tasks.generate.base import BaseDataGenerator
 from dataworks_tasks.generate.factory import GeneratorFactory
 from dataworks_tasks.generate.generation_work import PartSource

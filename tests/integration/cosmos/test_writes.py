@@ -11,7 +11,8 @@ from pymongo import MongoClient
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.generate.aggregate import Aggregation, aggregate
+from dataworks_tasks.generate.aggregate import aggregate
+from dataworks_tasks.generate.aggregation import Aggregation
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.retry_policy import Backoff
 from dataworks_tasks.run_spec import OnConflict

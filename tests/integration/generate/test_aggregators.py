@@ -14,10 +14,10 @@ from pymongo import MongoClient
 
 from dataworks_tasks.generate.aggregate import (
     DOCUMENTS_PER_UPDATE,
-    Aggregation,
     AggregationTurn,
     aggregate,
 )
+from dataworks_tasks.generate.aggregation import Aggregation
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element
 from dataworks_tasks.store.client import BaseDatabaseClient

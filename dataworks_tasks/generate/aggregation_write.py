@@ -1,0 +1,74 @@
+"""Write computed fields within the run's budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, OperationFailure
+
+from dataworks_tasks.errors import Throttled
+from dataworks_tasks.retry_policy import classified
+from dataworks_tasks.store.bulk_write import Pace
+from dataworks_tasks.store.patience import patiently
+from dataworks_tasks.store.write_outcome import WriteOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Updates:
+    """Updates, and the bytes of their documents: what a server that counts units charges for."""
+
+    updates: Sequence[UpdateOne]
+    size_bytes: int
+
+
+def write_updates(
+    collection: Collection[dict[str, Any]], wanted: Updates, pace: Pace | None
+) -> None:
+    """Write all of ``wanted``; what was throttled, or not answered, is sent again.
+
+    Raises the errors of ``retry_policy.classify`` for what does not pass by itself.
+    """
+    each = wanted.size_bytes / len(wanted.updates)
+    at_once = pace.documents_at_once(each) if pace else None
+    size = at_once or len(wanted.updates)
+    for start in range(0, len(wanted.updates), size):
+        left = list(wanted.updates[start : start + size])
+        patiently(lambda left=left: _paced(collection, left, each, pace))  # type: ignore[misc]
+
+
+def _paced(
+    collection: Collection[dict[str, Any]],
+    left: list[UpdateOne],
+    bytes_each: float,
+    pace: Pace | None,
+) -> None:
+    """Write updates within the run's budget; after an error ``left`` is what is not written."""
+    count = len(left)
+    reservation = pace.reserve(count, round(bytes_each * count)) if pace else None
+    outcome = WriteOutcome(written=count)
+    try:
+        with classified():
+            try:
+                collection.bulk_write(left, ordered=False)
+            except BulkWriteError as error:
+                if refused := error.details["writeErrors"]:
+                    left[:] = [left[item["index"]] for item in refused]
+                raise _first_refusal(error) from None
+    except Throttled as error:
+        # What was refused is the tail of the batch: positions say how many, not which.
+        throttled = tuple(range(count - len(left), count))
+        outcome = WriteOutcome(count - len(throttled), throttled=throttled, reason=str(error))
+        raise
+    finally:
+        if pace and reservation:
+            pace.settle(reservation, outcome)
+
+
+def _first_refusal(error: BulkWriteError) -> OperationFailure:
+    """What to classify: the code of the whole says only that there is a refusal in it."""
+    refused = (error.details["writeErrors"] or error.details["writeConcernErrors"])[0]
+    return OperationFailure(str(refused.get("errmsg", error)), refused.get("code"))
