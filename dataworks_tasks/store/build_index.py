@@ -9,6 +9,7 @@ from typing import Any
 
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.retry_policy import classified
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.work import FinishTurn
 
@@ -63,10 +64,25 @@ def _build(
     built: Future[None],
 ) -> None:
     try:
-        client.create_indexes(namespace, indexes)
+        _create(client, namespace, indexes)
         built.set_result(None)
     except DataWorksError as error:
         built.set_exception(error)
+
+
+def _create(
+    client: BaseDatabaseClient, namespace: Namespace, indexes: Sequence[Mapping[str, Any]]
+) -> None:
+    """Those that are there are kept."""
+    command: dict[str, Any] = {
+        "createIndexes": namespace.collection,
+        "indexes": [dict(index) for index in indexes],
+    }
+    if client.capabilities.commit_quorum:
+        # By itself a build waits for every node with a vote: for ever, when one is gone.
+        command["commitQuorum"] = "majority"
+    with classified():
+        client.patient[namespace.database].command(command)
 
 
 def _progress(client: BaseDatabaseClient, namespace: Namespace) -> str:

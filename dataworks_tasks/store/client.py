@@ -2,83 +2,45 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from bson.raw_bson import RawBSONDocument
-from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.errors import TerminalError, TransientError
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import TOLERANT, Element, element_bytes, find_element, ids_filter
-from dataworks_tasks.retry_policy import Backoff, classified, classify
-from dataworks_tasks.store.capabilities import DIALECTS, Capabilities, type_by_hello
+from dataworks_tasks.retry_policy import Backoff, classified
+from dataworks_tasks.store.capabilities import DIALECTS, Capabilities
 from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
-from dataworks_tasks.store.connection_string import check_connection_string, names_option
 from dataworks_tasks.store.connection_watch import ConnectionWatch
+from dataworks_tasks.store.driver import Driver, open_driver, open_patient_driver
+from dataworks_tasks.store.hello import ServerInfo, ask_hello, server_info, told_dialect
+from dataworks_tasks.store.insert_command import send_insert
 from dataworks_tasks.store.patience import patiently, throttling_waited_out
-from dataworks_tasks.store.raw_batches import RawBatches
-from dataworks_tasks.store.request_charge import ChargeMeter, estimated_charge
-from dataworks_tasks.store.shard_key import read_shard_key
-from dataworks_tasks.store.write_outcome import (
-    THROTTLED,
-    TOO_LARGE_FOR_COSMOS,
-    WriteOutcome,
-    read_reply,
-)
+from dataworks_tasks.store.raw_batches import raw_batches
+from dataworks_tasks.store.request_charge import RequestCharges
+from dataworks_tasks.store.shard_key import ShardKeys
+from dataworks_tasks.store.write_outcome import WriteOutcome
 from dataworks_tasks.store.write_size import WriteSize
+
+T = TypeVar("T")
+Documents = Collection[dict[str, Any]]
 
 _FEW_TRIES = Backoff(tries=3)
 """For questions that a person waits for."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerInfo:
-    """What a server says of itself."""
-
-    version: str
-    wire_version: int
-    replica_set: str | None
-
-
-class DocumentSequence(RawBSONDocument):
-    """Many documents where the driver expects one.
-
-    An OP_MSG document sequence is the documents' bytes end to end, and the driver's encoder copies
-    ``raw`` as it is, so a whole batch costs one copy instead of one object a document (measured:
-    0.7 us against 5 us a document of 1 KB).
-    """
-
-    def __init__(self, batch: EncodedBatch) -> None:
-        # The base class would check that the bytes are exactly one document.
-        self._sequence = batch.data
-
-    @property
-    def raw(self) -> bytes:
-        """The documents' bytes."""
-        return self._sequence
-
 
 WRITE_CONCERN_MILLISECONDS = 30_000
 """How long a server waits for the nodes of a write concern before it says that it is not met."""
 
 _MAJORITY = ReadConcern("majority")
-
-_TIMEOUTS = {
-    "serverSelectionTimeoutMS": 10_000,
-    "connectTimeoutMS": 10_000,
-    "socketTimeoutMS": 60_000,
-}
-"""Milliseconds, where the connection string says nothing else."""
 
 
 class BaseDatabaseClient:
@@ -95,12 +57,11 @@ class BaseDatabaseClient:
         self.write_size = WriteSize()
         self._capabilities = DIALECTS[self.db_type]
         self._watch = ConnectionWatch()
-        self._charges = ChargeMeter(self._watch, frozenset({"insert"}))
-        self._read_charges = ChargeMeter(self._watch, frozenset({"find", "getMore"}))
-        self._shard_keys: dict[Namespace, str | None] = {}
+        self._charges = RequestCharges(self._watch)
+        self._shard_keys = ShardKeys(self)
         self._reads_committed = False
-        self._client: MongoClient[dict[str, Any]] | None = None
-        self._patient: MongoClient[dict[str, Any]] | None = None
+        self._client: Driver | None = None
+        self._patient: Driver | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -121,41 +82,18 @@ class BaseDatabaseClient:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config.fingerprint})"
 
-    def _options(self) -> dict[str, Any]:
-        config = self.config
-        uri = config.connection_string.get_secret_value()
-        idle = min(config.max_idle_time_ms, self._capabilities.max_idle_ms or sys.maxsize)
-        options: dict[str, Any] = {
-            "maxPoolSize": max(
-                config.max_pool_size, config.min_pool_size, config.warmup_connections
-            ),
-            "minPoolSize": config.min_pool_size,
-            "maxIdleTimeMS": idle,
-        }
-        options |= {name: ms for name, ms in _TIMEOUTS.items() if not names_option(uri, name)}
-        if not names_option(uri, "appName"):
-            options["appName"] = "dataworks"
-        if not self._capabilities.retryable_writes:
-            options["retryWrites"] = False
-        return options
-
     @property
-    def mongo(self) -> MongoClient[dict[str, Any]]:
+    def mongo(self) -> Driver:
         """The driver's client."""
         if self._client is None:
-            uri = self.config.connection_string.get_secret_value()
-            with classified():
-                self._client = MongoClient(uri, event_listeners=[self._watch], **self._options())
+            self._client = open_driver(self.config, self._capabilities, self._watch)
         return self._client
 
     @property
-    def patient(self) -> MongoClient[dict[str, Any]]:
+    def patient(self) -> Driver:
         """A driver's client for what takes as long as a collection is large: no socket timeout."""
         if self._patient is None:
-            options = {**self._options(), "minPoolSize": 0, "socketTimeoutMS": 0}
-            uri = self.config.connection_string.get_secret_value()
-            with classified():
-                self._patient = MongoClient(uri, **options)
+            self._patient = open_patient_driver(self.config, self._capabilities)
         return self._patient
 
     def close(self) -> None:
@@ -178,7 +116,7 @@ class BaseDatabaseClient:
         """A database of the driver's, that decodes whatever a server holds."""
         return self.mongo.get_database(name, codec_options=TOLERANT)
 
-    def collection(self, namespace: Namespace) -> Collection[dict[str, Any]]:
+    def collection(self, namespace: Namespace) -> Documents:
         """A collection of the driver's, that decodes whatever a server holds."""
         committed = self._reads_committed and self._capabilities.majority_reads
         return self.database(namespace.database).get_collection(
@@ -196,21 +134,15 @@ class BaseDatabaseClient:
         Raises SettingsError for a server that the driver is too new for, and for a connection
         string that does not fit the dialect which the server turns out to speak.
         """
-        hello = self._hello()
-        version = self.command("admin", {"buildInfo": 1}).get("version", "unknown")
-        return ServerInfo(str(version), int(hello["maxWireVersion"]), hello.get("setName"))
+        return server_info(self._hello(), self._asker("admin"))
 
-    def _hello(self) -> dict[str, Any]:
-        try:
-            hello = self.command("admin", {"hello": 1})
-        except TerminalError:  # servers before 4.4 may know it by its old name only
-            hello = self.command("admin", {"isMaster": 1})
-        told = None if self.config.db_type else type_by_hello(hello)
-        if told is not None and told is not self.db_type:
-            check_connection_string(self.config.connection_string.get_secret_value(), told)
-            self.db_type = told
-        self._capabilities = DIALECTS[self.db_type].reported(hello, self.config.large_documents)
+    def _hello(self) -> Mapping[str, Any]:
+        hello = ask_hello(self._asker("admin"))
+        self.db_type, self._capabilities = told_dialect(hello, self.config, self.db_type)
         return hello
+
+    def _asker(self, database: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        return partial(self.command, database)
 
     def warm_up(self) -> None:
         """Reach the server, and open ``warmup_connections`` connections.
@@ -228,33 +160,12 @@ class BaseDatabaseClient:
         Driver errors about the network or the rate are outcomes, not exceptions. Raises
         SettingsError or TerminalError where trying again cannot help.
         """
-        command = {
-            "insert": namespace.collection,
-            "ordered": False,
-            "writeConcern": write_concern_document(write_concern),
-            "documents": [DocumentSequence(batch)],
-        }
-        try:
-            reply = self.database(namespace.database).command(command, codec_options=TOLERANT)
-        except DocumentTooLarge as error:
-            return WriteOutcome.all_oversize(len(batch), str(error))
-        except OperationFailure as error:
-            return _failed(error, len(batch))
-        except PyMongoError as error:
-            failure = classify(error)
-            if not isinstance(failure, TransientError):
-                raise failure from None
-            return WriteOutcome.nothing_known(len(batch), str(failure))
-        outcome = read_reply(reply, len(batch))
+        concern = write_concern_document(write_concern)
+        outcome = send_insert(self.collection(namespace), batch, concern)
         if self._capabilities.request_charge and (outcome.written or outcome.duplicates):
-            charge = self._charge(namespace.database, batch, outcome)
+            charge = self._charges.of_insert(self._asker(namespace.database), batch, outcome)
             outcome = replace(outcome, request_units=charge)
         return outcome
-
-    def _charge(self, database: str, batch: EncodedBatch, outcome: WriteOutcome) -> float | None:
-        executed = len(batch) - len(outcome.throttled)
-        estimated = estimated_charge(executed, batch.size_bytes * executed // len(batch))
-        return self._charges.of_last_request(lambda ask: self.command(database, ask), estimated)
 
     def estimated_charge(self, documents: int, size_bytes: int) -> float:
         """RU of an insert by what the server told of others."""
@@ -265,15 +176,11 @@ class BaseDatabaseClient:
 
         Only servers that need it in filters are asked, and once for each collection.
         """
-        if not self._capabilities.shard_key_in_filters:
-            return None
-        if namespace not in self._shard_keys:
-            self._shard_keys[namespace] = patiently(lambda: read_shard_key(self, namespace))
-        return self._shard_keys[namespace]
+        return self._shard_keys.of(namespace)
 
     def forget_shard_key(self, namespace: Namespace) -> None:
         """Ask for the shard key again: the collection was created or dropped."""
-        self._shard_keys.pop(namespace, None)
+        self._shard_keys.forget(namespace)
 
     def find_raw(
         self, namespace: Namespace, query: Mapping[str, Any], **options: Any
@@ -283,23 +190,13 @@ class BaseDatabaseClient:
         Throttling before the first batch is waited out. Later it raises Throttled, as a cut cursor
         raises StoreUnavailable: only the caller knows how to go on behind what it has.
         """
-
-        def first() -> tuple[Iterator[Any], Any]:
-            cursor = RawBatches(self.collection(namespace), query, **options)
-            with classified():
-                return cursor, next(cursor, None)
-
-        cursor, data = throttling_waited_out(first)
-        while data is not None:
-            yield data
-            with classified():
-                data = next(cursor, None)
+        yield from raw_batches(self.collection(namespace), query, **options)
 
     def read_charge(self, database: str) -> float | None:
         """RU of the page that this thread has just read; None where the server tells nothing."""
         if not self._capabilities.request_charge:
             return None
-        return self._read_charges.of_last_request(lambda ask: self.command(database, ask), 0.0)
+        return self._charges.of_page(self._asker(database))
 
     def fetch(self, namespace: Namespace, ids: Iterable[Element]) -> dict[bytes, bytes]:
         """The documents with these ``_id``s, by the ``_id`` field's bytes as the server has it."""
@@ -341,53 +238,22 @@ class BaseDatabaseClient:
 
     def has_documents(self, namespace: Namespace) -> bool:
         """Whether the collection holds anything."""
-
-        def ask() -> bool:
-            with classified():
-                return self.collection(namespace).find_one({}, {"_id": 1}) is not None
-
-        return patiently(ask, _FEW_TRIES)
+        return self._ask(namespace, lambda found: found.find_one({}, {"_id": 1}) is not None)
 
     def estimated_count(self, namespace: Namespace) -> int:
         """Documents by the collection's metadata: at once, and nearly right."""
-
-        def ask() -> int:
-            with classified():
-                return self.collection(namespace).estimated_document_count()
-
-        return patiently(ask, _FEW_TRIES)
+        return self._ask(namespace, lambda found: found.estimated_document_count())
 
     def count(self, namespace: Namespace) -> int:
         """Documents, counted."""
+        return self._ask(namespace, lambda found: found.count_documents({}))
 
-        def ask() -> int:
+    def _ask(self, namespace: Namespace, question: Callable[[Documents], T]) -> T:
+        def once() -> T:
             with classified():
-                return self.collection(namespace).count_documents({})
+                return question(self.collection(namespace))
 
-        return patiently(ask, _FEW_TRIES)
-
-    def create_indexes(self, namespace: Namespace, indexes: Sequence[Mapping[str, Any]]) -> None:
-        """Build indexes, given as the ``createIndexes`` command has them; those there are kept.
-
-        May take as long as the collection is large: no client-side timeout applies.
-        """
-        command: dict[str, Any] = {
-            "createIndexes": namespace.collection,
-            "indexes": [dict(index) for index in indexes],
-        }
-        if self._capabilities.commit_quorum:
-            # By itself a build waits for every node with a vote: for ever, when one is gone.
-            command["commitQuorum"] = "majority"
-        with classified():
-            self.patient[namespace.database].command(command)
-
-    def aggregate(
-        self, namespace: Namespace, stages: Sequence[Mapping[str, Any]]
-    ) -> list[dict[str, Any]]:
-        """The few documents that a pipeline makes of a collection, however large that is."""
-        database = self.patient.get_database(namespace.database, codec_options=TOLERANT)
-        with classified():
-            return list(database[namespace.collection].aggregate(stages, allowDiskUse=True))
+        return patiently(once, _FEW_TRIES)
 
     def drop(self, namespace: Namespace) -> None:
         """Drop the collection; nothing happens when there is none."""
@@ -404,14 +270,3 @@ def write_concern_document(write_concern: str) -> dict[str, Any]:
     """``majority`` or a number of nodes, as the server wants it."""
     nodes: str | int = int(write_concern) if write_concern.isdigit() else write_concern
     return {"w": nodes, "wtimeout": WRITE_CONCERN_MILLISECONDS}
-
-
-def _failed(error: OperationFailure, count: int) -> WriteOutcome:
-    if error.code == THROTTLED:
-        return WriteOutcome.all_throttled(count, str(error))
-    if error.code == TOO_LARGE_FOR_COSMOS:
-        return WriteOutcome.all_oversize(count, str(error))
-    failure = classify(error)
-    if isinstance(failure, TransientError):
-        return WriteOutcome.nothing_known(count, str(failure))
-    raise failure from None

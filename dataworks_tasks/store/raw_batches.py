@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from struct import Struct
 from typing import Any
 
 from bson import decode
+from pymongo.collection import Collection
 from pymongo.cursor import RawBatchCursor
 
 from dataworks_tasks.raw_bson import TOLERANT, Span, assemble, embedded, spans
+from dataworks_tasks.retry_policy import classified
+from dataworks_tasks.store.patience import throttling_waited_out
 
 _CURSOR = b"cursor"
 _BATCHES = frozenset({b"firstBatch", b"nextBatch"})
 _length_at = Struct("<i").unpack_from
+
+
+def raw_batches(
+    collection: Collection[dict[str, Any]], query: Mapping[str, Any], **options: Any
+) -> Iterator[bytes]:
+    """Raw batches of what matches: bytes of whole documents, as the server sent them.
+
+    Throttling before the first batch is waited out; later it raises Throttled, as a cut cursor
+    raises StoreUnavailable.
+    """
+
+    def first() -> tuple[Iterator[Any], Any]:
+        cursor = RawBatches(collection, query, **options)
+        with classified():
+            return cursor, next(cursor, None)
+
+    cursor, data = throttling_waited_out(first)
+    while data is not None:
+        yield data
+        with classified():
+            data = next(cursor, None)
 
 
 class RawBatches(RawBatchCursor[dict[str, Any]]):

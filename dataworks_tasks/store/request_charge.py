@@ -7,12 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import DataWorksError, TerminalError
 from dataworks_tasks.store.connection_watch import ConnectionWatch
+from dataworks_tasks.store.write_outcome import WriteOutcome
 
 INSERT_1KB_RU = 5.5
 """An unindexed insert of 1 KB (reference/cosmos.md section 3). Indexes cost more: what is measured
 corrects the estimate."""
+Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Runs a command on the database that the request went to."""
 _KIBIBYTE = 1024
 _ASK_EVERY_SECONDS = 0.05
 _LEARNING = 0.2
@@ -62,9 +66,7 @@ class ChargeMeter:
         """RU of an insert for which nothing was told, by what others cost."""
         return estimated_charge(documents, size_bytes) * self._cost.factor
 
-    def of_last_request(
-        self, ask: Callable[[Mapping[str, Any]], Mapping[str, Any]], estimated: float
-    ) -> float | None:
+    def of_last_request(self, ask: Ask, estimated: float) -> float | None:
         """RU of the request this thread has just done; None where it is not told.
 
         ``estimated``: what ``estimated_charge`` says of documents that were inserted by it.
@@ -97,3 +99,25 @@ class ChargeMeter:
                 return False
             self._ask_at = now + _ASK_EVERY_SECONDS
             return True
+
+
+class RequestCharges:
+    """What a client's inserts and the pages that it read have cost."""
+
+    def __init__(self, watch: ConnectionWatch) -> None:
+        self._inserts = ChargeMeter(watch, frozenset({"insert"}))
+        self._pages = ChargeMeter(watch, frozenset({"find", "getMore"}))
+
+    def of_insert(self, ask: Ask, batch: EncodedBatch, outcome: WriteOutcome) -> float | None:
+        """RU of the insert that this thread has just done; None where it is not told."""
+        executed = len(batch) - len(outcome.throttled)
+        estimated = estimated_charge(executed, batch.size_bytes * executed // len(batch))
+        return self._inserts.of_last_request(ask, estimated)
+
+    def of_page(self, ask: Ask) -> float | None:
+        """RU of the page that this thread has just read; None where it is not told."""
+        return self._pages.of_last_request(ask, 0.0)
+
+    def estimate(self, documents: int, size_bytes: int) -> float:
+        """RU of an insert for which nothing was told, by what others cost."""
+        return self._inserts.estimate(documents, size_bytes)

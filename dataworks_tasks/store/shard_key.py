@@ -11,6 +11,7 @@ from dataworks_tasks.errors import TerminalError
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element, assemble, element_bytes, embedded, find_element
 from dataworks_tasks.store.capabilities import Capabilities, CollectionCommand
+from dataworks_tasks.store.patience import patiently
 
 _DOCUMENT = 0x03
 
@@ -42,6 +43,26 @@ def read_shard_key(client: CommandRunner, namespace: Namespace) -> str | None:
     except TerminalError:  # no such collection yet, or no right to look
         return None
     return next(iter(key), None) if key else None
+
+
+class ShardKeys:
+    """The shard keys of a server's collections, each asked for once."""
+
+    def __init__(self, client: CommandRunner) -> None:
+        self._client = client
+        self._known: dict[Namespace, str | None] = {}
+
+    def of(self, namespace: Namespace) -> str | None:
+        """The dotted path; None where there is none, or where filters need not have it."""
+        if not self._client.capabilities.shard_key_in_filters:
+            return None
+        if namespace not in self._known:
+            self._known[namespace] = patiently(lambda: read_shard_key(self._client, namespace))
+        return self._known[namespace]
+
+    def forget(self, namespace: Namespace) -> None:
+        """Ask again: the collection was created or dropped."""
+        self._known.pop(namespace, None)
 
 
 def value_at(document: bytes, path: str) -> Element | None:

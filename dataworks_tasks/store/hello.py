@@ -1,0 +1,52 @@
+"""What a server says of itself when it is first asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dataworks_tasks.errors import TerminalError
+from dataworks_tasks.store.capabilities import DIALECTS, Capabilities, type_by_hello
+from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
+from dataworks_tasks.store.connection_string import check_connection_string
+
+AskAdmin = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Runs a command on the database ``admin``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """What a server says of itself."""
+
+    version: str
+    wire_version: int
+    replica_set: str | None
+
+
+def ask_hello(ask: AskAdmin) -> Mapping[str, Any]:
+    """The server's hello."""
+    try:
+        return ask({"hello": 1})
+    except TerminalError:  # servers before 4.4 may know it by its old name only
+        return ask({"isMaster": 1})
+
+
+def told_dialect(
+    hello: Mapping[str, Any], config: DatabaseConfig, supposed: DatabaseType
+) -> tuple[DatabaseType, Capabilities]:
+    """The dialect that the server turns out to speak, and what it can do.
+
+    Raises SettingsError for a connection string that does not fit that dialect.
+    """
+    told = None if config.db_type else type_by_hello(hello)
+    if told is not None and told is not supposed:
+        check_connection_string(config.connection_string.get_secret_value(), told)
+        supposed = told
+    return supposed, DIALECTS[supposed].reported(hello, config.large_documents)
+
+
+def server_info(hello: Mapping[str, Any], ask: AskAdmin) -> ServerInfo:
+    """What a person wants to know of a server."""
+    version = str(ask({"buildInfo": 1}).get("version", "unknown"))
+    return ServerInfo(version, int(hello["maxWireVersion"]), hello.get("setName"))
