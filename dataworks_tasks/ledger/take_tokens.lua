@@ -16,15 +16,15 @@
 -- then it adds a little every second, more the longer nothing was refused. When throttled, once a
 -- second at most, it cuts to a little below what the server took in the last seconds.
 --
--- A server may refuse a share whatever the rate is (a hot partition does): a small share brings
--- the rate no lower than a little below what the server took before, else the fleet would come to
--- a standstill cut by cut.
+-- A server may refuse a share whatever the rate is (a hot partition does): less than two fifths
+-- bring the rate no lower than a little below what the server took before, else the fleet would
+-- come to a standstill cut by cut.
 
 local BURST_SECONDS = 0.1
 local CUT_EVERY_SECONDS = 1
 local BELOW_ACCEPTED = 0.95
 local LEAST_LEFT_BY_A_CUT = 0.25
-local SMALL_SHARE = 0.2
+local SMALL_SHARE = 0.4
 local BELOW_PROVEN = 0.85
 local SEARCH_FACTOR_PER_SECOND = 4
 local SEARCH_LESS, SEARCH_LEAST = 0.25, 0.05
