@@ -75,6 +75,8 @@ class TcpProxy:
         return done.result(10)
 
     async def _end(self) -> None:
+        for _ in range(5):  # Python 3.13 stumbles over what is being accepted at the close
+            await asyncio.sleep(0)
         self._server.close()
         await asyncio.sleep(0)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
