@@ -15,6 +15,10 @@ from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState, Work
 WINDOW_SECONDS = 5.0
 """Rates are of this long: workers acknowledge every few thousand documents, so less would jump."""
 
+_ACKNOWLEDGEMENTS_PER_WINDOW = 3
+_LONGEST_WINDOW_SECONDS = 60.0
+"""A slow fleet acknowledges more rarely than a window lasts: its window grows, up to this."""
+
 WORKER_SILENT_SECONDS = 90.0
 """A worker process that acknowledged nothing for longer is not counted as alive. A range takes 60 s
 at most, and each part of it is acknowledged as it is written."""
@@ -77,6 +81,8 @@ class PerformanceMonitor:
         self._window_seconds = window_seconds
         self._clock = clock
         self._samples: deque[_Sample] = deque()
+        self._moved_at: float | None = None
+        self._between_moves = 0.0
         self._gap_start: int | None = None
         self._gap_since = 0.0
 
@@ -135,10 +141,20 @@ class PerformanceMonitor:
     def _earlier(self, sample: _Sample) -> _Sample | None:
         """The sample of about a window ago, with ``sample`` taken in."""
         samples = self._samples
+        if samples and sample.documents != samples[-1].documents:
+            self._move(sample.at)
         samples.append(sample)
-        while len(samples) > 2 and sample.at - samples[1].at >= self._window_seconds:
+        wanted = max(self._window_seconds, self._between_moves * _ACKNOWLEDGEMENTS_PER_WINDOW)
+        window = min(wanted, max(self._window_seconds, _LONGEST_WINDOW_SECONDS))
+        while len(samples) > 2 and sample.at - samples[1].at >= window:
             samples.popleft()
         return samples[0] if sample.at > samples[0].at else None
+
+    def _move(self, now: float) -> None:
+        """Learn how long it takes from one acknowledgement to the next."""
+        if self._moved_at is not None:
+            self._between_moves += (now - self._moved_at - self._between_moves) / 2
+        self._moved_at = now
 
     def _gap_age(self, gap: BatchRange | None, now: float) -> float:
         start = gap.start if gap is not None else None

@@ -40,6 +40,14 @@ def test_the_first_sample_gives_the_average_and_later_ones_the_last_seconds() ->
     assert run.at(26, 15_000).documents_per_second == 0
 
 
+def test_acknowledgements_that_come_rarely_do_not_make_the_rate_jump() -> None:
+    run = Run()
+    rates = [run.at(second, 1_000 * (second // 8)).documents_per_second for second in range(8, 120)]
+    assert 1_000 / 8 * 0.6 < min(rates[40:]) <= max(rates[40:]) < 1_000 / 8 * 1.4
+    still = [run.at(second, 14_000).documents_per_second for second in range(120, 180)]
+    assert still[-1] == 0
+
+
 def test_a_run_that_ended_shows_its_average() -> None:
     run = Run()
     run.at(5, 1000)
