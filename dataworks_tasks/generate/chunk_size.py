@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 _FIRST_DOCUMENTS = 500
-_MOST_BYTES = 6_000_000
-"""Of one chunk: a few of them are in flight at once, and a worker stays small."""
+_MOST_BYTES = 4_000_000
+"""Of one chunk: a few of them are in flight at once, and a worker stays small. The driver's buffer
+doubles as it fills: a little below 4 MiB, nothing of it stays empty."""
 
 
 @dataclass(slots=True)
