@@ -9,6 +9,7 @@ from typing import Any
 from celery import Celery
 
 from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.broker_errors import broker_errors
 from dataworks_tasks.errors import BadMessage
 from dataworks_tasks.run_spec import MAX_DOCUMENTS, MigrationJob, RunKind, RunSpec, VerificationJob
 
@@ -38,14 +39,18 @@ class RangeMessage:
     """What a person who looks at the queue is told; nobody reads it from the message."""
 
     def send(self, app: Celery, producer: Any = None) -> None:
-        """Put it on the queue. Flower shows collection and range as arguments, and the run."""
-        app.send_task(
-            TASK_OF[self.kind],
-            args=(self.run_id, self.range.start, self.range.stop),
-            producer=producer,
-            argsrepr=f"{self.namespace}{self.range}",
-            kwargsrepr=repr({"run": self.run_id}),
-        )
+        """Put it on the queue. Flower shows collection and range as arguments, and the run.
+
+        Raises LedgerUnavailable when the broker does not answer.
+        """
+        with broker_errors():
+            app.send_task(
+                TASK_OF[self.kind],
+                args=(self.run_id, self.range.start, self.range.stop),
+                producer=producer,
+                argsrepr=f"{self.namespace}{self.range}",
+                kwargsrepr=repr({"run": self.run_id}),
+            )
 
 
 def range_message(spec: RunSpec, piece: BatchRange) -> RangeMessage:
@@ -67,8 +72,12 @@ def _namespace(spec: RunSpec, piece: BatchRange) -> str:
 
 
 def send_finish(app: Celery, run_id: str) -> None:
-    """Ask a worker to finish the run; asking twice changes nothing."""
-    app.send_task(FINISH_RUN, args=(run_id,), argsrepr=run_id, kwargsrepr=repr({"run": run_id}))
+    """Ask a worker to finish the run; asking twice changes nothing.
+
+    Raises LedgerUnavailable when the broker does not answer.
+    """
+    with broker_errors():
+        app.send_task(FINISH_RUN, args=(run_id,), argsrepr=run_id, kwargsrepr=repr({"run": run_id}))
 
 
 def read_run_id(value: object) -> str:

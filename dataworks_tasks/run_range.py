@@ -10,7 +10,7 @@ from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import BadMessage, RunFailed
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.finish_turn import HeldTurn
-from dataworks_tasks.ledger.contract import WORKING, Ledger, RangeResult, RunState
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RangeResult, RunProgress, RunState
 from dataworks_tasks.range_message import RangeMessage
 from dataworks_tasks.work import StopSignal
 from dataworks_tasks.worker_process import OpenRun, WorkerProcess
@@ -95,6 +95,16 @@ def _settle_gap(
             _check_failures(process.ledger, run)
 
 
+def is_settled(process: WorkerProcess, run_id: str) -> bool:
+    """Whether the run has no gaps left and waits to be finished."""
+    progress = process.ledger.progress(run_id)
+    return progress.state is RunState.RUNNING and _has_no_gaps(progress)
+
+
+def _has_no_gaps(progress: RunProgress) -> bool:
+    return progress.total is not None and progress.acknowledged == progress.total
+
+
 def finish_run(process: WorkerProcess, run_id: str) -> bool:
     """Build what comes after the last document and call the run complete.
 
@@ -102,10 +112,10 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
     FinishHeld while another process is at it.
     """
     ledger = process.ledger
-    if ledger.state(run_id) is not RunState.RUNNING:
-        return True
     progress = ledger.progress(run_id)
-    if progress.total is None or progress.acknowledged != progress.total:
+    if progress.state is not RunState.RUNNING:
+        return True
+    if not _has_no_gaps(progress):
         log.warning("the run has %d gaps: it is not finished", progress.gaps)
         return True
     interrupted = _Interrupted(ledger, run_id)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
 from celery import Task
+from celery.exceptions import Reject
 from celery.signals import worker_process_shutdown
 
 from dataworks_tasks.app import app
@@ -43,7 +45,7 @@ from dataworks_tasks.range_message import (
     read_run_id,
     send_finish,
 )
-from dataworks_tasks.run_range import finish_run, settle_range
+from dataworks_tasks.run_range import finish_run, is_settled, settle_range
 from dataworks_tasks.run_spec import RunKind
 from dataworks_tasks.settings import ConfigManager
 from dataworks_tasks.worker_process import WorkerProcess
@@ -102,7 +104,7 @@ def finish(self: Task[Any, Any], run_id: object) -> None:
         except FinishHeld as held:
             # The one who is at it asks for the next turn. Only a message that was given back may
             # be all there is, when that one dies: it waits.
-            if self.request.retries or (self.request.delivery_info or {}).get("redelivered"):
+            if _is_repeated(self):
                 raise self.retry(exc=held, countdown=HELD_SECONDS, max_retries=None) from None
 
     with log_fields(run=_shown(run_id)):
@@ -118,7 +120,7 @@ def _on_range(
         settled = settle_range(worker_process(), message)
         for rest in settled.left:
             range_message(worker_process().open_run(run).spec, rest).send(app)
-        if settled.closed_last_gap:
+        if settled.closed_last_gap or (_is_repeated(task) and is_settled(worker_process(), run)):
             failpoint("enqueue.before")
             send_finish(app, run)
             failpoint("enqueue.after")
@@ -134,7 +136,7 @@ def _shown(value: object) -> str:
 
 def _check_deliveries(task: Task[Any, Any], message: RangeMessage) -> None:
     """Stop a run whose range takes every worker down with it, instead of killing them for ever."""
-    if not (task.request.delivery_info or {}).get("redelivered"):
+    if not _is_redelivered(task):
         return
     ledger = worker_process().ledger
     ledger.state(message.run_id)  # a run that nobody knows gets no counter either
@@ -145,6 +147,15 @@ def _check_deliveries(task: Task[Any, Any], message: RangeMessage) -> None:
             "Look for memory limits and crashes in the workers' logs, then "
             f"dataworks resume {message.run_id}",
         )
+
+
+def _is_redelivered(task: Task[Any, Any]) -> bool:
+    return bool((task.request.delivery_info or {}).get("redelivered"))
+
+
+def _is_repeated(task: Task[Any, Any]) -> bool:
+    """Whether somebody began with this message before, and may have got to any place in it."""
+    return bool(task.request.retries) or _is_redelivered(task)
 
 
 def _guarded(task: Task[Any, Any], run_id: object, work: Callable[[str], None]) -> None:
@@ -185,4 +196,10 @@ def _retry(task: Task[Any, Any], run_id: str, error: DataWorksError) -> None:
     )
     if not isinstance(error, LedgerUnavailable):
         worker_process().ledger.note_error(run_id, str(error))
-    raise task.retry(exc=error, countdown=pause)
+    try:
+        raise task.retry(exc=error, countdown=pause)
+    except Reject:
+        # The broker did not take the message that would have come later, and Celery would drop this
+        # one as well.
+        time.sleep(pause)
+        raise Reject(str(error), requeue=True) from None

@@ -16,6 +16,7 @@ from dataworks_tasks.failpoints import (
     VARIABLE,
     armed,
 )
+from dataworks_tasks.ledger.contract import RunState
 from tests.fleet import Fleet, wait_until
 from tests.support.exact import (
     check_copied,
@@ -66,6 +67,16 @@ def test_a_pool_process_is_killed_at_every_place_of_a_migration(fleet: Fleet, ma
     result = fleet.run_json(*migrate_arguments(fleet, batch_size=250))
     check_copied(fleet, str(result["run"]))
     assert passed(marks) == places
+
+
+def test_a_run_that_nobody_watches_is_finished_all_the_same(fleet: Fleet, marks: Path) -> None:
+    """Who closed the last gap dies before it asks for the finish: its message comes back."""
+    fleet.start_worker(1, killing(["enqueue.before"], marks))
+    total = 1000
+    run_id = str(fleet.run_json(*generate_arguments(fleet, total, "--detach"))["run"])
+    wait_until(lambda: fleet.ledger.state(run_id) is RunState.COMPLETE, "it is finished")
+    assert passed(marks) == {"enqueue.before"}
+    check_exact(fleet, run_id, total)
 
 
 @pytest.mark.soak

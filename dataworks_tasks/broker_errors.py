@@ -1,0 +1,26 @@
+"""What a broker's failure is to us: nothing was sent, or nobody knows; try again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from dataworks_tasks.errors import LedgerUnavailable
+
+
+@contextmanager
+def broker_errors() -> Iterator[None]:
+    """Raise what kombu and redis-py raise as LedgerUnavailable."""
+    try:
+        yield
+    except (OperationalError, RedisError, OSError) as error:
+        raise LedgerUnavailable(f"the broker does not answer: {error}") from None
+    except AttributeError as error:
+        # A Redis that goes away while kombu (5.7) declares the queue makes it connect again and
+        # then publish by the channel that it has closed for that, which has no connection.
+        if error.obj is not None or error.name != "client":
+            raise
+        raise LedgerUnavailable("the broker does not answer: its channel is closed") from None
