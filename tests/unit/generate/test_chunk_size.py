@@ -13,7 +13,7 @@ def test_small_quick_documents_fill_a_write() -> None:
 
 def test_large_documents_are_bounded_by_bytes() -> None:
     size = ChunkSize(most_documents=5000, most_seconds=5.0)
-    size.learn(10, 10 * 3_000_000, 0.01)
+    size.learn(10, 10 * 1_500_000, 0.01)
     assert size.documents == 2
 
 
