@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from celery import Task
 from celery.exceptions import Reject
@@ -105,7 +105,7 @@ def finish(self: Task[Any, Any], run_id: object) -> None:
             # The one who is at it asks for the next turn. Only a message that was given back may
             # be all there is, when that one dies: it waits.
             if _is_repeated(self):
-                raise self.retry(exc=held, countdown=HELD_SECONDS, max_retries=None) from None
+                _try_later(self, held, HELD_SECONDS, max_retries=None)
 
     with log_fields(run=_shown(run_id)):
         _guarded(self, run_id, work)
@@ -196,8 +196,13 @@ def _retry(task: Task[Any, Any], run_id: str, error: DataWorksError) -> None:
     )
     if not isinstance(error, LedgerUnavailable):
         worker_process().ledger.note_error(run_id, str(error))
+    _try_later(task, error, pause)
+
+
+def _try_later(task: Task[Any, Any], error: Exception, pause: float, **options: Any) -> NoReturn:
+    """Send the message once more, for in ``pause`` seconds, and let go of the one at hand."""
     try:
-        raise task.retry(exc=error, countdown=pause)
+        raise task.retry(exc=error, countdown=pause, **options)
     except Reject:
         # The broker did not take the message that would have come later, and Celery would drop this
         # one as well.
