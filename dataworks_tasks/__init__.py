@@ -13,8 +13,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from dataworks_tasks.app import app
-    from dataworks_tasks.generate.base import BaseDataGenerator, GeneratorType
-    from dataworks_tasks.generate.factory import GeneratorFactory
+    from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
+    from dataworks_tasks.generate.custom.factory import GeneratorFactory
     from dataworks_tasks.migrate.base import BaseMigrationStrategy
     from dataworks_tasks.migrate.factory import MigrationStrategyFactory
     from dataworks_tasks.monitor.metrics import MetricsCollector
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "app": "app",
-    "BaseDataGenerator": "generate.base",
-    "GeneratorType": "generate.base",
-    "GeneratorFactory": "generate.factory",
+    "BaseDataGenerator": "generate.custom.base",
+    "GeneratorType": "generate.custom.base",
+    "GeneratorFactory": "generate.custom.factory",
     "BaseMigrationStrategy": "migrate.base",
     "MigrationStrategyFactory": "migrate.factory",
     "MetricsCollector": "monitor.metrics",

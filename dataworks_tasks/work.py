@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dataworks_tasks.batch_range import BatchRange
-from dataworks_tasks.generate.base import BaseDataGenerator
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.ledger.contract import Ledger, RangeResult
 from dataworks_tasks.read_pace import ReadPace
 from dataworks_tasks.run_spec import RunSpec

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dataworks_tasks.errors import SettingsError
-from dataworks_tasks.generate.base import BaseDataGenerator
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import Ledger, WorkerReport
 from dataworks_tasks.pace import REQUEST_UNITS, Budget, FleetPace

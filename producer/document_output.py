@@ -14,7 +14,7 @@ from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.generate.document_source import DocumentSource
+from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.raw_bson import TOLERANT
 from producer.start_generation import GenerationPlan
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from threading import Event
 
 from dataworks_tasks.errors import LedgerUnavailable, RunFailed, UnknownName
-from dataworks_tasks.generate.base import BaseDataGenerator, GeneratorType
+from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory, Strategy
 from dataworks_tasks.namespace import Namespace

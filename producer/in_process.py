@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import SettingsError, TerminalError, TransientError
-from dataworks_tasks.generate.base import BaseDataGenerator
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
 from dataworks_tasks.range_message import RangeMessage
 from dataworks_tasks.run_range import finish_run, settle_range

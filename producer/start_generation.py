@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from dataworks_tasks.errors import TargetNotEmpty, UnknownName, UsageError, nearest_or_all
-from dataworks_tasks.generate.base import BaseDataGenerator
-from dataworks_tasks.generate.document_source import DocumentSource
-from dataworks_tasks.generate.factory import GeneratorFactory
+from dataworks_tasks.generate.batch.document_source import DocumentSource
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
+from dataworks_tasks.generate.custom.factory import GeneratorFactory
 from dataworks_tasks.generate.probe import probe_digest, versions
-from dataworks_tasks.generate.template import (
+from dataworks_tasks.generate.templates.template import (
     CollectionTemplate,
     Template,
     builtin_templates,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from dataworks_tasks.errors import TerminalError, UsageError
-from dataworks_tasks.generate.template import CollectionTemplate
+from dataworks_tasks.generate.templates.template import CollectionTemplate
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.store.capabilities import CollectionCommand
 from dataworks_tasks.store.client import BaseDatabaseClient

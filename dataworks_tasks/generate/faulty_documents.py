@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import DataWorksError
-from dataworks_tasks.generate.document_source import DocumentSource
+from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.namespace import Namespace
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dataworks_tasks.errors import RunFailed, TerminalError
-from dataworks_tasks.generate.aggregate import AggregationTurn, aggregate
-from dataworks_tasks.generate.aggregation import Aggregation
+from dataworks_tasks.generate.aggregators.aggregate import AggregationTurn, aggregate
+from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element
 from dataworks_tasks.store.build_index import build_indexes

@@ -13,9 +13,9 @@ from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.generate.aggregation import Aggregation
+from dataworks_tasks.generate.aggregators.aggregation import Aggregation
+from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.generate.chunk_size import ChunkSize
-from dataworks_tasks.generate.document_source import DocumentSource
 from dataworks_tasks.generate.faulty_documents import generate_around_faults
 from dataworks_tasks.generate.finish_generation import finish_generation
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult

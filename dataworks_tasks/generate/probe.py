@@ -8,7 +8,7 @@ from hashlib import blake2b
 from importlib.metadata import version
 
 from dataworks_tasks.errors import SpecRefused
-from dataworks_tasks.generate.document_source import DocumentSource
+from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.run_spec import GenerationJob
 
 _PROBED = 5

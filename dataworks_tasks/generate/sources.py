@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dataworks_tasks.errors import SpecRefused, UnknownName
-from dataworks_tasks.generate.aggregation import aggregations_of
-from dataworks_tasks.generate.base import BaseDataGenerator
-from dataworks_tasks.generate.factory import GeneratorFactory
+from dataworks_tasks.generate.aggregators.aggregation import aggregations_of
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
+from dataworks_tasks.generate.custom.factory import GeneratorFactory
 from dataworks_tasks.generate.generation_work import PartSource
-from dataworks_tasks.generate.template import document_source, parse_template
+from dataworks_tasks.generate.templates.template import document_source, parse_template
 from dataworks_tasks.run_spec import GenerationJob
 
 

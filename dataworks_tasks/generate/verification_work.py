@@ -11,7 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.document_comparison import compare
 from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.generate.document_id import PREFIX_BYTES
+from dataworks_tasks.generate.batch.document_id import PREFIX_BYTES
 from dataworks_tasks.generate.generation_work import PartSource
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.migrate.verification_work import verification_result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dataworks_tasks.generate.factory import GeneratorFactory
+from dataworks_tasks.generate.custom.factory import GeneratorFactory
 from producer.cli.options import CommandContext, with_context
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dataworks_tasks.generate.column import NULL, Column, Encoded
-from dataworks_tasks.generate.record import Record
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.spec import Spec, shown
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.fields.column import NULL, Column, Encoded
+from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec, shown
 
 
 class AggregatorColumn(Column):

@@ -7,15 +7,15 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.arena import Arena
-from dataworks_tasks.generate.column import BINARY, STRING, Column, Encoded, int32
-from dataworks_tasks.generate.permutation import permute
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Constant, Fixed, Ragged
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Text, Values
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.arena import Arena
+from dataworks_tasks.generate.batch.permutation import permute
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Constant, Fixed, Ragged
+from dataworks_tasks.generate.batch.values import Kind, Text, Values
+from dataworks_tasks.generate.fields.column import BINARY, STRING, Column, Encoded, int32
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
 
 _UUID_SUBTYPE = 4
 _LONGEST = 1 << 20

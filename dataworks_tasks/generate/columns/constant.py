@@ -9,12 +9,12 @@ import numpy as np
 from bson import json_util
 from bson.errors import BSONError
 
-from dataworks_tasks.generate.column import Column, Encoded
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Constant
-from dataworks_tasks.generate.spec import ABSENT, Spec, shown
-from dataworks_tasks.generate.values import Kind, Text, Values, constant_text
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Constant
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, constant_text
+from dataworks_tasks.generate.fields.column import Column, Encoded
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
 
 
 def bson_value(value: object) -> tuple[int, bytes]:

@@ -7,13 +7,13 @@ from math import cos, radians
 
 import numpy as np
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.column import ARRAY, DOCUMENT, Column, Encoded
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Constant, Fixed, Segment
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Text, text_of
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Constant, Fixed, Segment
+from dataworks_tasks.generate.batch.values import Text, text_of
+from dataworks_tasks.generate.fields.column import ARRAY, DOCUMENT, Column, Encoded
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
 
 _KM_PER_DEGREE = 111.195
 _DECIMALS = 6

@@ -7,15 +7,15 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.column import DECIMAL128, Column, Encoded
-from dataworks_tasks.generate.distributions import Sample, read_distribution
-from dataworks_tasks.generate.numbers import decimal128
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Fixed
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Text, Values, text_of
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Fixed
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, text_of
+from dataworks_tasks.generate.fields.column import DECIMAL128, Column, Encoded
+from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
+from dataworks_tasks.generate.fields.numbers import decimal128
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
 
 _MOST_DIGITS = 10**18
 

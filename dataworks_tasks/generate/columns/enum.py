@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.arena import Arena, Positions
-from dataworks_tasks.generate.column import Column, Encoded, TypeCode
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.arena import Arena, Positions
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Gather
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, Vocabulary
 from dataworks_tasks.generate.columns.constant import bson_value, extended, kind_of
-from dataworks_tasks.generate.distributions import weighted
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Gather
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Text, Values, Vocabulary
+from dataworks_tasks.generate.fields.column import Column, Encoded, TypeCode
+from dataworks_tasks.generate.fields.distributions import weighted
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
 
 
 class Pool:

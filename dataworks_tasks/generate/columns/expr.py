@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dataworks_tasks.generate.column import (
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Fixed
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
+from dataworks_tasks.generate.fields.column import (
     BOOLEAN,
     DATE,
     Column,
@@ -14,16 +17,13 @@ from dataworks_tasks.generate.column import (
     encode_present,
     encode_text,
 )
-from dataworks_tasks.generate.expression import Expression
-from dataworks_tasks.generate.expression_syntax import ExpressionError
-from dataworks_tasks.generate.field import Field
-from dataworks_tasks.generate.linker import Linker
-from dataworks_tasks.generate.numbers import BSON_TYPES, encode_numbers
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Fixed
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Text, Values, as_text
+from dataworks_tasks.generate.fields.expression import Expression
+from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
+from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.numbers import BSON_TYPES, encode_numbers
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.templates.linker import Linker
 
 
 class ExpressionColumn(Column):

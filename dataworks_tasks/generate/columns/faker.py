@@ -14,28 +14,28 @@ import numpy as np
 from bson import Decimal128
 
 from dataworks_tasks.errors import nearest_or_all
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.arena import Positions
-from dataworks_tasks.generate.column import Column, Encoded
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.arena import Positions
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.values import Text, Values
 from dataworks_tasks.generate.columns.constant import kind_of
 from dataworks_tasks.generate.columns.enum import Pool
-from dataworks_tasks.generate.distributions import Sample, read_distribution
 from dataworks_tasks.generate.faker_methods import (
     CLOCK_METHODS,
     METHODS_REFUSED,
     UNSEEDED_METHODS,
 )
-from dataworks_tasks.generate.gofakeit_names import (
+from dataworks_tasks.generate.fields.column import Column, Encoded
+from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
+from dataworks_tasks.generate.fields.gofakeit_names import (
     FAKER_METHODS,
     UNMAPPED,
     plain_name,
     replaced_methods,
 )
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.spec import ABSENT, Spec, shown
-from dataworks_tasks.generate.values import Text, Values
-from dataworks_tasks.generate.vocabulary_cache import FakerWords, known_locales, seedable
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
+from dataworks_tasks.generate.fields.vocabulary_cache import FakerWords, known_locales, seedable
 
 DEFAULT_POOL = 10_000
 LARGEST_POOL = 200_000

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.column import Column, Encoded
-from dataworks_tasks.generate.distributions import Sample, read_distribution
-from dataworks_tasks.generate.numbers import encode_numbers, read_bson_type
-from dataworks_tasks.generate.permutation import permute
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Text, Values, as_text
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.permutation import permute
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
+from dataworks_tasks.generate.fields.column import Column, Encoded
+from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
+from dataworks_tasks.generate.fields.numbers import encode_numbers, read_bson_type
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
 
 INT_LIMIT = (1 << 31) - 1
 LONG_LIMIT = (1 << 63) - 1

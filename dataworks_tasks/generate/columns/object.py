@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dataworks_tasks.generate.column import DOCUMENT, Column, Encoded
-from dataworks_tasks.generate.field import Field
-from dataworks_tasks.generate.record import Record
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.spec import Spec
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.fields.column import DOCUMENT, Column, Encoded
+from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
 
 
 class ObjectColumn(Column):

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.column import Column, Encoded
-from dataworks_tasks.generate.distributions import weighted
-from dataworks_tasks.generate.field import Field
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Choice, Pieces
-from dataworks_tasks.generate.spec import Spec
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Choice, Pieces
+from dataworks_tasks.generate.fields.column import Column, Encoded
+from dataworks_tasks.generate.fields.distributions import weighted
+from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
 
 
 class OneOfColumn(Column):

@@ -6,11 +6,15 @@ from math import prod
 
 import numpy as np
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.arena import Arena, Positions
-from dataworks_tasks.generate.column import Column, Encoded, encode_text
-from dataworks_tasks.generate.counter_hash import Bits
-from dataworks_tasks.generate.pattern_syntax import (
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.arena import Arena, Positions
+from dataworks_tasks.generate.batch.counter_hash import Bits
+from dataworks_tasks.generate.batch.permutation import permute
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Choice, Constant, Fixed, Gather, Pieces, Segment
+from dataworks_tasks.generate.batch.values import Kind, Text, Values
+from dataworks_tasks.generate.fields.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.fields.pattern_syntax import (
     Group,
     Letters,
     Part,
@@ -18,12 +22,8 @@ from dataworks_tasks.generate.pattern_syntax import (
     Repeat,
     parse_pattern,
 )
-from dataworks_tasks.generate.permutation import permute
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Choice, Constant, Fixed, Gather, Pieces, Segment
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Text, Values
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
 
 
 class PatternColumn(Column):

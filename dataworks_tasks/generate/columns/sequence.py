@@ -7,14 +7,14 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.generate.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Constant, Fixed, Ragged, Segment
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
 from dataworks_tasks.generate.columns.number import INT_LIMIT, LONG_LIMIT
-from dataworks_tasks.generate.numbers import encode_numbers
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Constant, Fixed, Ragged, Segment
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Text, Values, as_text
+from dataworks_tasks.generate.fields.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.fields.numbers import encode_numbers
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
 
 _FORMAT = re.compile(r"^(?P<before>[^{}]*)\{(?::0?(?P<width>\d{1,2})d?)?\}(?P<after>[^{}]*)$")
 _PRINTF = re.compile(r"%0?(\d{0,2})d")

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.column import (
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.document_id import (
+    MAX_DOCUMENTS,
+    index_bytes,
+    object_id,
+    object_id_prefix,
+)
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Constant, Fixed
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text, text_of
+from dataworks_tasks.generate.fields.column import (
     BOOLEAN,
     MAX_KEY,
     MIN_KEY,
@@ -13,17 +22,8 @@ from dataworks_tasks.generate.column import (
     Column,
     Encoded,
 )
-from dataworks_tasks.generate.document_id import (
-    MAX_DOCUMENTS,
-    index_bytes,
-    object_id,
-    object_id_prefix,
-)
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Constant, Fixed
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Text, Values, as_text, text_of
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
 
 
 class BooleanColumn(Column):

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.arena import Arena
-from dataworks_tasks.generate.column import Column, Encoded, encode_text
-from dataworks_tasks.generate.field import Field
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.scope import linked
-from dataworks_tasks.generate.segments import Fixed, Ragged, Segment
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Text, Values
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.arena import Arena
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Fixed, Ragged, Segment
+from dataworks_tasks.generate.batch.values import Kind, Text, Values
+from dataworks_tasks.generate.fields.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.scope import linked
+from dataworks_tasks.generate.fields.spec import Spec
 
 LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 LONGEST = 1 << 20

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.permutation import permute
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Constant
+from dataworks_tasks.generate.batch.values import Kind, Text, Values
 from dataworks_tasks.generate.columns.number import LONG_LIMIT, UniqueIntegerColumn
 from dataworks_tasks.generate.columns.pattern import parse_or_refuse, read_unique_pattern
 from dataworks_tasks.generate.columns.sequence import number_text, read_format
-from dataworks_tasks.generate.numbers import read_bson_type
-from dataworks_tasks.generate.permutation import permute
-from dataworks_tasks.generate.registry import column_type
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Constant
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Text, Values
+from dataworks_tasks.generate.fields.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.fields.numbers import read_bson_type
+from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.spec import Spec
 
 
 class UniqueFormatColumn(Column):

@@ -11,8 +11,8 @@ from pymongo import MongoClient
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.generate.aggregate import aggregate
-from dataworks_tasks.generate.aggregation import Aggregation
+from dataworks_tasks.generate.aggregators.aggregate import aggregate
+from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.retry_policy import Backoff
 from dataworks_tasks.run_spec import OnConflict
@@ -198,7 +198,7 @@ def test_fields_from_other_collections_are_written_through_throttling(
     database_name: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dataworks_tasks.generate.aggregate.DOCUMENTS_PER_UPDATE", 100)
+    monkeypatch.setattr("dataworks_tasks.generate.aggregators.aggregate.DOCUMENTS_PER_UPDATE", 100)
     own, other = Namespace(database_name, "orders"), Namespace(database_name, "lines")
     database = mongo_client[database_name]
     database.orders.insert_many({"_id": number, "key": number % 5} for number in range(300))

@@ -12,12 +12,12 @@ from bson import Decimal128, Int64
 from pydantic import SecretStr
 from pymongo import MongoClient
 
-from dataworks_tasks.generate.aggregate import (
+from dataworks_tasks.generate.aggregators.aggregate import (
     DOCUMENTS_PER_UPDATE,
     AggregationTurn,
     aggregate,
 )
-from dataworks_tasks.generate.aggregation import Aggregation
+from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.raw_bson import Element
 from dataworks_tasks.store.client import BaseDatabaseClient

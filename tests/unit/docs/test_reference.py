@@ -11,8 +11,8 @@ import pytest
 import dataworks_tasks
 import producer
 from dataworks_tasks import BaseDatabaseClient, BaseDataGenerator, BaseMigrationStrategy, errors
-from dataworks_tasks.generate import factory as generators
-from dataworks_tasks.generate.registry import column_type, column_types
+from dataworks_tasks.generate.custom import factory as generators
+from dataworks_tasks.generate.fields.registry import column_type, column_types
 from dataworks_tasks.migrate import factory as strategies
 from producer.cli import COMMANDS
 from tests.unit.docs.pages import PAGES

@@ -14,10 +14,14 @@ import bson
 import pytest
 
 from dataworks_tasks.errors import TemplateError, UsageError
+from dataworks_tasks.generate.batch.document_id import object_id, object_id_prefix
 from dataworks_tasks.generate.columns.faker import pool_of
 from dataworks_tasks.generate.columns.vin import WEIGHTS, transliteration
-from dataworks_tasks.generate.document_id import object_id, object_id_prefix
-from dataworks_tasks.generate.template import document_source, load_template, parse_template
+from dataworks_tasks.generate.templates.template import (
+    document_source,
+    load_template,
+    parse_template,
+)
 from tests.unit.generate.examples import documents
 
 

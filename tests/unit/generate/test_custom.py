@@ -11,11 +11,11 @@ import pytest
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import SettingsError, UnknownName
-from dataworks_tasks.generate.base import BaseDataGenerator, GeneratorType
-from dataworks_tasks.generate.factory import GeneratorFactory
+from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
+from dataworks_tasks.generate.custom.factory import GeneratorFactory
 
 PLUGIN = """
-from dataworks_tasks.generate.base import BaseDataGenerator, GeneratorType
+from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
 
 class MyGenerator(BaseDataGenerator):
     def __init__(self):

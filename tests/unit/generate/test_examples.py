@@ -13,8 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.generate.registry import column_types
-from dataworks_tasks.generate.template import builtin_templates, document_source, load_template
+from dataworks_tasks.generate.fields.registry import column_types
+from dataworks_tasks.generate.templates.template import (
+    builtin_templates,
+    document_source,
+    load_template,
+)
 from tests.unit.generate.examples import digest, examples, template_of
 
 EXAMPLES = dict(examples())

@@ -11,7 +11,11 @@ import bson
 import pytest
 from click.testing import CliRunner
 
-from dataworks_tasks.generate.template import document_source, load_template, parse_template
+from dataworks_tasks.generate.templates.template import (
+    document_source,
+    load_template,
+    parse_template,
+)
 from producer.cli.templates import command
 from tests.unit.generate.examples import documents
 

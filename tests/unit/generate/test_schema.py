@@ -10,14 +10,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dataworks_tasks.errors import TemplateError
-from dataworks_tasks.generate.reader import Reader
-from dataworks_tasks.generate.record import Record
-from dataworks_tasks.generate.registry import ColumnType, column_types
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.template import builtin_templates, parse_template
+from dataworks_tasks.generate.fields.reader import Reader
+from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.registry import ColumnType, column_types
+from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.templates.template import builtin_templates, parse_template
 from tests.unit.generate.examples import examples
 
-GENERATE = files("dataworks_tasks.generate")
+GENERATE = files("dataworks_tasks.generate.templates")
 SCHEMA = json.loads(GENERATE.joinpath("schema/template.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
 TYPES = {kind.name: kind for kind in column_types().values()}

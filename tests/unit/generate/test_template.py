@@ -11,8 +11,8 @@ import bson
 import pytest
 
 from dataworks_tasks.errors import TemplateError, UnknownName
-from dataworks_tasks.generate.gofakeit_names import FAKER_METHODS
-from dataworks_tasks.generate.template import (
+from dataworks_tasks.generate.fields.gofakeit_names import FAKER_METHODS
+from dataworks_tasks.generate.templates.template import (
     builtin_templates,
     document_source,
     load_template,

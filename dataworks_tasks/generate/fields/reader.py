@@ -8,13 +8,13 @@ from math import lcm
 from typing import Any
 
 from dataworks_tasks.errors import Finding, nearest_or_all
-from dataworks_tasks.generate.column import NULL, Column, Encoded
-from dataworks_tasks.generate.expression import Expression
-from dataworks_tasks.generate.field import Field, Shares
-from dataworks_tasks.generate.record import Record
-from dataworks_tasks.generate.registry import column_types
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.spec import ABSENT, Spec, shown
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.fields.column import NULL, Column, Encoded
+from dataworks_tasks.generate.fields.expression import Expression
+from dataworks_tasks.generate.fields.field import Field, Shares
+from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.registry import column_types
+from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
 
 MAX_DEPTH = 60
 MAX_FIELDS = 20_000

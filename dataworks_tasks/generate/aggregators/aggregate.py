@@ -15,9 +15,9 @@ from pymongo import UpdateOne
 from pymongo.write_concern import WriteConcern
 
 from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.generate.aggregation import Aggregation
-from dataworks_tasks.generate.aggregation_results import key_of_values, results_of
-from dataworks_tasks.generate.aggregation_write import Updates, write_updates
+from dataworks_tasks.generate.aggregators.aggregation import Aggregation
+from dataworks_tasks.generate.aggregators.aggregation_results import key_of_values, results_of
+from dataworks_tasks.generate.aggregators.aggregation_write import Updates, write_updates
 from dataworks_tasks.migrate.key_space import ID, key_of
 from dataworks_tasks.migrate.read_slice import SliceSource, read_slice
 from dataworks_tasks.migrate.slice import STRING, Cover, Slice

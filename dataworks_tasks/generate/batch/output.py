@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.generate.arena import Arena, Bytes, Positions, windows
+from dataworks_tasks.generate.batch.arena import Arena, Bytes, Positions, windows
 
 
 class Output:

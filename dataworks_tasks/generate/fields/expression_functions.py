@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dataworks_tasks.generate.expression_syntax import ExpressionError
-from dataworks_tasks.generate.values import (
+from dataworks_tasks.generate.batch.values import (
     Kind,
     Mask,
     Text,
@@ -20,6 +19,7 @@ from dataworks_tasks.generate.values import (
     both,
     text_of,
 )
+from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
 
 Apply = Callable[[Sequence[Values], int], Values]
 _ANY = frozenset(Kind)

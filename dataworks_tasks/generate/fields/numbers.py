@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.generate.column import (
+from dataworks_tasks.generate.batch.segments import Fixed
+from dataworks_tasks.generate.batch.values import Kind, Values, as_text
+from dataworks_tasks.generate.fields.column import (
     DECIMAL128,
     DOUBLE,
     INT32,
@@ -13,9 +15,7 @@ from dataworks_tasks.generate.column import (
     Encoded,
     encode_text,
 )
-from dataworks_tasks.generate.segments import Fixed
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Values, as_text
+from dataworks_tasks.generate.fields.spec import Spec
 
 BSON_TYPES = ("int", "long", "double", "decimal", "string")
 _EXPONENT_BIAS = 6176

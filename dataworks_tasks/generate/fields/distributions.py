@@ -16,8 +16,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.generate.counter_hash import Bits, Floats
-from dataworks_tasks.generate.spec import ABSENT, Spec, shown
+from dataworks_tasks.generate.batch.counter_hash import Bits, Floats
+from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
 
 NAMES = ("uniform", "normal", "lognormal", "exponential", "poisson", "zipf")
 _STEPS = 1 << 14

@@ -11,7 +11,7 @@ from typing import Any
 from faker import Faker
 from faker.config import AVAILABLE_LOCALES
 
-from dataworks_tasks.generate import counter_hash
+from dataworks_tasks.generate.batch import counter_hash
 
 KEPT_POOLS = 512
 

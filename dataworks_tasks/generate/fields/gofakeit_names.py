@@ -59,7 +59,7 @@ def replaced_methods() -> Mapping[str, Any]:
     These are gofakeit's where Faker has no twin, and Faker's own that read the clock: a run must
     repeat, so for them it is always 2025-01-01.
     """
-    text = files("dataworks_tasks.generate").joinpath("replaced_methods.json")
+    text = files("dataworks_tasks.generate.fields").joinpath("replaced_methods.json")
     columns = json.loads(text.read_text(encoding="utf-8"))
     return {name: _column(value) for name, value in columns.items()}
 

@@ -10,12 +10,12 @@ from typing import Protocol
 
 import numpy as np
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.arena import Arena, Positions
-from dataworks_tasks.generate.column import NULL, Column, Encoded
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Choice, Constant, Fixed, Gather, Pieces, Segment
-from dataworks_tasks.generate.values import Mask, Text, Values
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.arena import Arena, Positions
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Choice, Constant, Fixed, Gather, Pieces, Segment
+from dataworks_tasks.generate.batch.values import Mask, Text, Values
+from dataworks_tasks.generate.fields.column import NULL, Column, Encoded
 
 LONGEST_ARRAY = 100_000
 _ONE_DIGIT = 10

@@ -8,9 +8,9 @@ from importlib.metadata import entry_points
 from types import ModuleType
 
 from dataworks_tasks.errors import SettingsError, UnknownName
-from dataworks_tasks.generate.base import BaseDataGenerator
-from dataworks_tasks.generate.custom_source import CustomSource
-from dataworks_tasks.generate.document_source import DocumentSource
+from dataworks_tasks.generate.batch.document_source import DocumentSource
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
+from dataworks_tasks.generate.custom.custom_source import CustomSource
 from dataworks_tasks.plugins import load_plugins
 
 ENTRY_POINTS = "dataworks.generators"

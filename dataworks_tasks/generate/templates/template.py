@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from dataworks_tasks.errors import UnknownName, UsageError
-from dataworks_tasks.generate.document_id import MAX_DOCUMENTS
-from dataworks_tasks.generate.document_source import DocumentSource
-from dataworks_tasks.generate.json_text import parse_json
-from dataworks_tasks.generate.record import Record
-from dataworks_tasks.generate.template_source import TemplateSource, capacities
+from dataworks_tasks.generate.batch.document_id import MAX_DOCUMENTS
+from dataworks_tasks.generate.batch.document_source import DocumentSource
+from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.templates.json_text import parse_json
+from dataworks_tasks.generate.templates.template_source import TemplateSource, capacities
 
-_BUILTIN = files("dataworks_tasks.generate") / "builtin"
+_BUILTIN = files("dataworks_tasks.generate.templates") / "builtin"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ def parse_template(document: object, source: str) -> Template:
 
     Raises TemplateError with everything that is wrong.
     """
-    from dataworks_tasks.generate.template_reader import read_template
+    from dataworks_tasks.generate.templates.template_reader import read_template
 
     return read_template(document, source)
 

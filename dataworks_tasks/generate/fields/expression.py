@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataworks_tasks.generate.arena import Positions
-from dataworks_tasks.generate.expression_functions import FUNCTIONS, Function
-from dataworks_tasks.generate.expression_syntax import (
+from dataworks_tasks.generate.batch.arena import Positions
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.values import Kind, Mask, Values, constant_text, take
+from dataworks_tasks.generate.fields.expression_functions import FUNCTIONS, Function
+from dataworks_tasks.generate.fields.expression_syntax import (
     Call,
     ExpressionError,
     Literal,
@@ -23,12 +25,10 @@ from dataworks_tasks.generate.expression_syntax import (
     Node,
     parse_expression,
 )
-from dataworks_tasks.generate.field import Field
-from dataworks_tasks.generate.record import Record
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.scope import HoldsElements, Reference, linked, resolve
-from dataworks_tasks.generate.spec import Spec
-from dataworks_tasks.generate.values import Kind, Mask, Values, constant_text, take
+from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.scope import HoldsElements, Reference, linked, resolve
+from dataworks_tasks.generate.fields.spec import Spec
 
 _AGGREGATES = {"sum", "min", "max", "avg", "count"}
 

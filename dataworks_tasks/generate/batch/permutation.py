@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.counter_hash import Bits, Integers
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.counter_hash import Bits, Integers
 
 _ROUNDS = 4
 

@@ -13,17 +13,17 @@ from pathlib import PurePath
 from typing import Any
 
 from dataworks_tasks.errors import Finding, TemplateError
-from dataworks_tasks.generate.collection_options import read_indexes, read_shard_config
+from dataworks_tasks.generate.batch.document_id import MAX_DOCUMENTS
 from dataworks_tasks.generate.columns.aggregator import aggregators_of, without_aggregators
 from dataworks_tasks.generate.columns.simple import ObjectIdColumn
-from dataworks_tasks.generate.document_id import MAX_DOCUMENTS
-from dataworks_tasks.generate.field import Field
-from dataworks_tasks.generate.linker import Target, link
-from dataworks_tasks.generate.reader import Reader
-from dataworks_tasks.generate.record import Record
-from dataworks_tasks.generate.schema_form import content_of_schema
-from dataworks_tasks.generate.spec import ABSENT, Spec, shown
-from dataworks_tasks.generate.template import CollectionTemplate, Template
+from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.reader import Reader
+from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
+from dataworks_tasks.generate.templates.collection_options import read_indexes, read_shard_config
+from dataworks_tasks.generate.templates.linker import Target, link
+from dataworks_tasks.generate.templates.schema_form import content_of_schema
+from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
 
 _COMPRESSORS = ("", "none", "snappy", "zlib", "zstd")
 

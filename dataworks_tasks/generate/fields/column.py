@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Choice, Constant, Fixed, Gather, Pieces, Segment, Size
-from dataworks_tasks.generate.values import Kind, Text, Values, take
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import (
+    Choice,
+    Constant,
+    Fixed,
+    Gather,
+    Pieces,
+    Segment,
+    Size,
+)
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, take
 
 DOUBLE, STRING, DOCUMENT, ARRAY, BINARY = 0x01, 0x02, 0x03, 0x04, 0x05
 OBJECT_ID, BOOLEAN, DATE, NULL, REGEX = 0x07, 0x08, 0x09, 0x0A, 0x0B
@@ -20,8 +28,8 @@ CODE, INT32, TIMESTAMP, INT64, DECIMAL128 = 0x0D, 0x10, 0x11, 0x12, 0x13
 MIN_KEY, MAX_KEY = 0xFF, 0x7F
 
 if TYPE_CHECKING:
-    from dataworks_tasks.generate.field import Field
-    from dataworks_tasks.generate.linker import Linker
+    from dataworks_tasks.generate.fields.field import Field
+    from dataworks_tasks.generate.templates.linker import Linker
 
 TypeCode = int | NDArray[np.uint8]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dataworks_tasks.generate.spec import ABSENT, Spec, as_number, shown
+from dataworks_tasks.generate.fields.spec import ABSENT, Spec, as_number, shown
 
 _FLAGS = ("unique", "sparse", "background", "hidden")
 _NUMBERS = ("expireAfterSeconds", "bits", "min", "max", "bucketSize", "v", "sphereVersion",

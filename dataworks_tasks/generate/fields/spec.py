@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from dataworks_tasks.errors import Finding, nearest_or_all
 
 if TYPE_CHECKING:
-    from dataworks_tasks.generate.column import Column
-    from dataworks_tasks.generate.reader import Reader
-    from dataworks_tasks.generate.record import Record
+    from dataworks_tasks.generate.fields.column import Column
+    from dataworks_tasks.generate.fields.reader import Reader
+    from dataworks_tasks.generate.fields.record import Record
 
 ABSENT = object()
 _LARGEST = 1e300

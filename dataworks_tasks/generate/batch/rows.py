@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.arena import Positions
-from dataworks_tasks.generate.counter_hash import Bits
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.arena import Positions
+from dataworks_tasks.generate.batch.counter_hash import Bits
 
 
 class Rows:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dataworks_tasks.generate.template import CollectionTemplate
+from dataworks_tasks.generate.templates.template import CollectionTemplate
 from dataworks_tasks.namespace import Namespace
 
 _VARIABLE = "$$"

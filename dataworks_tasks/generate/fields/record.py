@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dataworks_tasks.generate.column import int32
-from dataworks_tasks.generate.field import Field
-from dataworks_tasks.generate.rows import Rows
-from dataworks_tasks.generate.segments import Constant, Segment, total_size
+from dataworks_tasks.generate.batch.rows import Rows
+from dataworks_tasks.generate.batch.segments import Constant, Segment, total_size
+from dataworks_tasks.generate.fields.column import int32
+from dataworks_tasks.generate.fields.field import Field
 
 
 class Record:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dataworks_tasks.errors import Finding
-from dataworks_tasks.generate.column import Column
-from dataworks_tasks.generate.expression_syntax import ExpressionError
-from dataworks_tasks.generate.field import Field
-from dataworks_tasks.generate.reader import Reader
-from dataworks_tasks.generate.record import Record
-from dataworks_tasks.generate.values import Kind
+from dataworks_tasks.generate.batch.values import Kind
+from dataworks_tasks.generate.fields.column import Column
+from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
+from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.reader import Reader
+from dataworks_tasks.generate.fields.record import Record
 
 
 @dataclass(frozen=True, slots=True)

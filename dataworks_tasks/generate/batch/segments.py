@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.generate.arena import Arena, Positions
-from dataworks_tasks.generate.output import Output
+from dataworks_tasks.generate.batch.arena import Arena, Positions
+from dataworks_tasks.generate.batch.output import Output
 
 Size = int | Positions
 

@@ -6,9 +6,9 @@ import numpy as np
 from bson import ObjectId, encode
 
 from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.generate import counter_hash
-from dataworks_tasks.generate.base import BaseDataGenerator
-from dataworks_tasks.generate.document_id import object_id, object_id_prefix
+from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.document_id import object_id, object_id_prefix
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
 
 
 class CustomSource:

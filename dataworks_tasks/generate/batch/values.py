@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.generate.arena import Arena, Positions
-from dataworks_tasks.generate.segments import (
+from dataworks_tasks.generate.batch.arena import Arena, Positions
+from dataworks_tasks.generate.batch.segments import (
     Constant,
     Gather,
     Pieces,

@@ -8,8 +8,12 @@ from typing import Any
 from bson import encode
 from bson.decimal128 import Decimal128
 
-from dataworks_tasks.generate.aggregation import Aggregation
-from dataworks_tasks.generate.aggregation_pipeline import joined_stages, result_of, single_stages
+from dataworks_tasks.generate.aggregators.aggregation import Aggregation
+from dataworks_tasks.generate.aggregators.aggregation_pipeline import (
+    joined_stages,
+    result_of,
+    single_stages,
+)
 from dataworks_tasks.raw_bson import TOLERANT
 from dataworks_tasks.retry_policy import classified
 from dataworks_tasks.store.client import BaseDatabaseClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dataworks_tasks.generate.aggregation import Aggregation
+from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 
 
 def single_stages(aggregation: Aggregation, known: Mapping[str, Any]) -> list[Mapping[str, Any]]:
