@@ -16,7 +16,7 @@ from benchmarks.runs import CommandLine, MeasuredRun
 from benchmarks.templates import faker_fields, flat, service_order
 from dataworks_tasks.freed_memory import keep_freed_memory
 from dataworks_tasks.generate.generation_work import DOCUMENTS_PER_WRITE
-from dataworks_tasks.generate.templates.template import document_source, parse_template
+from dataworks_tasks.generate.templates.load_template import document_source, parse_template
 from dataworks_tasks.namespace import Namespace
 
 SOURCE = Namespace("bench", "orders")

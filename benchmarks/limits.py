@@ -14,7 +14,7 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.generate.templates.template import document_source, parse_template
+from dataworks_tasks.generate.templates.load_template import document_source, parse_template
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.store.capabilities import Capabilities
 from dataworks_tasks.store.client import BaseDatabaseClient

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dataworks_tasks.generate.templates.template import load_template
+from dataworks_tasks.generate.templates.load_template import load_template
 
 
 def service_order() -> Any:

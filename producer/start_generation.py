@@ -14,13 +14,12 @@ from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.generate.custom.factory import GeneratorFactory
 from dataworks_tasks.generate.probe import probe_digest, versions
-from dataworks_tasks.generate.templates.template import (
-    CollectionTemplate,
-    Template,
+from dataworks_tasks.generate.templates.load_template import (
     builtin_templates,
     document_source,
     load_template,
 )
+from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.run_spec import (
     MAX_DOCUMENTS,

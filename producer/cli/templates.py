@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dataworks_tasks.generate.templates.template import builtin_templates, load_template
+from dataworks_tasks.generate.templates.load_template import builtin_templates, load_template
 from producer.cli.options import CommandContext, with_context
 from producer.document_output import preview_lines
 from producer.run_request import GenerationRequest

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataworks_tasks.errors import TemplateError
-from dataworks_tasks.generate.templates.template import document_source, parse_template
+from dataworks_tasks.generate.templates.load_template import document_source, parse_template
 
 MOST_BYTES = 1_000_000
 MOST_SECONDS = 2.0

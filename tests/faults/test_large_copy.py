@@ -12,7 +12,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from dataworks_tasks.generate.templates.template import document_source, load_template
+from dataworks_tasks.generate.templates.load_template import document_source, load_template
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.store.config import DatabaseConfig

@@ -16,7 +16,7 @@ from pymongo.write_concern import WriteConcern
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
-from dataworks_tasks.generate.templates.template import document_source, load_template
+from dataworks_tasks.generate.templates.load_template import document_source, load_template
 from dataworks_tasks.generate.verification_work import DOCUMENTS_PER_COMPARISON
 from dataworks_tasks.migrate.zero_timestamps import write_one_by_one
 from dataworks_tasks.namespace import Namespace

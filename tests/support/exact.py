@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.generate.templates.template import document_source, load_template
+from dataworks_tasks.generate.templates.load_template import document_source, load_template
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.namespace import Namespace
 from tests.fleet import Fleet

@@ -27,7 +27,7 @@ _ALSO_IMPORTED = (
     "dataworks_tasks.app",
     "dataworks_tasks.checked_queue",
     "dataworks_tasks.generate.custom.factory",
-    "dataworks_tasks.generate.templates.template",
+    "dataworks_tasks.generate.templates.load_template",
     "dataworks_tasks.store.cosmosdb",
     "dataworks_tasks.store.mongodb",
     "dataworks_tasks.work_factory",

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dataworks_tasks.documents.bson_types import NULL
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.fields.column import NULL, Column, Encoded
-from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.model import Column, Record
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec, shown
 

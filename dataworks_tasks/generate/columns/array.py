@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dataworks_tasks.documents.bson_types import ARRAY
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.arena import Positions
 from dataworks_tasks.generate.batch.counter_hash import Bits
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant, Elements, Pieces
-from dataworks_tasks.generate.fields.column import ARRAY, Column, Encoded, int32
 from dataworks_tasks.generate.fields.distributions import read_distribution, weighted
-from dataworks_tasks.generate.fields.field import LONGEST_ARRAY, Field
-from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.encoded import Encoded, int32
+from dataworks_tasks.generate.fields.model import LONGEST_ARRAY, Column, Field, Record
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec
 

@@ -7,13 +7,15 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from dataworks_tasks.documents.bson_types import BINARY, STRING
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.arena import Arena
 from dataworks_tasks.generate.batch.permutation import permute
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant, Fixed, Ragged
 from dataworks_tasks.generate.batch.values import Kind, Text, Values
-from dataworks_tasks.generate.fields.column import BINARY, STRING, Column, Encoded, int32
+from dataworks_tasks.generate.fields.encoded import Encoded, int32
+from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec
 

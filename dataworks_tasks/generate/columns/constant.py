@@ -12,7 +12,8 @@ from bson.errors import BSONError
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, constant_text
-from dataworks_tasks.generate.fields.column import Column, Encoded
+from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
 

@@ -7,11 +7,13 @@ from math import cos, radians
 
 import numpy as np
 
+from dataworks_tasks.documents.bson_types import ARRAY, DOCUMENT
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant, Fixed, Segment
 from dataworks_tasks.generate.batch.values import Text, text_of
-from dataworks_tasks.generate.fields.column import ARRAY, DOCUMENT, Column, Encoded
+from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec
 

@@ -10,18 +10,18 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from dataworks_tasks.documents.bson_types import DATE
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
-from dataworks_tasks.generate.fields.column import DATE, Column, Encoded, encode_present
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
+from dataworks_tasks.generate.fields.encoded import Encoded, encode_present
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
-from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, linked, resolve
 from dataworks_tasks.generate.fields.spec import ABSENT, Spec, as_number, shown
-from dataworks_tasks.generate.templates.linker import Linker
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}

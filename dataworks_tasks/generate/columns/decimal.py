@@ -7,12 +7,14 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from dataworks_tasks.documents.bson_types import DECIMAL128
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, text_of
-from dataworks_tasks.generate.fields.column import DECIMAL128, Column, Encoded
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
+from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import decimal128
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec

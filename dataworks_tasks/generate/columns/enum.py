@@ -13,8 +13,9 @@ from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Gather
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, Vocabulary
 from dataworks_tasks.generate.columns.constant import bson_value, extended, kind_of
-from dataworks_tasks.generate.fields.column import Column, Encoded, TypeCode
 from dataworks_tasks.generate.fields.distributions import weighted
+from dataworks_tasks.generate.fields.encoded import Encoded, TypeCode
+from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec
 

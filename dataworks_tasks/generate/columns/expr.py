@@ -6,24 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dataworks_tasks.documents.bson_types import BOOLEAN, DATE
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
-from dataworks_tasks.generate.fields.column import (
-    BOOLEAN,
-    DATE,
-    Column,
-    Encoded,
-    encode_present,
-    encode_text,
-)
+from dataworks_tasks.generate.fields.encoded import Encoded, encode_present, encode_text
 from dataworks_tasks.generate.fields.expression import Expression
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
-from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.numbers import BSON_TYPES, encode_numbers
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec
-from dataworks_tasks.generate.templates.linker import Linker
 
 
 class ExpressionColumn(Column):

@@ -25,14 +25,15 @@ from dataworks_tasks.generate.faker_methods import (
     METHODS_REFUSED,
     UNSEEDED_METHODS,
 )
-from dataworks_tasks.generate.fields.column import Column, Encoded
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
+from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.gofakeit_names import (
     FAKER_METHODS,
     UNMAPPED,
     plain_name,
     replaced_methods,
 )
+from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
 from dataworks_tasks.generate.fields.vocabulary_cache import FakerWords, known_locales, seedable

@@ -9,8 +9,9 @@ from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.permutation import permute
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
-from dataworks_tasks.generate.fields.column import Column, Encoded
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
+from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import encode_numbers, read_bson_type
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec

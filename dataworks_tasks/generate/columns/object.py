@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dataworks_tasks.documents.bson_types import DOCUMENT
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.fields.column import DOCUMENT, Column, Encoded
-from dataworks_tasks.generate.fields.field import Field
-from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.model import Column, Field, Record
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec
 

@@ -9,9 +9,9 @@ import numpy as np
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Choice, Pieces
-from dataworks_tasks.generate.fields.column import Column, Encoded
 from dataworks_tasks.generate.fields.distributions import weighted
-from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.model import Column, Field
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec
 

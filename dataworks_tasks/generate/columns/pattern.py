@@ -13,7 +13,8 @@ from dataworks_tasks.generate.batch.permutation import permute
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Choice, Constant, Fixed, Gather, Pieces, Segment
 from dataworks_tasks.generate.batch.values import Kind, Text, Values
-from dataworks_tasks.generate.fields.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
+from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.pattern_syntax import (
     Group,
     Letters,

@@ -9,15 +9,13 @@ import numpy as np
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.values import Text, Values
-from dataworks_tasks.generate.fields.column import Column, Encoded
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
+from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
-from dataworks_tasks.generate.fields.field import Field
-from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.model import Column, Field, Linker, Record
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, linked, resolve
 from dataworks_tasks.generate.fields.spec import ABSENT, Spec
-from dataworks_tasks.generate.templates.linker import Linker
 
 
 class ReferenceColumn(Column):

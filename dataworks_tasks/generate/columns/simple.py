@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dataworks_tasks.documents.bson_types import BOOLEAN, MAX_KEY, MIN_KEY, OBJECT_ID
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.document_id import (
     MAX_DOCUMENTS,
@@ -14,14 +15,8 @@ from dataworks_tasks.generate.batch.document_id import (
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant, Fixed
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text, text_of
-from dataworks_tasks.generate.fields.column import (
-    BOOLEAN,
-    MAX_KEY,
-    MIN_KEY,
-    OBJECT_ID,
-    Column,
-    Encoded,
-)
+from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec
 

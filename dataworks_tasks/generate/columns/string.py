@@ -11,8 +11,8 @@ from dataworks_tasks.generate.batch.arena import Arena
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed, Ragged, Segment
 from dataworks_tasks.generate.batch.values import Kind, Text, Values
-from dataworks_tasks.generate.fields.column import Column, Encoded, encode_text
-from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
+from dataworks_tasks.generate.fields.model import Column, Field
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import linked
 from dataworks_tasks.generate.fields.spec import Spec

@@ -10,7 +10,8 @@ from dataworks_tasks.generate.batch.values import Kind, Text, Values
 from dataworks_tasks.generate.columns.number import LONG_LIMIT, UniqueIntegerColumn
 from dataworks_tasks.generate.columns.pattern import parse_or_refuse, read_unique_pattern
 from dataworks_tasks.generate.columns.sequence import number_text, read_format
-from dataworks_tasks.generate.fields.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
+from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import read_bson_type
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.spec import Spec

@@ -13,13 +13,12 @@ from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed
 from dataworks_tasks.generate.batch.values import Kind, Text, Values
 from dataworks_tasks.generate.columns.enum import group_path
-from dataworks_tasks.generate.fields.column import Column, Encoded, encode_text
+from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
-from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, resolve
 from dataworks_tasks.generate.fields.spec import Spec
-from dataworks_tasks.generate.templates.linker import Linker
 
 ALPHABET = b"ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
 WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)

@@ -25,8 +25,7 @@ from dataworks_tasks.generate.fields.expression_syntax import (
     Node,
     parse_expression,
 )
-from dataworks_tasks.generate.fields.field import Field
-from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.model import Field, Record
 from dataworks_tasks.generate.fields.scope import HoldsElements, Reference, linked, resolve
 from dataworks_tasks.generate.fields.spec import Spec
 

@@ -5,16 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dataworks_tasks.documents.bson_types import DECIMAL128, DOUBLE, INT32, INT64
 from dataworks_tasks.generate.batch.segments import Fixed
 from dataworks_tasks.generate.batch.values import Kind, Values, as_text
-from dataworks_tasks.generate.fields.column import (
-    DECIMAL128,
-    DOUBLE,
-    INT32,
-    INT64,
-    Encoded,
-    encode_text,
-)
+from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.spec import Spec
 
 BSON_TYPES = ("int", "long", "double", "decimal", "string")

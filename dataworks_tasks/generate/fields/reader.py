@@ -7,13 +7,14 @@ from fractions import Fraction
 from math import lcm
 from typing import Any
 
+from dataworks_tasks.documents.bson_types import NULL
 from dataworks_tasks.errors import Finding, nearest_or_all
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.fields.column import NULL, Column, Encoded
+from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.expression import Expression
-from dataworks_tasks.generate.fields.field import Field, Shares
-from dataworks_tasks.generate.fields.record import Record
-from dataworks_tasks.generate.fields.registry import column_types
+from dataworks_tasks.generate.fields.model import Column, Field, Record
+from dataworks_tasks.generate.fields.registry import ColumnType
+from dataworks_tasks.generate.fields.shares import Shares
 from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
 
 MAX_DEPTH = 60
@@ -32,7 +33,8 @@ class Unreadable(Column):
 class Reader:
     """What is collected while one template is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, column_types: Mapping[str, ColumnType]) -> None:
+        self._column_types = column_types
         self.findings: list[Finding] = []
         self.notes: list[str] = []
         self.columns: list[tuple[str, Record, Column]] = []
@@ -92,7 +94,7 @@ class Reader:
         return Spec(value, path, self, record)
 
     def _close(self, spec: Spec) -> Column:
-        known = column_types()
+        known = self._column_types
         name = spec.take("type")
         if not isinstance(name, str) or name.lower() not in known:
             said = "is missing" if name is ABSENT else f"{shown(name)} is unknown"

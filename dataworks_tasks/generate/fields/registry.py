@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from dataworks_tasks.generate.fields.column import Column
+from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.spec import Spec
 
 Read = Callable[[Spec], Column]

@@ -8,10 +8,8 @@ from typing import Protocol, TypeVar, runtime_checkable
 from dataworks_tasks.errors import nearest_or_all
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.values import Kind, Mask, Values, both, take
-from dataworks_tasks.generate.fields.column import Column
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
-from dataworks_tasks.generate.fields.field import Field
-from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.model import Column, Field, Record
 
 T = TypeVar("T")
 

@@ -5,17 +5,42 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from dataworks_tasks.errors import Finding, nearest_or_all
-
-if TYPE_CHECKING:
-    from dataworks_tasks.generate.fields.column import Column
-    from dataworks_tasks.generate.fields.reader import Reader
-    from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.errors import nearest_or_all
+from dataworks_tasks.generate.fields.model import Column, Field, Record
 
 ABSENT = object()
 _LARGEST = 1e300
+
+
+class TemplateReading(Protocol):
+    """The template that is being read: what it collects, and how its parts are read."""
+
+    collection: str
+    """The collection whose fields are read now."""
+    shared: dict[str, Any]
+    """mgodatagen's references by id, each as the ``reference`` type keeps it."""
+
+    def refuse(self, path: str, problem: str) -> None:
+        """Record a finding."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Record something that the template says and that is left out."""
+        ...
+
+    def read_record(self, content: object, path: str, record: Record) -> Record:
+        """Fill ``record`` with the fields of an object."""
+        ...
+
+    def read_field(self, name: str, value: object, path: str, record: Record) -> Field:
+        """Read a field: its column, and whether it is there."""
+        ...
+
+    def read_column(self, value: object, path: str, record: Record) -> Column:
+        """Read a column without a name of its own."""
+        ...
 
 
 class Spec:
@@ -26,7 +51,7 @@ class Spec:
     """
 
     def __init__(
-        self, members: Mapping[str, object], path: str, reader: Reader, record: Record
+        self, members: Mapping[str, object], path: str, reader: TemplateReading, record: Record
     ) -> None:
         self.path = path
         self.reader = reader
@@ -42,7 +67,7 @@ class Spec:
     def refuse(self, key: str, problem: str) -> None:
         """Record a finding about ``key`` (empty: about this object)."""
         path = f"{self.path}.{key}" if key and self.path else key or self.path
-        self.reader.findings.append(Finding(path, problem))
+        self.reader.refuse(path, problem)
 
     def has(self, name: str) -> bool:
         """Whether the key is given."""

@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from dataworks_tasks.errors import Finding
 from dataworks_tasks.generate.batch.values import Kind
-from dataworks_tasks.generate.fields.column import Column
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
-from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.model import Column, Field, Linker, Record, Target
 from dataworks_tasks.generate.fields.reader import Reader
-from dataworks_tasks.generate.fields.record import Record
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A collection a reference can point into; ``count`` None: nobody says how many there are."""
-
-    name: str
-    record: Record
-    count: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Linker:
-    """What one column sees while it is linked."""
-
-    path: str
-    record: Record
-    targets: Mapping[str, Target]
-    findings: list[Finding]
-
-    def refuse(self, key: str, problem: str) -> None:
-        """Record a finding."""
-        self.findings.append(Finding(f"{self.path}.{key}", problem))
 
 
 def link(reader: Reader, targets: Mapping[str, Target]) -> None:

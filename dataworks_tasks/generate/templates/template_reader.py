@@ -16,12 +16,12 @@ from dataworks_tasks.errors import Finding, TemplateError
 from dataworks_tasks.generate.batch.document_id import MAX_DOCUMENTS
 from dataworks_tasks.generate.columns.aggregator import aggregators_of, without_aggregators
 from dataworks_tasks.generate.columns.simple import ObjectIdColumn
-from dataworks_tasks.generate.fields.field import Field
+from dataworks_tasks.generate.fields.model import Field, Record, Target
 from dataworks_tasks.generate.fields.reader import Reader
-from dataworks_tasks.generate.fields.record import Record
-from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
+from dataworks_tasks.generate.fields.registry import column_types
+from dataworks_tasks.generate.fields.spec import ABSENT, Spec, TemplateReading, shown
 from dataworks_tasks.generate.templates.collection_options import read_indexes, read_shard_config
-from dataworks_tasks.generate.templates.linker import Target, link
+from dataworks_tasks.generate.templates.linker import link
 from dataworks_tasks.generate.templates.schema_form import content_of_schema
 from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
 
@@ -29,8 +29,8 @@ _COMPRESSORS = ("", "none", "snappy", "zlib", "zstd")
 
 
 def read_template(document: object, source: str) -> Template:
-    """See ``template.parse_template``."""
-    reader = Reader()
+    """Read a template from its JSON value. See ``load_template.parse_template``."""
+    reader = Reader(column_types())
     stem = PurePath(source).name.removesuffix(".json") or "template"
     if isinstance(document, list):
         document = {"name": stem, "collections": document}
@@ -103,7 +103,7 @@ def _read_content(spec: Spec, name: str) -> Record:
     return record
 
 
-def _check_id(record: Record, reader: Reader, name: str) -> None:
+def _check_id(record: Record, reader: TemplateReading, name: str) -> None:
     field = record.fields["_id"]
     if not (field.column.unique and field.always and not field.distinct):
         reader.refuse(

@@ -9,8 +9,7 @@ import numpy as np
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Pieces, assemble
-from dataworks_tasks.generate.fields.field import Field
-from dataworks_tasks.generate.fields.record import Record
+from dataworks_tasks.generate.fields.model import Field, Record
 
 MOST_AT_ONCE = 5_000
 """Documents made at once: enough to make numpy's calls cheap, and as many as one write has."""

@@ -10,7 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.generate.templates.template import CollectionTemplate, parse_template
+from dataworks_tasks.generate.templates.load_template import parse_template
+from dataworks_tasks.generate.templates.template import CollectionTemplate
 from dataworks_tasks.namespace import Namespace
 from dataworks_tasks.store.capabilities import CollectionCommand
 from dataworks_tasks.store.client import BaseDatabaseClient, Capabilities

@@ -11,7 +11,8 @@ from typing import Any
 
 import bson
 
-from dataworks_tasks.generate.templates.template import Template, document_source, parse_template
+from dataworks_tasks.generate.templates.load_template import document_source, parse_template
+from dataworks_tasks.generate.templates.template import Template
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTATION = ROOT / "docs" / "templates.md"

@@ -17,7 +17,7 @@ from dataworks_tasks.errors import TemplateError, UsageError
 from dataworks_tasks.generate.batch.document_id import object_id, object_id_prefix
 from dataworks_tasks.generate.columns.faker import pool_of
 from dataworks_tasks.generate.columns.vin import WEIGHTS, transliteration
-from dataworks_tasks.generate.templates.template import (
+from dataworks_tasks.generate.templates.load_template import (
     document_source,
     load_template,
     parse_template,

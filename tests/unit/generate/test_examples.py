@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dataworks_tasks.encoded_batch import EncodedBatch
 from dataworks_tasks.generate.fields.registry import column_types
-from dataworks_tasks.generate.templates.template import (
+from dataworks_tasks.generate.templates.load_template import (
     builtin_templates,
     document_source,
     load_template,

@@ -11,7 +11,7 @@ import bson
 import pytest
 from click.testing import CliRunner
 
-from dataworks_tasks.generate.templates.template import (
+from dataworks_tasks.generate.templates.load_template import (
     document_source,
     load_template,
     parse_template,

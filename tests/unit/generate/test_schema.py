@@ -10,11 +10,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dataworks_tasks.errors import TemplateError
+from dataworks_tasks.generate.fields.model import Record
 from dataworks_tasks.generate.fields.reader import Reader
-from dataworks_tasks.generate.fields.record import Record
 from dataworks_tasks.generate.fields.registry import ColumnType, column_types
 from dataworks_tasks.generate.fields.spec import Spec
-from dataworks_tasks.generate.templates.template import builtin_templates, parse_template
+from dataworks_tasks.generate.templates.load_template import builtin_templates, parse_template
 from tests.unit.generate.examples import examples
 
 GENERATE = files("dataworks_tasks.generate.templates")
@@ -31,7 +31,7 @@ def whole(example: Any) -> Any:
 
 def asked(kind: ColumnType) -> set[str]:
     """Every key the parser of a type looks for."""
-    spec = Spec({"type": kind.name}, "x", Reader(), Record())
+    spec = Spec({"type": kind.name}, "x", Reader(column_types()), Record())
     spec.take("type")
     kind.read(spec)
     return set(spec.asked)

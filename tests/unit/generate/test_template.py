@@ -12,7 +12,7 @@ import pytest
 
 from dataworks_tasks.errors import TemplateError, UnknownName
 from dataworks_tasks.generate.fields.gofakeit_names import FAKER_METHODS
-from dataworks_tasks.generate.templates.template import (
+from dataworks_tasks.generate.templates.load_template import (
     builtin_templates,
     document_source,
     load_template,
@@ -70,15 +70,6 @@ def test_a_template_goes_through_json() -> None:
         one = document_source(template, 0, 7).generate(0, 50)
         assert document_source(again, 0, 7).generate(0, 50).data == one.data
         assert again.name == template.name
-
-
-def test_a_total_becomes_part_of_the_document() -> None:
-    template = load_template("shop").with_total(0, 77)
-    assert template.collections[0].count == 77
-    assert parse_template(template.document, "x").collections[0].count == 77
-    assert load_template("sensors").with_total(0, 5).collections[0].count == 5
-    schema = parse_template({"name": "n", "schema": {"a": {"type": "integer"}}}, "n")
-    assert schema.with_total(0, 9).collections[0].count == 9
 
 
 def test_every_finding_at_once() -> None:

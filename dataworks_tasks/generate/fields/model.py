@@ -1,25 +1,79 @@
-"""A field of a document: a name, a column, and whether it is there at all."""
+"""The recursive model of a template's documents: a record has fields, a field has a column.
+
+A column makes the values of one field for any rows, by position and never by state. Columns of
+sub-documents and arrays hold records and fields again, which is why all of it is one file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from math import gcd
 from typing import Protocol
 
 import numpy as np
 
+from dataworks_tasks.documents.bson_types import NULL
+from dataworks_tasks.errors import Finding
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.arena import Arena, Positions
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.batch.segments import Choice, Constant, Fixed, Gather, Pieces, Segment
-from dataworks_tasks.generate.batch.values import Mask, Text, Values
-from dataworks_tasks.generate.fields.column import NULL, Column, Encoded
+from dataworks_tasks.generate.batch.segments import (
+    Choice,
+    Constant,
+    Fixed,
+    Gather,
+    Pieces,
+    Segment,
+    total_size,
+)
+from dataworks_tasks.generate.batch.values import Kind, Mask, Text, Values
+from dataworks_tasks.generate.fields.encoded import Encoded, int32
+from dataworks_tasks.generate.fields.shares import Shares
 
 LONGEST_ARRAY = 100_000
 _ONE_DIGIT = 10
 _digits: dict[int, Arena] = {}
+
+
+class Column(ABC):
+    """Makes the values of one field."""
+
+    kind: Kind | None = None
+    """What an expression can do with the values; None: nothing."""
+    unique = False
+    """Whether no two documents can have the same value: what an ``_id`` needs."""
+
+    @abstractmethod
+    def encode(self, rows: Rows) -> Encoded:
+        """The BSON value of every row."""
+
+    def values(self, rows: Rows) -> Values | None:
+        """What an expression sees; None for a type no expression can use."""
+        return None
+
+    def text(self, rows: Rows) -> Text | None:
+        """The value as text, for joining; None for a type that has no text."""
+        return None
+
+    def link(self, linker: Linker) -> None:  # noqa: B027 - most have nothing to look up
+        """Look up the other fields this one is made from, once all of the template is read."""
+
+    def depends(self) -> Iterator[Field]:
+        """The fields its values are made from."""
+        yield from ()
+
+    def nested(self) -> Iterator[Field]:
+        """The fields inside a sub-document, or the content of an array."""
+        yield from ()
+
+    def most_elements(self) -> int:
+        """The longest array, for a column of arrays; 1 for any other."""
+        return 1
+
+    def capacity(self) -> int | None:
+        """How many different values there are, where they must differ; None: as many as asked."""
+        return None
 
 
 class Condition(Protocol):
@@ -32,15 +86,6 @@ class Condition(Protocol):
     def fields(self) -> Iterator[Field]:
         """Every field it reads."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """Exact shares of a block of ``block`` documents that are missing, and that are null."""
-
-    block: int
-    missing: int
-    null: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +126,9 @@ class Field:
 
     def present(self, rows: Rows) -> Mask | None:
         """Where the field is there, null included; None: everywhere."""
-        rank = self._rank(rows)
-        mask = None if rank is None or self.shares is None else rank >= self.shares.missing
+        mask: Mask | None = None
+        if self.shares is not None:
+            mask = self.shares.ranks(self.path, rows) >= self.shares.missing
         if self.condition is not None:
             holds = self.condition.holds(rows)
             mask = holds if mask is None else mask & holds
@@ -140,32 +186,57 @@ class Field:
         return mask
 
     def _null(self, rows: Rows) -> Mask:
-        rank, shares = self._rank(rows), self.shares
-        if rank is None or shares is None:
+        shares = self.shares
+        if shares is None:
             return np.zeros(len(rows), np.bool_)
+        rank = shares.ranks(self.path, rows)
         mask: Mask = (rank >= shares.missing) & (rank < shares.missing + shares.null)
         return mask
 
-    def _rank(self, rows: Rows) -> Positions | None:
-        """Each row's place in a shuffle of its block: the exact share is what stands first."""
-        if self.shares is None:
-            return None
-        block = np.uint64(self.shares.block)
-        keys = (rows.indexes // block) * counter_hash.GOLDEN
-        keys += counter_hash.salt(self.path, rows.seed, "share")
-        if rows.places is not None:
-            keys += rows.places.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
-        bits = counter_hash.mix(keys)
-        steps = _steps(self.shares.block)
-        step = steps[counter_hash.below(bits, len(steps))]
-        rank = (rows.indexes % block) * step + (bits & np.uint64(0xFFFFFFFF))
-        return (rank % block).view(np.int64)
+
+class Record:
+    """The fields of a document in their order, and the record it stands in."""
+
+    __slots__ = ("fields", "outer", "through_array")
+
+    def __init__(self, outer: Record | None = None, through_array: bool = False) -> None:
+        self.fields: dict[str, Field] = {}
+        self.outer = outer
+        self.through_array = through_array
+        """Whether ``outer``'s rows are the parents of this record's rows, not the same."""
+
+    def add(self, fields: Iterable[Field]) -> None:
+        """Append fields."""
+        for field in fields:
+            self.fields[field.name] = field
+
+    def document(self, rows: Rows) -> list[Segment]:
+        """A whole BSON document a row."""
+        inner = [segment for field in self.fields.values() for segment in field.element(rows)]
+        return [int32(total_size(inner), 5), *inner, Constant(b"\0")]
 
 
-@lru_cache(maxsize=64)
-def _steps(block: int) -> counter_hash.Bits:
-    """Multipliers that permute the numbers below ``block``."""
-    return np.array([n for n in range(1, block + 1) if gcd(n, block) == 1], np.uint64)
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A collection a reference can point into; ``count`` None: nobody says how many there are."""
+
+    name: str
+    record: Record
+    count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Linker:
+    """What one column sees while it is linked."""
+
+    path: str
+    record: Record
+    targets: Mapping[str, Target]
+    findings: list[Finding]
+
+    def refuse(self, key: str, problem: str) -> None:
+        """Record a finding."""
+        self.findings.append(Finding(f"{self.path}.{key}", problem))
 
 
 def _name(name: str, rows: Rows) -> list[Segment]:

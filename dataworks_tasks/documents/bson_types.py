@@ -1,0 +1,8 @@
+"""The type bytes of BSON elements."""
+
+from __future__ import annotations
+
+DOUBLE, STRING, DOCUMENT, ARRAY, BINARY = 0x01, 0x02, 0x03, 0x04, 0x05
+OBJECT_ID, BOOLEAN, DATE, NULL, REGEX = 0x07, 0x08, 0x09, 0x0A, 0x0B
+CODE, INT32, TIMESTAMP, INT64, DECIMAL128 = 0x0D, 0x10, 0x11, 0x12, 0x13
+MIN_KEY, MAX_KEY = 0xFF, 0x7F

@@ -1,0 +1,57 @@
+"""BSON values by column: a type byte and the pieces of the value, without a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataworks_tasks.documents.bson_types import NULL, STRING
+from dataworks_tasks.generate.batch.segments import (
+    Choice,
+    Constant,
+    Fixed,
+    Gather,
+    Pieces,
+    Segment,
+    Size,
+)
+from dataworks_tasks.generate.batch.values import Text, Values, take
+
+TypeCode = int | NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """BSON values without their names: the type byte, for all rows or by row, and the pieces."""
+
+    type_code: TypeCode
+    segments: Sequence[Segment]
+
+
+def encode_text(text: Text) -> Encoded:
+    """Text as BSON strings."""
+    if text.vocabulary is not None and text.numbers is not None:
+        return Encoded(STRING, [Gather(text.vocabulary.bson, text.numbers)])
+    return Encoded(STRING, [int32(text.size, 1), *text.segments, Constant(b"\0")])
+
+
+def int32(size: Size, extra: int = 0) -> Segment:
+    """The length field in front of what has ``size`` bytes, plus ``extra``."""
+    if isinstance(size, int):
+        return Constant((size + extra).to_bytes(4, "little"))
+    return Fixed((size + extra).astype("<i4"))
+
+
+def encode_present(values: Values, encode: Callable[[Values], Encoded]) -> Encoded:
+    """Values as BSON, with null where there is none."""
+    if values.present is None:
+        return encode(values)
+    filled = np.flatnonzero(values.present)
+    encoded = encode(take(values, filled))
+    codes = np.full(len(values.present), NULL, np.uint8)
+    codes[filled] = encoded.type_code
+    pieces = Pieces(encoded.segments)
+    return Encoded(codes, [Choice(len(codes), [(filled, pieces)])])

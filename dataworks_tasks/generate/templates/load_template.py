@@ -1,0 +1,61 @@
+"""Templates by name, from a file, or from the JSON value in a run's spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from dataworks_tasks.errors import UnknownName
+from dataworks_tasks.generate.batch.document_source import DocumentSource
+from dataworks_tasks.generate.templates.json_text import parse_json
+from dataworks_tasks.generate.templates.template import Template
+from dataworks_tasks.generate.templates.template_reader import read_template
+from dataworks_tasks.generate.templates.template_source import TemplateSource
+
+_BUILTIN = files("dataworks_tasks.generate.templates") / "builtin"
+
+
+def load_template(name_or_path: str) -> Template:
+    """The built-in template of this name, or the one in this ``.json`` file.
+
+    Raises UnknownName when there is neither, TemplateError with everything that is wrong.
+    """
+    names = builtin_templates()
+    if name_or_path in names:
+        text = _BUILTIN.joinpath(f"{name_or_path}.json").read_text(encoding="utf-8")
+        return parse_template(parse_json(text, name_or_path), name_or_path)
+    path = Path(name_or_path)
+    if path.suffix.lower() != ".json" and not path.is_file():
+        raise UnknownName.among("template", name_or_path, names)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UnknownName(f"cannot read the template {name_or_path}: {reason}") from error
+    return parse_template(parse_json(text, name_or_path), name_or_path)
+
+
+def parse_template(document: object, source: str) -> Template:
+    """A template from its JSON value; ``source`` names it in errors, and where it has no name.
+
+    Raises TemplateError with everything that is wrong.
+    """
+    return read_template(document, source)
+
+
+def document_source(template: Template, position: int, seed: int) -> DocumentSource:
+    """The documents of collection ``position`` of ``template`` under ``seed``."""
+    collection = template.collections[position]
+    return TemplateSource(collection.content, seed)
+
+
+def builtin_templates() -> Mapping[str, str]:
+    """The names of the built-in templates, each with one line about it."""
+    described = {}
+    for entry in sorted(_BUILTIN.iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".json"):
+            value = parse_json(entry.read_text(encoding="utf-8"), entry.name)
+            description = value.get("description", "") if isinstance(value, dict) else ""
+            described[entry.name.removesuffix(".json")] = str(description)
+    return described
