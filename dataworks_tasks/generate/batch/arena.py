@@ -1,4 +1,4 @@
-"""Byte strings laid end to end, each found by its start and length."""
+"""Byte strings laid end to end, each found by its start and length: Arrow's binary array."""
 
 from __future__ import annotations
 

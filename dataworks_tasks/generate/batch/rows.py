@@ -18,12 +18,13 @@ class Rows:
     ``keys``      the hash of seed, index and the way down to the element, by row
     ``ordinals``  a number no other row of this place in the collection has: the index for a
                   document, index * longest array + element for an element
-    ``places``    the element's place in its array; None for documents
+    ``array_indexes``    the element's place in its array; None for documents
     ``names``     the element's name: its place, less the elements before it that are missing
     ``parent``    the rows that hold the arrays, and ``parents`` each row's number among them
     """
 
     __slots__ = (
+        "array_indexes",
         "indexes",
         "keys",
         "memo",
@@ -31,7 +32,6 @@ class Rows:
         "ordinals",
         "parent",
         "parents",
-        "places",
         "seed",
     )
 
@@ -40,7 +40,7 @@ class Rows:
         self.indexes = indexes
         self.keys = keys
         self.ordinals = ordinals
-        self.places: Positions | None = None
+        self.array_indexes: Positions | None = None
         self.names: Positions | None = None
         self.parent: Rows | None = None
         self.parents: Positions | None = None
@@ -63,11 +63,11 @@ class Rows:
         ordinals = self.ordinals[parents] * np.uint64(max(longest, 1)) + places.astype(np.uint64)
         keys = counter_hash.element_keys(self.keys[parents], places)
         rows = Rows(self.seed, self.indexes[parents], keys, ordinals)
-        rows.places = rows.names = places
+        rows.array_indexes = rows.names = places
         rows.parent, rows.parents = self, parents
         return rows
 
-    def held(self) -> tuple[Rows, Positions]:
+    def parent_rows(self) -> tuple[Rows, Positions]:
         """The rows that hold the arrays, and each row's number among them.
 
         Raises TypeError for documents, which nothing holds.
@@ -82,12 +82,12 @@ class Rows:
             return self
         rows = Rows(self.seed, self.indexes[numbers], self.keys[numbers], self.ordinals[numbers])
         rows.parent = self.parent
-        if self.places is not None and self.parents is not None:
-            rows.places, rows.parents = self.places[numbers], self.parents[numbers]
+        if self.array_indexes is not None and self.parents is not None:
+            rows.array_indexes, rows.parents = self.array_indexes[numbers], self.parents[numbers]
         if self.names is not None:
             rows.names = self.names[numbers]
         return rows
 
-    def refolded(self, numbers: Bits) -> Rows:
+    def for_documents(self, numbers: Bits) -> Rows:
         """Rows that stand for documents ``numbers``: where values repeat, or are drawn again."""
         return Rows.documents(self.seed, numbers)

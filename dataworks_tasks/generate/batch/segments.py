@@ -1,13 +1,14 @@
-"""The pieces a batch is put together from, a column at a time.
+"""The segments a batch is put together from, a column at a time.
 
-A segment stands for the same place in every row (a document or an array element): a constant, a
-column of fixed width, a string out of an arena, the elements of an array, or different pieces for
-different rows. ``Pieces`` is a sequence of them. Lengths are known by column before anything is
-written, so each column is written straight to where it belongs.
+A segment is the same part of every row (a document or an array element): a constant, a column of
+fixed width, a string out of an arena, the elements of an array, or a choice of layouts by row. A
+``Layout`` is a sequence of them. Lengths are known by column before anything is written, so each
+column is written straight to where it belongs. In Arrow's words: ``Fixed`` is a fixed-size binary
+array, ``Ragged`` a variable-size binary one, ``Gather`` a dictionary-encoded one, ``Run`` a struct,
+``Choice`` a union, ``Elements`` a list array.
 
-Writing wider than a string is: a string out of an arena is written with the width of the longest
-one where the rest of the row, which is written later, covers what is too much. ``spare`` is the
-number of bytes of the row known to come after.
+Over-wide writes: a string is copied at the width of the longest one when later writes to the row
+overwrite the excess. ``spare`` is the number of bytes of the row known to come after.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Fixed(Segment):
 def _run_layout(signature: tuple[bytes | str, ...]) -> tuple[np.void, np.dtype[np.void]]:
     """The constant bytes and the record type of a run of constants and columns."""
     formats = [f"V{len(part)}" if isinstance(part, bytes) else part for part in signature]
-    record = np.dtype([(f"f{place}", form) for place, form in enumerate(formats)])
+    record = np.dtype([(f"f{index}", form) for index, form in enumerate(formats)])
     constant = b"".join(
         part if isinstance(part, bytes) else bytes(np.dtype(part).itemsize) for part in signature
     )
@@ -101,9 +102,9 @@ class Run(Segment):
         rows = np.empty(len(positions), f"V{self.size}")
         rows[...] = constant
         fields = rows.view(record)
-        for place, part in enumerate(self.parts):
+        for index, part in enumerate(self.parts):
             if isinstance(part, Fixed):
-                fields[f"f{place}"] = part.column
+                fields[f"f{index}"] = part.column
         output.put(positions, rows)
 
 
@@ -166,37 +167,37 @@ class Gather(Segment):
 
 
 class Choice(Segment):
-    """Different pieces for different rows; rows in no group have no bytes here."""
+    """A choice of layouts by row; rows in no group have no bytes here."""
 
     __slots__ = ("groups",)
 
-    def __init__(self, count: int, groups: Sequence[tuple[Positions, Pieces]]) -> None:
+    def __init__(self, count: int, groups: Sequence[tuple[Positions, Layout]]) -> None:
         self.groups = groups
         size = np.zeros(count, np.int64)
-        for rows, pieces in groups:
-            size[rows] = pieces.size
+        for rows, layout in groups:
+            size[rows] = layout.size
         self.size = size
         covered = sum(len(rows) for rows, _ in groups) == count
-        self.least = min((pieces.least for _, pieces in groups), default=0) if covered else 0
+        self.least = min((layout.least for _, layout in groups), default=0) if covered else 0
 
     def write(self, output: Output, positions: Positions, spare: int) -> None:
         """See Segment."""
-        for rows, pieces in self.groups:
-            pieces.write(output, positions[rows], spare)
+        for rows, layout in self.groups:
+            layout.write(output, positions[rows], spare)
 
 
 class Elements(Segment):
-    """The elements of an array: ``counts[row]`` consecutive rows of ``pieces``."""
+    """The elements of an array: ``counts[row]`` consecutive rows of ``layout``."""
 
-    __slots__ = ("_starts", "counts", "parents", "pieces")
+    __slots__ = ("_starts", "counts", "layout", "parents")
 
-    def __init__(self, counts: Positions, parents: Positions, pieces: Pieces) -> None:
+    def __init__(self, counts: Positions, parents: Positions, layout: Layout) -> None:
         self.counts = counts
         self.parents = parents
-        self.pieces = pieces
+        self.layout = layout
         total = len(parents)
         ends = np.zeros(total + 1, np.int64)
-        np.cumsum(np.broadcast_to(np.asarray(pieces.size, np.int64), total), out=ends[1:])
+        np.cumsum(np.broadcast_to(np.asarray(layout.size, np.int64), total), out=ends[1:])
         stops = np.cumsum(counts)
         self._starts = ends
         self.size = ends[stops] - ends[stops - counts]
@@ -206,10 +207,10 @@ class Elements(Segment):
         """See Segment."""
         firsts = self._starts[np.cumsum(self.counts) - self.counts]
         shift = (positions - firsts)[self.parents]
-        self.pieces.write(output, shift + self._starts[:-1], 0)
+        self.layout.write(output, shift + self._starts[:-1], 0)
 
 
-class Pieces:
+class Layout:
     """Segments in order, neighbors merged where that saves a write."""
 
     __slots__ = ("least", "segments", "size")
@@ -223,10 +224,10 @@ class Pieces:
         """Write every row's segments one after the other, from its position on."""
         after = spare + self.least
         last = len(self.segments) - 1
-        for place, segment in enumerate(self.segments):
+        for index, segment in enumerate(self.segments):
             after -= segment.least
             segment.write(output, positions, after)
-            if place != last:
+            if index != last:
                 positions = positions + segment.size
 
 
@@ -292,9 +293,9 @@ def offsets_of(size: Size, count: int) -> Positions:
     return offsets
 
 
-def assemble(pieces: Pieces, count: int) -> tuple[bytes, Positions]:
-    """``count`` rows of ``pieces`` laid end to end, and the offsets of the rows."""
-    offsets = offsets_of(pieces.size, count)
+def assemble(layout: Layout, count: int) -> tuple[bytes, Positions]:
+    """``count`` rows of ``layout`` laid end to end, and the offsets of the rows."""
+    offsets = offsets_of(layout.size, count)
     output = Output(int(offsets[-1]))
-    pieces.write(output, offsets[:-1])
+    layout.write(output, offsets[:-1])
     return output.buffer.tobytes(), offsets

@@ -16,7 +16,7 @@ from dataworks_tasks.generate.batch.arena import Arena, Positions
 from dataworks_tasks.generate.batch.segments import (
     Constant,
     Gather,
-    Pieces,
+    Layout,
     Ragged,
     Segment,
     Size,
@@ -38,7 +38,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Text:
-    """Text a row as UTF-8 pieces, so that joined text is written without Python strings."""
+    """Text a row as UTF-8 segments, so that joined text is written without Python strings."""
 
     segments: Sequence[Segment]
     count: int
@@ -58,7 +58,7 @@ class Text:
         if self.vocabulary is not None and self.numbers is not None:
             words = self.vocabulary.words
             return [words[number] for number in self.numbers.tolist()]
-        data, offsets = assemble(Pieces(self.segments), self.count)
+        data, offsets = assemble(Layout(self.segments), self.count)
         return [data[start:stop].decode() for start, stop in pairwise(offsets.tolist())]
 
 

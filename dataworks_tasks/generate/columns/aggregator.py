@@ -13,7 +13,7 @@ from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column, Record
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec, shown
+from dataworks_tasks.generate.fields.template_node import TemplateNode, shown
 
 
 class AggregatorColumn(Column):
@@ -45,37 +45,37 @@ def without_aggregators(record: Record) -> Record:
     return record
 
 
-def _read(spec: Spec, kind: str, with_field: bool) -> Column:
-    if spec.record.outer is not None:
-        spec.refuse("type", "an aggregator can only stand at the top of a document")
-    collection = spec.text("collection", "")
+def _read(node: TemplateNode, kind: str, with_field: bool) -> Column:
+    if node.record.outer is not None:
+        node.refuse("type", "an aggregator can only stand at the top of a document")
+    collection = node.text("collection", "")
     if not collection:
-        spec.refuse("collection", "is missing")
-    query = spec.take("query")
+        node.refuse("collection", "is missing")
+    query = node.take("query")
     if not isinstance(query, dict):
-        spec.refuse("query", f"must be an object, not {shown(query)}")
-    request: dict[str, Any] = {"kind": kind, "database": spec.text("database", "")}
+        node.refuse("query", f"must be an object, not {shown(query)}")
+    request: dict[str, Any] = {"kind": kind, "database": node.text("database", "")}
     request |= {"collection": collection, "query": query}
     if with_field:
-        request["field"] = spec.text("field", "")
+        request["field"] = node.text("field", "")
         if not request["field"]:
-            spec.refuse("field", "is missing")
+            node.refuse("field", "is missing")
     return AggregatorColumn(request)
 
 
 @column_type("countAggregator")
-def read_count(spec: Spec) -> Column:
+def read_count(node: TemplateNode) -> Column:
     """countAggregator: database, collection, query."""
-    return _read(spec, "count", with_field=False)
+    return _read(node, "count", with_field=False)
 
 
 @column_type("valueAggregator")
-def read_value(spec: Spec) -> Column:
+def read_value(node: TemplateNode) -> Column:
     """valueAggregator: database, collection, field, query."""
-    return _read(spec, "value", with_field=True)
+    return _read(node, "value", with_field=True)
 
 
 @column_type("boundAggregator")
-def read_bound(spec: Spec) -> Column:
+def read_bound(node: TemplateNode) -> Column:
     """boundAggregator: database, collection, field, query."""
-    return _read(spec, "bound", with_field=True)
+    return _read(node, "bound", with_field=True)

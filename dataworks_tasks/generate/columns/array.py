@@ -12,12 +12,12 @@ from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.arena import Positions
 from dataworks_tasks.generate.batch.counter_hash import Bits
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.batch.segments import Constant, Elements, Pieces
+from dataworks_tasks.generate.batch.segments import Constant, Elements, Layout
 from dataworks_tasks.generate.fields.distributions import read_distribution, weighted
 from dataworks_tasks.generate.fields.encoded import Encoded, int32
 from dataworks_tasks.generate.fields.model import LONGEST_ARRAY, Column, Field, Record
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,16 @@ class ArrayColumn(Column):
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
         elements = self.elements(rows)
-        _, parents = elements.held()
+        _, parents = elements.parent_rows()
         counts = np.bincount(parents, minlength=len(rows))
-        pieces = Pieces(self.content.there(elements))
-        inside = Elements(counts, parents, pieces)
+        layout = Layout(self.content.there(elements))
+        inside = Elements(counts, parents, layout)
         return Encoded(ARRAY, [int32(inside.size, 5), inside, Constant(b"\0")])
 
 
 def _renumbered(elements: Rows) -> Rows:
     """Elements whose names count up again after some were left out."""
-    _, parents = elements.held()
+    _, parents = elements.parent_rows()
     if len(parents):
         firsts = np.flatnonzero(np.diff(parents, prepend=-1))
         runs = np.diff(np.append(firsts, len(parents)))
@@ -87,35 +87,35 @@ def _renumbered(elements: Rows) -> Rows:
 
 
 @column_type("array")
-def read_array(spec: Spec) -> Column:
+def read_array(node: TemplateNode) -> Column:
     """array: arrayContent, minLength 0, maxLength 3, size for both."""
-    length = _read_length(spec)
-    record = Record(spec.record, through_array=True)
-    path = f"{spec.path}[]"
-    content = spec.take("arrayContent", "content")
-    return ArrayColumn(spec.path, length, spec.reader.read_field("", content, path, record))
+    length = _read_length(node)
+    record = Record(node.record, through_array=True)
+    path = f"{node.path}[]"
+    content = node.take("arrayContent", "content")
+    return ArrayColumn(node.path, length, node.reader.read_field("", content, path, record))
 
 
-def _read_length(spec: Spec) -> Length:
-    weights = spec.numbers("lengthWeights", least=0)
-    size = spec.integer("size", -1, least=0, most=LONGEST_ARRAY)
-    least = spec.integer("minLength", max(size, 0), least=0, most=LONGEST_ARRAY)
+def _read_length(node: TemplateNode) -> Length:
+    weights = node.numbers("lengthWeights", least=0)
+    size = node.integer("size", -1, least=0, most=LONGEST_ARRAY)
+    least = node.integer("minLength", max(size, 0), least=0, most=LONGEST_ARRAY)
     default = size if size >= 0 else max(least, least + len(weights) - 1 if weights else 3)
-    most = spec.integer("maxLength", default, least=0, most=LONGEST_ARRAY)
+    most = node.integer("maxLength", default, least=0, most=LONGEST_ARRAY)
     if most < least:
-        spec.refuse("maxLength", f"is {most}, less than minLength, which is {least}")
+        node.refuse("maxLength", f"is {most}, less than minLength, which is {least}")
         return Length(least, least)
-    sample = read_distribution(spec, least, most)
+    sample = read_distribution(node, least, most)
     if weights:
-        return _weighted_length(spec, weights, least, most)
+        return _weighted_length(node, weights, least, most)
     if sample is None:
         return Length(least, most)
     return Length(least, most, lambda bits: np.rint(sample(bits)).astype(np.int64))
 
 
-def _weighted_length(spec: Spec, weights: list[float], least: int, most: int) -> Length:
+def _weighted_length(node: TemplateNode, weights: list[float], least: int, most: int) -> Length:
     if len(weights) != most - least + 1 or not sum(weights):
-        spec.refuse("lengthWeights", f"needs {most - least + 1} weights, one for each length")
+        node.refuse("lengthWeights", f"needs {most - least + 1} weights, one for each length")
         return Length(least, most)
     choose = weighted(weights)
     return Length(least, most, lambda bits: choose(bits) + least)

@@ -17,13 +17,13 @@ from dataworks_tasks.generate.batch.values import Kind, Text, Values
 from dataworks_tasks.generate.fields.encoded import Encoded, int32
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 _UUID_SUBTYPE = 4
 _LONGEST = 1 << 20
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _UUID_TEXT = 36
-_DIGIT_PLACES = [place for place, sign in enumerate(str(UUID(int=0))) if sign != "-"]
+_DIGIT_PLACES = [index for index, sign in enumerate(str(UUID(int=0))) if sign != "-"]
 _WORD = 8
 
 
@@ -99,21 +99,21 @@ class BinaryColumn(Column):
 
 
 @column_type("uuid")
-def read_uuid(spec: Spec) -> Column:
+def read_uuid(node: TemplateNode) -> Column:
     """uuid: format string or binary."""
-    form = spec.choice("format", "string", ("string", "binary"), "bsonType")
-    return UuidColumn(spec.path, form == "binary")
+    form = node.choice("format", "string", ("string", "binary"), "bsonType")
+    return UuidColumn(node.path, form == "binary")
 
 
 @column_type("binary")
-def read_binary(spec: Spec) -> Column:
+def read_binary(node: TemplateNode) -> Column:
     """binary: minLength 0, maxLength 10, subtype 0."""
-    least = spec.integer("minLength", 0, "size", least=0, most=_LONGEST)
-    most = spec.integer("maxLength", max(10, least), least=0, most=_LONGEST)
-    subtype = spec.integer("subtype", 0, least=0, most=255)
+    least = node.integer("minLength", 0, "size", least=0, most=_LONGEST)
+    most = node.integer("maxLength", max(10, least), least=0, most=_LONGEST)
+    subtype = node.integer("subtype", 0, least=0, most=255)
     if subtype == 2:
-        spec.refuse("subtype", "2 is obsolete and has another form; use 0")
+        node.refuse("subtype", "2 is obsolete and has another form; use 0")
     if most < least:
-        spec.refuse("maxLength", f"is {most}, less than minLength, which is {least}")
+        node.refuse("maxLength", f"is {most}, less than minLength, which is {least}")
         most = least
-    return BinaryColumn(spec.path, least, most, subtype)
+    return BinaryColumn(node.path, least, most, subtype)

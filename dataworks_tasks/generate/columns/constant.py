@@ -15,7 +15,7 @@ from dataworks_tasks.generate.batch.values import Kind, Text, Values, constant_t
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
+from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
 
 
 def bson_value(value: object) -> tuple[int, bytes]:
@@ -24,13 +24,13 @@ def bson_value(value: object) -> tuple[int, bytes]:
     return document[4], document[6:-1]
 
 
-def extended(spec: Spec, key: str, value: object) -> Any:
+def extended(node: TemplateNode, key: str, value: object) -> Any:
     """A JSON value with ``{"$oid": ...}`` and its like understood; a bad one is a finding."""
     try:
         converted = _convert(value)
         bson.encode({"": converted})
     except (BSONError, ValueError, TypeError, OverflowError, KeyError) as error:
-        spec.refuse(key, f"{shown(value)} is not a value MongoDB can store: {error}")
+        node.refuse(key, f"{shown(value)} is not a value MongoDB can store: {error}")
         return None
     return converted
 
@@ -81,10 +81,10 @@ class ConstantColumn(Column):
 
 
 @column_type("constant")
-def read_constant(spec: Spec) -> Column:
+def read_constant(node: TemplateNode) -> Column:
     """constant: constVal."""
-    value = spec.take("constVal", "value")
+    value = node.take("constVal", "value")
     if value is ABSENT:
-        spec.refuse("constVal", "is missing")
+        node.refuse("constVal", "is missing")
         value = None
-    return ConstantColumn(extended(spec, "constVal", value))
+    return ConstantColumn(extended(node, "constVal", value))

@@ -15,7 +15,7 @@ from dataworks_tasks.generate.batch.values import Text, text_of
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 _KM_PER_DEGREE = 111.195
 _DECIMALS = 6
@@ -111,35 +111,35 @@ def _rounded(degrees: counter_hash.Floats) -> counter_hash.Floats:
 
 
 @column_type("coordinates", "position")
-def read_coordinates(spec: Spec) -> Column:
+def read_coordinates(node: TemplateNode) -> Column:
     """coordinates: bbox [west, south, east, north], or near [lon, lat] with radiusKm; geoJson."""
-    box = spec.numbers("bbox")
-    near = spec.numbers("near")
-    radius = spec.number("radiusKm", 10, least=0.001, most=5000)
-    point = spec.flag("geoJson", False)
+    box = node.numbers("bbox")
+    near = node.numbers("near")
+    radius = node.number("radiusKm", 10, least=0.001, most=5000)
+    point = node.flag("geoJson", False)
     area: Box | Circle = Box(-180, -90, 180, 90)
     if near:
-        area = _near(spec, near, radius)
-    elif spec.has("radiusKm"):
-        spec.refuse("radiusKm", "needs near, the point it is around")
+        area = _near(node, near, radius)
+    elif node.has("radiusKm"):
+        node.refuse("radiusKm", "needs near, the point it is around")
     if box:
         if near or len(box) != 4 or not (-180 <= box[0] < box[2] <= 180 and _north(box)):
-            spec.refuse("bbox", "must be [west, south, east, north] in degrees, without near")
+            node.refuse("bbox", "must be [west, south, east, north] in degrees, without near")
         else:
             area = Box(*box)
-    return CoordinatesColumn(spec.path, area, point)
+    return CoordinatesColumn(node.path, area, point)
 
 
 def _north(box: list[float]) -> bool:
     return -90 <= box[1] < box[3] <= 90
 
 
-def _near(spec: Spec, near: list[float], radius: float) -> Circle:
+def _near(node: TemplateNode, near: list[float], radius: float) -> Circle:
     high = radius / _KM_PER_DEGREE
     if len(near) != 2 or abs(near[0]) > 180 or abs(near[1]) + high > 89:
-        spec.refuse("near", "must be [longitude, latitude] with the circle short of the poles")
+        node.refuse("near", "must be [longitude, latitude] with the circle short of the poles")
         return Circle(0, 0, high, high)
     wide = float(f"{high / cos(radians(near[1])):.9g}")
     if abs(near[0]) + wide > 180:
-        spec.refuse("near", "is too close to the date line for its radius")
+        node.refuse("near", "is too close to the date line for its radius")
     return Circle(near[0], near[1], wide, float(f"{high:.9g}"))

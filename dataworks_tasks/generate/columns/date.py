@@ -21,7 +21,7 @@ from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
 from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, linked, resolve
-from dataworks_tasks.generate.fields.spec import ABSENT, Spec, as_number, shown
+from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -139,25 +139,25 @@ class SeriesColumn(DateColumn):
 
 
 @column_type("date", "datetime")
-def read_date(spec: Spec) -> Column:
+def read_date(node: TemplateNode) -> Column:
     """date: startDate, endDate (excluded); or after and delay; or series."""
-    after = spec.text("after", "")
-    delay = spec.nested("delay")
-    series = spec.nested("series")
-    start = read_instant(spec, "startDate", "2000-01-01T00:00:00Z")
-    end = read_instant(spec, "endDate", "2030-01-01T00:00:00Z")
+    after = node.text("after", "")
+    delay = node.nested("delay")
+    series = node.nested("series")
+    start = read_instant(node, "startDate", "2000-01-01T00:00:00Z")
+    end = read_instant(node, "endDate", "2030-01-01T00:00:00Z")
     if series is not None:
-        return _read_series(spec, series, start)
+        return _read_series(node, series, start)
     if after:
-        return _read_after(spec, after, delay)
+        return _read_after(node, after, delay)
     if delay is not None:
-        spec.refuse("delay", "needs after, the date it counts from")
+        node.refuse("delay", "needs after, the date it counts from")
     if end <= start:
-        spec.refuse("endDate", "must be later than startDate")
-    return DateColumn(spec.path, Span(start, end), read_distribution(spec, start, end))
+        node.refuse("endDate", "must be later than startDate")
+    return DateColumn(node.path, Span(start, end), read_distribution(node, start, end))
 
 
-def _read_after(spec: Spec, after: str, delay: Spec | None) -> Column:
+def _read_after(node: TemplateNode, after: str, delay: TemplateNode | None) -> Column:
     span, sample = Span(0, _UNITS["d"]), None
     if delay is not None:
         low = read_duration(delay, "min", 0)
@@ -167,10 +167,10 @@ def _read_after(spec: Spec, after: str, delay: Spec | None) -> Column:
         span = Span(low, high + 1)
         sample = read_distribution(delay, low, high)
         delay.finish()
-    return DateAfterColumn(spec.path, after, span, sample)
+    return DateAfterColumn(node.path, after, span, sample)
 
 
-def _read_series(spec: Spec, series: Spec, default: int) -> Column:
+def _read_series(node: TemplateNode, series: TemplateNode, default: int) -> Column:
     start = default
     if series.has("start"):
         start = read_instant(series, "start", "2000-01-01T00:00:00Z")
@@ -180,16 +180,16 @@ def _read_series(spec: Spec, series: Spec, default: int) -> Column:
     jitter = read_duration(series, "jitter", 0)
     together = series.integer("together", 1, least=1, most=10**12)
     series.finish()
-    return SeriesColumn(spec.path, Ticks(start, step, jitter, together))
+    return SeriesColumn(node.path, Ticks(start, step, jitter, together))
 
 
-def read_instant(spec: Spec, key: str, default: str) -> int:
+def read_instant(node: TemplateNode, key: str, default: str) -> int:
     """An RFC 3339 instant as milliseconds since 1970; without a zone it is UTC."""
-    text = spec.text(key, default)
+    text = node.text(key, default)
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        spec.refuse(key, f"must be a date like 2024-05-31T12:00:00Z, not {shown(text)}")
+        node.refuse(key, f"must be a date like 2024-05-31T12:00:00Z, not {shown(text)}")
         return 0
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)
@@ -197,9 +197,9 @@ def read_instant(spec: Spec, key: str, default: str) -> int:
     return delta.days * _UNITS["d"] + delta.seconds * 1000 + delta.microseconds // 1000
 
 
-def read_duration(spec: Spec, key: str, default: int) -> int:
+def read_duration(node: TemplateNode, key: str, default: int) -> int:
     """A duration in milliseconds: "90s", "1h30m", "3d", or a number of seconds."""
-    value = spec.take(key)
+    value = node.take(key)
     if value is ABSENT:
         return default
     seconds = as_number(value)
@@ -209,6 +209,6 @@ def read_duration(spec: Spec, key: str, default: int) -> int:
     elif isinstance(value, str) and _DURATION.sub("", value) == "" and value:
         total = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(value))
     if not 0 <= total <= _LONGEST:
-        spec.refuse(key, f"must be a duration like 90s, 15m, 36h or 3d, not {shown(value)}")
+        node.refuse(key, f"must be a duration like 90s, 15m, 36h or 3d, not {shown(value)}")
         return default
     return round(total)

@@ -17,7 +17,7 @@ from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import decimal128
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 _MOST_DIGITS = 10**18
 
@@ -55,15 +55,15 @@ class DecimalColumn(Column):
 
 
 @column_type("decimal")
-def read_decimal(spec: Spec) -> Column:
+def read_decimal(node: TemplateNode) -> Column:
     """decimal: min 0, max 1000000, scale 2."""
-    low = spec.number("min", 0)
-    high = spec.number("max", max(low, 1_000_000))
-    scale = spec.integer("scale", 2, "decimals", least=0, most=15)
+    low = node.number("min", 0)
+    high = node.number("max", max(low, 1_000_000))
+    scale = node.integer("scale", 2, "decimals", least=0, most=15)
     bounds = [round(Decimal(str(bound)).scaleb(scale)) for bound in (low, high)]
     if high < low or max(map(abs, bounds)) > _MOST_DIGITS:
-        spec.refuse("max", f"is less than min, or needs more than 18 digits with scale {scale}")
+        node.refuse("max", f"is less than min, or needs more than 18 digits with scale {scale}")
         bounds = [0, 0]
-    column = DecimalColumn(spec.path, bounds[0], bounds[1], scale)
-    column.sample = read_distribution(spec, low, high)
+    column = DecimalColumn(node.path, bounds[0], bounds[1], scale)
+    column.sample = read_distribution(node, low, high)
     return column

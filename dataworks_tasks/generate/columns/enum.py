@@ -17,7 +17,7 @@ from dataworks_tasks.generate.fields.distributions import weighted
 from dataworks_tasks.generate.fields.encoded import Encoded, TypeCode
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 
 class Pool:
@@ -76,8 +76,8 @@ class EnumColumn(Column):
         return kept
 
     def _drawn(self, rows: Rows) -> Positions:
-        if self.distinct and rows.places is not None:
-            return self._without_repeats(rows, rows.places)
+        if self.distinct and rows.array_indexes is not None:
+            return self._without_repeats(rows, rows.array_indexes)
         if not self._random and self._choose is None:
             return (rows.ordinals % np.uint64(len(self._pool))).view(np.int64)
         bits = counter_hash.draw(rows.keys, self._salt)
@@ -89,7 +89,7 @@ class EnumColumn(Column):
         """Places of one array: a start and a step that goes through all values."""
         count = len(self._pool)
         steps = np.array([step for step in range(1, count + 1) if gcd(step, count) == 1])
-        parent, parents = rows.held()
+        parent, parents = rows.parent_rows()
         bits = counter_hash.draw(parent.keys, self._salt)[parents]
         step = steps[counter_hash.below(counter_hash.mix(bits), len(steps))]
         numbers: Positions = (counter_hash.below(bits, count) + places * step) % count
@@ -109,22 +109,22 @@ class EnumColumn(Column):
 
 
 @column_type("enum", "fromArray", "select", "choice")
-def read_enum(spec: Spec) -> Column:
+def read_enum(node: TemplateNode) -> Column:
     """enum: values (fromArray: in), randomOrder (else in turn), weights, group, distinct."""
-    raw = spec.items("values", "in")
-    values = [extended(spec, "values", value) for value in raw]
-    weights = spec.numbers("weights", least=0)
+    raw = node.items("values", "in")
+    values = [extended(node, "values", value) for value in raw]
+    weights = node.numbers("weights", least=0)
     if weights and (len(weights) != len(values) or not sum(weights)):
-        spec.refuse("weights", f"needs {len(values)} weights, one for each value")
+        node.refuse("weights", f"needs {len(values)} weights, one for each value")
         weights = []
-    random = spec.flag("randomOrder", False)
-    together = spec.text("group", "")
-    path = group_path(spec, together) if together else spec.path
+    random = node.flag("randomOrder", False)
+    together = node.text("group", "")
+    path = group_path(node, together) if together else node.path
     column = EnumColumn(path, Pool(values or [None]), weights, random or bool(together))
-    column.distinct = spec.flag("distinct", False)
+    column.distinct = node.flag("distinct", False)
     return column
 
 
-def group_path(spec: Spec, group: str) -> str:
+def group_path(node: TemplateNode, group: str) -> str:
     """Where fields of one ``group`` draw from: one place in the list, the same for all of them."""
-    return f"{spec.reader.collection} group {group}"
+    return f"{node.reader.collection} group {group}"

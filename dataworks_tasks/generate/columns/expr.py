@@ -16,7 +16,7 @@ from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
 from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.numbers import BSON_TYPES, encode_numbers
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 
 class ExpressionColumn(Column):
@@ -69,9 +69,9 @@ class ExpressionColumn(Column):
 
 
 @column_type("expr", "expression")
-def read_expr(spec: Spec) -> Column:
+def read_expr(node: TemplateNode) -> Column:
     """expr: expr, bsonType (as the value is), decimals 2 (for bsonType decimal)."""
-    expression = Expression.read(spec, "expr", "expression", "value")
-    bson_type = spec.choice("bsonType", "", BSON_TYPES)
-    decimals = spec.integer("decimals", 2, least=0, most=12)
+    expression = Expression.read(node, "expr", "expression", "value")
+    bson_type = node.choice("bsonType", "", BSON_TYPES)
+    decimals = node.integer("decimals", 2, least=0, most=12)
     return ExpressionColumn(expression or Expression("0"), bson_type, decimals)

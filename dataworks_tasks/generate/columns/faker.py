@@ -35,7 +35,7 @@ from dataworks_tasks.generate.fields.gofakeit_names import (
 )
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
+from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
 from dataworks_tasks.generate.fields.vocabulary_cache import FakerWords, known_locales, seedable
 
 DEFAULT_POOL = 10_000
@@ -189,21 +189,21 @@ class FakerCallColumn(Column):
 
 
 @column_type("faker")
-def read_faker(spec: Spec) -> Column:
+def read_faker(node: TemplateNode) -> Column:
     """faker: method, args, locale en_US, pool 10,000 (0: call for every document)."""
-    written = spec.text("method", "")
+    written = node.text("method", "")
     method = FAKER_METHODS.get(plain_name(written), written)
     if plain_name(written) in replaced_methods() and not _is_fakers(written):
-        return _read_replacement(spec, written)
-    locale = spec.text("locale", "en_US")
-    arguments = spec.take("args")
+        return _read_replacement(node, written)
+    locale = node.text("locale", "en_US")
+    arguments = node.take("args")
     default = _SLOW_POOL if method in _SLOW_METHODS else DEFAULT_POOL
-    size = spec.integer("pool", default, least=0, most=LARGEST_POOL)
-    sample = read_distribution(spec, 0, max(size - 1, 1))
-    call = _read_call(spec, (written, method), locale, arguments)
+    size = node.integer("pool", default, least=0, most=LARGEST_POOL)
+    sample = read_distribution(node, 0, max(size - 1, 1))
+    call = _read_call(node, (written, method), locale, arguments)
     if call is None:
-        return FakerCallColumn(spec.path, Call.of("boolean", "en_US", {}))
-    return FakerColumn(spec.path, call, size, sample) if size else FakerCallColumn(spec.path, call)
+        return FakerCallColumn(node.path, Call.of("boolean", "en_US", {}))
+    return FakerColumn(node.path, call, size, sample) if size else FakerCallColumn(node.path, call)
 
 
 def _is_fakers(written: str) -> bool:
@@ -211,35 +211,37 @@ def _is_fakers(written: str) -> bool:
     return written not in CLOCK_METHODS and _is_method(written, "en_US")
 
 
-def _read_replacement(spec: Spec, written: str) -> Column:
+def _read_replacement(node: TemplateNode, written: str) -> Column:
     """A method that cannot be called: a column of our own stands for it."""
-    spec.take("pool")  # there is nothing to draw beforehand
+    node.take("pool")  # there is nothing to draw beforehand
     for key in ("locale", "args", "distribution"):
-        if spec.has(key):
-            spec.refuse(
+        if node.has(key):
+            node.refuse(
                 key, f"does not go with {written!r}, which has no arguments here; {_INSTEAD}"
             )
-        spec.take(key)
-    return spec.column(replaced_methods()[plain_name(written)], "")
+        node.take(key)
+    return node.column(replaced_methods()[plain_name(written)], "")
 
 
-def _read_call(spec: Spec, method: tuple[str, str], locale: str, arguments: object) -> Call | None:
+def _read_call(
+    node: TemplateNode, method: tuple[str, str], locale: str, arguments: object
+) -> Call | None:
     written, name = method
     if locale not in known_locales():
-        spec.refuse("locale", f"{locale!r} is unknown. {nearest_or_all(locale, known_locales())}")
+        node.refuse("locale", f"{locale!r} is unknown. {nearest_or_all(locale, known_locales())}")
         return None
     if arguments is not ABSENT and not isinstance(arguments, dict):
-        spec.refuse("args", f"must be an object of arguments by name, not {shown(arguments)}")
+        node.refuse("args", f"must be an object of arguments by name, not {shown(arguments)}")
         return None
     problem = _problem_of(written, name, locale)
     if problem:
-        spec.refuse("method", problem)
+        node.refuse("method", problem)
         return None
     call = Call.of(name, locale, arguments if isinstance(arguments, dict) else {})
     try:
         Pool([call.once(0)])
     except Exception as error:  # noqa: BLE001 - whatever a provider raises for bad arguments
-        spec.refuse("args", f"{name} cannot be called like this: {type(error).__name__}: {error}")
+        node.refuse("args", f"{name} cannot be called like this: {type(error).__name__}: {error}")
         return None
     return call
 

@@ -14,7 +14,7 @@ from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import encode_numbers, read_bson_type
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 INT_LIMIT = (1 << 31) - 1
 LONG_LIMIT = (1 << 63) - 1
@@ -131,50 +131,50 @@ class DoubleColumn(Column):
 
 
 @column_type("int", "integer")
-def read_int(spec: Spec) -> Column:
+def read_int(node: TemplateNode) -> Column:
     """int: min 0, max 2147483647, both inclusive."""
-    low = spec.integer("min", 0, "minInt", least=-INT_LIMIT - 1, most=INT_LIMIT)
-    high = spec.integer("max", INT_LIMIT, "maxInt", least=-INT_LIMIT - 1, most=INT_LIMIT)
-    return _read_integer(spec, low, high, "int")
+    low = node.integer("min", 0, "minInt", least=-INT_LIMIT - 1, most=INT_LIMIT)
+    high = node.integer("max", INT_LIMIT, "maxInt", least=-INT_LIMIT - 1, most=INT_LIMIT)
+    return _read_integer(node, low, high, "int")
 
 
 @column_type("long")
-def read_long(spec: Spec) -> Column:
+def read_long(node: TemplateNode) -> Column:
     """long: min 0, max 9223372036854775807, both inclusive."""
-    low = spec.integer("min", 0, "minLong", least=-LONG_LIMIT - 1, most=LONG_LIMIT)
-    high = spec.integer("max", LONG_LIMIT, "maxLong", least=-LONG_LIMIT - 1, most=LONG_LIMIT)
-    return _read_integer(spec, low, high, "long")
+    low = node.integer("min", 0, "minLong", least=-LONG_LIMIT - 1, most=LONG_LIMIT)
+    high = node.integer("max", LONG_LIMIT, "maxLong", least=-LONG_LIMIT - 1, most=LONG_LIMIT)
+    return _read_integer(node, low, high, "long")
 
 
-def _read_integer(spec: Spec, low: int, high: int, bson_type: str) -> Column:
-    step = spec.integer("step", 1, least=1, most=INT_LIMIT)
+def _read_integer(node: TemplateNode, low: int, high: int, bson_type: str) -> Column:
+    step = node.integer("step", 1, least=1, most=INT_LIMIT)
     if high < low:
-        spec.refuse("max", f"is {high}, less than min, which is {low}")
+        node.refuse("max", f"is {high}, less than min, which is {low}")
         high = low
-    bson_type = read_bson_type(spec, bson_type)
-    sample = read_distribution(spec, low, high)
-    if spec.flag("unique", False):
+    bson_type = read_bson_type(node, bson_type)
+    sample = read_distribution(node, low, high)
+    if node.flag("unique", False):
         if sample is not None:
-            spec.refuse("unique", "cannot go with a distribution: each number stands once")
-        return UniqueIntegerColumn(spec.path, (low, high, step), bson_type)
-    column = IntegerColumn(spec.path, (low, high, step), bson_type)
+            node.refuse("unique", "cannot go with a distribution: each number stands once")
+        return UniqueIntegerColumn(node.path, (low, high, step), bson_type)
+    column = IntegerColumn(node.path, (low, high, step), bson_type)
     column.sample = sample
     return column
 
 
 @column_type("double", "float")
-def read_double(spec: Spec) -> Column:
+def read_double(node: TemplateNode) -> Column:
     """double: min 0, max 1e300 (the largest that survives arithmetic)."""
-    low = spec.number("min", 0.0, "minDouble", least=-_DOUBLE_LIMIT, most=_DOUBLE_LIMIT)
-    high = spec.number("max", _DOUBLE_LIMIT, "maxDouble", least=-_DOUBLE_LIMIT, most=_DOUBLE_LIMIT)
+    low = node.number("min", 0.0, "minDouble", least=-_DOUBLE_LIMIT, most=_DOUBLE_LIMIT)
+    high = node.number("max", _DOUBLE_LIMIT, "maxDouble", least=-_DOUBLE_LIMIT, most=_DOUBLE_LIMIT)
     if high < low:
-        spec.refuse("max", f"is {high}, less than min, which is {low}")
+        node.refuse("max", f"is {high}, less than min, which is {low}")
         high = low
-    column = DoubleColumn(spec.path, float(low), float(high), read_bson_type(spec, "double"))
-    column.sample = read_distribution(spec, low, high)
-    if spec.has("decimals"):
-        column.decimals = spec.integer("decimals", 2, least=0, most=12)
+    column = DoubleColumn(node.path, float(low), float(high), read_bson_type(node, "double"))
+    column.sample = read_distribution(node, low, high)
+    if node.has("decimals"):
+        column.decimals = node.integer("decimals", 2, least=0, most=12)
     else:
-        spec.take("decimals")
-    column.step = spec.number("step", 0.0, least=0)
+        node.take("decimals")
+    column.step = node.number("step", 0.0, least=0)
     return column

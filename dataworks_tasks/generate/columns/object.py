@@ -9,7 +9,7 @@ from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column, Field, Record
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 
 class ObjectColumn(Column):
@@ -28,9 +28,9 @@ class ObjectColumn(Column):
 
 
 @column_type("object")
-def read_object(spec: Spec) -> Column:
+def read_object(node: TemplateNode) -> Column:
     """object: objectContent."""
-    inner = Record(spec.record)
-    content = spec.take("objectContent", "content")
-    spec.reader.read_record(content, spec.path, inner)
+    inner = Record(node.record)
+    content = node.take("objectContent", "content")
+    node.reader.read_record(content, node.path, inner)
     return ObjectColumn(inner)

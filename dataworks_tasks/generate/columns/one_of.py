@@ -8,12 +8,12 @@ import numpy as np
 
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.batch.segments import Choice, Pieces
+from dataworks_tasks.generate.batch.segments import Choice, Layout
 from dataworks_tasks.generate.fields.distributions import weighted
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column, Field
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 
 class OneOfColumn(Column):
@@ -34,7 +34,7 @@ class OneOfColumn(Column):
             if len(chosen):
                 encoded = variant.encode(rows.select(chosen))
                 codes[chosen] = encoded.type_code
-                groups.append((chosen, Pieces(encoded.segments)))
+                groups.append((chosen, Layout(encoded.segments)))
         return Encoded(codes, [Choice(len(rows), groups)])
 
     def depends(self) -> Iterator[Field]:
@@ -49,12 +49,12 @@ class OneOfColumn(Column):
 
 
 @column_type("oneOf")
-def read_one_of(spec: Spec) -> Column:
+def read_one_of(node: TemplateNode) -> Column:
     """oneOf: variants, weights."""
-    raw = spec.items("variants", "values", "oneOf")
-    weights = spec.numbers("weights", least=0)
+    raw = node.items("variants", "values", "oneOf")
+    weights = node.numbers("weights", least=0)
     if weights and (len(weights) != len(raw) or not sum(weights)):
-        spec.refuse("weights", f"needs {len(raw)} weights, one for each variant")
+        node.refuse("weights", f"needs {len(raw)} weights, one for each variant")
         weights = []
-    variants = [spec.column(entry, f"variants[{place}]") for place, entry in enumerate(raw)]
-    return OneOfColumn(spec.path, variants, weights)
+    variants = [node.column(entry, f"variants[{index}]") for index, entry in enumerate(raw)]
+    return OneOfColumn(node.path, variants, weights)

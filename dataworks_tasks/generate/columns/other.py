@@ -15,7 +15,7 @@ from dataworks_tasks.generate.columns.date import read_instant
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 _SECOND = 1000
 _LAST_SECOND = (1 << 32) - 1
@@ -51,29 +51,29 @@ class VerbatimColumn(Column):
 
 
 @column_type("timestamp")
-def read_timestamp(spec: Spec) -> Column:
+def read_timestamp(node: TemplateNode) -> Column:
     """timestamp: startDate, endDate (excluded)."""
-    start = read_instant(spec, "startDate", "2000-01-01T00:00:00Z") // _SECOND
-    end = read_instant(spec, "endDate", "2030-01-01T00:00:00Z") // _SECOND
+    start = read_instant(node, "startDate", "2000-01-01T00:00:00Z") // _SECOND
+    end = read_instant(node, "endDate", "2030-01-01T00:00:00Z") // _SECOND
     if not 0 <= start < end <= _LAST_SECOND:
-        spec.refuse("endDate", "must be later than startDate, both between 1970 and 2106")
+        node.refuse("endDate", "must be later than startDate, both between 1970 and 2106")
         start, end = 0, 1
-    return TimestampColumn(spec.path, start, end)
+    return TimestampColumn(node.path, start, end)
 
 
 @column_type("regex")
-def read_regex(spec: Spec) -> Column:
+def read_regex(node: TemplateNode) -> Column:
     """regex: value, options (of i, l, m, s, u, x)."""
-    value = spec.text("value", "", "pattern")
-    options = "".join(sorted(spec.text("options", "")))
+    value = node.text("value", "", "pattern")
+    options = "".join(sorted(node.text("options", "")))
     if not _OPTIONS.match(options):
-        spec.refuse("options", f"must be of the letters ilmsux, each once, not {options!r}")
+        node.refuse("options", f"must be of the letters ilmsux, each once, not {options!r}")
     if "\0" in value:
-        spec.refuse("value", "cannot hold a zero character")
+        node.refuse("value", "cannot hold a zero character")
     return VerbatimColumn(REGEX, value.encode() + b"\0" + options.encode() + b"\0")
 
 
 @column_type("code", "javascript")
-def read_code(spec: Spec) -> Column:
+def read_code(node: TemplateNode) -> Column:
     """code: value."""
-    return VerbatimColumn(CODE, bson_string(spec.text("value", "")))
+    return VerbatimColumn(CODE, bson_string(node.text("value", "")))

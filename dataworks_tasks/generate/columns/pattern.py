@@ -11,7 +11,7 @@ from dataworks_tasks.generate.batch.arena import Arena, Positions
 from dataworks_tasks.generate.batch.counter_hash import Bits
 from dataworks_tasks.generate.batch.permutation import permute
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.batch.segments import Choice, Constant, Fixed, Gather, Pieces, Segment
+from dataworks_tasks.generate.batch.segments import Choice, Constant, Fixed, Gather, Layout, Segment
 from dataworks_tasks.generate.batch.values import Kind, Text, Values
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.model import Column
@@ -24,7 +24,7 @@ from dataworks_tasks.generate.fields.pattern_syntax import (
     parse_pattern,
 )
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 
 class PatternColumn(Column):
@@ -72,7 +72,7 @@ class PatternColumn(Column):
             rows = np.flatnonzero(counts == times)
             if len(rows) and times:
                 segments = self._times(part.part, times, keys[rows], place)
-                groups.append((rows, Pieces(_joined(segments))))
+                groups.append((rows, Layout(_joined(segments))))
         return [Choice(len(keys), groups)]
 
     def _times(self, part: Part, times: int, keys: Bits, place: str) -> list[Segment]:
@@ -91,7 +91,7 @@ class PatternColumn(Column):
             rows = np.flatnonzero(choice == number)
             if len(rows):
                 segments = self._sequence(variant, keys[rows], f"{place}|{number}")
-                groups.append((rows, Pieces(_joined(segments))))
+                groups.append((rows, Layout(_joined(segments))))
         return [Choice(len(keys), groups)]
 
     def _sequence(self, parts: tuple[Part, ...], keys: Bits, place: str) -> list[Segment]:
@@ -175,13 +175,13 @@ class UniquePatternColumn(Column):
         return self._count
 
 
-def read_unique_pattern(spec: Spec, group: Group) -> Column:
+def read_unique_pattern(node: TemplateNode, group: Group) -> Column:
     """A column of distinct texts that ``group`` matches; it must have a fixed length."""
     alphabets = _alphabets(group)
     if alphabets is None:
-        spec.refuse("pattern", "a unique one needs a fixed length: no |, ?, *, + or {m,n}")
+        node.refuse("pattern", "a unique one needs a fixed length: no |, ?, *, + or {m,n}")
         alphabets = ["ab"]
-    return UniquePatternColumn(spec.path, alphabets)
+    return UniquePatternColumn(node.path, alphabets)
 
 
 def _alphabets(part: Part) -> list[str] | None:
@@ -201,21 +201,21 @@ def _alphabets(part: Part) -> list[str] | None:
     return alphabets
 
 
-def parse_or_refuse(spec: Spec) -> Group:
+def parse_or_refuse(node: TemplateNode) -> Group:
     """The pattern under ``pattern``; a bad one is a finding."""
     try:
-        return parse_pattern(spec.text("pattern", ""))
+        return parse_pattern(node.text("pattern", ""))
     except PatternError as error:
-        spec.refuse("pattern", str(error))
+        node.refuse("pattern", str(error))
         return Group(((),))
 
 
 @column_type("pattern")
-def read_pattern(spec: Spec) -> Column:
+def read_pattern(node: TemplateNode) -> Column:
     """pattern: pattern, unique."""
-    if not spec.has("pattern"):
-        spec.refuse("pattern", "is missing")
-    group = parse_or_refuse(spec)
-    if spec.flag("unique", False):
-        return read_unique_pattern(spec, group)
-    return PatternColumn(spec.path, group)
+    if not node.has("pattern"):
+        node.refuse("pattern", "is missing")
+    group = parse_or_refuse(node)
+    if node.flag("unique", False):
+        return read_unique_pattern(node, group)
+    return PatternColumn(node.path, group)

@@ -15,7 +15,7 @@ from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
 from dataworks_tasks.generate.fields.model import Column, Field, Linker, Record
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, linked, resolve
-from dataworks_tasks.generate.fields.spec import ABSENT, Spec
+from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode
 
 
 class ReferenceColumn(Column):
@@ -33,7 +33,7 @@ class ReferenceColumn(Column):
         self._count = 1
         self.sample: Sample | None = None
         self._weighting = ""
-        self.spec: Spec | None = None
+        self.node: TemplateNode | None = None
         """Where the distribution stands, to be read when the target's count is known."""
 
     def link(self, linker: Linker) -> None:
@@ -57,10 +57,10 @@ class ReferenceColumn(Column):
             linker.refuse("field", f"{self._field!r} is missing or null in some documents")
         self.kind = self._reference.kind
         self._count = target.count
-        if self.spec is not None:
-            self._weighting = repr(self.spec.take("distribution"))
-            self.sample = read_distribution(self.spec, 0, self._count - 1)
-            self.spec = None
+        if self.node is not None:
+            self._weighting = repr(self.node.take("distribution"))
+            self.sample = read_distribution(self.node, 0, self._count - 1)
+            self.node = None
 
     def depends(self) -> Iterator[Field]:
         """See Column."""
@@ -74,8 +74,8 @@ class ReferenceColumn(Column):
         others: Rows = rows.memo[key]
         *objects, last = linked(self._reference).steps
         for step in objects:
-            others = step.fold(others)
-        return last, last.fold(others)
+            others = step.modulo_rows(others)
+        return last, last.modulo_rows(others)
 
     def _numbers(self, rows: Rows) -> counter_hash.Bits:
         if self._cyclic:
@@ -158,36 +158,36 @@ class Shared:
 
 
 @column_type("reference", "ref")
-def read_reference(spec: Spec) -> Column:
+def read_reference(node: TemplateNode) -> Column:
     """reference: to, field _id, distribution, inTurn, group; or id, refContent."""
-    target = spec.text("to", "", "collection")
-    field = spec.text("field", "_id")
-    in_turn = spec.flag("inTurn", False)
-    group = spec.text("group", "")
-    shared_id = spec.take("id")
-    content = spec.take("refContent")
+    target = node.text("to", "", "collection")
+    field = node.text("field", "_id")
+    in_turn = node.flag("inTurn", False)
+    group = node.text("group", "")
+    shared_id = node.take("id")
+    content = node.take("refContent")
     if not target:
-        return _read_shared(spec, shared_id, content)
+        return _read_shared(node, shared_id, content)
     if shared_id is not ABSENT or content is not ABSENT:
-        spec.refuse("to", "cannot go with id and refContent, mgodatagen's other form")
-    draws = f"{spec.reader.collection} group {group}" if group else spec.path
+        node.refuse("to", "cannot go with id and refContent, mgodatagen's other form")
+    draws = f"{node.reader.collection} group {group}" if group else node.path
     column = ReferenceColumn(draws, target, field, in_turn)
-    column.spec = spec if spec.has("distribution") else None
-    spec.take("distribution")
+    column.node = node if node.has("distribution") else None
+    node.take("distribution")
     return column
 
 
-def _read_shared(spec: Spec, shared_id: object, content: object) -> Column:
-    spec.take("distribution")
+def _read_shared(node: TemplateNode, shared_id: object, content: object) -> Column:
+    node.take("distribution")
     if shared_id is ABSENT:
-        spec.refuse("to", "is missing: the collection whose documents are meant")
+        node.refuse("to", "is missing: the collection whose documents are meant")
         shared_id = ""
     name = str(shared_id)
-    known = spec.reader.shared
+    known = node.reader.shared
     if name not in known:
         if content is ABSENT:
-            spec.refuse("refContent", f"is missing, and no earlier field defines id {name!r}")
+            node.refuse("refContent", f"is missing, and no earlier field defines id {name!r}")
             content = {"type": "objectId"}
-        known[name] = Shared(spec.reader.collection, spec.column(content, "refContent", Record()))
-        return SharedColumn(spec.path, known[name], defines=True)
-    return SharedColumn(spec.path, known[name], defines=False)
+        known[name] = Shared(node.reader.collection, node.column(content, "refContent", Record()))
+        return SharedColumn(node.path, known[name], defines=True)
+    return SharedColumn(node.path, known[name], defines=False)

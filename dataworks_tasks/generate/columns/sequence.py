@@ -15,7 +15,7 @@ from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import encode_numbers
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 _FORMAT = re.compile(r"^(?P<before>[^{}]*)\{(?::0?(?P<width>\d{1,2})d?)?\}(?P<after>[^{}]*)$")
 _PRINTF = re.compile(r"%0?(\d{0,2})d")
@@ -103,43 +103,43 @@ def digits_of(numbers: NDArray[np.int64], width: int) -> Fixed:
 
 
 @column_type("autoincrement", "autoIncrement")
-def read_autoincrement(spec: Spec) -> Column:
+def read_autoincrement(node: TemplateNode) -> Column:
     """autoincrement: autoType int or long, start 0, step 1."""
-    bson_type = spec.choice("autoType", "int", ("int", "long"), "bsonType")
+    bson_type = node.choice("autoType", "int", ("int", "long"), "bsonType")
     limit = INT_LIMIT if bson_type == "int" else LONG_LIMIT
-    start = spec.integer("start", 0, "startInt", "startLong", least=-limit, most=limit)
-    return CounterColumn(start, _read_step(spec), bson_type)
+    start = node.integer("start", 0, "startInt", "startLong", least=-limit, most=limit)
+    return CounterColumn(start, _read_step(node), bson_type)
 
 
 @column_type("sequence")
-def read_sequence(spec: Spec) -> Column:
+def read_sequence(node: TemplateNode) -> Column:
     """sequence: format, start 0, step 1; without a format a long."""
-    start = spec.integer("start", 0, least=-LONG_LIMIT, most=LONG_LIMIT)
-    counter = CounterColumn(start, _read_step(spec), "long")
-    if not spec.has("format"):
-        spec.take("format")
+    start = node.integer("start", 0, least=-LONG_LIMIT, most=LONG_LIMIT)
+    counter = CounterColumn(start, _read_step(node), "long")
+    if not node.has("format"):
+        node.take("format")
         return counter
-    before, width, after = read_format(spec)
+    before, width, after = read_format(node)
     return SequenceColumn(counter, before, width, after)
 
 
-def read_format(spec: Spec) -> tuple[str, int, str]:
+def read_format(node: TemplateNode) -> tuple[str, int, str]:
     """``format``: text around one ``{}``, ``{:08d}`` or ``%08d``."""
-    text = _PRINTF.sub(lambda match: f"{{:0{match[1] or 0}d}}", spec.text("format", "{}"), 1)
+    text = _PRINTF.sub(lambda match: f"{{:0{match[1] or 0}d}}", node.text("format", "{}"), 1)
     match = _FORMAT.match(text)
     if match is None:
-        spec.refuse("format", f"needs one place for the number, like SO-{{:08d}}, not {text!r}")
+        node.refuse("format", f"needs one place for the number, like SO-{{:08d}}, not {text!r}")
         return "", 0, ""
     width = int(match["width"] or 0)
     if width > 18:
-        spec.refuse("format", "has room for more than 18 digits")
+        node.refuse("format", "has room for more than 18 digits")
         width = 18
     return match["before"], width, match["after"]
 
 
-def _read_step(spec: Spec) -> int:
-    step = spec.integer("step", 1, least=-INT_LIMIT, most=INT_LIMIT)
+def _read_step(node: TemplateNode) -> int:
+    step = node.integer("step", 1, least=-INT_LIMIT, most=INT_LIMIT)
     if step == 0:
-        spec.refuse("step", "cannot be 0")
+        node.refuse("step", "cannot be 0")
         return 1
     return step

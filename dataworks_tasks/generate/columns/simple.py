@@ -18,7 +18,7 @@ from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text, t
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 
 class BooleanColumn(Column):
@@ -79,24 +79,24 @@ class KeyColumn(Column):
 
 
 @column_type("boolean", "bool")
-def read_boolean(spec: Spec) -> Column:
+def read_boolean(node: TemplateNode) -> Column:
     """boolean: truePercentage 50."""
-    return BooleanColumn(spec.path, spec.number("truePercentage", 50, least=0, most=100) / 100)
+    return BooleanColumn(node.path, node.number("truePercentage", 50, least=0, most=100) / 100)
 
 
 @column_type("objectId")
-def read_object_id(spec: Spec) -> Column:
+def read_object_id(node: TemplateNode) -> Column:
     """objectId."""
-    return ObjectIdColumn(spec.path)
+    return ObjectIdColumn(node.path)
 
 
 @column_type("minKey")
-def read_min_key(_spec: Spec) -> Column:
+def read_min_key(_node: TemplateNode) -> Column:
     """minKey."""
     return KeyColumn(MIN_KEY)
 
 
 @column_type("maxKey")
-def read_max_key(_spec: Spec) -> Column:
+def read_max_key(_node: TemplateNode) -> Column:
     """maxKey."""
     return KeyColumn(MAX_KEY)

@@ -15,7 +15,7 @@ from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.model import Column, Field
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import linked
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 LONGEST = 1 << 20
@@ -135,25 +135,25 @@ class JoinedColumn(Column):
 
 
 @column_type("string")
-def read_string(spec: Spec) -> Column:
+def read_string(node: TemplateNode) -> Column:
     """string: minLength 0, maxLength 8, unique."""
-    least = spec.integer("minLength", 0, "size", least=0, most=LONGEST)
-    most = spec.integer("maxLength", max(8, least), least=0, most=LONGEST)
+    least = node.integer("minLength", 0, "size", least=0, most=LONGEST)
+    most = node.integer("maxLength", max(8, least), least=0, most=LONGEST)
     if most < least:
-        spec.refuse("maxLength", f"is {most}, less than minLength, which is {least}")
+        node.refuse("maxLength", f"is {most}, less than minLength, which is {least}")
         most = least
-    if spec.flag("unique", False):
+    if node.flag("unique", False):
         return UniqueStringColumn(max(most, 1))
-    return StringColumn(spec.path, least, most)
+    return StringColumn(node.path, least, most)
 
 
 @column_type("stringFromParts")
-def read_parts(spec: Spec) -> Column:
+def read_parts(node: TemplateNode) -> Column:
     """stringFromParts: parts, each a column that has text."""
     parts = []
-    for place, value in enumerate(spec.items("parts")):
-        part = spec.column(value, f"parts[{place}]")
+    for index, value in enumerate(node.items("parts")):
+        part = node.column(value, f"parts[{index}]")
         if type(part).text is Column.text:
-            spec.refuse(f"parts[{place}]", "is of a type that has no text")
+            node.refuse(f"parts[{index}]", "is of a type that has no text")
         parts.append(part)
     return JoinedColumn(parts)

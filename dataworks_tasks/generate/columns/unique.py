@@ -14,7 +14,7 @@ from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import read_bson_type
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 
 class UniqueFormatColumn(Column):
@@ -48,21 +48,21 @@ class UniqueFormatColumn(Column):
 
 
 @column_type("unique")
-def read_unique(spec: Spec) -> Column:
+def read_unique(node: TemplateNode) -> Column:
     """unique: min 0 and max (whole numbers), or pattern, or format with a number of digits."""
-    low = spec.integer("min", 0, least=-LONG_LIMIT, most=LONG_LIMIT)
-    high = spec.integer("max", LONG_LIMIT, least=-LONG_LIMIT, most=LONG_LIMIT)
-    bson_type = read_bson_type(spec, "long")
-    if spec.has("pattern"):
-        return read_unique_pattern(spec, parse_or_refuse(spec))
-    spec.take("pattern")
-    if spec.has("format"):
-        before, width, after = read_format(spec)
+    low = node.integer("min", 0, least=-LONG_LIMIT, most=LONG_LIMIT)
+    high = node.integer("max", LONG_LIMIT, least=-LONG_LIMIT, most=LONG_LIMIT)
+    bson_type = read_bson_type(node, "long")
+    if node.has("pattern"):
+        return read_unique_pattern(node, parse_or_refuse(node))
+    node.take("pattern")
+    if node.has("format"):
+        before, width, after = read_format(node)
         if not width:
-            spec.refuse("format", "needs a number of digits, like C-{:08d}")
-        return UniqueFormatColumn(spec.path, before, width or 1, after)
-    spec.take("format")
+            node.refuse("format", "needs a number of digits, like C-{:08d}")
+        return UniqueFormatColumn(node.path, before, width or 1, after)
+    node.take("format")
     if high < low:
-        spec.refuse("max", f"is {high}, less than min, which is {low}")
+        node.refuse("max", f"is {high}, less than min, which is {low}")
         high = low
-    return UniqueIntegerColumn(spec.path, (low, high, 1), bson_type)
+    return UniqueIntegerColumn(node.path, (low, high, 1), bson_type)

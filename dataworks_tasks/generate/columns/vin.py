@@ -18,7 +18,7 @@ from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
 from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, resolve
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 ALPHABET = b"ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
 WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
@@ -110,9 +110,9 @@ class VinColumn(Column):
 
     def _check_digits(self, vin: Bytes) -> Bytes:
         total = np.zeros(len(vin), np.int64)
-        for place, weight in enumerate(WEIGHTS):
+        for index, weight in enumerate(WEIGHTS):
             if weight:
-                total += self._value[vin[:, place]] * weight
+                total += self._value[vin[:, index]] * weight
         digits: Bytes = np.frombuffer(b"0123456789X", np.uint8)[total % 11]
         return digits
 
@@ -134,18 +134,18 @@ class VinColumn(Column):
 
 
 @column_type("vin")
-def read_vin(spec: Spec) -> Column:
+def read_vin(node: TemplateNode) -> Column:
     """vin: makers (three characters each), group, year (a field with the model year), unique."""
-    makers = spec.items("makers", required=False) or list(_MAKERS)
+    makers = node.items("makers", required=False) or list(_MAKERS)
     valid = [
         maker
         for maker in makers
         if isinstance(maker, str) and len(maker) == 3 and set(maker.encode()) <= set(ALPHABET)
     ]
     if len(valid) != len(makers):
-        spec.refuse("makers", "must be codes of three letters or digits without I, O and Q")
-    group = spec.text("group", "")
-    draws = group_path(spec, group) if group else f"{spec.path} maker"
-    column = VinColumn(spec.path, draws, tuple(valid) or _MAKERS, spec.flag("unique", False))
-    column.year = spec.text("year", "")
+        node.refuse("makers", "must be codes of three letters or digits without I, O and Q")
+    group = node.text("group", "")
+    draws = group_path(node, group) if group else f"{node.path} maker"
+    column = VinColumn(node.path, draws, tuple(valid) or _MAKERS, node.flag("unique", False))
+    column.year = node.text("year", "")
     return column

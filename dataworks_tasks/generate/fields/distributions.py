@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataworks_tasks.generate.batch.counter_hash import Bits, Floats
-from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
+from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
 
 NAMES = ("uniform", "normal", "lognormal", "exponential", "poisson", "zipf")
 _STEPS = 1 << 14
@@ -26,20 +26,20 @@ _RANKS = 1 << 16
 Sample = Callable[[Bits], Floats]
 
 
-def read_distribution(spec: Spec, low: float, high: float) -> Sample | None:
+def read_distribution(node: TemplateNode, low: float, high: float) -> Sample | None:
     """The distribution under ``distribution``, a name or an object; None: uniform.
 
     ``low`` and ``high`` are the bounds of the value, from which the defaults are made.
     """
-    value = spec.take("distribution")
+    value = node.take("distribution")
     if value is ABSENT:
         return None
     if isinstance(value, str):
         value = {"type": value}
     if not isinstance(value, dict):
-        spec.refuse("distribution", f"must be a name or an object, not {shown(value)}")
+        node.refuse("distribution", f"must be a name or an object, not {shown(value)}")
         return None
-    inner = Spec(value, f"{spec.path}.distribution", spec.reader, spec.record)
+    inner = TemplateNode(value, f"{node.path}.distribution", node.reader, node.record)
     name = inner.choice("type", "uniform", NAMES)
     sample = _READERS[name](inner, low, high)
     inner.finish()
@@ -86,26 +86,26 @@ def _standard_normal() -> Floats:
     return _quantiles(NormalDist().inv_cdf)
 
 
-def _read_normal(spec: Spec, low: float, high: float) -> Sample:
-    mean = spec.number("mean", (low + high) / 2)
-    deviation = spec.number("stdDev", (high - low) / 6, "sigma", least=0)
+def _read_normal(node: TemplateNode, low: float, high: float) -> Sample:
+    mean = node.number("mean", (low + high) / 2)
+    deviation = node.number("stdDev", (high - low) / 6, "sigma", least=0)
     return _interpolate(_standard_normal() * deviation + mean)
 
 
-def _read_lognormal(spec: Spec, low: float, high: float) -> Sample:
-    median = spec.number("median", max((low + high) / 2, 1), least=0)
-    sigma = spec.number("sigma", 0.5, least=0, most=20)
+def _read_lognormal(node: TemplateNode, low: float, high: float) -> Sample:
+    median = node.number("median", max((low + high) / 2, 1), least=0)
+    sigma = node.number("sigma", 0.5, least=0, most=20)
     table = [_rounded(exp(sigma * z)) for z in _standard_normal().tolist()]
     return _interpolate(np.array(table) * median)
 
 
-def _read_exponential(spec: Spec, low: float, high: float) -> Sample:
-    mean = spec.number("mean", max((high - low) / 5, 1e-9), least=0)
+def _read_exponential(node: TemplateNode, low: float, high: float) -> Sample:
+    mean = node.number("mean", max((high - low) / 5, 1e-9), least=0)
     return _interpolate(_quantiles(lambda share: -log(1 - share)) * mean + low)
 
 
-def _read_poisson(spec: Spec, low: float, high: float) -> Sample:
-    mean = spec.number("mean", max(min((low + high) / 2, 10), 0.1), least=0, most=500)
+def _read_poisson(node: TemplateNode, low: float, high: float) -> Sample:
+    mean = node.number("mean", max(min((low + high) / 2, 10), 0.1), least=0, most=500)
     weights, chance, number = [], exp(-mean), 0
     while number <= mean or chance > 1e-18:
         weights.append(_rounded(chance))
@@ -115,8 +115,8 @@ def _read_poisson(spec: Spec, low: float, high: float) -> Sample:
     return lambda bits: choose(bits).astype(np.float64)
 
 
-def _read_zipf(spec: Spec, low: float, high: float) -> Sample:
-    exponent = spec.number("exponent", 1.1, "s", least=0, most=20)
+def _read_zipf(node: TemplateNode, low: float, high: float) -> Sample:
+    exponent = node.number("exponent", 1.1, "s", least=0, most=20)
     return zipf(exponent, int(min(high - low, 2**62)) + 1, low)
 
 
@@ -158,11 +158,11 @@ def _tail_rank(exponent: float, count: int, share: float) -> float:
     return min(_rounded((first + share * (last - first)) ** (1 / power)), float(count - 1))
 
 
-def _uniform(_spec: Spec, _low: float, _high: float) -> None:
+def _uniform(_node: TemplateNode, _low: float, _high: float) -> None:
     return None
 
 
-_READERS: dict[str, Callable[[Spec, float, float], Sample | None]] = {
+_READERS: dict[str, Callable[[TemplateNode, float, float], Sample | None]] = {
     "uniform": _uniform,
     "normal": _read_normal,
     "lognormal": _read_lognormal,

@@ -1,4 +1,4 @@
-"""BSON values by column: a type byte and the pieces of the value, without a name."""
+"""BSON values by column: a type byte and the segments of the value, without a name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataworks_tasks.generate.batch.segments import (
     Constant,
     Fixed,
     Gather,
-    Pieces,
+    Layout,
     Segment,
     Size,
 )
@@ -25,7 +25,7 @@ TypeCode = int | NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """BSON values without their names: the type byte, for all rows or by row, and the pieces."""
+    """BSON values without their names: the type byte, for all rows or by row, and the segments."""
 
     type_code: TypeCode
     segments: Sequence[Segment]
@@ -53,5 +53,5 @@ def encode_present(values: Values, encode: Callable[[Values], Encoded]) -> Encod
     encoded = encode(take(values, filled))
     codes = np.full(len(values.present), NULL, np.uint8)
     codes[filled] = encoded.type_code
-    pieces = Pieces(encoded.segments)
-    return Encoded(codes, [Choice(len(codes), [(filled, pieces)])])
+    layout = Layout(encoded.segments)
+    return Encoded(codes, [Choice(len(codes), [(filled, layout)])])

@@ -27,7 +27,7 @@ from dataworks_tasks.generate.fields.expression_syntax import (
 )
 from dataworks_tasks.generate.fields.model import Field, Record
 from dataworks_tasks.generate.fields.scope import HoldsElements, Reference, linked, resolve
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 _AGGREGATES = {"sum", "min", "max", "avg", "count"}
 
@@ -81,10 +81,10 @@ class _Aggregate(Linked):
     def evaluate(self, rows: Rows) -> Values:
         way: list[Positions] = []
         for _ in range(self.reference.up):
-            rows, parents = rows.held()
+            rows, parents = rows.parent_rows()
             way.append(parents)
         elements, values = self.reference.elements(rows)
-        _, owners = elements.held()
+        _, owners = elements.parent_rows()
         result = _aggregate(self.name, owners, values, len(rows))
         for parents in reversed(way):
             result = take(result, parents)
@@ -127,13 +127,13 @@ class Expression:
         self._fields: list[Field] = []
 
     @classmethod
-    def read(cls, spec: Spec, key: str, *aliases: str) -> Expression | None:
+    def read(cls, node: TemplateNode, key: str, *aliases: str) -> Expression | None:
         """The expression under ``key``; a syntax error is a finding."""
-        text = spec.text(key, "", *aliases)
+        text = node.text(key, "", *aliases)
         try:
             return cls(text)
         except ExpressionError as error:
-            spec.refuse(key, str(error))
+            node.refuse(key, str(error))
             return None
 
     def link(self, record: Record) -> Kind:

@@ -23,7 +23,7 @@ from dataworks_tasks.generate.batch.segments import (
     Constant,
     Fixed,
     Gather,
-    Pieces,
+    Layout,
     Segment,
     total_size,
 )
@@ -110,17 +110,17 @@ class Field:
         if self.condition is not None:
             yield from self.condition.fields()
 
-    def fold(self, rows: Rows) -> Rows:
+    def modulo_rows(self, rows: Rows) -> Rows:
         """The rows the column is asked for."""
         if not self.distinct:
             return rows
-        key = (self, "fold")
+        key = (self, "modulo_rows")
         if key not in rows.memo:
             number = rows.indexes % np.uint64(self.distinct)
-            if rows.places is not None:
+            if rows.array_indexes is not None:
                 bits = counter_hash.draw(rows.keys, counter_hash.salt(self.path, "distinct"))
                 number = counter_hash.below(bits, self.distinct).view(np.uint64)
-            rows.memo[key] = rows.refolded(number)
+            rows.memo[key] = rows.for_documents(number)
         folded: Rows = rows.memo[key]
         return folded
 
@@ -137,7 +137,7 @@ class Field:
     def values(self, rows: Rows) -> Values | None:
         """The values an expression sees, kept with the rows."""
         if self not in rows.memo:
-            values = self.column.values(self.fold(rows))
+            values = self.column.values(self.modulo_rows(rows))
             if values is not None and not self.always:
                 there = self.filled(rows)
                 if values.present is not None:
@@ -149,7 +149,7 @@ class Field:
 
     def text(self, rows: Rows) -> Text | None:
         """The field's value as text."""
-        return self.column.text(self.fold(rows))
+        return self.column.text(self.modulo_rows(rows))
 
     def element(self, rows: Rows) -> list[Segment]:
         """Type byte, name and value of every row."""
@@ -157,8 +157,8 @@ class Field:
         if present is None:
             return self.there(rows)
         numbers = np.flatnonzero(present)
-        pieces = Pieces(self.there(rows.select(numbers)))
-        return [Choice(len(rows), [(numbers, pieces)])]
+        layout = Layout(self.there(rows.select(numbers)))
+        return [Choice(len(rows), [(numbers, layout)])]
 
     def there(self, rows: Rows) -> list[Segment]:
         """The elements of rows that are known to have the field."""
@@ -169,13 +169,13 @@ class Field:
 
     def _with_nulls(self, rows: Rows) -> Encoded:
         if self.shares is None or not self.shares.null:
-            return self.column.encode(self.fold(rows))
+            return self.column.encode(self.modulo_rows(rows))
         null = self._null(rows)
         filled = np.flatnonzero(~null)
-        encoded = self.column.encode(self.fold(rows).select(filled))
+        encoded = self.column.encode(self.modulo_rows(rows).select(filled))
         codes = np.full(len(rows), NULL, np.uint8)
         codes[filled] = encoded.type_code
-        return Encoded(codes, [Choice(len(rows), [(filled, Pieces(encoded.segments))])])
+        return Encoded(codes, [Choice(len(rows), [(filled, Layout(encoded.segments))])])
 
     def filled(self, rows: Rows) -> Mask:
         """Where the field is there and not null."""

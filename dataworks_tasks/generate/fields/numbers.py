@@ -9,16 +9,16 @@ from dataworks_tasks.documents.bson_types import DECIMAL128, DOUBLE, INT32, INT6
 from dataworks_tasks.generate.batch.segments import Fixed
 from dataworks_tasks.generate.batch.values import Kind, Values, as_text
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 BSON_TYPES = ("int", "long", "double", "decimal", "string")
 _EXPONENT_BIAS = 6176
 _DECIMAL_SCALE = 2
 
 
-def read_bson_type(spec: Spec, default: str) -> str:
+def read_bson_type(node: TemplateNode, default: str) -> str:
     """The BSON type a number is written as."""
-    return spec.choice("bsonType", default, BSON_TYPES)
+    return node.choice("bsonType", default, BSON_TYPES)
 
 
 def encode_numbers(

@@ -15,7 +15,7 @@ from dataworks_tasks.generate.fields.expression import Expression
 from dataworks_tasks.generate.fields.model import Column, Field, Record
 from dataworks_tasks.generate.fields.registry import ColumnType
 from dataworks_tasks.generate.fields.shares import Shares
-from dataworks_tasks.generate.fields.spec import ABSENT, Spec, shown
+from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
 
 MAX_DEPTH = 60
 MAX_FIELDS = 20_000
@@ -67,23 +67,23 @@ class Reader:
 
     def read_field(self, name: str, value: object, path: str, record: Record) -> Field:
         """One field: its column, and whether it is there."""
-        spec = self._open(value, path, record)
-        if spec is None:
+        node = self._open(value, path, record)
+        if node is None:
             return Field(name, path, Unreadable())
-        shares = _read_shares(spec)
-        distinct = spec.integer("maxDistinctValue", 0, least=0, most=1 << 40)
-        condition = self._read_condition(spec)
+        shares = _read_shares(node)
+        distinct = node.integer("maxDistinctValue", 0, least=0, most=1 << 40)
+        condition = self._read_condition(node)
         if distinct:
             # Values that repeat are those of other documents: nothing here can be read with them.
-            spec.record = Record()
-        return Field(name, path, self._close(spec), shares, condition, distinct)
+            node.record = Record()
+        return Field(name, path, self._close(node), shares, condition, distinct)
 
     def read_column(self, value: object, path: str, record: Record) -> Column:
         """A column without a name of its own: a part, a variant."""
-        spec = self._open(value, path, record)
-        return Unreadable() if spec is None else self._close(spec)
+        node = self._open(value, path, record)
+        return Unreadable() if node is None else self._close(node)
 
-    def _open(self, value: object, path: str, record: Record) -> Spec | None:
+    def _open(self, value: object, path: str, record: Record) -> TemplateNode | None:
         if not isinstance(value, Mapping):
             self.refuse(path, f"must be an object with a type, not {shown(value)}")
             return None
@@ -91,46 +91,46 @@ class Reader:
         if self._count > MAX_FIELDS or self._depth > MAX_DEPTH:
             self.refuse(path, f"more than {MAX_FIELDS} fields, or nested deeper than {MAX_DEPTH}")
             return None
-        return Spec(value, path, self, record)
+        return TemplateNode(value, path, self, record)
 
-    def _close(self, spec: Spec) -> Column:
+    def _close(self, node: TemplateNode) -> Column:
         known = self._column_types
-        name = spec.take("type")
+        name = node.take("type")
         if not isinstance(name, str) or name.lower() not in known:
             said = "is missing" if name is ABSENT else f"{shown(name)} is unknown"
             names = [kind.name for kind in known.values()]
-            spec.refuse("type", f"{said}. {nearest_or_all(str(name), set(names), limit=40)}")
+            node.refuse("type", f"{said}. {nearest_or_all(str(name), set(names), limit=40)}")
             return Unreadable()
         self._depth += 1
         try:
-            column = known[name.lower()].read(spec)
+            column = known[name.lower()].read(node)
         finally:
             self._depth -= 1
-        spec.finish()
-        self.columns.append((spec.path, spec.record, column))
+        node.finish()
+        self.columns.append((node.path, node.record, column))
         return column
 
-    def _read_condition(self, spec: Spec) -> Expression | None:
-        if not spec.has("when"):
-            spec.take("when")
+    def _read_condition(self, node: TemplateNode) -> Expression | None:
+        if not node.has("when"):
+            node.take("when")
             return None
-        expression = Expression.read(spec, "when")
+        expression = Expression.read(node, "when")
         if expression is not None:
-            self.conditions.append((f"{spec.path}.when", spec.record, expression))
+            self.conditions.append((f"{node.path}.when", node.record, expression))
         return expression
 
 
-def _read_shares(spec: Spec) -> Shares | None:
-    missing = _share(spec.number("missing", 0, "nullPercentage", least=0, most=100))
-    null = _share(spec.number("null", 0, least=0, most=100))
+def _read_shares(node: TemplateNode) -> Shares | None:
+    missing = _share(node.number("missing", 0, "nullPercentage", least=0, most=100))
+    null = _share(node.number("null", 0, least=0, most=100))
     if missing + null > 1:
-        spec.refuse("null", "missing and null together are more than 100 percent")
+        node.refuse("null", "missing and null together are more than 100 percent")
         return None
     if not missing + null:
         return None
     block = lcm(missing.denominator, null.denominator)
     if block > _LARGEST_BLOCK:
-        spec.refuse("missing", f"has too many decimals to be exact in {_LARGEST_BLOCK} documents")
+        node.refuse("missing", f"has too many decimals to be exact in {_LARGEST_BLOCK} documents")
         return None
     return Shares(block, int(missing * block), int(null * block))
 

@@ -9,9 +9,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from dataworks_tasks.generate.fields.model import Column
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 
-Read = Callable[[Spec], Column]
+Read = Callable[[TemplateNode], Column]
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,26 +50,26 @@ class Reference:
     def evaluate(self, rows: Rows) -> Values:
         """The field's value for every row."""
         if self.up:
-            parent, parents = rows.held()
+            parent, parents = rows.parent_rows()
             outer = Reference(self.path, self.up - 1, self.steps, None).evaluate(parent)
             return take(outer, parents)
         mask: Mask | None = None
         for field in self.steps[:-1]:
             mask = both(mask, None if field.always else field.filled(rows))
-            rows = field.fold(rows)
+            rows = field.modulo_rows(rows)
         values = linked(self.steps[-1].values(rows))
         return Values(values.kind, values.data, values.text, both(values.present, mask))
 
     def elements(self, rows: Rows) -> tuple[Rows, Values | None]:
         """The elements of the array on the way, and the values in them, for an aggregate."""
         mask: Mask | None = None
-        for place, field in enumerate(self.steps):
+        for index, field in enumerate(self.steps):
             mask = both(mask, None if field.always else field.filled(rows))
-            rows = field.fold(rows)
+            rows = field.modulo_rows(rows)
             column = field.column
             if field is self.array and isinstance(column, HoldsElements):
                 elements = column.elements(rows)
-                values = self._inside(column.content, place, elements)
+                values = self._inside(column.content, index, elements)
                 return elements, _masked(values, mask, elements)
         raise TypeError(f"there is no array on the way to {self.path}")
 
@@ -78,7 +78,7 @@ class Reference:
         if not rest:
             return content.values(elements)
         mask = None if content.always else content.filled(elements)
-        values = Reference(self.path, 0, rest, None).evaluate(content.fold(elements))
+        values = Reference(self.path, 0, rest, None).evaluate(content.modulo_rows(elements))
         return Values(values.kind, values.data, values.text, both(values.present, mask))
 
 

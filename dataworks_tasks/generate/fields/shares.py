@@ -26,8 +26,8 @@ class Shares:
         block = np.uint64(self.block)
         keys = (rows.indexes // block) * counter_hash.GOLDEN
         keys += counter_hash.salt(path, rows.seed, "share")
-        if rows.places is not None:
-            keys += rows.places.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
+        if rows.array_indexes is not None:
+            keys += rows.array_indexes.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
         bits = counter_hash.mix(keys)
         steps = _steps(self.block)
         step = steps[counter_hash.below(bits, len(steps))]

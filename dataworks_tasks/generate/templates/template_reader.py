@@ -19,7 +19,12 @@ from dataworks_tasks.generate.columns.simple import ObjectIdColumn
 from dataworks_tasks.generate.fields.model import Field, Record, Target
 from dataworks_tasks.generate.fields.reader import Reader
 from dataworks_tasks.generate.fields.registry import column_types
-from dataworks_tasks.generate.fields.spec import ABSENT, Spec, TemplateReading, shown
+from dataworks_tasks.generate.fields.template_node import (
+    ABSENT,
+    TemplateNode,
+    TemplateReading,
+    shown,
+)
 from dataworks_tasks.generate.templates.collection_options import read_indexes, read_shard_config
 from dataworks_tasks.generate.templates.linker import link
 from dataworks_tasks.generate.templates.schema_form import content_of_schema
@@ -37,15 +42,15 @@ def read_template(document: object, source: str) -> Template:
     if not isinstance(document, Mapping):
         finding = Finding("", f"must be an object or a list of collections, not {shown(document)}")
         raise TemplateError(source, [finding])
-    head = Spec(document, "", reader, Record())
+    head = TemplateNode(document, "", reader, Record())
     name = head.text("name", stem)
     description = head.text("description", "")
     for ignored in ("version", "$schema", "metadata"):
         head.take(ignored)
     if head.has("collections"):
         entries = head.items("collections")
-        specs = [_entry(entry, place, reader) for place, entry in enumerate(entries)]
-        collections = [_read_collection(spec, name) for spec in specs if spec is not None]
+        nodes = [_entry(entry, index, reader) for index, entry in enumerate(entries)]
+        collections = [_read_collection(node, name) for node in nodes if node is not None]
         head.finish()
     else:
         collections = [_read_collection(head, name)]
@@ -56,43 +61,43 @@ def read_template(document: object, source: str) -> Template:
     return Template(name, description, tuple(collections), dict(document), notes)
 
 
-def _entry(entry: object, place: int, reader: Reader) -> Spec | None:
+def _entry(entry: object, place: int, reader: Reader) -> TemplateNode | None:
     path = f"collections[{place}]"
     if not isinstance(entry, Mapping):
         reader.refuse(path, f"must be an object, not {shown(entry)}")
         return None
-    return Spec(entry, path, reader, Record())
+    return TemplateNode(entry, path, reader, Record())
 
 
-def _read_collection(spec: Spec, template_name: str) -> CollectionTemplate:
-    database = spec.text("database", "", "db")
-    collection = spec.text("collection", template_name if not spec.path else "")
+def _read_collection(node: TemplateNode, template_name: str) -> CollectionTemplate:
+    database = node.text("database", "", "db")
+    collection = node.text("collection", template_name if not node.path else "")
     if not collection:
-        spec.refuse("collection", "is missing")
+        node.refuse("collection", "is missing")
     name = f"{database}.{collection}" if database else collection
-    count: int | None = spec.integer("count", -1, least=0, most=MAX_DOCUMENTS)
-    indexes = read_indexes(spec)
-    shard_config = read_shard_config(spec)
-    compression = spec.choice("compressionLevel", "", _COMPRESSORS)
-    content = _read_content(spec, name)
+    count: int | None = node.integer("count", -1, least=0, most=MAX_DOCUMENTS)
+    indexes = read_indexes(node)
+    shard_config = read_shard_config(node)
+    compression = node.choice("compressionLevel", "", _COMPRESSORS)
+    content = _read_content(node, name)
     aggregators = aggregators_of(content)
-    spec.finish()
+    node.finish()
     return CollectionTemplate(
         name, database, collection, None if count == -1 else count, indexes, compression,
         shard_config, aggregators, without_aggregators(content),
     )  # fmt: skip
 
 
-def _read_content(spec: Spec, name: str) -> Record:
+def _read_content(node: TemplateNode, name: str) -> Record:
     record = Record()
-    schema = spec.take("schema", "fields") if not spec.path else ABSENT
-    content: Any = spec.take("content")
+    schema = node.take("schema", "fields") if not node.path else ABSENT
+    content: Any = node.take("content")
     if schema is not ABSENT:
         content = content_of_schema(schema)
     if content is ABSENT:
-        spec.refuse("content", "is missing: the fields of the documents")
+        node.refuse("content", "is missing: the fields of the documents")
         return record
-    reader = spec.reader
+    reader = node.reader
     reader.collection = name
     own_id = isinstance(content, Mapping) and any(key == "_id" for key in content)
     if not own_id:

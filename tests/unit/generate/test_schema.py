@@ -13,7 +13,7 @@ from dataworks_tasks.errors import TemplateError
 from dataworks_tasks.generate.fields.model import Record
 from dataworks_tasks.generate.fields.reader import Reader
 from dataworks_tasks.generate.fields.registry import ColumnType, column_types
-from dataworks_tasks.generate.fields.spec import Spec
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 from dataworks_tasks.generate.templates.load_template import builtin_templates, parse_template
 from tests.unit.generate.examples import examples
 
@@ -31,10 +31,10 @@ def whole(example: Any) -> Any:
 
 def asked(kind: ColumnType) -> set[str]:
     """Every key the parser of a type looks for."""
-    spec = Spec({"type": kind.name}, "x", Reader(column_types()), Record())
-    spec.take("type")
-    kind.read(spec)
-    return set(spec.asked)
+    node = TemplateNode({"type": kind.name}, "x", Reader(column_types()), Record())
+    node.take("type")
+    kind.read(node)
+    return set(node.asked)
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -43,7 +43,7 @@ class TemplateReading(Protocol):
         ...
 
 
-class Spec:
+class TemplateNode:
     """Keys are case-insensitive, quoted numbers are numbers, what nobody asks for is refused.
 
     A bad value is recorded as a finding and the default goes on in its place, so that one reading
@@ -185,15 +185,15 @@ class Spec:
             numbers.append(number)
         return numbers
 
-    def nested(self, name: str, *aliases: str) -> Spec | None:
-        """The object under ``name``, to be read with a Spec of its own; None: not given."""
+    def nested(self, name: str, *aliases: str) -> TemplateNode | None:
+        """The object under ``name``, to be read with a TemplateNode of its own; None: not given."""
         value = self.take(name, *aliases)
         if value is ABSENT:
             return None
         if not isinstance(value, dict):
             self.refuse(name, f"must be an object, not {shown(value)}")
             return None
-        return Spec(value, f"{self.path}.{name}", self.reader, self.record)
+        return TemplateNode(value, f"{self.path}.{name}", self.reader, self.record)
 
     def column(self, value: object, step: str, record: Record | None = None) -> Column:
         """The column that ``value`` describes, as part ``step`` of this one."""
