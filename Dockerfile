@@ -3,14 +3,17 @@ ARG PYTHON=python:3.13-slim
 
 FROM ${PYTHON} AS build
 WORKDIR /build
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY dataworks_tasks dataworks_tasks
 COPY producer producer
 COPY profiles profiles
 # A virtual environment without pip: what is not in the image cannot be used against it.
+# Every dependency is the one whose hash is in requirements.lock.
 RUN python -m venv --without-pip /opt/dataworks \
  && python -m pip --python /opt/dataworks/bin/python install --no-cache-dir \
-      --disable-pip-version-check --only-binary :all: -c constraints.txt .
+      --disable-pip-version-check --only-binary :all: --require-hashes -r requirements.lock \
+ && python -m pip --python /opt/dataworks/bin/python install --no-cache-dir \
+      --disable-pip-version-check --no-deps .
 
 FROM ${PYTHON}
 # Logs come out line by line; the root file system may be read-only, so nothing is compiled there,

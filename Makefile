@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test unit check lint types audit bench load soak fault-table clean
+.PHONY: help setup demo test unit check lint types audit bench load soak fault-table docs lock unbound spelling clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,7 +30,7 @@ test: check ## lint, types and every test
 # Most of a test's time is waiting for servers: two tests at once hardly slow each other.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-check: lint types audit $(STAMP) ## ruff, mypy --strict, dependencies and every test
+check: lint spelling types audit $(STAMP) ## ruff, codespell, mypy --strict, dependencies and every test
 	@$(PYTEST)
 
 unit: $(STAMP) ## the quick tests: unit and contract
@@ -38,6 +38,9 @@ unit: $(STAMP) ## the quick tests: unit and contract
 
 lint: $(STAMP) ## ruff: lint and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+spelling: $(STAMP) ## codespell over code, tests and pages
+	@$(BIN)/codespell $$(git ls-files 2>/dev/null || echo .)
 
 types: $(STAMP) ## mypy --strict on both packages
 	@$(BIN)/mypy
@@ -59,5 +62,26 @@ soak: $(STAMP) ## runs under random faults for MINUTES=10; SEED=n repeats a sche
 fault-table: $(STAMP) ## put the last soak test's figures into docs/reliability.md
 	@$(BIN)/python -m tests.support.fault_record
 
+docs: $(STAMP) ## build the pages into build/docs; a broken link is an error
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "open build/docs/index.html"
+
+lock: $(STAMP) ## pin what .venv has: constraints.txt, and requirements.lock with hashes
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header \
+	  --no-annotate --no-emit-index-url --output-file constraints.txt pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url -c constraints.txt --output-file requirements.lock pyproject.toml
+
+unbound: ## tests with other dependencies than the pinned ones: RESOLUTION=lowest-direct or highest
+	@$(PYTHON) -m venv --clear .venv-unbound
+	@.venv-unbound/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@VIRTUAL_ENV=$$PWD/.venv-unbound .venv-unbound/bin/uv pip install --quiet \
+	  --resolution $(or $(RESOLUTION),lowest-direct) -e '.[dev]'
+	@.venv-unbound/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+	  tests/unit tests/contract tests/integration/test_generation_runs.py \
+	  tests/integration/test_migration_runs.py
+
 clean: ## remove the virtual environment, caches and local state
-	rm -rf $(VENV) .dataworks .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-unbound build .dataworks .mypy_cache .ruff_cache .pytest_cache .hypothesis

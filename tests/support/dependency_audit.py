@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ class Pin:
 
 def read_pins(text: str) -> list[Pin]:
     """The pins of a constraints file, whatever environment they are for."""
-    requirements = (line.partition(";")[0].strip() for line in text.splitlines())
+    requirements = (re.split(r"[;\\]", line)[0].strip() for line in text.splitlines())
     pairs = (one.partition("==") for one in requirements if "==" in one)
     return [Pin(name, version) for name, _, version in pairs]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.unit.deploy.compose_file import ROOT
 
-CONTEXT = ["pyproject.toml", "constraints.txt", "README.md", "LICENSE"]
+CONTEXT = ["pyproject.toml", "requirements.lock", "README.md", "LICENSE"]
 FOLDERS = ["dataworks_tasks", "producer", "profiles"]
 
 

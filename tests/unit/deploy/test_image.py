@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
+from tests.support.dependency_audit import read_pins
 from tests.unit.deploy.compose_file import ROOT, build_command, image_command
 
 TEXT = (ROOT / "Dockerfile").read_text()
+LOCK = (ROOT / "requirements.lock").read_text()
 
 
 def test_the_last_stage_copies_the_environment_only() -> None:
@@ -40,10 +43,29 @@ def test_what_it_copies_is_in_the_build_context() -> None:
         assert (ROOT / name).exists()
 
 
-def test_versions_are_pinned_and_nothing_is_compiled() -> None:
+def test_dependencies_are_checked_by_hash_and_nothing_is_compiled() -> None:
     words = build_command()
-    assert words[words.index("-c") + 1] == "constraints.txt"
+    assert "--require-hashes" in words
+    assert words[words.index("-r") + 1] == "requirements.lock"
     assert words[words.index("--only-binary") + 1] == ":all:"
+    assert "--no-deps" in words[words.index("requirements.lock") :]
+
+
+def test_the_lock_holds_every_dependency_at_the_version_that_was_tested() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    locked = {_canonical(pin.name): pin.version for pin in read_pins(LOCK)}
+    tested = {
+        _canonical(pin.name): pin.version
+        for pin in read_pins((ROOT / "constraints.txt").read_text())
+    }
+    direct = {_canonical(re.split(r"[\[<>=!~; ]", one)[0]) for one in project["dependencies"]}
+    assert direct <= locked.keys(), "run: make lock"
+    assert locked.items() <= tested.items(), "run: make lock"
+    assert LOCK.count("--hash=sha256:") >= len(locked)
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_celery_is_process_one() -> None:
