@@ -21,12 +21,12 @@ from datetime import UTC, datetime
 from redis import Redis
 
 from benchmarks.__main__ import RESULTS
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.run_spec import GenerationJob, GenerationPart, RunSpec
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import GenerationJob, GenerationPart, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.local.services import LocalServices
 

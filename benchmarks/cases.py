@@ -14,10 +14,10 @@ from bson import ObjectId
 from benchmarks.limits import CopyLimit, InsertLimit, Site, documents_per_second
 from benchmarks.runs import CommandLine, MeasuredRun
 from benchmarks.templates import faker_fields, flat, service_order
-from dataworks_tasks.freed_memory import keep_freed_memory
 from dataworks_tasks.generate.generation_work import DOCUMENTS_PER_WRITE
 from dataworks_tasks.generate.templates.load_template import document_source, parse_template
-from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.worker.malloc_tuning import keep_freed_memory
 
 SOURCE = Namespace("bench", "orders")
 _PLUGIN = '''

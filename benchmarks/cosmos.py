@@ -22,7 +22,7 @@ from typing import Any
 import pymongo
 
 from benchmarks.templates import flat
-from producer.local.cosmos_simulator.client_connection import STATISTICS_COMMAND
+from producer.cosmos_simulator.client_connection import STATISTICS_COMMAND
 
 _DATAWORKS = (sys.executable, "-m", "producer")
 _ENDS_SECONDS = 2

@@ -18,7 +18,7 @@ from benchmarks.slow_wire import SlowWire
 from benchmarks.templates import service_order
 from dataworks_tasks import BaseDataGenerator, GeneratorType
 from dataworks_tasks.generate.custom.custom_source import CustomSource
-from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace
 from producer.local.celery_services import CeleryWorker
 from producer.local.services import LocalServices
 

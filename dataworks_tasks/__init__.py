@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from dataworks_tasks.monitor.metrics import MetricsCollector
     from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
     from dataworks_tasks.settings import ConfigManager, FrameworkConfig
+    from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
     from dataworks_tasks.store.client import BaseDatabaseClient
-    from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
     from dataworks_tasks.store.cosmosdb import CosmosDBClient
     from dataworks_tasks.store.factory import create_database_client
     from dataworks_tasks.store.mongodb import MongoDBAtlasClient
@@ -39,8 +39,8 @@ _HOMES = {
     "ConfigManager": "settings",
     "FrameworkConfig": "settings",
     "BaseDatabaseClient": "store.client",
-    "DatabaseConfig": "store.config",
-    "DatabaseType": "store.config",
+    "DatabaseConfig": "settings.database",
+    "DatabaseType": "settings.database",
     "CosmosDBClient": "store.cosmosdb",
     "create_database_client": "store.factory",
     "MongoDBAtlasClient": "store.mongodb",

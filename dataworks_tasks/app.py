@@ -7,10 +7,10 @@ from typing import Any
 from celery import Celery
 
 from dataworks_tasks import logs as _logs  # noqa: F401 - sets up logging when Celery asks for it
-from dataworks_tasks.celery_settings import celery_settings
+from dataworks_tasks.broker.celery_settings import celery_settings
 from dataworks_tasks.errors import DataWorksError
-from dataworks_tasks.liveness_step import LivenessStep
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
+from dataworks_tasks.worker.liveness_step import LivenessStep
 
 
 def _settings_from_environment() -> dict[str, Any]:
@@ -24,8 +24,8 @@ def create_app(config: FrameworkConfig | None = None) -> Celery:
     """An app with the given settings, or with this process' own, read when first needed."""
     celery = Celery(
         "dataworks",
-        include=["dataworks_tasks.tasks", "dataworks_tasks.worker_report"],
-        amqp="dataworks_tasks.checked_queue:CheckedQueue",
+        include=["dataworks_tasks.tasks", "dataworks_tasks.worker.report"],
+        amqp="dataworks_tasks.broker.checked_transport:CheckedQueue",
     )
     if config is None:
         celery.add_defaults(_settings_from_environment)

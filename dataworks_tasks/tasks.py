@@ -17,7 +17,18 @@ from celery.exceptions import Reject
 from celery.signals import worker_process_shutdown
 
 from dataworks_tasks.app import app
-from dataworks_tasks.celery_settings import FINISH_SECONDS
+from dataworks_tasks.broker.celery_settings import FINISH_SECONDS
+from dataworks_tasks.broker.messages import (
+    COPY_RANGE,
+    FINISH_RUN,
+    GENERATE_RANGE,
+    VERIFY_RANGE,
+    RangeMessage,
+    range_message,
+    read_range,
+    read_run_id,
+    send_finish,
+)
 from dataworks_tasks.errors import (
     BadMessage,
     DataWorksError,
@@ -30,25 +41,14 @@ from dataworks_tasks.errors import (
     UnknownName,
 )
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.finish_turn import HELD_SECONDS, FinishHeld
-from dataworks_tasks.freed_memory import keep_freed_memory
 from dataworks_tasks.ledger.contract import WORKING, RunState
 from dataworks_tasks.logs import log_fields
-from dataworks_tasks.range_message import (
-    COPY_RANGE,
-    FINISH_RUN,
-    GENERATE_RANGE,
-    VERIFY_RANGE,
-    RangeMessage,
-    range_message,
-    read_range,
-    read_run_id,
-    send_finish,
-)
-from dataworks_tasks.run_range import finish_run, is_settled, settle_range
-from dataworks_tasks.run_spec import RunKind
+from dataworks_tasks.runs.spec import RunKind
 from dataworks_tasks.settings import ConfigManager
-from dataworks_tasks.worker_process import WorkerProcess
+from dataworks_tasks.worker.finish_lease import HELD_SECONDS, FinishHeld
+from dataworks_tasks.worker.malloc_tuning import keep_freed_memory
+from dataworks_tasks.worker.process import WorkerProcess
+from dataworks_tasks.worker.run_range import finish_run, is_settled, settle_range
 
 log = logging.getLogger(__name__)
 

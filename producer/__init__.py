@@ -10,23 +10,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from producer.engines import (
+    from producer.api import (
         DataGenerationEngine,
         MigrationEngine,
         RunResult,
         create_generation_engine,
         create_migration_engine,
     )
-    from producer.run_request import MigrationRequest, RunOptions
+    from producer.start.run_request import MigrationRequest, RunOptions
 
 _HOMES = {
-    "DataGenerationEngine": "engines",
-    "MigrationEngine": "engines",
-    "RunResult": "engines",
-    "create_generation_engine": "engines",
-    "create_migration_engine": "engines",
-    "MigrationRequest": "run_request",
-    "RunOptions": "run_request",
+    "DataGenerationEngine": "api",
+    "MigrationEngine": "api",
+    "RunResult": "api",
+    "create_generation_engine": "api",
+    "create_migration_engine": "api",
+    "MigrationRequest": "start.run_request",
+    "RunOptions": "start.run_request",
 }
 
 __all__ = [

@@ -12,10 +12,10 @@ from dataworks_tasks.app import create_app
 from dataworks_tasks.errors import LedgerUnavailable, SettingsError, StoreUnavailable, UsageError
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
-from dataworks_tasks.run_spec import RunSpec
+from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
 
 _UNTRUSTED = "certificate verify failed"
@@ -82,7 +82,7 @@ class Connections:
 
     def check_servers(self, spec: RunSpec) -> None:
         """Raise SpecRefused when this machine's settings reach other servers than the run's."""
-        from dataworks_tasks.work_factory import check_fingerprints
+        from dataworks_tasks.worker.work_factory import check_fingerprints
 
         check_fingerprints(spec, self.config)
 

@@ -11,12 +11,12 @@ from typing import BinaryIO
 from bson import decode
 from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 
-from dataworks_tasks.batch_range import BatchRange
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import TOLERANT
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.generate.batch.document_source import DocumentSource
-from dataworks_tasks.raw_bson import TOLERANT
-from producer.start_generation import GenerationPlan
+from dataworks_tasks.runs.batch_range import BatchRange
+from producer.start.start_generation import GenerationPlan
 
 _DOCUMENTS_AT_ONCE = 2_000
 STDOUT = "stdout"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dataworks_tasks.batch_range import BatchRange
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.ledger.contract import DocumentFailure
-from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.namespace import Namespace
 
 
 @dataclass(frozen=True, slots=True)

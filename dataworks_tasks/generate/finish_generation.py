@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import RunFailed, TerminalError
 from dataworks_tasks.generate.aggregators.aggregate import AggregationTurn, aggregate
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.raw_bson import Element
+from dataworks_tasks.range_work import FinishTurn, RunContext
+from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.build_index import build_indexes
-from dataworks_tasks.work import FinishTurn, RunContext
 
 Asked = tuple[Namespace, Sequence[Mapping[str, Any]], Sequence[Aggregation]]
 """A collection, its indexes, and its fields that come from other collections."""

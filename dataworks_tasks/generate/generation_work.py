@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dataworks_tasks.batch_range import BatchRange
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import shown_id
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
@@ -19,12 +19,12 @@ from dataworks_tasks.generate.chunk_size import ChunkSize
 from dataworks_tasks.generate.faulty_documents import generate_around_faults
 from dataworks_tasks.generate.finish_generation import finish_generation
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.pace import documents_per_write
-from dataworks_tasks.raw_bson import shown_id
-from dataworks_tasks.run_spec import GenerationPart, OnConflict, OnError
+from dataworks_tasks.range_work import FinishTurn, RunContext, StopSignal
+from dataworks_tasks.rate_limits.writes import documents_per_write
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import GenerationPart, OnConflict, OnError
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
-from dataworks_tasks.work import FinishTurn, RunContext, StopSignal
 
 DOCUMENTS_PER_WRITE = 5_000
 """Large enough that the command's overhead disappears (measured: 0.9 us a document of 1 KB at

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.generate.batch.document_source import DocumentSource
-from dataworks_tasks.run_spec import GenerationJob
+from dataworks_tasks.runs.spec import GenerationJob
 
 _PROBED = 5
 

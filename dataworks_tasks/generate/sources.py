@@ -10,7 +10,7 @@ from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.generate.custom.factory import GeneratorFactory
 from dataworks_tasks.generate.generation_work import PartSource
 from dataworks_tasks.generate.templates.load_template import document_source, parse_template
-from dataworks_tasks.run_spec import GenerationJob
+from dataworks_tasks.runs.spec import GenerationJob
 
 
 def part_sources(

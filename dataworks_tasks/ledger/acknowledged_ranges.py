@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import cast
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.ledger.contract import Acknowledgement, RangeResult, WorkerReport
 from dataworks_tasks.ledger.failure_records import failure_arguments
 from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text, unknown_run
+from dataworks_tasks.runs.batch_range import BatchRange
 
 _REPORTED = tuple(field.name for field in fields(WorkerReport))
 _PAGE = 1000

@@ -13,12 +13,12 @@ from redis.sentinel import Sentinel
 
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
-from dataworks_tasks.redis_address import (
+from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.settings.redis_address import (
     SENTINEL_SCHEME,
     SentinelAddress,
     read_sentinel_address,
 )
-from dataworks_tasks.settings import FrameworkConfig
 
 _SENTINEL_SECONDS = 2
 """A Sentinel that does not answer for longer is left for the next one."""

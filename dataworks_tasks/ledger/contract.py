@@ -8,9 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
-from dataworks_tasks.run_spec import RunSpec
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import RunSpec
 
 
 class RunState(StrEnum):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import TransientError
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, unknown_run
+from dataworks_tasks.runs.batch_range import BatchRange
 
 
 class PlannedSlices:

@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 from redis import Redis
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.ledger.acknowledged_ranges import AcknowledgedRanges
 from dataworks_tasks.ledger.contract import (
     Acknowledgement,
@@ -26,7 +25,8 @@ from dataworks_tasks.ledger.redis_steps import RedisSteps
 from dataworks_tasks.ledger.run_progress import read_progress
 from dataworks_tasks.ledger.run_records import RunRecords
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
-from dataworks_tasks.run_spec import RunSpec
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import RunSpec
 
 
 class RedisLedger:

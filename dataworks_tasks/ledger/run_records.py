@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import FinishState, RunState
 from dataworks_tasks.ledger.keys import RUNS, RunKeys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, unknown_run
-from dataworks_tasks.run_spec import RunSpec, read_spec
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import RunSpec, read_spec
 
 _ENDED = frozenset({RunState.CANCELLED, RunState.FAILED, RunState.COMPLETE})
 

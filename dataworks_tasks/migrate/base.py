@@ -7,11 +7,11 @@ from typing import Any
 
 from bson import decode
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import TOLERANT, assemble, element_bytes
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.migrate.lazy_document import LazyDocument
-from dataworks_tasks.migrate.slice import Slice
-from dataworks_tasks.raw_bson import TOLERANT, assemble, element_bytes
+from dataworks_tasks.scan.slice import Slice
 
 Document = dict[str, Any]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.run_spec import NamespacePair
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 
 VALIDATION = frozenset({"validator", "validationLevel", "validationAction"})

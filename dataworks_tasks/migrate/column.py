@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataworks_tasks.encoded_batch import Offsets
+from dataworks_tasks.documents.encoded_batch import Offsets
 
 
 class Column:

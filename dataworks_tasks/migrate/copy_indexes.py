@@ -7,12 +7,12 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from dataworks_tasks.errors import RunFailed, TerminalError
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.retry_policy import classify
-from dataworks_tasks.run_spec import NamespacePair
+from dataworks_tasks.range_work import FinishTurn, WholeTurn
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.build_index import build_indexes
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.work import FinishTurn, WholeTurn
+from dataworks_tasks.store.driver_errors import classify
 
 _MADE_BY_THE_SERVER = frozenset({"v", "ns", "background"})
 

@@ -9,15 +9,15 @@ from bson import encode
 from bson.errors import BSONError
 from bson.json_util import loads
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import Element, elements
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.document_change import Changed, DocumentChange
 from dataworks_tasks.migrate.document_layout import Layout, take_apart
 from dataworks_tasks.migrate.field_tree import ARRAY, Field, Fields, Names, NotAlike
 from dataworks_tasks.migrate.masking import NULL, Mask, create_mask
 from dataworks_tasks.migrate.rebuilt_batch import RebuiltBatch
-from dataworks_tasks.raw_bson import Element, elements
-from dataworks_tasks.run_spec import Transform
+from dataworks_tasks.runs.spec import Transform
 
 Path = tuple[bytes, ...]
 Step = Callable[[Fields], None]

@@ -10,10 +10,10 @@ from itertools import islice
 from bson import encode
 from bson.errors import BSONError
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes, find_element
 from dataworks_tasks.migrate.base import BaseMigrationStrategy, Document
 from dataworks_tasks.migrate.lazy_document import DOCUMENTS, LazyDocument
-from dataworks_tasks.raw_bson import Element, assemble, element_bytes, find_element
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataworks_tasks.encoded_batch import EncodedBatch, Offsets
+from dataworks_tasks.documents.encoded_batch import EncodedBatch, Offsets
+from dataworks_tasks.documents.raw_bson import FIXED_SIZES, LONGER_BY
 from dataworks_tasks.migrate.column import Column
 from dataworks_tasks.migrate.field_tree import (
     ARRAY,
@@ -23,7 +24,6 @@ from dataworks_tasks.migrate.field_tree import (
     Fields,
     Names,
 )
-from dataworks_tasks.raw_bson import FIXED_SIZES, LONGER_BY
 
 FEWEST_ALIKE = 16
 """A layout of fewer documents is not worth the numpy steps."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from dataworks_tasks.documents.raw_bson import value_end
 from dataworks_tasks.migrate.column import Column
-from dataworks_tasks.raw_bson import value_end
 
 Names = Mapping[bytes, "Names"]
 """The fields that changes touch, level by level."""

@@ -12,7 +12,7 @@ from bson import Binary, Decimal128, Int64, ObjectId, Timestamp, decode, encode
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 
-from dataworks_tasks.raw_bson import Span, assemble, fields_called, spans
+from dataworks_tasks.documents.raw_bson import Span, assemble, fields_called, spans
 
 DOCUMENTS = CodecOptions[dict[str, Any]](
     datetime_conversion=DatetimeConversion.DATETIME_AUTO, tz_aware=True

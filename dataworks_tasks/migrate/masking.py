@@ -17,11 +17,11 @@ from bson.decimal128 import Decimal128
 from bson.errors import InvalidDocument
 from faker import Faker
 
+from dataworks_tasks.documents.raw_bson import Element, elements
 from dataworks_tasks.errors import UnknownName, UsageError
-from dataworks_tasks.generate.faker_methods import CLOCK_METHODS, UNSEEDED_METHODS
 from dataworks_tasks.generate.probe import made_otherwise
-from dataworks_tasks.raw_bson import Element, elements
-from dataworks_tasks.run_spec import MigrationJob, Transform
+from dataworks_tasks.runs.faker_methods import CLOCK_METHODS, UNSEEDED_METHODS
+from dataworks_tasks.runs.spec import MigrationJob, Transform
 
 _POOL_SIZE = 4096
 _MARK = 16

@@ -11,9 +11,9 @@ from bson import encode
 from bson.errors import BSONError
 from bson.json_util import loads
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import RunFailed, SettingsError, SpecRefused, UsageError
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
+from dataworks_tasks.migrate.copy_stats import by_collection
 from dataworks_tasks.migrate.declared_change import by_transform
 from dataworks_tasks.migrate.document_change import (
     DocumentChange,
@@ -23,15 +23,15 @@ from dataworks_tasks.migrate.document_change import (
 )
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.finish_migration import finish_migration
-from dataworks_tasks.migrate.read_slice import SliceInterrupted, SliceSource
-from dataworks_tasks.migrate.settle_slices import SliceTask, Stopped, settle_slices
-from dataworks_tasks.migrate.slice import slice_of_run
 from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyRoute, Lanes, SliceCopy
-from dataworks_tasks.migrate.tally import by_collection
-from dataworks_tasks.run_spec import MigrationJob, NamespacePair, OnError
+from dataworks_tasks.range_work import FinishTurn, RunContext, StopSignal
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, OnError
+from dataworks_tasks.scan.read_slice import SliceInterrupted, SliceSource
+from dataworks_tasks.scan.slice import slice_of_run
+from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, settle_slices
 from dataworks_tasks.store.bulk_write import WritePolicy
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.work import FinishTurn, RunContext, StopSignal
 
 _TRIES_FROM_START = 3
 

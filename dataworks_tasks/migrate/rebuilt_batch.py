@@ -6,7 +6,7 @@ from itertools import chain, repeat
 
 import numpy as np
 
-from dataworks_tasks.encoded_batch import EncodedBatch, Offsets
+from dataworks_tasks.documents.encoded_batch import EncodedBatch, Offsets
 from dataworks_tasks.migrate.column import Column
 from dataworks_tasks.migrate.document_layout import Layout
 from dataworks_tasks.migrate.field_tree import Field, Fields

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.ledger.contract import RangeResult
+from dataworks_tasks.migrate.copy_stats import Tally, document_failure
 from dataworks_tasks.migrate.document_change import DocumentChange
-from dataworks_tasks.migrate.read_slice import ReadPiece, SliceSource, read_slice, resumable_pieces
-from dataworks_tasks.migrate.slice import Cover, Slice
-from dataworks_tasks.migrate.slice_progress import SliceProgress
-from dataworks_tasks.migrate.tally import Tally, document_failure
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.raw_bson import Element
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.scan.read_slice import ReadPiece, SliceSource, read_slice, resumable_pieces
+from dataworks_tasks.scan.slice import Cover, Slice
+from dataworks_tasks.scan.slice_progress import SliceProgress
 from dataworks_tasks.store.bulk_write import Pace, WritePolicy, write_batch
 from dataworks_tasks.store.client import BaseDatabaseClient
 

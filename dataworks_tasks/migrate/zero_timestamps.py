@@ -12,20 +12,20 @@ import re
 import numpy as np
 from bson.raw_bson import RawBSONDocument
 
-from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.errors import StoreUnavailable, TerminalError
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.raw_bson import (
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import (
     Element,
     element_bytes,
     elements,
     find_element,
     id_filter,
 )
-from dataworks_tasks.retry_policy import TRANSIENT_CODES
-from dataworks_tasks.run_spec import OnConflict
+from dataworks_tasks.errors import StoreUnavailable, TerminalError
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.store.bulk_write import WriteFailure, WritePolicy, WriteResult
 from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
+from dataworks_tasks.store.driver_errors import TRANSIENT_CODES
 
 _EMPTY = bytes(8)
 _NAME_END_AND_EMPTY = bytes(9)

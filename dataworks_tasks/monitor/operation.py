@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState, WorkerReport
+from dataworks_tasks.runs.batch_range import BatchRange
 
 WINDOW_SECONDS = 5.0
 """Rates are of this long: workers acknowledge every few thousand documents, so less would jump."""

@@ -8,10 +8,10 @@ from threading import Lock, Thread
 from typing import Any
 
 from dataworks_tasks.errors import DataWorksError
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.retry_policy import classified
+from dataworks_tasks.range_work import FinishTurn
+from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.work import FinishTurn
+from dataworks_tasks.store.driver_errors import classified
 
 _LOOK_SECONDS = 0.5
 _going_on: dict[tuple[str, Namespace, tuple[str, ...]], Future[None]] = {}

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.retry_policy import Backoff
-from dataworks_tasks.run_spec import OnConflict
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.conflicts import settle_duplicates
 from dataworks_tasks.store.document_rules import refused_documents
+from dataworks_tasks.store.driver_errors import Backoff
 from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from dataworks_tasks.store.config import DatabaseType
+from dataworks_tasks.settings.database import DatabaseType
 
 _MEBIBYTE = 1024 * 1024
 _LARGEST_BSON = 16 * _MEBIBYTE

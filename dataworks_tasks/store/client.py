@@ -14,19 +14,25 @@ from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.raw_bson import TOLERANT, Element, element_bytes, find_element, ids_filter
-from dataworks_tasks.retry_policy import Backoff, classified
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import (
+    TOLERANT,
+    Element,
+    element_bytes,
+    find_element,
+    ids_filter,
+)
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.capabilities import DIALECTS, Capabilities
-from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.connection_watch import ConnectionWatch
 from dataworks_tasks.store.driver import Driver, open_driver, open_patient_driver
+from dataworks_tasks.store.driver_errors import Backoff, classified
 from dataworks_tasks.store.hello import ServerInfo, ask_hello, server_info, told_dialect
 from dataworks_tasks.store.insert_command import send_insert
-from dataworks_tasks.store.patience import patiently, throttling_waited_out
 from dataworks_tasks.store.raw_batches import raw_batches
 from dataworks_tasks.store.request_charge import RequestCharges
+from dataworks_tasks.store.retrying import patiently, throttling_waited_out
 from dataworks_tasks.store.shard_key import ShardKeys
 from dataworks_tasks.store.write_outcome import WriteOutcome
 from dataworks_tasks.store.write_size import WriteSize

@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 
 from bson.raw_bson import RawBSONDocument
 
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.raw_bson import Element, element_bytes, find_element, id_filter, ids_filter
-from dataworks_tasks.run_spec import OnConflict
+from dataworks_tasks.documents.raw_bson import (
+    Element,
+    element_bytes,
+    find_element,
+    id_filter,
+    ids_filter,
+)
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.shard_key import narrowed, value_at
 

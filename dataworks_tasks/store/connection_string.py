@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dataworks_tasks.errors import SettingsError
+from dataworks_tasks.settings.database import DatabaseType
 from dataworks_tasks.store.capabilities import DIALECTS, type_by_host
-from dataworks_tasks.store.config import DatabaseType
 
 _COSMOS_PORT = "10255"
 _ESCAPES = re.compile(r"%(?![0-9A-Fa-f]{2})")

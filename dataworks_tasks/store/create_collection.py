@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataworks_tasks.errors import TerminalError, UsageError
-from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.capabilities import CollectionCommand
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.patience import throttling_waited_out
+from dataworks_tasks.store.retrying import throttling_waited_out
 
 _THROUGHPUT = re.compile(r"(autoscale:)?(\d+)", re.IGNORECASE)
 _LARGEST_WITHOUT_SHARD_KEY = 10_000

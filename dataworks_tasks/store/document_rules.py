@@ -7,8 +7,8 @@ import numpy as np
 from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 from numpy.typing import NDArray
 
-from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.raw_bson import TOLERANT, find_element
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import TOLERANT, find_element
 from dataworks_tasks.store.capabilities import Capabilities
 from dataworks_tasks.store.shard_key import value_at
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from dataworks_tasks.retry_policy import classified
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.capabilities import Capabilities
-from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.connection_string import names_option
 from dataworks_tasks.store.connection_watch import ConnectionWatch
+from dataworks_tasks.store.driver_errors import classified
 
 Driver = MongoClient[dict[str, Any]]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.capabilities import type_by_host
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.connection_string import check_connection_string, first_host
 from dataworks_tasks.store.cosmosdb import AzureDocumentDBClient, CosmosDBClient
 from dataworks_tasks.store.mongodb import MongoDBAtlasClient, MongoDBClient

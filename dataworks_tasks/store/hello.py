@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataworks_tasks.errors import TerminalError
+from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.capabilities import DIALECTS, Capabilities, type_by_hello
-from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.connection_string import check_connection_string
 
 AskAdmin = Callable[[Mapping[str, Any]], Mapping[str, Any]]

@@ -9,10 +9,10 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import TOLERANT
 from dataworks_tasks.errors import TransientError
-from dataworks_tasks.raw_bson import TOLERANT
-from dataworks_tasks.retry_policy import classify
+from dataworks_tasks.store.driver_errors import classify
 from dataworks_tasks.store.write_outcome import (
     THROTTLED,
     TOO_LARGE_FOR_COSMOS,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataworks_tasks.settings.database import DatabaseType
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.config import DatabaseType
 
 
 class MongoDBClient(BaseDatabaseClient):

@@ -10,9 +10,9 @@ from bson import decode
 from pymongo.collection import Collection
 from pymongo.cursor import RawBatchCursor
 
-from dataworks_tasks.raw_bson import TOLERANT, Span, assemble, embedded, spans
-from dataworks_tasks.retry_policy import classified
-from dataworks_tasks.store.patience import throttling_waited_out
+from dataworks_tasks.documents.raw_bson import TOLERANT, Span, assemble, embedded, spans
+from dataworks_tasks.store.driver_errors import classified
+from dataworks_tasks.store.retrying import throttling_waited_out
 
 _CURSOR = b"cursor"
 _BATCHES = frozenset({b"firstBatch", b"nextBatch"})

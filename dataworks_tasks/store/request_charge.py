@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import DataWorksError, TerminalError
 from dataworks_tasks.store.connection_watch import ConnectionWatch
 from dataworks_tasks.store.write_outcome import WriteOutcome

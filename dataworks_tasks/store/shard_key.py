@@ -7,11 +7,17 @@ from typing import Any, Protocol
 
 from bson.raw_bson import RawBSONDocument
 
+from dataworks_tasks.documents.raw_bson import (
+    Element,
+    assemble,
+    element_bytes,
+    embedded,
+    find_element,
+)
 from dataworks_tasks.errors import TerminalError
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.raw_bson import Element, assemble, element_bytes, embedded, find_element
+from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.capabilities import Capabilities, CollectionCommand
-from dataworks_tasks.store.patience import patiently
+from dataworks_tasks.store.retrying import patiently
 
 _DOCUMENT = 0x03
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dataworks_tasks.retry_policy import TRANSIENT_CODES, retry_after_seconds
+from dataworks_tasks.store.driver_errors import TRANSIENT_CODES, retry_after_seconds
 
 DUPLICATE_KEY = 11000
 THROTTLED = 16500

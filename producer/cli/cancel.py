@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from dataworks_tasks.ledger.contract import RunState
-from producer.cli.halt import halt
-from producer.cli.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.stop_run import halt
 
 
 @click.command("cancel")

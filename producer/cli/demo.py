@@ -11,21 +11,21 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from dataworks_tasks.errors import RunFailed
-from dataworks_tasks.run_spec import RunSpec
+from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import ConfigManager
-from producer.attach import attach
-from producer.cli.options import COUNT, CommandContext, with_context
+from producer.cli.shared.options import COUNT, CommandContext, with_context
 from producer.connections import Connections
-from producer.drawn_figures import shown_duration
+from producer.drive.attach import attach
 from producer.local.celery_services import CeleryWorker
 from producer.local.environment import LocalAddresses
 from producer.local.services import LocalServices
-from producer.progress import create_view
-from producer.run_figures import RunFigures, exit_code, figures
-from producer.run_request import GenerationRequest, MigrationRequest
-from producer.start_generation import start_generation
-from producer.start_migration import start_migration
-from producer.start_verification import start_verification
+from producer.start.run_request import GenerationRequest, MigrationRequest
+from producer.start.start_generation import start_generation
+from producer.start.start_migration import start_migration
+from producer.start.start_verification import start_verification
+from producer.view.progress import create_view
+from producer.view.render import shown_duration
+from producer.view.run_summary import RunFigures, exit_code, figures
 
 _WORKERS = 2
 _SOURCE = "shop.service_orders"

@@ -7,8 +7,8 @@ import sys
 import click
 from rich.markup import escape
 
-from producer.cli.options import CommandContext, with_context
-from producer.preflight import run_checks
+from producer.cli.shared.options import CommandContext, with_context
+from producer.doctor.preflight import run_checks
 
 
 @click.command("doctor")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from producer.cli.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_context
 
 
 @click.command("failures")

@@ -6,11 +6,11 @@ import sys
 
 import click
 
-from producer.cli.options import COUNT, CommandContext, run_options, with_context
-from producer.cli.start import Stay, run_new
+from producer.cli.shared.options import COUNT, CommandContext, run_options, with_context
+from producer.cli.shared.run_to_end import Stay, run_new
 from producer.document_output import write_documents
-from producer.run_request import GenerationRequest, RunOptions
-from producer.start_generation import plan_generation, start_generation
+from producer.start.run_request import GenerationRequest, RunOptions
+from producer.start.start_generation import plan_generation, start_generation
 
 
 @click.command("generate")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dataworks_tasks.generate.custom.factory import GeneratorFactory
-from producer.cli.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_context
 
 
 @click.command("generators")

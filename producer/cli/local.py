@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from dataworks_tasks.errors import StoreUnavailable
-from producer.cli.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_context
 from producer.local.binaries import MONGOD, VALKEY, find_binary
 from producer.local.celery_services import CeleryWorker, Flower
 from producer.local.cosmos_service import CosmosService

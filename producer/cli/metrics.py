@@ -13,8 +13,8 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.logs import set_up_logging
 from dataworks_tasks.monitor.metrics import MetricsCollector
 from dataworks_tasks.monitor.openmetrics import LedgerCollector
-from producer.cli.options import CommandContext, with_context
-from producer.message_queue import MessageQueue
+from producer.cli.shared.options import CommandContext, with_context
+from producer.drive.message_queue import MessageQueue
 
 
 @click.command("metrics")

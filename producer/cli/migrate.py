@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.run_spec import IndexPolicy, OnConflict, Transform
-from producer.cli.dry_run import print_estimate
-from producer.cli.options import RATE, CommandContext, run_options, with_context
-from producer.cli.start import Stay, run_new
-from producer.migration_estimate import estimate_migration
-from producer.run_request import MigrationRequest, RunOptions
-from producer.start_migration import plan_migration, start_migration
+from dataworks_tasks.runs.spec import IndexPolicy, OnConflict, Transform
+from producer.cli.shared.dry_run import print_estimate
+from producer.cli.shared.options import RATE, CommandContext, run_options, with_context
+from producer.cli.shared.run_to_end import Stay, run_new
+from producer.estimate.migration_estimate import estimate_migration
+from producer.start.run_request import MigrationRequest, RunOptions
+from producer.start.start_migration import plan_migration, start_migration
 
 _CONFLICTS = click.Choice([item.value for item in OnConflict])
 _INDEXES = click.Choice([item.value for item in IndexPolicy])

@@ -10,11 +10,11 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from producer.cli.options import COUNT, RATE, CommandContext, with_context
-from producer.drawn_figures import shown_duration
-from producer.run_request import GenerationRequest, RunOptions
-from producer.scaling import Fleet, ScalingEstimate, estimate_scaling
-from producer.start_generation import plan_generation
+from producer.cli.shared.options import COUNT, RATE, CommandContext, with_context
+from producer.estimate.scaling import Fleet, ScalingEstimate, estimate_scaling
+from producer.start.run_request import GenerationRequest, RunOptions
+from producer.start.start_generation import plan_generation
+from producer.view.render import shown_duration
 
 
 @click.command("plan")

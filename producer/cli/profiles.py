@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from dataworks_tasks.errors import UnknownName
-from dataworks_tasks.settings import profile_paths
-from producer.cli.options import CommandContext, with_context
+from dataworks_tasks.settings.loader import profile_paths
+from producer.cli.shared.options import CommandContext, with_context
 
 
 @click.command("profiles")

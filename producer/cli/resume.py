@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from dataworks_tasks.errors import UsageError
-from producer.cli.options import CommandContext, with_context
-from producer.cli.start import run_to_end
-from producer.continue_run import continue_run
-from producer.rebuild import rebuild_run
-from producer.spec_file import load_spec
+from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.run_to_end import run_to_end
+from producer.resume.continue_run import continue_run
+from producer.resume.rebuild import rebuild_run
+from producer.resume.spec_file import load_spec
 
 
 @click.command("resume")

@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from producer.cli.options import CommandContext, with_context
-from producer.cli.start import run_to_end
-from producer.continue_run import retry_failures
+from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.run_to_end import run_to_end
+from producer.resume.continue_run import retry_failures
 
 
 @click.command("retry")

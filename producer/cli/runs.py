@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dataworks_tasks.ledger.contract import Ledger
-from producer.cli.options import CommandContext, with_context
-from producer.cli.start import shown_state
-from producer.drawn_figures import shown_duration
-from producer.run_figures import RunFigures, figures
+from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.run_to_end import shown_state
+from producer.view.render import shown_duration
+from producer.view.run_summary import RunFigures, figures
 
 _WIDE_COLUMNS = 110
 

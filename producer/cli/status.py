@@ -10,14 +10,14 @@ from rich.markup import escape
 
 from dataworks_tasks.errors import TransientError, UsageError
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
-from producer.cli.options import CommandContext, with_context
-from producer.cli.start import print_next_step, summary
+from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.run_to_end import print_next_step, summary
 from producer.connections import Connections
-from producer.dispatch import Observation
-from producer.live_figures import AlertWatch
-from producer.message_queue import MessageQueue
-from producer.progress import JsonView, RunView, create_view
-from producer.run_figures import exit_code, figures, shown_name
+from producer.drive.dispatch import Observation
+from producer.drive.message_queue import MessageQueue
+from producer.view.live_snapshot import AlertWatch
+from producer.view.progress import JsonView, RunView, create_view
+from producer.view.run_summary import exit_code, figures, shown_name
 
 _DRAWN_SECONDS = 0.2
 _JSON_SECONDS = 1.0

@@ -6,7 +6,7 @@ import click
 
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.plugins import load_plugins
-from producer.cli.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_context
 
 
 @click.command("strategies")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from dataworks_tasks.generate.templates.load_template import builtin_templates, load_template
-from producer.cli.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_context
 from producer.document_output import preview_lines
-from producer.run_request import GenerationRequest
-from producer.start_generation import plan_generation
+from producer.start.run_request import GenerationRequest
+from producer.start.start_generation import plan_generation
 
 
 @click.group("templates", invoke_without_command=True)

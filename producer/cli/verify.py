@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from producer.cli.options import CommandContext, with_context
-from producer.cli.start import run_to_end
-from producer.start_verification import start_verification
+from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.run_to_end import run_to_end
+from producer.start.start_verification import start_verification
 
 
 @click.command("verify")

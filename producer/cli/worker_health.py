@@ -10,7 +10,12 @@ import sys
 
 import click
 
-from dataworks_tasks.liveness import STALE_SECONDS, LivingWorker, liveness_folder, living_workers
+from dataworks_tasks.worker.liveness import (
+    STALE_SECONDS,
+    LivingWorker,
+    liveness_folder,
+    living_workers,
+)
 
 
 @click.command("worker-health")

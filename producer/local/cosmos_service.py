@@ -31,7 +31,7 @@ class CosmosService:
         return ChildCommand(
             name=self.name,
             arguments=(
-                *(sys.executable, "-m", "producer.local.cosmos_simulator"),
+                *(sys.executable, "-m", "producer.cosmos_simulator"),
                 *("--target", self.target),
                 *("--port", str(site.port)),
                 *("--server-version", self.server_version),

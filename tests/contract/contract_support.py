@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.run_spec import (
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import (
     GenerationJob,
     GenerationPart,
     MigrationJob,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.runs.batch_range import BatchRange
 
 
 @dataclass

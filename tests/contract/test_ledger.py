@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import TransientError, UnknownName
 from dataworks_tasks.ledger import acknowledged_ranges
 from dataworks_tasks.ledger.contract import (
@@ -23,6 +22,7 @@ from dataworks_tasks.ledger.contract import (
 )
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.runs.batch_range import BatchRange
 from tests.contract.contract_support import generation_spec, migration_spec
 from tests.contract.ledger_model import LedgerModel
 

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from dataworks_tasks.generate.templates.load_template import document_source, load_template
 from dataworks_tasks.ledger.keys import RunKeys
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.store.config import DatabaseConfig
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
 from producer.local.services import LocalServices
 from tests.fleet import Fleet, wait_until

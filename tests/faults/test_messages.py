@@ -15,14 +15,14 @@ from kombu import Producer
 from pydantic import SecretStr
 
 from dataworks_tasks.app import create_app
-from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.broker.envelope import control_refusal, refusal
+from dataworks_tasks.broker.messages import RangeMessage
 from dataworks_tasks.errors import LedgerUnavailable
-from dataworks_tasks.message_envelope import control_refusal, refusal
-from dataworks_tasks.range_message import RangeMessage
-from dataworks_tasks.run_spec import RunKind
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import RunKind
 from dataworks_tasks.settings import FrameworkConfig
+from producer.drive.message_queue import MessageQueue
 from producer.local.services import LocalServices
-from producer.message_queue import MessageQueue
 from tests.fleet import Fleet, wait_until
 from tests.support.exact import check_exact, generate_arguments
 

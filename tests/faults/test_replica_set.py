@@ -14,18 +14,18 @@ from bson.raw_bson import RawBSONDocument
 from pydantic import SecretStr
 from pymongo.write_concern import WriteConcern
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.generate.templates.load_template import document_source, load_template
-from dataworks_tasks.generate.verification_work import DOCUMENTS_PER_COMPARISON
 from dataworks_tasks.migrate.zero_timestamps import write_one_by_one
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.retry_policy import Backoff
-from dataworks_tasks.run_spec import OnConflict
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import OnConflict
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store import client as client_module
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
-from dataworks_tasks.store.config import DatabaseConfig
+from dataworks_tasks.store.driver_errors import Backoff
 from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.verify.generation import DOCUMENTS_PER_COMPARISON
 from producer.local.services import LocalServices, RunningService
 from tests.fleet import Fleet, wait_until
 from tests.support.exact import SEED, check_exact, expected_documents, generate_arguments

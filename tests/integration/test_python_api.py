@@ -25,7 +25,7 @@ from producer import (
     create_generation_engine,
     create_migration_engine,
 )
-from producer.spec_file import load_spec
+from producer.resume.spec_file import load_spec
 from tests.fleet import Fleet, wait_until
 
 PLUGIN = """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.generate.templates.load_template import document_source, load_template
 from dataworks_tasks.ledger.contract import RunState
-from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace
 from tests.fleet import Fleet
 
 SEED = 42
@@ -36,7 +36,7 @@ def fill_source(fleet: Fleet, total: int) -> None:
     """Put documents into ``source`` without a run."""
     from pydantic import SecretStr
 
-    from dataworks_tasks.store.config import DatabaseConfig
+    from dataworks_tasks.settings.database import DatabaseConfig
     from dataworks_tasks.store.factory import create_database_client
 
     batch = EncodedBatch.of(expected_documents(total))

@@ -25,12 +25,12 @@ _LONGEST_REQUEST = 1_000_000
 _ALSO_IMPORTED = (
     "celery.app.amqp",
     "dataworks_tasks.app",
-    "dataworks_tasks.checked_queue",
+    "dataworks_tasks.broker.checked_transport",
     "dataworks_tasks.generate.custom.factory",
     "dataworks_tasks.generate.templates.load_template",
     "dataworks_tasks.store.cosmosdb",
     "dataworks_tasks.store.mongodb",
-    "dataworks_tasks.work_factory",
+    "dataworks_tasks.worker.work_factory",
     "faker",
     "kombu.transport.redis",
 )

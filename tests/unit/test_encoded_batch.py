@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 
 documents = st.lists(st.integers(0, 300), max_size=12).map(
     lambda sizes: [bson.encode({"n": index, "b": bytes(n)}) for index, n in enumerate(sizes)]

@@ -7,11 +7,11 @@ from typing import cast
 
 import pytest
 
-from dataworks_tasks import finish_turn
 from dataworks_tasks.errors import StoreUnavailable
-from dataworks_tasks.finish_turn import HeldTurn
 from dataworks_tasks.ledger.contract import FinishState, Ledger
-from dataworks_tasks.work import StopSignal
+from dataworks_tasks.range_work import StopSignal
+from dataworks_tasks.worker import finish_lease as finish_turn
+from dataworks_tasks.worker.finish_lease import HeldTurn
 
 
 class _Turns:

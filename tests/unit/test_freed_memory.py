@@ -11,7 +11,7 @@ import pytest
 _FAULTS = """
 import resource, sys
 import numpy as np
-from dataworks_tasks.freed_memory import keep_freed_memory
+from dataworks_tasks.worker.malloc_tuning import keep_freed_memory
 
 if sys.argv[1] == "keep":
     keep_freed_memory()

@@ -9,7 +9,13 @@ import bson
 import pytest
 from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 
-from dataworks_tasks.raw_bson import elements, find_element, id_filter, ids_filter, shown_id
+from dataworks_tasks.documents.raw_bson import (
+    elements,
+    find_element,
+    id_filter,
+    ids_filter,
+    shown_id,
+)
 
 VALUES = {
     "double": 1.5,

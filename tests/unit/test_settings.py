@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dataworks_tasks.celery_settings import celery_settings
+from dataworks_tasks.broker.celery_settings import celery_settings
 from dataworks_tasks.errors import SettingsError, UnknownName
-from dataworks_tasks.redis_address import read_sentinel_address
-from dataworks_tasks.settings import ConfigManager, known_settings
+from dataworks_tasks.settings import ConfigManager
+from dataworks_tasks.settings.loader import known_settings
+from dataworks_tasks.settings.redis_address import read_sentinel_address
 
 SECRET = "mongodb://user:pa55word@db.example:27017"
 

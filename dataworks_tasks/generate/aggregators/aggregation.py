@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataworks_tasks.generate.templates.template import CollectionTemplate
-from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace
 
 _VARIABLE = "$$"
 

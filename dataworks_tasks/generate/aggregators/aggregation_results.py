@@ -8,16 +8,16 @@ from typing import Any
 from bson import encode
 from bson.decimal128 import Decimal128
 
+from dataworks_tasks.documents.raw_bson import TOLERANT
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.generate.aggregators.aggregation_pipeline import (
     joined_stages,
     result_of,
     single_stages,
 )
-from dataworks_tasks.raw_bson import TOLERANT
-from dataworks_tasks.retry_policy import classified
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.patience import patiently
+from dataworks_tasks.store.driver_errors import classified
+from dataworks_tasks.store.retrying import patiently
 
 
 def results_of(

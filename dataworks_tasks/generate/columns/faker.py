@@ -20,11 +20,6 @@ from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.values import Text, Values
 from dataworks_tasks.generate.columns.constant import kind_of
 from dataworks_tasks.generate.columns.enum import Pool
-from dataworks_tasks.generate.faker_methods import (
-    CLOCK_METHODS,
-    METHODS_REFUSED,
-    UNSEEDED_METHODS,
-)
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.gofakeit_names import (
@@ -37,6 +32,7 @@ from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
 from dataworks_tasks.generate.fields.vocabulary_cache import FakerWords, known_locales, seedable
+from dataworks_tasks.runs.faker_methods import CLOCK_METHODS, METHODS_REFUSED, UNSEEDED_METHODS
 
 DEFAULT_POOL = 10_000
 LARGEST_POOL = 200_000

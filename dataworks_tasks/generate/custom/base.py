@@ -11,7 +11,7 @@ from typing import Any
 
 from faker import Faker
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from bson import ObjectId, encode
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.document_id import object_id, object_id_prefix
 from dataworks_tasks.generate.custom.base import BaseDataGenerator

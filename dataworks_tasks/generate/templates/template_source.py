@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Layout, assemble
 from dataworks_tasks.generate.fields.model import Field, Record

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
-from producer.local.cosmos_simulator import CosmosSimulator, SimulatorConfig
+from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
 
 StartSimulator = Callable[..., CosmosSimulator]
 Connect = Callable[..., BaseDatabaseClient]

@@ -14,15 +14,15 @@ from pymongo import MongoClient
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import RunProgress, RunState
-from dataworks_tasks.run_spec import RunSpec
+from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import ConfigManager
-from producer.attach import send_everything
 from producer.connections import Connections
-from producer.local.cosmos_simulator import CosmosSimulator, FaultDials
-from producer.run_request import GenerationRequest, MigrationRequest, RunOptions
-from producer.start_generation import start_generation
-from producer.start_migration import start_migration
-from producer.start_verification import start_verification
+from producer.cosmos_simulator import CosmosSimulator, FaultDials
+from producer.drive.attach import send_everything
+from producer.start.run_request import GenerationRequest, MigrationRequest, RunOptions
+from producer.start.start_generation import start_generation
+from producer.start.start_migration import start_migration
+from producer.start.start_verification import start_verification
 from tests.fleet import Fleet, wait_until
 from tests.integration.cosmos.conftest import StartSimulator
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import bson
 import pytest
 
-from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.settings.database import DatabaseType
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.config import DatabaseType
 from producer.local.cosmos_service import CosmosService
 from producer.local.services import LocalServices
 from tests.integration.cosmos.conftest import Connect

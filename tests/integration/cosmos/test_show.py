@@ -9,11 +9,11 @@ import pymongo
 import pytest
 
 from dataworks_tasks.ledger.contract import RunState
-from producer.attach import send_everything
-from producer.local.cosmos_simulator import CosmosSimulator, FaultDials
-from producer.run_request import GenerationRequest, RunOptions
-from producer.start_generation import start_generation
-from producer.start_verification import start_verification
+from producer.cosmos_simulator import CosmosSimulator, FaultDials
+from producer.drive.attach import send_everything
+from producer.start.run_request import GenerationRequest, RunOptions
+from producer.start.start_generation import start_generation
+from producer.start.start_verification import start_verification
 from tests.fleet import Fleet
 from tests.integration.cosmos.conftest import StartSimulator
 from tests.integration.cosmos.test_runs import (

@@ -9,21 +9,21 @@ import bson
 import pytest
 from pymongo import MongoClient
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.generate.aggregators.aggregate import aggregate
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.retry_policy import Backoff
-from dataworks_tasks.run_spec import OnConflict
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import OnConflict
+from dataworks_tasks.settings.database import DatabaseType
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
-from dataworks_tasks.store.config import DatabaseType
 from dataworks_tasks.store.create_collection import (
     CollectionLayout,
     Throughput,
     create_collection,
 )
-from producer.local.cosmos_simulator import FaultDials
+from dataworks_tasks.store.driver_errors import Backoff
+from producer.cosmos_simulator import FaultDials
 from tests.integration.cosmos.conftest import Connect, StartSimulator
 
 Mongo = MongoClient[dict[str, Any]]

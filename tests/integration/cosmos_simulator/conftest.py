@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from producer.local.cosmos_simulator import CosmosSimulator, SimulatorConfig
+from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
 
 Client = MongoClient[dict[str, Any]]
 

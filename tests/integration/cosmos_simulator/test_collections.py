@@ -10,7 +10,7 @@ import pytest
 from pymongo import MongoClient, UpdateOne
 from pymongo.errors import BulkWriteError, OperationFailure, WriteError
 
-from producer.local.cosmos_simulator import CosmosSimulator
+from producer.cosmos_simulator import CosmosSimulator
 
 Client = MongoClient[dict[str, Any]]
 Connect = Callable[[CosmosSimulator], Client]

@@ -10,7 +10,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, CursorNotFound, ExecutionTimeout, OperationFailure
 
-from producer.local.cosmos_simulator import CosmosSimulator, FaultDials
+from producer.cosmos_simulator import CosmosSimulator, FaultDials
 
 Client = MongoClient[dict[str, Any]]
 Connect = Callable[[CosmosSimulator], Client]

@@ -18,9 +18,9 @@ import pytest
 from pymongo import MongoClient
 from pymongo.common import MIN_SUPPORTED_WIRE_VERSION
 
-from producer.local.cosmos_simulator import CosmosSimulator, SimulatorConfig, TlsFiles
-from producer.local.cosmos_simulator.config import WIRE_VERSIONS
-from producer.local.cosmos_simulator.wire import Command, encode_command
+from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig, TlsFiles
+from producer.cosmos_simulator.config import WIRE_VERSIONS
+from producer.cosmos_simulator.wire import Command, encode_command
 
 Client = MongoClient[dict[str, Any]]
 
@@ -175,7 +175,7 @@ def test_tls(start_simulator: Any, tmp_path: Path, database_name: str):
 
 
 def test_as_a_process(mongodb_url: str, database_name: str):
-    command = [sys.executable, "-m", "producer.local.cosmos_simulator", "--target", mongodb_url]
+    command = [sys.executable, "-m", "producer.cosmos_simulator", "--target", mongodb_url]
     options = ["--port", "0", "--ru", "4000", "--server-version", "7.0", "--latency-ms", "1"]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE) as process:
         try:
@@ -192,7 +192,7 @@ def test_as_a_process(mongodb_url: str, database_name: str):
 
 
 def test_bad_options_name_the_fix(mongodb_url: str):
-    command = [sys.executable, "-m", "producer.local.cosmos_simulator", "--target", mongodb_url]
+    command = [sys.executable, "-m", "producer.cosmos_simulator", "--target", mongodb_url]
     done = subprocess.run(
         [*command, "--throttle-share", "2"], capture_output=True, text=True, check=False
     )

@@ -10,7 +10,7 @@ import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 
-from producer.local.cosmos_simulator import CosmosSimulator
+from producer.cosmos_simulator import CosmosSimulator
 
 
 def test_documents_per_second(

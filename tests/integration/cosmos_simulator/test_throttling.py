@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 from pymongo.write_concern import WriteConcern
 
-from producer.local.cosmos_simulator import CosmosSimulator, FaultDials
+from producer.cosmos_simulator import CosmosSimulator, FaultDials
 
 Client = MongoClient[dict[str, Any]]
 Connect = Callable[[CosmosSimulator], Client]

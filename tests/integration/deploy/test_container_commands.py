@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 import pytest
 import redis
 
-from dataworks_tasks.liveness import living_workers
+from dataworks_tasks.worker.liveness import living_workers
 from producer.local.binaries import MONGOD, VALKEY, find_binary
 from producer.local.child_command import ChildCommand, StopPolicy
 from producer.local.probe import redis_answers, run_mongo_command

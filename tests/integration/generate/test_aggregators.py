@@ -12,19 +12,19 @@ from bson import Decimal128, Int64
 from pydantic import SecretStr
 from pymongo import MongoClient
 
+from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.generate.aggregators.aggregate import (
     DOCUMENTS_PER_UPDATE,
     AggregationTurn,
     aggregate,
 )
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.raw_bson import Element
+from dataworks_tasks.range_work import WholeTurn
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
-from dataworks_tasks.work import WholeTurn
-from producer.local.cosmos_simulator import CosmosSimulator, SimulatorConfig
+from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
 from tests.fleet import Fleet, pool_children, wait_until
 
 STAFF = {"database": "hr", "collection": "staff", "query": {"department": "$$code"}}

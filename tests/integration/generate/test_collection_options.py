@@ -12,11 +12,11 @@ from pydantic import SecretStr
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.generate.templates.load_template import parse_template
 from dataworks_tasks.generate.templates.template import CollectionTemplate
-from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.capabilities import CollectionCommand
 from dataworks_tasks.store.client import BaseDatabaseClient, Capabilities
-from dataworks_tasks.store.config import DatabaseConfig
-from producer.template_collections import create_as_template_says
+from producer.start.template_collections import create_as_template_says
 from tests.fleet import Fleet
 
 TEMPLATE = {

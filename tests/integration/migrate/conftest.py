@@ -14,19 +14,19 @@ import fakeredis
 import pytest
 from pydantic import SecretStr
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.migrate.migration_work import MigrationWork
-from dataworks_tasks.migrate.verification_work import MigrationVerificationWork
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.run_spec import MigrationJob, NamespacePair, RunSpec, VerificationJob
+from dataworks_tasks.range_work import RangeWork, RunContext, StopSignal, WholeTurn
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec, VerificationJob
 from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
-from dataworks_tasks.work import RangeWork, RunContext, StopSignal, WholeTurn
-from producer.split_migration import plan_slices
+from dataworks_tasks.verify.migration import MigrationVerificationWork
+from producer.slicing.split_migration import plan_slices
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from dataworks_tasks.raw_bson import Element, assemble, element_bytes, embedded
+from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes, embedded
 
 
 def text(value: bytes) -> bytes:

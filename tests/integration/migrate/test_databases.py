@@ -12,11 +12,11 @@ from pymongo.database import Database
 from dataworks_tasks.errors import RunFailed, UnknownName, UsageError
 from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.migration_work import MigrationWork
-from dataworks_tasks.run_spec import IndexPolicy, MigrationJob
-from dataworks_tasks.work import WholeTurn
-from producer.copy_collections import create_views, prepare_collections
-from producer.migration_estimate import estimate_migration
-from producer.namespace_selection import (
+from dataworks_tasks.range_work import WholeTurn
+from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob
+from producer.estimate.migration_estimate import estimate_migration
+from producer.start.copy_collections import create_views, prepare_collections
+from producer.start.namespace_selection import (
     NamespaceSelection,
     SelectionRequest,
     select_namespaces,

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from bson import Timestamp, decode, encode
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable, Throttled, UsageError
 from dataworks_tasks.migrate.migration_work import MigrationWork
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.store.config import DatabaseConfig
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.mongodb import MongoDBClient
 from dataworks_tasks.store.write_outcome import WriteOutcome
-from producer.resume_field import check_resume_field
+from producer.start.resume_field import check_resume_field
 from tests.integration.migrate.conftest import Migration
 from tests.integration.migrate.corpus import documents
 

@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from dataworks_tasks.document_comparison import id_bytes
-from dataworks_tasks.migrate.read_slice import SliceSource, read_slice
-from dataworks_tasks.migrate.slice import OBJECT_ID, Cover, Slice
-from dataworks_tasks.raw_bson import Element, assemble, element_bytes, find_element
-from dataworks_tasks.run_spec import NamespacePair
-from dataworks_tasks.store.config import DatabaseConfig
+from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes, find_element
+from dataworks_tasks.runs.spec import NamespacePair
+from dataworks_tasks.scan.read_slice import SliceSource, read_slice
+from dataworks_tasks.scan.slice import OBJECT_ID, Cover, Slice
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
-from producer.local.cosmos_simulator import CosmosSimulator, SimulatorConfig
-from producer.split_migration import plan_slices
+from dataworks_tasks.verify.comparison import id_bytes
+from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
+from producer.slicing.split_migration import plan_slices
 from tests.integration.migrate.conftest import Migration
 from tests.integration.migrate.corpus import IDS
 

@@ -9,7 +9,7 @@ from bson import decode, encode
 
 from dataworks_tasks.migrate.base import BaseMigrationStrategy, Document
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
-from dataworks_tasks.run_spec import Transform
+from dataworks_tasks.runs.spec import Transform
 from tests.integration.migrate.conftest import Migration
 
 

@@ -9,9 +9,9 @@ import pymongo
 import pytest
 
 from dataworks_tasks.errors import SettingsError
-from dataworks_tasks.store.config import DatabaseConfig
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
-from producer.local.cosmos_simulator import CosmosSimulator, SimulatorConfig
+from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
 from tests.fleet import wait_until
 
 Mongo = pymongo.MongoClient[dict[str, Any]]

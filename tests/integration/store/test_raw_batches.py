@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from bson import encode
 
-from dataworks_tasks.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store import raw_batches
-from dataworks_tasks.store.config import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
 
 

@@ -7,7 +7,7 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producer.local.cosmos_simulator.budget import RequestUnitBudget
+from producer.cosmos_simulator.budget import RequestUnitBudget
 
 
 class Clock:

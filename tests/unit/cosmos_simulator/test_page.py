@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from producer.local.cosmos_simulator import FaultDials
-from producer.local.cosmos_simulator.config import WIRE_VERSIONS
+from producer.cosmos_simulator import FaultDials
+from producer.cosmos_simulator.config import WIRE_VERSIONS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "cosmos-simulator.md").read_text("utf-8")
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from producer.local.cosmos_simulator.request_units import (
-    insert_charges,
-    read_charge,
-    replace_charges,
-)
+from producer.cosmos_simulator.request_units import insert_charges, read_charge, replace_charges
 
 
 def sizes(*values: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

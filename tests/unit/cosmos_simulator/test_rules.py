@@ -9,18 +9,18 @@ import pytest
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import SettingsError
-from producer.local.cosmos_simulator import CosmosSimulator, FaultDials, SimulatorConfig
-from producer.local.cosmos_simulator.document_rules import (
+from producer.cosmos_simulator import CosmosSimulator, FaultDials, SimulatorConfig
+from producer.cosmos_simulator.document_rules import (
     json_bytes,
     refused_documents,
     targets_one_shard,
 )
-from producer.local.cosmos_simulator.index_rules import index_refusal
-from producer.local.cosmos_simulator.refusals import refusal
-from producer.local.cosmos_simulator.result_pages import LARGEST_PAGE_BYTES, ResultPages
-from producer.local.cosmos_simulator.wire import (
+from producer.cosmos_simulator.index_rules import index_refusal
+from producer.cosmos_simulator.refusals import refusal
+from producer.cosmos_simulator.result_pages import LARGEST_PAGE_BYTES, ResultPages
+from producer.cosmos_simulator.wire import (
     Command,
     decode_reply,
     encode_command,

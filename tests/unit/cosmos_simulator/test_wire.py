@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataworks_tasks.encoded_batch import EncodedBatch
-from producer.local.cosmos_simulator.wire import (
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from producer.cosmos_simulator.wire import (
     CHECKSUM_PRESENT,
     MORE_TO_COME,
     OP_MSG,

@@ -8,13 +8,13 @@ import bson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataworks_tasks.encoded_batch import EncodedBatch
-from producer.local.cosmos_simulator.budget import RequestUnitBudget
-from producer.local.cosmos_simulator.config import FaultDials
-from producer.local.cosmos_simulator.faults import Faults
-from producer.local.cosmos_simulator.responses import write_error
-from producer.local.cosmos_simulator.wire import Command
-from producer.local.cosmos_simulator.write_admission import admit, merge_reply, statement_charges
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from producer.cosmos_simulator.budget import RequestUnitBudget
+from producer.cosmos_simulator.config import FaultDials
+from producer.cosmos_simulator.faults import Faults
+from producer.cosmos_simulator.responses import write_error
+from producer.cosmos_simulator.wire import Command
+from producer.cosmos_simulator.write_admission import admit, merge_reply, statement_charges
 
 
 def insert(count: int, ordered: bool) -> Command:

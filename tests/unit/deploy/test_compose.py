@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from dataworks_tasks import __version__
-from dataworks_tasks.settings import ConfigManager, known_settings
+from dataworks_tasks.settings import ConfigManager
+from dataworks_tasks.settings.loader import known_settings
 from tests.unit.deploy.compose_file import ROOT, image_command, seconds, services
 
 SERVICES = services()
@@ -108,7 +109,7 @@ def test_what_stays_up_is_watched_and_started_again(name: str) -> None:
 
 
 def test_a_stopped_worker_can_finish_its_task() -> None:
-    settings = pytest.importorskip("dataworks_tasks.celery_settings")
+    settings = pytest.importorskip("dataworks_tasks.broker.celery_settings")
     assert seconds(SERVICES["worker"]["stop_grace_period"]) >= settings.TASK_SECONDS + 35
 
 

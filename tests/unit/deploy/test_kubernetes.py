@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from dataworks_tasks import __version__
-from dataworks_tasks.settings import ConfigManager, FrameworkConfig, known_settings
+from dataworks_tasks.settings import ConfigManager, FrameworkConfig
+from dataworks_tasks.settings.loader import known_settings
 from tests.unit.deploy.compose_file import ROOT, image_command, manifests, services
 from tests.unit.deploy.keda_schemas import KEDA_SCHEMAS
 

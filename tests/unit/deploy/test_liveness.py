@@ -16,13 +16,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dataworks_tasks.errors import SettingsError
-from dataworks_tasks.liveness import (
+from dataworks_tasks.worker.liveness import (
     TOUCH_SECONDS,
     LivenessFile,
     liveness_folder,
     living_workers,
 )
-from dataworks_tasks.liveness_step import LivenessStep
+from dataworks_tasks.worker.liveness_step import LivenessStep
 from producer.cli.worker_health import command
 
 

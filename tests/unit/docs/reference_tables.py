@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
-from dataworks_tasks.settings import known_settings
+from dataworks_tasks.settings.loader import known_settings
 from producer.cli import COMMANDS, cli
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -9,7 +9,7 @@ from typing import Any
 import bson
 import pytest
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import SettingsError, UnknownName
 from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
 from dataworks_tasks.generate.custom.factory import GeneratorFactory

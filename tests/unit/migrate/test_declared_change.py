@@ -12,12 +12,12 @@ from faker.providers.person import Provider as PersonProvider
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import SpecRefused, UnknownName, UsageError
 from dataworks_tasks.migrate import masking
 from dataworks_tasks.migrate.declared_change import by_transform
 from dataworks_tasks.migrate.masking import check_masks, create_mask, mask_digest
-from dataworks_tasks.run_spec import MigrationJob, Transform
+from dataworks_tasks.runs.spec import MigrationJob, Transform
 
 
 def changed(document: dict[str, Any], **options: Any) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from bson import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataworks_tasks.document_comparison import (
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import Element, shown_value
+from dataworks_tasks.verify.comparison import (
     DocumentComparison,
     compare,
     first_difference,
     id_bytes,
 )
-from dataworks_tasks.encoded_batch import EncodedBatch
-from dataworks_tasks.raw_bson import Element, shown_value
 
 
 def batch(documents: dict[int, str]) -> EncodedBatch:

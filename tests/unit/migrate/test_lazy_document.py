@@ -9,11 +9,11 @@ from bson.errors import BSONError, InvalidDocument
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import assemble
 from dataworks_tasks.migrate.base import BaseMigrationStrategy, Document
 from dataworks_tasks.migrate.document_change import by_strategy
 from dataworks_tasks.migrate.lazy_document import DOCUMENTS, LazyDocument
-from dataworks_tasks.raw_bson import assemble
 from tests.integration.migrate.corpus import documents
 
 KEYS = st.sampled_from(["_id", "a", "b", "inner", "", "ä", "email"])

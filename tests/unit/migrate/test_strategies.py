@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bson import ObjectId, decode, encode
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import SettingsError, UnknownName, UsageError
 from dataworks_tasks.migrate.base import BaseMigrationStrategy, Document
 from dataworks_tasks.migrate.document_change import by_strategy

@@ -8,7 +8,7 @@ from bson import Timestamp, encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps
 
 EMPTY = Timestamp(0, 0)

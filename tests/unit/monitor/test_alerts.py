@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.monitor.alerts import Alert, AlertBoard, alert_rules
 from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
 from dataworks_tasks.monitor.webhook import Webhook
+from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 from tests.unit.monitor.run_samples import at, progress
 

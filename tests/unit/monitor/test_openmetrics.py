@@ -14,14 +14,14 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import CollectorRegistry
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.ledger.contract import RangeResult, RunState, WorkerReport
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.monitor.openmetrics import LedgerCollector
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.run_spec import GenerationJob, GenerationPart, RunSpec
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import GenerationJob, GenerationPart, RunSpec
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "deploy/monitoring"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.monitor.operation import (
     WORKER_SILENT_SECONDS,
     OperationMetrics,
     PerformanceMonitor,
 )
+from dataworks_tasks.runs.batch_range import BatchRange
 from tests.unit.monitor.run_samples import at, progress
 
 

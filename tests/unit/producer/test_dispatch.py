@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 import fakeredis
 import pytest
 
-from dataworks_tasks.batch_range import BatchRange
+from dataworks_tasks.broker.messages import RangeMessage
 from dataworks_tasks.errors import LedgerUnavailable
 from dataworks_tasks.ledger.contract import RangeResult, RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.range_message import RangeMessage
-from dataworks_tasks.run_spec import GenerationJob, GenerationPart, RunSpec
-from producer import dispatch
-from producer.dispatch import Dispatcher, Leave, Observation
-from producer.message_queue import MessageQueue, QueueDepth
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import GenerationJob, GenerationPart, RunSpec
+from producer.drive import dispatch
+from producer.drive.dispatch import Dispatcher, Leave, Observation
+from producer.drive.message_queue import MessageQueue, QueueDepth
 
 
 class WorkingQueue(MessageQueue):

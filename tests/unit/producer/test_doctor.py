@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from dataworks_tasks.settings import FrameworkConfig
-from dataworks_tasks.store.config import DatabaseConfig
-from dataworks_tasks.worker_report import describe
-from producer.check import Check
+from dataworks_tasks.settings.database import DatabaseConfig
+from dataworks_tasks.worker.report import describe
 from producer.cli.doctor import command
-from producer.database_rights import allowed_actions
-from producer.worker_checks import compare
+from producer.doctor.check import Check
+from producer.doctor.database_rights import allowed_actions
+from producer.doctor.worker_checks import compare
 
 
 @pytest.mark.parametrize(

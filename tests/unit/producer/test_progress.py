@@ -12,12 +12,12 @@ import fakeredis
 import pytest
 from rich.console import Console
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.ledger.contract import RangeResult, RunState, WorkerReport
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.monitor.alerts import Alert
-from dataworks_tasks.namespace import Namespace
-from dataworks_tasks.run_spec import (
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import (
     GenerationJob,
     GenerationPart,
     MigrationJob,
@@ -26,12 +26,12 @@ from dataworks_tasks.run_spec import (
 )
 from dataworks_tasks.settings import FrameworkConfig
 from producer.cli.runs import print_runs
-from producer.dispatch import Observation
-from producer.drawn_figures import shortened
-from producer.live_figures import AlertWatch, LiveMeter
-from producer.message_queue import QueueDepth
-from producer.progress import JsonView, PlainView, TerminalView
-from producer.run_figures import figures
+from producer.drive.dispatch import Observation
+from producer.drive.message_queue import QueueDepth
+from producer.view.live_snapshot import AlertWatch, LiveMeter
+from producer.view.progress import JsonView, PlainView, TerminalView
+from producer.view.render import shortened
+from producer.view.run_summary import figures
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from dataworks_tasks.batch_range import BatchRange
 from dataworks_tasks.ledger.contract import RangeResult, WorkerReport
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
-from dataworks_tasks.run_spec import RunSpec
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
-from producer import scaling
-from producer.run_request import GenerationRequest, RunOptions
-from producer.scaling import Fleet, ScalingEstimate, estimate_scaling
-from producer.start_generation import GenerationPlan, plan_generation
+from producer.estimate import scaling
+from producer.estimate.scaling import Fleet, ScalingEstimate, estimate_scaling
+from producer.start.run_request import GenerationRequest, RunOptions
+from producer.start.start_generation import GenerationPlan, plan_generation
 
 CONFIG = FrameworkConfig()
 

@@ -8,13 +8,13 @@ import pytest
 from pymongo.errors import ConfigurationError
 
 from dataworks_tasks.errors import SettingsError
-from dataworks_tasks.retry_policy import classify
+from dataworks_tasks.settings.database import DatabaseType
 from dataworks_tasks.store.capabilities import (
     DIALECTS,
     CollectionCommand,
     type_by_hello,
 )
-from dataworks_tasks.store.config import DatabaseType
+from dataworks_tasks.store.driver_errors import classify
 from dataworks_tasks.store.wire_versions import server_version
 
 COSMOS = DIALECTS[DatabaseType.COSMOS_DB]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dataworks_tasks.errors import SettingsError
-from dataworks_tasks.store.config import DatabaseConfig, DatabaseType
+from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.factory import create_database_client, detect_type
 
 HOST = "shop.mongo.cosmos.azure.com"

@@ -10,9 +10,9 @@ from bson import Binary, Int64, ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataworks_tasks.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.settings.database import DatabaseType
 from dataworks_tasks.store.capabilities import DIALECTS, Capabilities
-from dataworks_tasks.store.config import DatabaseType
 from dataworks_tasks.store.document_rules import refused_documents
 
 COSMOS = DIALECTS[DatabaseType.COSMOS_DB]

@@ -1,0 +1,129 @@
+"""Kombu's Redis transport with a guard at the door: what is not a message of ours is dropped.
+
+Without it one ``LPUSH`` of garbage ends a worker, because the transport lets the error of the JSON
+parser out of the event loop (kombu 5.7, ``Channel._brpop_read``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from celery.app.amqp import AMQP
+from kombu import Connection
+from kombu.transport import redis as redis_transport
+from redis import Redis
+
+from dataworks_tasks.broker.envelope import control_refusal, refusal
+from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.logs import without_credentials
+
+log = logging.getLogger(__name__)
+
+
+class CheckedRedis(Redis):
+    """Hands out what ``BRPOP`` brings only when it is a message of DataWorks."""
+
+    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+        """The reply; an empty one in place of a message that is refused."""
+        reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
+        if command_name != "BRPOP" or not reply:
+            return reply
+        reason = refusal(reply[1])
+        if reason is None:
+            return reply
+        log.warning(
+            "a message in %s is refused: %s; it is dropped, nothing was written",
+            reply[0].decode(errors="replace"),
+            reason,
+        )
+        return None
+
+
+class CheckedQoS(redis_transport.QoS):
+    """Kombu's record of what is delivered and not acknowledged."""
+
+    def ack(self, delivery_tag: str) -> None:
+        """Take the message off the broker."""
+        failpoint("celery-ack.before")
+        super().ack(delivery_tag)
+        failpoint("celery-ack.after")
+
+
+class CheckedChannel(redis_transport.Channel):
+    """Reads through ``CheckedRedis``, also what other processes gave back."""
+
+    QoS = CheckedQoS
+
+    def _handle_message(self, client: Any, r: Any) -> dict[str, Any]:
+        """What came on a channel, without its data when nobody could read them."""
+        payload: dict[str, Any] = super()._handle_message(client, r)  # type: ignore[misc]
+        data, channel = payload["data"], payload["channel"]
+        if not isinstance(data, bytes | str) or not payload["type"].endswith(b"message"):
+            return payload
+        reason = control_refusal(data, order=channel.endswith(b".pidbox"))
+        if reason is None:
+            return payload
+        log.warning(
+            "a message on the channel %s is refused: %s; it is dropped",
+            channel.decode(errors="replace"),
+            reason,
+        )
+        return {**payload, "data": None}
+
+    def _get_client(self) -> Callable[..., Redis]:
+        super()._get_client()  # type: ignore[misc] # refuses a redis-py that is too old
+        return CheckedRedis
+
+
+class CheckedTransport(redis_transport.Transport):
+    """The transport of every ``redis://`` and ``rediss://`` address."""
+
+    Channel = CheckedChannel
+
+
+class CheckedSentinelChannel(redis_transport.SentinelChannel):
+    """The same guard on the server that Sentinels name as primary."""
+
+    QoS = CheckedQoS
+
+    def _get_client(self) -> Callable[..., Redis]:
+        super()._get_client()  # type: ignore[misc] # refuses a redis-py that is too old
+        return CheckedRedis
+
+
+class CheckedSentinelTransport(redis_transport.SentinelTransport):
+    """The transport of every ``sentinel://`` address."""
+
+    Channel = CheckedSentinelChannel
+
+
+_CHECKED: Mapping[type, type] = {
+    redis_transport.Transport: CheckedTransport,
+    redis_transport.SentinelTransport: CheckedSentinelTransport,
+}
+
+
+class CheckedConnection(Connection):
+    """Keeps the name of the transport, which Flower and the worker's banner show."""
+
+    def get_transport_cls(self) -> type:
+        """A checked transport in place of kombu's."""
+        found: type = super().get_transport_cls()
+        return _CHECKED.get(found, found)
+
+    def info(self) -> dict[str, Any]:
+        """What ``inspect stats`` and Flower are told. Kombu's own has the password of every
+        Sentinel's address, and the Sentinels' own, in it."""
+        told = dict(super().info())
+        told["alternates"] = [without_credentials(url) for url in told.get("alternates", ())]
+        options = dict(told.get("transport_options") or {})
+        options.pop("sentinel_kwargs", None)
+        return {**told, "transport_options": options}
+
+
+class CheckedQueue(AMQP):
+    """For ``Celery(amqp=...)``."""
+
+    Connection = CheckedConnection

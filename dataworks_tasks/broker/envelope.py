@@ -1,0 +1,175 @@
+"""Whether something in the queue is a message that DataWorks itself could have sent.
+
+Whoever can write to Redis can put anything there. Kombu and Celery trust what they read: bytes that
+are no JSON end a worker, and an envelope can ask for callbacks, other tasks or other limits. So
+every message is looked at before they see it, and what is not one of ours is dropped with a reason.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dataworks_tasks.broker.celery_settings import FINISH_SECONDS, TASK_SECONDS
+from dataworks_tasks.broker.messages import FINISH_RUN, TASK_OF
+
+MOST_BYTES = 64 * 1024
+"""Ours have about 1,100."""
+MOST_CONTROL_BYTES = 1024 * 1024
+"""Workers send their events in groups."""
+_LATEST_CLOCK = 2**53
+_PARTS_OF_AN_ORDER = frozenset(
+    {"method", "arguments", "destination", "pattern", "matcher", "reply_to", "ticket"}
+)
+_TASKS = frozenset({*TASK_OF.values(), FINISH_RUN})
+_LATEST = timedelta(hours=1)
+_FORBIDDEN = ("compression", "shadow", "expires", "group", "replaced_task_nesting")
+_TEXTS = ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "origin")
+_LONGEST_TEXT = 300
+_RANGE_ARGUMENTS = 3
+
+
+def refusal(data: bytes | str) -> str | None:
+    """Why ``data`` is refused; None for a message to work on. The reason quotes nothing of it."""
+    if len(data) > MOST_BYTES:
+        return f"it has {len(data):,} bytes, ours have at most {MOST_BYTES:,}"
+    try:
+        message = json.loads(data, object_hook=_plain)
+        _expect(isinstance(message, dict), "it is not a JSON object")
+        _check_properties(_mapping(message, "properties"))
+        _check_headers(_mapping(message, "headers"))
+        _check_body(message)
+    except _Refused as refused:
+        return str(refused)
+    except (ValueError, RecursionError):
+        return "it cannot be read"
+    return None
+
+
+def control_refusal(data: bytes | str, *, order: bool) -> str | None:
+    """Why what came on a channel is refused: neither an event nor, with ``order``, an order.
+
+    Celery connects anew when it meets one that it cannot read. None for what it can.
+    """
+    if len(data) > MOST_CONTROL_BYTES:
+        return f"it has {len(data):,} bytes, ours have at most {MOST_CONTROL_BYTES:,}"
+    try:
+        message = json.loads(data, object_hook=_plain)
+        _expect(isinstance(message, dict), "it is not a JSON object")
+        _check_properties(_mapping(message, "properties"))
+        clock = _mapping(message, "headers").get("clock", 0)
+        _expect(type(clock) is int and 0 <= clock <= _LATEST_CLOCK, "its clock is no count")
+        body = _body(message)
+        if order:
+            _check_order(body)
+    except _Refused as refused:
+        return str(refused)
+    except (ValueError, RecursionError):
+        return "it cannot be read"
+    return None
+
+
+def _check_order(body: Any) -> None:
+    _expect(isinstance(body, dict), "it is no order")
+    _expect(set(body) <= _PARTS_OF_AN_ORDER, "it has other parts than an order")
+    _expect(_is_text(body.get("method")), "it names no order")
+    _expect(isinstance(body.get("arguments") or {}, dict), "its arguments are not an object")
+    for name in ("pattern", "matcher", "ticket"):
+        _expect(body.get(name) is None or _is_text(body[name]), f"its {name} is not a text")
+    wanted = body.get("destination") or []
+    _expect(isinstance(wanted, list) and all(map(_is_text, wanted)), "its destination is no list")
+    answer = body.get("reply_to") or {"exchange": "", "routing_key": ""}
+    _expect(isinstance(answer, dict), "its reply_to is not an object")
+    for name in ("exchange", "routing_key"):
+        _expect(_is_text(answer.get(name)), f"its reply_to has no {name}")
+
+
+class _Refused(Exception):
+    """What is wrong with a message."""
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise _Refused(otherwise)
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    """Kombu makes other objects of JSON that says ``__type__``, and fails when they are none."""
+    _expect("__type__" not in value, "it asks for an object of another type")
+    return value
+
+
+def _mapping(message: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = message.get(name)
+    if not isinstance(value, dict):
+        raise _Refused(f"its {name} are not an object")
+    return value
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_TEXT
+
+
+def _check_properties(properties: Mapping[str, Any]) -> None:
+    _expect(_is_text(properties.get("delivery_tag")), "it has no delivery tag")
+    _expect(properties.get("body_encoding") == "base64", "its body is not base64")
+    _expect(properties.get("priority") in (None, 0), "it has a priority")
+    info = _mapping(properties, "delivery_info")
+    for name in ("exchange", "routing_key"):
+        _expect(_is_text(info.get(name)), f"its {name} is not a short text")
+
+
+def _check_headers(headers: Mapping[str, Any]) -> None:
+    task = headers.get("task")
+    _expect(isinstance(task, str) and task in _TASKS, "it names no task of DataWorks")
+    _expect(_is_text(headers.get("id")), "it has no id")
+    for name in _TEXTS:
+        _expect(headers.get(name) is None or _is_text(headers[name]), f"its {name} is not a text")
+    for name in _FORBIDDEN:
+        _expect(not headers.get(name), f"it asks for {name}")
+    own_limit = FINISH_SECONDS if task == FINISH_RUN else TASK_SECONDS
+    for limit in _limits(headers.get("timelimit")):
+        _expect(limit in (None, TASK_SECONDS, own_limit), "it has other time limits")
+    _expect(not headers.get("stamped_headers") and not headers.get("stamps"), "it has stamps")
+    _expect(headers.get("ignore_result") in (None, True, False), "its ignore_result is none")
+    retries = headers.get("retries", 0)
+    _expect(type(retries) is int and 0 <= retries <= 1000, "its retries are not a small number")
+    _check_start(headers.get("eta"))
+
+
+def _limits(value: object) -> list[object]:
+    if value is None:
+        return []
+    _expect(isinstance(value, list), "its time limits are not a list")
+    return list(value)  # type: ignore[call-overload, no-any-return]
+
+
+def _check_start(eta: object) -> None:
+    if eta is None:
+        return
+    _expect(_is_text(eta), "its eta is not a text")
+    moment = datetime.fromisoformat(str(eta))
+    _expect(moment.tzinfo is not None and moment.year > 2000, "its eta is no moment")
+    _expect(moment < datetime.now(UTC) + _LATEST, "its eta is hours away")
+
+
+def _body(message: Mapping[str, Any]) -> Any:
+    _expect(message.get("content-type") == "application/json", "its body is not JSON")
+    _expect(message.get("content-encoding") == "utf-8", "its body is not UTF-8")
+    text = b64decode(str(message.get("body")), validate=True)
+    return json.loads(text, object_hook=_plain)
+
+
+def _check_body(message: Mapping[str, Any]) -> None:
+    body = _body(message)
+    _expect(isinstance(body, list) and len(body) == 3, "its body is not arguments and options")
+    arguments, keywords, embedded = body
+    _expect(isinstance(arguments, list), "its arguments are not a list")
+    wanted = 1 if message["headers"]["task"] == FINISH_RUN else _RANGE_ARGUMENTS
+    _expect(len(arguments) == wanted, "it has too few or too many arguments")
+    _expect(all(isinstance(a, str | int) for a in arguments), "its arguments are not plain values")
+    _expect(keywords == {}, "it has keyword arguments")
+    _expect(isinstance(embedded, dict) and not any(embedded.values()), "it embeds other work")

@@ -1,0 +1,97 @@
+"""What a message may say: a run id and a range."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Celery
+
+from dataworks_tasks.broker.broker_errors import broker_errors
+from dataworks_tasks.errors import BadMessage
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import MAX_DOCUMENTS, MigrationJob, RunKind, RunSpec, VerificationJob
+
+GENERATE_RANGE = "dataworks.generate_range"
+COPY_RANGE = "dataworks.copy_range"
+VERIFY_RANGE = "dataworks.verify_range"
+FINISH_RUN = "dataworks.finish_run"
+
+TASK_OF = {
+    RunKind.GENERATION: GENERATE_RANGE,
+    RunKind.MIGRATION: COPY_RANGE,
+    RunKind.VERIFICATION: VERIFY_RANGE,
+}
+
+_RUN_ID = re.compile(r"[a-z]{3}-[A-Za-z0-9-]{1,64}")
+_REMEDY = "Only dataworks itself should write to its queue"
+
+
+@dataclass(frozen=True, slots=True)
+class RangeMessage:
+    """One batch range of one run."""
+
+    kind: RunKind
+    run_id: str
+    range: BatchRange
+    namespace: str = ""
+    """What a person who looks at the queue is told; nobody reads it from the message."""
+
+    def send(self, app: Celery, producer: Any = None) -> None:
+        """Put it on the queue. Flower shows collection and range as arguments, and the run.
+
+        Raises LedgerUnavailable when the broker does not answer.
+        """
+        with broker_errors():
+            app.send_task(
+                TASK_OF[self.kind],
+                args=(self.run_id, self.range.start, self.range.stop),
+                producer=producer,
+                argsrepr=f"{self.namespace}{self.range}",
+                kwargsrepr=repr({"run": self.run_id}),
+            )
+
+
+def range_message(spec: RunSpec, piece: BatchRange) -> RangeMessage:
+    """The message for a range of the run, with the collection that it fills."""
+    return RangeMessage(spec.kind, spec.run_id, piece, _namespace(spec, piece))
+
+
+def _namespace(spec: RunSpec, piece: BatchRange) -> str:
+    job = spec.job.of if isinstance(spec.job, VerificationJob) else spec.job
+    if isinstance(job, MigrationJob):
+        names = [str(pair.target) for pair in job.namespaces]
+    else:
+        names = [
+            str(part.namespace)
+            for part in job.parts
+            if part.range.start < piece.stop and piece.start < part.range.stop
+        ]
+    return names[0] if len(names) == 1 else f"{len(names)} collections"
+
+
+def send_finish(app: Celery, run_id: str) -> None:
+    """Ask a worker to finish the run; asking twice changes nothing.
+
+    Raises LedgerUnavailable when the broker does not answer.
+    """
+    with broker_errors():
+        app.send_task(FINISH_RUN, args=(run_id,), argsrepr=run_id, kwargsrepr=repr({"run": run_id}))
+
+
+def read_run_id(value: object) -> str:
+    """The run id; raises BadMessage when it is none."""
+    if not isinstance(value, str) or not _RUN_ID.fullmatch(value):
+        raise BadMessage("a message names no run id", _REMEDY)
+    return value
+
+
+def read_range(start: object, stop: object) -> BatchRange:
+    """The range; raises BadMessage when it is none."""
+    for value in (start, stop):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise BadMessage("a message's range is not made of whole numbers", _REMEDY)
+    if not 0 <= start < stop <= MAX_DOCUMENTS:  # type: ignore[operator]
+        raise BadMessage(f"a message's range is not within [0:{MAX_DOCUMENTS})", _REMEDY)
+    return BatchRange(start, stop)  # type: ignore[arg-type]

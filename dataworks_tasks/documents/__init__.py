@@ -1,0 +1,1 @@
+"""BSON bytes: single documents and batches of them."""

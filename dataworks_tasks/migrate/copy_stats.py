@@ -1,0 +1,102 @@
+"""What became of a slice's documents, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+
+from dataworks_tasks.documents.raw_bson import element_bytes, find_element, shown_id
+from dataworks_tasks.ledger.contract import DOCUMENTS_OF, DocumentFailure, RangeResult
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import MigrationJob
+from dataworks_tasks.store.bulk_write import WriteResult
+
+_LONGEST_REASON = 500
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one slice; ``result`` is what the ledger gets."""
+
+    read: int = 0
+    written: int = 0
+    already_there: int = 0
+    replaced: int = 0
+    skipped: int = 0
+    dropped: int = 0
+    produced: int = 0
+    bytes: int = 0
+    throttled_requests: int = 0
+    retried_requests: int = 0
+    seconds_waited: float = 0.0
+    request_units: float = 0.0
+    request_units_estimated: float = 0.0
+    read_request_units: float = 0.0
+    read_request_units_estimated: float = 0.0
+    failures: list[DocumentFailure] = field(default_factory=list)
+
+    def add_write(self, namespace: Namespace, result: WriteResult) -> None:
+        """Add what ``write_batch`` did."""
+        self.written += result.written
+        self.already_there += result.already_there
+        self.replaced += result.replaced
+        self.skipped += result.skipped
+        self.throttled_requests += result.throttled_requests
+        self.retried_requests += result.retried_requests
+        self.seconds_waited += result.seconds_waited
+        self.request_units += result.request_units
+        self.request_units_estimated += result.request_units_estimated
+        self.failures += (
+            document_failure(namespace, failure.document, failure.reason)
+            for failure in result.failures
+        )
+
+    def add(self, others: Iterable[Tally]) -> None:
+        """Add other tallies."""
+        for other in others:
+            for name in self.__slots__:
+                setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def result(self) -> RangeResult:
+        """As the ledger counts it. ``documents`` are those settled at the target."""
+        settled = self.written + self.already_there + self.replaced + self.skipped
+        return RangeResult(
+            {
+                "documents": settled,
+                "bytes": self.bytes,
+                "read": self.read,
+                "written": self.written,
+                "already_there": self.already_there,
+                "replaced": self.replaced,
+                "skipped": self.skipped,
+                "dropped": self.dropped,
+                "produced": self.produced,
+                "throttled_requests": self.throttled_requests,
+                "retried_requests": self.retried_requests,
+                "waited_milliseconds": round(self.seconds_waited * 1000),
+                "request_units": round(self.request_units),
+                "request_units_estimated": round(self.request_units_estimated),
+                "read_request_units": round(self.read_request_units),
+                "read_request_units_estimated": round(self.read_request_units_estimated),
+            },
+            tuple(self.failures),
+        )
+
+
+def by_collection(result: RangeResult, job: MigrationJob, pair: int) -> RangeResult:
+    """The result, with its documents counted for their collection too where the job has several."""
+    if len(job.namespaces) < 2:
+        return result
+    counter = f"{DOCUMENTS_OF}{job.namespaces[pair].target}"
+    return replace(
+        result, counters={**result.counters, counter: result.counters.get("documents", 0)}
+    )
+
+
+def document_failure(namespace: Namespace, document: bytes, reason: str) -> DocumentFailure:
+    """The record of a document that was not written."""
+    id_ = find_element(document, b"_id")
+    name = b"" if id_ is None else element_bytes(id_)
+    digest = blake2b(name, key=str(namespace).encode()[:64], digest_size=12).hexdigest()
+    return DocumentFailure(digest, shown_id(document), str(namespace), reason[:_LONGEST_REASON])

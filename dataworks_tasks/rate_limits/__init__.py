@@ -1,0 +1,1 @@
+"""Rate limiters that a fleet shares, for writes and for reads."""

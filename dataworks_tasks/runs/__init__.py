@@ -1,0 +1,1 @@
+"""What a run is: its spec, its ranges and its namespaces."""

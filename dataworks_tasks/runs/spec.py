@@ -1,0 +1,218 @@
+"""The run spec: everything a worker must know of a run, except how to reach the servers."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.namespace import Namespace
+
+FORMAT_VERSION = 1
+MAX_DOCUMENTS = 10**12
+"""Documents of one run; a document's ``_id`` has 40 bits for its index."""
+
+
+class RunKind(StrEnum):
+    """What a run does."""
+
+    GENERATION = "generation"
+    MIGRATION = "migration"
+    VERIFICATION = "verification"
+
+
+class OnError(StrEnum):
+    """What happens to a run when one document can never be written."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+class OnConflict(StrEnum):
+    """What happens when the target holds another document with the same ``_id``."""
+
+    FAIL = "fail"
+    REPLACE = "replace"
+    SKIP = "skip"
+
+
+class IndexPolicy(StrEnum):
+    """When a migration builds the source's indexes at the target."""
+
+    AFTER = "after"
+    BEFORE = "before"
+    NONE = "none"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GenerationPart(_Frozen):
+    """The documents of one collection: run indexes ``[first, first + count)``."""
+
+    namespace: Namespace
+    position: int = Field(ge=0, description="which collection of the template")
+    first: int = Field(ge=0, description="the run index of its document 0")
+    count: int = Field(ge=0, le=MAX_DOCUMENTS)
+
+    @property
+    def range(self) -> BatchRange:
+        """Its run indexes."""
+        return BatchRange(self.first, self.first + self.count)
+
+
+class GenerationJob(_Frozen):
+    """Generate documents from a template, or with a generator that workers know by name."""
+
+    kind: Literal[RunKind.GENERATION] = RunKind.GENERATION
+    template: Any = Field(default=None, description="the template whole, as JSON")
+    generator: str | None = Field(default=None, description="name of a custom generator")
+    name: str = Field(description="what was asked for, as a person wrote it")
+    seed: int
+    parts: tuple[GenerationPart, ...]
+    probe_digest: str = Field(description="digest of a few documents; a worker must make the same")
+    made_with: dict[str, str] = Field(
+        default={}, description="versions of what has a part in the documents' bytes"
+    )
+
+    @property
+    def total(self) -> int:
+        """Documents of all parts."""
+        return sum(part.count for part in self.parts)
+
+
+class NamespacePair(_Frozen):
+    """A collection and where it goes."""
+
+    source: Namespace
+    target: Namespace
+
+
+class Transform(_Frozen):
+    """Declarative changes to every document, in this order."""
+
+    rename: tuple[tuple[str, str], ...] = ()
+    drop: tuple[str, ...] = ()
+    set: tuple[tuple[str, str], ...] = Field(default=(), description="field, Extended JSON value")
+    mask: tuple[tuple[str, str], ...] = Field(default=(), description="field, faker:METHOD")
+    mask_seed: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.rename or self.drop or self.set or self.mask)
+
+
+class MigrationJob(_Frozen):
+    """Copy collections."""
+
+    kind: Literal[RunKind.MIGRATION] = RunKind.MIGRATION
+    namespaces: tuple[NamespacePair, ...]
+    strategy: str = "default"
+    filter: str | None = Field(default=None, description="Extended JSON query on the source")
+    transform: Transform = Transform()
+    on_conflict: OnConflict = OnConflict.FAIL
+    indexes: IndexPolicy = IndexPolicy.AFTER
+    partitioner: str = Field(default="auto", description="auto, walk, sample or objectid-time")
+    mask_digest: str = Field(
+        default="", description="digest of a few masked values; a worker must make the same"
+    )
+    made_with: dict[str, str] = Field(
+        default={}, description="versions of what has a part in masked values"
+    )
+
+
+class VerificationJob(_Frozen):
+    """Compare what a run should have written with what its target holds."""
+
+    kind: Literal[RunKind.VERIFICATION] = RunKind.VERIFICATION
+    run_id: str
+    of: GenerationJob | MigrationJob = Field(discriminator="kind")
+    exclusive: bool = Field(
+        description="the target held nothing else, so documents of no run count as extra"
+    )
+
+
+Job = Annotated[GenerationJob | MigrationJob | VerificationJob, Field(discriminator="kind")]
+
+
+class RunSpec(_Frozen):
+    """A run, fixed when it is created. Holds no connection string, password or import path."""
+
+    format: int = FORMAT_VERSION
+    run_id: str
+    created_at: datetime
+    batch_size: int = Field(ge=1, description="documents of one batch range, or of one slice")
+    write_concern: str = Field(default="majority", description="majority, or a number of nodes")
+    on_error: OnError = OnError.SKIP
+    max_failures: int = Field(default=1000, ge=0, description="the run stops when there are more")
+    max_rate: float | None = Field(default=None, gt=0, description="documents per second, fleet")
+    max_ru: float | None = Field(
+        default=None, gt=0, description="request units per second at the target, fleet"
+    )
+    source_max_ru: float | None = Field(
+        default=None, gt=0, description="request units per second at the source, fleet"
+    )
+    append: bool = False
+    source_fingerprint: str | None = None
+    target_fingerprint: str
+    job: Job
+
+    @property
+    def kind(self) -> RunKind:
+        """What the run does."""
+        return self.job.kind
+
+    @property
+    def is_sliced(self) -> bool:
+        """Whether its ranges count slices of a key space, not document indexes."""
+        job = self.job.of if isinstance(self.job, VerificationJob) else self.job
+        return isinstance(job, MigrationJob)
+
+    def to_json(self) -> str:
+        """The spec as the ledger keeps it."""
+        return self.model_dump_json(exclude_none=True)
+
+
+def read_spec(text: str | bytes) -> RunSpec:
+    """The spec from the ledger's JSON.
+
+    Raises SpecRefused when it is of a newer format or not a spec.
+    """
+    try:
+        return RunSpec.model_validate_json(text)
+    except ValidationError as error:
+        version = _format_of(text)
+        if version is not None and version > FORMAT_VERSION:
+            raise SpecRefused(
+                f"the run's spec has format {version}, this version reads {FORMAT_VERSION}",
+                "Update DataWorks on this machine: pip install -U dataworks",
+            ) from None
+        field = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise SpecRefused(
+            f"the run's spec is damaged at {field!r}", "Start the run again from its template"
+        ) from None
+
+
+def _format_of(text: str | bytes) -> int | None:
+    import json
+
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    version = value.get("format") if isinstance(value, dict) else None
+    return version if isinstance(version, int) else None
+
+
+_PREFIX = {RunKind.GENERATION: "gen", RunKind.MIGRATION: "mig", RunKind.VERIFICATION: "ver"}
+
+
+def new_run_id(kind: RunKind, now: datetime | None = None) -> str:
+    """An id that sorts by time and reads well, like ``gen-20261122-142501-7f3a``."""
+    moment = now or datetime.now(UTC)
+    return f"{_PREFIX[kind]}-{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

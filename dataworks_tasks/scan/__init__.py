@@ -1,0 +1,1 @@
+"""Reading a key space in slices."""

@@ -1,0 +1,183 @@
+"""Read a slice in raw batches, whatever becomes of its cursors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import Element
+from dataworks_tasks.errors import StoreUnavailable, Throttled, TransientError
+from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.rate_limits.reads import ReadPace, paced
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.scan.key_space import ID, Piece, key_of, pieces_after, query
+from dataworks_tasks.scan.slice import Cover, Slice, groups_after, groups_through
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.driver_errors import Backoff
+
+_BACKOFF = Backoff()
+_TOLD_APART_BY_BYTES = frozenset({0x07, 0x09, 0x10, 0x11, 0x12})
+"""ObjectId, date, int, timestamp, long: values of one type that differ in bytes differ in order,
+whatever the collation. 0.0 and -0.0 do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceSource:
+    """A collection to read slices from. ``also`` is a query as BSON that narrows them."""
+
+    client: BaseDatabaseClient
+    namespace: Namespace
+    field: bytes = ID
+    also: bytes | None = None
+    batch_size: int = 5000
+    backoff: Backoff = _BACKOFF
+    pace: ReadPace | None = None
+
+
+class SliceInterrupted(StoreUnavailable):
+    """The cursor was cut where reading cannot go on by key: the slice has to be read again."""
+
+
+def read_slice(
+    source: SliceSource,
+    slice_: Slice,
+    after: Element | None = None,
+    waiting: Callable[[float], None] = time.sleep,
+    through: Element | None = None,
+) -> Iterator[EncodedBatch]:
+    """The slice's documents in key order, as batches of at most ``source.batch_size``.
+
+    ``after``: leave out what was read up to this position of ``resumable_pieces``; the slice's
+    ``settled_to`` where nothing is given. ``through``: stop behind this ``_id``; not for a slice
+    in insertion order.
+    A cut cursor, a reset connection or a throttled read goes on behind the last document that
+    arrived. Raises StoreUnavailable when that fails through all of the backoff's tries, and
+    SliceInterrupted when something was read already but reading cannot go on by key.
+    ``waiting`` is called with the seconds of each pause, and may raise to give up.
+    """
+    sort: dict[str, int] = {source.field.decode(): 1}
+    options: dict[str, Any] = {"sort": sort}
+    after = after or slice_.settled_to
+    if slice_.cover is Cover.NATURAL:
+        options["sort"] = {"$natural": 1}
+        reading = _Reading(source, options, waiting)
+        yield from _read_pieces(reading, []) if after is None else _read_behind(reading, after)
+        return
+    if slice_.cover is Cover.RANGE:
+        options["hint"] = sort
+    groups = slice_.groups(source.field)
+    if through is not None:
+        groups = groups_through(groups, through)
+    for pieces in groups if after is None else groups_after(groups, after):
+        yield from _read_pieces(_Reading(source, options, waiting), pieces)
+
+
+class ReadPiece(NamedTuple):
+    """Documents as they were read, and where reading can go on behind them; None: not there."""
+
+    batch: EncodedBatch
+    position: Element | None
+
+
+def resumable_pieces(batch: EncodedBatch, slice_: Slice, field: bytes) -> Iterator[ReadPiece]:
+    """A batch of the slice, cut where reading can go on.
+
+    By ``_id`` that is behind every document, by another field only where its value changes.
+    """
+    last = len(batch) - 1
+    if field == ID or slice_.cover is Cover.NATURAL:
+        yield ReadPiece(batch, key_of(batch.document(last), ID))
+        return
+    key = before = key_of(batch.document(last), field)
+    start = last
+    while start > 0 and (before := key_of(batch.document(start - 1), field)) == key:
+        start -= 1
+    if start > 0 and before.type == key.type and key.type in _TOLD_APART_BY_BYTES:
+        yield ReadPiece(batch.slice(0, start), before)
+        batch = batch.slice(start, len(batch))
+    yield ReadPiece(batch, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    source: SliceSource
+    options: Mapping[str, Any]
+    waiting: Callable[[float], None]
+
+    def once(self, pieces: Sequence[Piece], size: int) -> Iterator[EncodedBatch]:
+        """Batches of one cursor, of at most ``size`` documents each."""
+        source, pace = self.source, self.source.pace
+        wanted = query(pieces, source.field, source.also)
+        failpoint("read.before")
+        pages = source.client.find_raw(source.namespace, wanted, **self.options, batch_size=size)
+        if pace is not None:
+            charge = partial(source.client.read_charge, source.namespace.database)
+            pages = paced(pages, size, pace, charge, self.waiting)
+        for page in pages:
+            failpoint("read.after")
+            yield EncodedBatch.parse(page)
+
+    def page_size(self) -> int:
+        """How many documents a page should have now."""
+        source = self.source
+        return (
+            source.pace.documents_at_once(source.batch_size) if source.pace else source.batch_size
+        )
+
+    def is_outgrown(self, size: int) -> bool:
+        """Whether pages of ``size`` documents are far from what they should be."""
+        return not size / 2 <= self.page_size() <= size * 2
+
+
+def _read_behind(reading: _Reading, settled_to: Element) -> Iterator[EncodedBatch]:
+    """What was inserted after the document with this ``_id``; everything, if it is gone.
+
+    All of it is read for that: a capped collection has no other way in.
+    """
+    behind = False
+    for batch in _read_pieces(reading, []):
+        if behind:
+            yield batch
+            continue
+        for place in range(len(batch)):
+            if key_of(batch.document(place), ID) == settled_to:
+                behind = True
+                if place + 1 < len(batch):
+                    yield batch.slice(place + 1, len(batch))
+                break
+    if not behind:
+        yield from _read_pieces(reading, [])
+
+
+def _read_pieces(reading: _Reading, pieces: Sequence[Piece]) -> Iterator[EncodedBatch]:
+    by_key = reading.source.field == ID and bool(pieces)
+    backoff = reading.source.backoff
+    tries = 0
+    while True:
+        last: bytes | None = None
+        size = reading.page_size()
+        try:
+            for batch in reading.once(pieces, size):
+                last = batch.document(len(batch) - 1)
+                tries = 0
+                yield batch
+                if by_key and reading.is_outgrown(size):
+                    break  # a cursor's pages keep their size: go on with another
+            else:
+                return
+        except TransientError as error:
+            if last is not None and not by_key:
+                raise SliceInterrupted(error.fact, error.remedy) from None
+            if tries >= backoff.tries and not isinstance(error, Throttled):
+                raise
+            delay = error.delay_seconds if isinstance(error, Throttled) else None
+            reading.waiting(delay or backoff.pause(tries))
+            tries += 1
+        if last is not None:
+            pieces = pieces_after(pieces, key_of(last, reading.source.field))
+            if not pieces:
+                return

@@ -1,0 +1,141 @@
+"""A slice: a piece of one collection's key space, self-contained in a few dozen bytes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes, elements, embedded
+from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.scan.key_space import (
+    BRACKETS,
+    ID,
+    Piece,
+    bracket_of_type,
+    pieces_after,
+    pieces_between,
+    pieces_through,
+)
+
+
+class Cover(IntEnum):
+    """How a slice asks for its documents."""
+
+    RANGE = 0  # by the order of all types
+    ONE_TYPE = 1  # within the type of its bounds, whatever the server's order of types
+    OTHER_TYPES = 2  # every document whose key is of none of SLICED_TYPES
+    NATURAL = 3  # the whole collection in insertion order
+
+
+OBJECT_ID, STRING = 0x07, 0x02
+SLICED_TYPES = (OBJECT_ID, STRING)
+"""Types that have slices of ``Cover.ONE_TYPE``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """``[lower, upper)`` of the keys of namespace pair ``pair``; None is the end of the key space.
+
+    ``standing`` is for the planner alone: where it stood in the other collections when it made
+    this slice. Acknowledged slices leave the ledger, so a slice needs nothing but itself.
+    ``settled_to``: everything up to this key, in the order of reading, is settled and counted.
+    """
+
+    pair: int
+    lower: Element | None = None
+    upper: Element | None = None
+    cover: Cover = Cover.RANGE
+    standing: bytes | None = None
+    settled_to: Element | None = None
+
+    def to_bytes(self) -> bytes:
+        """As the ledger keeps it: a BSON document, 42 bytes between two ObjectIds."""
+        fields = [b"\x10p\0" + struct.pack("<i", self.pair)]
+        if self.lower is not None:
+            fields.append(element_bytes(self.lower, b"l"))
+        if self.upper is not None:
+            fields.append(element_bytes(self.upper, b"u"))
+        if self.cover is not Cover.RANGE:
+            fields.append(b"\x10c\0" + struct.pack("<i", self.cover))
+        if self.standing is not None:
+            fields.append(embedded(b"s", self.standing))
+        if self.settled_to is not None:
+            fields.append(element_bytes(self.settled_to, b"k"))
+        return assemble(fields)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Slice:
+        """Read a slice. Raises SpecRefused when the bytes are not one."""
+        try:
+            fields = {element.name: element for element in elements(data)}
+            return cls(
+                pair=_number(fields[b"p"]),
+                lower=_bound(fields.get(b"l")),
+                upper=_bound(fields.get(b"u")),
+                cover=Cover(_number(fields[b"c"])) if b"c" in fields else Cover.RANGE,
+                standing=fields[b"s"].value if b"s" in fields else None,
+                settled_to=_bound(fields.get(b"k")),
+            )
+        except (KeyError, ValueError, IndexError, struct.error):
+            raise SpecRefused(
+                "a slice in the ledger is damaged", "Start the run again; what is copied stays"
+            ) from None
+
+    def groups(self, field: bytes = ID) -> list[list[Piece]]:
+        """What to ask the server for: one query a group, the pieces of a group in key order.
+
+        A group without pieces is the whole collection.
+        """
+        if self.cover is Cover.RANGE:
+            pieces = list(pieces_between(self.lower, self.upper, field))
+            return [pieces] if pieces else []
+        if self.cover is Cover.ONE_TYPE:
+            type_ = next((bound.type for bound in (self.lower, self.upper) if bound), OBJECT_ID)
+            return [[Piece(bracket_of_type(type_), self.lower, self.upper, only_type=type_)]]
+        if self.cover is Cover.OTHER_TYPES:
+            return [
+                [Piece(position, only_type=type_)]
+                for position, bracket in enumerate(BRACKETS)
+                for type_ in bracket.types
+                if type_ not in SLICED_TYPES and (bracket.in_ids or field != ID)
+            ]
+        return [[]]
+
+
+def slice_of_run(number: int, data: bytes, pairs: int) -> Slice:
+    """Slice ``number`` as the ledger has it. Raises SpecRefused unless the run has its pair."""
+    slice_ = Slice.from_bytes(data)
+    if not 0 <= slice_.pair < pairs:
+        raise SpecRefused(f"slice {number} is of a collection that the run does not have")
+    return slice_
+
+
+def groups_after(groups: list[list[Piece]], key: Element) -> list[list[Piece]]:
+    """What is left of a slice's groups when everything up to ``key`` is done; keys are unique."""
+    if len(groups) < 2:
+        return [left for group in groups if (left := pieces_after(group, key))]
+    at = _group_of(groups, key)
+    left = pieces_after(groups[at], key)
+    return [left, *groups[at + 1 :]] if left else groups[at + 1 :]
+
+
+def groups_through(groups: list[list[Piece]], key: Element) -> list[list[Piece]]:
+    """What of a slice's groups is read up to ``key``, with it."""
+    if len(groups) < 2:
+        return [pieces for group in groups if (pieces := pieces_through(group, key))]
+    at = _group_of(groups, key)
+    return [*groups[:at], pieces_through(groups[at], key)]
+
+
+def _group_of(groups: list[list[Piece]], key: Element) -> int:
+    """Groups have one type each and stand in the order of reading: 5 is not with 5.5 here."""
+    return next(place for place, group in enumerate(groups) if group[0].only_type == key.type)
+
+
+def _number(element: Element) -> int:
+    return int(struct.unpack("<i", element.value)[0])
+
+
+def _bound(element: Element | None) -> Element | None:
+    return None if element is None else element._replace(name=b"")

@@ -1,0 +1,55 @@
+"""How far work on a slice got, so that another process can go on there."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from dataworks_tasks.documents.raw_bson import Element
+from dataworks_tasks.scan.slice import Slice
+
+T = TypeVar("T")
+
+
+class SliceProgress(Generic[T]):
+    """Collects what came of a slice's documents, and hands it out with the slice's rest.
+
+    One thread works, another may ask for ``part`` meanwhile.
+    """
+
+    def __init__(self, slice_: Slice) -> None:
+        self.slice = slice_
+        self.settled_to = self._handed_out_to = slice_.settled_to
+        self._lock = threading.Lock()
+        self._settled: list[T] = []  # up to there, since it was handed out
+        self._beyond: list[T] = []  # done, but reading cannot go on exactly behind it
+
+    def begin(self) -> None:
+        """Reading begins behind ``settled_to``: what was done beyond is done again."""
+        with self._lock:
+            self._beyond.clear()
+
+    def add(self, outcome: T, position: Element | None) -> None:
+        """What came of the next documents; ``position``: of ``resumable_pieces``."""
+        with self._lock:
+            self._beyond.append(outcome)
+            if position is not None:
+                self._settled += self._beyond
+                self._beyond = []
+                self.settled_to = position
+
+    def part(self) -> tuple[list[T], bytes] | None:
+        """What was settled since it was last handed out, and the slice's rest; None: nothing."""
+        with self._lock:
+            if self.settled_to == self._handed_out_to:
+                return None
+            self._handed_out_to = self.settled_to
+            settled, self._settled = self._settled, []
+            return settled, replace(self.slice, settled_to=self.settled_to).to_bytes()
+
+    def last_part(self) -> list[T]:
+        """What was done since it was last handed out, when all of the slice is."""
+        with self._lock:
+            done, self._settled, self._beyond = self._settled + self._beyond, [], []
+            return done

@@ -1,0 +1,351 @@
+"""Settings: every name, what it means, and the layers they come from.
+
+Later layers win: defaults, ``profiles/<name>.env``, ``.env_local``, environment, flags.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from dotenv import dotenv_values
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from dataworks_tasks.errors import SettingsError, UnknownName, nearest_or_all
+from dataworks_tasks.settings.database import DatabaseConfig
+from dataworks_tasks.settings.redis_address import check_address
+
+
+def _split(value: object) -> object:
+    return (
+        tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+    )
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+def _pairs(value: object) -> object:
+    return (
+        tuple(tuple(map(str.strip, item.split("="))) for item in filter(None, value.split(",")))
+        if isinstance(value, str)
+        else value
+    )
+
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+Levels = Annotated[tuple[tuple[str, Level], ...], BeforeValidator(_pairs)]
+
+
+class FrameworkConfig(BaseSettings):
+    """Validated settings of one process; frozen. Made by ``ConfigManager``, or by keyword."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    profile: str | None = Field(default=None, description="name of the profile that was read")
+    broker_url: SecretStr = Field(
+        default=SecretStr("redis://localhost:6379/0"),
+        description="Redis that carries the messages: redis://, rediss:// or sentinel://",
+    )
+    ledger_url: SecretStr | None = Field(
+        default=None, description="Redis that keeps the ledger; the broker when it is not set"
+    )
+    queue: str = Field(
+        default="dataworks",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="queue the messages go to; fleets that share a Redis take one each",
+    )
+    source: DatabaseConfig | None = None
+    target: DatabaseConfig | None = None
+    batch_aggregation_size: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="documents of one batch range or slice, so of one message",
+    )
+    batch_aggregation_timeout_ms: int = Field(
+        default=5_000,
+        ge=1,
+        description="longest a worker holds generated documents back to fill a write",
+    )
+    source_db_batch_size: int = Field(
+        default=5_000, ge=1, description="documents a cursor on the source brings per round trip"
+    )
+    write_workers: int = Field(
+        default=2, ge=1, le=64, description="generation: writes in flight per worker process"
+    )
+    generation_workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=512,
+        description="processes of one `celery worker` (its concurrency); one per core if not set",
+    )
+    max_insert_workers: int = Field(
+        default=2, ge=1, le=64, description="migration: writes in flight per worker process"
+    )
+    parallel_cursors: int = Field(
+        default=2, ge=1, le=64, description="migration: slices read at once per worker process"
+    )
+    write_concern: str = Field(
+        default="majority",
+        pattern=r"^(majority|[1-9][0-9]?)$",
+        description="what acknowledged means at the target: majority, or a number of nodes",
+    )
+    range_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=60,
+        description="longest a worker stays with one message; the rest goes back to the queue",
+    )
+    stall_seconds: float = Field(
+        default=15.0,
+        gt=0,
+        description="an attached producer sends gaps again after this long without progress",
+    )
+    send_window: int = Field(
+        default=200, ge=1, description="messages an attached producer keeps in the queue"
+    )
+    plugins: Names = Field(
+        default=(),
+        description="modules or .py files with generators and strategies, separated by commas; "
+        "loaded only from this process' own settings",
+    )
+    log_format: str = Field(
+        default="text", pattern="^(text|json)$", description="log lines as text or json"
+    )
+    log_level: str = Field(
+        default="INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="least severe level that is logged: DEBUG, INFO, WARNING or ERROR",
+    )
+    log_levels: Levels = Field(
+        default=(),
+        description="levels of single packages, separated by commas: celery=WARNING,pymongo=DEBUG",
+    )
+    alert_error_rate: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="alert when a larger share of a run's documents failed; 0 switches it off",
+    )
+    alert_min_rate: float = Field(
+        default=0.0,
+        ge=0,
+        description="alert when a run makes fewer documents a second; 0 switches it off",
+    )
+    alert_stall_seconds: float = Field(
+        default=120.0,
+        ge=0,
+        description="alert when nothing was acknowledged for this long; 0 switches it off",
+    )
+    alert_throttled_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="alert when workers wait a larger share of their time for a throttled target; "
+        "0 switches it off",
+    )
+    alert_worker_memory_mb: float = Field(
+        default=550.0,
+        ge=0,
+        description="alert when one worker process took more megabytes; 0 switches it off",
+    )
+    alert_gap_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        description="alert when the first range that is not acknowledged is older; "
+        "0 switches it off",
+    )
+    alert_webhook_url: SecretStr | None = Field(
+        default=None, description="address that alerts are posted to as JSON: http:// or https://"
+    )
+
+    @field_validator("broker_url", "ledger_url")
+    @classmethod
+    def _is_a_redis_address(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value:
+            carries_messages = info.field_name == "broker_url"
+            check_address(value.get_secret_value(), carries_messages=carries_messages)
+        return value
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _is_a_web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("it must begin with http:// or https://")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what ``ConfigManager`` read: it knows each value's layer and names it in errors."""
+        return (init_settings,)
+
+    @property
+    def effective_ledger_url(self) -> SecretStr:
+        """Where the ledger is."""
+        return self.ledger_url or self.broker_url
+
+
+_DATABASE_NAMES = {
+    "CONNECTION_STRING": "connection_string",
+    "NAME": "database_name",
+    "COLLECTION": "collection_name",
+    "TYPE": "db_type",
+    "MAX_POOL_SIZE": "max_pool_size",
+    "MIN_POOL_SIZE": "min_pool_size",
+    "MAX_IDLE_TIME_MS": "max_idle_time_ms",
+    "LARGE_DOCUMENTS": "large_documents",
+    "WARMUP_CONNECTIONS": "warmup_connections",
+}
+
+
+class SettingName(NamedTuple):
+    """A setting: its name without the prefix, its place in the config, and what it means."""
+
+    name: str
+    place: tuple[str, ...]
+    description: str
+    default: object
+
+
+def known_settings() -> Iterator[SettingName]:
+    """Every setting there is."""
+    for name, field in FrameworkConfig.model_fields.items():
+        if name not in {"source", "target"}:
+            yield SettingName(name.upper(), (name,), field.description or "", field.default)
+    for side in ("source", "target"):
+        for name, attribute in _DATABASE_NAMES.items():
+            field = DatabaseConfig.model_fields[attribute]
+            default = None if field.is_required() else field.default
+            yield SettingName(
+                f"{side.upper()}_DB_{name}", (side, attribute), field.description or "", default
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    text: str
+    origin: str
+
+
+class ConfigManager:
+    """Reads settings whose names begin with ``prefix`` and an underscore."""
+
+    def __init__(self, prefix: str = "FRAMEWORK") -> None:
+        self.prefix = prefix
+
+    def load_config(
+        self,
+        env_file: str | Path = ".env_local",
+        profile: str | None = None,
+        overrides: Mapping[str, object] | None = None,
+        defaults: Mapping[str, str] | None = None,
+    ) -> FrameworkConfig:
+        """The settings of this process.
+
+        ``overrides`` (names without prefix, from flags) win over everything; ``defaults`` are under
+        the profile. A missing ``env_file`` is no error. Raises SettingsError naming the setting,
+        where it was set and what is accepted, and UnknownName for a profile that does not exist.
+        """
+        flags = {
+            key: _Value(str(v), "a flag") for key, v in (overrides or {}).items() if v is not None
+        }
+        environment = self._own(os.environ, "the environment")
+        local = self._own(_read(Path(env_file)), str(env_file))
+        chosen = profile or next(
+            (layer["PROFILE"].text for layer in (environment, local) if "PROFILE" in layer), None
+        )
+        base = {key: _Value(value, "local services") for key, value in (defaults or {}).items()}
+        from_profile = self._profile(chosen) if chosen else {}
+        values = base | from_profile | local | environment | flags
+        if chosen:
+            values["PROFILE"] = _Value(chosen, "the profile's name")
+        return self._build(values)
+
+    def _own(self, values: Mapping[str, str | None], origin: str) -> dict[str, _Value]:
+        start = f"{self.prefix}_"
+        return {
+            key.removeprefix(start): _Value(value, origin)
+            for key, value in values.items()
+            if key.startswith(start) and value
+        }
+
+    def _profile(self, name: str) -> dict[str, _Value]:
+        path = profile_paths().get(name)
+        if path is None:
+            raise UnknownName.among("profile", name, profile_paths())
+        return self._own(_read(path), f"profiles/{path.name}")
+
+    def _build(self, values: Mapping[str, _Value]) -> FrameworkConfig:
+        known = {setting.name: setting for setting in known_settings()}
+        tree: dict[str, Any] = {}
+        for name, value in values.items():
+            if name not in known:
+                full_name = f"{self.prefix}_{name}"
+                hint = nearest_or_all(
+                    full_name, [f"{self.prefix}_{known_name}" for known_name in known]
+                )
+                raise SettingsError(f"unknown setting {full_name} in {value.origin}", hint)
+            *parents, last = known[name].place
+            branch = tree
+            for parent in parents:
+                branch = branch.setdefault(parent, {})
+            branch[last] = value.text
+        _drop_unconnected(tree)
+        try:
+            return FrameworkConfig(**tree)
+        except ValidationError as error:
+            raise self._problem(error, values, known) from None
+
+    def _problem(
+        self, error: ValidationError, values: Mapping[str, _Value], known: Mapping[str, SettingName]
+    ) -> SettingsError:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        place = tuple(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        setting = next((s for s in known.values() if place[: len(s.place)] == s.place), None)
+        if setting is None:
+            return SettingsError(f"settings are not valid: {message}")
+        origin = values[setting.name].origin if setting.name in values else "the defaults"
+        return SettingsError(
+            f"{self.prefix}_{setting.name} in {origin}: {message}",
+            f"It is the {setting.description}",
+        )
+
+
+def _drop_unconnected(tree: dict[str, Any]) -> None:
+    """A database that is named but not connected is not set up: a profile may tune a pool only."""
+    for side in ("source", "target"):
+        if side in tree and "connection_string" not in tree[side]:
+            del tree[side]
+
+
+def _read(path: Path) -> Mapping[str, str | None]:
+    return dotenv_values(path, interpolate=False) if path.is_file() else {}
+
+
+def profile_paths() -> dict[str, Path]:
+    """Profiles by name: those in ``./profiles``, else those that came with the package."""
+    package = Path(__file__).parent.parent
+    found: dict[str, Path] = {}
+    for folder in (package.parent / "profiles", package / "profiles", Path("profiles")):
+        found |= {path.stem: path for path in sorted(folder.glob("*.env"))}
+    return found

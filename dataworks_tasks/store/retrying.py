@@ -1,0 +1,39 @@
+"""Wait out what passes by itself, where the caller has nothing better to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from dataworks_tasks.errors import Throttled, TransientError
+from dataworks_tasks.store.driver_errors import Backoff
+
+T = TypeVar("T")
+
+_BACKOFF = Backoff()
+
+
+def patiently(ask: Callable[[], T], backoff: Backoff = _BACKOFF) -> T:
+    """The answer to ``ask``, which may be asked any number of times.
+
+    Throttling is waited out however long it takes; other trouble that passes for the backoff's
+    number of tries, then its error is raised.
+    """
+    for pause in backoff.pauses():
+        try:
+            return throttling_waited_out(ask, backoff)
+        except TransientError:
+            time.sleep(pause)
+    return throttling_waited_out(ask, backoff)
+
+
+def throttling_waited_out(ask: Callable[[], T], backoff: Backoff = _BACKOFF) -> T:
+    """The answer to ``ask``, asked again while the server is over its rate; other errors raise."""
+    refused = 0
+    while True:
+        try:
+            return ask()
+        except Throttled as error:
+            refused += 1
+            time.sleep(error.delay_seconds or backoff.pause(refused))

@@ -1,0 +1,1 @@
+"""Verification runs: compare what a run should have written with what its target holds."""

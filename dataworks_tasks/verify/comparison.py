@@ -1,0 +1,194 @@
+"""Compare documents that should be there with documents that are, byte for byte.
+
+Documents are matched by the bytes of their ``_id``, in any order. Nothing is decoded, except what
+is shown of a difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import zip_longest
+from typing import NamedTuple
+
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import (
+    Element,
+    elements,
+    find_element,
+    shown_value,
+    value_end,
+)
+
+MOST_BYTES_UNMATCHED = 16 * 1024 * 1024
+_LONGEST_SHOWN = 80
+_CONTAINERS = frozenset({0x03, 0x04})
+
+
+class FieldDifference(NamedTuple):
+    """The first field, by its dotted path, in which two documents differ; values as shown."""
+
+    field: str
+    expected: str
+    found: str
+
+
+class Difference(NamedTuple):
+    """A document that is there with other bytes; ``at`` is None when it was too large to keep."""
+
+    id: Element
+    at: FieldDifference | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How two sets of documents compare. Documents are named by their ``_id``."""
+
+    equal: int
+    missing: tuple[Element, ...] = ()
+    extra: tuple[Element, ...] = ()
+    different: tuple[Difference, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is nothing but equal documents."""
+        return not (self.missing or self.extra or self.different)
+
+
+class _Digest(bytes):
+    """128 bits in place of a document that waits for its counterpart for long."""
+
+
+class DocumentComparison:
+    """Compares two streams of documents in memory that does not grow with them.
+
+    The same bytes on both sides, which is the rule, cost one comparison of memory. Only behind the
+    first difference documents are looked at one by one; those without a counterpart wait for it,
+    as digests once there are many.
+    """
+
+    def __init__(self, most_bytes_unmatched: int = MOST_BYTES_UNMATCHED) -> None:
+        self._most_bytes = most_bytes_unmatched
+        self._equal = 0
+        self._expected: dict[bytes, bytes] = {}
+        self._found: dict[bytes, bytes] = {}
+        self._different: list[Difference] = []
+        self._unmatched_bytes = 0
+
+    def add(self, expected: EncodedBatch | None, found: EncodedBatch | None) -> None:
+        """Add the next documents of either stream."""
+        if expected is not None and found is not None:
+            expected, found = self._skip_equal(expected, found)
+        for batch, other, own in (
+            (expected, self._found, self._expected),
+            (found, self._expected, self._found),
+        ):
+            if batch is not None:
+                self._match(batch, other, own)
+        if self._unmatched_bytes > self._most_bytes:
+            for waiting in (self._expected, self._found):
+                for id_, document in waiting.items():
+                    waiting[id_] = _digest(document)
+            self._unmatched_bytes = 0
+
+    def _skip_equal(
+        self, expected: EncodedBatch, found: EncodedBatch
+    ) -> tuple[EncodedBatch | None, EncodedBatch | None]:
+        """What is left of both behind the documents they begin with alike."""
+        count = min(len(expected), len(found))
+        size = int(expected.offsets[count])
+        if int(found.offsets[count]) != size or expected.data[:size] != found.data[:size]:
+            return expected, found
+        self._equal += count
+        return (
+            expected.slice(count, len(expected)) if len(expected) > count else None,
+            found.slice(count, len(found)) if len(found) > count else None,
+        )
+
+    def _match(
+        self, batch: EncodedBatch, others: dict[bytes, bytes], own: dict[bytes, bytes]
+    ) -> None:
+        for document in batch.documents():
+            id_ = id_bytes(document)
+            other = others.pop(id_, None)
+            if other is None:
+                own[id_] = document
+                self._unmatched_bytes += len(document)
+                continue
+            self._unmatched_bytes -= 0 if isinstance(other, _Digest) else len(other)
+            if other == (_digest(document) if isinstance(other, _Digest) else document):
+                self._equal += 1
+            else:
+                pair = (document, other) if own is self._expected else (other, document)
+                known = not isinstance(other, _Digest)
+                self._different.append(
+                    Difference(_id_of(id_), first_difference(*pair) if known else None)
+                )
+
+    def result(self) -> Comparison:
+        """The outcome, when both streams are at their end."""
+        return Comparison(
+            self._equal,
+            tuple(map(_id_of, self._expected)),
+            tuple(map(_id_of, self._found)),
+            tuple(self._different),
+        )
+
+
+def compare(expected: EncodedBatch, found: EncodedBatch) -> Comparison:
+    """Compare two batches, in any order."""
+    comparison = DocumentComparison()
+    comparison.add(expected, found)
+    return comparison.result()
+
+
+def id_bytes(document: bytes) -> bytes:
+    """The ``_id`` field's bytes; the whole document when it has none."""
+    if document[5:9] == b"_id\0":
+        return document[4 : value_end(document, document[4], 9)]
+    id_ = find_element(document, b"_id")
+    return document if id_ is None else bytes((id_.type,)) + b"_id\0" + id_.value
+
+
+def _id_of(id_: bytes) -> Element:
+    return Element(id_[0], b"_id", id_[5:])
+
+
+def _digest(document: bytes) -> _Digest:
+    if isinstance(document, _Digest):
+        return document
+    return _Digest(blake2b(document, digest_size=16).digest())
+
+
+def first_difference(expected: bytes, found: bytes) -> FieldDifference:
+    """Where two documents that are not equal differ first, by expected field order."""
+    return _first_difference(expected, found, "") or FieldDifference("", "", "")
+
+
+def _first_difference(expected: bytes, found: bytes, path: str) -> FieldDifference | None:
+    for ours, theirs in zip_longest(elements(expected), elements(found)):
+        if ours == theirs:
+            continue
+        if ours is None or theirs is None or ours.name != theirs.name:
+            return _moved_or_missing(expected, found, path, ours or theirs)
+        inner = path + ours.name.decode(errors="replace")
+        if ours.type == theirs.type and ours.type in _CONTAINERS:
+            return _first_difference(ours.value, theirs.value, inner + ".")
+        return FieldDifference(inner, _shown(ours), _shown(theirs))
+    return None
+
+
+def _moved_or_missing(
+    expected: bytes, found: bytes, path: str, element: Element
+) -> FieldDifference:
+    ours, theirs = find_element(expected, element.name), find_element(found, element.name)
+    name = path + element.name.decode(errors="replace")
+    if ours is not None and ours == theirs:
+        return FieldDifference(name, "here", "at another place")
+    return FieldDifference(name, _shown(ours), _shown(theirs))
+
+
+def _shown(element: Element | None) -> str:
+    if element is None:
+        return "(missing)"
+    text = shown_value(element)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."

@@ -1,0 +1,117 @@
+"""Generate ranges again and compare them with what the target holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from bson.raw_bson import RawBSONDocument
+
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import (
+    Element,
+    assemble,
+    element_bytes,
+    embedded,
+    find_element,
+    ids_filter,
+)
+from dataworks_tasks.generate.batch.document_id import PREFIX_BYTES
+from dataworks_tasks.generate.generation_work import PartSource
+from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
+from dataworks_tasks.range_work import FinishTurn, RunContext, StopSignal
+from dataworks_tasks.rate_limits.reads import paced
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import VerificationJob
+from dataworks_tasks.verify.comparison import compare
+from dataworks_tasks.verify.migration import verification_result
+
+DOCUMENTS_PER_COMPARISON = 5_000
+_OBJECT_ID = 0x07
+
+
+class GenerationVerificationWork:
+    """Implements ``work.RangeWork`` for the verification of a generation run."""
+
+    def __init__(self, context: RunContext, sources: Sequence[PartSource]) -> None:
+        self._context = context
+        self._sources = tuple(sources)
+        self._pace = context.target_reads
+
+    def settle(
+        self, wanted: BatchRange, stop: StopSignal
+    ) -> Iterator[tuple[BatchRange, RangeResult]]:
+        """Compare ``wanted``; differences are the result's failures. See ``work.RangeWork``."""
+        for source in self._sources:
+            part = source.part
+            start = max(wanted.start, part.range.start)
+            until = min(wanted.stop, part.range.stop)
+            for piece in BatchRange(start, until).split(DOCUMENTS_PER_COMPARISON):
+                if stop.reached:
+                    return
+                expected = source.documents.generate(
+                    piece.start - part.first, piece.stop - part.first
+                )
+                found = self._fetch(source, expected)
+                yield piece, verification_result(part.namespace, compare(expected, found))
+
+    def finish(self, turn: FinishTurn) -> bool:
+        """Look for documents that no run of this job wrote, where the target is its own."""
+        job = self._context.spec.job
+        if not (isinstance(job, VerificationJob) and job.exclusive):
+            return True
+        missing = self._context.ledger.progress(self._context.spec.run_id).counters.get(
+            "missing", 0
+        )
+        expected = sum(source.part.count for source in self._sources)
+        namespaces = {source.part.namespace for source in self._sources}
+        there = sum(self._context.target.count(namespace) for namespace in namespaces)
+        if there > expected - missing:
+            names = ", ".join(sorted(map(str, namespaces)))
+            surplus = there - (expected - missing)
+            failure = DocumentFailure(
+                f"{names}:surplus", "(unknown)", names, f"{surplus:,} documents are not of the run"
+            )
+            self._context.ledger.record_failures(self._context.spec.run_id, [failure])
+        return True
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+    def _fetch(self, source: PartSource, expected: EncodedBatch) -> EncodedBatch:
+        # Aggregated fields came after the documents, from what the collections held then.
+        left_out = {aggregation.target: 0 for aggregation in source.aggregations}
+        options: dict[str, Any] = {"projection": left_out} if left_out else {}
+        query = _same_ids(expected)
+        target, namespace, pace = self._context.target, source.part.namespace, self._pace
+        size = pace.documents_at_once(len(expected)) if pace else len(expected)
+        found = target.find_raw(namespace, query, sort=[("_id", 1)], batch_size=size, **options)
+        if pace is not None:
+            found = paced(found, size, pace, partial(target.read_charge, namespace.database))
+        return EncodedBatch.parse(b"".join(found))
+
+
+def _same_ids(expected: EncodedBatch) -> RawBSONDocument:
+    """A query for the batch's ``_id``s: a range where they are consecutive, else a list."""
+    first, last = _id_at(expected, 0), _id_at(expected, len(expected) - 1)
+    if _are_consecutive(first, last, len(expected)):
+        bounds = assemble([element_bytes(first, b"$gte"), element_bytes(last, b"$lte")])
+        return RawBSONDocument(assemble([embedded(b"_id", bounds)]))
+    return ids_filter(_id_at(expected, position) for position in range(len(expected)))
+
+
+def _are_consecutive(first: Element, last: Element, count: int) -> bool:
+    """Whether both are ObjectIds that ``document_id`` made, ``count - 1`` indexes apart."""
+    if first.type != _OBJECT_ID or last.type != _OBJECT_ID:
+        return False
+    split = PREFIX_BYTES
+    distance = int.from_bytes(last.value[split:]) - int.from_bytes(first.value[split:])
+    return first.value[:split] == last.value[:split] and distance == count - 1
+
+
+def _id_at(batch: EncodedBatch, position: int) -> Element:
+    id_ = find_element(batch.document(position), b"_id")
+    if id_ is None:
+        raise ValueError("a generated document has no _id")
+    return id_

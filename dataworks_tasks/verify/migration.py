@@ -1,0 +1,150 @@
+"""The work of verifying a migration in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes
+from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
+from dataworks_tasks.migrate.copy_stats import by_collection, document_failure
+from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+from dataworks_tasks.migrate.migration_work import document_change, slice_source
+from dataworks_tasks.range_work import FinishTurn, RunContext, StopSignal
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, VerificationJob
+from dataworks_tasks.scan.key_space import ID
+from dataworks_tasks.scan.slice import slice_of_run
+from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, settle_slices
+from dataworks_tasks.verify.comparison import Comparison, Difference
+from dataworks_tasks.verify.slice import SliceVerification, VerificationRoute
+
+
+class MigrationVerificationWork:
+    """Compares slices of the source, changed as the run changed them, with the target.
+
+    Raises SpecRefused for a run that verifies no migration, SettingsError when this process has no
+    source.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        job = context.spec.job
+        if not isinstance(job, VerificationJob) or not isinstance(job.of, MigrationJob):
+            raise SpecRefused(f"{context.spec.run_id} does not verify a migration")
+        self._context = context
+        self._exclusive = job.exclusive
+        self._job = job.of
+        self._routes = [self._route(pair) for pair in job.of.namespaces]
+        self._running: dict[int, SliceVerification] = {}
+        cursors = context.config.parallel_cursors
+        self._slices = ThreadPoolExecutor(cursors, thread_name_prefix="verify-slice")
+        self._readers = ThreadPoolExecutor(2 * cursors, thread_name_prefix="read-slice")
+
+    def _route(self, pair: NamespacePair) -> VerificationRoute:
+        strategy = MigrationStrategyFactory.create(self._job.strategy)
+        source = slice_source(self._context, self._job, pair)
+        return VerificationRoute(
+            source=source,
+            change=document_change(self._job),
+            target=replace(
+                source,
+                client=self._context.target,
+                namespace=pair.target,
+                also=None,
+                pace=self._context.target_reads,
+            ),
+            keys_stay=strategy.copies_raw and source.field == ID,
+        )
+
+    def settle(
+        self, wanted: BatchRange, stop: StopSignal
+    ) -> Iterator[tuple[BatchRange, RangeResult]]:
+        """See ``RangeWork.settle``. What differs comes as failures."""
+        context = self._context
+        slices = context.ledger.slices(context.spec.run_id, wanted)
+        task = SliceTask(self._work, self._part)
+        try:
+            yield from settle_slices(
+                self._slices, context.config.parallel_cursors, slices, task, stop
+            )
+        finally:
+            self._running.clear()
+
+    def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:
+        slice_ = slice_of_run(number, data, len(self._routes))
+        verification = SliceVerification(self._routes[slice_.pair], slice_)
+        self._running[number] = verification
+        if not verification.run(self._readers, stopped):
+            return None
+        return self._result(verification.slice.pair, verification.last_part())
+
+    def _part(self, number: int) -> RangeResult | None:
+        verification = self._running.get(number)
+        part = verification.part() if verification else None
+        if verification is None or part is None:
+            return None
+        return replace(self._result(verification.slice.pair, part[0]), rest=part[1])
+
+    def _result(self, pair: int, comparison: Comparison) -> RangeResult:
+        if not self._exclusive:
+            comparison = replace(comparison, extra=())
+        result = verification_result(self._routes[pair].target.namespace, comparison)
+        return by_collection(result, self._job, pair)
+
+    def finish(self, turn: FinishTurn) -> bool:
+        """Count documents that no slice of the source accounts for.
+
+        Where a strategy may give documents other keys, slices cannot see what should not be there.
+        """
+        if not self._exclusive or all(route.keys_stay for route in self._routes):
+            return True
+        context = self._context
+        counters = context.ledger.progress(context.spec.run_id).counters
+        known = counters.get("equal", 0) + counters.get("different", 0)
+        there = sum(context.target.count(pair.target) for pair in self._job.namespaces)
+        if there > known:
+            names = ", ".join(str(pair.target) for pair in self._job.namespaces)
+            extra = f"{there - known} documents are not in the source"
+            context.ledger.record_failures(
+                context.spec.run_id, [DocumentFailure("extra", "(unknown)", names, extra)]
+            )
+        return True
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._slices.shutdown(wait=True, cancel_futures=True)
+        self._readers.shutdown(wait=True, cancel_futures=True)
+
+
+def verification_result(namespace: Namespace, comparison: Comparison) -> RangeResult:
+    """A comparison as the ledger keeps it: counters, and a failure for each document."""
+    missing, extra = len(comparison.missing), len(comparison.extra)
+    different = len(comparison.different)
+    failures = [_failure(namespace, id_, "missing at the target") for id_ in comparison.missing]
+    failures += [_failure(namespace, id_, "not in the source") for id_ in comparison.extra]
+    failures += [_different(namespace, difference) for difference in comparison.different]
+    return RangeResult(
+        {
+            "documents": comparison.equal + missing + extra + different,
+            "equal": comparison.equal,
+            "missing": missing,
+            "extra": extra,
+            "different": different,
+        },
+        tuple(failures),
+    )
+
+
+def _different(namespace: Namespace, difference: Difference) -> DocumentFailure:
+    if difference.at is None:
+        return _failure(namespace, difference.id, "differs")
+    field, expected, found = difference.at
+    reason = f"differs at {field}: source {expected}, target {found}"
+    return _failure(namespace, difference.id, reason)
+
+
+def _failure(namespace: Namespace, id_: Element, reason: str) -> DocumentFailure:
+    return document_failure(namespace, assemble([element_bytes(id_)]), reason)

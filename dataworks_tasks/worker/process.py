@@ -1,0 +1,137 @@
+"""What one worker process keeps between messages: connections, and the runs it works on."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dataworks_tasks.errors import SettingsError
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
+from dataworks_tasks.ledger.connect import connect_ledger
+from dataworks_tasks.ledger.contract import Ledger, WorkerReport
+from dataworks_tasks.plugins import load_plugins
+from dataworks_tasks.range_work import RangeWork, RunContext
+from dataworks_tasks.rate_limits.reads import SOURCE_REQUEST_UNITS, ReadPace
+from dataworks_tasks.rate_limits.writes import REQUEST_UNITS, Budget, FleetPace
+from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.settings.database import DatabaseConfig
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.worker.work_factory import check_fingerprints, create_work
+
+_RUNS_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run as this process works on it."""
+
+    spec: RunSpec
+    work: RangeWork
+
+
+class WorkerProcess:
+    """Make it after the fork; nothing connects before it is needed. Close it at the end."""
+
+    def __init__(
+        self, config: FrameworkConfig, generators: Sequence[BaseDataGenerator] = ()
+    ) -> None:
+        load_plugins(config.plugins)
+        self.config = config
+        self._generators = tuple(generators)
+        self.ledger: Ledger = connect_ledger(config)
+        self._clients: dict[str, BaseDatabaseClient] = {}
+        self._runs: OrderedDict[str, OpenRun] = OrderedDict()
+        self._documents = 0
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def close(self) -> None:
+        """Finish what is on the wire and close every connection."""
+        while self._runs:
+            self._runs.popitem()[1].work.close()
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def open_run(self, run_id: str) -> OpenRun:
+        """The run, with its spec checked against this process once.
+
+        Raises SpecRefused, SettingsError or UnknownName where it must not work on it.
+        """
+        known = self._runs.get(run_id)
+        if known is None:
+            spec = self.ledger.spec(run_id)
+            check_fingerprints(spec, self.config)
+            known = OpenRun(spec, create_work(self._context(spec)))
+            self._runs[run_id] = known
+            if len(self._runs) > _RUNS_KEPT:
+                self._runs.popitem(last=False)[1].work.close()
+        self._runs.move_to_end(run_id)
+        return known
+
+    def report(self, documents: int) -> WorkerReport:
+        """This process now, after ``documents`` more."""
+        self._documents += documents
+        return WorkerReport(self.name, time.time(), self._documents, peak_rss_bytes())
+
+    def _context(self, spec: RunSpec) -> RunContext:
+        source = None
+        if spec.source_fingerprint is not None:
+            source = self._client("source", self.config.source)
+        target = self._client("target", self.config.target)
+        pace = FleetPace(
+            self.ledger,
+            spec.run_id,
+            Budget(spec.max_rate, spec.max_ru),
+            in_request_units=target.capabilities.request_charge,
+        )
+        return RunContext(
+            spec,
+            self.config,
+            self.ledger,
+            target,
+            source,
+            pace,
+            source_reads=self._read_pace(spec, source, of_source=True),
+            target_reads=self._read_pace(spec, target, of_source=False),
+            generators=self._generators,
+        )
+
+    def _read_pace(
+        self, spec: RunSpec, client: BaseDatabaseClient | None, *, of_source: bool
+    ) -> ReadPace | None:
+        """None where reading costs no request units.
+
+        An account that is source and target has one budget for both.
+        """
+        if client is None or not client.capabilities.request_charge:
+            return None
+        of_source = of_source and spec.source_fingerprint != spec.target_fingerprint
+        bucket = SOURCE_REQUEST_UNITS if of_source else REQUEST_UNITS
+        limit = spec.source_max_ru if of_source else spec.max_ru
+        return ReadPace(self.ledger, spec.run_id, bucket, limit)
+
+    def _client(self, side: str, config: DatabaseConfig | None) -> BaseDatabaseClient:
+        if config is None:
+            raise SettingsError(
+                f"no {side} database is set",
+                f"Set FRAMEWORK_{side.upper()}_DB_CONNECTION_STRING for this process",
+            )
+        if side not in self._clients:
+            client = create_database_client(config)
+            client.warm_up()
+            self._clients[side] = client
+        return self._clients[side]
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,178 @@
+"""Options that commands share, and what a command is given besides its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from dataworks_tasks.settings import ConfigManager, FrameworkConfig
+from dataworks_tasks.store.create_collection import CollectionLayout, Throughput
+from producer.connections import Connections
+from producer.local.environment import LocalAddresses
+from producer.local.services_record import find_local_services
+from producer.start.run_request import RunOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class CommandContext:
+    """How a command reads settings and how it speaks."""
+
+    profile: str | None
+    as_json: bool
+
+    @property
+    def console(self) -> Console:
+        """Where text for a person goes: standard error when standard output carries JSON."""
+        return Console(stderr=self.as_json, highlight=False)
+
+    def config(self, **overrides: object) -> FrameworkConfig:
+        """The settings; local services of this folder come in below the profile."""
+        return ConfigManager().load_config(
+            profile=self.profile, overrides=overrides, defaults=_local_defaults()
+        )
+
+    def connections(self, **overrides: object) -> Connections:
+        """Connections with these settings."""
+        return Connections(self.config(**overrides))
+
+    def print_json(self, value: Any) -> None:
+        """One JSON value on a line of standard output."""
+        sys.stdout.write(json.dumps(value, default=str) + "\n")
+        sys.stdout.flush()
+
+    def print_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """A JSON value a row."""
+        for row in rows:
+            self.print_json(dict(row))
+
+
+def _local_defaults() -> dict[str, str]:
+    services = find_local_services()
+    if services is None or services.redis_url is None or services.mongodb_url is None:
+        return {}
+    target_url = services.urls.get("cosmos")
+    return LocalAddresses(services.redis_url, services.mongodb_url, target_url).settings
+
+
+def with_context(function: F) -> F:
+    """Add ``--profile`` and ``--json`` and hand the command a CommandContext first."""
+
+    @click.option("--profile", metavar="NAME", help="Settings from profiles/NAME.env.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+    @wraps(function)
+    def wrapped(profile: str | None, as_json: bool, **values: Any) -> Any:
+        return function(CommandContext(profile, as_json), **values)
+
+    return wrapped  # type: ignore[return-value]
+
+
+class Count(click.ParamType[int]):
+    """A whole number, also as 1_000_000, 10k, 5M, 2G or 1e6."""
+
+    name = "number"
+    _FACTORS: Mapping[str, int] = {"k": 10**3, "m": 10**6, "g": 10**9}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number that ``value`` says."""
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().lower()
+        factor = self._FACTORS.get(text[-1:], 1)
+        digits = text[:-1] if factor > 1 else text
+        try:
+            number = (
+                float(digits) * factor if "." in digits or "e" in digits else int(digits) * factor
+            )
+        except ValueError:
+            self.fail(f"{value!r} is not a number such as 500000, 10k, 5M or 1e6", param, ctx)
+        if number != int(number):
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        return int(number)
+
+
+COUNT = Count()
+
+
+class Rate(Count):
+    """A number above zero per second, written like a count."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number that ``value`` says."""
+        number = super().convert(value, param, ctx)
+        if number <= 0:
+            self.fail(f"{value!r} is not above zero", param, ctx)
+        return number
+
+
+RATE = Rate()
+
+
+def run_options(function: F) -> F:
+    """The flags of every command that starts a run; handed over as one RunOptions."""
+
+    @click.option(
+        "--batch-size",
+        type=click.IntRange(1, 1_000_000),
+        metavar="B",
+        help="Documents of one message.",
+    )
+    @click.option("--write-concern", metavar="W", help="majority, or a number of nodes.")
+    @click.option(
+        "--on-error",
+        type=click.Choice(["stop", "skip"]),
+        default="skip",
+        show_default=True,
+        help="When a document can never be written.",
+    )
+    @click.option(
+        "--max-failures",
+        type=click.IntRange(0),
+        default=1000,
+        show_default=True,
+        metavar="N",
+        help="The run stops when more documents than that failed.",
+    )
+    @click.option(
+        "--max-rate",
+        type=RATE,
+        metavar="R",
+        help="Documents per second of the whole fleet.",
+    )
+    @click.option(
+        "--max-ru",
+        type=RATE,
+        metavar="R",
+        help="Request units per second of the whole fleet at the target (Cosmos DB).",
+    )
+    @click.option("--shard-key", metavar="FIELD", help="Create target collections sharded by it.")
+    @click.option(
+        "--throughput",
+        metavar="RU",
+        help="Create target collections with 4000 or autoscale:40000 RU/s (Cosmos DB).",
+    )
+    @click.option("--drop", is_flag=True, help="Delete the target collections first.")
+    @click.option("--append", is_flag=True, help="Add to target collections that hold documents.")
+    @click.option("--verify", is_flag=True, help="Compare everything when the run is complete.")
+    @click.option("--detach", is_flag=True, help="Send everything and leave.")
+    @wraps(function)
+    def wrapped(*args: Any, **values: Any) -> Any:
+        throughput = values.pop("throughput")
+        layout = CollectionLayout(
+            values.pop("shard_key"), Throughput.parse(throughput) if throughput else None
+        )
+        names = {item.name for item in fields(RunOptions)} & values.keys()
+        flags = {name: values.pop(name) for name in names}
+        return function(*args, options=RunOptions(**flags, layout=layout), **values)
+
+    return wrapped  # type: ignore[return-value]

@@ -1,0 +1,139 @@
+"""What commands that start or continue a run do next: attach or detach, then sum up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.runs.spec import RunKind, RunSpec
+from producer.cli.shared.options import CommandContext
+from producer.connections import Connections
+from producer.drive.attach import attach, send_everything
+from producer.resume.spec_file import keep_spec
+from producer.start.start_verification import start_verification
+from producer.view.live_snapshot import AlertWatch
+from producer.view.progress import create_view
+from producer.view.render import shown_duration
+from producer.view.run_summary import RunFigures, exit_code, figures, shown_name
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """How long a command stays with the run it starts."""
+
+    detach: bool = False
+    verify: bool = False
+
+    def __post_init__(self) -> None:
+        if self.detach and self.verify:
+            raise UsageError(
+                "--verify waits for the run, and --detach does not",
+                "Leave --verify out and type afterwards: dataworks verify RUN",
+            )
+
+
+def run_new(context: CommandContext, connections: Connections, spec: RunSpec, stay: Stay) -> int:
+    """Run what was just recorded, and verify it where that was asked for; the exit code."""
+    code = run_to_end(context, connections, spec, detach=stay.detach)
+    if code != 0 or not stay.verify:
+        return code
+    check = start_verification(spec.run_id, connections)
+    return run_to_end(context, connections, check, detach=False)
+
+
+def run_to_end(
+    context: CommandContext, connections: Connections, spec: RunSpec, *, detach: bool
+) -> int:
+    """Detach, or stay until the run ends; print what came of it; return the exit code."""
+    keep_spec(spec)
+    if detach:
+        return _detach(context, connections, spec)
+    console = context.console
+    if not context.as_json:
+        console.print(f"[bold]{spec.run_id}[/bold]  {escape(shown_name(spec))}")
+    watch = AlertWatch.of(connections.config, tells_others=True)
+    view = create_view(spec, console, connections.ledger, watch)
+    progress = attach(connections, spec, view)
+    if progress is None:
+        console.print(f"Redis never answered. Go on with: dataworks resume {spec.run_id}")
+        return 3
+    run = figures(spec, progress)
+    if context.as_json:
+        context.print_json(run.as_json())
+    else:
+        console.print()
+        console.print(summary(run))
+        print_next_step(console, run)
+    left_early = exit_code(run) == 3 and run.state.value in {"planning", "running"}
+    return 130 if left_early else exit_code(run)
+
+
+def _detach(context: CommandContext, connections: Connections, spec: RunSpec) -> int:
+    sent = send_everything(connections, spec)
+    if context.as_json:
+        context.print_json({"run": spec.run_id, "messages": sent})
+    else:
+        context.console.print(f"[bold]{spec.run_id}[/bold]  {sent:,} messages sent")
+        context.console.print(f"Watch it with: dataworks status {spec.run_id} --watch")
+    return 0
+
+
+def summary(run: RunFigures) -> Table:
+    """One run as a table of two columns."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    rows = {
+        "state": shown_state(run),
+        "documents": f"{run.documents:,} of {run.documents_total:,}",
+        "time": f"{shown_duration(run.seconds)}  ({run.rate:,.0f} docs/s)",
+        "size": decimal(run.bytes) if run.bytes else "",
+        "gaps": f"{run.gaps:,}",
+        "failures" if run.kind is not RunKind.VERIFICATION else "differences": f"{run.failures:,}",
+    }
+    if run.throttled_requests:
+        rows["throttled"] = (
+            f"{run.throttled_requests:,} requests, {run.waited_seconds:.1f} s waited"
+        )
+    for name, measured, estimated in (
+        ("charge", run.request_units, run.request_units_estimated),
+        ("reading", run.read_request_units, run.read_request_units_estimated),
+    ):
+        if charged := measured + estimated:
+            rows[name] = (
+                f"{charged:,} RU ({charged / run.seconds:,.0f} RU/s, "
+                f"{estimated / charged:.0%} estimated)"
+            )
+    if run.peak_worker_bytes:
+        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in one of {run.workers} workers"
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, value)
+    return table
+
+
+def shown_state(run: RunFigures) -> str:
+    """The state in its color."""
+    color = {"complete": "green", "failed": "red", "cancelled": "yellow", "paused": "yellow"}
+    shown = color.get(run.state.value, "cyan")
+    return f"[{shown}]{run.state.value}[/{shown}]"
+
+
+def print_next_step(console: Console, run: RunFigures) -> None:
+    """The command that a person would type next, where there is one."""
+    if run.state.value == "failed" and run.last_error:
+        console.print(f"[red]{escape(run.last_error)}[/red]")
+    if run.failures and run.kind is RunKind.VERIFICATION:
+        console.print(f"What differs: dataworks failures {run.run_id}")
+    elif run.failures:
+        console.print(
+            f"See them with: dataworks failures {run.run_id}; "
+            f"try again with: dataworks retry {run.run_id}"
+        )
+    if run.state.value not in {"complete", "cancelled"}:
+        console.print(f"Go on with: dataworks resume {run.run_id}")

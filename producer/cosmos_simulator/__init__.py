@@ -1,0 +1,10 @@
+"""A simulator of Azure Cosmos DB for MongoDB (RU) in front of any mongod.
+
+What it does, and from which source each behavior is: docs/cosmos-simulator.md.
+"""
+
+from producer.cosmos_simulator.budget import SimulatorStatistics
+from producer.cosmos_simulator.config import FaultDials, SimulatorConfig, TlsFiles
+from producer.cosmos_simulator.simulator import CosmosSimulator
+
+__all__ = ["CosmosSimulator", "FaultDials", "SimulatorConfig", "SimulatorStatistics", "TlsFiles"]

@@ -1,0 +1,193 @@
+"""Reads and writes of documents: what costs request units, and what faults are for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from producer.cosmos_simulator.account import Account
+from producer.cosmos_simulator.document_rules import (
+    Errors,
+    refused_documents,
+    refused_statements,
+    targets_one_shard,
+)
+from producer.cosmos_simulator.faults import RETRY_AFTER_MS_WITHOUT_BUDGET
+from producer.cosmos_simulator.hello import MAX_WRITE_BATCH_SIZE
+from producer.cosmos_simulator.request_units import INSERT_1KB_RU, READ_1KB_RU, read_charge
+from producer.cosmos_simulator.responses import (
+    NO_SHARD_KEY_IN_QUERY,
+    cursor_not_found,
+    error,
+    legacy_throttled_error,
+    throttled_error,
+)
+from producer.cosmos_simulator.sample import without_sampling
+from producer.cosmos_simulator.upstream import Upstream
+from producer.cosmos_simulator.wire import (
+    SEQUENCE_FIELDS,
+    Command,
+    decode_reply,
+    encode_command,
+    encode_reply,
+)
+from producer.cosmos_simulator.write_admission import Admission, admit, merge_reply, nothing_done
+
+FIND_AND_MODIFY = frozenset({"findAndModify", "findandmodify"})
+READS = frozenset({"find", "aggregate", "getMore", "count", "distinct"})
+DATA_REQUESTS = frozenset(SEQUENCE_FIELDS) | FIND_AND_MODIFY | READS
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to a data request (empty: the client wants none) and what it cost."""
+
+    reply: bytes
+    charge: float = 0.0
+    executed: bool = False
+    """Whether mongod executed it, wholly or in part."""
+
+
+class DataRequests:
+    """Runs the data requests of one client connection."""
+
+    def __init__(self, account: Account, upstream: Upstream) -> None:
+        self._account = account
+        self._upstream = upstream
+
+    async def run(self, command: Command, message: bytes) -> Outcome:
+        """Execute ``command``, whose bytes are ``message``, within the account's budget."""
+        if command.name in SEQUENCE_FIELDS and command.statements is not None:
+            return await self._write(command, command.statements, message)
+        if command.name == "getMore" and (cut := await self._cut_cursor(command)):
+            return cut
+        if refused := self._refusal(command):
+            return self._answer(command, refused)
+        if self._is_throttled():
+            return self._throttled(command)
+        return await self._read(command, message)
+
+    # Reads, and findAndModify: charged when their size is known.
+
+    async def _read(self, command: Command, message: bytes) -> Outcome:
+        page = self._held_page(command)
+        if page is None:
+            if command.name == "aggregate" and (sampled := without_sampling(command)):
+                message = encode_command(sampled)
+            reply = await self._upstream.call(message)
+            page = self._account.pages.cut(reply, command.request_id)
+        charge = read_charge(len(page))
+        if command.name in FIND_AND_MODIFY:
+            charge += 2 * INSERT_1KB_RU
+        self._account.budget.charge(charge)
+        return Outcome(page, charge, executed=True)
+
+    def _held_page(self, command: Command) -> bytes | None:
+        """What is left of a larger batch that mongod gave before."""
+        if command.name != "getMore":
+            return None
+        return self._account.pages.next_page(int(command.body["getMore"]), command.request_id)
+
+    async def _cut_cursor(self, command: Command) -> Outcome | None:
+        """Lose the cursor when the dial says so: here, and in mongod."""
+        faults = self._account.faults
+        if not faults.happens(faults.dials.cursor_cut_share):
+            return None
+        cursor_id = int(command.body["getMore"])
+        self._account.pages.forget(cursor_id)
+        kill = {"killCursors": command.body["collection"], "cursors": [command.body["getMore"]]}
+        await self._upstream.command(command.database, kill)
+        return self._answer(command, cursor_not_found(cursor_id))
+
+    def _refusal(self, command: Command) -> Mapping[str, Any] | None:
+        """findAndModify must carry the shard key as updates do."""
+        if command.name not in FIND_AND_MODIFY:
+            return None
+        shard_key = self._account.catalog.shard_key(command.namespace)
+        if shard_key and not targets_one_shard(command.body.get("query", {}), shard_key):
+            return error(61, NO_SHARD_KEY_IN_QUERY)
+        return None
+
+    def _is_throttled(self) -> bool:
+        faults = self._account.faults
+        return faults.happens(faults.dials.throttle_share) or not self._account.budget.affordable(
+            READ_1KB_RU
+        )
+
+    # Writes: charged before they run.
+
+    async def _write(self, command: Command, statements: EncodedBatch, message: bytes) -> Outcome:
+        if not 1 <= len(statements) <= MAX_WRITE_BATCH_SIZE:
+            return self._answer(command, _batch_size_refusal(len(statements)))
+        account = self._account
+        refused = self._refused(command, statements)
+        admission = admit(command, refused, account.budget, account.faults)
+        if not admission.admitted and admission.throttled == len(statements):
+            return self._throttled(command, admission)
+        if admission.throttled:
+            account.budget.count_throttled(admission.throttled)
+        account.budget.charge(admission.charge)
+        if not admission.admitted:
+            return self._answer(command, merge_reply(command, admission, nothing_done(command)))
+        if len(admission.admitted) < len(statements):
+            admitted = statements.select(admission.admitted)
+            message = encode_command(replace(command, statements=admitted))
+        return await self._execute(command, message, admission)
+
+    async def _execute(self, command: Command, message: bytes, admission: Admission) -> Outcome:
+        """Send the admitted statements; the answer is touched only where it must be."""
+        if not command.wants_reply:
+            await self._upstream.send(message)
+            return Outcome(b"", admission.charge, executed=True)
+        reply = await self._upstream.call(message)
+        charge = admission.charge
+        if command.name != "insert" or admission.errors:
+            document = decode_reply(reply)
+            charge += self._charge_further_matches(document, admission)
+            if document["ok"]:
+                reply = encode_reply(merge_reply(command, admission, document), command.request_id)
+        return Outcome(reply, charge, executed=True)
+
+    def _charge_further_matches(self, reply: Mapping[str, Any], admission: Admission) -> float:
+        """RU of a multi update or delete beyond the one document each that was charged before."""
+        further = int(reply.get("n", 0)) - len(admission.admitted)
+        if further <= 0:
+            return 0.0
+        charge = further * admission.charge / len(admission.admitted)
+        self._account.budget.charge(charge)
+        return charge
+
+    def _refused(self, command: Command, statements: EncodedBatch) -> Errors:
+        shard_key = self._account.catalog.shard_key(command.namespace)
+        largest = self._account.config.max_document_bytes
+        if command.name == "insert":
+            return refused_documents(statements, shard_key, largest)
+        return refused_statements(statements, shard_key, largest)
+
+    # Answers.
+
+    def _throttled(self, command: Command, admission: Admission | None = None) -> Outcome:
+        """The whole command refused with 16500."""
+        account = self._account
+        account.budget.count_throttled(admission.throttled if admission else 0)
+        if account.faults.happens(account.faults.dials.legacy_throttle_share):
+            return self._answer(command, legacy_throttled_error())
+        if admission is not None:
+            return self._answer(command, throttled_error(admission.retry_after_ms))
+        delay = RETRY_AFTER_MS_WITHOUT_BUDGET
+        if not account.budget.affordable(READ_1KB_RU):
+            delay = account.budget.retry_after_ms(READ_1KB_RU)
+        return self._answer(command, throttled_error(account.faults.retry_after_ms(delay)))
+
+    def _answer(self, command: Command, document: Mapping[str, Any]) -> Outcome:
+        reply = encode_reply(document, command.request_id) if command.wants_reply else b""
+        return Outcome(reply)
+
+
+def _batch_size_refusal(count: int) -> dict[str, Any]:
+    return error(
+        16,
+        f"Write batch sizes must be between 1 and {MAX_WRITE_BATCH_SIZE}. Got {count} operations.",
+    )

@@ -1,0 +1,33 @@
+"""``$sample`` as on Cosmos DB RU, where it returns the same document again (azure-docs#96119)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from producer.cosmos_simulator.wire import Command
+
+_COPY = "_cosmos_simulator_copy"
+
+
+def without_sampling(command: Command) -> Command | None:
+    """The aggregation with each ``$sample`` replaced by one that repeats; None: it has none."""
+    pipeline = command.body["pipeline"]
+    if not any("$sample" in stage for stage in pipeline):
+        return None
+    stages = [part for stage in pipeline for part in _stages(stage)]
+    return replace(command, body={**command.body, "pipeline": stages})
+
+
+def _stages(stage: Any) -> list[Any]:
+    """Half as many documents, each twice, cut to the size that was asked for."""
+    if "$sample" not in stage:
+        return [stage]
+    size = int(stage["$sample"]["size"])
+    return [
+        {"$sample": {"size": (size + 1) // 2}},
+        {"$addFields": {_COPY: [0, 1]}},
+        {"$unwind": f"${_COPY}"},
+        {"$project": {_COPY: 0}},
+        {"$limit": size},
+    ]

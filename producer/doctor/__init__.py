@@ -1,0 +1,1 @@
+"""Checks of Redis, databases, rights and workers before a run."""

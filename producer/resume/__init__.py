@@ -1,0 +1,1 @@
+"""Continuing a run, and rebuilding one whose ledger was lost."""

@@ -1,0 +1,88 @@
+"""Bring a run back that Redis has lost altogether: from its spec and from what the target holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.ledger.contract import DOCUMENTS_OF, Ledger, RangeResult
+from dataworks_tasks.plugins import load_plugins
+from dataworks_tasks.range_work import RunContext, StopSignal
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import GenerationJob, RunSpec, VerificationJob
+from dataworks_tasks.worker.work_factory import create_work
+from producer.connections import Connections
+from producer.drive.attach import create_planner
+
+
+def rebuild_run(connections: Connections, spec: RunSpec) -> int:
+    """Record the run again and acknowledge what is at the target already; say how many documents.
+
+    Every range is compared byte for byte, like a verification, with what a majority of the target's
+    nodes has: what is equal is acknowledged, what is not stays a gap for the workers. May be killed
+    at any moment: ``resume`` does the rest.
+    Raises UsageError for a run that is on record or that is a verification, and SpecRefused when
+    this machine reaches other servers than the run's.
+    """
+    ledger = connections.ledger
+    if isinstance(spec.job, VerificationJob):
+        raise UsageError(
+            f"{spec.run_id} is a verification", f"Do it again: dataworks verify {spec.job.run_id}"
+        )
+    if _is_on_record(ledger, spec.run_id):
+        raise UsageError(
+            f"run {spec.run_id} is on record in this Redis: there is nothing to rebuild",
+            f"Go on with it: dataworks resume {spec.run_id}",
+        )
+    connections.check_servers(spec)
+    load_plugins(connections.config.plugins)
+    if isinstance(spec.job, GenerationJob):
+        ledger.create(spec, spec.job.total)
+    else:
+        ledger.create(spec, None)
+        create_planner(connections, spec).plan()
+    return sum(_settle_again(connections, spec))
+
+
+def _settle_again(connections: Connections, spec: RunSpec) -> Iterator[int]:
+    ledger, run_id = connections.ledger, spec.run_id
+    job = spec.job
+    if isinstance(job, VerificationJob):
+        raise TypeError(f"{run_id} is a verification")
+    as_verification = spec.model_copy(
+        update={"job": VerificationJob(run_id=run_id, of=job, exclusive=False)}
+    )
+    source = None if spec.source_fingerprint is None else connections.source
+    # A failover may take back what one node alone has, and nobody would write it again once it
+    # counts as acknowledged.
+    connections.target.read_committed()
+    work = create_work(
+        RunContext(as_verification, connections.config, ledger, connections.target, source)
+    )
+    planned, _ = ledger.last_slice(run_id)
+    try:
+        for done, compared in work.settle(BatchRange(0, planned), StopSignal(math.inf)):
+            if compared.failures:
+                continue
+            count = compared.counters.get("equal", 0)
+            counters = {"documents": count, "already_there": count}
+            counters |= {
+                name: number
+                for name, number in compared.counters.items()
+                if name.startswith(DOCUMENTS_OF)
+            }
+            if spec.is_sliced:
+                counters["read"] = count
+            ledger.acknowledge(run_id, done, RangeResult(counters, slice=compared.slice))
+            yield count
+    finally:
+        work.close()
+
+
+def _is_on_record(ledger: Ledger, run_id: str) -> bool:
+    try:
+        ledger.state(run_id)
+    except UnknownName:
+        return False
+    return True

@@ -1,0 +1,54 @@
+"""A run's spec as a file: what is left of a run when Redis has lost it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.runs.spec import RunSpec, read_spec
+from producer.local.services_record import STATE_FOLDER
+
+RUNS_FOLDER = STATE_FOLDER / "runs"
+"""Where commands keep the specs of the runs that they started or went on with."""
+
+log = logging.getLogger(__name__)
+
+
+def keep_spec(spec: RunSpec, folder: Path = RUNS_FOLDER) -> None:
+    """Write the spec next to where the command was given; it holds no secret.
+
+    A run does not depend on the file, so a folder that cannot be written to is only logged.
+    """
+    path = folder / f"{spec.run_id}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+        unfinished.write_text(spec.to_json() + "\n")
+        unfinished.replace(path)
+    except OSError as error:
+        log.warning(
+            "the spec of %s is not kept in %s (%s); keep it elsewhere with: "
+            "dataworks status %s --spec > FILE",
+            *(spec.run_id, folder, error.strerror, spec.run_id),
+        )
+
+
+def load_spec(run_id: str, file: Path | None) -> RunSpec:
+    """The spec of ``run_id`` from ``file``, or from where ``keep_spec`` put it.
+
+    Raises UsageError when there is no such file or it is of another run, SpecRefused when it is
+    damaged.
+    """
+    path = file or RUNS_FOLDER / f"{run_id}.json"
+    try:
+        spec = read_spec(path.read_bytes())
+    except OSError as error:
+        raise UsageError(
+            f"the spec of {run_id} cannot be read from {path}: {error.strerror}",
+            "Go to the folder that the run was started in, or give the file: --spec FILE",
+        ) from None
+    if spec.run_id != run_id:
+        raise UsageError(f"{path} is the spec of {spec.run_id}", "Give the file of the same run")
+    return spec

@@ -1,0 +1,1 @@
+"""Cutting a key space into slices."""

@@ -1,0 +1,116 @@
+"""The keys of one collection, read from the index alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pymongo.errors import PyMongoError
+
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import Element
+from dataworks_tasks.errors import TransientError
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.scan.key_space import ID, Piece, key_of, query
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.driver_errors import Backoff, classify
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionKeys:
+    """A collection to cut into slices of ``size`` documents along ``field``.
+
+    Questions are short and self-contained: a planner may stand still for minutes between two of
+    them, longer than a server keeps a cursor. Trouble that passes is waited out.
+    """
+
+    source: BaseDatabaseClient
+    namespace: Namespace
+    field: bytes
+    size: int
+
+    @property
+    def unique(self) -> bool:
+        """Whether no two documents have the same key."""
+        return self.field == ID
+
+    def find(
+        self, pieces: Sequence[Piece], limit: int, skip: int = 0, direction: int = 1
+    ) -> list[Element]:
+        """Keys in ``pieces``, in order; the query is covered by the key's index."""
+        name = self.field.decode()
+        options: dict[str, Any] = {
+            "projection": {name: 1} if self.unique else {name: 1, "_id": 0},
+            "sort": {name: direction},
+            "limit": limit,
+            "skip": skip,
+            "batch_size": limit + 1,
+        }
+        if all(piece.only_type is None for piece in pieces):
+            options["hint"] = {name: 1}
+        wanted = query(pieces, self.field)
+        return patiently(
+            lambda: self._keys_in(self.source.find_raw(self.namespace, wanted, **options))
+        )
+
+    def sample(self, size: int, pieces: Sequence[Piece]) -> list[Element]:
+        """About ``size`` keys drawn at random, those in ``pieces`` in order."""
+        name = self.field.decode()
+        pipeline: list[Mapping[str, Any]] = [
+            {"$sample": {"size": size}},
+            {"$match": query(pieces, self.field)},
+            {"$sort": {name: 1}},
+            {"$project": {name: 1} if self.unique else {name: 1, "_id": 0}},
+        ]
+
+        def draw() -> list[Element]:
+            collection = self.source.collection(self.namespace)
+            try:
+                return self._keys_in(collection.aggregate_raw_batches(pipeline, allowDiskUse=True))
+            except PyMongoError as error:
+                raise classify(error) from None
+
+        return patiently(draw)
+
+    def _keys_in(self, raw_batches: Any) -> list[Element]:
+        return [
+            key_of(document, self.field)
+            for data in raw_batches
+            for document in EncodedBatch.parse(data).documents()
+        ]
+
+    def count(self, piece: Piece) -> int:
+        """Documents in ``piece``, counted in the index."""
+        command: dict[str, Any] = {
+            "count": self.namespace.collection,
+            "query": query([piece], self.field),
+        }
+        if piece.only_type is None:
+            command["hint"] = {self.field.decode(): 1}
+        reply = patiently(lambda: self.source.command(self.namespace.database, command))
+        return int(reply["n"])
+
+    def estimated_count(self) -> int:
+        """Documents of the collection by its metadata."""
+        return patiently(lambda: self.source.estimated_count(self.namespace))
+
+    def is_capped(self) -> bool:
+        """Whether the collection keeps insertion order and a limited size."""
+        command = {"listCollections": 1, "filter": {"name": self.namespace.collection}}
+        reply = patiently(lambda: self.source.command(self.namespace.database, command))
+        found = reply["cursor"]["firstBatch"]
+        return bool(found and found[0].get("options", {}).get("capped"))
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """The answer, asked for again while trouble passes; the last error when it does not."""
+    for pause in Backoff().pauses():
+        try:
+            return ask()
+        except TransientError as error:
+            time.sleep(getattr(error, "delay_seconds", None) or pause)
+    return ask()

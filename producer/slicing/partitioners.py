@@ -1,0 +1,204 @@
+"""Ways to cut one collection into slices, and which one is right for a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from dataworks_tasks.documents.raw_bson import Element
+from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.scan.key_space import BRACKETS, Piece, bracket_of_type, pieces_between
+from dataworks_tasks.scan.slice import OBJECT_ID, STRING, Cover, Slice
+from producer.slicing.collection_keys import CollectionKeys
+
+_SKIP_FROM = 1000
+"""Slices of this many documents are found by skipping in the index: measured on 1,000,000 keys,
+0.3 s against 1.2 s for reading them all."""
+_KEYS_PER_READ = 20_000
+_SAMPLES_PER_SLICE = 10
+_MOST_SAMPLES = 200_000
+_LOWEST_STRING = Element(STRING, b"", b"\x01\0\0\0\0")
+
+
+class Part(NamedTuple):
+    """A slice, and about how many documents it holds."""
+
+    slice: Slice
+    documents: int
+
+
+Bounds = Iterator[tuple[Element, int]]
+"""Bounds in key order, each with the documents between it and the one before."""
+
+
+def partition(
+    keys: CollectionKeys, partitioner: str, pair: int, last: Slice | None
+) -> Iterator[Part]:
+    """Slices of namespace pair ``pair`` by the named partitioner, behind ``last`` if it is given.
+
+    ``auto`` walks the index, except where a server's order of types is not known (Cosmos DB RU).
+    Raises UnknownName for another name, UsageError where the server cannot do it.
+    """
+    if partitioner == "auto":
+        partitioner = "walk" if keys.source.capabilities.sample else "objectid-time"
+    cut = PARTITIONERS.get(partitioner)
+    if cut is None:
+        raise UnknownName.among("partitioner", partitioner, [*PARTITIONERS, "auto"])
+    if last is not None and last.cover is Cover.NATURAL:
+        return iter(())
+    if last is None and keys.source.capabilities.collection_stats and keys.is_capped():
+        return iter((Part(Slice(pair, cover=Cover.NATURAL), keys.estimated_count()),))
+    return cut(keys, pair, last)
+
+
+def walk(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Part]:
+    """Slices of exactly ``keys.size`` documents, as far as keys are unique."""
+    if last is not None and last.upper is None:
+        return
+    lower = last.upper if last else None
+    yield from _ranges(pair, lower, _walk_bounds(keys, pieces_between(lower, None, keys.field)))
+
+
+def _ranges(
+    pair: int, lower: Element | None, bounds: Bounds, cover: Cover = Cover.RANGE
+) -> Iterator[Part]:
+    """Slices between ``bounds``; the last bound of all, an empty one, is the open end."""
+    for bound, documents in bounds:
+        upper = None if bound is _OPEN else bound
+        yield Part(Slice(pair, lower, upper, cover), documents)
+        lower = bound
+
+
+_OPEN = Element(-1, b"", b"")
+
+
+def _walk_bounds(keys: CollectionKeys, pieces: Iterator[Piece]) -> Bounds:
+    waiting = 0
+    for piece in pieces:
+        left = piece
+        while bounds := _bounds_in(keys, left, max(0, keys.size - waiting)):
+            for bound in bounds:
+                yield bound, max(keys.size, waiting)
+                waiting = 0
+            left = left._replace(lower=bounds[-1])
+        waiting += keys.count(left)
+    yield _OPEN, waiting
+
+
+def _bounds_in(keys: CollectionKeys, piece: Piece, first: int) -> Sequence[Element]:
+    """The next bounds in ``piece``: the key at ``first``, perhaps more, ``keys.size`` apart."""
+    if BRACKETS[piece.bracket].one_value and (first > 0 or piece.lower is not None):
+        return ()
+    if keys.size >= _SKIP_FROM:
+        found = keys.find([piece], limit=1, skip=first)
+    else:
+        steps = max(1, _KEYS_PER_READ // keys.size)
+        found = keys.find([piece], limit=first + keys.size * steps + 1)[first :: keys.size]
+    if keys.unique or not found:
+        return found
+    fresh = _distinct(piece.lower, found)
+    return fresh or keys.find([piece._replace(after=True)], limit=1)
+
+
+def _distinct(before: Element | None, bounds: Sequence[Element]) -> list[Element]:
+    """``bounds`` without those that repeat the one before."""
+    distinct: list[Element] = []
+    for bound in bounds:
+        if bound != before:
+            distinct.append(bound)
+        before = bound
+    return distinct
+
+
+def sample(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Part]:
+    """Slices between keys drawn at random: of about ``keys.size`` documents, without a walk."""
+    if not keys.source.capabilities.sample:
+        raise UsageError(
+            "this server's $sample returns documents more than once",
+            "Leave --partitioner out, or use --partitioner objectid-time",
+        )
+    if last is not None and last.upper is None:
+        return
+    documents = keys.estimated_count()
+    wanted = -(-documents // keys.size)
+    lower = last.upper if last else None
+    drawn: list[Element] = []
+    if wanted > 1:
+        size = min(_SAMPLES_PER_SLICE * wanted, _MOST_SAMPLES)
+        drawn = keys.sample(size, list(pieces_between(lower, None, keys.field)))
+        step = max(1, size // wanted)
+        drawn = drawn[step - 1 :: step]
+    bounds = _distinct(lower, drawn)
+    each = min(keys.size, documents)
+    yield from _ranges(pair, lower, ((bound, each) for bound in [*bounds, _OPEN]))
+
+
+def object_id_time(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Part]:
+    """ObjectIds by their time, strings by a walk, then everything else in one slice.
+
+    Every question stays within one type, so nothing depends on the server's order of types.
+    """
+    if not keys.unique:
+        raise UsageError(
+            "slices by ObjectId time need _id as the resume field",
+            "Use --partitioner walk with this strategy",
+        )
+    if last is not None and last.cover is Cover.OTHER_TYPES:
+        return
+    in_strings = last is not None and last.lower is not None and last.lower.type == STRING
+    if not in_strings and (last is None or last.upper is not None):
+        lower = last.upper if last else None
+        yield from _ranges(pair, lower, _time_bounds(keys, lower), Cover.ONE_TYPE)
+    if not in_strings or (last is not None and last.upper is not None):
+        lower = last.upper if last and in_strings and last.upper else _LOWEST_STRING
+        strings = Piece(bracket_of_type(STRING), lower, only_type=STRING)
+        yield from _ranges(pair, lower, _walk_bounds(keys, iter([strings])), Cover.ONE_TYPE)
+    yield Part(Slice(pair, cover=Cover.OTHER_TYPES), 0)
+
+
+def _time_bounds(keys: CollectionKeys, lower: Element | None) -> Bounds:
+    """Halve what is left until each part has at most twice the documents wanted."""
+    everything = Piece(bracket_of_type(OBJECT_ID), lower, only_type=OBJECT_ID)
+    ends = [keys.find([everything], limit=1, direction=direction) for direction in (1, -1)]
+    if not all(ends):
+        yield _OPEN, 0
+        return
+    first, final = (_number(found[0]) for found in ends)
+    waiting = 0
+    parts = [(first, final + 1)]
+    while parts:
+        start, stop = parts.pop()
+        documents = keys.count(_between(start, stop))
+        pieces = min(-(-documents // keys.size), stop - start)
+        if documents > 2 * keys.size and pieces > 1:
+            step = (stop - start) // pieces
+            cuts = [start + step * piece for piece in range(pieces)] + [stop]
+            parts += reversed(list(pairwise(cuts)))
+            continue
+        waiting += documents
+        if parts and waiting:
+            yield _object_id(stop), waiting
+            waiting = 0
+    yield _OPEN, waiting
+
+
+def _between(start: int, stop: int) -> Piece:
+    upper = _object_id(stop) if stop < 1 << 96 else None
+    bracket = bracket_of_type(OBJECT_ID)
+    return Piece(bracket, _object_id(start), upper, only_type=OBJECT_ID)
+
+
+def _number(key: Element) -> int:
+    return int.from_bytes(key.value, "big")
+
+
+def _object_id(number: int) -> Element:
+    return Element(OBJECT_ID, b"", number.to_bytes(12, "big"))
+
+
+PARTITIONERS: dict[str, Callable[[CollectionKeys, int, Slice | None], Iterator[Part]]] = {
+    "walk": walk,
+    "sample": sample,
+    "objectid-time": object_id_time,
+}

@@ -1,0 +1,130 @@
+"""Plan a run's slices while its workers copy the first ones."""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+from types import TracebackType
+from typing import Protocol, Self
+
+from dataworks_tasks.errors import (
+    DataWorksError,
+    StoreUnavailable,
+    TransientError,
+    UnknownName,
+)
+from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
+from dataworks_tasks.runs.spec import MigrationJob, RunSpec, VerificationJob
+from dataworks_tasks.store.client import BaseDatabaseClient
+from producer.slicing.split_migration import plan_slices
+
+
+class FinishQueue(Protocol):
+    """Takes the request to finish a run whose last slice was acknowledged before it was planned."""
+
+    def send_finish(self, run_id: str) -> None: ...
+
+
+_OUTAGE_SECONDS = 1.0
+
+
+def needs_planning(ledger: Ledger, spec: RunSpec) -> bool:
+    """Whether the run has slices that are not planned yet."""
+    return spec.is_sliced and ledger.progress(spec.run_id).total is None
+
+
+class Planner:
+    """Walks the source and records slices behind those that are there, until told to stop.
+
+    A producer that was killed while planning is followed by one that goes on where it stood.
+    """
+
+    def __init__(
+        self, ledger: Ledger, source: BaseDatabaseClient, queue: FinishQueue, spec: RunSpec
+    ) -> None:
+        self._ledger = ledger
+        self._source = source
+        self._queue = queue
+        self._spec = spec
+        self._stop = Event()
+
+    def plan(self) -> None:
+        """Plan to the end, or until ``stop``. Raises DataWorksError when the source fails."""
+        run_id = self._spec.run_id
+        number, last = self._ledger.last_slice(run_id)
+        for planned in plan_slices(self._source, self._job, self._spec.batch_size, last):
+            if self._stop.is_set():
+                return
+            failpoint("plan.before")
+            self._ledger.append_slices(
+                run_id, number, planned.slices, planned.documents, planned.by_collection
+            )
+            failpoint("plan.after")
+            number += len(planned.slices)
+        failpoint("close-plan.before")
+        complete = self._ledger.close_plan(run_id, number)
+        failpoint("close-plan.after")
+        if complete:
+            self._queue.send_finish(run_id)
+
+    def stop(self) -> None:
+        """Ask ``plan`` to return after the slices it is at."""
+        self._stop.set()
+
+    def stopped_within(self, seconds: float) -> bool:
+        """Wait for ``stop``, ``seconds`` at most; say whether it came."""
+        return self._stop.wait(seconds)
+
+    @property
+    def _job(self) -> MigrationJob:
+        job = self._spec.job
+        of = job.of if isinstance(job, VerificationJob) else job
+        if not isinstance(of, MigrationJob):
+            raise TypeError(f"{self._spec.run_id} has no slices")
+        return of
+
+
+class PlannerThread:
+    """A planner in the background; a context manager. Its error fails the run, with the reason."""
+
+    def __init__(self, planner: Planner, ledger: Ledger, run_id: str) -> None:
+        self._planner = planner
+        self._ledger = ledger
+        self._run_id = run_id
+        self._thread = Thread(target=self._plan, name="dataworks-planner", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._planner.stop()
+        self._thread.join()
+
+    def _plan(self) -> None:
+        """Plan through outages of Redis, and when another producer plans the same run."""
+        failure: DataWorksError | None = None
+        while not self._planner.stopped_within(0.0):
+            try:
+                if failure is None:
+                    self._planner.plan()
+                else:
+                    self._fail(failure)
+                return
+            except UnknownName:
+                return  # Redis has lost the run: who waits for its end sees that too
+            except StoreUnavailable as error:
+                failure = error
+            except TransientError:
+                self._planner.stopped_within(_OUTAGE_SECONDS)
+            except DataWorksError as error:
+                failure = error
+
+    def _fail(self, error: DataWorksError) -> None:
+        reason = f"planning stopped: {error}"
+        self._ledger.change_state(self._run_id, WORKING, RunState.FAILED, reason)

@@ -1,0 +1,1 @@
+"""Checking a request and recording a new run."""

@@ -1,0 +1,93 @@
+"""Make a migration's collections at the target, with the options that the source's have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dataworks_tasks.errors import TerminalError, UsageError
+from dataworks_tasks.migrate.collection_options import VALIDATION, read_options
+from dataworks_tasks.migrate.copy_indexes import copy_indexes
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
+from dataworks_tasks.store.client import BaseDatabaseClient
+from producer.start.namespace_selection import BUCKETS, View
+
+_NOT_FOR_CREATE = VALIDATION | {"storageEngine", "autoIndexId", "uuid", "temp"}
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCollection:
+    """What was done for one collection: created or there before; options that stayed behind."""
+
+    namespace: Namespace
+    created: bool
+    options: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+
+
+def prepare_collections(
+    source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
+) -> tuple[PreparedCollection, ...]:
+    """Create what is missing at the target, before the copy; doing it twice changes nothing.
+
+    Validators come when the copy is finished: documents that are older than the rule would be
+    refused. Raises UsageError when the target cannot have a collection like the source's.
+    """
+    return tuple(_prepare(source, target, job, pair) for pair in job.namespaces)
+
+
+def _prepare(
+    source: BaseDatabaseClient,
+    target: BaseDatabaseClient,
+    job: MigrationJob,
+    pair: NamespacePair,
+) -> PreparedCollection:
+    indexes: tuple[str, ...] = ()
+    options = _wanted_options(source, pair.source)
+    created = False
+    left_out: tuple[str, ...] = ()
+    if not target.capabilities.collection_stats:
+        left_out = tuple(options)
+        options = {}
+    elif read_options(target, pair.target) is None:
+        _create(target, _shown_name(pair.target), options)
+        created = True
+    if job.indexes is IndexPolicy.BEFORE:
+        indexes = copy_indexes(source, target, pair) or ()
+    return PreparedCollection(pair.target, created, tuple(options), left_out, indexes)
+
+
+def _wanted_options(source: BaseDatabaseClient, namespace: Namespace) -> dict[str, Any]:
+    found = read_options(source, _shown_name(namespace)) or {}
+    options = {name: value for name, value in found.items() if name not in _NOT_FOR_CREATE}
+    clustered = options.get("clusteredIndex")
+    if isinstance(clustered, Mapping):
+        options["clusteredIndex"] = {k: v for k, v in clustered.items() if k != "v"}
+    return options
+
+
+def _shown_name(namespace: Namespace) -> Namespace:
+    """The time series that a buckets collection belongs to; any other name as it is."""
+    return Namespace(namespace.database, namespace.collection.removeprefix(BUCKETS))
+
+
+def _create(target: BaseDatabaseClient, namespace: Namespace, options: Mapping[str, Any]) -> None:
+    try:
+        target.command(namespace.database, {"create": namespace.collection, **options})
+    except TerminalError as error:
+        raise UsageError(
+            f"{namespace} cannot be created like its source "
+            f"({', '.join(options) or 'without options'}): {error.fact}",
+            "Create it yourself at the target; a collection that is there is used as it is",
+        ) from None
+
+
+def create_views(target: BaseDatabaseClient, views: Sequence[View]) -> tuple[Namespace, ...]:
+    """Define views at the target that are not there; returns their names."""
+    missing = [view for view in views if read_options(target, view.target) is None]
+    for view in missing:
+        _create(target, view.target, view.options)
+    return tuple(view.target for view in missing)

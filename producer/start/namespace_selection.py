@@ -1,0 +1,177 @@
+"""Which collections a migration copies, and where each of them goes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pymongo.errors import PyMongoError
+
+from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import NamespacePair
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.driver_errors import classify
+
+_OWN_DATABASES = frozenset({"admin", "local", "config"})
+BUCKETS = "system.buckets."
+"""Where the server keeps the documents of a time series; copied as they are."""
+
+
+class View(NamedTuple):
+    """A view of the source, with the name it would have at the target and its definition."""
+
+    source: Namespace
+    target: Namespace
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceSelection:
+    """``pairs`` are copied; ``views`` and ``system`` collections matched too, and are not."""
+
+    pairs: tuple[NamespacePair, ...]
+    views: tuple[View, ...] = ()
+    system: tuple[Namespace, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionRequest:
+    """What a person asked for. Patterns are namespaces in which ``*`` stands for anything.
+
+    ``renames`` map one pattern to another, each star to its star; the first that fits is taken.
+    ``same_server``: source and target are the same, so no collection may go onto itself.
+    """
+
+    include: Sequence[str]
+    exclude: Sequence[str] = ()
+    renames: Sequence[tuple[str, str]] = ()
+    same_server: bool = False
+
+
+class _Found(NamedTuple):
+    namespace: Namespace
+    type: str
+    options: Mapping[str, Any]
+
+
+def select_namespaces(source: BaseDatabaseClient, request: SelectionRequest) -> NamespaceSelection:
+    """The collections that match, in order of their names.
+
+    Raises UnknownName for a collection that does not exist, UsageError for a pattern that matches
+    nothing, two collections with one target, or a collection that would go onto itself.
+    """
+    found = {item.namespace: item for item in _list_collections(source, request.include)}
+    chosen = [
+        item
+        for namespace, item in sorted(found.items())
+        if _matches_any(request.include, namespace) and not _matches_any(request.exclude, namespace)
+    ]
+    for pattern in request.include:
+        _check_matches(pattern, found)
+    collections = [item for item in chosen if item.type != "view" and not _is_system(item)]
+    pairs = tuple(_pair(item, request.renames) for item in collections)
+    if not pairs:
+        raise UsageError(
+            "no collection is left to copy",
+            f"Views have no documents of their own: {', '.join(str(i.namespace) for i in chosen)}"
+            if chosen
+            else "Check --include and --exclude",
+        )
+    _check_targets(pairs, request.same_server)
+    return NamespaceSelection(
+        pairs,
+        tuple(
+            View(item.namespace, _renamed(item.namespace, request.renames), item.options)
+            for item in chosen
+            if item.type == "view"
+        ),
+        tuple(item.namespace for item in chosen if item.type != "view" and _is_system(item)),
+    )
+
+
+def _list_collections(source: BaseDatabaseClient, patterns: Iterable[str]) -> Iterator[_Found]:
+    """Every collection of the databases that the patterns can match."""
+    databases = {Namespace.parse(pattern).database for pattern in patterns}
+    if any("*" in name for name in databases):
+        listed = source.command("admin", {"listDatabases": 1, "nameOnly": True})
+        names = {item["name"] for item in listed["databases"]} - _OWN_DATABASES
+        databases = {
+            name for name in names if any(_pattern(wanted).fullmatch(name) for wanted in databases)
+        }
+    for database in sorted(databases):
+        try:
+            for item in source.database(database).list_collections():
+                namespace = Namespace(database, item["name"])
+                yield _Found(namespace, item.get("type", "collection"), item.get("options", {}))
+        except PyMongoError as error:
+            raise classify(error) from None
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile("(.*)".join(re.escape(part) for part in text.split("*")), re.DOTALL)
+
+
+def _matches_any(patterns: Iterable[str], namespace: Namespace) -> bool:
+    return any(_pattern(pattern).fullmatch(str(namespace)) for pattern in patterns)
+
+
+def _check_matches(pattern: str, found: Mapping[Namespace, _Found]) -> None:
+    names = [str(namespace) for namespace in found]
+    if any(_pattern(pattern).fullmatch(name) for name in names):
+        return
+    if "*" not in pattern:
+        raise UnknownName.among("collection", pattern, names)
+    raise UsageError(
+        f"no collection of the source matches {pattern!r}",
+        "List them with: dataworks migrate --include '*.*' --dry-run",
+    )
+
+
+def _is_system(item: _Found) -> bool:
+    return item.namespace.collection.startswith("system.")
+
+
+def _pair(item: _Found, renames: Sequence[tuple[str, str]]) -> NamespacePair:
+    target = _renamed(item.namespace, renames)
+    if item.type == "timeseries":
+        return NamespacePair(source=_buckets(item.namespace), target=_buckets(target))
+    return NamespacePair(source=item.namespace, target=target)
+
+
+def _buckets(namespace: Namespace) -> Namespace:
+    return Namespace(namespace.database, BUCKETS + namespace.collection)
+
+
+def _renamed(namespace: Namespace, renames: Sequence[tuple[str, str]]) -> Namespace:
+    for old, new in renames:
+        match = _pattern(old).fullmatch(str(namespace))
+        if match is None:
+            continue
+        if new.count("*") > len(match.groups()):
+            raise UsageError(
+                f"--map {old}={new}: the right side has more stars than the left",
+                "Write as many stars on both sides, like shop.*=archive.*",
+            )
+        first, *others = new.split("*")
+        filled = zip(match.groups(), others, strict=False)
+        return Namespace.parse(first + "".join(value + other for value, other in filled))
+    return namespace
+
+
+def _check_targets(pairs: Sequence[NamespacePair], same_server: bool) -> None:
+    if same_server:
+        for pair in pairs:
+            if pair.source == pair.target:
+                raise UsageError(
+                    f"{pair.source} would be copied onto itself",
+                    "Give it another name with --to or --map, for example "
+                    f"--map '{pair.source.database}.*={pair.source.database}_copy.*'",
+                )
+    twice = [name for name, count in Counter(pair.target for pair in pairs).items() if count > 1]
+    if twice:
+        sources = " and ".join(str(pair.source) for pair in pairs if pair.target == twice[0])
+        raise UsageError(f"{sources} would both go to {twice[0]}", "Change --map or --include")

@@ -1,0 +1,73 @@
+"""The spec of a run that starts now."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec, new_run_id
+from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.store.client import BaseDatabaseClient
+from producer.start.run_request import RunOptions
+
+_WRITE_CONCERN = re.compile("majority|[1-9][0-9]?")
+
+
+def new_spec(
+    job: GenerationJob | MigrationJob,
+    options: RunOptions,
+    config: FrameworkConfig,
+    target: BaseDatabaseClient,
+    source: BaseDatabaseClient | None = None,
+) -> RunSpec:
+    """The job with its id, the options (the settings where they say nothing) and the servers.
+
+    Raises UsageError for a write concern that is none, and for request units of a source that
+    counts none.
+    """
+    write_concern = options.write_concern or config.write_concern
+    if not _WRITE_CONCERN.fullmatch(write_concern):
+        raise UsageError(
+            f"{write_concern!r} is not a write concern", "Give majority, or a number of nodes"
+        )
+    max_ru, source_max_ru = _request_units(options, target, source)
+    return RunSpec(
+        run_id=new_run_id(job.kind),
+        created_at=datetime.now(UTC),
+        batch_size=options.batch_size or config.batch_aggregation_size,
+        write_concern=write_concern,
+        on_error=options.on_error,
+        max_failures=options.max_failures,
+        max_rate=options.max_rate,
+        max_ru=max_ru,
+        source_max_ru=source_max_ru,
+        append=options.append,
+        source_fingerprint=source.config.fingerprint if source else None,
+        target_fingerprint=target.config.fingerprint,
+        job=job,
+    )
+
+
+def _request_units(
+    options: RunOptions, target: BaseDatabaseClient, source: BaseDatabaseClient | None
+) -> tuple[float | None, float | None]:
+    """RU/s of the target and of the source.
+
+    Where only the source counts request units, ``--max-ru`` can be meant for nothing else.
+    """
+    source_counts = source is not None and source.capabilities.request_charge
+    if options.source_max_ru is not None and not source_counts:
+        raise UsageError(
+            "the source is no Cosmos DB account, so reading from it costs no request units",
+            "Leave --source-max-ru out",
+        )
+    one_account = source is not None and source.config.fingerprint == target.config.fingerprint
+    if options.source_max_ru is not None and one_account:
+        raise UsageError(
+            "source and target are one account, so one budget is for reading and writing",
+            "Give --max-ru instead of --source-max-ru",
+        )
+    if source_counts and not target.capabilities.request_charge:
+        return None, options.source_max_ru or options.max_ru
+    return options.max_ru, options.source_max_ru

@@ -1,0 +1,54 @@
+"""What a person asked for, before anything is checked against a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dataworks_tasks.runs.spec import IndexPolicy, OnConflict, OnError, Transform
+from dataworks_tasks.store.create_collection import CollectionLayout
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What every run can be told; None leaves it to the settings."""
+
+    batch_size: int | None = None
+    write_concern: str | None = None
+    on_error: OnError = OnError.SKIP
+    max_failures: int = 1000
+    max_rate: float | None = None
+    max_ru: float | None = None
+    source_max_ru: float | None = None
+    drop: bool = False
+    append: bool = False
+    layout: CollectionLayout = field(default_factory=CollectionLayout)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """Generate documents. ``what`` is a template's name or file, or a custom generator's name."""
+
+    what: str
+    total: int | None = None
+    database: str | None = None
+    collection: str | None = None
+    seed: int | None = None
+    options: RunOptions = RunOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationRequest:
+    """Copy collections from the source to the target."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    to: str | None = None
+    mappings: tuple[str, ...] = ()
+    views: bool = False
+    strategy: str = "default"
+    filter: str | None = None
+    transform: Transform = field(default_factory=Transform)
+    on_conflict: OnConflict = OnConflict.FAIL
+    indexes: IndexPolicy = IndexPolicy.AFTER
+    partitioner: str = "auto"
+    options: RunOptions = RunOptions()

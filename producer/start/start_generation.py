@@ -1,0 +1,228 @@
+"""Check a generation request against everything it needs, then record the run."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dataworks_tasks.errors import TargetNotEmpty, UnknownName, UsageError, nearest_or_all
+from dataworks_tasks.generate.batch.document_source import DocumentSource
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
+from dataworks_tasks.generate.custom.factory import GeneratorFactory
+from dataworks_tasks.generate.probe import probe_digest, versions
+from dataworks_tasks.generate.templates.load_template import (
+    builtin_templates,
+    document_source,
+    load_template,
+)
+from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import MAX_DOCUMENTS, GenerationJob, GenerationPart, RunSpec
+from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.create_collection import check_layout, create_collection
+from producer.connections import Connections
+from producer.start.new_spec import new_spec
+from producer.start.run_request import GenerationRequest, RunOptions
+from producer.start.template_collections import create_as_template_says
+
+log = logging.getLogger(__name__)
+
+DEFAULT_DATABASE = "dataworks"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One collection of a request, before it has its place in the run."""
+
+    namespace: Namespace
+    position: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationPlan:
+    """A request with every name found and every number checked; nothing is connected for it."""
+
+    job: GenerationJob
+    sources: tuple[DocumentSource, ...]
+    templates: tuple[CollectionTemplate, ...] = ()
+
+    @property
+    def namespaces(self) -> tuple[Namespace, ...]:
+        """The target collections."""
+        return tuple(part.namespace for part in self.job.parts)
+
+
+def plan_generation(
+    request: GenerationRequest,
+    config: FrameworkConfig,
+    assumed_count: int | None = None,
+    registered: Sequence[BaseDataGenerator] = (),
+) -> GenerationPlan:
+    """Find the template or generator and make the job. Raises UsageError; writes nothing.
+
+    ``assumed_count`` stands in where neither the request nor the template says how many.
+    ``registered`` generators of this process' own code win over a template of the same name.
+    """
+    if request.total is not None:
+        check_total(request.total)
+    seed = secrets.randbelow(2**32) if request.seed is None else request.seed
+    known = builtin_templates().keys() - {generator.name for generator in registered}
+    if request.what in known or Path(request.what).suffix == ".json":
+        return _from_template(request, config, seed, load_template(request.what), assumed_count)
+    factory = GeneratorFactory(config.plugins, registered)
+    if request.what not in factory.names():
+        hint = nearest_or_all(request.what, [*known, *factory.names()])
+        stop = "" if hint.endswith("?") else "."
+        raise UnknownName(
+            f"unknown template or generator {request.what!r}",
+            f"{hint}{stop} List them with: dataworks templates, dataworks generators",
+        )
+    source = factory.create(request.what, seed)
+    wanted = [
+        _Wanted(_namespace(request, config, "", request.what), 0, _total(request, assumed_count))
+    ]
+    return _plan(request, seed, wanted, [source], generator=request.what)
+
+
+def _from_template(
+    request: GenerationRequest,
+    config: FrameworkConfig,
+    seed: int,
+    template: Template,
+    assumed_count: int | None,
+) -> GenerationPlan:
+    collections = template.collections
+    if len(collections) > 1 and (request.collection or request.total is not None):
+        flag = "--collection" if request.collection else "--total"
+        names = ", ".join(collection.collection for collection in collections)
+        raise UsageError(
+            f"{flag} goes with a template of one collection; {request.what} has {names}",
+            "Set the counts in the template file",
+        )
+    for note in template.notes:
+        log.warning("%s: %s", request.what, note)
+    wanted = []
+    for position, collection in enumerate(collections):
+        namespace = _namespace(request, config, collection.database, collection.collection)
+        count = _total(request, collection.count or assumed_count)
+        template.check_total(position, count)
+        wanted.append(_Wanted(namespace, position, count))
+    sources = [document_source(template, position, seed) for position in range(len(collections))]
+    plan = _plan(request, seed, wanted, sources, template=template.document)
+    return replace(plan, templates=collections)
+
+
+def _plan(
+    request: GenerationRequest,
+    seed: int,
+    wanted: Sequence[_Wanted],
+    sources: Sequence[DocumentSource],
+    **origin: Any,
+) -> GenerationPlan:
+    parts: list[GenerationPart] = []
+    first = 0
+    for item in wanted:
+        parts.append(
+            GenerationPart(
+                namespace=item.namespace, position=item.position, first=first, count=item.count
+            )
+        )
+        first += item.count
+    check_total(first)
+    counted = [(source, item.count) for source, item in zip(sources, wanted, strict=True)]
+    job = GenerationJob(
+        name=Path(request.what).name,
+        seed=seed,
+        parts=tuple(parts),
+        probe_digest=probe_digest(counted),
+        made_with=versions(),
+        **origin,
+    )
+    return GenerationPlan(job, tuple(sources))
+
+
+def start_generation(
+    request: GenerationRequest,
+    config: FrameworkConfig,
+    connections: Connections,
+    registered: Sequence[BaseDataGenerator] = (),
+) -> RunSpec:
+    """Check the request against the servers, prepare the target and record the run.
+
+    Raises UsageError before anything is written or dropped.
+    """
+    plan = plan_generation(request, config, registered=registered)
+    ledger, target = connections.ledger, connections.target
+    check_targets(target, plan.namespaces, request.options)
+    spec = new_spec(plan.job, request.options, config, target)
+    if request.options.drop:
+        for namespace in plan.namespaces:
+            target.drop(namespace)
+    create_collections(target, plan.namespaces, request.options)
+    # A layout of the request goes before the template's: then the collections are there.
+    for template, namespace in zip(plan.templates, plan.namespaces, strict=False):
+        create_as_template_says(target, template, namespace)
+    ledger.create(spec, plan.job.total)
+    return spec
+
+
+def check_targets(
+    target: BaseDatabaseClient, namespaces: Sequence[Namespace], options: RunOptions
+) -> None:
+    """Raise TargetNotEmpty unless every collection is empty or the request says what to do."""
+    check_layout(target, options.layout)
+    if options.drop and options.append:
+        raise UsageError("--drop and --append exclude each other", "Give one of them")
+    if options.drop or options.append:
+        return
+    for namespace in namespaces:
+        if target.has_documents(namespace):
+            count = target.estimated_count(namespace)
+            raise TargetNotEmpty(
+                f"{namespace} holds {count:,} documents already",
+                "Add --append to keep them, or --drop to delete the collection first",
+            )
+
+
+def create_collections(
+    target: BaseDatabaseClient, namespaces: Sequence[Namespace], options: RunOptions
+) -> None:
+    """Create the target collections where the request says how they shall be laid out."""
+    if options.layout:
+        for namespace in namespaces:
+            create_collection(target, namespace, options.layout)
+
+
+def check_total(total: int) -> None:
+    """Raise UsageError unless a run can have that many documents."""
+    if not 1 <= total <= MAX_DOCUMENTS:
+        raise UsageError(
+            f"a run cannot have {total:,} documents",
+            f"Give a --total from 1 to {MAX_DOCUMENTS:,}",
+        )
+
+
+def _total(request: GenerationRequest, of_template: int | None) -> int:
+    total = request.total if request.total is not None else of_template
+    if total is None:
+        raise UsageError(f"{request.what} does not say how many documents", "Add --total N")
+    return total
+
+
+def _namespace(
+    request: GenerationRequest, config: FrameworkConfig, database: str, collection: str
+) -> Namespace:
+    """Flags, else what the template says, else the settings, else a name of our own."""
+    target = config.target
+    set_database = target.database_name if target else ""
+    set_collection = target.collection_name if target else ""
+    return Namespace(
+        request.database or database or set_database or DEFAULT_DATABASE,
+        request.collection or collection or set_collection or "documents",
+    )

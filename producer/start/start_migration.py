@@ -1,0 +1,120 @@
+"""Check a migration request against both servers, then record the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.generate.probe import versions
+from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+from dataworks_tasks.migrate.masking import mask_digest
+from dataworks_tasks.migrate.migration_work import document_change, parsed_filter
+from dataworks_tasks.plugins import load_plugins
+from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.settings.database import DatabaseConfig
+from producer.connections import Connections
+from producer.start.copy_collections import create_views, prepare_collections
+from producer.start.namespace_selection import (
+    NamespaceSelection,
+    SelectionRequest,
+    select_namespaces,
+)
+from producer.start.new_spec import new_spec
+from producer.start.resume_field import check_resume_field
+from producer.start.run_request import MigrationRequest
+from producer.start.start_generation import check_targets, create_collections
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationPlan:
+    """A request with every collection found; nothing is written for it."""
+
+    job: MigrationJob
+    selection: NamespaceSelection
+
+
+def plan_migration(
+    request: MigrationRequest, config: FrameworkConfig, connections: Connections
+) -> MigrationPlan:
+    """Find the collections and make the job. Raises UsageError; writes nothing."""
+    load_plugins(config.plugins)
+    MigrationStrategyFactory.create(request.strategy)
+    same_server = connections.source.config.fingerprint == connections.target.config.fingerprint
+    selection = select_namespaces(connections.source, _selection(request, config, same_server))
+    job = MigrationJob(
+        namespaces=selection.pairs,
+        strategy=request.strategy,
+        filter=request.filter,
+        transform=request.transform,
+        on_conflict=request.on_conflict,
+        indexes=request.indexes,
+        partitioner=request.partitioner,
+        mask_digest=mask_digest(request.transform),
+        made_with=versions() if request.transform.mask else {},
+    )
+    document_change(job)  # reads the transform, and refuses what cannot be done
+    parsed_filter(job)
+    check_resume_field(connections.source, job)
+    return MigrationPlan(job, selection)
+
+
+def start_migration(
+    request: MigrationRequest, config: FrameworkConfig, connections: Connections
+) -> RunSpec:
+    """Check the request against the servers, prepare the target and record the run.
+
+    Raises UsageError before anything is written or dropped.
+    """
+    ledger, source, target = connections.ledger, connections.source, connections.target
+    plan = plan_migration(request, config, connections)
+    namespaces = [pair.target for pair in plan.job.namespaces]
+    check_targets(target, namespaces, request.options)
+    spec = new_spec(plan.job, request.options, config, target, source)
+    if request.options.drop:
+        for namespace in namespaces:
+            target.drop(namespace)
+    create_collections(target, namespaces, request.options)
+    prepare_collections(source, target, plan.job)
+    if request.views:
+        create_views(target, plan.selection.views)
+    ledger.create(spec, None)
+    return spec
+
+
+def _selection(
+    request: MigrationRequest, config: FrameworkConfig, same_server: bool
+) -> SelectionRequest:
+    include = request.include or _of_settings(config.source)
+    if not include:
+        raise UsageError(
+            "nothing says what to copy",
+            "Add --include DATABASE.COLLECTION, or --include 'DATABASE.*', "
+            "or set FRAMEWORK_SOURCE_DB_NAME and FRAMEWORK_SOURCE_DB_COLLECTION",
+        )
+    renames = [_rename(text) for text in request.mappings]
+    if request.to is not None:
+        if len(include) != 1 or "*" in include[0]:
+            raise UsageError(
+                "--to goes with one --include that names one collection",
+                "For several write --map 'shop.*=archive.*'",
+            )
+        renames.insert(0, (include[0], request.to))
+    elif not request.include and not renames:
+        renames = [(name, to) for name in include for to in _of_settings(config.target)]
+    return SelectionRequest(include, request.exclude, renames, same_server)
+
+
+def _of_settings(config: DatabaseConfig | None) -> tuple[str, ...]:
+    if config is None or not (config.database_name and config.collection_name):
+        return ()
+    return (f"{config.database_name}.{config.collection_name}",)
+
+
+def _rename(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise UsageError(
+            f"--map {text} is not a renaming", "Write PATTERN=PATTERN, like 'shop.*=archive.*'"
+        )
+    return old, new

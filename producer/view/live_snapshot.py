@@ -1,0 +1,217 @@
+"""What a run does right now, for whoever watches it: figures, rates, collections, workers."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from dataworks_tasks.ledger.contract import (
+    DOCUMENTS_OF,
+    Ledger,
+    RunProgress,
+    RunState,
+    WorkerReport,
+)
+from dataworks_tasks.monitor.alerts import Alert, AlertBoard, AlertRule, alert_rules
+from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
+from dataworks_tasks.monitor.webhook import Webhook
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec, VerificationJob
+from dataworks_tasks.settings import FrameworkConfig
+from producer.drive.dispatch import Observation
+from producer.drive.message_queue import QueueDepth
+from producer.view.run_summary import RunFigures, figures
+
+_RATE_WINDOW_SECONDS = 3.0
+_CLOSER_SECONDS = 1.0
+"""The first gap, and the collections' shares in a generation run, are read this often: that costs
+as many steps as there are gaps."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionFigures:
+    """One collection of a run. ``total`` is None before the first of it is planned."""
+
+    name: str
+    documents: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFigures:
+    """One living worker process of the run."""
+
+    name: str
+    documents_per_second: float
+    documents: int
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertWatch:
+    """Which limits a view compares the run with, and who is told besides the person."""
+
+    rules: tuple[AlertRule, ...] = ()
+    tell: Callable[[Alert], None] | None = None
+
+    @classmethod
+    def of(cls, config: FrameworkConfig, *, tells_others: bool = False) -> Self:
+        """The limits of the settings; ``tells_others``: also their webhook."""
+        url = config.alert_webhook_url if tells_others else None
+        return cls(alert_rules(config), Webhook(url) if url else None)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFigures:
+    """A run as a person who watches it sees it.
+
+    ``alerts`` are the limits that are passed now, ``news`` those that began or ended just now.
+    """
+
+    run: RunFigures
+    metrics: OperationMetrics
+    collections: tuple[CollectionFigures, ...]
+    workers: tuple[WorkerFigures, ...]
+    queue: QueueDepth | None
+    alerts: tuple[Alert, ...] = ()
+    news: tuple[Alert, ...] = ()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated seconds until the last document; None when there is no telling."""
+        rate = self.metrics.documents_per_second
+        if rate <= 0 or self.run.planning or self.run.is_over:
+            return None
+        return (self.run.documents_total - self.run.documents) / rate
+
+    def as_json(self) -> dict[str, Any]:
+        """Field names and values for machines: the run's own, and ``now``."""
+        left = self.seconds_left
+        return {
+            **self.run.as_json(),
+            "now": {
+                "documents_per_second": round(self.metrics.documents_per_second, 1),
+                "bytes_per_second": round(self.metrics.bytes_per_second, 1),
+                "request_units_per_second": round(self.metrics.request_units_per_second, 1),
+                "throttled_share": round(self.metrics.throttled_share, 4),
+                "seconds_left": None if left is None else round(left, 1),
+                "queue": None if self.queue is None else self.queue._asdict(),
+                "collections": [asdict(collection) for collection in self.collections],
+                "workers": [asdict(worker) for worker in self.workers],
+                "alerts": list(self.alerts),
+            },
+        }
+
+
+class RateMeter:
+    """Documents per second over the last few seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def add(self, documents: int) -> float:
+        """Take a sample; the rate now."""
+        now = self._clock()
+        self._samples.append((now, documents))
+        while len(self._samples) > 2 and now - self._samples[1][0] >= _RATE_WINDOW_SECONDS:
+            self._samples.popleft()
+        then, before = self._samples[0]
+        return (documents - before) / (now - then) if now > then else 0.0
+
+
+_NO_ALERTS = AlertWatch()
+
+
+class LiveMeter:
+    """Makes LiveFigures of what is observed of one run."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        ledger: Ledger,
+        watch: AlertWatch = _NO_ALERTS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spec = spec
+        self._ledger = ledger
+        self._clock = clock
+        self._board = AlertBoard(watch.rules)
+        self._tell = watch.tell
+        self._monitor = PerformanceMonitor(_RATE_WINDOW_SECONDS, clock)
+        self._worker_meters: dict[str, RateMeter] = {}
+        self._collections: tuple[CollectionFigures, ...] = ()
+        self._gap: BatchRange | None = None
+        self._looked_at = float("-inf")
+
+    def read(self, observation: Observation) -> LiveFigures | None:
+        """The figures now; None when the ledger was never reached.
+
+        Raises LedgerUnavailable.
+        """
+        progress = observation.progress
+        if progress is None:
+            return None
+        if observation.outage is None:
+            self._look_closer(progress)
+        metrics = self._monitor.observe(progress, self._gap)
+        news = self._board.check(metrics) if observation.outage is None else []
+        if self._tell is not None:
+            for alert in news:
+                self._tell(alert)
+        return LiveFigures(
+            figures(self._spec, progress),
+            metrics,
+            self._collections,
+            tuple(self._worker(worker) for worker in metrics.workers),
+            observation.queue,
+            self._board.raised,
+            tuple(news),
+        )
+
+    def _worker(self, report: WorkerReport) -> WorkerFigures:
+        meter = self._worker_meters.setdefault(report.name, RateMeter(self._clock))
+        rate = meter.add(report.documents)
+        return WorkerFigures(report.name, rate, report.documents, report.peak_rss_bytes)
+
+    def _look_closer(self, progress: RunProgress) -> None:
+        """Read what costs more than a round trip, from time to time and at the end."""
+        now = self._clock()
+        ended = progress.finished_at is not None
+        is_due = ended or now - self._looked_at >= _CLOSER_SECONDS
+        if is_due:
+            self._looked_at = now
+            run_id = self._spec.run_id
+            self._gap = next(self._ledger.gaps(run_id), None) if progress.gaps else None
+        if is_due or self._spec.is_sliced:
+            self._collections = collections(self._ledger, self._spec, progress)
+
+
+def collections(
+    ledger: Ledger, spec: RunSpec, progress: RunProgress
+) -> tuple[CollectionFigures, ...]:
+    """The run's collections; none for a run of one. Documents that failed count as done."""
+    job = spec.job.of if isinstance(spec.job, VerificationJob) else spec.job
+    if isinstance(job, MigrationJob):
+        return () if len(job.namespaces) < 2 else tuple(_copies(job, progress))
+    return () if len(job.parts) < 2 else tuple(_parts(ledger, spec.run_id, job))
+
+
+def _copies(job: MigrationJob, progress: RunProgress) -> Iterator[CollectionFigures]:
+    """What is planned grows until all is planned, and can differ from what was there when read."""
+    is_complete = progress.state is RunState.COMPLETE
+    for name in (str(pair.target) for pair in job.namespaces):
+        count = progress.counters.get(f"{DOCUMENTS_OF}{name}", 0)
+        total = count if is_complete else progress.collections_expected.get(name)
+        yield CollectionFigures(name, count, total)
+
+
+def _parts(ledger: Ledger, run_id: str, job: GenerationJob) -> list[CollectionFigures]:
+    found = []
+    for part in job.parts:
+        left = sum(gap.size for gap in ledger.gaps(run_id, part.range)) if part.count else 0
+        found.append(CollectionFigures(str(part.namespace), part.count - left, part.count))
+    return found

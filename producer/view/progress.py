@@ -1,0 +1,223 @@
+"""The live view of a run: bars and figures on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.monitor.alerts import Alert
+from dataworks_tasks.runs.spec import RunKind, RunSpec
+from producer.drive.dispatch import Observation
+from producer.view.live_snapshot import AlertWatch, LiveFigures, LiveMeter
+from producer.view.render import bars, details, shown_duration
+
+_NO_ALERTS = AlertWatch()
+_PLAIN_LINE_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
+_VERB = {
+    RunKind.GENERATION: "generate",
+    RunKind.MIGRATION: "migrate",
+    RunKind.VERIFICATION: "verify",
+}
+_LONGEST_VERB = max(map(len, _VERB.values()))
+"""Bars of runs that follow each other begin in the same column."""
+
+
+class RunView(Protocol):
+    """Shows a run while a command stays with it; a context manager."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def observe(self, observation: Observation) -> None:
+        """Show what the producer sees now."""
+
+    def say(self, text: str) -> None:
+        """Show a line to the person without disturbing the rest."""
+
+
+class TerminalView:
+    """Bars and figures that move; when the run is over the bars stay on the screen."""
+
+    def __init__(
+        self, spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = _NO_ALERTS
+    ) -> None:
+        self._verb = _VERB[spec.kind].ljust(_LONGEST_VERB)
+        self._console = console
+        self._meter = LiveMeter(spec, ledger, watch)
+        self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
+        self._shown: LiveFigures | None = None
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._shown is not None:
+            self._live.update(self._bars(self._shown), refresh=True)
+        self._live.stop()
+
+    def observe(self, observation: Observation) -> None:
+        """Draw it anew."""
+        self._shown = self._meter.read(observation) or self._shown
+        rows: list[RenderableType] = []
+        if self._shown is not None:
+            rows += [self._bars(self._shown), Text(), details(self._shown)]
+        notices = [notice(observation)]
+        if self._shown is not None:
+            notices += [f"alert {alert['name']}: {_fact(alert)}" for alert in self._shown.alerts]
+        if shown := "\n".join(filter(None, notices)):
+            rows += [Text(), Text(shown, style="yellow")]
+        self._live.update(Group(*rows), refresh=True)
+
+    def say(self, text: str) -> None:
+        """A line above the bars."""
+        self._live.console.print(escape(text), highlight=False)
+
+    def _bars(self, live: LiveFigures) -> RenderableType:
+        return bars(live, self._verb, self._console.width)
+
+
+class PlainView:
+    """A line every few seconds: for logs, pipes and cron."""
+
+    def __init__(
+        self, spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = _NO_ALERTS
+    ) -> None:
+        self._console = console
+        self._meter = LiveMeter(spec, ledger, watch)
+        self._printed_at = float("-inf")
+        self._notice = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to put back."""
+
+    def observe(self, observation: Observation) -> None:
+        """Print a line if it is time for one, or if the run ended."""
+        text = notice(observation)
+        if text and text != self._notice:
+            self.say(text)
+        self._notice = text
+        live = self._meter.read(observation)
+        for alert in live.news if live else ():
+            self.say(f"alert {alert['name']} {alert['state']}: {alert['message']}")
+        now = time.monotonic()
+        if live is None or not (live.run.is_over or now - self._printed_at >= _PLAIN_LINE_SECONDS):
+            return
+        self._printed_at = now
+        self.say(plain_line(live))
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def plain_line(live: LiveFigures) -> str:
+    """The run in one line."""
+    run = live.run
+    total = f"{run.documents_total:,}{'+' if run.planning else ''}"
+    parts = [f"{run.run_id} {run.state}: {run.documents:,} of {total} documents"]
+    if run.is_over:
+        parts += [f"{run.rate:,.0f} docs/s", shown_duration(run.seconds)]
+    else:
+        parts.append(f"{live.metrics.documents_per_second:,.0f} docs/s")
+        if live.seconds_left is not None:
+            parts.append(f"ETA {shown_duration(live.seconds_left)}")
+        parts.append(f"{len(live.workers)} workers")
+    if run.failures:
+        parts.append(f"{run.failures:,} failures")
+    if run.throttled_requests:
+        parts.append(f"{run.throttled_requests:,} throttled")
+    if run.finishing:
+        parts.append(run.finishing)
+    return ", ".join(parts)
+
+
+class JsonView:
+    """A JSON object for each observation: for machines."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        ledger: Ledger,
+        print_json: Callable[[Any], None],
+        watch: AlertWatch = _NO_ALERTS,
+    ) -> None:
+        self._meter = LiveMeter(spec, ledger, watch)
+        self._print_json = print_json
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to put back."""
+
+    def observe(self, observation: Observation) -> None:
+        """Print the figures now; an outage has none."""
+        live = self._meter.read(observation)
+        if live is not None:
+            self._print_json(live.as_json())
+
+    def say(self, text: str) -> None:
+        """Print it as an object of its own."""
+        self._print_json({"message": text})
+
+
+def notice(observation: Observation) -> str:
+    """What a person should know of besides the numbers; empty when all is well."""
+    if observation.outage:
+        return f"{observation.outage}; waiting for it"
+    progress, queue = observation.progress, observation.queue
+    if progress is not None and progress.last_error:
+        return f"last error: {progress.last_error}"
+    if progress is not None and queue is not None and queue.waiting and not progress.workers:
+        waited = datetime.now(UTC) - progress.created_at
+        if waited.total_seconds() > _PATIENCE_SECONDS:
+            return "no worker took a message yet; start one: celery -A dataworks_tasks worker"
+    return ""
+
+
+def create_view(
+    spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = _NO_ALERTS
+) -> TerminalView | PlainView:
+    """Bars on a terminal, lines elsewhere."""
+    view = TerminalView if console.is_terminal else PlainView
+    return view(spec, console, ledger, watch)
+
+
+def _fact(alert: Alert) -> str:
+    """The alert's message without the run, which the view shows above."""
+    return alert["message"].removeprefix(f"run {alert['run']}: ")

@@ -1,0 +1,141 @@
+"""A run's figures, worked out from its spec and progress: what every view shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
+from dataworks_tasks.runs.spec import GenerationJob, RunKind, RunSpec, VerificationJob
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """Numbers of a run at one moment. ``documents_total`` may still grow while planning."""
+
+    run_id: str
+    kind: RunKind
+    state: RunState
+    name: str
+    documents: int
+    documents_total: int
+    planning: bool
+    bytes: int
+    seconds: float
+    gaps: int
+    failures: int
+    throttled_requests: int
+    waited_seconds: float
+    request_units: int
+    request_units_estimated: int
+    read_request_units: int
+    read_request_units_estimated: int
+    peak_worker_bytes: int
+    workers: int
+    last_error: str | None
+    finishing: str | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody works on it, now."""
+        return self.state not in WORKING
+
+    @property
+    def rate(self) -> float:
+        """Documents per second on average."""
+        return self.documents / self.seconds if self.seconds > 0 else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Field names and values for machines."""
+        return {
+            "run": self.run_id,
+            "kind": self.kind.value,
+            "state": self.state.value,
+            "name": self.name,
+            "documents": self.documents,
+            "documents_total": self.documents_total,
+            "planning": self.planning,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "documents_per_second": round(self.rate, 1),
+            "gaps": self.gaps,
+            "failures": self.failures,
+            "throttled_requests": self.throttled_requests,
+            "waited_seconds": round(self.waited_seconds, 3),
+            "request_units": self.request_units,
+            "request_units_estimated": self.request_units_estimated,
+            "read_request_units": self.read_request_units,
+            "read_request_units_estimated": self.read_request_units_estimated,
+            "peak_worker_bytes": self.peak_worker_bytes,
+            "workers": self.workers,
+            "last_error": self.last_error,
+            "finishing": self.finishing,
+        }
+
+
+def figures(spec: RunSpec, progress: RunProgress, now: datetime | None = None) -> RunFigures:
+    """The run's figures as of ``now``."""
+    until = progress.finished_at or now or datetime.now(UTC)
+    counters = progress.counters
+    expected = progress.documents_expected or 0
+    documents = counters.get("documents", 0)
+    if progress.state is RunState.COMPLETE and spec.is_sliced:
+        # What was planned can differ from what was there when it was read.
+        expected = documents
+    return RunFigures(
+        run_id=progress.run_id,
+        kind=spec.kind,
+        state=progress.state,
+        name=shown_name(spec),
+        documents=documents,
+        documents_total=expected,
+        planning=progress.total is None,
+        bytes=counters.get("bytes", 0),
+        seconds=(until - progress.created_at).total_seconds(),
+        gaps=progress.gaps,
+        failures=progress.failures,
+        throttled_requests=counters.get("throttled_requests", 0),
+        waited_seconds=counters.get("waited_milliseconds", 0) / 1000,
+        request_units=counters.get("request_units", 0),
+        request_units_estimated=counters.get("request_units_estimated", 0),
+        read_request_units=counters.get("read_request_units", 0),
+        read_request_units_estimated=counters.get("read_request_units_estimated", 0),
+        peak_worker_bytes=max((worker.peak_rss_bytes for worker in progress.workers), default=0),
+        workers=len(progress.workers),
+        last_error=progress.last_error,
+        finishing=_finishing(progress),
+    )
+
+
+def _finishing(progress: RunProgress) -> str | None:
+    """What is done behind the last document, as long as that is so."""
+    behind = progress.total is not None and progress.acknowledged == progress.total
+    return progress.finishing if behind and progress.state in WORKING else None
+
+
+def shown_name(spec: RunSpec) -> str:
+    """What the run is about, for a person: template and target, or source and target."""
+    job = spec.job
+    if isinstance(job, VerificationJob):
+        return f"verify {job.run_id}"
+    if isinstance(job, GenerationJob):
+        targets = [str(part.namespace) for part in job.parts]
+        return f"{job.name} -> {_listed(targets)}"
+    pairs = [f"{pair.source} -> {pair.target}" for pair in job.namespaces]
+    return _listed(pairs)
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def exit_code(run: RunFigures) -> int:
+    """What a command that ran it returns: 0 done, 1 failed or differs, 3 unfinished, 4 failures."""
+    if run.state is RunState.FAILED:
+        return 1
+    if run.state is not RunState.COMPLETE:
+        return 3
+    if run.failures:
+        return 1 if run.kind is RunKind.VERIFICATION else 4
+    return 0
