@@ -42,7 +42,8 @@ def main() -> None:
         console.print(promise_table(promises))
     RESULTS.mkdir(exist_ok=True)
     write_results(rates, promises, RESULTS)
-    sys.exit(0 if all(item.kept for item in (*rates, *promises)) else 1)
+    kept = [*(rate.kept for rate in rates), *(promise.kept for promise in promises)]
+    sys.exit(0 if all(kept) else 1)
 
 
 def measure(

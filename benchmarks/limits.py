@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
-from typing import Any
+from typing import Any, cast
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.generate.templates.load_template import document_source, parse_template
@@ -136,7 +136,7 @@ def _prepare_copy(job: CopyLimit, number: int) -> Callable[[BaseDatabaseClient],
         options = {"sort": [("_id", 1)], "batch_size": job.batch}
         # The driver's own way, as a plain process would: ours is part of what is measured.
         for data in client.collection(job.source).find_raw_batches(query, **options):
-            for piece in EncodedBatch.parse(data).split(job.batch, most_bytes):
+            for piece in EncodedBatch.parse(cast("bytes", data)).split(job.batch, most_bytes):
                 client.insert(job.namespace, piece, WRITE_CONCERN)
 
     return copy

@@ -95,7 +95,7 @@ _PROGRAMS = ("workers", "producer", "redis")
 
 
 def _middle(samples: Sequence[Sample], name: str) -> float:
-    return median(getattr(sample, name) for sample in samples)
+    return float(median(getattr(sample, name) for sample in samples))
 
 
 def main() -> None:

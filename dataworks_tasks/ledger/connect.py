@@ -52,7 +52,7 @@ def connect_redis(config: FrameworkConfig) -> Redis:
 
 def _primary_of(address: SentinelAddress, options: dict[str, Any]) -> Redis:
     """The server that the Sentinels name as primary; asked again at every reconnect."""
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+    sentinel = Sentinel(
         address.sentinels,
         sentinel_kwargs={
             "socket_timeout": _SENTINEL_SECONDS,
@@ -62,7 +62,7 @@ def _primary_of(address: SentinelAddress, options: dict[str, Any]) -> Redis:
         db=address.database,
         **address.credentials,
     )
-    primary: Redis = sentinel.master_for(address.master, **options)  # type: ignore[no-untyped-call]
+    primary: Redis = sentinel.master_for(address.master, **options)
     return primary
 
 

@@ -94,7 +94,9 @@ class Soak:
 
     def delay_messages(self) -> None:
         with self.fleet.redis.pipeline(transaction=True) as pipe:
-            messages, _ = pipe.lrange("dataworks", 0, -1).delete("dataworks").execute()
+            pipe.lrange("dataworks", 0, -1)
+            pipe.delete("dataworks")
+            messages, _ = pipe.execute()
         time.sleep(1)
         if messages:
             self.fleet.redis.lpush("dataworks", *self.random.sample(messages, len(messages)))
@@ -105,7 +107,8 @@ class Soak:
     def round(self, record: FaultRecord) -> None:
         """One run with up to three faults, and the comparison at its end."""
         collection = f"run{next(self.numbers)}"
-        make = self.random.choice([generate_arguments, migrate_arguments])
+        makers: list[Callable[..., tuple[object, ...]]] = [generate_arguments, migrate_arguments]
+        make = self.random.choice(makers)
         arguments = make(
             self.fleet, *self.total(make), "--max-rate", RATE, collection=collection, batch_size=300
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -31,6 +32,14 @@ OF_GENERATION = {name for name in CHILD_FAILPOINTS if not name.startswith("read.
 OF_MIGRATION = {name for name in CHILD_FAILPOINTS if not name.startswith("generate.")}
 PLANNING = [name for name in PRODUCER_FAILPOINTS if "plan" in name]
 NOT_PLANNING = [name for name in PRODUCER_FAILPOINTS if "plan" not in name]
+
+
+def _is_passed(place: str, marks: Path) -> bool:
+    return place in passed(marks)
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def killing(places: Iterable[str], marks: Path, passage: int = 2) -> dict[str, str]:
@@ -87,10 +96,8 @@ def test_a_worker_is_killed_around_taking_a_message_off_the_queue(
     producer = fleet.start(*generate_arguments(fleet, total, batch_size=250))
     for place in PARENT_FAILPOINTS:
         worker = psutil.Process(fleet.start_worker(1, killing([place], marks)).pid)
-        wait_until(lambda place=place: place in passed(marks), f"it reaches {place}")
-        wait_until(
-            lambda worker=worker: not worker.is_running() or worker.status() == "zombie", "it dies"
-        )
+        wait_until(partial(_is_passed, place, marks), f"it reaches {place}")
+        wait_until(partial(_is_dead, worker), "it dies")
     fleet.start_worker(1)
     assert producer.wait(60) == 0
     check_exact(fleet, fleet.newest_run(), total)

@@ -44,7 +44,7 @@ def fleet_on_mongod(own_services: LocalServices, tmp_path: Path) -> Iterator[Fle
     own_services.start_valkey()
     environment = {
         "FRAMEWORK_BROKER_URL": own_services.redis_url,
-        "FRAMEWORK_TARGET_DB_CONNECTION_STRING": server.url,
+        "FRAMEWORK_TARGET_DB_CONNECTION_STRING": str(server.url),
         "FRAMEWORK_STALL_SECONDS": "2",
     }
 

@@ -35,7 +35,9 @@ def test_child_then_worker_then_producer_are_killed(fleet: Fleet) -> None:
 def take_all(fleet: Fleet) -> list[bytes]:
     """Every message that waits, gone from the queue."""
     with fleet.redis.pipeline(transaction=True) as pipe:
-        waiting, _ = pipe.lrange("dataworks", 0, -1).delete("dataworks").execute()
+        pipe.lrange("dataworks", 0, -1)
+        pipe.delete("dataworks")
+        waiting, _ = pipe.execute()
     assert waiting, "there was something to take"
     return list(waiting)
 

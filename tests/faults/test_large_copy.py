@@ -48,8 +48,8 @@ class Watched:
     def look(self) -> None:
         """Take the ledger's and the producer's memory."""
         keys = list(self.fleet.redis.scan_iter(RunKeys(self.run_id).slices(0)[:-1] + "*"))
-        slices = sum(self.fleet.redis.hlen(key) for key in keys)  # type: ignore[misc]
-        used = sum(self.fleet.redis.memory_usage(key) or 0 for key in keys)  # type: ignore[misc]
+        slices = sum(self.fleet.redis.hlen(key) for key in keys)
+        used = sum(self.fleet.redis.memory_usage(key) or 0 for key in keys)
         if slices >= 20:
             self.slice_bytes.append(used / slices)
         self.producer_bytes.append(self.producer.memory_info().rss)

@@ -111,7 +111,7 @@ def test_a_redis_that_does_not_store(own_fleet: Fleet, hindrance: tuple[str, str
     refused = own_fleet.run(*generate_arguments(own_fleet, 10, collection="other"), check=False)
     assert refused.returncode != 0
     assert "Redis" in refused.stderr
-    own_fleet.redis.config_set(name, before)
+    own_fleet.redis.config_set(name, str(before))
     assert producer.wait(90) == 0
     check_exact(own_fleet, run_id, TOTAL)
 

@@ -180,7 +180,13 @@ def order(body: object, **changes: object) -> bytes:
     ).encode()
 
 
-PING = {"method": "ping", "arguments": {}, "destination": None, "pattern": None, "matcher": None}
+PING: dict[str, Any] = {
+    "method": "ping",
+    "arguments": {},
+    "destination": None,
+    "pattern": None,
+    "matcher": None,
+}
 NO_ORDERS: dict[str, bytes] = {
     "bytes": b"\xff garbage",
     "object": b'{"a": 1}',

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pymongo
@@ -26,7 +27,7 @@ PAGES = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers?refresh
 
 def everything_in(client: redis.Redis) -> Iterator[str]:
     """Every key with its value, as text."""
-    readers = {
+    readers: dict[bytes, Callable[[bytes], object]] = {
         b"string": client.get,
         b"list": lambda key: client.lrange(key, 0, -1),
         b"hash": client.hgetall,
@@ -48,7 +49,7 @@ def locked(own_services: LocalServices, tmp_path: Path) -> Iterator[Fleet]:
     """A fleet whose servers ask for passwords."""
     own_services.start_stores()
     mongodb = own_services.mongodb_url
-    with pymongo.MongoClient(mongodb) as open_client:
+    with pymongo.MongoClient[dict[str, Any]](mongodb) as open_client:
         roles = [{"role": "root", "db": "admin"}]
         open_client.admin.command("createUser", "filler", pwd=MONGO_MARK, roles=roles)
     with redis.Redis.from_url(own_services.redis_url) as open_redis:
@@ -70,7 +71,7 @@ def locked(own_services: LocalServices, tmp_path: Path) -> Iterator[Fleet]:
 
     with (
         redis.Redis.from_url(redis_url) as client,
-        pymongo.MongoClient(target, serverSelectionTimeoutMS=2000) as mongo,
+        pymongo.MongoClient[dict[str, Any]](target, serverSelectionTimeoutMS=2000) as mongo,
     ):
         made = Fleet(environment, client, mongo, "shop", tmp_path, start_worker)
         yield made

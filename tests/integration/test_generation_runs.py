@@ -205,7 +205,7 @@ def test_redis_holds_no_secret(fleet: Fleet, redis_client: Redis, mongodb_url: s
     dumps = [redis_client.dump(key) or b"" for key in keys]
     assert not [key for key, dump in zip(keys, dumps, strict=True) if b"pa55word-marker" in dump]
     texts = [redis_client.lrange("dataworks", 0, -1), redis_client.lrange("celery", 0, -1)]
-    assert len(texts[0]) == 50  # type: ignore[arg-type]
+    assert len(texts[0]) == 50
     assert b"mongodb://" not in b"".join(texts[0])  # type: ignore[arg-type]
 
 

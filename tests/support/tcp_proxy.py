@@ -7,11 +7,12 @@ import socket
 import ssl
 import struct
 import threading
-from concurrent.futures import Future
+from collections.abc import Coroutine
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+_T = TypeVar("_T")
 _CHUNK = 64 * 1024
 
 
@@ -70,8 +71,8 @@ class TcpProxy:
         """Cut every connection with RST."""
         self._call(self._reset())
 
-    def _call(self, work):  # type: ignore[no-untyped-def]
-        done: Future[object] = asyncio.run_coroutine_threadsafe(work, self._loop)
+    def _call(self, work: Coroutine[Any, Any, _T]) -> _T:
+        done = asyncio.run_coroutine_threadsafe(work, self._loop)
         return done.result(10)
 
     async def _end(self) -> None:

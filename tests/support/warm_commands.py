@@ -129,7 +129,8 @@ def serve(path: str) -> int:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         while True:
-            ready, _, _ = select.select([listener, 0], [], [], _POLL_SECONDS if running else None)
+            watched: list[socket.socket | int] = [listener, 0]
+            ready, _, _ = select.select(watched, [], [], _POLL_SECONDS if running else None)
             if 0 in ready:
                 return 0
             if listener in ready:

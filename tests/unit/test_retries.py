@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,8 +25,8 @@ class BrokerIsAway:
 def test_a_message_is_not_dropped_when_the_broker_takes_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tasks.random, "uniform", lambda *_: 0.0)
+    monkeypatch.setattr(random, "uniform", lambda *_: 0.0)
     away: Any = BrokerIsAway()
     with pytest.raises(Reject) as given_back:
         tasks._retry(away, "gen-1", LedgerUnavailable("the broker does not answer"))
-    assert given_back.value.requeue
+    assert given_back.value.args == ("the broker does not answer", True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ SECRET = "mongodb://user:pa55word@db.example:27017"
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for setting in known_settings():
         monkeypatch.delenv(f"FRAMEWORK_{setting.name}", raising=False)
@@ -26,7 +25,6 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
         "# for the test\nFRAMEWORK_WRITE_WORKERS=3\nFRAMEWORK_PARALLEL_CURSORS=3\n"
         "FRAMEWORK_QUEUE=from-profile\n"
     )
-    return
 
 
 def test_later_layers_win(monkeypatch: pytest.MonkeyPatch) -> None:

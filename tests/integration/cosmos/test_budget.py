@@ -138,7 +138,7 @@ def test_without_budget_and_throttling_redis_is_not_asked() -> None:
 
 def ask(wanted: float, longest: float, limit: float | None, **more: float) -> TokenRequest:
     bucket = BucketRequest("documents", wanted, limit=limit, controlled=True)
-    return TokenRequest([bucket], longest, **more)  # type: ignore[arg-type]
+    return TokenRequest([bucket], longest, **more)
 
 
 def test_a_wait_that_is_too_long_takes_nothing(

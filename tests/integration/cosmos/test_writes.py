@@ -174,13 +174,17 @@ def test_what_cosmos_db_never_takes_is_not_sent(
     client = connect(simulator.url)
     namespace = Namespace(database_name, "orders")
     create_collection(client, namespace, CollectionLayout("shop", Throughput(40_000, True)))
-    refused = {
+    refused: dict[str, dict[str, Any]] = {
         "no shop": {"_id": 1},
         "long id": {"_id": "x" * 1024, "shop": 1},
         "long json": {"_id": 3, "shop": 1, "pad": "\x01" * 400_000},
     }
-    taken = [{"_id": "x" * 1023, "shop": 1}, {"_id": 5, "shop": None}, {"shop": 2, "_id": 6}]
-    batch = EncodedBatch.of(map(bson.encode, [*refused.values(), *taken]))
+    taken: list[dict[str, Any]] = [
+        {"_id": "x" * 1023, "shop": 1},
+        {"_id": 5, "shop": None},
+        {"shop": 2, "_id": 6},
+    ]
+    batch = EncodedBatch.of(bson.encode(one) for one in [*refused.values(), *taken])
     result = write_batch(client, namespace, batch, QUICK)
     assert result.written == 3
     reasons = [failure.reason for failure in result.failures]

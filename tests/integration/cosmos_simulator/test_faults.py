@@ -18,7 +18,7 @@ Connect = Callable[[CosmosSimulator], Client]
 
 def test_a_cut_cursor_is_gone(
     start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
-):
+) -> None:
     mongo_client[database_name]["c"].insert_many([{"_id": number} for number in range(100)])
     client = connect(start_simulator(faults=FaultDials(cursor_cut_share=1)))
     cursor = client[database_name]["c"].find(batch_size=10)
@@ -39,7 +39,7 @@ def test_dropped_connections(
     database_name: str,
     dial: str,
     written: int,
-):
+) -> None:
     client = connect(start_simulator(faults=FaultDials(**{dial: 1})))
     with pytest.raises(AutoReconnect):
         client[database_name]["c"].insert_one({"_id": 1})
@@ -48,7 +48,7 @@ def test_dropped_connections(
 
 def test_a_write_that_timed_out_is_there(
     start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
-):
+) -> None:
     client = connect(start_simulator(faults=FaultDials(timeout_after_write_share=1)))
     with pytest.raises(ExecutionTimeout) as caught:
         client[database_name]["c"].insert_one({"_id": 1})
@@ -59,7 +59,7 @@ def test_a_write_that_timed_out_is_there(
 
 def test_an_unavailable_service_did_nothing(
     start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
-):
+) -> None:
     client = connect(start_simulator(faults=FaultDials(unavailable_share=1)))
     with pytest.raises(OperationFailure) as caught:
         client[database_name]["c"].insert_one({"_id": 1})
@@ -67,7 +67,9 @@ def test_an_unavailable_service_did_nothing(
     assert mongo_client[database_name]["c"].count_documents({}) == 0
 
 
-def test_latency_holds_the_answer_back(start_simulator: Any, connect: Connect, database_name: str):
+def test_latency_holds_the_answer_back(
+    start_simulator: Any, connect: Connect, database_name: str
+) -> None:
     client = connect(start_simulator(faults=FaultDials(latency_ms=80)))
     client.admin.command("ping")
     started = time.monotonic()
@@ -77,7 +79,7 @@ def test_latency_holds_the_answer_back(start_simulator: Any, connect: Connect, d
 
 def test_faults_happen_about_as_often_as_asked_and_the_same_way_again(
     start_simulator: Any, connect: Connect, database_name: str
-):
+) -> None:
     def outcomes() -> list[bool]:
         client = connect(start_simulator(faults=FaultDials(unavailable_share=0.2, seed=7)))
         happened = []

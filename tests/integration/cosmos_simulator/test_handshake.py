@@ -54,7 +54,7 @@ def op_msg(document: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize(("version", "wire"), WIRE_VERSIONS.items())
-def test_hello_of_each_server_version(start_simulator: Any, version: str, wire: int):
+def test_hello_of_each_server_version(start_simulator: Any, version: str, wire: int) -> None:
     simulator: CosmosSimulator = start_simulator(server_version=version)
     greeting = {"isMaster": 1, "helloOk": True, "compression": ["zlib"]}
     legacy, modern, info = exchange(
@@ -87,7 +87,7 @@ def test_pymongo_connects_and_sends_no_session(
     connect: Callable[[CosmosSimulator], Client],
     database_name: str,
     version: str,
-):
+) -> None:
     client = connect(start_simulator(server_version=version))
     collection = client[database_name]["c"]
     collection.insert_one({"_id": 1})
@@ -96,7 +96,7 @@ def test_pymongo_connects_and_sends_no_session(
     assert client.topology_description.logical_session_timeout_minutes is None
 
 
-def test_other_opcodes_and_broken_bytes_end_the_connection(start_simulator: Any):
+def test_other_opcodes_and_broken_bytes_end_the_connection(start_simulator: Any) -> None:
     simulator: CosmosSimulator = start_simulator()
     compressed = struct.pack("<iiii", 16, 1, 0, 2012)
     nonsense = struct.pack("<iiii", 2**31 - 1, 1, 0, 2013)
@@ -109,9 +109,9 @@ def test_other_opcodes_and_broken_bytes_end_the_connection(start_simulator: Any)
     assert bson.decode(alive[21:])["ok"] == 1
 
 
-def test_a_command_without_its_fields_is_an_error_and_no_more(start_simulator: Any):
+def test_a_command_without_its_fields_is_an_error_and_no_more(start_simulator: Any) -> None:
     simulator: CosmosSimulator = start_simulator()
-    commands = [
+    commands: list[dict[str, Any]] = [
         {"getMore": bson.Int64(7)},
         {"customAction": "CreateCollection"},
         {"shardCollection": "d.c"},
@@ -124,21 +124,21 @@ def test_a_command_without_its_fields_is_an_error_and_no_more(start_simulator: A
     assert [bson.decode(answer[21:])["ok"] for answer in answers] == [0] * len(commands)
 
 
-def test_an_idle_connection_is_closed(start_simulator: Any):
+def test_an_idle_connection_is_closed(start_simulator: Any) -> None:
     simulator: CosmosSimulator = start_simulator(idle_seconds=0.1)
     host, port = simulator.url.removeprefix("mongodb://").split("/")[0].split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         assert connection.recv(1) == b""
 
 
-def test_a_taken_port_is_an_error(start_simulator: Any, mongodb_url: str):
+def test_a_taken_port_is_an_error(start_simulator: Any, mongodb_url: str) -> None:
     simulator: CosmosSimulator = start_simulator()
     port = int(simulator.url.removeprefix("mongodb://").split("/")[0].split(":")[1])
     with pytest.raises(OSError, match="address already in use"):
         CosmosSimulator(SimulatorConfig(mongodb_url, port=port)).start()
 
 
-def test_stop_closes_every_connection(mongodb_url: str):
+def test_stop_closes_every_connection(mongodb_url: str) -> None:
     simulator = CosmosSimulator(SimulatorConfig(mongodb_url))
     simulator.stop()
     simulator.start()
@@ -154,7 +154,7 @@ def test_stop_closes_every_connection(mongodb_url: str):
         socket.create_connection((host, int(port)), timeout=10)
 
 
-def test_tls(start_simulator: Any, tmp_path: Path, database_name: str):
+def test_tls(start_simulator: Any, tmp_path: Path, database_name: str) -> None:
     certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     try:
         subprocess.run(
@@ -174,7 +174,7 @@ def test_tls(start_simulator: Any, tmp_path: Path, database_name: str):
         assert client[database_name]["c"].count_documents({}) == 1
 
 
-def test_as_a_process(mongodb_url: str, database_name: str):
+def test_as_a_process(mongodb_url: str, database_name: str) -> None:
     command = [sys.executable, "-m", "producer.cosmos_simulator", "--target", mongodb_url]
     options = ["--port", "0", "--ru", "4000", "--server-version", "7.0", "--latency-ms", "1"]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE) as process:
@@ -191,7 +191,7 @@ def test_as_a_process(mongodb_url: str, database_name: str):
         assert process.wait(10) == 0
 
 
-def test_bad_options_name_the_fix(mongodb_url: str):
+def test_bad_options_name_the_fix(mongodb_url: str) -> None:
     command = [sys.executable, "-m", "producer.cosmos_simulator", "--target", mongodb_url]
     done = subprocess.run(
         [*command, "--throttle-share", "2"], capture_output=True, text=True, check=False

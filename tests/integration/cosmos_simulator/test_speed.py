@@ -17,7 +17,7 @@ def test_documents_per_second(
     start_simulator: Any,
     connect: Callable[[CosmosSimulator], MongoClient[dict[str, Any]]],
     database_name: str,
-):
+) -> None:
     database = connect(start_simulator())[database_name]
     batches = [
         [

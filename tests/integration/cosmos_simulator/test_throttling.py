@@ -43,7 +43,7 @@ def ids_in(collection: Collection[dict[str, Any]]) -> set[int]:
 
 def test_an_unordered_insert_succeeds_in_part(
     start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
-):
+) -> None:
     simulator: CosmosSimulator = start_simulator(ru_per_second=550.0)
     collection = connect(simulator)[database_name]["c"]
     reply = insert(collection, list(range(300)))
@@ -61,7 +61,7 @@ def test_an_unordered_insert_succeeds_in_part(
 
 def test_an_ordered_insert_stops_at_the_budget(
     start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
-):
+) -> None:
     collection = connect(start_simulator(ru_per_second=550.0))[database_name]["c"]
     reply = insert(collection, list(range(300)), ordered=True)
     assert [entry["index"] for entry in reply["writeErrors"]] == [reply["n"]]
@@ -70,7 +70,7 @@ def test_an_ordered_insert_stops_at_the_budget(
 
 def test_with_nothing_left_the_command_fails(
     start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
-):
+) -> None:
     """RU and time are slow here: the bucket of 6 RU needs most of a second for one document."""
     collection = connect(start_simulator(ru_per_second=6.0))[database_name]["c"]
     insert(collection, [1])
@@ -89,7 +89,7 @@ def test_with_nothing_left_the_command_fails(
 
 def test_waiting_as_told_uses_the_whole_budget_and_no_more(
     start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
-):
+) -> None:
     rate = 4000.0
     simulator: CosmosSimulator = start_simulator(ru_per_second=rate)
     client = connect(simulator)
@@ -123,7 +123,7 @@ def test_waiting_as_told_uses_the_whole_budget_and_no_more(
 
 def test_last_request_statistics_are_the_connection_s_own(
     start_simulator: Any, mongodb_url: str, database_name: str
-):
+) -> None:
     simulator: CosmosSimulator = start_simulator()
     with (
         MongoClient[dict[str, Any]](simulator.url, maxPoolSize=1) as one,
@@ -152,7 +152,7 @@ def test_last_request_statistics_are_the_connection_s_own(
 
 def test_throttling_by_the_dial_in_every_shape(
     start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
-):
+) -> None:
     dials = FaultDials(throttle_share=0.5, omit_retry_after_share=0.5, legacy_throttle_share=0.5)
     client = connect(start_simulator(faults=dials))
     collection = client[database_name]["c"]
@@ -171,7 +171,7 @@ def test_throttling_by_the_dial_in_every_shape(
 
 def test_updates_keep_their_indexes_when_throttled(
     start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
-):
+) -> None:
     collection = connect(start_simulator(ru_per_second=550.0))[database_name]["c"]
     updates = [{"q": {"_id": n}, "u": {"_id": n, "v": n}, "upsert": True} for n in range(100)]
     reply = collection.database.command({"update": "c", "ordered": False, "updates": updates})
@@ -184,7 +184,7 @@ def test_updates_keep_their_indexes_when_throttled(
 
 def test_unacknowledged_writes_get_no_answer(
     start_simulator: Any, connect: Connect, database_name: str
-):
+) -> None:
     simulator: CosmosSimulator = start_simulator(ru_per_second=550.0)
     client = connect(simulator)
     silent = client[database_name].get_collection("c", write_concern=WriteConcern(w=0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def test_every_query_means_what_a_find_means(
             continue
         for name, query in queries.items():
             text = json.dumps(query)
-            filled = json.loads(text, object_hook=lambda found, of=document: fill(found, of))
+            filled = json.loads(text, object_hook=partial(fill, document=document))
             assert document[name] == database["other"].count_documents(filled), (name, document)
 
 

@@ -14,8 +14,8 @@ from dataworks_tasks.generate.templates.load_template import parse_template
 from dataworks_tasks.generate.templates.template import CollectionTemplate
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.settings.database import DatabaseConfig
-from dataworks_tasks.store.capabilities import CollectionCommand
-from dataworks_tasks.store.client import BaseDatabaseClient, Capabilities
+from dataworks_tasks.store.capabilities import Capabilities, CollectionCommand
+from dataworks_tasks.store.client import BaseDatabaseClient
 from producer.start.template_collections import create_as_template_says
 from tests.fleet import Fleet
 

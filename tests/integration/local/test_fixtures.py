@@ -77,7 +77,10 @@ def test_a_test_has_a_database_of_its_own(
 
 
 def test_the_replica_set_has_transactions(replica_set_url: str, run_prefix: str) -> None:
-    with pymongo.MongoClient(replica_set_url) as client, client.start_session() as session:
+    with (
+        pymongo.MongoClient[dict[str, Any]](replica_set_url) as client,
+        client.start_session() as session,
+    ):
         with session.start_transaction():
             client[run_prefix].orders.insert_one({}, session=session)
         client.drop_database(run_prefix)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL
+from typing import Any
 
 import pymongo
 import pytest
@@ -73,14 +74,14 @@ def test_data_stays_in_the_folder_and_others_find_the_services(tmp_path: Path) -
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         with redis.Redis.from_url(services.redis_url) as client:
             client.set("kept", "yes")
-        with pymongo.MongoClient(services.mongodb_url) as documents:
+        with pymongo.MongoClient[dict[str, Any]](services.mongodb_url) as documents:
             documents.kept.orders.insert_one({"_id": 7})
     assert find_local_services(folder) is None
     with LocalServices(folder) as services:
         services.start_stores()
         with redis.Redis.from_url(services.redis_url) as client:
             assert client.get("kept") == b"yes"
-        with pymongo.MongoClient(services.mongodb_url) as documents:
+        with pymongo.MongoClient[dict[str, Any]](services.mongodb_url) as documents:
             assert documents.kept.orders.find_one() == {"_id": 7}
 
 
@@ -114,7 +115,7 @@ def test_stores_survive_sigkill_and_restart_on_the_same_port(own_services: Local
         client.set("kept", "yes")
         own_services.restart("valkey", SIGKILL)
         assert client.get("kept") == b"yes"
-    with pymongo.MongoClient(own_services.mongodb_url) as documents:
+    with pymongo.MongoClient[dict[str, Any]](own_services.mongodb_url) as documents:
         orders = documents.kept.get_collection(
             "orders", write_concern=pymongo.WriteConcern(w=1, j=True)
         )
@@ -130,7 +131,10 @@ def test_the_stores_start_within_a_few_seconds(own_services: LocalServices) -> N
     own_services.start_stores(replica_set=True)
     # Measured: 0.7 to 1.0 s. The limit finds a wait that stopped polling, not a slow machine.
     assert time.monotonic() - start < 15
-    with pymongo.MongoClient(own_services.mongodb_url) as client, client.start_session() as session:
+    with (
+        pymongo.MongoClient[dict[str, Any]](own_services.mongodb_url) as client,
+        client.start_session() as session,
+    ):
         with session.start_transaction():
             client.kept.orders.insert_one({"_id": 7}, session=session)
         assert client.kept.orders.count_documents({}) == 1
@@ -140,7 +144,7 @@ def test_a_replica_set_follows_its_data_to_another_port(tmp_path: Path) -> None:
     for runs in (1, 2):
         with LocalServices(tmp_path) as services:
             services.start_mongod(replica_set=True)
-            with pymongo.MongoClient(services.mongodb_url) as client:
+            with pymongo.MongoClient[dict[str, Any]](services.mongodb_url) as client:
                 client.kept.orders.insert_one({})
                 assert client.kept.orders.count_documents({}) == runs
 

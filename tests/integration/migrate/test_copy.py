@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -130,6 +131,10 @@ def test_another_process_goes_on_behind_what_is_settled(
     assert (compared["documents"], compared["equal"]) == (total, total)
 
 
+def _is_over(looks: Iterator[int]) -> bool:
+    return next(looks, None) is None
+
+
 def in_pieces(
     migration: Migration,
     job: MigrationJob | VerificationJob,
@@ -143,7 +148,7 @@ def in_pieces(
         messages += 1
         assert messages < 50
         work, looks = made(context), iter(range(5))
-        migration.settle(work, context, lambda looks=looks: next(looks, None) is None)
+        migration.settle(work, context, partial(_is_over, looks))
         work.close()
     assert messages > 2
     return ledger.progress(run_id).counters

@@ -18,7 +18,7 @@ class Clock:
         return self.now
 
 
-def test_the_bucket_holds_one_second():
+def test_the_bucket_holds_one_second() -> None:
     clock = Clock()
     budget = RequestUnitBudget(1000, clock)
     assert budget.available() == 1000
@@ -32,7 +32,7 @@ def test_the_bucket_holds_one_second():
     assert budget.available() == 1000
 
 
-def test_a_read_may_run_into_debt_and_everybody_waits():
+def test_a_read_may_run_into_debt_and_everybody_waits() -> None:
     clock = Clock()
     budget = RequestUnitBudget(1000, clock)
     budget.charge(2500)
@@ -44,7 +44,7 @@ def test_a_read_may_run_into_debt_and_everybody_waits():
     assert budget.affordable(1)
 
 
-def test_what_costs_more_than_a_second_runs_on_a_full_bucket():
+def test_what_costs_more_than_a_second_runs_on_a_full_bucket() -> None:
     clock = Clock()
     budget = RequestUnitBudget(100, clock)
     assert budget.affordable(1250)
@@ -52,7 +52,7 @@ def test_what_costs_more_than_a_second_runs_on_a_full_bucket():
     assert not budget.affordable(1250)
 
 
-def test_without_a_limit_everything_is_affordable_and_counted():
+def test_without_a_limit_everything_is_affordable_and_counted() -> None:
     budget = RequestUnitBudget(None)
     assert budget.available() == math.inf
     budget.charge(1e9)
@@ -60,7 +60,7 @@ def test_without_a_limit_everything_is_affordable_and_counted():
     assert budget.statistics().total_ru == 1e9
 
 
-def test_the_history_is_by_second():
+def test_the_history_is_by_second() -> None:
     clock = Clock()
     budget = RequestUnitBudget(1000, clock)
     for seconds, ru in ((0, 10), (0.5, 20), (0.6, 5), (3, 7)):
@@ -72,7 +72,9 @@ def test_the_history_is_by_second():
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 2), st.floats(1, 500)), max_size=60))
-def test_never_more_than_the_rate_and_one_second_is_charged(steps: list[tuple[float, float]]):
+def test_never_more_than_the_rate_and_one_second_is_charged(
+    steps: list[tuple[float, float]],
+) -> None:
     clock = Clock()
     budget = RequestUnitBudget(300, clock)
     for seconds, ru in steps:

@@ -14,9 +14,9 @@ PAGE = (Path(__file__).parents[3] / "docs" / "cosmos-simulator.md").read_text("u
 
 
 @pytest.mark.parametrize("dial", [dial.name for dial in fields(FaultDials)])
-def test_every_dial_is_explained(dial: str):
+def test_every_dial_is_explained(dial: str) -> None:
     assert f"`{dial}`" in PAGE
 
 
-def test_every_server_version_is_named():
+def test_every_server_version_is_named() -> None:
     assert ", ".join(WIRE_VERSIONS) in PAGE

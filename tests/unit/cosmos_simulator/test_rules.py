@@ -39,14 +39,14 @@ def codes(
     return {index: entry["code"] for index, entry in found.items()}
 
 
-def test_an_id_may_have_1023_bytes():
+def test_an_id_may_have_1023_bytes() -> None:
     assert codes({"_id": "x" * 1023}, {"_id": "x" * 1024}, {"_id": "é" * 512}) == {1: 2, 2: 2}
     assert codes({"_id": b"x" * 1024}, {"_id": {"a": "x" * 1020}}) == {0: 2, 1: 2}
     assert codes({"pad": "x" * 5000, "_id": "x" * 1024}) == {0: 2}
     assert codes({"_id": bson.ObjectId(), "pad": "x" * 5000}, {"pad": "x" * 5000}) == {}
 
 
-def test_a_document_is_measured_as_json():
+def test_a_document_is_measured_as_json() -> None:
     number = {"_id": 1, "n": list(range(100_000, 300_000))}
     assert len(bson.encode(number)) > TWO_MEGABYTES > json_bytes(bson.encode(number))
     control = {"_id": 2, "s": "\x01" * 400_000}
@@ -55,7 +55,7 @@ def test_a_document_is_measured_as_json():
     assert codes(control, limit=16 * 1024 * 1024) == {}
 
 
-def test_a_document_must_contain_the_shard_key():
+def test_a_document_must_contain_the_shard_key() -> None:
     documents = ({"a": {"b": None}}, {"a": {"c": 1}}, {"a": [{"b": 1}]}, {"a.b": 1})
     assert codes(*documents, shard_key="a.b") == {1: 61, 2: 61, 3: 61}
 
@@ -72,7 +72,7 @@ def test_a_document_must_contain_the_shard_key():
         ({}, False),
     ],
 )
-def test_a_query_must_target_one_shard(query: dict[str, Any], targets: bool):
+def test_a_query_must_target_one_shard(query: dict[str, Any], targets: bool) -> None:
     assert targets_one_shard(RawBSONDocument(bson.encode(query)), "a.b") is targets
 
 
@@ -90,11 +90,11 @@ def test_a_query_must_target_one_shard(query: dict[str, Any], targets: bool):
         ({"key": {"a": 1}, "unique": True}, False),
     ],
 )
-def test_indexes(index: dict[str, Any], accepted: bool):
+def test_indexes(index: dict[str, Any], accepted: bool) -> None:
     assert (index_refusal(index, "k", collection_is_empty=True) is None) is accepted
 
 
-def test_a_unique_index_wants_an_empty_collection():
+def test_a_unique_index_wants_an_empty_collection() -> None:
     unique = {"key": {"k": 1}, "unique": True}
     assert index_refusal(unique, None, collection_is_empty=True) is None
     assert index_refusal(unique, None, collection_is_empty=False) is not None
@@ -127,11 +127,11 @@ def refusal_of(command: dict[str, Any]) -> int | None:
         ({"aggregate": "c", "pipeline": [{"$match": {}}]}, None),
     ],
 )
-def test_refused_commands_and_operators(command: dict[str, Any], code: int | None):
+def test_refused_commands_and_operators(command: dict[str, Any], code: int | None) -> None:
     assert refusal_of(command) == code
 
 
-def test_large_answers_are_cut_into_pages_and_lose_nothing():
+def test_large_answers_are_cut_into_pages_and_lose_nothing() -> None:
     documents = [{"_id": number, "pad": "x" * 100_000} for number in range(120)]
     cursor = {"firstBatch": documents, "id": Int64(0), "ns": "d.c"}
     pages = ResultPages()
@@ -150,19 +150,19 @@ def test_large_answers_are_cut_into_pages_and_lose_nothing():
     "settings",
     [{"server_version": "4.4"}, {"ru_per_second": 0.0}, {"ru_per_second": -1.0}],
 )
-def test_bad_settings_are_refused(settings: dict[str, Any]):
+def test_bad_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         SimulatorConfig("mongodb://localhost", **settings)
 
 
 @pytest.mark.parametrize("dial", [{"throttle_share": 1.1}, {"latency_ms": -1.0}])
-def test_bad_dials_are_refused(dial: dict[str, float]):
+def test_bad_dials_are_refused(dial: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(dial))):
         FaultDials(**dial)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("target", ["http://x", "mongodb://user:secret@host:1/"])
-def test_a_target_is_refused_without_repeating_it(target: str):
+def test_a_target_is_refused_without_repeating_it(target: str) -> None:
     with pytest.raises(SettingsError) as caught:
         CosmosSimulator(SimulatorConfig(target))
     assert "secret" not in str(caught.value)

@@ -46,7 +46,9 @@ def sequence(name: str, data: bytes) -> bytes:
 
 @settings(deadline=None)
 @given(documents)
-def test_documents_are_the_same_in_the_body_and_as_a_sequence(inserted: list[dict[str, object]]):
+def test_documents_are_the_same_in_the_body_and_as_a_sequence(
+    inserted: list[dict[str, object]],
+) -> None:
     encoded = [bson.encode(document) for document in inserted]
     inline = parse_command(op_msg(0, body({"insert": "c", "documents": inserted, "$db": "d"})))
     command = body({"insert": "c", "$db": "d"})
@@ -62,7 +64,7 @@ def test_documents_are_the_same_in_the_body_and_as_a_sequence(inserted: list[dic
 
 @settings(deadline=None)
 @given(documents)
-def test_an_encoded_command_is_parsed_back(inserted: list[dict[str, object]]):
+def test_an_encoded_command_is_parsed_back(inserted: list[dict[str, object]]) -> None:
     batch = EncodedBatch.of(bson.encode(document) for document in inserted)
     command = Command(9, MORE_TO_COME, {"insert": "c", "ordered": False, "$db": "d"}, batch)
     message = encode_command(command)
@@ -75,7 +77,7 @@ def test_an_encoded_command_is_parsed_back(inserted: list[dict[str, object]]):
     assert dict(parsed.body) == dict(command.body)
 
 
-def test_the_checksum_is_not_taken_for_a_section():
+def test_the_checksum_is_not_taken_for_a_section() -> None:
     message = op_msg(CHECKSUM_PRESENT, body({"ping": 1, "$db": "admin"}), tail=b"\1\2\3\4")
     command = parse_command(message)
     assert command.name == "ping"
@@ -94,12 +96,12 @@ def test_the_checksum_is_not_taken_for_a_section():
     ],
     ids=["empty", "no command", "unknown kind", "two bodies", "misplaced sequence", "too long"],
 )
-def test_a_malformed_message_is_refused(message: bytes):
+def test_a_malformed_message_is_refused(message: bytes) -> None:
     with pytest.raises(WireError):
         parse_command(message)
 
 
-def test_replies_name_their_request():
+def test_replies_name_their_request() -> None:
     reply = encode_reply({"ok": 1, "nested": {"a": [1]}}, 42)
     assert Header.of(reply).response_to == 42
     assert decode_reply(reply)["nested"]["a"] == [1]

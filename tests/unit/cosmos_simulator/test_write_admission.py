@@ -40,7 +40,7 @@ def frozen_budget(ru: float) -> RequestUnitBudget:
 )
 def test_unordered_every_statement_is_executed_or_reported_once(
     count: int, ru: float, bad: set[int], throttle: float, seed: int
-):
+) -> None:
     bad = {index for index in bad if index < count}
     faults = Faults(FaultDials(throttle_share=throttle, seed=seed))
     admission = admit(insert(count, ordered=False), refused(bad), frozen_budget(ru), faults)
@@ -53,7 +53,7 @@ def test_unordered_every_statement_is_executed_or_reported_once(
 
 @settings(deadline=None)
 @given(count=st.integers(1, 40), ru=st.floats(6, 300), bad=st.sets(st.integers(0, 39)))
-def test_ordered_stops_at_the_first_error(count: int, ru: float, bad: set[int]):
+def test_ordered_stops_at_the_first_error(count: int, ru: float, bad: set[int]) -> None:
     bad = {index for index in bad if index < count}
     budget = frozen_budget(ru)
     admission = admit(insert(count, ordered=True), refused(bad), budget, Faults(FaultDials()))
@@ -64,13 +64,13 @@ def test_ordered_stops_at_the_first_error(count: int, ru: float, bad: set[int]):
         assert list(admission.errors) == [len(admission.admitted)]
 
 
-def test_which_documents_a_short_budget_refuses_is_not_the_tail():
+def test_which_documents_a_short_budget_refuses_is_not_the_tail() -> None:
     admission = admit(insert(100, False), {}, frozen_budget(275), Faults(FaultDials(seed=1)))
     assert len(admission.admitted) == 50
     assert list(admission.admitted) != list(range(50))
 
 
-def test_replies_come_back_under_the_original_indexes():
+def test_replies_come_back_under_the_original_indexes() -> None:
     command = insert(6, ordered=False)
     admission = admit(command, refused({0, 3}), frozen_budget(1000), Faults(FaultDials()))
     reply = {"ok": 1, "n": 3, "writeErrors": [{"index": 2, "code": 11000, "errmsg": "duplicate"}]}
@@ -84,7 +84,7 @@ def test_replies_come_back_under_the_original_indexes():
     assert upserted["upserted"] == [{"index": 1}]
 
 
-def test_an_ordered_write_that_mongod_stopped_reports_no_later_error():
+def test_an_ordered_write_that_mongod_stopped_reports_no_later_error() -> None:
     command = insert(6, ordered=True)
     admission = admit(command, refused({4}), frozen_budget(1000), Faults(FaultDials()))
     reply = {"ok": 1, "n": 1, "writeErrors": [{"index": 1, "code": 11000}]}
@@ -92,7 +92,7 @@ def test_an_ordered_write_that_mongod_stopped_reports_no_later_error():
     assert [entry["index"] for entry in merged["writeErrors"]] == [1]
 
 
-def test_updates_are_charged_as_two_inserts_of_the_replacement():
+def test_updates_are_charged_as_two_inserts_of_the_replacement() -> None:
     replacement = {"q": {}, "u": {"pad": "x" * 4000}}
     operators = {"q": {}, "u": {"$set": {"pad": "x" * 4000}}}
     pipeline = {"q": {}, "u": [{"$set": {"a": 1}}]}

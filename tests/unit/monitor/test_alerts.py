@@ -57,7 +57,7 @@ def test_each_limit_is_told_once_and_ended_once(
     assert alerts.raised == (raised,)
     (ended,) = alerts.check(observed())
     assert (ended["name"], ended["state"]) == (name, "ended")
-    assert alerts.raised == ()
+    assert not alerts.raised
 
 
 def _large_worker() -> OperationMetrics:
@@ -85,7 +85,7 @@ def test_a_run_that_is_gone_has_no_alert() -> None:
     alerts = board()
     alerts.check(observed(failures=3000))
     alerts.keep_only(set())
-    assert alerts.raised == ()
+    assert not alerts.raised
 
 
 def test_a_webhook_must_be_a_web_address(monkeypatch: pytest.MonkeyPatch) -> None:

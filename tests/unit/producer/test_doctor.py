@@ -35,7 +35,7 @@ def test_a_privilege_covers_its_resource(resource: dict[str, Any], covered: bool
 
 
 def _config(target: str = "mongodb://u:pa55word@a,b/", **more: Any) -> FrameworkConfig:
-    return FrameworkConfig(target=DatabaseConfig(connection_string=target), **more)  # type: ignore[arg-type]
+    return FrameworkConfig(target=DatabaseConfig(connection_string=target), **more)
 
 
 def test_a_worker_that_fits_is_fine() -> None:

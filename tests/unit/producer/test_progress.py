@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -57,7 +56,7 @@ def _generation(*names: str) -> GenerationJob:
 
 
 @pytest.fixture
-def ledger() -> Iterator[RedisLedger]:
+def ledger() -> RedisLedger:
     return RedisLedger(fakeredis.FakeRedis())
 
 

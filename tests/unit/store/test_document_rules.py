@@ -72,7 +72,13 @@ def test_a_document_is_measured_as_json() -> None:
 
 
 def test_the_shard_key_may_be_inside_but_not_in_an_array() -> None:
-    documents = [{"a": {"b": 1}}, {"a": {"b": None}}, {"a": [{"b": 1}]}, {"a": 1}, {"b": 1}]
+    documents: list[dict[str, Any]] = [
+        {"a": {"b": 1}},
+        {"a": {"b": None}},
+        {"a": [{"b": 1}]},
+        {"a": 1},
+        {"b": 1},
+    ]
     assert set(refused_documents(batch(*documents), COSMOS, "a.b")) == {2, 3, 4}
     assert refused_documents(batch(*documents), COSMOS, "_id") == {}
 
