@@ -17,8 +17,8 @@ from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.connections import Connections
 from producer.drive.attach import stay
-from producer.drive.dispatch import Leave, Observation
 from producer.drive.in_process import work_here
+from producer.drive.observation import Leave, Observation
 from producer.resume.continue_run import continue_run
 from producer.resume.spec_file import keep_spec
 from producer.start.run_request import GenerationRequest, MigrationRequest, RunOptions

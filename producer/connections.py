@@ -82,7 +82,7 @@ class Connections:
 
     def check_servers(self, spec: RunSpec) -> None:
         """Raise SpecRefused when this machine's settings reach other servers than the run's."""
-        from dataworks_tasks.worker.work_factory import check_fingerprints
+        from dataworks_tasks.settings.fingerprints import check_fingerprints
 
         check_fingerprints(spec, self.config)
 

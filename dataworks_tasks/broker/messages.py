@@ -11,7 +11,7 @@ from celery import Celery
 from dataworks_tasks.broker.broker_errors import broker_errors
 from dataworks_tasks.errors import BadMessage
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.spec import MAX_DOCUMENTS, MigrationJob, RunKind, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import MAX_DOCUMENTS, MigrationJob, RunKind, RunSpec
 
 GENERATE_RANGE = "dataworks.generate_range"
 COPY_RANGE = "dataworks.copy_range"
@@ -59,7 +59,7 @@ def range_message(spec: RunSpec, piece: BatchRange) -> RangeMessage:
 
 
 def _namespace(spec: RunSpec, piece: BatchRange) -> str:
-    job = spec.job.of if isinstance(spec.job, VerificationJob) else spec.job
+    job = spec.data_job
     if isinstance(job, MigrationJob):
         names = [str(pair.target) for pair in job.namespaces]
     else:

@@ -9,8 +9,9 @@ from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import RunFailed, TerminalError
 from dataworks_tasks.generate.aggregators.aggregate import AggregationTurn, aggregate
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
-from dataworks_tasks.range_work import FinishTurn, RunContext
+from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.turn import FinishTurn
 from dataworks_tasks.store.build_index import build_indexes
 
 Asked = tuple[Namespace, Sequence[Mapping[str, Any]], Sequence[Aggregation]]

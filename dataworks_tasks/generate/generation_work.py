@@ -19,11 +19,12 @@ from dataworks_tasks.generate.chunk_size import ChunkSize
 from dataworks_tasks.generate.faulty_documents import generate_around_faults
 from dataworks_tasks.generate.finish_generation import finish_generation
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
-from dataworks_tasks.range_work import FinishTurn, RunContext, StopSignal
+from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.rate_limits.writes import documents_per_write
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationPart, OnConflict, OnError
+from dataworks_tasks.runs.turn import FinishTurn, StopSignal
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
 
 DOCUMENTS_PER_WRITE = 5_000

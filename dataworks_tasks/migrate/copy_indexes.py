@@ -7,9 +7,9 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from dataworks_tasks.errors import RunFailed, TerminalError
-from dataworks_tasks.range_work import FinishTurn, WholeTurn
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import NamespacePair
+from dataworks_tasks.runs.turn import FinishTurn, WholeTurn
 from dataworks_tasks.store.build_index import build_indexes
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classify

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 
-from dataworks_tasks.documents.raw_bson import element_bytes, find_element, shown_id
 from dataworks_tasks.ledger.contract import DOCUMENTS_OF, DocumentFailure, RangeResult
+from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.store.bulk_write import WriteResult
-
-_LONGEST_REASON = 500
 
 
 @dataclass(slots=True)
@@ -92,11 +89,3 @@ def by_collection(result: RangeResult, job: MigrationJob, pair: int) -> RangeRes
     return replace(
         result, counters={**result.counters, counter: result.counters.get("documents", 0)}
     )
-
-
-def document_failure(namespace: Namespace, document: bytes, reason: str) -> DocumentFailure:
-    """The record of a document that was not written."""
-    id_ = find_element(document, b"_id")
-    name = b"" if id_ is None else element_bytes(id_)
-    digest = blake2b(name, key=str(namespace).encode()[:64], digest_size=12).hexdigest()
-    return DocumentFailure(digest, shown_id(document), str(namespace), reason[:_LONGEST_REASON])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataworks_tasks.migrate.collection_options import copy_validation
 from dataworks_tasks.migrate.copy_indexes import copy_indexes
-from dataworks_tasks.range_work import FinishTurn, RunContext
+from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob
+from dataworks_tasks.runs.turn import FinishTurn
 from dataworks_tasks.store.client import BaseDatabaseClient
 
 

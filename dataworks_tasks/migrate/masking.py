@@ -19,8 +19,7 @@ from faker import Faker
 
 from dataworks_tasks.documents.raw_bson import Element, elements
 from dataworks_tasks.errors import UnknownName, UsageError
-from dataworks_tasks.generate.probe import made_otherwise
-from dataworks_tasks.runs.faker_methods import CLOCK_METHODS, UNSEEDED_METHODS
+from dataworks_tasks.runs.reproducibility import CLOCK_METHODS, UNSEEDED_METHODS, made_otherwise
 from dataworks_tasks.runs.spec import MigrationJob, Transform
 
 _POOL_SIZE = 4096

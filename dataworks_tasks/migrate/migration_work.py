@@ -4,34 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
 from typing import NoReturn
 
-from bson import encode
-from bson.errors import BSONError
-from bson.json_util import loads
-
-from dataworks_tasks.errors import RunFailed, SettingsError, SpecRefused, UsageError
+from dataworks_tasks.errors import RunFailed, SpecRefused
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.migrate.copy_stats import by_collection
-from dataworks_tasks.migrate.declared_change import by_transform
-from dataworks_tasks.migrate.document_change import (
-    DocumentChange,
-    by_strategy,
-    in_turn,
-    unchanged,
-)
-from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.finish_migration import finish_migration
+from dataworks_tasks.migrate.route import document_change, slice_source, source_of
 from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyRoute, Lanes, SliceCopy
-from dataworks_tasks.range_work import FinishTurn, RunContext, StopSignal
+from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, OnError
-from dataworks_tasks.scan.read_slice import SliceInterrupted, SliceSource
+from dataworks_tasks.runs.turn import FinishTurn, StopSignal
+from dataworks_tasks.scan.read_slice import SliceInterrupted
 from dataworks_tasks.scan.slice import slice_of_run
 from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, settle_slices
 from dataworks_tasks.store.bulk_write import WritePolicy
-from dataworks_tasks.store.client import BaseDatabaseClient
 
 _TRIES_FROM_START = 3
 
@@ -128,50 +116,3 @@ class MigrationWork:
         """Let go of the threads."""
         self._readers.shutdown(wait=True, cancel_futures=True)
         self._lanes.writers.shutdown(wait=True, cancel_futures=True)
-
-
-def source_of(context: RunContext) -> BaseDatabaseClient:
-    """The source's client. Raises SettingsError when this process has none."""
-    if context.source is None:
-        raise SettingsError(
-            "this process has no source database",
-            "Set FRAMEWORK_SOURCE_DB_CONNECTION_STRING",
-        )
-    return context.source
-
-
-def slice_source(context: RunContext, job: MigrationJob, pair: NamespacePair) -> SliceSource:
-    """How to read the slices of one collection of the run."""
-    strategy = MigrationStrategyFactory.create(job.strategy)
-    most = context.target.capabilities.max_documents_per_write
-    return SliceSource(
-        client=source_of(context),
-        namespace=pair.source,
-        field=strategy.resume_field.encode(),
-        also=parsed_filter(job),
-        # What is read at once is written at once: a slow target is stopped within one batch.
-        batch_size=min(context.config.source_db_batch_size, most),
-        pace=context.source_reads,
-    )
-
-
-def document_change(job: MigrationJob) -> DocumentChange:
-    """What the run does to documents."""
-    strategy = MigrationStrategyFactory.create(job.strategy)
-    changes = [] if strategy.copies_raw else [by_strategy(strategy)]
-    if job.transform:
-        changes.append(by_transform(job.transform))
-    return reduce(in_turn, changes) if changes else unchanged
-
-
-def parsed_filter(job: MigrationJob) -> bytes | None:
-    """The run's filter as BSON. Raises UsageError when it is not a query in Extended JSON."""
-    if job.filter is None:
-        return None
-    try:
-        return encode(loads(job.filter))
-    except (ValueError, TypeError, AttributeError, BSONError) as error:
-        raise UsageError(
-            f"--filter is not a query in Extended JSON: {error}",
-            """Write it like --filter '{"status": "open"}'""",
-        ) from None

@@ -12,15 +12,17 @@ from dataclasses import dataclass, replace
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.ledger.contract import RangeResult
-from dataworks_tasks.migrate.copy_stats import Tally, document_failure
+from dataworks_tasks.ledger.document_failure import document_failure
+from dataworks_tasks.migrate.copy_stats import Tally
 from dataworks_tasks.migrate.document_change import DocumentChange
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.read_slice import ReadPiece, SliceSource, read_slice, resumable_pieces
 from dataworks_tasks.scan.slice import Cover, Slice
 from dataworks_tasks.scan.slice_progress import SliceProgress
-from dataworks_tasks.store.bulk_write import Pace, WritePolicy, write_batch
+from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.write_budget import Pace
 
 MOST_BYTES_WAITING = 32 * 1024 * 1024
 """Bytes read and not written yet, of all slices of a process; one batch may be larger."""

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dataworks_tasks import __version__
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, WorkerReport
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.monitor.metrics import newest_runs
+from dataworks_tasks.version import __version__
 
 _RUNS = 50
 _SHOWN_AFTER_END_SECONDS = 3600.0

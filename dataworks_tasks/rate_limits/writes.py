@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
-from dataworks_tasks.store.bulk_write import Reservation
 from dataworks_tasks.store.request_charge import LearnedCost, estimated_charge
+from dataworks_tasks.store.write_budget import Reservation
 from dataworks_tasks.store.write_outcome import WriteOutcome
 
 DOCUMENTS, REQUEST_UNITS = "documents", "request_units"

@@ -168,10 +168,14 @@ class RunSpec(_Frozen):
         return self.job.kind
 
     @property
+    def data_job(self) -> GenerationJob | MigrationJob:
+        """The job that writes the data: of a verification, the one that it checks."""
+        return self.job.of if isinstance(self.job, VerificationJob) else self.job
+
+    @property
     def is_sliced(self) -> bool:
         """Whether its ranges count slices of a key space, not document indexes."""
-        job = self.job.of if isinstance(self.job, VerificationJob) else self.job
-        return isinstance(job, MigrationJob)
+        return isinstance(self.data_job, MigrationJob)
 
     def to_json(self) -> str:
         """The spec as the ledger keeps it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import StoreUnavailable, Throttled, TransientError
@@ -17,7 +18,6 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.key_space import ID, Piece, key_of, pieces_after, query
 from dataworks_tasks.scan.slice import Cover, Slice, groups_after, groups_through
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.driver_errors import Backoff
 
 _BACKOFF = Backoff()
 _TOLD_APART_BY_BYTES = frozenset({0x07, 0x09, 0x10, 0x11, 0x12})

@@ -8,8 +8,8 @@ from threading import Lock, Thread
 from typing import Any
 
 from dataworks_tasks.errors import DataWorksError
-from dataworks_tasks.range_work import FinishTurn
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.turn import FinishTurn
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
 

@@ -6,8 +6,8 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.failpoints import failpoint
@@ -16,34 +16,8 @@ from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.conflicts import settle_duplicates
 from dataworks_tasks.store.document_rules import refused_documents
-from dataworks_tasks.store.driver_errors import Backoff
+from dataworks_tasks.store.write_budget import Pace
 from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """What a write was allowed to spend of the run's budget."""
-
-    documents: int
-    request_units: float
-
-
-class Pace(Protocol):
-    """The run's budget, as ``write_batch`` asks it. Used by several threads at once."""
-
-    def documents_at_once(self, bytes_per_document: float) -> int | None:
-        """The most documents one write should have; None where nothing limits it."""
-
-    def reserve(
-        self, documents: int, size_bytes: int, until: float | None = None
-    ) -> Reservation | None:
-        """Wait until the budget allows a write; None when that is not before ``until``.
-
-        ``until`` is of ``time.monotonic``.
-        """
-
-    def settle(self, reservation: Reservation, outcome: WriteOutcome) -> None:
-        """Say what came of the write: what it cost, and what of it was throttled."""
 
 
 @dataclass(frozen=True, slots=True)

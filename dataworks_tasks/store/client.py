@@ -14,6 +14,7 @@ from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import (
     TOLERANT,
@@ -27,7 +28,7 @@ from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.capabilities import DIALECTS, Capabilities
 from dataworks_tasks.store.connection_watch import ConnectionWatch
 from dataworks_tasks.store.driver import Driver, open_driver, open_patient_driver
-from dataworks_tasks.store.driver_errors import Backoff, classified
+from dataworks_tasks.store.driver_errors import classified
 from dataworks_tasks.store.hello import ServerInfo, ask_hello, server_info, told_dialect
 from dataworks_tasks.store.insert_command import send_insert
 from dataworks_tasks.store.raw_batches import raw_batches

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.errors import Throttled, TransientError
-from dataworks_tasks.store.driver_errors import Backoff
 
 T = TypeVar("T")
 

@@ -20,12 +20,13 @@ from dataworks_tasks.documents.raw_bson import (
 from dataworks_tasks.generate.batch.document_id import PREFIX_BYTES
 from dataworks_tasks.generate.generation_work import PartSource
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
-from dataworks_tasks.range_work import FinishTurn, RunContext, StopSignal
+from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.rate_limits.reads import paced
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import VerificationJob
+from dataworks_tasks.runs.turn import FinishTurn, StopSignal
 from dataworks_tasks.verify.comparison import compare
-from dataworks_tasks.verify.migration import verification_result
+from dataworks_tasks.verify.result import verification_result
 
 DOCUMENTS_PER_COMPARISON = 5_000
 _OBJECT_ID = 0x07

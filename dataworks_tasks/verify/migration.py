@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
-from dataworks_tasks.migrate.copy_stats import by_collection, document_failure
+from dataworks_tasks.migrate.copy_stats import by_collection
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
-from dataworks_tasks.migrate.migration_work import document_change, slice_source
-from dataworks_tasks.range_work import FinishTurn, RunContext, StopSignal
+from dataworks_tasks.migrate.route import document_change, slice_source
+from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, VerificationJob
+from dataworks_tasks.runs.turn import FinishTurn, StopSignal
 from dataworks_tasks.scan.key_space import ID
 from dataworks_tasks.scan.slice import slice_of_run
 from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, settle_slices
-from dataworks_tasks.verify.comparison import Comparison, Difference
+from dataworks_tasks.verify.comparison import Comparison
+from dataworks_tasks.verify.result import verification_result
 from dataworks_tasks.verify.slice import SliceVerification, VerificationRoute
 
 
@@ -117,34 +117,3 @@ class MigrationVerificationWork:
         """Let go of the threads."""
         self._slices.shutdown(wait=True, cancel_futures=True)
         self._readers.shutdown(wait=True, cancel_futures=True)
-
-
-def verification_result(namespace: Namespace, comparison: Comparison) -> RangeResult:
-    """A comparison as the ledger keeps it: counters, and a failure for each document."""
-    missing, extra = len(comparison.missing), len(comparison.extra)
-    different = len(comparison.different)
-    failures = [_failure(namespace, id_, "missing at the target") for id_ in comparison.missing]
-    failures += [_failure(namespace, id_, "not in the source") for id_ in comparison.extra]
-    failures += [_different(namespace, difference) for difference in comparison.different]
-    return RangeResult(
-        {
-            "documents": comparison.equal + missing + extra + different,
-            "equal": comparison.equal,
-            "missing": missing,
-            "extra": extra,
-            "different": different,
-        },
-        tuple(failures),
-    )
-
-
-def _different(namespace: Namespace, difference: Difference) -> DocumentFailure:
-    if difference.at is None:
-        return _failure(namespace, difference.id, "differs")
-    field, expected, found = difference.at
-    reason = f"differs at {field}: source {expected}, target {found}"
-    return _failure(namespace, difference.id, reason)
-
-
-def _failure(namespace: Namespace, id_: Element, reason: str) -> DocumentFailure:
-    return document_failure(namespace, assemble([element_bytes(id_)]), reason)

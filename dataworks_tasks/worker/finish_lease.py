@@ -10,7 +10,7 @@ from typing import Self
 
 from dataworks_tasks.errors import DataWorksError, LedgerUnavailable, TransientError
 from dataworks_tasks.ledger.contract import FinishState, Ledger
-from dataworks_tasks.range_work import StopSignal
+from dataworks_tasks.runs.turn import StopSignal
 
 log = logging.getLogger(__name__)
 

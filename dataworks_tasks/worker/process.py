@@ -22,9 +22,10 @@ from dataworks_tasks.rate_limits.writes import REQUEST_UNITS, Budget, FleetPace
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
+from dataworks_tasks.settings.fingerprints import check_fingerprints
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.factory import create_database_client
-from dataworks_tasks.worker.work_factory import check_fingerprints, create_work
+from dataworks_tasks.worker.work_factory import create_work
 
 _RUNS_KEPT = 2
 
@@ -69,7 +70,7 @@ class WorkerProcess:
         if known is None:
             spec = self.ledger.spec(run_id)
             check_fingerprints(spec, self.config)
-            known = OpenRun(spec, create_work(self._context(spec)))
+            known = OpenRun(spec, create_work(self._context(spec), self._generators))
             self._runs[run_id] = known
             if len(self._runs) > _RUNS_KEPT:
                 self._runs.popitem(last=False)[1].work.close()
@@ -101,7 +102,6 @@ class WorkerProcess:
             pace,
             source_reads=self._read_pace(spec, source, of_source=True),
             target_reads=self._read_pace(spec, target, of_source=False),
-            generators=self._generators,
         )
 
     def _read_pace(

@@ -9,7 +9,7 @@ from typing import Any
 from celery.worker.control import inspect_command
 
 from dataworks_tasks.errors import DataWorksError
-from dataworks_tasks.generate.probe import versions
+from dataworks_tasks.runs.reproducibility import versions
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 
 REPORT = "dataworks_report"

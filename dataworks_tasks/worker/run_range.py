@@ -10,8 +10,8 @@ from dataworks_tasks.broker.messages import RangeMessage
 from dataworks_tasks.errors import BadMessage, RunFailed
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RangeResult, RunProgress, RunState
-from dataworks_tasks.range_work import StopSignal
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.turn import StopSignal
 from dataworks_tasks.worker.finish_lease import HeldTurn
 from dataworks_tasks.worker.process import OpenRun, WorkerProcess
 

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from dataworks_tasks import __version__
 from dataworks_tasks.errors import DataWorksError, UsageError, nearest_or_all
+from dataworks_tasks.version import __version__
 
 COMMANDS = {
     "demo": "generate, migrate and verify on embedded services",

@@ -15,8 +15,8 @@ from producer.local.cosmos_service import CosmosService
 from producer.local.environment import LocalAddresses
 from producer.local.mongod import Mongod
 from producer.local.services import LocalServices
-from producer.local.services_record import STATE_FOLDER
 from producer.local.valkey import Valkey
+from producer.state_folder import STATE_FOLDER
 
 
 @click.command("local")

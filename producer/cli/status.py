@@ -13,10 +13,10 @@ from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
 from producer.cli.shared.options import CommandContext, with_context
 from producer.cli.shared.run_to_end import print_next_step, summary
 from producer.connections import Connections
-from producer.drive.dispatch import Observation
 from producer.drive.message_queue import MessageQueue
+from producer.drive.observation import Observation, RunView
 from producer.view.live_snapshot import AlertWatch
-from producer.view.progress import JsonView, RunView, create_view
+from producer.view.progress import JsonView, create_view
 from producer.view.run_summary import exit_code, figures, shown_name
 
 _DRAWN_SECONDS = 0.2

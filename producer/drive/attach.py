@@ -12,10 +12,10 @@ from dataworks_tasks.errors import RunFailed, UnknownName
 from dataworks_tasks.ledger.contract import RunProgress
 from dataworks_tasks.runs.spec import RunSpec
 from producer.connections import Connections
-from producer.drive.dispatch import Dispatcher, Leave, Observation
+from producer.drive.dispatch import Dispatcher
 from producer.drive.message_queue import MessageQueue
+from producer.drive.observation import Leave, Observation, RunView
 from producer.slicing.planning import Planner, PlannerThread, needs_planning
-from producer.view.progress import RunView
 
 
 def create_dispatcher(connections: Connections, spec: RunSpec) -> Dispatcher:

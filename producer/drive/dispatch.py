@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum
 
 from dataworks_tasks.broker.messages import RangeMessage, range_message
 from dataworks_tasks.errors import TransientError
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
-from producer.drive.message_queue import MessageQueue, QueueDepth
+from producer.drive.message_queue import MessageQueue
+from producer.drive.observation import Leave, Observation, QueueDepth
 
 _POLL_SECONDS = 0.2
 _OUTAGE_POLL_SECONDS = 1.0
 _EMPTY_QUEUE_SECONDS = 3.0
 _SENT_AT_ONCE = 500
-
-
-class Leave(Enum):
-    """What the person at the terminal wants."""
-
-    STAY = "stay"
-    WHEN_SENT_IS_DONE = "when what was sent is done"
-    NOW = "now"
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What an attached producer sees: the ledger, the queue, or why it sees neither."""
-
-    progress: RunProgress | None
-    queue: QueueDepth | None
-    outage: str | None = None
 
 
 class Dispatcher:

@@ -16,7 +16,7 @@ from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.worker.process import WorkerProcess
 from dataworks_tasks.worker.run_range import finish_run, settle_range
 from producer.connections import Connections
-from producer.drive.dispatch import Leave, Observation
+from producer.drive.observation import Leave, Observation
 from producer.slicing.planning import Planner, PlannerThread, needs_planning
 
 log = logging.getLogger(__name__)

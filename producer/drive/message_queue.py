@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from celery import Celery
 
@@ -11,13 +10,7 @@ from dataworks_tasks.broker.broker_errors import broker_errors
 from dataworks_tasks.broker.messages import RangeMessage, send_finish
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.redis_server import refuse_cluster
-
-
-class QueueDepth(NamedTuple):
-    """Messages that wait, and messages that workers hold and have not acknowledged."""
-
-    waiting: int
-    in_hand: int
+from producer.drive.observation import QueueDepth
 
 
 class MessageQueue:

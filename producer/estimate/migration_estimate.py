@@ -13,7 +13,7 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import element_bytes, find_element
 from dataworks_tasks.errors import TerminalError
 from dataworks_tasks.migrate.copy_indexes import read_indexes
-from dataworks_tasks.migrate.migration_work import document_change, parsed_filter
+from dataworks_tasks.migrate.route import document_change, parsed_filter
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient

@@ -18,13 +18,10 @@ from producer.local.celery_services import CeleryWorker, Flower
 from producer.local.mongod import Mongod
 from producer.local.process_control import is_running
 from producer.local.service_definition import ServiceDefinition, ServiceSite, free_port
-from producer.local.services_record import (
-    STATE_FOLDER,
-    LocalServicesRecord,
-    read_record,
-)
+from producer.local.services_record import LocalServicesRecord, read_record
 from producer.local.supervisor_link import ServiceExit, SupervisorLink, supervisor_lost
 from producer.local.valkey import Valkey
+from producer.state_folder import STATE_FOLDER
 
 READY_LIMIT_SECONDS = 60.0
 FIRST_POLL_SECONDS = 0.005

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from producer.local.folder_lock import folder_is_locked
 from producer.local.process_control import is_running
+from producer.state_folder import STATE_FOLDER
 
 RECORD_FILE = "services.json"
-STATE_FOLDER = Path(".dataworks")
-"""The usual folder of ``dataworks local``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.ledger.contract import DOCUMENTS_OF, Ledger, RangeResult
 from dataworks_tasks.plugins import load_plugins
-from dataworks_tasks.range_work import RunContext, StopSignal
+from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import GenerationJob, RunSpec, VerificationJob
+from dataworks_tasks.runs.turn import StopSignal
 from dataworks_tasks.worker.work_factory import create_work
 from producer.connections import Connections
 from producer.drive.attach import create_planner

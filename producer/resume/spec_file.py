@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.spec import RunSpec, read_spec
-from producer.local.services_record import STATE_FOLDER
+from producer.state_folder import STATE_FOLDER
 
 RUNS_FOLDER = STATE_FOLDER / "runs"
 """Where commands keep the specs of the runs that they started or went on with."""

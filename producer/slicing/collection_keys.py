@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 from pymongo.errors import PyMongoError
 
+from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import TransientError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.key_space import ID, Piece, key_of, query
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.driver_errors import Backoff, classify
+from dataworks_tasks.store.driver_errors import classify
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from dataworks_tasks.errors import (
 )
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
-from dataworks_tasks.runs.spec import MigrationJob, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.store.client import BaseDatabaseClient
 from producer.slicing.split_migration import plan_slices
 
@@ -77,11 +77,10 @@ class Planner:
 
     @property
     def _job(self) -> MigrationJob:
-        job = self._spec.job
-        of = job.of if isinstance(job, VerificationJob) else job
-        if not isinstance(of, MigrationJob):
+        job = self._spec.data_job
+        if not isinstance(job, MigrationJob):
             raise TypeError(f"{self._spec.run_id} has no slices")
-        return of
+        return job
 
 
 class PlannerThread:

@@ -13,7 +13,7 @@ from dataworks_tasks.errors import TargetNotEmpty, UnknownName, UsageError, near
 from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.generate.custom.factory import GeneratorFactory
-from dataworks_tasks.generate.probe import probe_digest, versions
+from dataworks_tasks.generate.probe import probe_digest
 from dataworks_tasks.generate.templates.load_template import (
     builtin_templates,
     document_source,
@@ -21,6 +21,7 @@ from dataworks_tasks.generate.templates.load_template import (
 )
 from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.reproducibility import versions
 from dataworks_tasks.runs.spec import MAX_DOCUMENTS, GenerationJob, GenerationPart, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.generate.probe import versions
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.masking import mask_digest
-from dataworks_tasks.migrate.migration_work import document_change, parsed_filter
+from dataworks_tasks.migrate.route import document_change, parsed_filter
 from dataworks_tasks.plugins import load_plugins
+from dataworks_tasks.runs.reproducibility import versions
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig

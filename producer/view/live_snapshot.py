@@ -19,10 +19,9 @@ from dataworks_tasks.monitor.alerts import Alert, AlertBoard, AlertRule, alert_r
 from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
 from dataworks_tasks.monitor.webhook import Webhook
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
-from producer.drive.dispatch import Observation
-from producer.drive.message_queue import QueueDepth
+from producer.drive.observation import Observation, QueueDepth
 from producer.view.run_summary import RunFigures, figures
 
 _RATE_WINDOW_SECONDS = 3.0
@@ -194,7 +193,7 @@ def collections(
     ledger: Ledger, spec: RunSpec, progress: RunProgress
 ) -> tuple[CollectionFigures, ...]:
     """The run's collections; none for a run of one. Documents that failed count as done."""
-    job = spec.job.of if isinstance(spec.job, VerificationJob) else spec.job
+    job = spec.data_job
     if isinstance(job, MigrationJob):
         return () if len(job.namespaces) < 2 else tuple(_copies(job, progress))
     return () if len(job.parts) < 2 else tuple(_parts(ledger, spec.run_id, job))

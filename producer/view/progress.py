@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,7 +16,7 @@ from rich.text import Text
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.runs.spec import RunKind, RunSpec
-from producer.drive.dispatch import Observation
+from producer.drive.observation import Observation
 from producer.view.live_snapshot import AlertWatch, LiveFigures, LiveMeter
 from producer.view.render import bars, details, shown_duration
 
@@ -30,25 +30,6 @@ _VERB = {
 }
 _LONGEST_VERB = max(map(len, _VERB.values()))
 """Bars of runs that follow each other begin in the same column."""
-
-
-class RunView(Protocol):
-    """Shows a run while a command stays with it; a context manager."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-    def observe(self, observation: Observation) -> None:
-        """Show what the producer sees now."""
-
-    def say(self, text: str) -> None:
-        """Show a line to the person without disturbing the rest."""
 
 
 class TerminalView:

@@ -14,6 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from pydantic import SecretStr
 from pymongo.write_concern import WriteConcern
 
+from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.generate.templates.load_template import document_source, load_template
@@ -23,7 +24,6 @@ from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store import client as client_module
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
-from dataworks_tasks.store.driver_errors import Backoff
 from dataworks_tasks.store.factory import create_database_client
 from dataworks_tasks.verify.generation import DOCUMENTS_PER_COMPARISON
 from producer.local.services import LocalServices, RunningService

@@ -9,7 +9,7 @@ import pytest
 
 from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.ledger.contract import FinishState, Ledger
-from dataworks_tasks.range_work import StopSignal
+from dataworks_tasks.runs.turn import StopSignal
 from dataworks_tasks.worker import finish_lease as finish_turn
 from dataworks_tasks.worker.finish_lease import HeldTurn
 

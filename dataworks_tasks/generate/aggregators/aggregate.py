@@ -19,13 +19,13 @@ from dataworks_tasks.documents.raw_bson import TOLERANT, Element
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.generate.aggregators.aggregation_results import key_of_values, results_of
 from dataworks_tasks.generate.aggregators.aggregation_write import Updates, write_updates
-from dataworks_tasks.range_work import FinishTurn, WholeTurn
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.turn import FinishTurn, WholeTurn
 from dataworks_tasks.scan.key_space import ID, key_of
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
 from dataworks_tasks.scan.slice import STRING, Cover, Slice
-from dataworks_tasks.store.bulk_write import Pace
 from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
+from dataworks_tasks.store.write_budget import Pace
 
 DOCUMENTS_PER_UPDATE = 5_000
 """Each batch asks the other collection once, so a larger one reads it less often."""

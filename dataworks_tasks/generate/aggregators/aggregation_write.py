@@ -11,9 +11,9 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from dataworks_tasks.errors import Throttled
-from dataworks_tasks.store.bulk_write import Pace
 from dataworks_tasks.store.driver_errors import classified
 from dataworks_tasks.store.retrying import patiently
+from dataworks_tasks.store.write_budget import Pace
 from dataworks_tasks.store.write_outcome import WriteOutcome
 
 

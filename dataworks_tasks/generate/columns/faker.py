@@ -32,7 +32,7 @@ from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
 from dataworks_tasks.generate.fields.vocabulary_cache import FakerWords, known_locales, seedable
-from dataworks_tasks.runs.faker_methods import CLOCK_METHODS, METHODS_REFUSED, UNSEEDED_METHODS
+from dataworks_tasks.runs.reproducibility import CLOCK_METHODS, METHODS_REFUSED, UNSEEDED_METHODS
 
 DEFAULT_POOL = 10_000
 LARGEST_POOL = 200_000

@@ -15,7 +15,7 @@ from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
 from dataworks_tasks.rate_limits.writes import Budget, FleetPace
-from dataworks_tasks.store.bulk_write import Reservation
+from dataworks_tasks.store.write_budget import Reservation
 from dataworks_tasks.store.write_outcome import WriteOutcome
 
 Server = Callable[[Reservation], WriteOutcome]

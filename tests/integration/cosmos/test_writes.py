@@ -9,6 +9,7 @@ import bson
 import pytest
 from pymongo import MongoClient
 
+from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.generate.aggregators.aggregate import aggregate
@@ -22,7 +23,6 @@ from dataworks_tasks.store.create_collection import (
     Throughput,
     create_collection,
 )
-from dataworks_tasks.store.driver_errors import Backoff
 from producer.cosmos_simulator import FaultDials
 from tests.integration.cosmos.conftest import Connect, StartSimulator
 

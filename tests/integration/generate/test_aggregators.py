@@ -20,8 +20,8 @@ from dataworks_tasks.generate.aggregators.aggregate import (
     aggregate,
 )
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
-from dataworks_tasks.range_work import WholeTurn
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.turn import WholeTurn
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.factory import create_database_client

@@ -18,9 +18,10 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.migrate.migration_work import MigrationWork
-from dataworks_tasks.range_work import RangeWork, RunContext, StopSignal, WholeTurn
+from dataworks_tasks.range_work import RangeWork, RunContext
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec, VerificationJob
+from dataworks_tasks.runs.turn import StopSignal, WholeTurn
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -70,9 +71,8 @@ class Migration:
         ledger = RedisLedger(fakeredis.FakeRedis())
         ledger.create(spec, None)
         planned = 0
-        of = job.of if isinstance(job, VerificationJob) else job
-        assert isinstance(of, MigrationJob)
-        for group in plan_slices(self.source, of, self.batch_size):
+        assert isinstance(spec.data_job, MigrationJob)
+        for group in plan_slices(self.source, spec.data_job, self.batch_size):
             ledger.append_slices(spec.run_id, planned, group.slices, group.documents)
             planned += len(group.slices)
         ledger.close_plan(spec.run_id, planned)

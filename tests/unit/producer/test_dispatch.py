@@ -16,8 +16,9 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationJob, GenerationPart, RunSpec
 from producer.drive import dispatch
-from producer.drive.dispatch import Dispatcher, Leave, Observation
-from producer.drive.message_queue import MessageQueue, QueueDepth
+from producer.drive.dispatch import Dispatcher
+from producer.drive.message_queue import MessageQueue
+from producer.drive.observation import Leave, Observation, QueueDepth
 
 
 class WorkingQueue(MessageQueue):

@@ -25,8 +25,7 @@ from dataworks_tasks.runs.spec import (
 )
 from dataworks_tasks.settings import FrameworkConfig
 from producer.cli.runs import print_runs
-from producer.drive.dispatch import Observation
-from producer.drive.message_queue import QueueDepth
+from producer.drive.observation import Observation, QueueDepth
 from producer.view.live_snapshot import AlertWatch, LiveMeter
 from producer.view.progress import JsonView, PlainView, TerminalView
 from producer.view.render import shortened

@@ -8,14 +8,15 @@ from collections.abc import Callable
 import bson
 import pytest
 
+from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.settings.database import DatabaseConfig
-from dataworks_tasks.store.bulk_write import Reservation, WritePolicy, WriteResult, write_batch
+from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.driver_errors import Backoff
+from dataworks_tasks.store.write_budget import Reservation
 from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome
 
 NAMESPACE = Namespace("shop", "orders")

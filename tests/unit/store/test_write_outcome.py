@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from dataworks_tasks.store.driver_errors import Backoff, retry_after_seconds
+from dataworks_tasks.backoff import Backoff
+from dataworks_tasks.store.driver_errors import retry_after_seconds
 from dataworks_tasks.store.write_outcome import WriteOutcome, read_reply
 
 THROTTLED = "Error=16500, RetryAfterMs=34, Details='Response status code ...'"

@@ -1,6 +1,12 @@
-"""What is known of Faker's methods: which make no value, and which cannot be repeated."""
+"""Whether two machines make the same documents: versions, and methods that never repeat."""
 
 from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from dataworks_tasks.errors import SpecRefused
 
 METHODS_REFUSED = frozenset({
     "add_provider", "format", "parse", "provider", "seed", "seed_instance", "set_formatter",
@@ -26,3 +32,24 @@ UNSEEDED_METHODS = frozenset({
     "color", "color_hsl", "color_hsv", "color_rgb", "color_rgb_float", "passport_gender",
 })  # fmt: skip
 """Methods that draw from a random source of their own, which no seed reaches."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of what has a part in a document's bytes."""
+    packages = {name: version(name) for name in ("dataworks", "faker", "numpy", "pymongo")}
+    return {**packages, "python": platform.python_version()}
+
+
+def made_otherwise(what: str, made_with: Mapping[str, str]) -> SpecRefused:
+    """The error for a process that makes other ``what`` than the producer with its versions."""
+    here = versions()
+    others = [
+        f"{name} {there} there, {here.get(name, 'none')} here"
+        for name, there in made_with.items()
+        if here.get(name) != there
+    ]
+    return SpecRefused(
+        f"this worker makes other {what} than the producer of the run: "
+        + ("; ".join(others) or "the same versions, so a plugin or its data differs"),
+        "Install the same versions on every machine: pip install -c constraints.txt dataworks",
+    )

@@ -1,0 +1,19 @@
+"""The record of a document that was not written."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from dataworks_tasks.documents.raw_bson import element_bytes, find_element, shown_id
+from dataworks_tasks.ledger.contract import DocumentFailure
+from dataworks_tasks.runs.namespace import Namespace
+
+_LONGEST_REASON = 500
+
+
+def document_failure(namespace: Namespace, document: bytes, reason: str) -> DocumentFailure:
+    """The record of a document that was not written."""
+    id_ = find_element(document, b"_id")
+    name = b"" if id_ is None else element_bytes(id_)
+    digest = blake2b(name, key=str(namespace).encode()[:64], digest_size=12).hexdigest()
+    return DocumentFailure(digest, shown_id(document), str(namespace), reason[:_LONGEST_REASON])

@@ -1,0 +1,65 @@
+"""How the documents of a migration travel: where they are read, and what changes them."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from bson import encode
+from bson.errors import BSONError
+from bson.json_util import loads
+
+from dataworks_tasks.errors import SettingsError, UsageError
+from dataworks_tasks.migrate.declared_change import by_transform
+from dataworks_tasks.migrate.document_change import DocumentChange, by_strategy, in_turn, unchanged
+from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
+from dataworks_tasks.scan.read_slice import SliceSource
+from dataworks_tasks.store.client import BaseDatabaseClient
+
+
+def source_of(context: RunContext) -> BaseDatabaseClient:
+    """The source's client. Raises SettingsError when this process has none."""
+    if context.source is None:
+        raise SettingsError(
+            "this process has no source database",
+            "Set FRAMEWORK_SOURCE_DB_CONNECTION_STRING",
+        )
+    return context.source
+
+
+def slice_source(context: RunContext, job: MigrationJob, pair: NamespacePair) -> SliceSource:
+    """How to read the slices of one collection of the run."""
+    strategy = MigrationStrategyFactory.create(job.strategy)
+    most = context.target.capabilities.max_documents_per_write
+    return SliceSource(
+        client=source_of(context),
+        namespace=pair.source,
+        field=strategy.resume_field.encode(),
+        also=parsed_filter(job),
+        # What is read at once is written at once: a slow target is stopped within one batch.
+        batch_size=min(context.config.source_db_batch_size, most),
+        pace=context.source_reads,
+    )
+
+
+def document_change(job: MigrationJob) -> DocumentChange:
+    """What the run does to documents."""
+    strategy = MigrationStrategyFactory.create(job.strategy)
+    changes = [] if strategy.copies_raw else [by_strategy(strategy)]
+    if job.transform:
+        changes.append(by_transform(job.transform))
+    return reduce(in_turn, changes) if changes else unchanged
+
+
+def parsed_filter(job: MigrationJob) -> bytes | None:
+    """The run's filter as BSON. Raises UsageError when it is not a query in Extended JSON."""
+    if job.filter is None:
+        return None
+    try:
+        return encode(loads(job.filter))
+    except (ValueError, TypeError, AttributeError, BSONError) as error:
+        raise UsageError(
+            f"--filter is not a query in Extended JSON: {error}",
+            """Write it like --filter '{"status": "open"}'""",
+        ) from None

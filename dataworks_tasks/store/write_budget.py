@@ -1,0 +1,34 @@
+"""What a write may spend of the budget of its run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from dataworks_tasks.store.write_outcome import WriteOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a write was allowed to spend of the run's budget."""
+
+    documents: int
+    request_units: float
+
+
+class Pace(Protocol):
+    """The run's budget, as ``write_batch`` asks it. Used by several threads at once."""
+
+    def documents_at_once(self, bytes_per_document: float) -> int | None:
+        """The most documents one write should have; None where nothing limits it."""
+
+    def reserve(
+        self, documents: int, size_bytes: int, until: float | None = None
+    ) -> Reservation | None:
+        """Wait until the budget allows a write; None when that is not before ``until``.
+
+        ``until`` is of ``time.monotonic``.
+        """
+
+    def settle(self, reservation: Reservation, outcome: WriteOutcome) -> None:
+        """Say what came of the write: what it cost, and what of it was throttled."""

@@ -1,0 +1,53 @@
+"""What an attached producer sees of a run, and who looks on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self
+
+from dataworks_tasks.ledger.contract import RunProgress
+
+
+class QueueDepth(NamedTuple):
+    """Messages that wait, and messages that workers hold and have not acknowledged."""
+
+    waiting: int
+    in_hand: int
+
+
+class Leave(Enum):
+    """What the person at the terminal wants."""
+
+    STAY = "stay"
+    WHEN_SENT_IS_DONE = "when what was sent is done"
+    NOW = "now"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What an attached producer sees: the ledger, the queue, or why it sees neither."""
+
+    progress: RunProgress | None
+    queue: QueueDepth | None
+    outage: str | None = None
+
+
+class RunView(Protocol):
+    """Shows a run while a command stays with it; a context manager."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def observe(self, observation: Observation) -> None:
+        """Show what the producer sees now."""
+
+    def say(self, text: str) -> None:
+        """Show a line to the person without disturbing the rest."""
