@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dataworks_tasks.version import __version__
 
 if TYPE_CHECKING:
-    from dataworks_tasks.app import app
+    from dataworks_tasks.celery_app import app
     from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
     from dataworks_tasks.generate.custom.factory import GeneratorFactory
     from dataworks_tasks.migrate.base import BaseMigrationStrategy
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dataworks_tasks.store.mongodb import MongoDBAtlasClient
 
 _HOMES = {
-    "app": "app",
+    "app": "celery_app",
     "BaseDataGenerator": "generate.custom.base",
     "GeneratorType": "generate.custom.base",
     "GeneratorFactory": "generate.custom.factory",

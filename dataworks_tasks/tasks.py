@@ -16,7 +16,6 @@ from celery import Task
 from celery.exceptions import Reject
 from celery.signals import worker_process_shutdown
 
-from dataworks_tasks.app import app
 from dataworks_tasks.broker.celery_settings import FINISH_SECONDS
 from dataworks_tasks.broker.messages import (
     COPY_RANGE,
@@ -29,6 +28,7 @@ from dataworks_tasks.broker.messages import (
     read_run_id,
     send_finish,
 )
+from dataworks_tasks.celery_app import app
 from dataworks_tasks.errors import (
     BadMessage,
     DataWorksError,

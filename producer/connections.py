@@ -8,7 +8,7 @@ from typing import Self
 
 from celery import Celery
 
-from dataworks_tasks.app import create_app
+from dataworks_tasks.celery_app import create_app
 from dataworks_tasks.errors import LedgerUnavailable, SettingsError, StoreUnavailable, UsageError
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.redis_ledger import RedisLedger

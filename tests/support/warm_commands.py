@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.01
 _LONGEST_REQUEST = 1_000_000
 _ALSO_IMPORTED = (
     "celery.app.amqp",
-    "dataworks_tasks.app",
+    "dataworks_tasks.celery_app",
     "dataworks_tasks.broker.checked_transport",
     "dataworks_tasks.generate.custom.factory",
     "dataworks_tasks.generate.templates.load_template",

@@ -1,0 +1,161 @@
+"""Imports run downward, between the layers of each package, and in no circle."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+WORKERS = """
+    __init__
+    tasks
+    celery_app
+    worker
+    verify sync
+    generate migrate
+    range_work scan
+    rate_limits monitor broker
+    store ledger logs
+    settings
+    runs plugins
+    documents errors failpoints backoff version
+"""
+"""The rooms of ``dataworks_tasks``, one layer a line: a room imports only rooms of lower lines."""
+PRODUCER = """
+    __main__ __init__
+    cli api
+    document_output doctor estimate resume view
+    drive start
+    connections slicing
+    local
+    cosmos_simulator state_folder
+"""
+LAYERS = {"dataworks_tasks": WORKERS, "producer": PRODUCER}
+Imports = Mapping[str, set[str]]
+
+
+def imports_of(root: Path) -> dict[str, set[str]]:
+    """Which of the modules under ``root`` each of them imports."""
+    paths = {
+        ".".join(path.relative_to(root).with_suffix("").parts): path
+        for package in LAYERS
+        for path in (root / package).rglob("*.py")
+    }
+    return {
+        module: {found for name in _named(path) if (found := _module(name, paths))} - {module}
+        for module, path in paths.items()
+    }
+
+
+def _named(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: write the whole name of the module"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _module(name: str, modules: Mapping[str, object]) -> str | None:
+    parent = name.rpartition(".")[0]
+    candidates = (name, f"{name}.__init__", parent, f"{parent}.__init__")
+    return next((candidate for candidate in candidates if candidate in modules), None)
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def _rank(module: str) -> tuple[str, int]:
+    package, room = module.split(".")[:2]
+    layers = [line.split() for line in LAYERS[package].strip().splitlines()]
+    return package, next(number for number, rooms in enumerate(layers) if room in rooms)
+
+
+def offenders(imports: Imports) -> list[str]:
+    """Imports that run upward or sideways."""
+    found = []
+    for importer, imported in imports.items():
+        package, layer = _rank(importer)
+        for module in imported:
+            other, below = _rank(module)
+            within = other == package
+            if (within and _room(module) != _room(importer) and below <= layer) or (
+                package == "dataworks_tasks" and not within
+            ):
+                found.append(f"{importer} imports {module}")
+    return sorted(found)
+
+
+def circle(imports: Imports, group: Callable[[str], str]) -> list[str]:
+    """One circle of imports between groups of modules; empty where there is none."""
+    graph: dict[str, set[str]] = {}
+    for importer, imported in imports.items():
+        graph.setdefault(group(importer), set()).update(
+            group(module) for module in imported if group(module) != group(importer)
+        )
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def _file(module: str) -> str:
+    return module
+
+
+def _folder(module: str) -> str:
+    """The folder of a module; a file beside the folders of a package is a room of its own."""
+    folder = module.rpartition(".")[0]
+    return module if folder in LAYERS else folder
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    return imports_of(ROOT)
+
+
+def test_every_room_has_a_layer(imports: Imports) -> None:
+    for package, layers in LAYERS.items():
+        rooms = {_room(module) for module in imports if module.startswith(f"{package}.")}
+        assert sorted(rooms - set(layers.split())) == []
+
+
+def test_imports_run_downward(imports: Imports) -> None:
+    assert offenders(imports) == []
+
+
+@pytest.mark.parametrize("group", [_file, _folder])
+def test_there_is_no_circle(imports: Imports, group: Callable[[str], str]) -> None:
+    assert circle(imports, group) == []
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> dict[str, set[str]]:
+    """The imports of a tree with every mistake."""
+    files = {
+        "dataworks_tasks/errors.py": "from dataworks_tasks.store import client",
+        "dataworks_tasks/store/client.py": "def later():\n    import dataworks_tasks.ledger.keys",
+        "dataworks_tasks/ledger/keys.py": "from dataworks_tasks.errors import Fact",
+        "dataworks_tasks/version.py": "from producer.state_folder import STATE_FOLDER",
+        "producer/state_folder.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return imports_of(tmp_path)
+
+
+def test_what_is_wrong_is_found(wrong: Imports) -> None:
+    assert offenders(wrong) == [
+        "dataworks_tasks.errors imports dataworks_tasks.store.client",
+        "dataworks_tasks.store.client imports dataworks_tasks.ledger.keys",
+        "dataworks_tasks.version imports producer.state_folder",
+    ]
+    assert len(circle(wrong, _file)) == 4  # the first again at the end
+    assert len(circle(wrong, _folder)) == 4
