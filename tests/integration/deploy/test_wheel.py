@@ -1,29 +1,65 @@
-"""What the image is built from suffices to build it, and the wheel holds everything."""
+"""What the image is built from suffices to build the wheel, and the wheel alone suffices to run."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
+from producer.cli import COMMANDS
+from producer.local.binaries import MONGOD, VALKEY, find_binary
+from tests.integration.deploy.plain_install import PlainInstall
 from tests.unit.deploy.compose_file import ROOT
+
+pytestmark = pytest.mark.timeout(300)  # an installation from a package index is a part of it
 
 CONTEXT = ["pyproject.toml", "requirements.lock", "README.md", "LICENSE"]
 FOLDERS = ["dataworks_tasks", "producer", "profiles"]
+SHOWN = ["doctor", "generators", "strategies", "profiles", "templates", "runs", "worker-health"]
+ORDERS = ["--database", "shop", "--collection", "orders"]
+WORKER = ["-A", "dataworks_tasks", "worker", "--concurrency", "1", "--loglevel", "INFO"]
 
 
-def test_a_wheel_from_the_build_context_is_complete(tmp_path: Path) -> None:
-    context = tmp_path / "build"
-    context.mkdir()
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the image is built from."""
+    folder = tmp_path_factory.mktemp("context")
     for name in CONTEXT:
-        shutil.copy(ROOT / name, context)
+        shutil.copy(ROOT / name, folder)
     for name in FOLDERS:
-        shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", "out"]
-    subprocess.run([*command, "./build"], cwd=tmp_path, check=True, timeout=100)
-    [wheel] = (tmp_path / "out").glob("dataworks-*.whl")
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(context: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from nothing else."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    subprocess.run([*command, "--wheel-dir", folder, context], cwd=folder, check=True, timeout=100)
+    [built] = folder.glob("dataworks-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def plain(
+    wheel: Path, tmp_path_factory: pytest.TempPathFactory, stores_available: None
+) -> PlainInstall:
+    """The wheel in an environment of its own; the servers are programs of this machine."""
+    servers = {
+        program.variable: str(find_binary(program, os.environ).path) for program in (VALKEY, MONGOD)
+    }
+    folder = tmp_path_factory.mktemp("plain")
+    return PlainInstall.make(wheel, ROOT / "constraints.txt", folder, servers)
+
+
+def test_a_wheel_from_the_build_context_is_complete(context: Path, wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     expected = {
         str(path.relative_to(context))
@@ -36,3 +72,59 @@ def test_a_wheel_from_the_build_context_is_complete(tmp_path: Path) -> None:
     for profile in (ROOT / "profiles").glob("*.env"):
         assert f"dataworks_tasks/profiles/{profile.name}" in held
     assert not [name for name in held if "tests/" in name or ".env_local" in name]
+
+
+def test_a_plain_install_imports_every_module(plain: PlainInstall) -> None:
+    program = (
+        "import importlib, pkgutil, producer, dataworks_tasks\n"
+        "for package in (producer, dataworks_tasks):\n"
+        "    for module in pkgutil.walk_packages(package.__path__, f'{package.__name__}.'):\n"
+        "        if not module.name.endswith('__main__'):\n"
+        "            importlib.import_module(module.name)\n"
+    )
+    done = plain.run("python", "-c", program)
+    assert done.returncode == 0, done.stderr
+    outside = plain.run("python", "-c", "import producer; print(producer.__file__)").stdout
+    assert outside.startswith(str(plain.environment_folder))
+
+
+def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
+    used = {"local", "metrics", "demo", "generate", "migrate", "verify", "status", "failures"}
+    used |= {"plan", "pause", "resume", "cancel", "retry", *SHOWN}
+    assert used == COMMANDS.keys()
+    assert plain.json("plan", "service_order", "--total", "1M")["documents"] == 1_000_000
+    with plain.serving("Ctrl-C stops", "dataworks", "local", "--workers", "1", "--json") as log:
+        settings = json.loads(log.read_text().splitlines()[0])["settings"]
+        with plain.serving(" ready.", "celery", *WORKER, **settings):
+            for name in SHOWN:
+                done = plain.run("dataworks", name)
+                assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+        _run_and_look(plain)
+        _interrupt(plain)
+        with plain.serving("/metrics", "dataworks", "metrics", "--port", "0"):
+            pass
+
+
+def _run_and_look(plain: PlainInstall) -> None:
+    made = plain.json("generate", "service_order", "--total", "2000", *ORDERS)
+    assert (made["state"], made["documents"]) == ("complete", 2000)
+    assert plain.json("status", made["run"])["gaps"] == 0
+    assert plain.json("verify", made["run"])["documents"] == 2000
+    copied = plain.json("migrate", "--include", "shop.orders", "--to", "archive.orders")
+    assert (copied["state"], copied["documents"]) == ("complete", 2000)
+    assert plain.run("dataworks", "failures", copied["run"]).returncode == 0
+    assert "has no failures" in plain.run("dataworks", "retry", copied["run"]).stderr
+
+
+def _interrupt(plain: PlainInstall) -> None:
+    endless = ("generate", "sensors", "--total", "100k", "--max-rate", "100", "--detach")
+    run_id = plain.json(*endless, "--database", "shop")["run"]
+    assert plain.json("pause", run_id)["state"] == "paused"
+    plain.json("resume", run_id, "--detach")
+    assert plain.json("cancel", run_id)["state"] == "cancelled"
+
+
+def test_the_demo_of_a_plain_install_ends_equal(plain: PlainInstall) -> None:
+    done = plain.run("dataworks", "demo", "--total", "2000")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("equal") == 2

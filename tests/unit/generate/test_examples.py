@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import bson
+import faker
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from tests.unit.generate.examples import digest, examples, template_of
 
 EXAMPLES = dict(examples())
 GOLDEN = Path(__file__).with_name("golden.json")
+CONSTRAINTS = Path(__file__).parents[3] / "constraints.txt"
 
 
 def _types(value: Any) -> set[str]:
@@ -82,4 +84,6 @@ def test_golden_hashes() -> None:
         GOLDEN.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
         pytest.fail("golden.json was missing and has been written anew")
     kept = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    if f"faker=={faker.VERSION}" not in CONSTRAINTS.read_text().splitlines():
+        del made["faker"], kept["faker"]  # its words come with its releases
     assert made == kept

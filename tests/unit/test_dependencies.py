@@ -1,0 +1,60 @@
+"""Every imported package is declared: nothing runs only because a tool of ours brings it along."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import dataworks_tasks
+
+ROOT = Path(dataworks_tasks.__file__).parent.parent
+PACKAGES = ("dataworks_tasks", "producer")
+NOT_IMPORTED = {
+    "flower": "a command of Celery's: celery -A dataworks_tasks flower",
+    "packaging": "kombu.transport.redis imports it and does not require it",
+}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _declared() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = (re.match(r"[\w.-]+", line) for line in project["dependencies"])
+    return {_canonical(name[0]) for name in names if name}
+
+
+def _imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def _used() -> dict[str, str]:
+    """Every distribution that a module imports, with one module that does."""
+    distributions = packages_distributions()
+    used: dict[str, str] = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for name in _imported(path) - set(sys.stdlib_module_names) - set(PACKAGES):
+                [distribution] = set(distributions[name])
+                used.setdefault(_canonical(distribution), str(path.relative_to(ROOT)))
+    return used
+
+
+def test_every_imported_package_is_declared() -> None:
+    undeclared = {name: path for name, path in _used().items() if name not in _declared()}
+    assert undeclared == {}
+
+
+def test_every_declared_package_is_used() -> None:
+    assert _declared() - _used().keys() == NOT_IMPORTED.keys()
