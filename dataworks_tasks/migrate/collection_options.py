@@ -7,6 +7,7 @@ from typing import Any
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import read_collection
 
 VALIDATION = frozenset({"validator", "validationLevel", "validationAction"})
 """Options that are set when the copy is finished."""
@@ -14,10 +15,8 @@ VALIDATION = frozenset({"validator", "validationLevel", "validationAction"})
 
 def read_options(client: BaseDatabaseClient, namespace: Namespace) -> dict[str, Any] | None:
     """The collection's options as ``listCollections`` has them; None when there is none."""
-    command = {"listCollections": 1, "filter": {"name": namespace.collection}}
-    reply = client.command(namespace.database, command)
-    found = reply["cursor"]["firstBatch"]
-    return dict(found[0].get("options", {})) if found else None
+    found = read_collection(client, namespace)
+    return None if found is None else dict(found.options)
 
 
 def copy_validation(

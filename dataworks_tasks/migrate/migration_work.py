@@ -11,6 +11,7 @@ from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.migrate.copy_stats import by_collection
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.route import document_change, slice_source, source_of
+from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyRoute, Lanes, SliceCopy
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -39,6 +40,7 @@ class MigrationWork:
         self._context = context
         self._job = job
         self._source = source_of(context)
+        self._guards = RunGuards(context.spec, self._source, context.target)
         self._routes = [self._route(pair) for pair in job.namespaces]
         self._readers = ThreadPoolExecutor(
             context.config.parallel_cursors, thread_name_prefix="read-slice"
@@ -52,7 +54,7 @@ class MigrationWork:
     def _route(self, pair: NamespacePair) -> CopyRoute:
         context, spec = self._context, self._context.spec
         return CopyRoute(
-            source=slice_source(context, self._job, pair),
+            source=slice_source(context, self._job, pair, self._guards),
             change=document_change(self._job),
             target=context.target,
             namespace=pair.target,
@@ -87,6 +89,8 @@ class MigrationWork:
         return self._checked(result, copy.slice.pair) if copy and result else None
 
     def _checked(self, result: RangeResult, pair: int) -> RangeResult:
+        # What was read and written before counts only if the collections are still the same.
+        self._guards.check(self._job.namespaces[pair])
         if result.failures and self._context.spec.on_error is OnError.STOP:
             self._fail(result.failures)
         return by_collection(result, self._job, pair)
@@ -110,7 +114,10 @@ class MigrationWork:
 
     def finish(self, turn: FinishTurn) -> bool:
         """Build the indexes and compare the counts. Raises RunFailed when an index cannot be."""
-        return finish_migration(self._context, self._job, self._source, turn)
+        if not finish_migration(self._context, self._job, self._source, turn):
+            return False
+        self._guards.check_all(self._job)
+        return True
 
     def close(self) -> None:
         """Let go of the threads."""

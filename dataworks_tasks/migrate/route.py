@@ -12,6 +12,7 @@ from dataworks_tasks.errors import SettingsError, UsageError
 from dataworks_tasks.migrate.declared_change import by_transform
 from dataworks_tasks.migrate.document_change import DocumentChange, by_strategy, in_turn, unchanged
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.scan.read_slice import SliceSource
@@ -28,7 +29,9 @@ def source_of(context: RunContext) -> BaseDatabaseClient:
     return context.source
 
 
-def slice_source(context: RunContext, job: MigrationJob, pair: NamespacePair) -> SliceSource:
+def slice_source(
+    context: RunContext, job: MigrationJob, pair: NamespacePair, guards: RunGuards
+) -> SliceSource:
     """How to read the slices of one collection of the run."""
     strategy = MigrationStrategyFactory.create(job.strategy)
     most = context.target.capabilities.max_documents_per_write
@@ -40,6 +43,7 @@ def slice_source(context: RunContext, job: MigrationJob, pair: NamespacePair) ->
         # What is read at once is written at once: a slow target is stopped within one batch.
         batch_size=min(context.config.source_db_batch_size, most),
         pace=context.source_reads,
+        check=guards.source.checks(pair.source, pair.source_uuid),
     )
 
 

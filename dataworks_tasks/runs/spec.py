@@ -13,7 +13,7 @@ from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.namespace import Namespace
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_DOCUMENTS = 10**12
 """Documents of one run; a document's ``_id`` has 40 bits for its index."""
 
@@ -88,10 +88,15 @@ class GenerationJob(_Frozen):
 
 
 class NamespacePair(_Frozen):
-    """A collection and where it goes."""
+    """A collection and where it goes.
+
+    The UUIDs are those that both had when the run began, where their servers have such a thing.
+    """
 
     source: Namespace
     target: Namespace
+    source_uuid: str | None = None
+    target_uuid: str | None = None
 
 
 class Transform(_Frozen):
@@ -160,6 +165,10 @@ class RunSpec(_Frozen):
     append: bool = False
     source_fingerprint: str | None = None
     target_fingerprint: str
+    source_server: str | None = Field(
+        default=None, description="the server process that the producer reached"
+    )
+    target_server: str | None = None
     job: Job
 
     @property

@@ -18,6 +18,7 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.key_space import ID, Piece, key_of, pieces_after, query
 from dataworks_tasks.scan.slice import Cover, Slice, groups_after, groups_through
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_guard import CheckCollection
 
 _BACKOFF = Backoff()
 _TOLD_APART_BY_BYTES = frozenset({0x07, 0x09, 0x10, 0x11, 0x12})
@@ -27,7 +28,10 @@ whatever the collation. 0.0 and -0.0 do not."""
 
 @dataclass(frozen=True, slots=True)
 class SliceSource:
-    """A collection to read slices from. ``also`` is a query as BSON that narrows them."""
+    """A collection to read slices from. ``also`` is a query as BSON that narrows them.
+
+    ``check`` is asked before each cursor: a collection that was replaced must not be read.
+    """
 
     client: BaseDatabaseClient
     namespace: Namespace
@@ -36,6 +40,7 @@ class SliceSource:
     batch_size: int = 5000
     backoff: Backoff = _BACKOFF
     pace: ReadPace | None = None
+    check: CheckCollection | None = None
 
 
 class SliceInterrupted(StoreUnavailable):
@@ -112,6 +117,8 @@ class _Reading:
         """Batches of one cursor, of at most ``size`` documents each."""
         source, pace = self.source, self.source.pace
         wanted = query(pieces, source.field, source.also)
+        if source.check is not None:
+            source.check()
         failpoint("read.before")
         pages = source.client.find_raw(source.namespace, wanted, **self.options, batch_size=size)
         if pace is not None:

@@ -10,7 +10,8 @@ from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.migrate.copy_stats import by_collection
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
-from dataworks_tasks.migrate.route import document_change, slice_source
+from dataworks_tasks.migrate.route import document_change, slice_source, source_of
+from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, VerificationJob
@@ -37,6 +38,7 @@ class MigrationVerificationWork:
         self._context = context
         self._exclusive = job.exclusive
         self._job = job.of
+        self._guards = RunGuards(context.spec, source_of(context), context.target)
         self._routes = [self._route(pair) for pair in job.of.namespaces]
         self._running: dict[int, SliceVerification] = {}
         cursors = context.config.parallel_cursors
@@ -45,7 +47,7 @@ class MigrationVerificationWork:
 
     def _route(self, pair: NamespacePair) -> VerificationRoute:
         strategy = MigrationStrategyFactory.create(self._job.strategy)
-        source = slice_source(self._context, self._job, pair)
+        source = slice_source(self._context, self._job, pair, self._guards)
         return VerificationRoute(
             source=source,
             change=document_change(self._job),
@@ -55,6 +57,7 @@ class MigrationVerificationWork:
                 namespace=pair.target,
                 also=None,
                 pace=self._context.target_reads,
+                check=self._guards.target.checks(pair.target, pair.target_uuid),
             ),
             keys_stay=strategy.copies_raw and source.field == ID,
         )
@@ -89,6 +92,7 @@ class MigrationVerificationWork:
         return replace(self._result(verification.slice.pair, part[0]), rest=part[1])
 
     def _result(self, pair: int, comparison: Comparison) -> RangeResult:
+        self._guards.check(self._job.namespaces[pair])
         if not self._exclusive:
             comparison = replace(comparison, extra=())
         result = verification_result(self._routes[pair].target.namespace, comparison)

@@ -14,6 +14,7 @@ from producer.cli.shared.options import RATE, CommandContext, run_options, with_
 from producer.cli.shared.run_to_end import Stay, run_new
 from producer.estimate.migration_estimate import estimate_migration
 from producer.start.run_request import MigrationRequest, RunOptions
+from producer.start.separate_collections import check_separate
 from producer.start.start_migration import plan_migration, start_migration
 
 _CONFLICTS = click.Choice([item.value for item in OnConflict])
@@ -84,6 +85,11 @@ _PARTITIONERS = click.Choice(["auto", "walk", "sample", "objectid-time"])
     metavar="R",
     help="Request units per second of the whole fleet at the source (Cosmos DB).",
 )
+@click.option(
+    "--different-servers",
+    is_flag=True,
+    help="Source and target are two servers, though their collections have the same UUIDs or none.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be copied, and write nothing.")
 @run_options
 @with_context
@@ -106,9 +112,21 @@ def command(
     with context.connections() as connections:
         if dry_run:
             job = plan_migration(request, connections.config, connections).job
+            separate = check_separate(
+                connections.source,
+                connections.target,
+                job.namespaces,
+                different_servers=request.different_servers,
+                may_write=False,
+            )
             size = options.batch_size or connections.config.batch_aggregation_size
             estimate = estimate_migration(connections.source, connections.target, job, size)
             print_estimate(context, estimate)
+            if not (separate or context.as_json):
+                context.console.print(
+                    "The run will write a marker to the target first and look for it at the "
+                    "source: their UUIDs do not say whether they are one server."
+                )
             return
         spec = start_migration(request, connections.config, connections)
         sys.exit(run_new(context, connections, spec, stay))
@@ -134,6 +152,7 @@ def _request(options: RunOptions, flags: dict[str, Any]) -> MigrationRequest:
         on_conflict=OnConflict(flags["on_conflict"]),
         indexes=IndexPolicy(flags["indexes"]),
         partitioner=flags["partitioner"],
+        different_servers=flags["different_servers"],
         options=options,
     )
 

@@ -182,6 +182,8 @@ class ClientConnection:
         reply = await self._upstream.call(message)
         if command.name == "listIndexes":
             return _with_old_index_fields(reply, command)
+        if command.name == "listCollections":
+            return _without_uuids(reply, command)
         return reply
 
     async def _run_data_request(self, command: Command, message: bytes) -> bytes:
@@ -219,5 +221,18 @@ def _with_old_index_fields(reply: bytes, command: Command) -> bytes:
     cursor = dict(document["cursor"].items())
     cursor["firstBatch"] = [
         {**dict(index.items()), "v": 1, "ns": command.namespace} for index in cursor["firstBatch"]
+    ]
+    return encode_reply({**document, "cursor": cursor}, command.request_id)
+
+
+def _without_uuids(reply: bytes, command: Command) -> bytes:
+    """listCollections without the UUIDs of mongod's collections: nothing may count on them."""
+    document = decode_reply(reply)
+    if not document["ok"]:
+        return reply
+    cursor = dict(document["cursor"].items())
+    cursor["firstBatch"] = [
+        {**fields, "info": {"readOnly": False}} if "info" in fields else fields
+        for fields in (dict(found.items()) for found in cursor["firstBatch"])
     ]
     return encode_reply({**document, "cursor": cursor}, command.request_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import RunState
-from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.migrate.run_guards import RunGuards
+from dataworks_tasks.runs.spec import MigrationJob, RunSpec, VerificationJob
 from producer.connections import Connections
 
 _STOPPED = frozenset({RunState.PAUSED, RunState.CANCELLED, RunState.FAILED})
@@ -13,12 +14,16 @@ _STOPPED = frozenset({RunState.PAUSED, RunState.CANCELLED, RunState.FAILED})
 def continue_run(connections: Connections, run_id: str) -> RunSpec:
     """Set the run going again, where it is not, and return its spec.
 
-    Raises UnknownName for a run that is not on record and SpecRefused when this machine reaches
-    other servers than the run's. A complete run is left as it is.
+    Raises UnknownName for a run that is not on record, SpecRefused when this machine reaches other
+    servers than the run's, and RunFailed when a collection of the run was dropped, renamed or
+    replaced. A complete run is left as it is.
     """
     ledger = connections.ledger
     spec = ledger.spec(run_id)
     connections.check_servers(spec)
+    check_collections(connections, spec)
+    if ledger.state(run_id) is not RunState.COMPLETE:
+        check_collections(connections, spec)
     going = RunState.PLANNING if ledger.progress(run_id).total is None else RunState.RUNNING
     ledger.change_state(run_id, _STOPPED, going)
     return spec
@@ -32,9 +37,17 @@ def retry_failures(connections: Connections, run_id: str) -> RunSpec:
     ledger = connections.ledger
     spec = ledger.spec(run_id)
     connections.check_servers(spec)
+    check_collections(connections, spec)
     if ledger.progress(run_id).failures == 0:
         raise UsageError(f"run {run_id} has no failures", f"See it with: dataworks status {run_id}")
     ledger.reopen_failed(run_id)
     going = RunState.PLANNING if ledger.progress(run_id).total is None else RunState.RUNNING
     ledger.change_state(run_id, _STOPPED | {RunState.COMPLETE}, going)
     return spec
+
+
+def check_collections(connections: Connections, spec: RunSpec) -> None:
+    """Raise RunFailed or SpecRefused unless the run's collections are those it began with."""
+    job = spec.job.of if isinstance(spec.job, VerificationJob) else spec.job
+    if isinstance(job, MigrationJob):
+        RunGuards(spec, connections.source, connections.target).check_all(job)

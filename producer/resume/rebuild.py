@@ -12,9 +12,12 @@ from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import GenerationJob, RunSpec, VerificationJob
 from dataworks_tasks.runs.turn import StopSignal
+from dataworks_tasks.store.collection_guard import server_process
 from dataworks_tasks.worker.work_factory import create_work
 from producer.connections import Connections
 from producer.drive.attach import create_planner
+from producer.resume.continue_run import check_collections
+from producer.start.separate_collections import check_still_separate, with_target_uuids
 
 
 def rebuild_run(connections: Connections, spec: RunSpec) -> int:
@@ -41,6 +44,13 @@ def rebuild_run(connections: Connections, spec: RunSpec) -> int:
     if isinstance(spec.job, GenerationJob):
         ledger.create(spec, spec.job.total)
     else:
+        # What the target holds is compared anyway, so another collection there does no harm.
+        pairs = with_target_uuids(connections.target, spec.job.namespaces)
+        check_still_separate(pairs, spec.job.namespaces)
+        job = spec.job.model_copy(update={"namespaces": pairs})
+        server = server_process(connections.target)
+        spec = spec.model_copy(update={"job": job, "target_server": server})
+        check_collections(connections, spec)
         ledger.create(spec, None)
         create_planner(connections, spec).plan()
     return sum(_settle_again(connections, spec))

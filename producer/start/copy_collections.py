@@ -12,7 +12,8 @@ from dataworks_tasks.migrate.copy_indexes import copy_indexes
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
-from producer.start.namespace_selection import BUCKETS, View
+from dataworks_tasks.store.collection_facts import BUCKETS
+from producer.start.namespace_selection import View
 
 _NOT_FOR_CREATE = VALIDATION | {"storageEngine", "autoIndexId", "uuid", "temp"}
 

@@ -14,11 +14,10 @@ from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import BUCKETS
 from dataworks_tasks.store.driver_errors import classify
 
 _OWN_DATABASES = frozenset({"admin", "local", "config"})
-BUCKETS = "system.buckets."
-"""Where the server keeps the documents of a time series; copied as they are."""
 
 
 class View(NamedTuple):
@@ -43,13 +42,11 @@ class SelectionRequest:
     """What a person asked for. Patterns are namespaces in which ``*`` stands for anything.
 
     ``renames`` map one pattern to another, each star to its star; the first that fits is taken.
-    ``same_server``: source and target are the same, so no collection may go onto itself.
     """
 
     include: Sequence[str]
     exclude: Sequence[str] = ()
     renames: Sequence[tuple[str, str]] = ()
-    same_server: bool = False
 
 
 class _Found(NamedTuple):
@@ -62,7 +59,7 @@ def select_namespaces(source: BaseDatabaseClient, request: SelectionRequest) -> 
     """The collections that match, in order of their names.
 
     Raises UnknownName for a collection that does not exist, UsageError for a pattern that matches
-    nothing, two collections with one target, or a collection that would go onto itself.
+    nothing, or two collections with one target.
     """
     found = {item.namespace: item for item in _list_collections(source, request.include)}
     chosen = [
@@ -81,7 +78,7 @@ def select_namespaces(source: BaseDatabaseClient, request: SelectionRequest) -> 
             if chosen
             else "Check --include and --exclude",
         )
-    _check_targets(pairs, request.same_server)
+    _check_targets(pairs)
     return NamespaceSelection(
         pairs,
         tuple(
@@ -162,15 +159,7 @@ def _renamed(namespace: Namespace, renames: Sequence[tuple[str, str]]) -> Namesp
     return namespace
 
 
-def _check_targets(pairs: Sequence[NamespacePair], same_server: bool) -> None:
-    if same_server:
-        for pair in pairs:
-            if pair.source == pair.target:
-                raise UsageError(
-                    f"{pair.source} would be copied onto itself",
-                    "Give it another name with --to or --map, for example "
-                    f"--map '{pair.source.database}.*={pair.source.database}_copy.*'",
-                )
+def _check_targets(pairs: Sequence[NamespacePair]) -> None:
     twice = [name for name, count in Counter(pair.target for pair in pairs).items() if count > 1]
     if twice:
         sources = " and ".join(str(pair.source) for pair in pairs if pair.target == twice[0])

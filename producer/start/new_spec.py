@@ -9,6 +9,7 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec, new_run_id
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_guard import server_process
 from producer.start.run_request import RunOptions
 
 _WRITE_CONCERN = re.compile("majority|[1-9][0-9]?")
@@ -45,6 +46,8 @@ def new_spec(
         append=options.append,
         source_fingerprint=source.config.fingerprint if source else None,
         target_fingerprint=target.config.fingerprint,
+        source_server=server_process(source) if source else None,
+        target_server=server_process(target),
         job=job,
     )
 

@@ -51,4 +51,5 @@ class MigrationRequest:
     on_conflict: OnConflict = OnConflict.FAIL
     indexes: IndexPolicy = IndexPolicy.AFTER
     partitioner: str = "auto"
+    different_servers: bool = False
     options: RunOptions = RunOptions()

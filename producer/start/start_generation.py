@@ -27,6 +27,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_collection import check_layout, create_collection
 from producer.connections import Connections
+from producer.start.collections_in_use import check_not_read
 from producer.start.new_spec import new_spec
 from producer.start.run_request import GenerationRequest, RunOptions
 from producer.start.template_collections import create_as_template_says
@@ -160,6 +161,8 @@ def start_generation(
     """
     plan = plan_generation(request, config, registered=registered)
     ledger, target = connections.ledger, connections.target
+    if request.options.drop:
+        check_not_read(ledger, target, plan.namespaces)
     check_targets(target, plan.namespaces, request.options)
     spec = new_spec(plan.job, request.options, config, target)
     if request.options.drop:

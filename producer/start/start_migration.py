@@ -14,6 +14,7 @@ from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from producer.connections import Connections
+from producer.start.collections_in_use import check_not_read
 from producer.start.copy_collections import create_views, prepare_collections
 from producer.start.namespace_selection import (
     NamespaceSelection,
@@ -23,6 +24,11 @@ from producer.start.namespace_selection import (
 from producer.start.new_spec import new_spec
 from producer.start.resume_field import check_resume_field
 from producer.start.run_request import MigrationRequest
+from producer.start.separate_collections import (
+    check_separate,
+    with_source_uuids,
+    with_target_uuids,
+)
 from producer.start.start_generation import check_targets, create_collections
 
 
@@ -40,10 +46,9 @@ def plan_migration(
     """Find the collections and make the job. Raises UsageError; writes nothing."""
     load_plugins(config.plugins)
     MigrationStrategyFactory.create(request.strategy)
-    same_server = connections.source.config.fingerprint == connections.target.config.fingerprint
-    selection = select_namespaces(connections.source, _selection(request, config, same_server))
+    selection = select_namespaces(connections.source, _selection(request, config))
     job = MigrationJob(
-        namespaces=selection.pairs,
+        namespaces=with_source_uuids(connections.source, selection.pairs),
         strategy=request.strategy,
         filter=request.filter,
         transform=request.transform,
@@ -68,7 +73,11 @@ def start_migration(
     """
     ledger, source, target = connections.ledger, connections.source, connections.target
     plan = plan_migration(request, config, connections)
-    namespaces = [pair.target for pair in plan.job.namespaces]
+    pairs = plan.job.namespaces
+    namespaces = [pair.target for pair in pairs]
+    check_separate(source, target, pairs, different_servers=request.different_servers)
+    if request.options.drop:
+        check_not_read(ledger, target, namespaces)
     check_targets(target, namespaces, request.options)
     spec = new_spec(plan.job, request.options, config, target, source)
     if request.options.drop:
@@ -78,13 +87,13 @@ def start_migration(
     prepare_collections(source, target, plan.job)
     if request.views:
         create_views(target, plan.selection.views)
+    job = plan.job.model_copy(update={"namespaces": with_target_uuids(target, pairs)})
+    spec = spec.model_copy(update={"job": job})
     ledger.create(spec, None)
     return spec
 
 
-def _selection(
-    request: MigrationRequest, config: FrameworkConfig, same_server: bool
-) -> SelectionRequest:
+def _selection(request: MigrationRequest, config: FrameworkConfig) -> SelectionRequest:
     include = request.include or _of_settings(config.source)
     if not include:
         raise UsageError(
@@ -102,7 +111,7 @@ def _selection(
         renames.insert(0, (include[0], request.to))
     elif not request.include and not renames:
         renames = [(name, to) for name in include for to in _of_settings(config.target)]
-    return SelectionRequest(include, request.exclude, renames, same_server)
+    return SelectionRequest(include, request.exclude, renames)
 
 
 def _of_settings(config: DatabaseConfig | None) -> tuple[str, ...]:

@@ -6,8 +6,21 @@ from datetime import UTC, datetime
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import RunState
-from dataworks_tasks.runs.spec import GenerationJob, RunKind, RunSpec, VerificationJob, new_run_id
+from dataworks_tasks.runs.spec import (
+    GenerationJob,
+    MigrationJob,
+    RunKind,
+    RunSpec,
+    VerificationJob,
+    new_run_id,
+)
+from dataworks_tasks.store.collection_guard import server_process
 from producer.connections import Connections
+from producer.start.separate_collections import (
+    check_still_separate,
+    with_source_uuids,
+    with_target_uuids,
+)
 
 
 def start_verification(run_id: str, connections: Connections) -> RunSpec:
@@ -29,13 +42,32 @@ def start_verification(run_id: str, connections: Connections) -> RunSpec:
             f"run {run_id} is {progress.state} with {progress.gaps} gaps: it is not whole",
             f"Finish it first: dataworks resume {run_id}",
         )
+    job = of.job
+    if isinstance(job, MigrationJob):
+        job = _as_it_is_now(job, connections)
     spec = of.model_copy(
         update={
             "run_id": new_run_id(RunKind.VERIFICATION),
             "created_at": datetime.now(UTC),
             "max_rate": None,
-            "job": VerificationJob(run_id=run_id, of=of.job, exclusive=not of.append),
+            "target_server": server_process(connections.target),
+            **_source_server(of, connections),
+            "job": VerificationJob(run_id=run_id, of=job, exclusive=not of.append),
         }
     )
     ledger.create(spec, of.job.total if isinstance(of.job, GenerationJob) else None)
     return spec
+
+
+def _source_server(of: RunSpec, connections: Connections) -> dict[str, str | None]:
+    if of.source_fingerprint is None:
+        return {}
+    return {"source_server": server_process(connections.source)}
+
+
+def _as_it_is_now(job: MigrationJob, connections: Connections) -> MigrationJob:
+    """The job with the collections that are there now: those are what is compared."""
+    pairs = with_source_uuids(connections.source, job.namespaces)
+    pairs = with_target_uuids(connections.target, pairs)
+    check_still_separate(pairs, job.namespaces)
+    return job.model_copy(update={"namespaces": pairs})

@@ -1,0 +1,87 @@
+"""Notice that a run's collection is not the one any more that the run began with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from dataworks_tasks.errors import RunFailed, SpecRefused
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import name_of_collection, read_collection
+from dataworks_tasks.store.hello import ask_hello
+
+CheckCollection = Callable[[], None]
+"""Raises RunFailed or SpecRefused when the collection is another one."""
+
+
+class CollectionGuard:
+    """Compares collections of one side, ``source`` or ``target``, with their UUIDs in the spec.
+
+    ``server``: the process that the producer reached, where that is known. A process that reaches
+    it too, or has seen the run's collection before, knows that another UUID means another
+    collection. Any other may have come to another server of the same name.
+    """
+
+    def __init__(self, client: BaseDatabaseClient, side: str, server: str | None) -> None:
+        self._client = client
+        self._side = side
+        self._server = server
+        self._seen: set[str] = set()
+
+    def checks(self, namespace: Namespace, uuid: str | None) -> CheckCollection:
+        """The check of one collection. Without a UUID there is nothing that could be compared."""
+        return partial(self.check, namespace, uuid) if uuid is not None else _nothing_to_check
+
+    def check(self, namespace: Namespace, uuid: str | None) -> None:
+        """Raise RunFailed when the collection was dropped, renamed or replaced since the run began.
+
+        Raises SpecRefused where this process may have reached another server.
+        """
+        if uuid is None:
+            return
+        change = self.change_of(namespace, uuid)
+        if change is None:
+            self._seen.add(uuid)
+            return
+        if self._is_the_server(uuid):
+            raise RunFailed(
+                f"{namespace} at the {self._side} was {change} since the run began",
+                "Documents of both may be at the target: start a new run and let it begin with an "
+                "empty target"
+                if self._side == "source"
+                else "What was written to it before is gone: start a new run",
+            )
+        raise SpecRefused(
+            f"{namespace} at the {self._side} is not the collection that the run began with: this "
+            "process reaches another server of the same name, or the collection was replaced",
+            f"Let FRAMEWORK_{self._side.upper()}_DB_CONNECTION_STRING of this process name the "
+            "run's server, and restart the process",
+        )
+
+    def change_of(self, namespace: Namespace, uuid: str) -> str | None:
+        """What happened to the collection, as the end of a sentence; None: it is the same."""
+        found = read_collection(self._client, namespace)
+        if found is not None and found.uuid == uuid:
+            return None
+        moved = name_of_collection(self._client, namespace.database, uuid)
+        if moved is not None:
+            self._seen.add(uuid)
+            return f"renamed to {namespace.database}.{moved}"
+        return "dropped" if found is None else "replaced by another collection of the same name"
+
+    def _is_the_server(self, uuid: str) -> bool:
+        if uuid in self._seen:
+            return True
+        return self._server is not None and self._server == server_process(self._client)
+
+
+def server_process(client: BaseDatabaseClient) -> str | None:
+    """The id of the server process that answers; it changes with each start. None: it has none."""
+    hello = ask_hello(partial(client.command, "admin"))
+    process = hello.get("topologyVersion", {}).get("processId")
+    return None if process is None else str(process)
+
+
+def _nothing_to_check() -> None:
+    return None
