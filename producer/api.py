@@ -35,7 +35,10 @@ _CONFIGURED = MigrationRequest()
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What came of a run. ``failures`` are documents on record that could not be written."""
+    """The outcome of a run. ``failures`` are documents on record that could not be written.
+
+    ``remarks``: what else to read before the result is used, such as a mask that matched nothing.
+    """
 
     run_id: str
     state: RunState
@@ -43,6 +46,7 @@ class RunResult:
     bytes: int
     seconds: float
     failures: int
+    remarks: tuple[str, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -210,7 +214,9 @@ def _run(
     if progress.state is RunState.FAILED:
         raise RunFailed(progress.last_error or f"run {spec.run_id} failed", _resume(spec.run_id))
     run = figures(spec, progress)
-    return RunResult(run.run_id, run.state, run.documents, run.bytes, run.seconds, run.failures)
+    return RunResult(
+        run.run_id, run.state, run.documents, run.bytes, run.seconds, run.failures, run.remarks
+    )
 
 
 def _resume(run_id: str) -> str:

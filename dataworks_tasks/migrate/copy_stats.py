@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -31,6 +32,7 @@ class Tally:
     request_units_estimated: float = 0.0
     read_request_units: float = 0.0
     read_request_units_estimated: float = 0.0
+    rules: Counter[str] = field(default_factory=Counter)
     failures: list[DocumentFailure] = field(default_factory=list)
 
     def add_write(self, namespace: Namespace, result: WriteResult) -> None:
@@ -76,6 +78,7 @@ class Tally:
                 "request_units_estimated": round(self.request_units_estimated),
                 "read_request_units": round(self.read_request_units),
                 "read_request_units_estimated": round(self.read_request_units_estimated),
+                **self.rules,
             },
             tuple(self.failures),
         )

@@ -9,59 +9,89 @@ from bson import encode
 from bson.errors import BSONError
 from bson.json_util import loads
 
+from dataworks_tasks.documents.bson_types import NULL
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element, elements
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.document_change import Changed, DocumentChange
 from dataworks_tasks.migrate.document_layout import Layout, take_apart
-from dataworks_tasks.migrate.field_tree import ARRAY, Field, Fields, Names, NotAlike
-from dataworks_tasks.migrate.masking import NULL, Mask, create_mask
+from dataworks_tasks.migrate.field_tree import (
+    ARRAY,
+    Field,
+    Fields,
+    Names,
+    NotAlike,
+    Route,
+)
+from dataworks_tasks.migrate.masking import Mask, alike, create_mask
 from dataworks_tasks.migrate.rebuilt_batch import RebuiltBatch
+from dataworks_tasks.migrate.rules import RuleOutcome
 from dataworks_tasks.runs.spec import Transform
 
 Path = tuple[bytes, ...]
-Step = Callable[[Fields], None]
+Step = Callable[[Fields, RuleOutcome], None]
+"""Applies one rule to a document, and counts what it did."""
 
 
 def by_transform(transform: Transform) -> DocumentChange:
     """The change that ``transform`` declares.
 
-    Paths are dotted and go through arrays, into each document of them. Fields that are not touched
-    keep their bytes and their order. Raises UsageError naming the option that cannot be done.
+    Paths are dotted and go through arrays, into each document of them; masks and drops also find
+    fields with dots in their names. Fields that are not touched keep their bytes and their order.
+    Raises UsageError naming the option that cannot be done.
     """
     steps, names = _compile(transform)
 
     def change(batch: EncodedBatch) -> Changed:
         rebuilt = RebuiltBatch(len(batch))
+        application = _Application(steps)
         for layout in take_apart(batch, names):
-            if _apply(steps, layout):
+            if application.to_layout(layout):
                 rebuilt.put_layout(layout)
         refused: list[tuple[bytes, str]] = []
         for row in rebuilt.missing():
             document = batch.document(row)
             try:
-                rebuilt.put(row, _changed(steps, Fields.read(document, names)))
+                fields = Fields.read(document, names)
+                application.to_document(fields)
+                rebuilt.put(row, fields.to_bytes())
             except ValueError as error:
                 refused.append((document, f"it cannot be changed: {error}"))
-        return Changed(rebuilt.batch(), refused=refused)
+        return Changed(rebuilt.batch(), refused=refused, rules=application.outcomes)
 
     return change
 
 
-def _apply(steps: Sequence[Step], layout: Layout) -> bool:
-    """Change all documents of a layout; False where they have to be changed one by one."""
-    try:
-        for step in steps:
-            step(layout.fields)
-    except NotAlike:
-        return False
-    return True
+class _Application:
+    """Applies the rules to the documents of one batch, and counts what each of them did.
 
+    ``_latest`` counts for one layout or one document; it is added up when every rule was applied.
+    """
 
-def _changed(steps: Sequence[Step], document: Fields) -> bytes:
-    for step in steps:
-        step(document)
-    return document.to_bytes()
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.outcomes = [RuleOutcome() for _ in steps]
+        self._latest = [RuleOutcome() for _ in steps]
+        self._steps = list(zip(steps, self._latest, strict=True))
+
+    def to_layout(self, layout: Layout) -> bool:
+        """Change all documents of a layout; False where they have to be changed one by one."""
+        try:
+            self._apply(layout.fields, len(layout.rows))
+        except NotAlike:
+            return False
+        return True
+
+    def to_document(self, document: Fields) -> None:
+        """Change one document. Raises ValueError where that cannot be done."""
+        self._apply(document, 1)
+
+    def _apply(self, fields: Fields, documents: int) -> None:
+        for _, outcome in self._steps:
+            outcome.clear()
+        for step, outcome in self._steps:
+            step(fields, outcome)
+        for total, outcome in zip(self.outcomes, self._latest, strict=True):
+            total.add(outcome, documents)
 
 
 def _compile(transform: Transform) -> tuple[list[Step], Names]:
@@ -115,6 +145,12 @@ class _Level(dict[bytes, "_Level"]):
             level = level.setdefault(name, _Level())
         return level
 
+    def follow(self, route: Route) -> None:
+        for name, rest in route.steps:
+            level = self.setdefault(name, _Level())
+            if rest is not None:
+                level.follow(rest)
+
     def merge(self, other: _Level) -> None:
         for name, below in other.items():
             self.setdefault(name, _Level()).merge(below)
@@ -124,48 +160,61 @@ def _names(paths: Sequence[Path], renames: Sequence[tuple[Path, Path]]) -> Names
     """What has to be taken apart: a field that is renamed also as the one it becomes."""
     names = _Level()
     for path in paths:
-        names.at(path)
+        names.follow(Route.of(path))
     for old, new in reversed(renames):
         names.at(old).merge(names.at(new))
     return cast("Names", names)
 
 
 def _drop(path: Path) -> Step:
-    def step(document: Fields) -> None:
-        for holder in list(document.holders(path)):
-            holder.remove(holder.called(path[-1]))
+    route = Route.of(path)
+
+    def step(document: Fields, outcome: RuleOutcome) -> None:
+        for holder, field in list(document.at(route, outcome)):
+            holder.remove([field])
+            outcome.changed += 1
 
     return step
 
 
 def _set(path: Path, value: Element) -> Step:
-    def step(document: Fields) -> None:
-        for holder in document.made_holders(path):
+    def step(document: Fields, outcome: RuleOutcome) -> None:
+        for holder in document.made_holders(path, outcome):
             present = holder.called(path[-1])
             if not present:
                 holder.append(value.type, path[-1], value.value)
+                outcome.added += 1
             for field in present:
                 field.put(value.type, value.value)
+            outcome.changed += len(present)
 
     return step
 
 
 def _mask(path: Path, mask: Mask) -> Step:
-    def step(document: Fields) -> None:
-        for holder in document.holders(path):
-            for field in holder.called(path[-1]):
-                _mask_field(field, mask)
+    route = Route.of(path)
+
+    def step(document: Fields, outcome: RuleOutcome) -> None:
+        for _, field in document.at(route, outcome):
+            _mask_field(field, mask, outcome)
 
     return step
 
 
-def _mask_field(field: Field, mask: Mask) -> None:
+def _mask_field(field: Field, mask: Mask, outcome: RuleOutcome) -> None:
     inside = field.open() if field.type == ARRAY else None
     if inside is not None:
-        for member in inside.members():
-            _mask_field(member, mask)
-    elif field.type != NULL:
+        members = inside.members()
+        for member in members:
+            _mask_field(member, mask, outcome)
+        outcome.empty += not members
+    elif field.type == NULL:
+        outcome.empty += 1
+    else:
+        before = field.type
         field.replace(mask)
+        outcome.changed += 1
+        outcome.retyped += not alike(before, field.type)
 
 
 def _rename(old: Path, new: Path) -> Step:
@@ -177,32 +226,34 @@ def _rename(old: Path, new: Path) -> Step:
     if old[:-1] == new[:-1]:
         return _rename_in_place(old, new[-1])
 
-    def step(document: Fields) -> None:
-        for holder in list(document.holders(old)):
+    def step(document: Fields, outcome: RuleOutcome) -> None:
+        for holder in list(document.holders(old, outcome)):
             taken = holder.called(old[-1])
             if not taken:
                 continue
             if _through_array(document, old):
                 raise ValueError(f"{_dotted(old)} is in an array and cannot move out of it")
             holder.remove(taken)
-            place = next(document.made_holders(new), None)
+            place = next(document.made_holders(new, outcome), None)
             if place is None:
                 raise ValueError(f"{_dotted(new)} is in an array without documents")
             place.remove(place.called(new[-1]))
             taken[0].name = new[-1]
             place.parts.append(taken[0])
+            outcome.changed += 1
 
     return step
 
 
 def _rename_in_place(old: Path, name: bytes) -> Step:
-    def step(document: Fields) -> None:
-        for holder in list(document.holders(old)):
+    def step(document: Fields, outcome: RuleOutcome) -> None:
+        for holder in list(document.holders(old, outcome)):
             taken = holder.called(old[-1])
             if taken:
                 holder.remove(holder.called(name))
             for field in taken:
                 field.name = name
+            outcome.changed += len(taken)
 
     return step
 

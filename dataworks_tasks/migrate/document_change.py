@@ -14,19 +14,22 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes, find_element
 from dataworks_tasks.migrate.base import BaseMigrationStrategy, Document
 from dataworks_tasks.migrate.lazy_document import DOCUMENTS, LazyDocument
+from dataworks_tasks.migrate.rules import RuleOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
     """What a batch became. ``refused``: documents of the source, each with the reason.
 
-    ``dropped`` ones are left out on purpose; ``produced`` counts what a strategy made.
+    ``dropped`` ones are left out on purpose; ``produced`` counts what a strategy made; ``rules``:
+    what each rule of the transform did.
     """
 
     batch: EncodedBatch
     dropped: int = 0
     produced: int = 0
     refused: Sequence[tuple[bytes, str]] = ()
+    rules: Sequence[RuleOutcome] = ()
 
 
 DocumentChange = Callable[[EncodedBatch], Changed]
@@ -121,6 +124,7 @@ def in_turn(first: DocumentChange, second: DocumentChange) -> DocumentChange:
             once.dropped + twice.dropped,
             once.produced,
             [*once.refused, *twice.refused],
+            twice.rules or once.rules,
         )
 
     return change

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
+from dataworks_tasks.documents.bson_types import NULL
 from dataworks_tasks.documents.raw_bson import value_end
 from dataworks_tasks.migrate.column import Column
+from dataworks_tasks.migrate.rules import RuleOutcome
 
 Names = Mapping[bytes, "Names"]
 """The fields that changes touch, level by level."""
@@ -25,6 +27,23 @@ class ValueChange(Protocol):
 
 
 DOCUMENT, ARRAY = 0x03, 0x04
+
+
+class Route(NamedTuple):
+    """A dotted path, one step at a time: by a name to the rest, or to the field itself (None).
+
+    The rest of a path may also be one name with dots in it: servers store such fields.
+    """
+
+    steps: tuple[tuple[bytes, Route | None], ...]
+
+    @classmethod
+    def of(cls, path: Sequence[bytes]) -> Route:
+        """Every way to read ``path``, the one through documents first."""
+        through = [
+            (b".".join(path[:length]), cls.of(path[length:])) for length in range(1, len(path))
+        ]
+        return cls((*through, (b".".join(path), None)))
 
 
 class NotAlike(Exception):
@@ -133,28 +152,40 @@ class Fields:
         self.parts.append(field)
         return field
 
-    def holders(self, path: Sequence[bytes]) -> Iterator[Fields]:
+    def holders(self, path: Sequence[bytes], outcome: RuleOutcome) -> Iterator[Fields]:
         """The documents that a path's last field would be in, through arrays."""
         if self.is_array:
-            for member in self.members():
-                inside = member.open()
-                if inside is not None:
-                    yield from inside.holders(path)
+            for inside in _opened(self.members(), outcome):
+                yield from inside.holders(path, outcome)
         elif len(path) == 1:
             yield self
         else:
-            for field in self.called(path[0]):
-                inside = field.open()
-                if inside is not None:
-                    yield from inside.holders(path[1:])
+            for inside in _opened(self.called(path[0]), outcome):
+                yield from inside.holders(path[1:], outcome)
 
-    def made_holders(self, path: Sequence[bytes]) -> Iterator[Fields]:
-        """The same, with the documents on the way made where there are none."""
+    def at(self, route: Route, outcome: RuleOutcome) -> Iterator[tuple[Fields, Field]]:
+        """The fields that a route leads to, through arrays, each with the document it is in."""
         if self.is_array:
-            for member in self.members():
-                inside = member.open()
-                if inside is not None:
-                    yield from inside.made_holders(path)
+            for inside in _opened(self.members(), outcome):
+                yield from inside.at(route, outcome)
+            return
+        for part in self.parts:
+            if not isinstance(part, Field):
+                continue
+            for name, rest in route.steps:
+                if part.name != name:
+                    continue
+                if rest is None:
+                    yield self, part
+                else:
+                    for inside in _opened((part,), outcome):
+                        yield from inside.at(rest, outcome)
+
+    def made_holders(self, path: Sequence[bytes], outcome: RuleOutcome) -> Iterator[Fields]:
+        """The documents for a path's last field, made on the way where there are none."""
+        if self.is_array:
+            for inside in _opened(self.members(), outcome):
+                yield from inside.made_holders(path, outcome)
             return
         if len(path) == 1:
             yield self
@@ -162,6 +193,16 @@ class Fields:
         for field in self.called(path[0]) or [self.append(DOCUMENT, path[0], b"\x05\0\0\0\0")]:
             if field.open() is None:
                 field.put(DOCUMENT, b"\x05\0\0\0\0")
-            inside = field.open()
-            if inside is not None:
-                yield from inside.made_holders(path[1:])
+            below = field.open()
+            if below is not None:
+                yield from below.made_holders(path[1:], outcome)
+
+
+def _opened(fields: Iterable[Field], outcome: RuleOutcome) -> Iterator[Fields]:
+    """The inside of documents and arrays; a path ends at any other value, which is counted."""
+    for field in fields:
+        inside = field.open()
+        if inside is not None:
+            yield inside
+        elif field.type != NULL:
+            outcome.unreached += 1

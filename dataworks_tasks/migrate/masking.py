@@ -17,6 +17,7 @@ from bson.decimal128 import Decimal128
 from bson.errors import InvalidDocument
 from faker import Faker
 
+from dataworks_tasks.documents.bson_types import NULL
 from dataworks_tasks.documents.raw_bson import Element, elements
 from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.runs.reproducibility import CLOCK_METHODS, UNSEEDED_METHODS, made_otherwise
@@ -25,7 +26,7 @@ from dataworks_tasks.runs.spec import MigrationJob, Transform
 _POOL_SIZE = 4096
 _MARK = 16
 """Digits that keep identifiers apart."""
-NULL, _STRING = 0x0A, 0x02
+_STRING = 0x02
 _NUMBERS = frozenset({0x01, 0x10, 0x12})
 _PREFIX = "faker:"
 
@@ -100,6 +101,11 @@ class Mask:
             # 64 bits of the original's hash keep what was different apart.
             made.append(user + hexlify(digest[2:10]) + host)
         return made
+
+
+def alike(before: int, after: int) -> bool:
+    """Whether a mask kept the value's type; a number may become another kind of number."""
+    return before == after or {before, after} <= _NUMBERS
 
 
 def mask_digest(transform: Transform) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.migrate.copy_stats import Tally
 from dataworks_tasks.migrate.document_change import DocumentChange
+from dataworks_tasks.migrate.rules import rule_counters
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.read_slice import ReadPiece, SliceSource, read_slice, resumable_pieces
@@ -166,6 +167,7 @@ class SliceCopy:
             dropped=changed.dropped,
             produced=changed.produced,
             bytes=changed.batch.size_bytes,
+            rules=Counter(dict(rule_counters(changed.rules))),
         )
         tally.failures = [
             document_failure(self._route.source.namespace, document, reason)

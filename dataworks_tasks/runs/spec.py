@@ -123,6 +123,9 @@ class MigrationJob(_Frozen):
     on_conflict: OnConflict = OnConflict.FAIL
     indexes: IndexPolicy = IndexPolicy.AFTER
     partitioner: str = Field(default="auto", description="auto, walk, sample or objectid-time")
+    allow_unmatched: bool = Field(
+        default=False, description="a rule or filter that matches nothing is meant"
+    )
     mask_digest: str = Field(
         default="", description="digest of a few masked values; a worker must make the same"
     )

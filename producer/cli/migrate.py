@@ -90,6 +90,11 @@ _PARTITIONERS = click.Choice(["auto", "walk", "sample", "objectid-time"])
     is_flag=True,
     help="Source and target are two servers, though their collections have the same UUIDs or none.",
 )
+@click.option(
+    "--allow-unmatched",
+    is_flag=True,
+    help="Allow rules, filters and patterns that match nothing.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be copied, and write nothing.")
 @run_options
 @with_context
@@ -153,6 +158,7 @@ def _request(options: RunOptions, flags: dict[str, Any]) -> MigrationRequest:
         indexes=IndexPolicy(flags["indexes"]),
         partitioner=flags["partitioner"],
         different_servers=flags["different_servers"],
+        allow_unmatched=flags["allow_unmatched"],
         options=options,
     )
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pymongo.errors import PyMongoError
 
-from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.errors import UnknownName, UsageError, nearest_or_all
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -47,6 +47,8 @@ class SelectionRequest:
     include: Sequence[str]
     exclude: Sequence[str] = ()
     renames: Sequence[tuple[str, str]] = ()
+    allow_unmatched: bool = False
+    """Whether an ``exclude`` or a rename may match nothing."""
 
 
 class _Found(NamedTuple):
@@ -69,6 +71,9 @@ def select_namespaces(source: BaseDatabaseClient, request: SelectionRequest) -> 
     ]
     for pattern in request.include:
         _check_matches(pattern, found)
+    if not request.allow_unmatched:
+        _check_exclude(request.exclude, found)
+        _check_renames(request.renames, chosen)
     collections = [item for item in chosen if item.type != "view" and not _is_system(item)]
     pairs = tuple(_pair(item, request.renames) for item in collections)
     if not pairs:
@@ -126,6 +131,37 @@ def _check_matches(pattern: str, found: Mapping[Namespace, _Found]) -> None:
         f"no collection of the source matches {pattern!r}",
         "List them with: dataworks migrate --include '*.*' --dry-run",
     )
+
+
+def _check_exclude(patterns: Sequence[str], found: Mapping[Namespace, _Found]) -> None:
+    for pattern in patterns:
+        if not any(_matches_any([pattern], namespace) for namespace in found):
+            raise UsageError(f"--exclude {pattern} matches no collection", _hint(pattern, found))
+
+
+def _check_renames(renames: Sequence[tuple[str, str]], chosen: Sequence[_Found]) -> None:
+    names = [item.namespace for item in chosen]
+    used = {
+        next((place for place, (old, _) in enumerate(renames) if _matches_any([old], name)), None)
+        for name in names
+    }
+    for place, (old, new) in enumerate(renames):
+        if place in used:
+            continue
+        if any(_matches_any([old], name) for name in names):
+            raise UsageError(
+                f"--map {old}={new} is never used: one before it takes all that it matches",
+                "Put the narrower --map first",
+            )
+        raise UsageError(
+            f"--map {old}={new} matches no collection that is copied", _hint(old, names)
+        )
+
+
+def _hint(pattern: str, names: Iterable[Namespace]) -> str:
+    near = nearest_or_all(pattern, map(str, names))
+    stop = "" if near.endswith("?") else "."
+    return f"{near}{stop} Correct it, or add --allow-unmatched if it is meant"
 
 
 def _is_system(item: _Found) -> bool:

@@ -52,4 +52,5 @@ class MigrationRequest:
     indexes: IndexPolicy = IndexPolicy.AFTER
     partitioner: str = "auto"
     different_servers: bool = False
+    allow_unmatched: bool = False
     options: RunOptions = RunOptions()

@@ -14,6 +14,7 @@ from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from producer.connections import Connections
+from producer.start.check_rules import check_rules, check_time_series
 from producer.start.collections_in_use import check_not_read
 from producer.start.copy_collections import create_views, prepare_collections
 from producer.start.namespace_selection import (
@@ -55,12 +56,15 @@ def plan_migration(
         on_conflict=request.on_conflict,
         indexes=request.indexes,
         partitioner=request.partitioner,
+        allow_unmatched=request.allow_unmatched,
         mask_digest=mask_digest(request.transform),
         made_with=versions() if request.transform.mask else {},
     )
     document_change(job)  # reads the transform, and refuses what cannot be done
     parsed_filter(job)
+    check_time_series(job)
     check_resume_field(connections.source, job)
+    check_rules(connections.source, job)
     return MigrationPlan(job, selection)
 
 
@@ -111,7 +115,7 @@ def _selection(request: MigrationRequest, config: FrameworkConfig) -> SelectionR
         renames.insert(0, (include[0], request.to))
     elif not request.include and not renames:
         renames = [(name, to) for name in include for to in _of_settings(config.target)]
-    return SelectionRequest(include, request.exclude, renames)
+    return SelectionRequest(include, request.exclude, renames, request.allow_unmatched)
 
 
 def _of_settings(config: DatabaseConfig | None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.migrate.rules import RuleKind
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.drive.observation import Observation
@@ -137,6 +138,8 @@ def plain_line(live: LiveFigures) -> str:
         parts.append(f"{run.failures:,} failures")
     if run.throttled_requests:
         parts.append(f"{run.throttled_requests:,} throttled")
+    if masked := sum(r.outcome.changed for r in run.rules if r.rule.kind is RuleKind.MASK):
+        parts.append(f"{masked:,} values masked")
     if run.finishing:
         parts.append(run.finishing)
     return ", ".join(parts)

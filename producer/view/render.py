@@ -123,6 +123,8 @@ def _rows(live: LiveFigures) -> Iterator[tuple[str, RenderableType]]:
                 style="yellow" if slow else "",
             ),
         )
+    for item in run.rules:
+        yield "rule", f"{item.rule}   {item}"
     if run.finishing:
         yield "finish", run.finishing
     yield "failures", Text(f"{run.failures:,}", style="red" if run.failures else "")

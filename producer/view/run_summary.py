@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
-from dataworks_tasks.runs.spec import GenerationJob, RunKind, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunKind, RunSpec, VerificationJob
+from producer.view.rule_figures import RuleFigures, rule_figures, rule_remarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class RunFigures:
     workers: int
     last_error: str | None
     finishing: str | None
+    rules: tuple[RuleFigures, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What a person has to know of a complete run, although nothing failed."""
 
     @property
     def is_over(self) -> bool:
@@ -71,6 +75,8 @@ class RunFigures:
             "workers": self.workers,
             "last_error": self.last_error,
             "finishing": self.finishing,
+            "rules": [rule.as_json() for rule in self.rules],
+            "remarks": list(self.remarks),
         }
 
 
@@ -105,7 +111,20 @@ def figures(spec: RunSpec, progress: RunProgress, now: datetime | None = None) -
         workers=len(progress.workers),
         last_error=progress.last_error,
         finishing=_finishing(progress),
+        **_rules(spec, progress),
     )
+
+
+def _rules(spec: RunSpec, progress: RunProgress) -> dict[str, Any]:
+    """What the rules of a migration did; a verification applies them to look, not to change."""
+    job, counters = spec.job, progress.counters
+    if not isinstance(job, MigrationJob):
+        return {}
+    rules = rule_figures(job, counters)
+    if progress.state is not RunState.COMPLETE:
+        return {"rules": rules}
+    expected = progress.documents_expected or 0
+    return {"rules": rules, "remarks": tuple(rule_remarks(job, rules, counters, expected))}
 
 
 def _finishing(progress: RunProgress) -> str | None:
@@ -131,11 +150,11 @@ def _listed(names: list[str]) -> str:
 
 
 def exit_code(run: RunFigures) -> int:
-    """What a command that ran it returns: 0 done, 1 failed or differs, 3 unfinished, 4 failures."""
+    """What a command that ran it returns: 0 done, 1 failed, 3 unfinished, 4 read what it says."""
     if run.state is RunState.FAILED:
         return 1
     if run.state is not RunState.COMPLETE:
         return 3
     if run.failures:
         return 1 if run.kind is RunKind.VERIFICATION else 4
-    return 0
+    return 4 if run.remarks else 0

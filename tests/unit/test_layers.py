@@ -30,7 +30,7 @@ PRODUCER = """
     cli api
     document_output doctor estimate resume view
     drive start
-    connections slicing
+    connections slicing sampling
     local
     cosmos_simulator state_folder
 """

@@ -111,6 +111,7 @@ def summary(run: RunFigures) -> Table:
             )
     if run.peak_worker_bytes:
         rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in one of {run.workers} workers"
+    rows |= {escape(str(item.rule)): str(item) for item in run.rules}
     for name, value in rows.items():
         if value:
             table.add_row(name, value)
@@ -128,6 +129,8 @@ def print_next_step(console: Console, run: RunFigures) -> None:
     """The command that a person would type next, where there is one."""
     if run.state.value == "failed" and run.last_error:
         console.print(f"[red]{escape(run.last_error)}[/red]")
+    for remark in run.remarks:
+        console.print(f"[yellow]{escape(remark)}[/yellow]")
     if run.failures and run.kind is RunKind.VERIFICATION:
         console.print(f"What differs: dataworks failures {run.run_id}")
     elif run.failures:

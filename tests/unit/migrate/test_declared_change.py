@@ -16,7 +16,9 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import SpecRefused, UnknownName, UsageError
 from dataworks_tasks.migrate import masking
 from dataworks_tasks.migrate.declared_change import by_transform
+from dataworks_tasks.migrate.document_layout import FEWEST_ALIKE
 from dataworks_tasks.migrate.masking import check_masks, create_mask, mask_digest
+from dataworks_tasks.migrate.rules import RuleOutcome
 from dataworks_tasks.runs.spec import MigrationJob, Transform
 
 
@@ -123,6 +125,98 @@ def test_masks_go_into_arrays_and_leave_null() -> None:
     first, second, third = mask(["a", "b", "a"], "email")
     assert first == third != second
     assert "@" in first
+
+
+def outcomes(documents: list[dict[str, Any]], **options: Any) -> list[RuleOutcome]:
+    """What each rule did, alone and in a batch of many documents that are alike: the same."""
+    change = by_transform(Transform(**options))
+    raw = [encode(document) for document in documents]
+    alone = list(change(EncodedBatch.of(raw)).rules)
+    times = 2 * FEWEST_ALIKE
+    for outcome in alone:
+        doubled = RuleOutcome()
+        doubled.add(outcome, times)
+        outcome.add(doubled)
+    many = change(EncodedBatch.of([one for one in raw for _ in range(times + 1)])).rules
+    assert list(many) == alone
+    return [
+        RuleOutcome(**{name: getattr(o, name) // (times + 1) for name in RuleOutcome.__slots__})
+        for o in alone
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"f": "a"}, RuleOutcome(changed=1)),
+        ({"g": "a"}, RuleOutcome()),
+        ({"F": "a"}, RuleOutcome()),
+        ({"f": None}, RuleOutcome(empty=1)),
+        ({"f": []}, RuleOutcome(empty=1)),
+        ({"f": ["a", None, 5]}, RuleOutcome(changed=2, empty=1, retyped=1)),
+        ({"f": [["a"], ["b"]]}, RuleOutcome(changed=2)),
+        ({"f": 5}, RuleOutcome(changed=1, retyped=1)),
+        ({"f": {"x": 1}}, RuleOutcome(changed=1, retyped=1)),
+    ],
+)
+def test_masked_values_are_counted(document: dict[str, Any], expected: RuleOutcome) -> None:
+    assert outcomes([document], mask=[("f", "faker:email")]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"a": {"b": "x"}}, RuleOutcome(changed=1)),
+        ({"a": [{"b": "x"}, {"c": 1}, {"b": "y"}]}, RuleOutcome(changed=2)),
+        ({"a": [[{"b": "x"}]]}, RuleOutcome(changed=1)),
+        ({"a.b": "x"}, RuleOutcome(changed=1)),
+        ({"a.b": "x", "a": {"b": "y"}}, RuleOutcome(changed=2)),
+        ({"a": "x"}, RuleOutcome(unreached=1)),
+        ({"a": ["x", {"b": "y"}, None]}, RuleOutcome(changed=1, unreached=1)),
+        ({"a": None}, RuleOutcome()),
+        ({"a": {}}, RuleOutcome()),
+        ({}, RuleOutcome()),
+    ],
+)
+@pytest.mark.parametrize("option", ["mask", "drop"])
+def test_what_a_path_does_not_reach_is_counted(
+    document: dict[str, Any], expected: RuleOutcome, option: str
+) -> None:
+    rule: Any = ("a.b", "faker:email") if option == "mask" else "a.b"
+    assert outcomes([document], **{option: [rule]}) == [expected]
+    made = str(changed(document, **{option: [rule]}))
+    left = [value for value in ("'x'", "'y'") if value in made]
+    assert len(left) == expected.unreached
+
+
+def test_a_path_through_names_with_dots_is_masked_in_every_form() -> None:
+    forms: list[dict[str, Any]] = [
+        {"a": {"b": {"c": "x"}}},
+        {"a.b": {"c": "x"}},
+        {"a": {"b.c": "x"}},
+        {"a.b.c": "x"},
+        {"a": [{"b.c": "x"}]},
+    ]
+    for form in forms:
+        assert outcomes([form], mask=[("a.b.c", "faker:email")]) == [RuleOutcome(changed=1)]
+        assert "'x'" not in str(changed(form, mask=[("a.b.c", "faker:email")]))
+
+
+def test_renamed_and_set_fields_are_counted() -> None:
+    documents: list[dict[str, Any]] = [{"a": 1, "b": {"c": 1}}, {"a": 2}, {"b": {"c": 1, "d": 2}}]
+    found = outcomes(documents, rename=[("a", "x"), ("b.c", "c")], set=[("b.d", "1")])
+    assert found == [
+        RuleOutcome(changed=2),
+        RuleOutcome(changed=2),
+        RuleOutcome(changed=1, added=2),
+    ]
+
+
+def test_documents_that_are_refused_count_for_no_rule() -> None:
+    change = by_transform(Transform(drop=("z",), rename=(("y", "w"), ("a.b", "c"))))
+    refused = change(EncodedBatch.of([encode({"y": 1, "z": 1, "a": [{"b": 1}]})]))
+    assert len(refused.refused) == 1
+    assert list(refused.rules) == [RuleOutcome()] * 3
 
 
 names = st.sampled_from(["a", "b", "c", "d", "$e", ""])

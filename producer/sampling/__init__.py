@@ -1,0 +1,1 @@
+"""What documents of a source look like, from a sample of them."""

@@ -1,0 +1,217 @@
+"""Refuse rules and filters that would match nothing, before anything is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import ExecutionTimeout, PyMongoError
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.migrate.document_change import by_strategy
+from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+from dataworks_tasks.migrate.route import document_change, parsed_filter
+from dataworks_tasks.migrate.rules import Rule, RuleKind, RuleOutcome, rules_of
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import MigrationJob
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import BUCKETS
+from dataworks_tasks.store.driver_errors import classify
+from producer.sampling.field_paths import field_paths, has_path, nearest_paths, query_paths
+from producer.sampling.source_sample import SourceSample, sample_collection
+
+_SEARCH_SECONDS = 5.0
+"""For looking through collections for fields that no sample holds, all of them together."""
+_MISTYPED = 0.8
+"""How alike a field has to be that ``--set`` seems to be meant for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A rule or filter that matches nothing in what was looked at."""
+
+    what: str
+    path: str
+    nearest: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        hint = f": did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
+        return f"{self.what} matches nothing, no document has the field {self.path!r}{hint}"
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the samples of all collections hold together."""
+
+    job: MigrationJob
+    outcomes: list[RuleOutcome]
+    paths: set[str] = field(default_factory=set)
+    read_paths: set[str] = field(default_factory=set)
+    documents: int = 0
+    complete: bool = True
+
+    def add(self, sample: SourceSample) -> None:
+        """Apply the run's changes to a sample, and note which fields are there before."""
+        strategy = MigrationStrategyFactory.create(self.job.strategy)
+        batch = sample.documents
+        self.documents += len(batch)
+        self.complete = self.complete and sample.complete
+        self.read_paths |= field_paths(batch.documents())
+        made = batch if strategy.copies_raw else by_strategy(strategy)(batch).batch
+        self.paths |= field_paths(made.documents())
+        done = document_change(self.job)(batch).rules
+        for total, outcome in zip(self.outcomes, done, strict=True):
+            total.add(outcome)
+
+
+def check_time_series(job: MigrationJob) -> None:
+    """Raise UsageError when the job would change, filter or cut the documents of a time series.
+
+    They are copied as the buckets that the server keeps them in: a rule would look for its field in
+    a bucket and not in a measurement.
+    """
+    series = [
+        f"{pair.source.database}.{pair.source.collection.removeprefix(BUCKETS)}"
+        for pair in job.namespaces
+        if pair.source.collection.startswith(BUCKETS)
+    ]
+    strategy = MigrationStrategyFactory.create(job.strategy)
+    asked = [str(rule) for rule in rules_of(job.transform)]
+    asked += ["--filter"] if job.filter is not None else []
+    if not strategy.copies_raw or strategy.resume_field != "_id":
+        asked.append(f"--strategy {job.strategy}")
+    if series and asked:
+        one = "is a time series" if len(series) == 1 else "are time series"
+        raise UsageError(
+            f"{', '.join(series)} {one}, whose documents are copied in the server's buckets: "
+            f"{', '.join(asked)} cannot be applied to measurements",
+            f"Leave it out with --exclude {series[0]}, and copy it unchanged in a run of its own",
+        )
+
+
+def check_rules(source: BaseDatabaseClient, job: MigrationJob) -> None:
+    """Raise UsageError when a rule or the filter of the job would match nothing at the source.
+
+    Samples the collections until every rule has matched. A field that no sample holds is looked for
+    where the server can do that at no charge, for five seconds at most. Collections without
+    documents say nothing of a rule. Does nothing where the job allows rules that match nothing.
+    """
+    if job.allow_unmatched or not (job.transform or job.filter):
+        return
+    seen = _Seen(job, [RuleOutcome() for _ in rules_of(job.transform)])
+    found: Sequence[Unmatched] = ()
+    for pair in job.namespaces:
+        seen.add(sample_collection(source, pair.source))
+        found = list(_unmatched(seen))
+        if seen.documents and not found:
+            break
+    if not seen.documents:
+        return
+    rare = _Search(source, [pair.source for pair in job.namespaces])
+    if not seen.complete:
+        found = [item for item in found if not rare.finds(_source_paths(job, item.path))]
+    if found:
+        raise _refusal(found, seen, rare)
+    if job.filter is not None:
+        _check_filter(rare, job)
+
+
+def _unmatched(seen: _Seen) -> Iterator[Unmatched]:
+    for rule, outcome in zip(rules_of(seen.job.transform), seen.outcomes, strict=True):
+        if _is_unmatched(rule, outcome, seen):
+            cutoff = _MISTYPED if rule.kind is RuleKind.SET else 0.6
+            yield Unmatched(
+                str(rule), rule.path, tuple(nearest_paths(rule.path, seen.paths, cutoff))
+            )
+    query = parsed_filter(seen.job)
+    for path in query_paths(query) if query is not None else ():
+        if not has_path(seen.read_paths, path):
+            yield Unmatched("--filter", path, tuple(nearest_paths(path, seen.read_paths)))
+
+
+def _is_unmatched(rule: Rule, outcome: RuleOutcome, seen: _Seen) -> bool:
+    if rule.kind is not RuleKind.SET:
+        return not outcome.matched
+    # It makes new fields, unless it seems to be meant for one that is there.
+    return not outcome.changed and bool(nearest_paths(rule.path, seen.paths, _MISTYPED))
+
+
+def _source_paths(job: MigrationJob, path: str) -> tuple[str, ...]:
+    """What ``path`` of a rule may be called at the source, before the renames."""
+    found = [path]
+    for old, new in reversed(job.transform.rename):
+        found += [
+            old + name[len(new) :] for name in found if name == new or name.startswith(f"{new}.")
+        ]
+    return tuple(dict.fromkeys(found))
+
+
+@dataclass(slots=True)
+class _Search:
+    """Looks through collections for what no sample holds, as long as there is time."""
+
+    source: BaseDatabaseClient
+    namespaces: Sequence[Namespace]
+    deadline: float = field(default_factory=lambda: time.monotonic() + _SEARCH_SECONDS)
+    began: bool = False
+    exhaustive: bool = True
+    """Whether every answer so far was of everything."""
+
+    def finds(self, paths: Sequence[str]) -> bool:
+        """Whether any document has one of the fields.
+
+        A server takes a number in a path for the place in an array, and rules do not.
+        """
+        paths = [path for path in paths if not any(part.isdigit() for part in path.split("."))]
+        return bool(paths) and self.any({"$or": [{path: {"$exists": True}} for path in paths]})
+
+    def any(self, query: object) -> bool:
+        """Whether any document matches."""
+        return any(self._any_in(namespace, query) for namespace in self.namespaces)
+
+    def _any_in(self, namespace: Namespace, query: object) -> bool:
+        left = self.deadline - time.monotonic()
+        if left <= 0 or self.source.capabilities.request_charge:
+            self.exhaustive = False
+            return False
+        self.began = True
+        collection = self.source.collection(namespace)
+        try:
+            return (
+                collection.find_one(query, {"_id": 1}, max_time_ms=max(1, round(left * 1000)))
+                is not None
+            )
+        except ExecutionTimeout:
+            self.exhaustive = False
+            return False
+        except PyMongoError as error:
+            raise classify(error) from None
+
+
+def _refusal(found: Sequence[Unmatched], seen: _Seen, search: _Search) -> UsageError:
+    looked = f"{seen.documents:,} documents were sampled"
+    if seen.complete:
+        looked = f"all {seen.documents:,} documents were looked at"
+    elif search.began and search.exhaustive:
+        looked += ", and every document was searched"
+    elif search.began:
+        looked += f", and others searched for {_SEARCH_SECONDS:.0f} seconds"
+    facts = "; ".join(map(str, found))
+    return UsageError(
+        f"{facts} ({looked})",
+        "Correct the path, or add --allow-unmatched if it is meant. Nothing was written",
+    )
+
+
+def _check_filter(search: _Search, job: MigrationJob) -> None:
+    query = parsed_filter(job)
+    assert query is not None
+    search.deadline = time.monotonic() + _SEARCH_SECONDS
+    search.exhaustive = True
+    if not search.any(RawBSONDocument(query)) and search.exhaustive:
+        raise UsageError(
+            "--filter matches no document of the source",
+            "Correct it, or add --allow-unmatched if it is meant. Nothing was written",
+        )

@@ -1,0 +1,73 @@
+"""What each rule of a migration did, for people and for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dataworks_tasks.migrate.rules import Rule, RuleKind, RuleOutcome, read_outcomes, rules_of
+from dataworks_tasks.runs.spec import MigrationJob
+
+_DONE = {
+    RuleKind.RENAME: "renamed",
+    RuleKind.DROP: "dropped",
+    RuleKind.SET: "replaced",
+    RuleKind.MASK: "masked",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFigures:
+    """One rule, and what it did so far."""
+
+    rule: Rule
+    outcome: RuleOutcome
+
+    def as_json(self) -> dict[str, Any]:
+        """The rule and its counts for machines."""
+        return {"rule": str(self.rule), **asdict(self.outcome), "matched": self.outcome.matched}
+
+    def __str__(self) -> str:
+        """The counts in a line, for the table of a run."""
+        outcome = self.outcome
+        parts = [f"{outcome.changed:,} {_DONE[self.rule.kind]}"]
+        if self.rule.kind is RuleKind.SET:
+            parts = [f"{outcome.added:,} added", *(parts if outcome.changed else ())]
+        if outcome.retyped:
+            parts.append(f"{outcome.retyped:,} of them another type before")
+        if outcome.empty:
+            parts.append(f"{outcome.empty:,} null or empty")
+        if outcome.unreached:
+            parts.append(f"{outcome.unreached:,} not reached")
+        return ", ".join(parts)
+
+
+def rule_figures(job: MigrationJob, counters: Mapping[str, int]) -> tuple[RuleFigures, ...]:
+    """The rules of a migration in the order in which they are applied."""
+    rules = rules_of(job.transform)
+    outcomes = read_outcomes(counters, len(rules))
+    return tuple(map(RuleFigures, rules, outcomes))
+
+
+def rule_remarks(
+    job: MigrationJob, figures: Sequence[RuleFigures], counters: Mapping[str, int], expected: int
+) -> Iterator[str]:
+    """What a person has to know of the rules of a complete run; nothing if all did their work.
+
+    A rule that matched nothing is a remark unless the run was to allow it. Where nothing was read,
+    no rule had anything to match.
+    """
+    read = counters.get("read", 0)
+    if job.filter is not None and not read and expected and not job.allow_unmatched:
+        yield f"--filter matched none of about {expected:,} documents"
+    for item in figures:
+        rule, outcome = item.rule, item.outcome
+        if outcome.unreached:
+            left = "was not changed there" if rule.kind is RuleKind.SET else "passed as it was"
+            yield (
+                f"{rule}: {outcome.unreached:,} values on the way to the field are no documents; "
+                f"what they hold {left}"
+            )
+        if read and not outcome.matched and not job.allow_unmatched:
+            yield f"{rule} matched nothing in {read:,} documents"

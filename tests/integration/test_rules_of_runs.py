@@ -1,0 +1,109 @@
+"""What a run says of its rules, on the command line with real workers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dataworks_tasks.ledger.contract import RunState
+from tests.fleet import Fleet, wait_until
+
+
+@pytest.fixture
+def target(fleet: Fleet) -> Iterator[str]:
+    """Another database of this test's own."""
+    name = f"{fleet.database}_copy"
+    yield name
+    fleet.mongo.drop_database(name)
+
+
+def where(fleet: Fleet, target: str) -> tuple[str, ...]:
+    return ("--include", f"{fleet.database}.users", "--to", f"{target}.users")
+
+
+def fill(fleet: Fleet, documents: list[dict[str, Any]]) -> None:
+    fleet.mongo[fleet.database]["users"].insert_many(documents)
+
+
+def test_a_mistyped_mask_is_refused_and_nothing_is_written(fleet: Fleet, target: str) -> None:
+    fill(fleet, [{"_id": n, "email": f"u{n}@firm.test"} for n in range(10)])
+    rules = ("--mask", "emial=faker:email", "--drop-field", "internal.notes")
+    done = fleet.run("migrate", *where(fleet, target), *rules, "--drop", check=False)
+    assert done.returncode == 2
+    assert "--mask emial=faker:email matches nothing" in done.stderr
+    assert "did you mean email?" in done.stderr
+    assert "--drop-field internal.notes matches nothing" in done.stderr
+    assert fleet.ledger.run_ids() == []
+    assert target not in fleet.mongo.list_database_names()
+
+
+def test_every_rule_says_what_it_did(fleet: Fleet, target: str) -> None:
+    fleet.start_worker(1)
+    documents = [
+        {"_id": n, "email": f"u{n}@firm.test", "tags": ["a", "b"], "old": 1} for n in range(400)
+    ]
+    documents += [{"_id": n, "email": 5 if n % 2 else None} for n in range(400, 500)]
+    fill(fleet, documents)
+    rules = ("--mask", "email=faker:email", "--mask", "tags=faker:word", "--drop-field", "old")
+    done = fleet.run("migrate", *where(fleet, target), *rules, "--set", "moved=true")
+    assert "450 masked, 50 of them another type before, 50 null or empty" in done.stdout
+    run = fleet.run_json("status")
+    assert run["remarks"] == []
+    assert [(rule["rule"], rule["changed"], rule["matched"]) for rule in run["rules"]] == [
+        ("--drop-field old", 400, 400),
+        ("--set moved", 0, 500),
+        ("--mask email=faker:email", 450, 500),
+        ("--mask tags=faker:word", 800, 800),
+    ]
+    assert not [d for d in fleet.mongo[target]["users"].find() if "firm.test" in str(d["email"])]
+
+
+def test_values_that_no_mask_reached_are_exit_code_4(fleet: Fleet, target: str) -> None:
+    fleet.start_worker(1)
+    fill(fleet, [{"_id": n, "home": {"street": f"s{n}"}} for n in range(50)])
+    fill(fleet, [{"_id": n, "home": f"street {n}"} for n in range(50, 60)])
+    arguments = ("migrate", *where(fleet, target), "--mask", "home.street=faker:street_name")
+    done = fleet.run(*arguments, check=False)
+    assert done.returncode == 4
+    assert "50 masked, 10 not reached" in done.stdout
+    text = " ".join(done.stdout.split())
+    assert "10 values on the way to the field are no documents; what they hold passed" in text
+    found = list(fleet.mongo[target]["users"].find({"home": {"$type": "string"}}))
+    assert len(found) == 10
+
+
+def test_a_rule_that_matched_nothing_is_exit_code_4(fleet: Fleet, target: str) -> None:
+    fleet.start_worker(1)
+    fill(fleet, [{"_id": n, "kind": "person", "email": f"u{n}@firm.test"} for n in range(20)])
+    fill(fleet, [{"_id": n, "kind": "firm"} for n in range(20, 50)])
+    only = ("--filter", '{"kind": "firm"}', "--mask", "email=faker:email")
+    done = fleet.run("migrate", *where(fleet, target), *only, check=False)
+    assert done.returncode == 4
+    assert "--mask email=faker:email matched nothing in 30 documents" in done.stdout
+    assert fleet.run("status", check=False).returncode == 4
+    done = fleet.run("migrate", *where(fleet, target), *only, "--drop", "--allow-unmatched")
+    assert "matched nothing" not in done.stdout
+
+
+def test_a_filter_that_matched_nothing_is_exit_code_4(fleet: Fleet, target: str) -> None:
+    fill(fleet, [{"_id": n, "kind": "a" if n else "b"} for n in range(50)])
+    only = ("--filter", '{"kind": "b"}', "--detach")
+    fleet.run("migrate", *where(fleet, target), *only)
+    fleet.mongo[fleet.database]["users"].delete_one({"_id": 0})
+    run_id = fleet.newest_run()
+    fleet.start_worker(1)
+    wait_until(lambda: fleet.ledger.state(run_id) is RunState.COMPLETE, "the run is complete")
+    done = fleet.run("status", run_id, "--json", check=False)
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["remarks"] == ["--filter matched none of about 50 documents"]
+
+
+def test_rules_on_a_source_without_documents_are_no_failure(fleet: Fleet, target: str) -> None:
+    fleet.start_worker(1)
+    fleet.mongo[fleet.database].create_collection("users")
+    only = ("--filter", '{"kind": "firm"}', "--mask", "email=faker:email")
+    run = fleet.run_json("migrate", *where(fleet, target), *only)
+    assert (run["documents"], run["remarks"]) == (0, [])
