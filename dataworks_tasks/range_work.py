@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dataworks_tasks.ledger.contract import Ledger, RangeResult
-from dataworks_tasks.rate_limits.reads import ReadPace
+from dataworks_tasks.rate_limits.reads import ReadRateLimiter
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.runs.turn import FinishTurn, StopSignal
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.write_budget import Pace
+from dataworks_tasks.store.write_budget import RateLimiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class RunContext:
     ledger: Ledger
     target: BaseDatabaseClient
     source: BaseDatabaseClient | None = None
-    pace: Pace | None = None
-    source_reads: ReadPace | None = None
-    target_reads: ReadPace | None = None
+    rate_limiter: RateLimiter | None = None
+    source_reads: ReadRateLimiter | None = None
+    target_reads: ReadRateLimiter | None = None
 
 
 class RangeWork(Protocol):

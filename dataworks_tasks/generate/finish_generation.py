@@ -82,7 +82,7 @@ def _aggregated(
     def note(key: Element) -> None:
         turn.note(str(_Position(step, key)))
 
-    turns = AggregationTurn(context.spec.write_concern, context.pace, after, note, turn)
+    turns = AggregationTurn(context.spec.write_concern, context.rate_limiter, after, note, turn)
     if not aggregate(context.target, aggregation, turns):
         return False
     turn.note(str(_Position(step + 1)))

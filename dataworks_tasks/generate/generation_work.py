@@ -126,7 +126,7 @@ class GenerationWork:
             # fields that no batch has: the _id must do to know them.
             policy = replace(policy, on_conflict=OnConflict.SKIP)
         return write_batch(
-            context.target, chunk.namespace, chunk.batch, policy, context.pace, deadline
+            context.target, chunk.namespace, chunk.batch, policy, context.rate_limiter, deadline
         )
 
     def _settled(

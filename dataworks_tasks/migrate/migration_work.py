@@ -59,7 +59,7 @@ class MigrationWork:
             target=context.target,
             namespace=pair.target,
             policy=WritePolicy(spec.write_concern, self._job.on_conflict),
-            pace=context.pace,
+            rate_limiter=context.rate_limiter,
         )
 
     def settle(

@@ -42,7 +42,7 @@ def slice_source(
         also=parsed_filter(job),
         # What is read at once is written at once: a slow target is stopped within one batch.
         batch_size=min(context.config.source_db_batch_size, most),
-        pace=context.source_reads,
+        rate_limiter=context.source_reads,
         check=guards.source.checks(pair.source, pair.source_uuid),
     )
 

@@ -23,7 +23,7 @@ from dataworks_tasks.scan.slice import Cover, Slice
 from dataworks_tasks.scan.slice_progress import SliceProgress
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.write_budget import Pace
+from dataworks_tasks.store.write_budget import RateLimiter
 
 MOST_BYTES_WAITING = 32 * 1024 * 1024
 """Bytes read and not written yet, of all slices of a process; one batch may be larger."""
@@ -65,7 +65,7 @@ class CopyRoute:
     target: BaseDatabaseClient
     namespace: Namespace
     policy: WritePolicy
-    pace: Pace | None = None
+    rate_limiter: RateLimiter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,8 @@ class SliceCopy:
     def _result(self, tallies: list[Tally]) -> RangeResult:
         tally = Tally()
         tally.add(tallies)
-        if self._route.source.pace is not None:
-            charge = self._route.source.pace.take_charge()
+        if self._route.source.rate_limiter is not None:
+            charge = self._route.source.rate_limiter.take_charge()
             tally.read_request_units = charge.measured
             tally.read_request_units_estimated = charge.estimated
         return tally.result()
@@ -151,9 +151,9 @@ class SliceCopy:
         """The batch in pieces of what goes through at once: as much is lost when it is stopped."""
         route = self._route
         most = route.target.write_size.at_most(len(batch))
-        if route.pace is not None:
-            paced = route.pace.documents_at_once(batch.size_bytes / len(batch))
-            most = most if paced is None else min(most, paced)
+        if route.rate_limiter is not None:
+            rate_limited = route.rate_limiter.max_documents(batch.size_bytes / len(batch))
+            most = most if rate_limited is None else min(most, rate_limited)
         parts = [batch] if most >= len(batch) else batch.split(most, batch.size_bytes)
         for part in parts:
             yield from resumable_pieces(part, self.slice, route.source.field)
@@ -191,7 +191,7 @@ class SliceCopy:
                     raise Abandoned
                 deadline = time.monotonic() + _WRITE_SECONDS
                 result = write_batch(
-                    route.target, route.namespace, batch, route.policy, route.pace, deadline
+                    route.target, route.namespace, batch, route.policy, route.rate_limiter, deadline
                 )
                 tally.add_write(route.namespace, result)
                 if not result.unsettled:

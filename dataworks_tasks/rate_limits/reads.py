@@ -24,10 +24,10 @@ _FIRST_PAGE = 10
 _LEARNING = 0.2
 
 
-def paced(
+def rate_limited(
     pages: Iterator[bytes],
     size: int,
-    pace: ReadPace,
+    rate_limiter: ReadRateLimiter,
     charge: Callable[[], float | None],
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[bytes]:
@@ -36,9 +36,9 @@ def paced(
     ``charge`` tells the RU of the page that was read last, or None.
     """
     while True:
-        reserved = pace.reserve(size, pause)
+        reserved = rate_limiter.reserve(size, pause)
         page = next(pages, b"")
-        pace.settle(reserved, page, charge() if page else 0.0)
+        rate_limiter.record(reserved, page, charge() if page else 0.0)
         if not page:
             return
         yield page
@@ -52,7 +52,7 @@ class ReadCharge:
     estimated: float = 0.0
 
 
-class ReadPace:
+class ReadRateLimiter:
     """One process' share of a budget for reading; used by several threads at once.
 
     A page is reserved by what a document cost lately and corrected by what it did cost, so reads
@@ -72,7 +72,7 @@ class ReadPace:
         self._correction = 0.0
         self._charge = ReadCharge()
 
-    def documents_at_once(self, most: int) -> int:
+    def max_documents(self, most: int) -> int:
         """How many of ``most`` documents a page should have."""
         if self._limit is None:
             return most
@@ -99,7 +99,7 @@ class ReadPace:
         bucket = BucketRequest(self._bucket, wanted, correction, limit)
         return TokenRequest([bucket], _LONGEST_PLACE_SECONDS)
 
-    def settle(self, reserved: float, page: bytes, measured: float | None) -> None:
+    def record(self, reserved: float, page: bytes, measured: float | None) -> None:
         """Say what came of a page: ``measured`` are its RU where the server told them."""
         documents = len(EncodedBatch.parse(page))
         expected = max(READ_1KB_RU, READ_1KB_RU * len(page) / _KIBIBYTE)

@@ -31,8 +31,8 @@ class Budget:
     request_units: float | None = None
 
 
-class FleetPace:
-    """Implements ``bulk_write.Pace`` with token buckets in the ledger.
+class WriteRateLimiter:
+    """Implements ``write_budget.RateLimiter`` with token buckets in the ledger.
 
     Without a budget nothing is asked of Redis until the server throttles this process; from then
     on the fleet's controller holds all processes that were throttled to the rate it finds. It
@@ -62,8 +62,8 @@ class FleetPace:
         self._accepted = 0.0
         self._accepted_lately = _RateMeter()
 
-    def documents_at_once(self, bytes_per_document: float) -> int | None:
-        """See ``bulk_write.Pace``."""
+    def max_documents(self, bytes_per_document: float) -> int | None:
+        """See ``write_budget.RateLimiter``."""
         cost = estimated_charge(1, round(bytes_per_document)) * self._cost.factor
         limits = [
             rate * _WRITE_SECONDS / (cost if name == REQUEST_UNITS else 1.0)
@@ -82,7 +82,7 @@ class FleetPace:
     def reserve(
         self, documents: int, size_bytes: int, until: float | None = None
     ) -> Reservation | None:
-        """See ``bulk_write.Pace``. Raises LedgerUnavailable when Redis does not answer."""
+        """See ``write_budget.RateLimiter``. Raises LedgerUnavailable when Redis does not answer."""
         reserved = Reservation(
             documents, estimated_charge(documents, size_bytes) * self._cost.factor
         )
@@ -123,8 +123,8 @@ class FleetPace:
             accepted_rate=accepted_rate,
         )
 
-    def settle(self, reservation: Reservation, outcome: WriteOutcome) -> None:
-        """See ``bulk_write.Pace``. What was throttled stays spent: tries have to slow down."""
+    def record(self, reservation: Reservation, outcome: WriteOutcome) -> None:
+        """See ``write_budget.RateLimiter``. What was throttled stays spent: tries have to slow down."""
         executed = reservation.documents - len(outcome.throttled)
         expected = reservation.request_units * executed / reservation.documents
         measured = outcome.request_units
@@ -144,7 +144,7 @@ class FleetPace:
 
 
 class _RateMeter:
-    """An amount per second over the last seconds; used under the pace's lock."""
+    """An amount per second over the last seconds; used under the rate_limiter's lock."""
 
     def __init__(self) -> None:
         self._since = time.monotonic()

@@ -13,7 +13,7 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import StoreUnavailable, Throttled, TransientError
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.rate_limits.reads import ReadPace, paced
+from dataworks_tasks.rate_limits.reads import ReadRateLimiter, rate_limited
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.key_space import ID, Piece, key_of, pieces_after, query
 from dataworks_tasks.scan.slice import Cover, Slice, groups_after, groups_through
@@ -39,7 +39,7 @@ class SliceSource:
     also: bytes | None = None
     batch_size: int = 5000
     backoff: Backoff = _BACKOFF
-    pace: ReadPace | None = None
+    rate_limiter: ReadRateLimiter | None = None
     check: CheckCollection | None = None
 
 
@@ -115,15 +115,15 @@ class _Reading:
 
     def once(self, pieces: Sequence[Piece], size: int) -> Iterator[EncodedBatch]:
         """Batches of one cursor, of at most ``size`` documents each."""
-        source, pace = self.source, self.source.pace
+        source, rate_limiter = self.source, self.source.rate_limiter
         wanted = query(pieces, source.field, source.also)
         if source.check is not None:
             source.check()
         failpoint("read.before")
         pages = source.client.find_raw(source.namespace, wanted, **self.options, batch_size=size)
-        if pace is not None:
+        if rate_limiter is not None:
             charge = partial(source.client.read_charge, source.namespace.database)
-            pages = paced(pages, size, pace, charge, self.waiting)
+            pages = rate_limited(pages, size, rate_limiter, charge, self.waiting)
         for page in pages:
             failpoint("read.after")
             yield EncodedBatch.parse(page)
@@ -132,7 +132,9 @@ class _Reading:
         """How many documents a page should have now."""
         source = self.source
         return (
-            source.pace.documents_at_once(source.batch_size) if source.pace else source.batch_size
+            source.rate_limiter.max_documents(source.batch_size)
+            if source.rate_limiter
+            else source.batch_size
         )
 
     def is_outgrown(self, size: int) -> bool:

@@ -16,7 +16,7 @@ from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.conflicts import settle_duplicates
 from dataworks_tasks.store.document_rules import refused_documents
-from dataworks_tasks.store.write_budget import Pace
+from dataworks_tasks.store.write_budget import RateLimiter
 from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome
 
 
@@ -70,7 +70,7 @@ def write_batch(
     namespace: Namespace,
     batch: EncodedBatch,
     policy: WritePolicy,
-    pace: Pace | None = None,
+    rate_limiter: RateLimiter | None = None,
     deadline: float | None = None,
 ) -> WriteResult:
     """Send ``batch`` and send again what was not written, until all of it is settled.
@@ -80,7 +80,7 @@ def write_batch(
     Raises StoreUnavailable when the database did not answer through all of the policy's tries, and
     terminal errors at once.
     """
-    write = _Write(client, namespace, policy, pace, deadline, WriteResult())
+    write = _Write(client, namespace, policy, rate_limiter, deadline, WriteResult())
     write.send(_checked(write, batch))
     write.result.unsettled.sort()
     return write.result
@@ -124,7 +124,7 @@ class _Write:
     client: BaseDatabaseClient
     namespace: Namespace
     policy: WritePolicy
-    pace: Pace | None
+    rate_limiter: RateLimiter | None
     deadline: float | None
     result: WriteResult
 
@@ -170,9 +170,9 @@ class _Write:
 
     def _most_documents(self, batch: EncodedBatch) -> int:
         most = self.client.capabilities.max_documents_per_write
-        if self.pace is not None:
-            paced = self.pace.documents_at_once(batch.size_bytes / len(batch))
-            most = most if paced is None else max(1, min(most, paced))
+        if self.rate_limiter is not None:
+            rate_limited = self.rate_limiter.max_documents(batch.size_bytes / len(batch))
+            most = most if rate_limited is None else max(1, min(most, rate_limited))
         return most
 
     def _insert(self, piece: _Piece) -> WriteOutcome | None:
@@ -180,15 +180,17 @@ class _Write:
         if self.deadline is not None and time.monotonic() > self.deadline:
             return None
         reservation = None
-        if self.pace is not None:
-            reservation = self.pace.reserve(len(piece), piece.batch.size_bytes, self.deadline)
+        if self.rate_limiter is not None:
+            reservation = self.rate_limiter.reserve(
+                len(piece), piece.batch.size_bytes, self.deadline
+            )
             if reservation is None:
                 return None
         failpoint("write.before")
         outcome = self.client.insert(self.namespace, piece.batch, self.policy.write_concern)
         failpoint("write.after")
-        if self.pace is not None and reservation is not None:
-            self.pace.settle(reservation, outcome)
+        if self.rate_limiter is not None and reservation is not None:
+            self.rate_limiter.record(reservation, outcome)
         self._adapt(piece, outcome)
         return outcome
 

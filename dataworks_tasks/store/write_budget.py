@@ -16,10 +16,10 @@ class Reservation:
     request_units: float
 
 
-class Pace(Protocol):
+class RateLimiter(Protocol):
     """The run's budget, as ``write_batch`` asks it. Used by several threads at once."""
 
-    def documents_at_once(self, bytes_per_document: float) -> int | None:
+    def max_documents(self, bytes_per_document: float) -> int | None:
         """The most documents one write should have; None where nothing limits it."""
 
     def reserve(
@@ -30,5 +30,5 @@ class Pace(Protocol):
         ``until`` is of ``time.monotonic``.
         """
 
-    def settle(self, reservation: Reservation, outcome: WriteOutcome) -> None:
+    def record(self, reservation: Reservation, outcome: WriteOutcome) -> None:
         """Say what came of the write: what it cost, and what of it was throttled."""

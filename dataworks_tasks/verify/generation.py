@@ -21,7 +21,7 @@ from dataworks_tasks.generate.batch.document_id import PREFIX_BYTES
 from dataworks_tasks.generate.generation_work import PartSource
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.range_work import RunContext
-from dataworks_tasks.rate_limits.reads import paced
+from dataworks_tasks.rate_limits.reads import rate_limited
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import VerificationJob
 from dataworks_tasks.runs.turn import FinishTurn, StopSignal
@@ -38,7 +38,7 @@ class GenerationVerificationWork:
     def __init__(self, context: RunContext, sources: Sequence[PartSource]) -> None:
         self._context = context
         self._sources = tuple(sources)
-        self._pace = context.target_reads
+        self._rate_limiter = context.target_reads
 
     def settle(
         self, wanted: BatchRange, stop: StopSignal
@@ -85,11 +85,17 @@ class GenerationVerificationWork:
         left_out = {aggregation.target: 0 for aggregation in source.aggregations}
         options: dict[str, Any] = {"projection": left_out} if left_out else {}
         query = _same_ids(expected)
-        target, namespace, pace = self._context.target, source.part.namespace, self._pace
-        size = pace.documents_at_once(len(expected)) if pace else len(expected)
+        target, namespace, rate_limiter = (
+            self._context.target,
+            source.part.namespace,
+            self._rate_limiter,
+        )
+        size = rate_limiter.max_documents(len(expected)) if rate_limiter else len(expected)
         found = target.find_raw(namespace, query, sort=[("_id", 1)], batch_size=size, **options)
-        if pace is not None:
-            found = paced(found, size, pace, partial(target.read_charge, namespace.database))
+        if rate_limiter is not None:
+            found = rate_limited(
+                found, size, rate_limiter, partial(target.read_charge, namespace.database)
+            )
         return EncodedBatch.parse(b"".join(found))
 
 

@@ -56,7 +56,7 @@ class MigrationVerificationWork:
                 client=self._context.target,
                 namespace=pair.target,
                 also=None,
-                pace=self._context.target_reads,
+                rate_limiter=self._context.target_reads,
                 check=self._guards.target.checks(pair.target, pair.target_uuid),
             ),
             keys_stay=strategy.copies_raw and source.field == ID,

@@ -17,8 +17,8 @@ from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import Ledger, WorkerReport
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RangeWork, RunContext
-from dataworks_tasks.rate_limits.reads import SOURCE_REQUEST_UNITS, ReadPace
-from dataworks_tasks.rate_limits.writes import REQUEST_UNITS, Budget, FleetPace
+from dataworks_tasks.rate_limits.reads import SOURCE_REQUEST_UNITS, ReadRateLimiter
+from dataworks_tasks.rate_limits.writes import REQUEST_UNITS, Budget, WriteRateLimiter
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
@@ -87,7 +87,7 @@ class WorkerProcess:
         if spec.source_fingerprint is not None:
             source = self._client("source", self.config.source)
         target = self._client("target", self.config.target)
-        pace = FleetPace(
+        rate_limiter = WriteRateLimiter(
             self.ledger,
             spec.run_id,
             Budget(spec.max_rate, spec.max_ru),
@@ -99,14 +99,14 @@ class WorkerProcess:
             self.ledger,
             target,
             source,
-            pace,
-            source_reads=self._read_pace(spec, source, of_source=True),
-            target_reads=self._read_pace(spec, target, of_source=False),
+            rate_limiter,
+            source_reads=self._read_limiter(spec, source, of_source=True),
+            target_reads=self._read_limiter(spec, target, of_source=False),
         )
 
-    def _read_pace(
+    def _read_limiter(
         self, spec: RunSpec, client: BaseDatabaseClient | None, *, of_source: bool
-    ) -> ReadPace | None:
+    ) -> ReadRateLimiter | None:
         """None where reading costs no request units.
 
         An account that is source and target has one budget for both.
@@ -116,7 +116,7 @@ class WorkerProcess:
         of_source = of_source and spec.source_fingerprint != spec.target_fingerprint
         bucket = SOURCE_REQUEST_UNITS if of_source else REQUEST_UNITS
         limit = spec.source_max_ru if of_source else spec.max_ru
-        return ReadPace(self.ledger, spec.run_id, bucket, limit)
+        return ReadRateLimiter(self.ledger, spec.run_id, bucket, limit)
 
     def _client(self, side: str, config: DatabaseConfig | None) -> BaseDatabaseClient:
         if config is None:

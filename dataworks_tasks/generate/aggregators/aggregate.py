@@ -25,7 +25,7 @@ from dataworks_tasks.scan.key_space import ID, key_of
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
 from dataworks_tasks.scan.slice import STRING, Cover, Slice
 from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
-from dataworks_tasks.store.write_budget import Pace
+from dataworks_tasks.store.write_budget import RateLimiter
 
 DOCUMENTS_PER_UPDATE = 5_000
 """Each batch asks the other collection once, so a larger one reads it less often."""
@@ -47,7 +47,7 @@ class AggregationTurn:
     """
 
     write_concern: str = "majority"
-    pace: Pace | None = None
+    rate_limiter: RateLimiter | None = None
     after: Element | None = None
     note: Callable[[Element], None] = lambda _key: None
     turn: FinishTurn = field(default_factory=WholeTurn)
@@ -73,7 +73,7 @@ def aggregate(
     for batch in _batches(client, aggregation.namespace, turns.after):
         documents = decode_all(batch.data, TOLERANT)
         if updates := _updates(client, aggregation, documents, shard_key):
-            write_updates(target, Updates(updates, batch.size_bytes), turns.pace)
+            write_updates(target, Updates(updates, batch.size_bytes), turns.rate_limiter)
         done += len(documents)
         turns.note(key_of(batch.document(len(batch) - 1), ID))
         if turns.turn.reached and _goes_on_by_key(client):

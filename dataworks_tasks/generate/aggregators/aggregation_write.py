@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from dataworks_tasks.errors import Throttled
 from dataworks_tasks.store.driver_errors import classified
 from dataworks_tasks.store.retrying import patiently
-from dataworks_tasks.store.write_budget import Pace
+from dataworks_tasks.store.write_budget import RateLimiter
 from dataworks_tasks.store.write_outcome import WriteOutcome
 
 
@@ -26,29 +26,29 @@ class Updates:
 
 
 def write_updates(
-    collection: Collection[dict[str, Any]], wanted: Updates, pace: Pace | None
+    collection: Collection[dict[str, Any]], wanted: Updates, rate_limiter: RateLimiter | None
 ) -> None:
     """Write all of ``wanted``; what was throttled, or not answered, is sent again.
 
     Raises the errors of ``retry_policy.classify`` for what does not pass by itself.
     """
     each = wanted.size_bytes / len(wanted.updates)
-    at_once = pace.documents_at_once(each) if pace else None
+    at_once = rate_limiter.max_documents(each) if rate_limiter else None
     size = at_once or len(wanted.updates)
     for start in range(0, len(wanted.updates), size):
         left = list(wanted.updates[start : start + size])
-        patiently(lambda left=left: _paced(collection, left, each, pace))  # type: ignore[misc]
+        patiently(lambda left=left: _rate_limited(collection, left, each, rate_limiter))  # type: ignore[misc]
 
 
-def _paced(
+def _rate_limited(
     collection: Collection[dict[str, Any]],
     left: list[UpdateOne],
     bytes_each: float,
-    pace: Pace | None,
+    rate_limiter: RateLimiter | None,
 ) -> None:
     """Write updates within the run's budget; after an error ``left`` is what is not written."""
     count = len(left)
-    reservation = pace.reserve(count, round(bytes_each * count)) if pace else None
+    reservation = rate_limiter.reserve(count, round(bytes_each * count)) if rate_limiter else None
     outcome = WriteOutcome(written=count)
     try:
         with classified():
@@ -64,8 +64,8 @@ def _paced(
         outcome = WriteOutcome(count - len(throttled), throttled=throttled, reason=str(error))
         raise
     finally:
-        if pace and reservation:
-            pace.settle(reservation, outcome)
+        if rate_limiter and reservation:
+            rate_limiter.record(reservation, outcome)
 
 
 def _first_refusal(error: BulkWriteError) -> OperationFailure:

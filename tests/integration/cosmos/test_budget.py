@@ -14,7 +14,7 @@ from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
-from dataworks_tasks.rate_limits.writes import Budget, FleetPace
+from dataworks_tasks.rate_limits.writes import Budget, WriteRateLimiter
 from dataworks_tasks.store.write_budget import Reservation
 from dataworks_tasks.store.write_outcome import WriteOutcome
 
@@ -63,22 +63,24 @@ def ledgers(redis_url: str) -> Iterator[Callable[[], RedisLedger]]:
         yield open_ledger
 
 
-def work(paces: list[FleetPace], server: FakeServer, seconds: float, size: int = 100) -> float:
-    """Write from one thread a pace for so long; the moment it began."""
+def work(
+    limiters: list[WriteRateLimiter], server: FakeServer, seconds: float, size: int = 100
+) -> float:
+    """Write from one thread a rate_limiter for so long; the moment it began."""
     began = time.monotonic()
     until = began + seconds
 
-    def write(pace: FleetPace) -> None:
+    def write(rate_limiter: WriteRateLimiter) -> None:
         while time.monotonic() < until:
-            documents = min(size, pace.documents_at_once(500.0) or size)
-            reservation = pace.reserve(documents, documents * 500, until)
+            documents = min(size, rate_limiter.max_documents(500.0) or size)
+            reservation = rate_limiter.reserve(documents, documents * 500, until)
             if reservation is None:
                 return
             outcome = server.insert(documents)
-            pace.settle(reservation, outcome)
+            rate_limiter.record(reservation, outcome)
             time.sleep(outcome.delay_seconds or 0.002)
 
-    threads = [threading.Thread(target=write, args=(pace,)) for pace in paces]
+    threads = [threading.Thread(target=write, args=(rate_limiter,)) for rate_limiter in limiters]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -88,8 +90,10 @@ def work(paces: list[FleetPace], server: FakeServer, seconds: float, size: int =
 
 def fleet(
     ledgers: Callable[[], RedisLedger], run_id: str, budget: Budget, *, in_units: bool = False
-) -> list[FleetPace]:
-    return [FleetPace(ledgers(), run_id, budget, in_request_units=in_units) for _ in range(8)]
+) -> list[WriteRateLimiter]:
+    return [
+        WriteRateLimiter(ledgers(), run_id, budget, in_request_units=in_units) for _ in range(8)
+    ]
 
 
 def test_a_fleet_stays_within_its_rate(ledgers: Callable[[], RedisLedger], run_prefix: str) -> None:
@@ -102,8 +106,8 @@ def test_request_units_follow_what_is_measured_not_what_was_estimated(
     ledgers: Callable[[], RedisLedger], run_prefix: str
 ) -> None:
     server = FakeServer(ru_per_document=13.0)
-    paces = fleet(ledgers, run_prefix, Budget(request_units=13_000.0), in_units=True)
-    began = work(paces, server, 4.5)
+    limiters = fleet(ledgers, run_prefix, Budget(request_units=13_000.0), in_units=True)
+    began = work(limiters, server, 4.5)
     # The first second pays for what was estimated too low; the last waits for turns after the end.
     assert 0.9 * 1000 <= server.rate(began + 1.5, began + 4) <= 1.05 * 1000
 
@@ -112,8 +116,8 @@ def test_the_controller_finds_the_rate_of_a_throttling_server(
     ledgers: Callable[[], RedisLedger], run_prefix: str
 ) -> None:
     server = FakeServer(capacity=3000.0)
-    paces = fleet(ledgers, run_prefix, Budget())
-    began = work(paces, server, 7.0)
+    limiters = fleet(ledgers, run_prefix, Budget())
+    began = work(limiters, server, 7.0)
     late = [moment for moment in server.refused if moment > began + 4]
     writes = [moment for moment, _ in server.taken if moment > began + 4]
     assert 0.9 * 3000 <= server.rate(began + 4, began + 7) <= 1.05 * 3000
@@ -129,11 +133,11 @@ class NoLedger:
 
 def test_without_budget_and_throttling_redis_is_not_asked() -> None:
     ledger: Ledger = NoLedger()  # type: ignore[assignment]
-    pace = FleetPace(ledger, "run", Budget(), in_request_units=True)
-    reservation = pace.reserve(1000, 10**6)
+    rate_limiter = WriteRateLimiter(ledger, "run", Budget(), in_request_units=True)
+    reservation = rate_limiter.reserve(1000, 10**6)
     assert reservation is not None
-    pace.settle(reservation, WriteOutcome(1000, request_units=5000.0))
-    assert pace.documents_at_once(1000.0) is None
+    rate_limiter.record(reservation, WriteOutcome(1000, request_units=5000.0))
+    assert rate_limiter.max_documents(1000.0) is None
 
 
 def ask(wanted: float, longest: float, limit: float | None, **more: float) -> TokenRequest:

@@ -90,16 +90,16 @@ def test_at_the_deadline_the_rest_is_unsettled() -> None:
     assert (result.written, result.unsettled) == (2, [1, 3])
 
 
-class RecordingPace:
+class RecordingLimiter:
     """Grants everything until it has granted ``grants`` times."""
 
     def __init__(self, grants: int = 100, at_once: int | None = None) -> None:
         self.grants = grants
         self.at_once = at_once
         self.reserved: list[tuple[int, int]] = []
-        self.settled: list[WriteOutcome] = []
+        self.recorded: list[WriteOutcome] = []
 
-    def documents_at_once(self, bytes_per_document: float) -> int | None:
+    def max_documents(self, bytes_per_document: float) -> int | None:
         return self.at_once
 
     def reserve(
@@ -110,28 +110,28 @@ class RecordingPace:
         self.reserved.append((documents, size_bytes))
         return Reservation(documents, 0.0)
 
-    def settle(self, reservation: Reservation, outcome: WriteOutcome) -> None:
-        self.settled.append(outcome)
+    def record(self, reservation: Reservation, outcome: WriteOutcome) -> None:
+        self.recorded.append(outcome)
 
 
-def test_the_pace_is_asked_before_every_send_and_told_the_outcome() -> None:
-    pace = RecordingPace()
+def test_the_rate_limiter_is_asked_before_every_send_and_told_the_outcome() -> None:
+    rate_limiter = RecordingLimiter()
     client = ScriptedClient(lambda sent: WriteOutcome(2, retryable=(2,)))
-    write_batch(client, NAMESPACE, batch(3), QUICK, pace)
+    write_batch(client, NAMESPACE, batch(3), QUICK, rate_limiter)
     size = batch(1).size_bytes
-    assert pace.reserved == [(3, 3 * size), (1, size)]
-    assert [outcome.written for outcome in pace.settled] == [2, 1]
+    assert rate_limiter.reserved == [(3, 3 * size), (1, size)]
+    assert [outcome.written for outcome in rate_limiter.recorded] == [2, 1]
 
 
-def test_the_pace_bounds_a_write() -> None:
+def test_the_rate_limiter_bounds_a_write() -> None:
     client = ScriptedClient()
-    write_batch(client, NAMESPACE, batch(7), QUICK, RecordingPace(at_once=3))
+    write_batch(client, NAMESPACE, batch(7), QUICK, RecordingLimiter(at_once=3))
     assert client.sent == [[0, 1, 2], [3, 4, 5], [6]]
 
 
 def test_what_the_budget_leaves_no_time_for_is_unsettled() -> None:
-    pace = RecordingPace(grants=2, at_once=3)
-    result = write_batch(ScriptedClient(), NAMESPACE, batch(8), QUICK, pace)
+    rate_limiter = RecordingLimiter(grants=2, at_once=3)
+    result = write_batch(ScriptedClient(), NAMESPACE, batch(8), QUICK, rate_limiter)
     assert (result.written, result.unsettled) == (6, [6, 7])
     assert list(result.settled_runs(8)) == [(0, 6)]
 
