@@ -9,8 +9,8 @@ from typing import Protocol
 from dataworks_tasks.ledger.contract import Ledger, RangeResult
 from dataworks_tasks.rate_limits.reads import ReadRateLimiter
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import RunSpec
-from dataworks_tasks.runs.turn import FinishTurn, StopSignal
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.write_budget import RateLimiter
@@ -43,10 +43,10 @@ class RangeWork(Protocol):
         rest is to be tried again later, and TerminalError when the run cannot go on.
         """
 
-    def finish(self, turn: FinishTurn) -> bool:
+    def finish(self, lease: FinishLease) -> bool:
         """What is left when everything is acknowledged; doing it twice changes nothing.
 
-        False when ``turn`` was over before all of it was done.
+        False when ``lease`` was over before all of it was done.
         """
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ from dataworks_tasks.ledger.contract import WORKING, RunState
 from dataworks_tasks.logs import log_fields
 from dataworks_tasks.runs.spec import RunKind
 from dataworks_tasks.settings import ConfigManager
-from dataworks_tasks.worker.finish_lease import HELD_SECONDS, FinishHeld
+from dataworks_tasks.worker.finish_lease import LEASE_SECONDS, LeaseHeld
 from dataworks_tasks.worker.malloc_tuning import keep_freed_memory
 from dataworks_tasks.worker.process import WorkerProcess
 from dataworks_tasks.worker.run_range import finish_run, is_settled, settle_range
@@ -101,11 +101,11 @@ def finish(self: Task[Any, Any], run_id: object) -> None:
         try:
             if not finish_run(worker_process(), run):
                 send_finish(app, run)
-        except FinishHeld as held:
+        except LeaseHeld as held:
             # The one who is at it asks for the next turn. Only a message that was given back may
             # be all there is, when that one dies: it waits.
             if _is_repeated(self):
-                _try_later(self, held, HELD_SECONDS, max_retries=None)
+                _try_later(self, held, LEASE_SECONDS, max_retries=None)
 
     with log_fields(run=_shown(run_id)):
         _guarded(self, run_id, work)

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import RunFailed, TerminalError
-from dataworks_tasks.generate.aggregators.aggregate import AggregationTurn, aggregate
+from dataworks_tasks.generate.aggregators.aggregate import AggregationAttempt, aggregate
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.turn import FinishTurn
 from dataworks_tasks.store.build_index import build_indexes
 
 Asked = tuple[Namespace, Sequence[Mapping[str, Any]], Sequence[Aggregation]]
@@ -36,21 +36,21 @@ class _Position(NamedTuple):
         return f"{self.step}:{bytes((self.after.type,)).hex()}{self.after.value.hex()}"
 
 
-def finish_generation(context: RunContext, asked: Sequence[Asked], turn: FinishTurn) -> bool:
+def finish_generation(context: RunContext, asked: Sequence[Asked], lease: FinishLease) -> bool:
     """Build the template's indexes: once over all documents is faster than with each.
 
     Then compute the fields that come from other collections: indexes help with that. False when
-    ``turn`` was over before the end. Raises RunFailed for an index that cannot be built.
+    ``lease`` was over before the end. Raises RunFailed for an index that cannot be built.
     """
-    done = _Position.read(turn.position)
+    done = _Position.read(lease.position)
     step = 0
     for namespace, indexes, _ in asked:
-        if indexes and step >= done.step and not _indexed(context, namespace, indexes, turn):
+        if indexes and step >= done.step and not _indexed(context, namespace, indexes, lease):
             return False
         step += 1
     for aggregation in (aggregation for _, _, several in asked for aggregation in several):
         after = done.after if step == done.step else None
-        if step >= done.step and not _aggregated(context, aggregation, step, after, turn):
+        if step >= done.step and not _aggregated(context, aggregation, step, after, lease):
             return False
         step += 1
     return True
@@ -60,10 +60,10 @@ def _indexed(
     context: RunContext,
     namespace: Namespace,
     indexes: Sequence[Mapping[str, Any]],
-    turn: FinishTurn,
+    lease: FinishLease,
 ) -> bool:
     try:
-        return build_indexes(context.target, namespace, indexes, turn)
+        return build_indexes(context.target, namespace, indexes, lease)
     except TerminalError as error:
         raise RunFailed(
             f"the template's indexes cannot be built on {namespace}: {error.fact}",
@@ -77,13 +77,15 @@ def _aggregated(
     aggregation: Aggregation,
     step: int,
     after: Element | None,
-    turn: FinishTurn,
+    lease: FinishLease,
 ) -> bool:
     def note(key: Element) -> None:
-        turn.note(str(_Position(step, key)))
+        lease.note(str(_Position(step, key)))
 
-    turns = AggregationTurn(context.spec.write_concern, context.rate_limiter, after, note, turn)
-    if not aggregate(context.target, aggregation, turns):
+    attempt = AggregationAttempt(
+        context.spec.write_concern, context.rate_limiter, after, note, lease
+    )
+    if not aggregate(context.target, aggregation, attempt):
         return False
-    turn.note(str(_Position(step + 1)))
+    lease.note(str(_Position(step + 1)))
     return True

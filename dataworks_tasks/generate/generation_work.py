@@ -22,9 +22,9 @@ from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.rate_limits.writes import documents_per_write
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationPart, OnConflict, OnError
-from dataworks_tasks.runs.turn import FinishTurn, StopSignal
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
 
 DOCUMENTS_PER_WRITE = 5_000
@@ -88,12 +88,12 @@ class GenerationWork:
             for _, future in in_flight:
                 future.cancel()
 
-    def finish(self, turn: FinishTurn) -> bool:
+    def finish(self, lease: FinishLease) -> bool:
         """See ``work.RangeWork``."""
         asked = [
             (source.part.namespace, source.indexes, source.aggregations) for source in self._sources
         ]
-        return finish_generation(self._context, asked, turn)
+        return finish_generation(self._context, asked, lease)
 
     def close(self) -> None:
         """Wait for the writes on the wire, then let the threads go."""

@@ -195,7 +195,7 @@ class Ledger(Protocol):
     def count_attempt(self, run_id: str, sent: BatchRange) -> int:
         """How often ``sent`` was sent again, with this time."""
 
-    def hold_finish(
+    def acquire_finish_lease(
         self, run_id: str, holder: str, seconds: float, state: FinishState | None = None
     ) -> str | None:
         """Take, keep or (with 0 seconds) give back the one turn at finishing the run.

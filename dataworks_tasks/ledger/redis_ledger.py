@@ -128,10 +128,10 @@ class RedisLedger:
     def count_attempt(self, run_id: str, sent: BatchRange) -> int:
         return self._runs.count_attempt(run_id, sent)
 
-    def hold_finish(
+    def acquire_finish_lease(
         self, run_id: str, holder: str, seconds: float, state: FinishState | None = None
     ) -> str | None:
-        return self._runs.hold_finish(run_id, holder, seconds, state)
+        return self._runs.acquire_finish_lease(run_id, holder, seconds, state)
 
     def take_tokens(self, run_id: str, request: TokenRequest) -> TokenGrant:
         keys = [RunKeys(run_id).budget]

@@ -23,7 +23,7 @@ _SCRIPTS = (
     "append_slices",
     "change_state",
     "close_plan",
-    "hold_finish",
+    "acquire_finish_lease",
     "note_error",
     "reopen_failed",
     "settle_part",

@@ -95,11 +95,13 @@ class RunRecords:
         key, field = RunKeys(run_id).attempts, f"{sent.start}:{sent.stop}"
         return self._steps.guard(run_id, lambda: self._redis.hincrby(key, field, 1))
 
-    def hold_finish(
+    def acquire_finish_lease(
         self, run_id: str, holder: str, seconds: float, state: FinishState | None = None
     ) -> str | None:
         """Take, keep or give back the turn at finishing the run."""
         kept = ("0", "", "") if state is None else ("1", state.position, state.shown)
         keys = [RunKeys(run_id).record]
-        held, position = self._steps.run(run_id, "hold_finish", keys, holder, f"{seconds:g}", *kept)
+        held, position = self._steps.run(
+            run_id, "acquire_finish_lease", keys, holder, f"{seconds:g}", *kept
+        )
         return as_text(position) if held else None

@@ -7,9 +7,9 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from dataworks_tasks.errors import RunFailed, TerminalError
+from dataworks_tasks.runs.lease import FinishLease, UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import NamespacePair
-from dataworks_tasks.runs.turn import FinishTurn, WholeTurn
 from dataworks_tasks.store.build_index import build_indexes
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classify
@@ -34,11 +34,11 @@ def copy_indexes(
     source: BaseDatabaseClient,
     target: BaseDatabaseClient,
     pair: NamespacePair,
-    turn: FinishTurn | None = None,
+    lease: FinishLease | None = None,
 ) -> tuple[str, ...] | None:
     """Build the source's indexes at the target; those that are there already stay.
 
-    Returns the names of those that were built, None when ``turn`` was over before: what the server
+    Returns the names of those that were built, None when ``lease`` was over before: what the server
     builds by then it goes on with. Raises RunFailed naming the index, and the offending key where
     a unique one meets duplicates.
     """
@@ -48,7 +48,7 @@ def copy_indexes(
         # One that is still being built is listed like any other: asking for it joins the build.
         if index["name"] in present and index != present[index["name"]]:
             continue
-        if not _built(target, pair.target, index, turn or WholeTurn()):
+        if not _built(target, pair.target, index, lease or UnlimitedLease()):
             return None
         if index["name"] not in present:
             names.append(index["name"])
@@ -56,10 +56,10 @@ def copy_indexes(
 
 
 def _built(
-    target: BaseDatabaseClient, namespace: Namespace, index: dict[str, Any], turn: FinishTurn
+    target: BaseDatabaseClient, namespace: Namespace, index: dict[str, Any], lease: FinishLease
 ) -> bool:
     try:
-        return build_indexes(target, namespace, [index], turn)
+        return build_indexes(target, namespace, [index], lease)
     except TerminalError as error:
         raise RunFailed(
             f"the index {index['name']!r} cannot be built on {namespace}: {error.fact}",

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataworks_tasks.migrate.collection_options import copy_validation
 from dataworks_tasks.migrate.copy_indexes import copy_indexes
 from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob
-from dataworks_tasks.runs.turn import FinishTurn
 from dataworks_tasks.store.client import BaseDatabaseClient
 
 
 def finish_migration(
-    context: RunContext, job: MigrationJob, source: BaseDatabaseClient, turn: FinishTurn
+    context: RunContext, job: MigrationJob, source: BaseDatabaseClient, lease: FinishLease
 ) -> bool:
     """Build the indexes that were to come after the copy, set validators, compare the counts.
 
-    False when ``turn`` was over before; what is built is found there at the next. Raises RunFailed
+    False when ``lease`` was over before; what is built is found there at the next. Raises RunFailed
     when an index cannot be built. Documents of the source that were not read are noted on the run:
     they arrived while it was running, or their keys escaped the plan.
     """
     for pair in job.namespaces:
         if job.indexes is IndexPolicy.AFTER:
-            built = copy_indexes(source, context.target, pair, turn)
+            built = copy_indexes(source, context.target, pair, lease)
             if built is None:
                 return False
         copy_validation(source, context.target, pair)

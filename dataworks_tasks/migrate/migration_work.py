@@ -15,8 +15,8 @@ from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyRoute, Lanes, SliceCopy
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, OnError
-from dataworks_tasks.runs.turn import FinishTurn, StopSignal
 from dataworks_tasks.scan.read_slice import SliceInterrupted
 from dataworks_tasks.scan.slice import slice_of_run
 from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, settle_slices
@@ -112,9 +112,9 @@ class MigrationWork:
             f"See them all with: dataworks failures {run_id}",
         )
 
-    def finish(self, turn: FinishTurn) -> bool:
+    def finish(self, lease: FinishLease) -> bool:
         """Build the indexes and compare the counts. Raises RunFailed when an index cannot be."""
-        if not finish_migration(self._context, self._job, self._source, turn):
+        if not finish_migration(self._context, self._job, self._source, lease):
             return False
         self._guards.check_all(self._job)
         return True

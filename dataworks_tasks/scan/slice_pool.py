@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from dataworks_tasks.errors import TransientError
 from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.turn import StopSignal
+from dataworks_tasks.runs.lease import StopSignal
 
 _LOOK_SECONDS = 0.2
 _PART_SECONDS = 5.0

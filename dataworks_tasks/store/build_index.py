@@ -8,8 +8,8 @@ from threading import Lock, Thread
 from typing import Any
 
 from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.turn import FinishTurn
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
 
@@ -22,9 +22,9 @@ def build_indexes(
     client: BaseDatabaseClient,
     namespace: Namespace,
     indexes: Sequence[Mapping[str, Any]],
-    turn: FinishTurn,
+    lease: FinishLease,
 ) -> bool:
-    """Build ``indexes``, given as ``createIndexes`` has them; False when ``turn`` is over before.
+    """Build ``indexes``, given as ``createIndexes`` has them; False when ``lease`` is over before.
 
     The server goes on without the client that asked, and asking again, from here or from another
     process, joins the build that is going on. Raises the errors of ``retry_policy.classify``.
@@ -39,9 +39,9 @@ def build_indexes(
             # A daemon thread: a worker that is asked to leave does not wait for an index.
             Thread(target=_build, args=build, name="build-index", daemon=True).start()
     what = f"building {', '.join(names)} of {namespace}"
-    turn.show(lambda: what + _progress(client, namespace))
+    lease.show(lambda: what + _progress(client, namespace))
     while not built.done():
-        if turn.reached:
+        if lease.reached:
             return False
         _wait(built)
     with _lock:

@@ -23,8 +23,8 @@ from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.rate_limits.reads import rate_limited
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import VerificationJob
-from dataworks_tasks.runs.turn import FinishTurn, StopSignal
 from dataworks_tasks.verify.comparison import compare
 from dataworks_tasks.verify.result import verification_result
 
@@ -57,7 +57,7 @@ class GenerationVerificationWork:
                 found = self._fetch(source, expected)
                 yield piece, verification_result(part.namespace, compare(expected, found))
 
-    def finish(self, turn: FinishTurn) -> bool:
+    def finish(self, lease: FinishLease) -> bool:
         """Look for documents that no run of this job wrote, where the target is its own."""
         job = self._context.spec.job
         if not (isinstance(job, VerificationJob) and job.exclusive):

@@ -14,8 +14,8 @@ from dataworks_tasks.migrate.route import document_change, slice_source, source_
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, VerificationJob
-from dataworks_tasks.runs.turn import FinishTurn, StopSignal
 from dataworks_tasks.scan.key_space import ID
 from dataworks_tasks.scan.slice import slice_of_run
 from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, settle_slices
@@ -98,7 +98,7 @@ class MigrationVerificationWork:
         result = verification_result(self._routes[pair].target.namespace, comparison)
         return by_collection(result, self._job, pair)
 
-    def finish(self, turn: FinishTurn) -> bool:
+    def finish(self, lease: FinishLease) -> bool:
         """Count documents that no slice of the source accounts for.
 
         Where a strategy may give documents other keys, slices cannot see what should not be there.

@@ -10,23 +10,23 @@ from typing import Self
 
 from dataworks_tasks.errors import DataWorksError, LedgerUnavailable, TransientError
 from dataworks_tasks.ledger.contract import FinishState, Ledger
-from dataworks_tasks.runs.turn import StopSignal
+from dataworks_tasks.runs.lease import StopSignal
 
 log = logging.getLogger(__name__)
 
-HELD_SECONDS = 6.0
-"""A turn belongs to its process for so long after it was last heard of."""
+LEASE_SECONDS = 6.0
+"""A lease belongs to its process for so long after it was last heard of."""
 _HEARTBEAT_SECONDS = 2.0
 
 
-class FinishHeld(TransientError):
+class LeaseHeld(TransientError):
     """Another process finishes the run."""
 
 
-class HeldTurn:
-    """Implements ``work.FinishTurn`` with the ledger; a context manager.
+class HeldFinishLease:
+    """Implements ``work.FinishLease`` with the ledger; a context manager.
 
-    A thread keeps the turn while the work waits for a server, however long. Raises FinishHeld on
+    A thread keeps the lease while the work waits for a server, however long. Raises LeaseHeld on
     entering when another process has it.
     """
 
@@ -41,9 +41,9 @@ class HeldTurn:
         self.position = ""
 
     def __enter__(self) -> Self:
-        position = self._ledger.hold_finish(self._run_id, self._holder, HELD_SECONDS)
+        position = self._ledger.acquire_finish_lease(self._run_id, self._holder, LEASE_SECONDS)
         if position is None:
-            raise FinishHeld(f"another process finishes {self._run_id}")
+            raise LeaseHeld(f"another process finishes {self._run_id}")
         self.position = position
         self._heart.start()
         return self
@@ -59,20 +59,20 @@ class HeldTurn:
         self._heart.join()
         if not self._lost:
             state = FinishState(self.position, self._shown)
-            self._ledger.hold_finish(self._run_id, self._holder, 0, state)
+            self._ledger.acquire_finish_lease(self._run_id, self._holder, 0, state)
 
     @property
     def reached(self) -> bool:
-        """See FinishTurn."""
+        """See FinishLease."""
         return self._lost or self._stop.reached
 
     def note(self, position: str) -> None:
-        """See FinishTurn."""
+        """See FinishLease."""
         self.position = position
         self._keep()
 
     def show(self, tell: Callable[[], str]) -> None:
-        """See FinishTurn."""
+        """See FinishLease."""
         self._tell = tell
         self._told.set()
 
@@ -85,10 +85,10 @@ class HeldTurn:
                 if not self._over.is_set():
                     self._keep()
             except LedgerUnavailable:
-                continue  # the turn is kept when Redis is back, or somebody else has it by then
+                continue  # the lease is kept when Redis is back, or somebody else has it by then
 
     def _asked(self) -> str:
-        """How far the work is. A server that does not say costs a line of text, not the turn."""
+        """How far the work is. A server that does not say costs a line of text, not the lease."""
         try:
             return self._tell() if self._tell is not None else ""
         except DataWorksError as error:
@@ -97,5 +97,5 @@ class HeldTurn:
 
     def _keep(self) -> None:
         state = FinishState(self.position, self._shown)
-        held = self._ledger.hold_finish(self._run_id, self._holder, HELD_SECONDS, state)
+        held = self._ledger.acquire_finish_lease(self._run_id, self._holder, LEASE_SECONDS, state)
         self._lost = held is None

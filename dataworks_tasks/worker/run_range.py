@@ -11,8 +11,8 @@ from dataworks_tasks.errors import BadMessage, RunFailed
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RangeResult, RunProgress, RunState
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.turn import StopSignal
-from dataworks_tasks.worker.finish_lease import HeldTurn
+from dataworks_tasks.runs.lease import StopSignal
+from dataworks_tasks.worker.finish_lease import HeldFinishLease
 from dataworks_tasks.worker.process import OpenRun, WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
     """Build what comes after the last document and call the run complete.
 
     False when this process' time was up before the end: somebody has to be asked again. Raises
-    FinishHeld while another process is at it.
+    LeaseHeld while another process is at it.
     """
     ledger = process.ledger
     progress = ledger.progress(run_id)
@@ -121,9 +121,9 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
     interrupted = _Interrupted(ledger, run_id)
     stop = StopSignal(time.monotonic() + process.config.range_seconds, interrupted)
     failpoint("finish.before")
-    with HeldTurn(ledger, run_id, process.name, stop) as turn:
-        if not process.open_run(run_id).work.finish(turn):
-            log.info("finishing goes on later", extra={"fields": {"position": turn.position}})
+    with HeldFinishLease(ledger, run_id, process.name, stop) as lease:
+        if not process.open_run(run_id).work.finish(lease):
+            log.info("finishing goes on later", extra={"fields": {"position": lease.position}})
             return interrupted.noticed
     failpoint("finish.after")
     ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE)

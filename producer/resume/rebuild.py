@@ -10,8 +10,8 @@ from dataworks_tasks.ledger.contract import DOCUMENTS_OF, Ledger, RangeResult
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.runs.spec import GenerationJob, RunSpec, VerificationJob
-from dataworks_tasks.runs.turn import StopSignal
 from dataworks_tasks.store.collection_guard import server_process
 from dataworks_tasks.worker.work_factory import create_work
 from producer.connections import Connections

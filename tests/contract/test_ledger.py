@@ -280,20 +280,23 @@ def test_one_process_at_a_time_finishes_a_run(ledger: RedisLedger) -> None:
     spec = generation_spec(TOTAL)
     run_id = spec.run_id
     with pytest.raises(UnknownName):
-        ledger.hold_finish(run_id, "a", 60)
+        ledger.acquire_finish_lease(run_id, "a", 60)
     ledger.create(spec, TOTAL)
-    assert ledger.hold_finish(run_id, "a", 60) == ""
-    assert ledger.hold_finish(run_id, "b", 60) is None
-    assert ledger.hold_finish(run_id, "a", 60, FinishState("2:0701", "half of it")) == "2:0701"
+    assert ledger.acquire_finish_lease(run_id, "a", 60) == ""
+    assert ledger.acquire_finish_lease(run_id, "b", 60) is None
+    assert (
+        ledger.acquire_finish_lease(run_id, "a", 60, FinishState("2:0701", "half of it"))
+        == "2:0701"
+    )
     assert ledger.progress(run_id).finishing == "half of it"
-    assert ledger.hold_finish(run_id, "b", 0, FinishState("9", "mine")) is None
-    assert ledger.hold_finish(run_id, "a", 0) == "2:0701"
-    assert ledger.hold_finish(run_id, "b", 0.01) == "2:0701"
+    assert ledger.acquire_finish_lease(run_id, "b", 0, FinishState("9", "mine")) is None
+    assert ledger.acquire_finish_lease(run_id, "a", 0) == "2:0701"
+    assert ledger.acquire_finish_lease(run_id, "b", 0.01) == "2:0701"
     deadline = time.monotonic() + 5
-    while (found := ledger.hold_finish(run_id, "c", 60)) is None:
+    while (found := ledger.acquire_finish_lease(run_id, "c", 60)) is None:
         assert time.monotonic() < deadline
     assert found == "2:0701"
-    ledger.hold_finish(run_id, "c", 0)
+    ledger.acquire_finish_lease(run_id, "c", 0)
     ledger.reopen_failed(run_id)
-    assert ledger.hold_finish(run_id, "a", 0) == ""
+    assert ledger.acquire_finish_lease(run_id, "a", 0) == ""
     assert ledger.progress(run_id).finishing is None

@@ -19,8 +19,8 @@ from dataworks_tasks.documents.raw_bson import TOLERANT, Element
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.generate.aggregators.aggregation_results import key_of_values, results_of
 from dataworks_tasks.generate.aggregators.aggregation_write import Updates, write_updates
+from dataworks_tasks.runs.lease import FinishLease, UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.turn import FinishTurn, WholeTurn
 from dataworks_tasks.scan.key_space import ID, key_of
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
 from dataworks_tasks.scan.slice import STRING, Cover, Slice
@@ -40,7 +40,7 @@ _MISSING = object()
 
 
 @dataclass(frozen=True, slots=True)
-class AggregationTurn:
+class AggregationAttempt:
     """How to compute: how to write, behind which ``_id`` to begin, and whom to tell what is done.
 
     ``note`` is called with the ``_id`` up to which every document has its value.
@@ -50,33 +50,33 @@ class AggregationTurn:
     rate_limiter: RateLimiter | None = None
     after: Element | None = None
     note: Callable[[Element], None] = lambda _key: None
-    turn: FinishTurn = field(default_factory=WholeTurn)
+    lease: FinishLease = field(default_factory=UnlimitedLease)
 
 
-_WHOLE = AggregationTurn()
+_WHOLE = AggregationAttempt()
 
 
 def aggregate(
-    client: BaseDatabaseClient, aggregation: Aggregation, turns: AggregationTurn = _WHOLE
+    client: BaseDatabaseClient, aggregation: Aggregation, attempt: AggregationAttempt = _WHOLE
 ) -> bool:
     """Compute the field for every document of the collection and write it, in batches.
 
-    False when the turn was over before the end. Raises the errors of ``retry_policy.classify``;
+    False when the lease was over before the end. Raises the errors of ``retry_policy.classify``;
     go on behind what was noted after a transient one.
     """
     done = 0
     what = f"computing {aggregation.target} of {aggregation.namespace}"
-    turns.turn.show(lambda: f"{what}: {done:,} documents")
+    attempt.lease.show(lambda: f"{what}: {done:,} documents")
     shard_key = client.shard_key(aggregation.namespace)
-    concern = WriteConcern(**write_concern_document(turns.write_concern))
+    concern = WriteConcern(**write_concern_document(attempt.write_concern))
     target = client.collection(aggregation.namespace).with_options(write_concern=concern)
-    for batch in _batches(client, aggregation.namespace, turns.after):
+    for batch in _batches(client, aggregation.namespace, attempt.after):
         documents = decode_all(batch.data, TOLERANT)
         if updates := _updates(client, aggregation, documents, shard_key):
-            write_updates(target, Updates(updates, batch.size_bytes), turns.rate_limiter)
+            write_updates(target, Updates(updates, batch.size_bytes), attempt.rate_limiter)
         done += len(documents)
-        turns.note(key_of(batch.document(len(batch) - 1), ID))
-        if turns.turn.reached and _goes_on_by_key(client):
+        attempt.note(key_of(batch.document(len(batch) - 1), ID))
+        if attempt.lease.reached and _goes_on_by_key(client):
             return False
     return True
 

@@ -16,12 +16,12 @@ from pymongo import MongoClient
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.generate.aggregators.aggregate import (
     DOCUMENTS_PER_UPDATE,
-    AggregationTurn,
+    AggregationAttempt,
     aggregate,
 )
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
+from dataworks_tasks.runs.lease import UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.turn import WholeTurn
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.factory import create_database_client
@@ -191,8 +191,8 @@ def test_a_second_time_changes_nothing(
     assert list(database["own"].find()) == before
 
 
-class OneBatch(WholeTurn):
-    """A turn that is over as soon as somebody looks."""
+class OneBatch(UnlimitedLease):
+    """A lease that is over as soon as somebody looks."""
 
     reached = True
 
@@ -207,10 +207,12 @@ def test_a_turn_goes_on_where_the_one_before_stood(
     database["other"].insert_one({"x": 1})
     aggregation = Aggregation(own, "n", "count", other, {"x": 1})
     noted: list[Element] = []
-    assert not aggregate(client, aggregation, AggregationTurn(note=noted.append, turn=OneBatch()))
+    assert not aggregate(
+        client, aggregation, AggregationAttempt(note=noted.append, lease=OneBatch())
+    )
     assert database["own"].count_documents({"n": 1}) == DOCUMENTS_PER_UPDATE
     database["own"].update_one({"_id": 0}, {"$unset": {"n": ""}})
-    assert aggregate(client, aggregation, AggregationTurn(after=noted[-1]))
+    assert aggregate(client, aggregation, AggregationAttempt(after=noted[-1]))
     assert [found["_id"] for found in database["own"].find({"n": {"$ne": 1}})] == [0]
 
 

@@ -19,9 +19,9 @@ from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.range_work import RangeWork, RunContext
+from dataworks_tasks.runs.lease import StopSignal, UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec, VerificationJob
-from dataworks_tasks.runs.turn import StopSignal, WholeTurn
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -93,7 +93,7 @@ class Migration:
         run_id, ledger = context.spec.run_id, context.ledger
         self.settle(work, context)
         assert not list(ledger.gaps(run_id))
-        assert work.finish(WholeTurn())
+        assert work.finish(UnlimitedLease())
         work.close()
         return Counter(ledger.progress(run_id).counters)
 

@@ -12,8 +12,8 @@ from pymongo.database import Database
 from dataworks_tasks.errors import RunFailed, UnknownName, UsageError
 from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.migration_work import MigrationWork
+from dataworks_tasks.runs.lease import UnlimitedLease
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob
-from dataworks_tasks.runs.turn import WholeTurn
 from producer.estimate.migration_estimate import estimate_migration
 from producer.start.copy_collections import create_views, prepare_collections
 from producer.start.namespace_selection import (
@@ -110,7 +110,7 @@ def test_options_indexes_views_and_time_series_come_along(
     context = migration.context(job)
     work = MigrationWork(context)
     migration.work_through(work, context)
-    work.finish(WholeTurn())
+    work.finish(UnlimitedLease())
     create_views(migration.target, selection.views)
     for name in ("capped", "turkish", "clustered", "checked", "series", "view"):
         here = read_options(migration.source, migration.namespace(name))

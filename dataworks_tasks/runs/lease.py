@@ -24,10 +24,10 @@ class StopSignal:
         return self.interrupted() or time.monotonic() >= self.deadline
 
 
-class FinishTurn(Protocol):
-    """A turn at what comes behind a run's last document: indexes, computed fields, counts.
+class FinishLease(Protocol):
+    """A lease at what comes behind a run's last document: indexes, computed fields, counts.
 
-    ``position``: what ``note`` was given last, by whoever had the turn before; empty at first.
+    ``position``: what ``note`` was given last, by whoever had the lease before; empty at first.
     """
 
     @property
@@ -44,14 +44,14 @@ class FinishTurn(Protocol):
         """Ask ``tell`` every few seconds, on another thread, for a line that says how far it is."""
 
 
-class WholeTurn:
-    """A turn that lasts as long as it takes, shown to nobody."""
+class UnlimitedLease:
+    """A lease that lasts as long as it takes, shown to nobody."""
 
     position = ""
     reached = False
 
     def note(self, position: str) -> None:
-        """See FinishTurn. Nothing comes back, so nothing is kept."""
+        """See FinishLease. Nothing comes back, so nothing is kept."""
 
     def show(self, tell: Callable[[], str]) -> None:
-        """See FinishTurn."""
+        """See FinishLease."""

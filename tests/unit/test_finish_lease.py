@@ -1,4 +1,4 @@
-"""A turn to finish a run."""
+"""A lease to finish a run."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pytest
 
 from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.ledger.contract import FinishState, Ledger
-from dataworks_tasks.runs.turn import StopSignal
+from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.worker import finish_lease as finish_turn
-from dataworks_tasks.worker.finish_lease import HeldTurn
+from dataworks_tasks.worker.finish_lease import HeldFinishLease
 
 
 class _Turns:
-    """Of a ledger, what a turn needs."""
+    """Of a ledger, what a lease needs."""
 
     def __init__(self) -> None:
         self.held = 0
         self.held_often = Event()
 
-    def hold_finish(
+    def acquire_finish_lease(
         self, run_id: str, holder: str, seconds: float, state: FinishState | None = None
     ) -> str:
         self.held += 1
@@ -38,7 +38,7 @@ def test_a_server_that_does_not_say_how_far_it_is_costs_no_turn(
     def tell() -> str:
         raise StoreUnavailable("the server does not answer")
 
-    turns = _Turns()
-    with HeldTurn(cast("Ledger", turns), "gen-1", "me", cast("StopSignal", None)) as turn:
-        turn.show(tell)
-        assert turns.held_often.wait(10)
+    attempt = _Turns()
+    with HeldFinishLease(cast("Ledger", attempt), "gen-1", "me", cast("StopSignal", None)) as lease:
+        lease.show(tell)
+        assert attempt.held_often.wait(10)
