@@ -12,7 +12,7 @@ from dataworks_tasks.migrate.copy_stats import by_collection
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.route import document_change, slice_source, source_of
 from dataworks_tasks.migrate.run_guards import RunGuards
-from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyRoute, Lanes, SliceCopy
+from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyResources, CopyRoute, SliceCopy
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
@@ -48,7 +48,7 @@ class MigrationWork:
         writers = ThreadPoolExecutor(
             context.config.max_insert_workers, thread_name_prefix="write-batch"
         )
-        self._lanes = Lanes(writers, ByteBudget())
+        self._resources = CopyResources(writers, ByteBudget())
         self._copies: dict[int, SliceCopy] = {}  # of the slices that are being worked on
 
     def _route(self, pair: NamespacePair) -> CopyRoute:
@@ -98,10 +98,10 @@ class MigrationWork:
     def _run(self, copy: SliceCopy, stopped: Stopped) -> bool:
         for _ in range(_TRIES_FROM_START):
             try:
-                return copy.run(self._lanes, stopped)
+                return copy.run(self._resources, stopped)
             except SliceInterrupted:
                 continue
-        return copy.run(self._lanes, stopped)
+        return copy.run(self._resources, stopped)
 
     def _fail(self, failures: Sequence[DocumentFailure]) -> NoReturn:
         run_id = self._context.spec.run_id
@@ -122,4 +122,4 @@ class MigrationWork:
     def close(self) -> None:
         """Let go of the threads."""
         self._readers.shutdown(wait=True, cancel_futures=True)
-        self._lanes.writers.shutdown(wait=True, cancel_futures=True)
+        self._resources.writers.shutdown(wait=True, cancel_futures=True)

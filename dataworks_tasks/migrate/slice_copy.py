@@ -69,7 +69,7 @@ class CopyRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class Lanes:
+class CopyResources:
     """What the slices of a process share."""
 
     writers: ThreadPoolExecutor
@@ -86,7 +86,7 @@ class SliceCopy:
         # What keeps insertion order is written one batch after the other.
         self._in_order = slice_.cover is Cover.NATURAL
 
-    def run(self, lanes: Lanes, stopped: Callable[[], bool]) -> bool:
+    def run(self, resources: CopyResources, stopped: Callable[[], bool]) -> bool:
         """Copy what is left; False when it was stopped before the end.
 
         Raises StoreUnavailable when source or target do not answer, and terminal errors.
@@ -95,7 +95,7 @@ class SliceCopy:
         writes: deque[tuple[Future[Tally], Element | None]] = deque()
         finished = False
         try:
-            self._read(lanes, stopped, writes)
+            self._read(resources, stopped, writes)
             finished = True
         except Abandoned:
             pass
@@ -126,7 +126,7 @@ class SliceCopy:
 
     def _read(
         self,
-        lanes: Lanes,
+        resources: CopyResources,
         stopped: Callable[[], bool],
         writes: deque[tuple[Future[Tally], Element | None]],
     ) -> None:
@@ -141,7 +141,7 @@ class SliceCopy:
             for piece in self._pieces(batch):
                 if stopped():
                     raise Abandoned
-                writes.append((self._send(lanes, stopped, piece.batch), piece.position))
+                writes.append((self._send(resources, stopped, piece.batch), piece.position))
                 while writes and (self._in_order or writes[0][0].done()):
                     # One that failed stays first, so that nothing behind it counts as settled.
                     self._settle(*writes[0])
@@ -159,7 +159,7 @@ class SliceCopy:
             yield from resumable_pieces(part, self.slice, route.source.field)
 
     def _send(
-        self, lanes: Lanes, stopped: Callable[[], bool], batch: EncodedBatch
+        self, resources: CopyResources, stopped: Callable[[], bool], batch: EncodedBatch
     ) -> Future[Tally]:
         changed = self._route.change(batch)
         tally = Tally(
@@ -173,8 +173,10 @@ class SliceCopy:
             document_failure(self._route.source.namespace, document, reason)
             for document, reason in changed.refused
         ]
-        lanes.budget.take(changed.batch.size_bytes)
-        return lanes.writers.submit(self._write, lanes.budget, stopped, changed.batch, tally)
+        resources.budget.take(changed.batch.size_bytes)
+        return resources.writers.submit(
+            self._write, resources.budget, stopped, changed.batch, tally
+        )
 
     def _write(
         self,
