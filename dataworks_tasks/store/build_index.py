@@ -82,7 +82,7 @@ def _create(
         # By itself a build waits for every node with a vote: for ever, when one is gone.
         command["commitQuorum"] = "majority"
     with classified():
-        client.patient[namespace.database].command(command)
+        client.without_timeout[namespace.database].command(command)
 
 
 def _progress(client: BaseDatabaseClient, namespace: Namespace) -> str:

@@ -27,13 +27,13 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.capabilities import DIALECTS, Capabilities
 from dataworks_tasks.store.connection_watch import ConnectionWatch
-from dataworks_tasks.store.driver import Driver, open_driver, open_patient_driver
+from dataworks_tasks.store.driver import Driver, open_driver, open_driver_without_timeout
 from dataworks_tasks.store.driver_errors import classified
 from dataworks_tasks.store.hello import ServerInfo, ask_hello, server_info, told_dialect
 from dataworks_tasks.store.insert_command import send_insert
 from dataworks_tasks.store.raw_batches import raw_batches
 from dataworks_tasks.store.request_charge import RequestCharges
-from dataworks_tasks.store.retrying import patiently, throttling_waited_out
+from dataworks_tasks.store.retrying import retry_transient, retry_while_throttled
 from dataworks_tasks.store.shard_key import ShardKeys
 from dataworks_tasks.store.write_outcome import WriteOutcome
 from dataworks_tasks.store.write_size import WriteSize
@@ -68,7 +68,7 @@ class BaseDatabaseClient:
         self._shard_keys = ShardKeys(self)
         self._reads_committed = False
         self._client: Driver | None = None
-        self._patient: Driver | None = None
+        self._without_timeout: Driver | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -97,17 +97,17 @@ class BaseDatabaseClient:
         return self._client
 
     @property
-    def patient(self) -> Driver:
+    def without_timeout(self) -> Driver:
         """A driver's client for what takes as long as a collection is large: no socket timeout."""
-        if self._patient is None:
-            self._patient = open_patient_driver(self.config, self._capabilities)
-        return self._patient
+        if self._without_timeout is None:
+            self._without_timeout = open_driver_without_timeout(self.config, self._capabilities)
+        return self._without_timeout
 
     def close(self) -> None:
         """Close all connections. May be called twice."""
-        if self._patient is not None:
-            self._patient.close()
-            self._patient = None
+        if self._without_timeout is not None:
+            self._without_timeout.close()
+            self._without_timeout = None
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -209,7 +209,7 @@ class BaseDatabaseClient:
         """The documents with these ``_id``s, by the ``_id`` field's bytes as the server has it."""
         query = ids_filter(ids)
         found: dict[bytes, bytes] = {}
-        for document in patiently(lambda: self._found(namespace, query)):
+        for document in retry_transient(lambda: self._found(namespace, query)):
             id_ = find_element(document, b"_id")
             if id_ is not None:
                 found[element_bytes(id_)] = document
@@ -217,7 +217,7 @@ class BaseDatabaseClient:
 
     def find_all(self, namespace: Namespace, query: Mapping[str, Any]) -> list[bytes]:
         """The documents that match, for a query that few do. Trouble that passes is waited out."""
-        return patiently(lambda: self._found(namespace, query))
+        return retry_transient(lambda: self._found(namespace, query))
 
     def _found(self, namespace: Namespace, query: Mapping[str, Any]) -> list[bytes]:
         return [
@@ -241,7 +241,7 @@ class BaseDatabaseClient:
             with classified():
                 collection.replace_one(query, document)
 
-        patiently(once)
+        retry_transient(once)
 
     def has_documents(self, namespace: Namespace) -> bool:
         """Whether the collection holds anything."""
@@ -260,7 +260,7 @@ class BaseDatabaseClient:
             with classified():
                 return question(self.collection(namespace))
 
-        return patiently(once, _FEW_TRIES)
+        return retry_transient(once, _FEW_TRIES)
 
     def drop(self, namespace: Namespace) -> None:
         """Drop the collection; nothing happens when there is none."""
@@ -269,7 +269,7 @@ class BaseDatabaseClient:
             with classified():
                 self.database(namespace.database).drop_collection(namespace.collection)
 
-        throttling_waited_out(once)
+        retry_while_throttled(once)
         self.forget_shard_key(namespace)
 
 

@@ -11,7 +11,7 @@ from bson.binary import UUID_SUBTYPE, Binary
 from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.retrying import patiently
+from dataworks_tasks.store.retrying import retry_transient
 
 BUCKETS = "system.buckets."
 """Where the server keeps the documents of a time series."""
@@ -59,7 +59,7 @@ def _listed(
     client: BaseDatabaseClient, database: str, query: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
     command = {"listCollections": 1, "filter": query}
-    reply = patiently(lambda: client.command(database, command), _FEW_TRIES)
+    reply = retry_transient(lambda: client.command(database, command), _FEW_TRIES)
     found = reply["cursor"]["firstBatch"]
     return found[0] if found else None
 

@@ -11,7 +11,7 @@ from dataworks_tasks.errors import TerminalError, UsageError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.capabilities import CollectionCommand
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.retrying import throttling_waited_out
+from dataworks_tasks.store.retrying import retry_while_throttled
 
 _THROUGHPUT = re.compile(r"(autoscale:)?(\d+)", re.IGNORECASE)
 _LARGEST_WITHOUT_SHARD_KEY = 10_000
@@ -119,7 +119,7 @@ def _run(
     client: BaseDatabaseClient, namespace: Namespace, database: str, command: Mapping[str, Any]
 ) -> None:
     try:
-        throttling_waited_out(lambda: client.command(database, command))
+        retry_while_throttled(lambda: client.command(database, command))
     except TerminalError as error:
         raise UsageError(
             f"{namespace} cannot be created with {next(iter(command))}: {error.fact}",
@@ -130,7 +130,7 @@ def _run(
 def is_there(client: BaseDatabaseClient, namespace: Namespace) -> bool:
     """Whether the collection exists, with documents or without."""
     command = {"listCollections": 1, "filter": {"name": namespace.collection}, "nameOnly": True}
-    reply = throttling_waited_out(lambda: client.command(namespace.database, command))
+    reply = retry_while_throttled(lambda: client.command(namespace.database, command))
     return bool(reply["cursor"]["firstBatch"])
 
 

@@ -30,7 +30,7 @@ def open_driver(
     return _open(config, _options(config, capabilities), [watch])
 
 
-def open_patient_driver(config: DatabaseConfig, capabilities: Capabilities) -> Driver:
+def open_driver_without_timeout(config: DatabaseConfig, capabilities: Capabilities) -> Driver:
     """The client for what takes as long as a collection is large: no socket timeout."""
     options = {**_options(config, capabilities), "minPoolSize": 0, "socketTimeoutMS": 0}
     return _open(config, options, [])

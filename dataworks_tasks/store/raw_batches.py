@@ -12,7 +12,7 @@ from pymongo.cursor import RawBatchCursor
 
 from dataworks_tasks.documents.raw_bson import TOLERANT, Span, assemble, embedded, spans
 from dataworks_tasks.store.driver_errors import classified
-from dataworks_tasks.store.retrying import throttling_waited_out
+from dataworks_tasks.store.retrying import retry_while_throttled
 
 _CURSOR = b"cursor"
 _BATCHES = frozenset({b"firstBatch", b"nextBatch"})
@@ -33,7 +33,7 @@ def raw_batches(
         with classified():
             return cursor, next(cursor, None)
 
-    cursor, data = throttling_waited_out(first)
+    cursor, data = retry_while_throttled(first)
     while data is not None:
         yield data
         with classified():

@@ -14,7 +14,7 @@ T = TypeVar("T")
 _BACKOFF = Backoff()
 
 
-def patiently(ask: Callable[[], T], backoff: Backoff = _BACKOFF) -> T:
+def retry_transient(ask: Callable[[], T], backoff: Backoff = _BACKOFF) -> T:
     """The answer to ``ask``, which may be asked any number of times.
 
     Throttling is waited out however long it takes; other trouble that passes for the backoff's
@@ -22,13 +22,13 @@ def patiently(ask: Callable[[], T], backoff: Backoff = _BACKOFF) -> T:
     """
     for pause in backoff.pauses():
         try:
-            return throttling_waited_out(ask, backoff)
+            return retry_while_throttled(ask, backoff)
         except TransientError:
             time.sleep(pause)
-    return throttling_waited_out(ask, backoff)
+    return retry_while_throttled(ask, backoff)
 
 
-def throttling_waited_out(ask: Callable[[], T], backoff: Backoff = _BACKOFF) -> T:
+def retry_while_throttled(ask: Callable[[], T], backoff: Backoff = _BACKOFF) -> T:
     """The answer to ``ask``, asked again while the server is over its rate; other errors raise."""
     refused = 0
     while True:

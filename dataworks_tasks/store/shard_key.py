@@ -17,7 +17,7 @@ from dataworks_tasks.documents.raw_bson import (
 from dataworks_tasks.errors import TerminalError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.capabilities import Capabilities, CollectionCommand
-from dataworks_tasks.store.retrying import patiently
+from dataworks_tasks.store.retrying import retry_transient
 
 _DOCUMENT = 0x03
 
@@ -63,7 +63,9 @@ class ShardKeys:
         if not self._client.capabilities.shard_key_in_filters:
             return None
         if namespace not in self._known:
-            self._known[namespace] = patiently(lambda: read_shard_key(self._client, namespace))
+            self._known[namespace] = retry_transient(
+                lambda: read_shard_key(self._client, namespace)
+            )
         return self._known[namespace]
 
     def forget(self, namespace: Namespace) -> None:

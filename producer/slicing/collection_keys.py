@@ -54,7 +54,7 @@ class CollectionKeys:
         if all(piece.only_type is None for piece in pieces):
             options["hint"] = {name: 1}
         wanted = query(pieces, self.field)
-        return patiently(
+        return retry_while_planning(
             lambda: self._keys_in(self.source.find_raw(self.namespace, wanted, **options))
         )
 
@@ -75,7 +75,7 @@ class CollectionKeys:
             except PyMongoError as error:
                 raise classify(error) from None
 
-        return patiently(draw)
+        return retry_while_planning(draw)
 
     def _keys_in(self, raw_batches: Any) -> list[Element]:
         return [
@@ -92,22 +92,22 @@ class CollectionKeys:
         }
         if piece.only_type is None:
             command["hint"] = {self.field.decode(): 1}
-        reply = patiently(lambda: self.source.command(self.namespace.database, command))
+        reply = retry_while_planning(lambda: self.source.command(self.namespace.database, command))
         return int(reply["n"])
 
     def estimated_count(self) -> int:
         """Documents of the collection by its metadata."""
-        return patiently(lambda: self.source.estimated_count(self.namespace))
+        return retry_while_planning(lambda: self.source.estimated_count(self.namespace))
 
     def is_capped(self) -> bool:
         """Whether the collection keeps insertion order and a limited size."""
         command = {"listCollections": 1, "filter": {"name": self.namespace.collection}}
-        reply = patiently(lambda: self.source.command(self.namespace.database, command))
+        reply = retry_while_planning(lambda: self.source.command(self.namespace.database, command))
         found = reply["cursor"]["firstBatch"]
         return bool(found and found[0].get("options", {}).get("capped"))
 
 
-def patiently(ask: Callable[[], T]) -> T:
+def retry_while_planning(ask: Callable[[], T]) -> T:
     """The answer, asked for again while trouble passes; the last error when it does not."""
     for pause in Backoff().pauses():
         try:

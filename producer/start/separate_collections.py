@@ -21,7 +21,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import read_collection
 from dataworks_tasks.store.collection_guard import server_process
 from dataworks_tasks.store.hello import ask_hello
-from dataworks_tasks.store.retrying import patiently
+from dataworks_tasks.store.retrying import retry_transient
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def _marker_is_seen(
         "writeConcern": {"w": "majority", "wtimeout": 10_000},
     }
     try:
-        reply = patiently(lambda: target.command(database, insert), _FEW_TRIES)
+        reply = retry_transient(lambda: target.command(database, insert), _FEW_TRIES)
         if reply.get("writeErrors") or reply.get("writeConcernError"):
             return None
         return bool(source.find_all(namespace, marker))

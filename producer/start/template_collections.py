@@ -13,7 +13,7 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.capabilities import CollectionCommand
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_collection import CollectionLayout, create_collection, is_there
-from dataworks_tasks.store.retrying import throttling_waited_out
+from dataworks_tasks.store.retrying import retry_while_throttled
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def _run(
     target: BaseDatabaseClient, database: str, command: Mapping[str, Any], refusal: str
 ) -> None:
     try:
-        throttling_waited_out(lambda: target.command(database, command))
+        retry_while_throttled(lambda: target.command(database, command))
     except TerminalError as error:
         raise UsageError(
             f"{refusal}: {error.fact}", "Change it in the template, or leave it out"

@@ -38,7 +38,7 @@ def test_what_is_there_already_counts_when_a_majority_has_it(
     own_services: LocalServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that timed out meets its own documents, which one node has: that is not enough."""
-    monkeypatch.setattr(client_module, "patiently", lambda ask, *_: ask())
+    monkeypatch.setattr(client_module, "retry_transient", lambda ask, *_: ask())
     servers = ReplicaSet(own_services, election_milliseconds=60_000)
     others = [name for name in servers.names if name != servers.primary()]
     batch = EncodedBatch.of(expected_documents(3))

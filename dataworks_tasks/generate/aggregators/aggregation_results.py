@@ -17,7 +17,7 @@ from dataworks_tasks.generate.aggregators.aggregation_pipeline import (
 )
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
-from dataworks_tasks.store.retrying import patiently
+from dataworks_tasks.store.retrying import retry_transient
 
 
 def results_of(
@@ -50,11 +50,11 @@ def _rows(
 
     def ask() -> list[dict[str, Any]]:
         # Patient: however large the source is, only the few rows come over the wire.
-        database = client.patient.get_database(source.database, codec_options=TOLERANT)
+        database = client.without_timeout.get_database(source.database, codec_options=TOLERANT)
         with classified():
             return list(database[source.collection].aggregate(stages, allowDiskUse=True))
 
-    return patiently(ask)
+    return retry_transient(ask)
 
 
 def _is_scalar(value: object) -> bool:

@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 from dataworks_tasks.errors import Throttled
 from dataworks_tasks.store.driver_errors import classified
-from dataworks_tasks.store.retrying import patiently
+from dataworks_tasks.store.retrying import retry_transient
 from dataworks_tasks.store.write_budget import RateLimiter
 from dataworks_tasks.store.write_outcome import WriteOutcome
 
@@ -37,7 +37,7 @@ def write_updates(
     size = at_once or len(wanted.updates)
     for start in range(0, len(wanted.updates), size):
         left = list(wanted.updates[start : start + size])
-        patiently(lambda left=left: _rate_limited(collection, left, each, rate_limiter))  # type: ignore[misc]
+        retry_transient(lambda left=left: _rate_limited(collection, left, each, rate_limiter))  # type: ignore[misc]
 
 
 def _rate_limited(
