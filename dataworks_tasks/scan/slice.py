@@ -37,7 +37,7 @@ SLICED_TYPES = (OBJECT_ID, STRING)
 class Slice:
     """``[lower, upper)`` of the keys of namespace pair ``pair``; None is the end of the key space.
 
-    ``standing`` is for the planner alone: where it stood in the other collections when it made
+    ``planner_state`` is for the planner alone: where it stood in the other collections when it made
     this slice. Acknowledged slices leave the ledger, so a slice needs nothing but itself.
     ``settled_to``: everything up to this key, in the order of reading, is settled and counted.
     """
@@ -46,7 +46,7 @@ class Slice:
     lower: Element | None = None
     upper: Element | None = None
     cover: Cover = Cover.RANGE
-    standing: bytes | None = None
+    planner_state: bytes | None = None
     settled_to: Element | None = None
 
     def to_bytes(self) -> bytes:
@@ -58,8 +58,8 @@ class Slice:
             fields.append(element_bytes(self.upper, b"u"))
         if self.cover is not Cover.RANGE:
             fields.append(b"\x10c\0" + struct.pack("<i", self.cover))
-        if self.standing is not None:
-            fields.append(embedded(b"s", self.standing))
+        if self.planner_state is not None:
+            fields.append(embedded(b"s", self.planner_state))
         if self.settled_to is not None:
             fields.append(element_bytes(self.settled_to, b"k"))
         return assemble(fields)
@@ -74,7 +74,7 @@ class Slice:
                 lower=_bound(fields.get(b"l")),
                 upper=_bound(fields.get(b"u")),
                 cover=Cover(_number(fields[b"c"])) if b"c" in fields else Cover.RANGE,
-                standing=fields[b"s"].value if b"s" in fields else None,
+                planner_state=fields[b"s"].value if b"s" in fields else None,
                 settled_to=_bound(fields.get(b"k")),
             )
         except (KeyError, ValueError, IndexError, struct.error):

@@ -107,7 +107,7 @@ class _Planner:
         last = slices[-1]
         others = {pair: slice_ for pair, slice_ in self._last.items() if pair != last.pair}
         if others or last.pair != next_pair - 1:
-            slices[-1] = replace(last, standing=_standing(next_pair, others))
+            slices[-1] = replace(last, planner_state=_planner_state(next_pair, others))
         return PlannedSlices(
             tuple(slice_.to_bytes() for slice_ in slices),
             sum(part.documents for part in group),
@@ -123,27 +123,27 @@ class _Planner:
         return found
 
     def _restore(self, resume_from: bytes | None) -> int:
-        """Take up the standing of the last slice; the number of the next collection to begin."""
+        """Take up the planner_state of the last slice; the number of the next collection to begin."""
         if resume_from is None:
             return 0
         last = Slice.from_bytes(resume_from)
-        if last.standing is None:
+        if last.planner_state is None:
             self._last = {last.pair: last}
             return last.pair + 1
         next_pair = 0
-        for element in elements(last.standing):
+        for element in elements(last.planner_state):
             if element.name == b"n":
                 next_pair = int(struct.unpack("<i", element.value)[0])
             else:
                 self._last[int(element.name)] = Slice.from_bytes(element.value)
-        self._last[last.pair] = replace(last, standing=None)
+        self._last[last.pair] = replace(last, planner_state=None)
         return next_pair
 
 
-def _standing(next_pair: int, others: dict[int, Slice]) -> bytes:
+def _planner_state(next_pair: int, others: dict[int, Slice]) -> bytes:
     fields = [b"\x10n\0" + struct.pack("<i", next_pair)]
     fields += [
-        embedded(str(pair).encode(), replace(slice_, standing=None).to_bytes())
+        embedded(str(pair).encode(), replace(slice_, planner_state=None).to_bytes())
         for pair, slice_ in others.items()
     ]
     return assemble(fields)
