@@ -14,7 +14,7 @@ from dataworks_tasks.store.bulk_write import WriteResult
 
 
 @dataclass(slots=True)
-class Tally:
+class CopyStats:
     """Counts of one slice; ``result`` is what the ledger gets."""
 
     read: int = 0
@@ -51,8 +51,8 @@ class Tally:
             for failure in result.failures
         )
 
-    def add(self, others: Iterable[Tally]) -> None:
-        """Add other tallies."""
+    def add(self, others: Iterable[CopyStats]) -> None:
+        """Add other parts."""
         for other in others:
             for name in self.__slots__:
                 setattr(self, name, getattr(self, name) + getattr(other, name))

@@ -13,7 +13,7 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.ledger.document_failure import document_failure
-from dataworks_tasks.migrate.copy_stats import Tally
+from dataworks_tasks.migrate.copy_stats import CopyStats
 from dataworks_tasks.migrate.document_change import DocumentChange
 from dataworks_tasks.migrate.rules import rule_counters
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
@@ -82,7 +82,7 @@ class SliceCopy:
     def __init__(self, route: CopyRoute, slice_: Slice) -> None:
         self.slice = slice_
         self._route = route
-        self._progress = SliceProgress[Tally](slice_)
+        self._progress = SliceProgress[CopyStats](slice_)
         # What keeps insertion order is written one batch after the other.
         self._in_order = slice_.cover is Cover.NATURAL
 
@@ -92,7 +92,7 @@ class SliceCopy:
         Raises StoreUnavailable when source or target do not answer, and terminal errors.
         """
         self._progress.begin()
-        writes: deque[tuple[Future[Tally], Element | None]] = deque()
+        writes: deque[tuple[Future[CopyStats], Element | None]] = deque()
         finished = False
         try:
             self._read(resources, stopped, writes)
@@ -115,20 +115,20 @@ class SliceCopy:
         """What was settled since it was last handed out, when ``run`` came to the end."""
         return self._result(self._progress.last_part())
 
-    def _result(self, tallies: list[Tally]) -> RangeResult:
-        tally = Tally()
-        tally.add(tallies)
+    def _result(self, parts: list[CopyStats]) -> RangeResult:
+        stats = CopyStats()
+        stats.add(parts)
         if self._route.source.rate_limiter is not None:
             charge = self._route.source.rate_limiter.take_charge()
-            tally.read_request_units = charge.measured
-            tally.read_request_units_estimated = charge.estimated
-        return tally.result()
+            stats.read_request_units = charge.measured
+            stats.read_request_units_estimated = charge.estimated
+        return stats.result()
 
     def _read(
         self,
         resources: CopyResources,
         stopped: Callable[[], bool],
-        writes: deque[tuple[Future[Tally], Element | None]],
+        writes: deque[tuple[Future[CopyStats], Element | None]],
     ) -> None:
         def pause(seconds: float) -> None:
             until = time.monotonic() + seconds
@@ -160,22 +160,22 @@ class SliceCopy:
 
     def _send(
         self, resources: CopyResources, stopped: Callable[[], bool], batch: EncodedBatch
-    ) -> Future[Tally]:
+    ) -> Future[CopyStats]:
         changed = self._route.change(batch)
-        tally = Tally(
+        stats = CopyStats(
             read=len(batch),
             dropped=changed.dropped,
             produced=changed.produced,
             bytes=changed.batch.size_bytes,
             rules=Counter(dict(rule_counters(changed.rules))),
         )
-        tally.failures = [
+        stats.failures = [
             document_failure(self._route.source.namespace, document, reason)
             for document, reason in changed.refused
         ]
         resources.budget.take(changed.batch.size_bytes)
         return resources.writers.submit(
-            self._write, resources.budget, stopped, changed.batch, tally
+            self._write, resources.budget, stopped, changed.batch, stats
         )
 
     def _write(
@@ -183,11 +183,11 @@ class SliceCopy:
         budget: ByteBudget,
         stopped: Callable[[], bool],
         batch: EncodedBatch,
-        tally: Tally,
-    ) -> Tally:
+        stats: CopyStats,
+    ) -> CopyStats:
         route, size = self._route, batch.size_bytes
         try:
-            batch = self._write_exactly(batch, tally)
+            batch = self._write_exactly(batch, stats)
             while len(batch):
                 if stopped():
                     raise Abandoned
@@ -195,29 +195,29 @@ class SliceCopy:
                 result = write_batch(
                     route.target, route.namespace, batch, route.policy, route.rate_limiter, deadline
                 )
-                tally.add_write(route.namespace, result)
+                stats.add_write(route.namespace, result)
                 if not result.unsettled:
                     break
                 batch = batch.select(result.unsettled)
                 time.sleep(_PAUSE_SECONDS)  # the pause that the deadline cut off
-            return tally
+            return stats
         finally:
             budget.give_back(size)
 
-    def _write_exactly(self, batch: EncodedBatch, tally: Tally) -> EncodedBatch:
+    def _write_exactly(self, batch: EncodedBatch, stats: CopyStats) -> EncodedBatch:
         """Write what an insert would change; the rest of the batch."""
         route = self._route
         rows = with_empty_timestamps(batch)
         if not rows or not route.target.capabilities.collection_stats:
             return batch
         result = write_one_by_one(route.target, route.namespace, batch.select(rows), route.policy)
-        tally.add_write(route.namespace, result)
+        stats.add_write(route.namespace, result)
         return batch.select(sorted(set(range(len(batch))).difference(rows)))
 
-    def _settle(self, write: Future[Tally], position: Element | None) -> None:
+    def _settle(self, write: Future[CopyStats], position: Element | None) -> None:
         self._progress.add(write.result(), position)
 
-    def _collect(self, writes: deque[tuple[Future[Tally], Element | None]]) -> bool:
+    def _collect(self, writes: deque[tuple[Future[CopyStats], Element | None]]) -> bool:
         """Wait for what is on the wire; everything before the first that failed is settled.
 
         Raises the first write's error.
