@@ -6,7 +6,7 @@ import click
 
 from dataworks_tasks.ledger.contract import RunState
 from producer.cli.shared.options import CommandContext, with_context
-from producer.cli.shared.stop_run import halt
+from producer.cli.shared.stop_run import stop_run
 
 
 @click.command("cancel")
@@ -14,4 +14,4 @@ from producer.cli.shared.stop_run import halt
 @with_context
 def command(context: CommandContext, run_id: str) -> None:
     """Stop RUN. What is written stays, and resume would go on with it."""
-    halt(context, run_id, RunState.CANCELLED)
+    stop_run(context, run_id, RunState.CANCELLED)

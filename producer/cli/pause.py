@@ -6,7 +6,7 @@ import click
 
 from dataworks_tasks.ledger.contract import RunState
 from producer.cli.shared.options import CommandContext, with_context
-from producer.cli.shared.stop_run import halt
+from producer.cli.shared.stop_run import stop_run
 
 
 @click.command("pause")
@@ -14,4 +14,4 @@ from producer.cli.shared.stop_run import halt
 @with_context
 def command(context: CommandContext, run_id: str) -> None:
     """Let workers leave RUN alone. What they are writing is finished and acknowledged."""
-    halt(context, run_id, RunState.PAUSED)
+    stop_run(context, run_id, RunState.PAUSED)

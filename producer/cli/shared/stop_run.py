@@ -7,7 +7,7 @@ from dataworks_tasks.ledger.contract import WORKING, RunState
 from producer.cli.shared.options import CommandContext
 
 
-def halt(context: CommandContext, run_id: str, state: RunState) -> None:
+def stop_run(context: CommandContext, run_id: str, state: RunState) -> None:
     """Take the run out of work; raises UsageError when it has ended already."""
     with context.connections() as connections:
         ledger = connections.ledger
