@@ -29,7 +29,7 @@ from dataworks_tasks.store.capabilities import DIALECTS, Capabilities
 from dataworks_tasks.store.connection_watch import ConnectionWatch
 from dataworks_tasks.store.driver import Driver, open_driver, open_driver_without_timeout
 from dataworks_tasks.store.driver_errors import classified
-from dataworks_tasks.store.hello import ServerInfo, ask_hello, server_info, told_dialect
+from dataworks_tasks.store.hello import ServerInfo, ask_hello, detect_dialect, server_info
 from dataworks_tasks.store.insert_command import send_insert
 from dataworks_tasks.store.raw_batches import raw_batches
 from dataworks_tasks.store.request_charge import RequestCharges
@@ -145,7 +145,7 @@ class BaseDatabaseClient:
 
     def _hello(self) -> Mapping[str, Any]:
         hello = ask_hello(self._asker("admin"))
-        self.db_type, self._capabilities = told_dialect(hello, self.config, self.db_type)
+        self.db_type, self._capabilities = detect_dialect(hello, self.config, self.db_type)
         return hello
 
     def _asker(self, database: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:

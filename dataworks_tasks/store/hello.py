@@ -32,7 +32,7 @@ def ask_hello(ask: AskAdmin) -> Mapping[str, Any]:
         return ask({"isMaster": 1})
 
 
-def told_dialect(
+def detect_dialect(
     hello: Mapping[str, Any], config: DatabaseConfig, supposed: DatabaseType
 ) -> tuple[DatabaseType, Capabilities]:
     """The dialect that the server turns out to speak, and what it can do.

@@ -57,9 +57,9 @@ class AlertWatch:
     tell: Callable[[Alert], None] | None = None
 
     @classmethod
-    def of(cls, config: FrameworkConfig, *, tells_others: bool = False) -> Self:
-        """The limits of the settings; ``tells_others``: also their webhook."""
-        url = config.alert_webhook_url if tells_others else None
+    def of(cls, config: FrameworkConfig, *, notifies: bool = False) -> Self:
+        """The limits of the settings; ``notifies``: also their webhook."""
+        url = config.alert_webhook_url if notifies else None
         return cls(alert_rules(config), Webhook(url) if url else None)
 
 

@@ -56,7 +56,7 @@ def run_to_end(
     console = context.console
     if not context.as_json:
         console.print(f"[bold]{spec.run_id}[/bold]  {escape(shown_name(spec))}")
-    watch = AlertWatch.of(connections.config, tells_others=True)
+    watch = AlertWatch.of(connections.config, notifies=True)
     view = create_view(spec, console, connections.ledger, watch)
     progress = attach(connections, spec, view)
     if progress is None:
