@@ -18,7 +18,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from producer.connections import Connections
 from producer.drive.attach import stay
 from producer.drive.in_process import work_here
-from producer.drive.observation import Leave, Observation
+from producer.drive.observation import Observation, StopRequest
 from producer.resume.continue_run import continue_run
 from producer.resume.spec_file import keep_spec
 from producer.start.run_request import GenerationRequest, MigrationRequest, RunOptions
@@ -117,9 +117,9 @@ class DataGenerationEngine:
             raise UnknownName("no custom generator is registered", "Call register_generator first")
         return what.value
 
-    def _run(self, start: Callable[[Connections], RunSpec], leave: Event) -> RunResult:
+    def _run(self, start: Callable[[Connections], RunSpec], stop: Event) -> RunResult:
         generators = tuple(self._generators.values())
-        return _run(self._config, start, leave, generators if self._in_process else None)
+        return _run(self._config, start, stop, generators if self._in_process else None)
 
 
 class MigrationEngine:
@@ -158,8 +158,8 @@ class MigrationEngine:
         """Go on with a run: its gaps, and nothing else."""
         return await _in_thread(self._run, lambda connections: continue_run(connections, run_id))
 
-    def _run(self, start: Callable[[Connections], RunSpec], leave: Event) -> RunResult:
-        return _run(self._config, start, leave, () if self._in_process else None)
+    def _run(self, start: Callable[[Connections], RunSpec], stop: Event) -> RunResult:
+        return _run(self._config, start, stop, () if self._in_process else None)
 
 
 def create_generation_engine(
@@ -179,12 +179,12 @@ async def _in_thread(
     start: Callable[[Connections], RunSpec],
 ) -> RunResult:
     """Run beside the event loop. A cancelled caller waits until the run is left in good order."""
-    leave = Event()
-    running = asyncio.ensure_future(asyncio.to_thread(run, start, leave))
+    stop = Event()
+    running = asyncio.ensure_future(asyncio.to_thread(run, start, stop))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        leave.set()
+        stop.set()
         await asyncio.wait([running])
         raise
 
@@ -192,22 +192,22 @@ async def _in_thread(
 def _run(
     config: FrameworkConfig,
     start: Callable[[Connections], RunSpec],
-    leave: Event,
+    stop: Event,
     here: Sequence[BaseDataGenerator] | None,
 ) -> RunResult:
     """Start a run and stay with it; ``here`` are the generators of a run in this process."""
 
-    def wish() -> Leave:
-        return Leave.NOW if leave.is_set() else Leave.STAY
+    def stop_request() -> StopRequest:
+        return StopRequest.NOW if stop.is_set() else StopRequest.NONE
 
     with Connections(config) as connections:
         spec = start(connections)
         keep_spec(spec)
         observe = _log_notices(spec.run_id)
         if here is not None:
-            progress = work_here(connections, spec, here, observe, wish)
+            progress = work_here(connections, spec, here, observe, stop_request)
         else:
-            attached = stay(connections, spec, observe, wish)
+            attached = stay(connections, spec, observe, stop_request)
             if attached is None:
                 raise LedgerUnavailable("Redis never answered", _resume(spec.run_id))
             progress = attached

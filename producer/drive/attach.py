@@ -14,7 +14,7 @@ from dataworks_tasks.runs.spec import RunSpec
 from producer.connections import Connections
 from producer.drive.dispatch import Dispatcher
 from producer.drive.message_queue import MessageQueue
-from producer.drive.observation import Leave, Observation, RunView
+from producer.drive.observation import Observation, RunView, StopRequest
 from producer.slicing.planning import Planner, PlannerThread, needs_planning
 
 
@@ -31,20 +31,20 @@ def attach(connections: Connections, spec: RunSpec, view: RunView) -> RunProgres
     The first Ctrl-C stops sending and waits for what was sent; the second leaves at once.
     """
     with view, _interrupts(spec.run_id, view) as interrupts:
-        return stay(connections, spec, view.observe, interrupts.wish)
+        return stay(connections, spec, view.observe, interrupts.stop_request)
 
 
 def stay(
     connections: Connections,
     spec: RunSpec,
     observe: Callable[[Observation], None],
-    leave: Callable[[], Leave],
+    should_stop: Callable[[], StopRequest],
 ) -> RunProgress | None:
-    """Plan and send until the run ends or ``leave`` says so; see ``Dispatcher.drive``."""
+    """Plan and send until the run ends or ``should_stop`` says so; see ``Dispatcher.drive``."""
     dispatcher = create_dispatcher(connections, spec)
     try:
         with _planning(connections, spec):
-            return dispatcher.drive(observe, leave)
+            return dispatcher.drive(observe, should_stop)
     except UnknownName:
         raise RunFailed(
             f"Redis has lost run {spec.run_id}, with all that was known of it",
@@ -79,8 +79,10 @@ class _Interrupts:
         self._view = view
         self.count = 0
 
-    def wish(self) -> Leave:
-        return (Leave.STAY, Leave.WHEN_SENT_IS_DONE, Leave.NOW)[min(self.count, 2)]
+    def stop_request(self) -> StopRequest:
+        return (StopRequest.NONE, StopRequest.WHEN_SENT_IS_DONE, StopRequest.NOW)[
+            min(self.count, 2)
+        ]
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1

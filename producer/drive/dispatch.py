@@ -11,7 +11,7 @@ from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunSta
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 from producer.drive.message_queue import MessageQueue
-from producer.drive.observation import Leave, Observation, QueueDepth
+from producer.drive.observation import Observation, QueueDepth, StopRequest
 
 _POLL_SECONDS = 0.2
 _OUTAGE_POLL_SECONDS = 1.0
@@ -51,31 +51,31 @@ class Dispatcher:
         return count
 
     def drive(
-        self, observe: Callable[[Observation], None], leave: Callable[[], Leave]
+        self, observe: Callable[[Observation], None], should_stop: Callable[[], StopRequest]
     ) -> RunProgress | None:
-        """Stay with the run until it ends or ``leave`` says so; returns its last known progress.
+        """Stay with the run until it ends or ``should_stop`` says so; returns its last known progress.
 
         An outage of Redis is waited out.
         """
         progress: RunProgress | None = None
-        while leave() is not Leave.NOW:
+        while should_stop() is not StopRequest.NOW:
             try:
                 progress = self._ledger.progress(self._spec.run_id)
                 depth = self._queue.depth()
                 observe(Observation(progress, depth))
                 if progress.state not in WORKING:
                     return progress
-                if self._may_leave(leave()):
+                if self._may_stop(should_stop()):
                     return self._ledger.progress(self._spec.run_id)
-                self._step(progress, depth, sending=leave() is Leave.STAY)
+                self._step(progress, depth, sending=should_stop() is StopRequest.NONE)
                 time.sleep(_POLL_SECONDS)
             except TransientError as error:
                 observe(Observation(progress, None, outage=str(error)))
                 time.sleep(_OUTAGE_POLL_SECONDS)
         return progress
 
-    def _may_leave(self, wish: Leave) -> bool:
-        return wish is Leave.WHEN_SENT_IS_DONE and not any(self._outstanding())
+    def _may_stop(self, stop_request: StopRequest) -> bool:
+        return stop_request is StopRequest.WHEN_SENT_IS_DONE and not any(self._outstanding())
 
     def _step(self, progress: RunProgress, depth: QueueDepth, *, sending: bool) -> None:
         outstanding = sum(-(-gap.size // self._size) for gap in self._outstanding())

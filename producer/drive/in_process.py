@@ -16,7 +16,7 @@ from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.worker.process import WorkerProcess
 from dataworks_tasks.worker.run_range import finish_run, settle_range
 from producer.connections import Connections
-from producer.drive.observation import Leave, Observation
+from producer.drive.observation import Observation, StopRequest
 from producer.slicing.planning import Planner, PlannerThread, needs_planning
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def work_here(
     spec: RunSpec,
     generators: Sequence[BaseDataGenerator],
     observe: Callable[[Observation], None],
-    leave: Callable[[], Leave],
+    should_stop: Callable[[], StopRequest],
 ) -> RunProgress:
     """Settle every gap of the run in this process, and finish it; its last progress.
 
@@ -46,7 +46,7 @@ def work_here(
     process = WorkerProcess(config, generators)
     try:
         with _planning(connections, spec):
-            return _Loop(process, spec).run(observe, leave)
+            return _Loop(process, spec).run(observe, should_stop)
     finally:
         process.close()
 
@@ -60,10 +60,10 @@ class _Loop:
         self._outages = 0
 
     def run(
-        self, observe: Callable[[Observation], None], leave: Callable[[], Leave]
+        self, observe: Callable[[Observation], None], should_stop: Callable[[], StopRequest]
     ) -> RunProgress:
         progress = self._ledger.progress(self._spec.run_id)
-        while progress.state in WORKING and leave() is Leave.STAY:
+        while progress.state in WORKING and should_stop() is StopRequest.NONE:
             try:
                 self._step(progress)
                 self._outages = 0

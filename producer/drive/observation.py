@@ -17,10 +17,10 @@ class QueueDepth(NamedTuple):
     in_hand: int
 
 
-class Leave(Enum):
+class StopRequest(Enum):
     """What the person at the terminal wants."""
 
-    STAY = "stay"
+    NONE = "stay"
     WHEN_SENT_IS_DONE = "when what was sent is done"
     NOW = "now"
 

@@ -18,7 +18,7 @@ from dataworks_tasks.runs.spec import GenerationJob, GenerationPart, RunSpec
 from producer.drive import dispatch
 from producer.drive.dispatch import Dispatcher
 from producer.drive.message_queue import MessageQueue
-from producer.drive.observation import Leave, Observation, QueueDepth
+from producer.drive.observation import Observation, QueueDepth, StopRequest
 
 
 class WorkingQueue(MessageQueue):
@@ -81,8 +81,8 @@ def recorded_run(ledger: RedisLedger, total: int, batch_size: int = 10) -> RunSp
     return spec
 
 
-def always(wish: Leave = Leave.STAY) -> Leave:
-    return wish
+def always(stop_request: StopRequest = StopRequest.NONE) -> StopRequest:
+    return stop_request
 
 
 def test_the_queue_never_holds_more_than_the_window(ledger: RedisLedger) -> None:
@@ -130,7 +130,8 @@ def test_messages_that_nobody_takes_are_not_doubled(ledger: RedisLedger) -> None
     polls = iter(range(200))
     dispatcher = Dispatcher(queue, ledger, spec, stall_seconds=0.001)
     dispatcher.drive(
-        lambda _: None, lambda: Leave.STAY if next(polls, None) is not None else Leave.NOW
+        lambda _: None,
+        lambda: StopRequest.NONE if next(polls, None) is not None else StopRequest.NOW,
     )
     assert len(queue.sent) == 10
 
@@ -138,12 +139,12 @@ def test_messages_that_nobody_takes_are_not_doubled(ledger: RedisLedger) -> None
 def test_the_first_interrupt_waits_for_what_was_sent(ledger: RedisLedger) -> None:
     spec = recorded_run(ledger, 1000)
     queue = WorkingQueue(ledger, spec.run_id)
-    wishes = iter([Leave.STAY] * 9)
+    stop_requests = iter([StopRequest.NONE] * 9)
 
-    def leave() -> Leave:
-        return next(wishes, Leave.WHEN_SENT_IS_DONE)
+    def should_stop() -> StopRequest:
+        return next(stop_requests, StopRequest.WHEN_SENT_IS_DONE)
 
-    progress = Dispatcher(queue, ledger, spec, window=4).drive(lambda _: queue.work(1), leave)
+    progress = Dispatcher(queue, ledger, spec, window=4).drive(lambda _: queue.work(1), should_stop)
     assert progress is not None
     assert queue.waiting == []
     assert 0 < progress.acknowledged < 1000
