@@ -19,7 +19,7 @@ from dataworks_tasks.migrate.rules import rule_counters
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.read_slice import ReadPiece, SliceSource, read_slice, resumable_pieces
-from dataworks_tasks.scan.slice import Cover, Slice
+from dataworks_tasks.scan.slice import Slice, SliceKind
 from dataworks_tasks.scan.slice_progress import SliceProgress
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -84,7 +84,7 @@ class SliceCopy:
         self._route = route
         self._progress = SliceProgress[CopyStats](slice_)
         # What keeps insertion order is written one batch after the other.
-        self._in_order = slice_.cover is Cover.NATURAL
+        self._in_order = slice_.kind is SliceKind.NATURAL
 
     def run(self, resources: CopyResources, stopped: Callable[[], bool]) -> bool:
         """Copy what is left; False when it was stopped before the end.

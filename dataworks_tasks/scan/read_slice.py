@@ -16,7 +16,7 @@ from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.rate_limits.reads import ReadRateLimiter, rate_limited
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.key_space import ID, Piece, key_of, pieces_after, query
-from dataworks_tasks.scan.slice import Cover, Slice, groups_after, groups_through
+from dataworks_tasks.scan.slice import Slice, SliceKind, groups_after, groups_through
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_guard import CheckCollection
 
@@ -67,12 +67,12 @@ def read_slice(
     sort: dict[str, int] = {source.field.decode(): 1}
     options: dict[str, Any] = {"sort": sort}
     after = after or slice_.settled_to
-    if slice_.cover is Cover.NATURAL:
+    if slice_.kind is SliceKind.NATURAL:
         options["sort"] = {"$natural": 1}
         reading = _Reading(source, options, waiting)
         yield from _read_pieces(reading, []) if after is None else _read_behind(reading, after)
         return
-    if slice_.cover is Cover.RANGE:
+    if slice_.kind is SliceKind.RANGE:
         options["hint"] = sort
     groups = slice_.groups(source.field)
     if through is not None:
@@ -94,7 +94,7 @@ def resumable_pieces(batch: EncodedBatch, slice_: Slice, field: bytes) -> Iterat
     By ``_id`` that is behind every document, by another field only where its value changes.
     """
     last = len(batch) - 1
-    if field == ID or slice_.cover is Cover.NATURAL:
+    if field == ID or slice_.kind is SliceKind.NATURAL:
         yield ReadPiece(batch, key_of(batch.document(last), ID))
         return
     key = before = key_of(batch.document(last), field)

@@ -19,7 +19,7 @@ from dataworks_tasks.scan.key_space import (
 )
 
 
-class Cover(IntEnum):
+class SliceKind(IntEnum):
     """How a slice asks for its documents."""
 
     RANGE = 0  # by the order of all types
@@ -30,7 +30,7 @@ class Cover(IntEnum):
 
 OBJECT_ID, STRING = 0x07, 0x02
 SLICED_TYPES = (OBJECT_ID, STRING)
-"""Types that have slices of ``Cover.ONE_TYPE``."""
+"""Types that have slices of ``SliceKind.ONE_TYPE``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Slice:
     pair: int
     lower: Element | None = None
     upper: Element | None = None
-    cover: Cover = Cover.RANGE
+    kind: SliceKind = SliceKind.RANGE
     planner_state: bytes | None = None
     settled_to: Element | None = None
 
@@ -56,8 +56,8 @@ class Slice:
             fields.append(element_bytes(self.lower, b"l"))
         if self.upper is not None:
             fields.append(element_bytes(self.upper, b"u"))
-        if self.cover is not Cover.RANGE:
-            fields.append(b"\x10c\0" + struct.pack("<i", self.cover))
+        if self.kind is not SliceKind.RANGE:
+            fields.append(b"\x10c\0" + struct.pack("<i", self.kind))
         if self.planner_state is not None:
             fields.append(embedded(b"s", self.planner_state))
         if self.settled_to is not None:
@@ -73,7 +73,7 @@ class Slice:
                 pair=_number(fields[b"p"]),
                 lower=_bound(fields.get(b"l")),
                 upper=_bound(fields.get(b"u")),
-                cover=Cover(_number(fields[b"c"])) if b"c" in fields else Cover.RANGE,
+                kind=SliceKind(_number(fields[b"c"])) if b"c" in fields else SliceKind.RANGE,
                 planner_state=fields[b"s"].value if b"s" in fields else None,
                 settled_to=_bound(fields.get(b"k")),
             )
@@ -87,13 +87,13 @@ class Slice:
 
         A group without pieces is the whole collection.
         """
-        if self.cover is Cover.RANGE:
+        if self.kind is SliceKind.RANGE:
             pieces = list(pieces_between(self.lower, self.upper, field))
             return [pieces] if pieces else []
-        if self.cover is Cover.ONE_TYPE:
+        if self.kind is SliceKind.ONE_TYPE:
             type_ = next((bound.type for bound in (self.lower, self.upper) if bound), OBJECT_ID)
             return [[Piece(bracket_of_type(type_), self.lower, self.upper, only_type=type_)]]
-        if self.cover is Cover.OTHER_TYPES:
+        if self.kind is SliceKind.OTHER_TYPES:
             return [
                 [Piece(position, only_type=type_)]
                 for position, bracket in enumerate(BRACKETS)

@@ -11,7 +11,7 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element, element_bytes, find_element
 from dataworks_tasks.migrate.document_change import DocumentChange
 from dataworks_tasks.scan.read_slice import ReadPiece, SliceSource, read_slice, resumable_pieces
-from dataworks_tasks.scan.slice import Cover, Slice
+from dataworks_tasks.scan.slice import Slice, SliceKind
 from dataworks_tasks.scan.slice_progress import SliceProgress
 from dataworks_tasks.verify.comparison import (
     Comparison,
@@ -45,7 +45,7 @@ class SliceVerification:
         self.slice = slice_
         self._route = route
         self._progress = SliceProgress[Comparison](slice_)
-        self._by_range = route.keys_stay and slice_.cover is not Cover.NATURAL
+        self._by_range = route.keys_stay and slice_.kind is not SliceKind.NATURAL
 
     def run(self, readers: ThreadPoolExecutor, stopped: Stopped) -> bool:
         """Compare what is left; False when it was stopped before the end.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.scan.key_space import BRACKETS, Piece, bracket_of_type, pieces_between
-from dataworks_tasks.scan.slice import OBJECT_ID, STRING, Cover, Slice
+from dataworks_tasks.scan.slice import OBJECT_ID, STRING, Slice, SliceKind
 from producer.slicing.collection_keys import CollectionKeys
 
 _SKIP_FROM = 1000
@@ -45,10 +45,10 @@ def partition(
     cut = PARTITIONERS.get(partitioner)
     if cut is None:
         raise UnknownName.among("partitioner", partitioner, [*PARTITIONERS, "auto"])
-    if last is not None and last.cover is Cover.NATURAL:
+    if last is not None and last.kind is SliceKind.NATURAL:
         return iter(())
     if last is None and keys.source.capabilities.collection_stats and keys.is_capped():
-        return iter((Part(Slice(pair, cover=Cover.NATURAL), keys.estimated_count()),))
+        return iter((Part(Slice(pair, kind=SliceKind.NATURAL), keys.estimated_count()),))
     return cut(keys, pair, last)
 
 
@@ -61,12 +61,12 @@ def walk(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Part]:
 
 
 def _ranges(
-    pair: int, lower: Element | None, bounds: Bounds, cover: Cover = Cover.RANGE
+    pair: int, lower: Element | None, bounds: Bounds, kind: SliceKind = SliceKind.RANGE
 ) -> Iterator[Part]:
     """Slices between ``bounds``; the last bound of all, an empty one, is the open end."""
     for bound, documents in bounds:
         upper = None if bound is _OPEN else bound
-        yield Part(Slice(pair, lower, upper, cover), documents)
+        yield Part(Slice(pair, lower, upper, kind), documents)
         lower = bound
 
 
@@ -144,17 +144,17 @@ def object_id_time(keys: CollectionKeys, pair: int, last: Slice | None) -> Itera
             "slices by ObjectId time need _id as the resume field",
             "Use --partitioner walk with this strategy",
         )
-    if last is not None and last.cover is Cover.OTHER_TYPES:
+    if last is not None and last.kind is SliceKind.OTHER_TYPES:
         return
     in_strings = last is not None and last.lower is not None and last.lower.type == STRING
     if not in_strings and (last is None or last.upper is not None):
         lower = last.upper if last else None
-        yield from _ranges(pair, lower, _time_bounds(keys, lower), Cover.ONE_TYPE)
+        yield from _ranges(pair, lower, _time_bounds(keys, lower), SliceKind.ONE_TYPE)
     if not in_strings or (last is not None and last.upper is not None):
         lower = last.upper if last and in_strings and last.upper else _LOWEST_STRING
         strings = Piece(bracket_of_type(STRING), lower, only_type=STRING)
-        yield from _ranges(pair, lower, _walk_bounds(keys, iter([strings])), Cover.ONE_TYPE)
-    yield Part(Slice(pair, cover=Cover.OTHER_TYPES), 0)
+        yield from _ranges(pair, lower, _walk_bounds(keys, iter([strings])), SliceKind.ONE_TYPE)
+    yield Part(Slice(pair, kind=SliceKind.OTHER_TYPES), 0)
 
 
 def _time_bounds(keys: CollectionKeys, lower: Element | None) -> Bounds:

@@ -23,7 +23,7 @@ from dataworks_tasks.runs.lease import FinishLease, UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.key_space import ID, key_of
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
-from dataworks_tasks.scan.slice import STRING, Cover, Slice
+from dataworks_tasks.scan.slice import STRING, Slice, SliceKind
 from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
 from dataworks_tasks.store.write_budget import RateLimiter
 
@@ -31,9 +31,9 @@ DOCUMENTS_PER_UPDATE = 5_000
 """Each batch asks the other collection once, so a larger one reads it less often."""
 
 _TYPE_BY_TYPE = (
-    Slice(0, cover=Cover.ONE_TYPE),  # ObjectIds
-    Slice(0, Element(STRING, b"", b"\x01\0\0\0\0"), cover=Cover.ONE_TYPE),
-    Slice(0, cover=Cover.OTHER_TYPES),
+    Slice(0, kind=SliceKind.ONE_TYPE),  # ObjectIds
+    Slice(0, Element(STRING, b"", b"\x01\0\0\0\0"), kind=SliceKind.ONE_TYPE),
+    Slice(0, kind=SliceKind.OTHER_TYPES),
 )
 """The whole key space in questions of one type each: a cut cursor goes on whatever the order."""
 _MISSING = object()

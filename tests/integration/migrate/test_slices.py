@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes, find_element
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
-from dataworks_tasks.scan.slice import OBJECT_ID, Cover, Slice
+from dataworks_tasks.scan.slice import OBJECT_ID, Slice, SliceKind
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.factory import create_database_client
 from dataworks_tasks.verify.comparison import id_bytes
@@ -96,7 +96,7 @@ def test_an_account_with_request_units_is_cut_by_object_id_time(
             planned = plan_slices(client, migration.job(), 100)
             slices = [Slice.from_bytes(data) for group in planned for data in group.slices]
             migration.source = client
-            assert Counter(slice_.cover for slice_ in slices)[Cover.ONE_TYPE] > 10
+            assert Counter(slice_.kind for slice_ in slices)[SliceKind.ONE_TYPE] > 10
             assert read(migration, "source", slices) == Counter(map(element_bytes, wanted))
 
 
