@@ -24,8 +24,8 @@ STDOUT = "stdout"
 
 def preview_lines(source: DocumentSource, count: int, indent: int | None = None) -> Iterator[str]:
     """The first ``count`` documents as relaxed Extended JSON."""
-    for piece in BatchRange(0, count).split(_DOCUMENTS_AT_ONCE):
-        for document in source.generate(piece.start, piece.stop).documents():
+    for chunk in BatchRange(0, count).split(_DOCUMENTS_AT_ONCE):
+        for document in source.generate(chunk.start, chunk.stop).documents():
             value = decode(document, codec_options=TOLERANT)
             yield dumps(value, json_options=RELAXED_JSON_OPTIONS, indent=indent, ensure_ascii=False)
 
@@ -43,8 +43,8 @@ def write_documents(plan: GenerationPlan, output: str) -> int:
         )
     with _opened(path) as stream:
         for part, source in zip(plan.job.parts, plan.sources, strict=True):
-            for piece in BatchRange(0, part.count).split(_DOCUMENTS_AT_ONCE):
-                batch = source.generate(piece.start, piece.stop)
+            for chunk in BatchRange(0, part.count).split(_DOCUMENTS_AT_ONCE):
+                batch = source.generate(chunk.start, chunk.stop)
                 stream.write(batch.data if path and path.suffix == ".bson" else _lines(batch))
     return plan.job.total
 

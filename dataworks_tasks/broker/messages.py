@@ -53,12 +53,12 @@ class RangeMessage:
             )
 
 
-def range_message(spec: RunSpec, piece: BatchRange) -> RangeMessage:
+def range_message(spec: RunSpec, chunk: BatchRange) -> RangeMessage:
     """The message for a range of the run, with the collection that it fills."""
-    return RangeMessage(spec.kind, spec.run_id, piece, _namespace(spec, piece))
+    return RangeMessage(spec.kind, spec.run_id, chunk, _namespace(spec, chunk))
 
 
-def _namespace(spec: RunSpec, piece: BatchRange) -> str:
+def _namespace(spec: RunSpec, chunk: BatchRange) -> str:
     job = spec.data_job
     if isinstance(job, MigrationJob):
         names = [str(pair.target) for pair in job.namespaces]
@@ -66,7 +66,7 @@ def _namespace(spec: RunSpec, piece: BatchRange) -> str:
         names = [
             str(part.namespace)
             for part in job.parts
-            if part.range.start < piece.stop and piece.start < part.range.stop
+            if part.range.start < chunk.stop and chunk.start < part.range.stop
         ]
     return names[0] if len(names) == 1 else f"{len(names)} collections"
 

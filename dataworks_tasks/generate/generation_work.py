@@ -105,19 +105,19 @@ class GenerationWork:
             start = max(wanted.start, part.range.start)
             stop = min(wanted.stop, part.range.stop)
             while start < stop:
-                piece = BatchRange(start, start + self._chunk_size.of(stop - start))
-                yield self._make(source, piece)
-                start = piece.stop
+                chunk = BatchRange(start, start + self._chunk_size.of(stop - start))
+                yield self._make(source, chunk)
+                start = chunk.stop
 
-    def _make(self, source: PartSource, piece: BatchRange) -> _Chunk:
+    def _make(self, source: PartSource, chunk: BatchRange) -> _Chunk:
         part = source.part
-        local = BatchRange(piece.start - part.first, piece.stop - part.first)
+        local = BatchRange(chunk.start - part.first, chunk.stop - part.first)
         failpoint("generate.before")
         began = time.monotonic()
         made = generate_around_faults(source.documents, local, part.namespace)
         self._chunk_size.learn(len(made.batch), made.batch.size_bytes, time.monotonic() - began)
         failpoint("generate.after")
-        return _Chunk(piece, part.namespace, made.batch, made.failures)
+        return _Chunk(chunk, part.namespace, made.batch, made.failures)
 
     def _write(self, chunk: _Chunk, deadline: float) -> WriteResult:
         context, policy = self._context, self._policy

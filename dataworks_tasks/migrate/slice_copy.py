@@ -18,7 +18,7 @@ from dataworks_tasks.migrate.document_change import DocumentChange
 from dataworks_tasks.migrate.rules import rule_counters
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.scan.read_slice import ReadPiece, SliceSource, read_slice, resumable_pieces
+from dataworks_tasks.scan.read_slice import Page, SliceSource, read_slice, resumable_pages
 from dataworks_tasks.scan.slice import Slice, SliceKind
 from dataworks_tasks.scan.slice_progress import SliceProgress
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
@@ -138,16 +138,16 @@ class SliceCopy:
                 time.sleep(min(left, _PAUSE_SECONDS))
 
         for batch in read_slice(self._route.source, self.slice, self._progress.settled_to, pause):
-            for piece in self._pieces(batch):
+            for page in self._pages(batch):
                 if stopped():
                     raise Abandoned
-                writes.append((self._send(resources, stopped, piece.batch), piece.position))
+                writes.append((self._send(resources, stopped, page.batch), page.position))
                 while writes and (self._in_order or writes[0][0].done()):
                     # One that failed stays first, so that nothing behind it counts as settled.
                     self._settle(*writes[0])
                     writes.popleft()
 
-    def _pieces(self, batch: EncodedBatch) -> Iterator[ReadPiece]:
+    def _pages(self, batch: EncodedBatch) -> Iterator[Page]:
         """The batch in pieces of what goes through at once: as much is lost when it is stopped."""
         route = self._route
         most = route.target.write_size.at_most(len(batch))
@@ -156,7 +156,7 @@ class SliceCopy:
             most = most if rate_limited is None else min(most, rate_limited)
         parts = [batch] if most >= len(batch) else batch.split(most, batch.size_bytes)
         for part in parts:
-            yield from resumable_pieces(part, self.slice, route.source.field)
+            yield from resumable_pages(part, self.slice, route.source.field)
 
     def _send(
         self, resources: CopyResources, stopped: Callable[[], bool], batch: EncodedBatch

@@ -21,6 +21,6 @@ class BatchRange(NamedTuple):
         return f"[{self.start}:{self.stop})"
 
     def split(self, size: int) -> Iterator[BatchRange]:
-        """Consecutive pieces of at most ``size``."""
+        """Consecutive chunks of at most ``size``."""
         for start in range(self.start, self.stop, size):
             yield BatchRange(start, min(start + size, self.stop))

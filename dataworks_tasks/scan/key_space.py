@@ -103,7 +103,7 @@ def _is_nan(key: Element) -> bool:
     return key.type == 0x13 and key.value[15] & 0x7C == 0x7C
 
 
-class Piece(NamedTuple):
+class KeyRange(NamedTuple):
     """What a query can ask for in one condition: a bracket, or a part of it.
 
     ``lower`` is in it unless ``after`` is set, ``upper`` is not unless ``through`` is; None means
@@ -131,8 +131,10 @@ class Piece(NamedTuple):
         return assemble(operators)
 
 
-def pieces_between(lower: Element | None, upper: Element | None, field: bytes) -> Iterator[Piece]:
-    """Pieces of ``[lower, upper)`` in key order; None is the end of the key space.
+def key_ranges_between(
+    lower: Element | None, upper: Element | None, field: bytes
+) -> Iterator[KeyRange]:
+    """Key ranges of ``[lower, upper)`` in key order; None is the end of the key space.
 
     A bound in a bracket of one value stands for the bracket's start.
     """
@@ -144,55 +146,65 @@ def pieces_between(lower: Element | None, upper: Element | None, field: bytes) -
             continue
         if bracket.one_value:
             if position != last:
-                yield Piece(position)
+                yield KeyRange(position)
             continue
-        yield Piece(
+        yield KeyRange(
             position,
             lower if position == first else None,
             upper if position == last else None,
         )
 
 
-def pieces_after(pieces: Sequence[Piece], key: Element) -> list[Piece]:
-    """What is left of ``pieces`` when everything up to ``key`` is done; keys must be unique."""
+def key_ranges_after(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRange]:
+    """What is left of ``key_ranges`` when everything up to ``key`` is done; keys must be unique."""
     position = bracket_of(key)
-    left = [piece for piece in pieces if piece.bracket > position]
+    left = [key_range for key_range in key_ranges if key_range.bracket > position]
     if position == _NAN_BRACKET:
-        # A piece of one type holds its NaN before its numbers.
+        # A key_range of one type holds its NaN before its numbers.
         return [
-            piece._replace(lower=_LOWEST_NUMBER) if piece.only_type == key.type else piece
-            for piece in left
+            key_range._replace(lower=_LOWEST_NUMBER)
+            if key_range.only_type == key.type
+            else key_range
+            for key_range in left
         ]
     if BRACKETS[position].one_value:
         return left
-    of_bracket = [piece for piece in pieces if piece.bracket == position]
-    return [piece._replace(lower=key, after=True) for piece in of_bracket] + left
+    of_bracket = [key_range for key_range in key_ranges if key_range.bracket == position]
+    return [key_range._replace(lower=key, after=True) for key_range in of_bracket] + left
 
 
-def pieces_through(pieces: Sequence[Piece], key: Element) -> list[Piece]:
-    """What of ``pieces`` is up to ``key``, with it."""
+def key_ranges_through(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRange]:
+    """What of ``key_ranges`` is up to ``key``, with it."""
     position = bracket_of(key)
     through = []
-    for piece in pieces:
-        if piece.bracket < position or (piece.bracket == position and BRACKETS[position].one_value):
-            through.append(piece)
-        elif piece.bracket == position or piece.only_type == key.type:
-            if piece.only_type in _TYPES_WITH_NAN and piece.lower is None and not _is_nan(key):
+    for key_range in key_ranges:
+        if key_range.bracket < position or (
+            key_range.bracket == position and BRACKETS[position].one_value
+        ):
+            through.append(key_range)
+        elif key_range.bracket == position or key_range.only_type == key.type:
+            if (
+                key_range.only_type in _TYPES_WITH_NAN
+                and key_range.lower is None
+                and not _is_nan(key)
+            ):
                 # It is the first of its type, and smaller than no number.
                 nan = _value(0x01, _NAN)
-                through.append(Piece(_NAN_BRACKET, nan, only_type=piece.only_type))
-            through.append(piece._replace(upper=key, through=True))
+                through.append(KeyRange(_NAN_BRACKET, nan, only_type=key_range.only_type))
+            through.append(key_range._replace(upper=key, through=True))
     return through
 
 
-def query(pieces: Sequence[Piece], field: bytes, also: bytes | None = None) -> RawBSONDocument:
-    """Documents in any of ``pieces`` that match the query ``also`` (whole BSON) too.
+def query(
+    key_ranges: Sequence[KeyRange], field: bytes, also: bytes | None = None
+) -> RawBSONDocument:
+    """Documents in any of ``key_ranges`` that match the query ``also`` (whole BSON) too.
 
-    No piece at all means every document.
+    No key_range at all means every document.
     """
-    if not pieces:
+    if not key_ranges:
         return RawBSONDocument(also or assemble([]))
-    asked = [assemble([embedded(field, piece.condition())]) for piece in pieces]
+    asked = [assemble([embedded(field, key_range.condition())]) for key_range in key_ranges]
     any_of = asked[0] if len(asked) == 1 else assemble([_list_of(b"$or", asked)])
     if also is None:
         return RawBSONDocument(any_of)

@@ -15,7 +15,7 @@ from dataworks_tasks.errors import StoreUnavailable, Throttled, TransientError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.rate_limits.reads import ReadRateLimiter, rate_limited
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.scan.key_space import ID, Piece, key_of, pieces_after, query
+from dataworks_tasks.scan.key_space import ID, KeyRange, key_of, key_ranges_after, query
 from dataworks_tasks.scan.slice import Slice, SliceKind, groups_after, groups_through
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_guard import CheckCollection
@@ -56,7 +56,7 @@ def read_slice(
 ) -> Iterator[EncodedBatch]:
     """The slice's documents in key order, as batches of at most ``source.batch_size``.
 
-    ``after``: leave out what was read up to this position of ``resumable_pieces``; the slice's
+    ``after``: leave out what was read up to this position of ``resumable_pages``; the slice's
     ``settled_to`` where nothing is given. ``through``: stop behind this ``_id``; not for a slice
     in insertion order.
     A cut cursor, a reset connection or a throttled read goes on behind the last document that
@@ -70,41 +70,41 @@ def read_slice(
     if slice_.kind is SliceKind.NATURAL:
         options["sort"] = {"$natural": 1}
         reading = _Reading(source, options, waiting)
-        yield from _read_pieces(reading, []) if after is None else _read_behind(reading, after)
+        yield from _read_key_ranges(reading, []) if after is None else _read_behind(reading, after)
         return
     if slice_.kind is SliceKind.RANGE:
         options["hint"] = sort
     groups = slice_.groups(source.field)
     if through is not None:
         groups = groups_through(groups, through)
-    for pieces in groups if after is None else groups_after(groups, after):
-        yield from _read_pieces(_Reading(source, options, waiting), pieces)
+    for key_ranges in groups if after is None else groups_after(groups, after):
+        yield from _read_key_ranges(_Reading(source, options, waiting), key_ranges)
 
 
-class ReadPiece(NamedTuple):
+class Page(NamedTuple):
     """Documents as they were read, and where reading can go on behind them; None: not there."""
 
     batch: EncodedBatch
     position: Element | None
 
 
-def resumable_pieces(batch: EncodedBatch, slice_: Slice, field: bytes) -> Iterator[ReadPiece]:
+def resumable_pages(batch: EncodedBatch, slice_: Slice, field: bytes) -> Iterator[Page]:
     """A batch of the slice, cut where reading can go on.
 
     By ``_id`` that is behind every document, by another field only where its value changes.
     """
     last = len(batch) - 1
     if field == ID or slice_.kind is SliceKind.NATURAL:
-        yield ReadPiece(batch, key_of(batch.document(last), ID))
+        yield Page(batch, key_of(batch.document(last), ID))
         return
     key = before = key_of(batch.document(last), field)
     start = last
     while start > 0 and (before := key_of(batch.document(start - 1), field)) == key:
         start -= 1
     if start > 0 and before.type == key.type and key.type in _TOLD_APART_BY_BYTES:
-        yield ReadPiece(batch.slice(0, start), before)
+        yield Page(batch.slice(0, start), before)
         batch = batch.slice(start, len(batch))
-    yield ReadPiece(batch, None)
+    yield Page(batch, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +113,10 @@ class _Reading:
     options: Mapping[str, Any]
     waiting: Callable[[float], None]
 
-    def once(self, pieces: Sequence[Piece], size: int) -> Iterator[EncodedBatch]:
+    def once(self, key_ranges: Sequence[KeyRange], size: int) -> Iterator[EncodedBatch]:
         """Batches of one cursor, of at most ``size`` documents each."""
         source, rate_limiter = self.source, self.source.rate_limiter
-        wanted = query(pieces, source.field, source.also)
+        wanted = query(key_ranges, source.field, source.also)
         if source.check is not None:
             source.check()
         failpoint("read.before")
@@ -148,7 +148,7 @@ def _read_behind(reading: _Reading, settled_to: Element) -> Iterator[EncodedBatc
     All of it is read for that: a capped collection has no other way in.
     """
     behind = False
-    for batch in _read_pieces(reading, []):
+    for batch in _read_key_ranges(reading, []):
         if behind:
             yield batch
             continue
@@ -159,18 +159,18 @@ def _read_behind(reading: _Reading, settled_to: Element) -> Iterator[EncodedBatc
                     yield batch.slice(place + 1, len(batch))
                 break
     if not behind:
-        yield from _read_pieces(reading, [])
+        yield from _read_key_ranges(reading, [])
 
 
-def _read_pieces(reading: _Reading, pieces: Sequence[Piece]) -> Iterator[EncodedBatch]:
-    by_key = reading.source.field == ID and bool(pieces)
+def _read_key_ranges(reading: _Reading, key_ranges: Sequence[KeyRange]) -> Iterator[EncodedBatch]:
+    by_key = reading.source.field == ID and bool(key_ranges)
     backoff = reading.source.backoff
     tries = 0
     while True:
         last: bytes | None = None
         size = reading.page_size()
         try:
-            for batch in reading.once(pieces, size):
+            for batch in reading.once(key_ranges, size):
                 last = batch.document(len(batch) - 1)
                 tries = 0
                 yield batch
@@ -187,6 +187,6 @@ def _read_pieces(reading: _Reading, pieces: Sequence[Piece]) -> Iterator[Encoded
             reading.waiting(delay or backoff.pause(tries))
             tries += 1
         if last is not None:
-            pieces = pieces_after(pieces, key_of(last, reading.source.field))
-            if not pieces:
+            key_ranges = key_ranges_after(key_ranges, key_of(last, reading.source.field))
+            if not key_ranges:
                 return

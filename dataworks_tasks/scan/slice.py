@@ -1,4 +1,4 @@
-"""A slice: a piece of one collection's key space, self-contained in a few dozen bytes."""
+"""A slice: a key_range of one collection's key space, self-contained in a few dozen bytes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.scan.key_space import (
     BRACKETS,
     ID,
-    Piece,
+    KeyRange,
     bracket_of_type,
-    pieces_after,
-    pieces_between,
-    pieces_through,
+    key_ranges_after,
+    key_ranges_between,
+    key_ranges_through,
 )
 
 
@@ -82,20 +82,20 @@ class Slice:
                 "a slice in the ledger is damaged", "Start the run again; what is copied stays"
             ) from None
 
-    def groups(self, field: bytes = ID) -> list[list[Piece]]:
-        """What to ask the server for: one query a group, the pieces of a group in key order.
+    def groups(self, field: bytes = ID) -> list[list[KeyRange]]:
+        """What to ask the server for: one query a group, the key_ranges of a group in key order.
 
-        A group without pieces is the whole collection.
+        A group without key_ranges is the whole collection.
         """
         if self.kind is SliceKind.RANGE:
-            pieces = list(pieces_between(self.lower, self.upper, field))
-            return [pieces] if pieces else []
+            key_ranges = list(key_ranges_between(self.lower, self.upper, field))
+            return [key_ranges] if key_ranges else []
         if self.kind is SliceKind.ONE_TYPE:
             type_ = next((bound.type for bound in (self.lower, self.upper) if bound), OBJECT_ID)
-            return [[Piece(bracket_of_type(type_), self.lower, self.upper, only_type=type_)]]
+            return [[KeyRange(bracket_of_type(type_), self.lower, self.upper, only_type=type_)]]
         if self.kind is SliceKind.OTHER_TYPES:
             return [
-                [Piece(position, only_type=type_)]
+                [KeyRange(position, only_type=type_)]
                 for position, bracket in enumerate(BRACKETS)
                 for type_ in bracket.types
                 if type_ not in SLICED_TYPES and (bracket.in_ids or field != ID)
@@ -111,24 +111,24 @@ def slice_of_run(number: int, data: bytes, pairs: int) -> Slice:
     return slice_
 
 
-def groups_after(groups: list[list[Piece]], key: Element) -> list[list[Piece]]:
+def groups_after(groups: list[list[KeyRange]], key: Element) -> list[list[KeyRange]]:
     """What is left of a slice's groups when everything up to ``key`` is done; keys are unique."""
     if len(groups) < 2:
-        return [left for group in groups if (left := pieces_after(group, key))]
+        return [left for group in groups if (left := key_ranges_after(group, key))]
     at = _group_of(groups, key)
-    left = pieces_after(groups[at], key)
+    left = key_ranges_after(groups[at], key)
     return [left, *groups[at + 1 :]] if left else groups[at + 1 :]
 
 
-def groups_through(groups: list[list[Piece]], key: Element) -> list[list[Piece]]:
+def groups_through(groups: list[list[KeyRange]], key: Element) -> list[list[KeyRange]]:
     """What of a slice's groups is read up to ``key``, with it."""
     if len(groups) < 2:
-        return [pieces for group in groups if (pieces := pieces_through(group, key))]
+        return [key_ranges for group in groups if (key_ranges := key_ranges_through(group, key))]
     at = _group_of(groups, key)
-    return [*groups[:at], pieces_through(groups[at], key)]
+    return [*groups[:at], key_ranges_through(groups[at], key)]
 
 
-def _group_of(groups: list[list[Piece]], key: Element) -> int:
+def _group_of(groups: list[list[KeyRange]], key: Element) -> int:
     """Groups have one type each and stand in the order of reading: 5 is not with 5.5 here."""
     return next(place for place, group in enumerate(groups) if group[0].only_type == key.type)
 

@@ -31,7 +31,7 @@ class SliceProgress(Generic[T]):
             self._beyond.clear()
 
     def add(self, outcome: T, position: Element | None) -> None:
-        """What came of the next documents; ``position``: of ``resumable_pieces``."""
+        """What came of the next documents; ``position``: of ``resumable_pages``."""
         with self._lock:
             self._beyond.append(outcome)
             if position is not None:

@@ -87,7 +87,7 @@ def write_batch(
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _SubBatch:
     """Documents that go together, and their positions in the caller's batch."""
 
     batch: EncodedBatch
@@ -96,27 +96,27 @@ class _Piece:
     def __len__(self) -> int:
         return len(self.batch)
 
-    def slice(self, start: int, stop: int) -> _Piece:
-        return _Piece(self.batch.slice(start, stop), self.positions[start:stop])
+    def slice(self, start: int, stop: int) -> _SubBatch:
+        return _SubBatch(self.batch.slice(start, stop), self.positions[start:stop])
 
-    def select(self, wanted: Sequence[int]) -> _Piece:
+    def select(self, wanted: Sequence[int]) -> _SubBatch:
         if len(wanted) == len(self):
             return self
-        return _Piece(self.batch.select(wanted), [self.positions[index] for index in wanted])
+        return _SubBatch(self.batch.select(wanted), [self.positions[index] for index in wanted])
 
 
-def _checked(write: _Write, batch: EncodedBatch) -> _Piece:
+def _checked(write: _Write, batch: EncodedBatch) -> _SubBatch:
     """The documents that may be sent; the others become failures."""
-    piece = _Piece(batch, range(len(batch)))
+    sub_batch = _SubBatch(batch, range(len(batch)))
     shard_key = write.client.shard_key(write.namespace)
     refused = refused_documents(batch, write.client.capabilities, shard_key)
     if not refused:
-        return piece
+        return sub_batch
     write.result.failures += (
         WriteFailure(position, batch.document(position), refused[position])
         for position in sorted(refused)
     )
-    return piece.select([index for index in range(len(batch)) if index not in refused])
+    return sub_batch.select([index for index in range(len(batch)) if index not in refused])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +128,21 @@ class _Write:
     deadline: float | None
     result: WriteResult
 
-    def send(self, everything: _Piece) -> None:
-        """Send piece by piece; what has to be sent again goes first."""
+    def send(self, everything: _SubBatch) -> None:
+        """Send sub_batch by sub_batch; what has to be sent again goes first."""
         waiting = deque([everything] if len(everything) else [])
         tries = stalls = 0
         while waiting:
-            piece = self._next_piece(waiting)
-            outcome = self._insert(piece)
+            sub_batch = self._next_piece(waiting)
+            outcome = self._insert(sub_batch)
             if outcome is None:
-                waiting.appendleft(piece)
+                waiting.appendleft(sub_batch)
                 break
-            again = self._settle(piece, outcome)
+            again = self._settle(sub_batch, outcome)
             if not again:
                 tries = stalls = 0
                 continue
-            moved = len(again) < len(piece)
+            moved = len(again) < len(sub_batch)
             if outcome.throttled:
                 stalls = 0 if moved else stalls + 1
                 pause = outcome.delay_seconds or self.policy.backoff.pause(stalls)
@@ -152,21 +152,21 @@ class _Write:
             else:
                 tries = 0 if moved else tries + 1
                 pause = self._retry_pause(tries, outcome)
-            waiting.extendleft(reversed(_halves(piece, outcome, again)))
+            waiting.extendleft(reversed(_halves(sub_batch, outcome, again)))
             if not self._wait(pause):
                 break
-        for piece in waiting:
-            self.result.unsettled.extend(piece.positions)
+        for sub_batch in waiting:
+            self.result.unsettled.extend(sub_batch.positions)
 
-    def _next_piece(self, waiting: deque[_Piece]) -> _Piece:
-        piece = waiting.popleft()
-        most = self._most_documents(piece.batch)
+    def _next_piece(self, waiting: deque[_SubBatch]) -> _SubBatch:
+        sub_batch = waiting.popleft()
+        most = self._most_documents(sub_batch.batch)
         limit = self.client.write_size.at_most(most)
-        fitting = next(piece.batch.split(limit, self.client.capabilities.max_bytes_per_write))
-        if len(fitting) == len(piece):
-            return piece
-        waiting.appendleft(piece.slice(len(fitting), len(piece)))
-        return _Piece(fitting, piece.positions[: len(fitting)])
+        fitting = next(sub_batch.batch.split(limit, self.client.capabilities.max_bytes_per_write))
+        if len(fitting) == len(sub_batch):
+            return sub_batch
+        waiting.appendleft(sub_batch.slice(len(fitting), len(sub_batch)))
+        return _SubBatch(fitting, sub_batch.positions[: len(fitting)])
 
     def _most_documents(self, batch: EncodedBatch) -> int:
         most = self.client.capabilities.max_documents_per_write
@@ -175,53 +175,53 @@ class _Write:
             most = most if rate_limited is None else max(1, min(most, rate_limited))
         return most
 
-    def _insert(self, piece: _Piece) -> WriteOutcome | None:
+    def _insert(self, sub_batch: _SubBatch) -> WriteOutcome | None:
         """None when the deadline or the budget leaves no time for it."""
         if self.deadline is not None and time.monotonic() > self.deadline:
             return None
         reservation = None
         if self.rate_limiter is not None:
             reservation = self.rate_limiter.reserve(
-                len(piece), piece.batch.size_bytes, self.deadline
+                len(sub_batch), sub_batch.batch.size_bytes, self.deadline
             )
             if reservation is None:
                 return None
         failpoint("write.before")
-        outcome = self.client.insert(self.namespace, piece.batch, self.policy.write_concern)
+        outcome = self.client.insert(self.namespace, sub_batch.batch, self.policy.write_concern)
         failpoint("write.after")
         if self.rate_limiter is not None and reservation is not None:
             self.rate_limiter.record(reservation, outcome)
-        self._adapt(piece, outcome)
+        self._adapt(sub_batch, outcome)
         return outcome
 
-    def _adapt(self, piece: _Piece, outcome: WriteOutcome) -> None:
+    def _adapt(self, sub_batch: _SubBatch, outcome: WriteOutcome) -> None:
         size = self.client.write_size
         if outcome.throttled:
-            size.throttled(len(piece), len(piece) - len(outcome.throttled))
+            size.throttled(len(sub_batch), len(sub_batch) - len(outcome.throttled))
         elif not outcome.to_send_again:
-            size.succeeded(len(piece), self.client.capabilities.max_documents_per_write)
+            size.succeeded(len(sub_batch), self.client.capabilities.max_documents_per_write)
 
-    def _settle(self, piece: _Piece, outcome: WriteOutcome) -> tuple[int, ...]:
-        """Count what is settled; the indexes in ``piece`` that have to be sent again."""
+    def _settle(self, sub_batch: _SubBatch, outcome: WriteOutcome) -> tuple[int, ...]:
+        """Count what is settled; the indexes in ``sub_batch`` that have to be sent again."""
         result = self.result
         result.written += outcome.written
-        self._count_charge(piece, outcome)
+        self._count_charge(sub_batch, outcome)
         again = outcome.to_send_again
         rejected = outcome.rejected
-        if outcome.oversize and len(piece) == 1:
+        if outcome.oversize and len(sub_batch) == 1:
             again = ()
             rejected = (Rejection(0, 16, f"too large for the server: {outcome.reason}"),)
         for rejection in rejected:
-            document = piece.batch.document(rejection.position)
+            document = sub_batch.batch.document(rejection.position)
             reason = f"{rejection.reason} (code {rejection.code})"
-            position = piece.positions[rejection.position]
+            position = sub_batch.positions[rejection.position]
             result.failures.append(WriteFailure(position, document, reason))
         if outcome.duplicates:
-            self._settle_duplicates(piece, outcome.duplicates)
+            self._settle_duplicates(sub_batch, outcome.duplicates)
         return again
 
-    def _settle_duplicates(self, piece: _Piece, duplicates: Sequence[int]) -> None:
-        met = [piece.batch.document(index) for index in duplicates]
+    def _settle_duplicates(self, sub_batch: _SubBatch, duplicates: Sequence[int]) -> None:
+        met = [sub_batch.batch.document(index) for index in duplicates]
         policy = self.policy
         settled = settle_duplicates(
             self.client, self.namespace, met, policy.on_conflict, policy.write_concern
@@ -230,17 +230,17 @@ class _Write:
         self.result.replaced += settled.replaced
         self.result.skipped += settled.skipped
         for index, reason in settled.refused.items():
-            position = piece.positions[duplicates[index]]
+            position = sub_batch.positions[duplicates[index]]
             self.result.failures.append(WriteFailure(position, met[index], reason))
 
-    def _count_charge(self, piece: _Piece, outcome: WriteOutcome) -> None:
+    def _count_charge(self, sub_batch: _SubBatch, outcome: WriteOutcome) -> None:
         if not self.client.capabilities.request_charge:
             return
         if outcome.request_units is not None:
             self.result.request_units += outcome.request_units
             return
-        executed = len(piece) - len(outcome.throttled)
-        size = piece.batch.size_bytes * executed // len(piece)
+        executed = len(sub_batch) - len(outcome.throttled)
+        size = sub_batch.batch.size_bytes * executed // len(sub_batch)
         self.result.request_units_estimated += self.client.estimated_charge(executed, size)
 
     def _retry_pause(self, tries: int, outcome: WriteOutcome) -> float:
@@ -260,10 +260,10 @@ class _Write:
         return True
 
 
-def _halves(piece: _Piece, outcome: WriteOutcome, again: Sequence[int]) -> list[_Piece]:
+def _halves(sub_batch: _SubBatch, outcome: WriteOutcome, again: Sequence[int]) -> list[_SubBatch]:
     """What to send again; what was too large together goes in two writes."""
-    rest = piece.select(again)
-    if not outcome.oversize or len(rest) < 2 or len(rest) < len(piece):
+    rest = sub_batch.select(again)
+    if not outcome.oversize or len(rest) < 2 or len(rest) < len(sub_batch):
         return [rest]
     middle = len(rest) // 2
     return [rest.slice(0, middle), rest.slice(middle, len(rest))]

@@ -48,14 +48,14 @@ class GenerationVerificationWork:
             part = source.part
             start = max(wanted.start, part.range.start)
             until = min(wanted.stop, part.range.stop)
-            for piece in BatchRange(start, until).split(DOCUMENTS_PER_COMPARISON):
+            for chunk in BatchRange(start, until).split(DOCUMENTS_PER_COMPARISON):
                 if stop.reached:
                     return
                 expected = source.documents.generate(
-                    piece.start - part.first, piece.stop - part.first
+                    chunk.start - part.first, chunk.stop - part.first
                 )
                 found = self._fetch(source, expected)
-                yield piece, verification_result(part.namespace, compare(expected, found))
+                yield chunk, verification_result(part.namespace, compare(expected, found))
 
     def finish(self, lease: FinishLease) -> bool:
         """Look for documents that no run of this job wrote, where the target is its own."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element, element_bytes, find_element
 from dataworks_tasks.migrate.document_change import DocumentChange
-from dataworks_tasks.scan.read_slice import ReadPiece, SliceSource, read_slice, resumable_pieces
+from dataworks_tasks.scan.read_slice import Page, SliceSource, read_slice, resumable_pages
 from dataworks_tasks.scan.slice import Slice, SliceKind
 from dataworks_tasks.scan.slice_progress import SliceProgress
 from dataworks_tasks.verify.comparison import (
@@ -58,11 +58,11 @@ class SliceVerification:
         after = self._progress.settled_to
         source = self._route.source
         for batch in _ahead(read_slice(source, self.slice, after), readers):
-            for piece in resumable_pieces(batch, self.slice, source.field):
+            for page in resumable_pages(batch, self.slice, source.field):
                 if stopped():
                     return False
-                self._compare(piece, after)
-                after = piece.position or after
+                self._compare(page, after)
+                after = page.position or after
         if self._by_range:
             rest = read_slice(self._route.target, self.slice, after)
             self._add(EncodedBatch.of([]), rest, None)
@@ -77,14 +77,14 @@ class SliceVerification:
         """What was compared since it was last asked, when ``run`` came to the end."""
         return _together(self._progress.last_part())
 
-    def _compare(self, piece: ReadPiece, after: Element | None) -> None:
+    def _compare(self, page: Page, after: Element | None) -> None:
         target = self._route.target
-        expected = self._route.change(piece.batch).batch
+        expected = self._route.change(page.batch).batch
         if self._by_range:
-            found = read_slice(target, self.slice, after, through=piece.position)
+            found = read_slice(target, self.slice, after, through=page.position)
         else:
             found = iter([_fetched(target, expected)])
-        self._add(expected, found, piece.position)
+        self._add(expected, found, page.position)
 
     def _add(
         self, expected: EncodedBatch, found: Iterator[EncodedBatch], position: Element | None

@@ -91,8 +91,8 @@ class Dispatcher:
         return self._ledger.gaps(self._spec.run_id, BatchRange(0, self._sent_up_to))
 
     def _send_again(self, progress: RunProgress) -> None:
-        lost = [piece for gap in self._outstanding() for piece in gap.split(self._size)]
-        self._queue.send([self._message(piece) for piece in lost])
+        lost = [chunk for gap in self._outstanding() for chunk in gap.split(self._size)]
+        self._queue.send([self._message(chunk) for chunk in lost])
         if progress.state is RunState.RUNNING and progress.acknowledged == progress.total:
             self._queue.send_finish(self._spec.run_id)
 
@@ -103,16 +103,16 @@ class Dispatcher:
         if room <= 0 or self._sent_up_to >= planned:
             return messages
         for gap in self._ledger.gaps(self._spec.run_id, BatchRange(self._sent_up_to, planned)):
-            for piece in gap.split(self._size):
+            for chunk in gap.split(self._size):
                 if len(messages) == room:
                     return messages
-                messages.append(self._message(piece))
-                self._sent_up_to = piece.stop
+                messages.append(self._message(chunk))
+                self._sent_up_to = chunk.stop
         self._sent_up_to = planned
         return messages
 
-    def _message(self, piece: BatchRange) -> RangeMessage:
-        return range_message(self._spec, piece)
+    def _message(self, chunk: BatchRange) -> RangeMessage:
+        return range_message(self._spec, chunk)
 
 
 class _StallClock:

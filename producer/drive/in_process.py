@@ -86,8 +86,8 @@ class _Loop:
         if gap is None:
             time.sleep(_PLANNING_SECONDS)
             return
-        piece = BatchRange(gap.start, min(gap.stop, gap.start + self._size))
-        settle_range(self._process, RangeMessage(self._spec.kind, run_id, piece))
+        chunk = BatchRange(gap.start, min(gap.stop, gap.start + self._size))
+        settle_range(self._process, RangeMessage(self._spec.kind, run_id, chunk))
 
     def _wait_out(self, error: TransientError) -> None:
         self._outages += 1

@@ -198,10 +198,10 @@ def measure_documents(plan: GenerationPlan) -> MeasuredDocuments:
         # The first ones pay for vocabularies, which a worker makes once.
         source.generate(0, min(_MEASURED_AT_ONCE, part.count))
         begin = time.monotonic()
-        for piece in _spread(part.count):
+        for chunk in _spread(part.count):
             before = time.perf_counter()
-            batch = source.generate(piece.start, piece.stop)
-            fastest = min(fastest, (time.perf_counter() - before) / piece.size)
+            batch = source.generate(chunk.start, chunk.stop)
+            fastest = min(fastest, (time.perf_counter() - before) / chunk.size)
             sizes.append(np.diff(batch.offsets))
             if time.monotonic() - begin > _MEASURED_SECONDS / len(plan.sources):
                 break

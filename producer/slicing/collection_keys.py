@@ -14,7 +14,7 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import TransientError
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.scan.key_space import ID, Piece, key_of, query
+from dataworks_tasks.scan.key_space import ID, KeyRange, key_of, query
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classify
 
@@ -40,9 +40,9 @@ class CollectionKeys:
         return self.field == ID
 
     def find(
-        self, pieces: Sequence[Piece], limit: int, skip: int = 0, direction: int = 1
+        self, key_ranges: Sequence[KeyRange], limit: int, skip: int = 0, direction: int = 1
     ) -> list[Element]:
-        """Keys in ``pieces``, in order; the query is covered by the key's index."""
+        """Keys in ``key_ranges``, in order; the query is covered by the key's index."""
         name = self.field.decode()
         options: dict[str, Any] = {
             "projection": {name: 1} if self.unique else {name: 1, "_id": 0},
@@ -51,19 +51,19 @@ class CollectionKeys:
             "skip": skip,
             "batch_size": limit + 1,
         }
-        if all(piece.only_type is None for piece in pieces):
+        if all(key_range.only_type is None for key_range in key_ranges):
             options["hint"] = {name: 1}
-        wanted = query(pieces, self.field)
+        wanted = query(key_ranges, self.field)
         return retry_while_planning(
             lambda: self._keys_in(self.source.find_raw(self.namespace, wanted, **options))
         )
 
-    def sample(self, size: int, pieces: Sequence[Piece]) -> list[Element]:
-        """About ``size`` keys drawn at random, those in ``pieces`` in order."""
+    def sample(self, size: int, key_ranges: Sequence[KeyRange]) -> list[Element]:
+        """About ``size`` keys drawn at random, those in ``key_ranges`` in order."""
         name = self.field.decode()
         pipeline: list[Mapping[str, Any]] = [
             {"$sample": {"size": size}},
-            {"$match": query(pieces, self.field)},
+            {"$match": query(key_ranges, self.field)},
             {"$sort": {name: 1}},
             {"$project": {name: 1} if self.unique else {name: 1, "_id": 0}},
         ]
@@ -84,13 +84,13 @@ class CollectionKeys:
             for document in EncodedBatch.parse(data).documents()
         ]
 
-    def count(self, piece: Piece) -> int:
-        """Documents in ``piece``, counted in the index."""
+    def count(self, key_range: KeyRange) -> int:
+        """Documents in ``key_range``, counted in the index."""
         command: dict[str, Any] = {
             "count": self.namespace.collection,
-            "query": query([piece], self.field),
+            "query": query([key_range], self.field),
         }
-        if piece.only_type is None:
+        if key_range.only_type is None:
             command["hint"] = {self.field.decode(): 1}
         reply = retry_while_planning(lambda: self.source.command(self.namespace.database, command))
         return int(reply["n"])

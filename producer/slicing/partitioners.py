@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import UnknownName, UsageError
-from dataworks_tasks.scan.key_space import BRACKETS, Piece, bracket_of_type, pieces_between
+from dataworks_tasks.scan.key_space import BRACKETS, KeyRange, bracket_of_type, key_ranges_between
 from dataworks_tasks.scan.slice import OBJECT_ID, STRING, Slice, SliceKind
 from producer.slicing.collection_keys import CollectionKeys
 
@@ -57,7 +57,7 @@ def walk(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Part]:
     if last is not None and last.upper is None:
         return
     lower = last.upper if last else None
-    yield from _ranges(pair, lower, _walk_bounds(keys, pieces_between(lower, None, keys.field)))
+    yield from _ranges(pair, lower, _walk_bounds(keys, key_ranges_between(lower, None, keys.field)))
 
 
 def _ranges(
@@ -73,10 +73,10 @@ def _ranges(
 _OPEN = Element(-1, b"", b"")
 
 
-def _walk_bounds(keys: CollectionKeys, pieces: Iterator[Piece]) -> Bounds:
+def _walk_bounds(keys: CollectionKeys, key_ranges: Iterator[KeyRange]) -> Bounds:
     waiting = 0
-    for piece in pieces:
-        left = piece
+    for key_range in key_ranges:
+        left = key_range
         while bounds := _bounds_in(keys, left, max(0, keys.size - waiting)):
             for bound in bounds:
                 yield bound, max(keys.size, waiting)
@@ -86,19 +86,19 @@ def _walk_bounds(keys: CollectionKeys, pieces: Iterator[Piece]) -> Bounds:
     yield _OPEN, waiting
 
 
-def _bounds_in(keys: CollectionKeys, piece: Piece, first: int) -> Sequence[Element]:
-    """The next bounds in ``piece``: the key at ``first``, perhaps more, ``keys.size`` apart."""
-    if BRACKETS[piece.bracket].one_value and (first > 0 or piece.lower is not None):
+def _bounds_in(keys: CollectionKeys, key_range: KeyRange, first: int) -> Sequence[Element]:
+    """The next bounds in ``key_range``: the key at ``first``, perhaps more, ``keys.size`` apart."""
+    if BRACKETS[key_range.bracket].one_value and (first > 0 or key_range.lower is not None):
         return ()
     if keys.size >= _SKIP_FROM:
-        found = keys.find([piece], limit=1, skip=first)
+        found = keys.find([key_range], limit=1, skip=first)
     else:
         steps = max(1, _KEYS_PER_READ // keys.size)
-        found = keys.find([piece], limit=first + keys.size * steps + 1)[first :: keys.size]
+        found = keys.find([key_range], limit=first + keys.size * steps + 1)[first :: keys.size]
     if keys.unique or not found:
         return found
-    fresh = _distinct(piece.lower, found)
-    return fresh or keys.find([piece._replace(after=True)], limit=1)
+    fresh = _distinct(key_range.lower, found)
+    return fresh or keys.find([key_range._replace(after=True)], limit=1)
 
 
 def _distinct(before: Element | None, bounds: Sequence[Element]) -> list[Element]:
@@ -126,7 +126,7 @@ def sample(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Part
     drawn: list[Element] = []
     if wanted > 1:
         size = min(_SAMPLES_PER_SLICE * wanted, _MOST_SAMPLES)
-        drawn = keys.sample(size, list(pieces_between(lower, None, keys.field)))
+        drawn = keys.sample(size, list(key_ranges_between(lower, None, keys.field)))
         step = max(1, size // wanted)
         drawn = drawn[step - 1 :: step]
     bounds = _distinct(lower, drawn)
@@ -152,14 +152,14 @@ def object_id_time(keys: CollectionKeys, pair: int, last: Slice | None) -> Itera
         yield from _ranges(pair, lower, _time_bounds(keys, lower), SliceKind.ONE_TYPE)
     if not in_strings or (last is not None and last.upper is not None):
         lower = last.upper if last and in_strings and last.upper else _LOWEST_STRING
-        strings = Piece(bracket_of_type(STRING), lower, only_type=STRING)
+        strings = KeyRange(bracket_of_type(STRING), lower, only_type=STRING)
         yield from _ranges(pair, lower, _walk_bounds(keys, iter([strings])), SliceKind.ONE_TYPE)
     yield Part(Slice(pair, kind=SliceKind.OTHER_TYPES), 0)
 
 
 def _time_bounds(keys: CollectionKeys, lower: Element | None) -> Bounds:
     """Halve what is left until each part has at most twice the documents wanted."""
-    everything = Piece(bracket_of_type(OBJECT_ID), lower, only_type=OBJECT_ID)
+    everything = KeyRange(bracket_of_type(OBJECT_ID), lower, only_type=OBJECT_ID)
     ends = [keys.find([everything], limit=1, direction=direction) for direction in (1, -1)]
     if not all(ends):
         yield _OPEN, 0
@@ -170,10 +170,10 @@ def _time_bounds(keys: CollectionKeys, lower: Element | None) -> Bounds:
     while parts:
         start, stop = parts.pop()
         documents = keys.count(_between(start, stop))
-        pieces = min(-(-documents // keys.size), stop - start)
-        if documents > 2 * keys.size and pieces > 1:
-            step = (stop - start) // pieces
-            cuts = [start + step * piece for piece in range(pieces)] + [stop]
+        count = min(-(-documents // keys.size), stop - start)
+        if documents > 2 * keys.size and count > 1:
+            step = (stop - start) // count
+            cuts = [start + step * number for number in range(count)] + [stop]
             parts += reversed(list(pairwise(cuts)))
             continue
         waiting += documents
@@ -183,10 +183,10 @@ def _time_bounds(keys: CollectionKeys, lower: Element | None) -> Bounds:
     yield _OPEN, waiting
 
 
-def _between(start: int, stop: int) -> Piece:
+def _between(start: int, stop: int) -> KeyRange:
     upper = _object_id(stop) if stop < 1 << 96 else None
     bracket = bracket_of_type(OBJECT_ID)
-    return Piece(bracket, _object_id(start), upper, only_type=OBJECT_ID)
+    return KeyRange(bracket, _object_id(start), upper, only_type=OBJECT_ID)
 
 
 def _number(key: Element) -> int:

@@ -252,12 +252,12 @@ def test_a_channel_that_kombu_closed_itself(
     """As when Redis goes away while a message's queue is declared."""
     app = create_app(FrameworkConfig(broker_url=SecretStr(redis_url)))
     queue = MessageQueue(app)
-    piece = RangeMessage(RunKind.GENERATION, str(ARGUMENTS[0]), BatchRange(0, 100))
-    queue.send([piece])
+    chunk = RangeMessage(RunKind.GENERATION, str(ARGUMENTS[0]), BatchRange(0, 100))
+    queue.send([chunk])
     with monkeypatch.context() as patch:
         patch.setattr(Producer, "maybe_declare", lambda self, *_, **__: self.channel.close())
         with pytest.raises(LedgerUnavailable, match="closed"):
-            queue.send([piece])
-    queue.send([piece])
+            queue.send([chunk])
+    queue.send([chunk])
     assert queue.depth().waiting == 2
     app.close()

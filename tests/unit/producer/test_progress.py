@@ -104,8 +104,8 @@ def test_many_workers_and_collections_stay_on_the_screen(ledger: RedisLedger) ->
     spec = _spec(_generation(*(f"collection_{number}" for number in range(30))))
     ledger.create(spec, 30_000)
     for number in range(40):
-        piece = BatchRange(number * 100, number * 100 + 100)
-        _acknowledge(ledger, spec, piece, f"a-long-host-name-in-a-cluster-{number}:1")
+        chunk = BatchRange(number * 100, number * 100 + 100)
+        _acknowledge(ledger, spec, chunk, f"a-long-host-name-in-a-cluster-{number}:1")
     lines = _drawn(ledger, spec)
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
