@@ -25,7 +25,7 @@ from producer.start.run_request import GenerationRequest, MigrationRequest, RunO
 from producer.start.start_generation import start_generation
 from producer.start.start_migration import start_migration
 from producer.view.progress import notice
-from producer.view.run_summary import figures
+from producer.view.run_summary import summarize
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ def _run(
             progress = attached
     if progress.state is RunState.FAILED:
         raise RunFailed(progress.last_error or f"run {spec.run_id} failed", _resume(spec.run_id))
-    run = figures(spec, progress)
+    run = summarize(spec, progress)
     return RunResult(
         run.run_id, run.state, run.documents, run.bytes, run.seconds, run.failures, run.remarks
     )

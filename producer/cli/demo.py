@@ -25,7 +25,7 @@ from producer.start.start_migration import start_migration
 from producer.start.start_verification import start_verification
 from producer.view.progress import create_view
 from producer.view.render import shown_duration
-from producer.view.run_summary import RunFigures, exit_code, figures
+from producer.view.run_summary import RunSummary, exit_code, summarize
 
 _WORKERS = 2
 _SOURCE = "shop.service_orders"
@@ -37,8 +37,8 @@ class _Step:
     """A run of the demo and, where it was verified, whether the comparison found it equal."""
 
     title: str
-    run: RunFigures
-    check: RunFigures
+    run: RunSummary
+    check: RunSummary
 
 
 @click.command("demo")
@@ -85,11 +85,11 @@ def _run(connections: Connections, console: Console, total: int) -> list[_Step]:
     return steps
 
 
-def _finish(connections: Connections, console: Console, spec: RunSpec) -> RunFigures:
+def _finish(connections: Connections, console: Console, spec: RunSpec) -> RunSummary:
     progress = attach(connections, spec, create_view(spec, console, connections.ledger))
     if progress is None:
         raise RunFailed(f"run {spec.run_id} could not be followed: Redis does not answer")
-    run = figures(spec, progress)
+    run = summarize(spec, progress)
     if run.state.value != "complete":
         if run.last_error is None:
             raise KeyboardInterrupt

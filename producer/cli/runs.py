@@ -12,7 +12,7 @@ from dataworks_tasks.ledger.contract import Ledger
 from producer.cli.shared.options import CommandContext, with_context
 from producer.cli.shared.run_to_end import shown_state
 from producer.view.render import shown_duration
-from producer.view.run_summary import RunFigures, figures
+from producer.view.run_summary import RunSummary, summarize
 
 _WIDE_COLUMNS = 110
 
@@ -31,7 +31,7 @@ def command(context: CommandContext, limit: int) -> None:
     """List the runs, newest first."""
     with context.connections() as connections:
         ledger = connections.ledger
-        found = [_figures(ledger, run_id) for run_id in ledger.run_ids()[:limit]]
+        found = [_summarize(ledger, run_id) for run_id in ledger.run_ids()[:limit]]
     if context.as_json:
         context.print_rows(run.as_json() for run in found)
     elif not found:
@@ -42,11 +42,11 @@ def command(context: CommandContext, limit: int) -> None:
         print_runs(context.console, found)
 
 
-def _figures(ledger: Ledger, run_id: str) -> RunFigures:
-    return figures(ledger.spec(run_id), ledger.progress(run_id))
+def _summarize(ledger: Ledger, run_id: str) -> RunSummary:
+    return summarize(ledger.spec(run_id), ledger.progress(run_id))
 
 
-def print_runs(console: Console, found: list[RunFigures]) -> None:
+def print_runs(console: Console, found: list[RunSummary]) -> None:
     """A run a line; where a line has no room for what the run is about, that comes below."""
     wide = console.width >= _WIDE_COLUMNS
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -71,5 +71,5 @@ def print_runs(console: Console, found: list[RunFigures]) -> None:
         console.print(Text(f"  {run.name}", style="dim"), no_wrap=True, overflow="ellipsis")
 
 
-def _numbers(run: RunFigures) -> tuple[str, str, str]:
+def _numbers(run: RunSummary) -> tuple[str, str, str]:
     return f"{run.documents:,}", f"{run.rate:,.0f}", shown_duration(run.seconds)

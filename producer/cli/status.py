@@ -17,7 +17,7 @@ from producer.drive.message_queue import MessageQueue
 from producer.drive.observation import Observation, RunView
 from producer.view.live_snapshot import AlertWatch
 from producer.view.progress import JsonView, create_view
-from producer.view.run_summary import exit_code, figures, shown_name
+from producer.view.run_summary import exit_code, shown_name, summarize
 
 _DRAWN_SECONDS = 0.2
 _JSON_SECONDS = 1.0
@@ -37,7 +37,7 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
             return
         if watch:
             _watch(context, connections, chosen)
-        run = figures(connections.ledger.spec(chosen), connections.ledger.progress(chosen))
+        run = summarize(connections.ledger.spec(chosen), connections.ledger.progress(chosen))
         if context.as_json:
             if not watch:
                 context.print_json(run.as_json())

@@ -22,7 +22,7 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.drive.observation import Observation, QueueDepth
-from producer.view.run_summary import RunFigures, figures
+from producer.view.run_summary import RunSummary, summarize
 
 _RATE_WINDOW_SECONDS = 3.0
 _CLOSER_SECONDS = 1.0
@@ -31,7 +31,7 @@ as many steps as there are gaps."""
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionFigures:
+class CollectionProgress:
     """One collection of a run. ``total`` is None before the first of it is planned."""
 
     name: str
@@ -40,7 +40,7 @@ class CollectionFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerFigures:
+class WorkerProgress:
     """One living worker process of the run."""
 
     name: str
@@ -64,16 +64,16 @@ class AlertWatch:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveFigures:
+class LiveSnapshot:
     """A run as a person who watches it sees it.
 
     ``alerts`` are the limits that are passed now, ``news`` those that began or ended just now.
     """
 
-    run: RunFigures
+    run: RunSummary
     metrics: OperationMetrics
-    collections: tuple[CollectionFigures, ...]
-    workers: tuple[WorkerFigures, ...]
+    collections: tuple[CollectionProgress, ...]
+    workers: tuple[WorkerProgress, ...]
     queue: QueueDepth | None
     alerts: tuple[Alert, ...] = ()
     news: tuple[Alert, ...] = ()
@@ -126,7 +126,7 @@ _NO_ALERTS = AlertWatch()
 
 
 class LiveMeter:
-    """Makes LiveFigures of what is observed of one run."""
+    """Makes LiveSnapshot of what is observed of one run."""
 
     def __init__(
         self,
@@ -142,11 +142,11 @@ class LiveMeter:
         self._tell = watch.tell
         self._monitor = PerformanceMonitor(_RATE_WINDOW_SECONDS, clock)
         self._worker_meters: dict[str, RateMeter] = {}
-        self._collections: tuple[CollectionFigures, ...] = ()
+        self._collections: tuple[CollectionProgress, ...] = ()
         self._gap: BatchRange | None = None
         self._looked_at = float("-inf")
 
-    def read(self, observation: Observation) -> LiveFigures | None:
+    def read(self, observation: Observation) -> LiveSnapshot | None:
         """The figures now; None when the ledger was never reached.
 
         Raises LedgerUnavailable.
@@ -161,8 +161,8 @@ class LiveMeter:
         if self._tell is not None:
             for alert in news:
                 self._tell(alert)
-        return LiveFigures(
-            figures(self._spec, progress),
+        return LiveSnapshot(
+            summarize(self._spec, progress),
             metrics,
             self._collections,
             tuple(self._worker(worker) for worker in metrics.workers),
@@ -171,10 +171,10 @@ class LiveMeter:
             tuple(news),
         )
 
-    def _worker(self, report: WorkerReport) -> WorkerFigures:
+    def _worker(self, report: WorkerReport) -> WorkerProgress:
         meter = self._worker_meters.setdefault(report.name, RateMeter(self._clock))
         rate = meter.add(report.documents)
-        return WorkerFigures(report.name, rate, report.documents, report.peak_rss_bytes)
+        return WorkerProgress(report.name, rate, report.documents, report.peak_rss_bytes)
 
     def _look_closer(self, progress: RunProgress) -> None:
         """Read what costs more than a round trip, from time to time and at the end."""
@@ -191,7 +191,7 @@ class LiveMeter:
 
 def collections(
     ledger: Ledger, spec: RunSpec, progress: RunProgress
-) -> tuple[CollectionFigures, ...]:
+) -> tuple[CollectionProgress, ...]:
     """The run's collections; none for a run of one. Documents that failed count as done."""
     job = spec.data_job
     if isinstance(job, MigrationJob):
@@ -199,18 +199,18 @@ def collections(
     return () if len(job.parts) < 2 else tuple(_parts(ledger, spec.run_id, job))
 
 
-def _copies(job: MigrationJob, progress: RunProgress) -> Iterator[CollectionFigures]:
+def _copies(job: MigrationJob, progress: RunProgress) -> Iterator[CollectionProgress]:
     """What is planned grows until all is planned, and can differ from what was there when read."""
     is_complete = progress.state is RunState.COMPLETE
     for name in (str(pair.target) for pair in job.namespaces):
         count = progress.counters.get(f"{DOCUMENTS_OF}{name}", 0)
         total = count if is_complete else progress.collections_expected.get(name)
-        yield CollectionFigures(name, count, total)
+        yield CollectionProgress(name, count, total)
 
 
-def _parts(ledger: Ledger, run_id: str, job: GenerationJob) -> list[CollectionFigures]:
+def _parts(ledger: Ledger, run_id: str, job: GenerationJob) -> list[CollectionProgress]:
     found = []
     for part in job.parts:
         left = sum(gap.size for gap in ledger.gaps(run_id, part.range)) if part.count else 0
-        found.append(CollectionFigures(str(part.namespace), part.count - left, part.count))
+        found.append(CollectionProgress(str(part.namespace), part.count - left, part.count))
     return found

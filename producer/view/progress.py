@@ -18,7 +18,7 @@ from dataworks_tasks.migrate.rules import RuleKind
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.drive.observation import Observation
-from producer.view.live_snapshot import AlertWatch, LiveFigures, LiveMeter
+from producer.view.live_snapshot import AlertWatch, LiveMeter, LiveSnapshot
 from producer.view.render import bars, details, shown_duration
 
 _NO_ALERTS = AlertWatch()
@@ -43,7 +43,7 @@ class TerminalView:
         self._console = console
         self._meter = LiveMeter(spec, ledger, watch)
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
-        self._shown: LiveFigures | None = None
+        self._shown: LiveSnapshot | None = None
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -76,7 +76,7 @@ class TerminalView:
         """A line above the bars."""
         self._live.console.print(escape(text), highlight=False)
 
-    def _bars(self, live: LiveFigures) -> RenderableType:
+    def _bars(self, live: LiveSnapshot) -> RenderableType:
         return bars(live, self._verb, self._console.width)
 
 
@@ -122,7 +122,7 @@ class PlainView:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def plain_line(live: LiveFigures) -> str:
+def plain_line(live: LiveSnapshot) -> str:
     """The run in one line."""
     run = live.run
     total = f"{run.documents_total:,}{'+' if run.planning else ''}"

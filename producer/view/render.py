@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from producer.view.live_snapshot import LiveFigures
+from producer.view.live_snapshot import LiveSnapshot
 
 _WIDTH = 92
 """Bars that are wider say no more."""
@@ -37,7 +37,7 @@ def shortened(name: str, width: int) -> str:
     return f"{name[:front]}…{name[len(name) - (width - 1 - front) :]}"
 
 
-def bars(live: LiveFigures, verb: str, width: int) -> RenderableType:
+def bars(live: LiveSnapshot, verb: str, width: int) -> RenderableType:
     """A bar for the run, and one for each of its collections."""
     run = live.run
     grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
@@ -77,7 +77,7 @@ def _share(done: int, total: int) -> str:
     return f"{100 * done // total if total else 0}%"
 
 
-def _how_long(live: LiveFigures) -> str:
+def _how_long(live: LiveSnapshot) -> str:
     if live.run.is_over:
         return f"{live.run.rate:,.0f} docs/s  {shown_duration(live.run.seconds)}"
     if live.run.planning:
@@ -88,7 +88,7 @@ def _how_long(live: LiveFigures) -> str:
     return "" if left is None else f"ETA {shown_duration(left)}"
 
 
-def details(live: LiveFigures) -> RenderableType:
+def details(live: LiveSnapshot) -> RenderableType:
     """Rates, queue, failures and workers."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", width=9)
@@ -98,7 +98,7 @@ def details(live: LiveFigures) -> RenderableType:
     return grid
 
 
-def _rows(live: LiveFigures) -> Iterator[tuple[str, RenderableType]]:
+def _rows(live: LiveSnapshot) -> Iterator[tuple[str, RenderableType]]:
     run, metrics = live.run, live.metrics
     yield (
         "rate",
@@ -131,7 +131,7 @@ def _rows(live: LiveFigures) -> Iterator[tuple[str, RenderableType]]:
     yield "workers", _workers(live)
 
 
-def _workers(live: LiveFigures) -> RenderableType:
+def _workers(live: LiveSnapshot) -> RenderableType:
     if not live.workers:
         return "none has reported yet"
     grid = Table.grid(padding=(0, 2))

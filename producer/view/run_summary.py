@@ -12,7 +12,7 @@ from producer.view.rule_figures import RuleFigures, rule_figures, rule_remarks
 
 
 @dataclass(frozen=True, slots=True)
-class RunFigures:
+class RunSummary:
     """Numbers of a run at one moment. ``documents_total`` may still grow while planning."""
 
     run_id: str
@@ -80,7 +80,7 @@ class RunFigures:
         }
 
 
-def figures(spec: RunSpec, progress: RunProgress, now: datetime | None = None) -> RunFigures:
+def summarize(spec: RunSpec, progress: RunProgress, now: datetime | None = None) -> RunSummary:
     """The run's figures as of ``now``."""
     until = progress.finished_at or now or datetime.now(UTC)
     counters = progress.counters
@@ -89,7 +89,7 @@ def figures(spec: RunSpec, progress: RunProgress, now: datetime | None = None) -
     if progress.state is RunState.COMPLETE and spec.is_sliced:
         # What was planned can differ from what was there when it was read.
         expected = documents
-    return RunFigures(
+    return RunSummary(
         run_id=progress.run_id,
         kind=spec.kind,
         state=progress.state,
@@ -149,7 +149,7 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def exit_code(run: RunFigures) -> int:
+def exit_code(run: RunSummary) -> int:
     """What a command that ran it returns: 0 done, 1 failed, 3 unfinished, 4 read what it says."""
     if run.state is RunState.FAILED:
         return 1

@@ -19,7 +19,7 @@ from producer.start.start_verification import start_verification
 from producer.view.live_snapshot import AlertWatch
 from producer.view.progress import create_view
 from producer.view.render import shown_duration
-from producer.view.run_summary import RunFigures, exit_code, figures, shown_name
+from producer.view.run_summary import RunSummary, exit_code, shown_name, summarize
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def run_to_end(
     if progress is None:
         console.print(f"Redis never answered. Go on with: dataworks resume {spec.run_id}")
         return 3
-    run = figures(spec, progress)
+    run = summarize(spec, progress)
     if context.as_json:
         context.print_json(run.as_json())
     else:
@@ -83,7 +83,7 @@ def _detach(context: CommandContext, connections: Connections, spec: RunSpec) ->
     return 0
 
 
-def summary(run: RunFigures) -> Table:
+def summary(run: RunSummary) -> Table:
     """One run as a table of two columns."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
@@ -118,14 +118,14 @@ def summary(run: RunFigures) -> Table:
     return table
 
 
-def shown_state(run: RunFigures) -> str:
+def shown_state(run: RunSummary) -> str:
     """The state in its color."""
     color = {"complete": "green", "failed": "red", "cancelled": "yellow", "paused": "yellow"}
     shown = color.get(run.state.value, "cyan")
     return f"[{shown}]{run.state.value}[/{shown}]"
 
 
-def print_next_step(console: Console, run: RunFigures) -> None:
+def print_next_step(console: Console, run: RunSummary) -> None:
     """The command that a person would type next, where there is one."""
     if run.state.value == "failed" and run.last_error:
         console.print(f"[red]{escape(run.last_error)}[/red]")

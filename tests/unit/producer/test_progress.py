@@ -29,7 +29,7 @@ from producer.drive.observation import Observation, QueueDepth
 from producer.view.live_snapshot import AlertWatch, LiveMeter
 from producer.view.progress import JsonView, PlainView, TerminalView
 from producer.view.render import shortened
-from producer.view.run_summary import figures
+from producer.view.run_summary import summarize
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -211,7 +211,7 @@ def test_runs_fit_the_terminal(
 ) -> None:
     spec = _spec(_generation("a" * 70))
     ledger.create(spec, 1000)
-    run = figures(spec, ledger.progress(spec.run_id))
+    run = summarize(spec, ledger.progress(spec.run_id))
     print_runs(Console(width=width), [run, run])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
