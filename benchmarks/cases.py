@@ -17,7 +17,7 @@ from benchmarks.templates import faker_fields, flat, service_order
 from dataworks_tasks.generate.generation_work import DOCUMENTS_PER_WRITE
 from dataworks_tasks.generate.templates.load_template import document_source, parse_template
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.worker.malloc_tuning import keep_freed_memory
+from dataworks_tasks.worker.malloc_tuning import tune_malloc
 
 SOURCE = Namespace("bench", "orders")
 _PLUGIN = '''
@@ -143,7 +143,7 @@ def copy_limit(site: Site, documents: int) -> float:
 
 def generation_alone(template: Any, documents: int) -> float:
     """Documents per second of one core, without a database, in a process set up like a worker."""
-    keep_freed_memory()
+    tune_malloc()
     source = document_source(parse_template(template, "bench"), 0, 1)
     source.generate(0, DOCUMENTS_PER_WRITE)  # draws all of its pools
     start = time.process_time()

@@ -46,7 +46,7 @@ from dataworks_tasks.logs import log_fields
 from dataworks_tasks.runs.spec import RunKind
 from dataworks_tasks.settings import ConfigManager
 from dataworks_tasks.worker.finish_lease import LEASE_SECONDS, LeaseHeld
-from dataworks_tasks.worker.malloc_tuning import keep_freed_memory
+from dataworks_tasks.worker.malloc_tuning import tune_malloc
 from dataworks_tasks.worker.process import WorkerProcess
 from dataworks_tasks.worker.run_range import finish_run, is_settled, settle_range
 
@@ -64,7 +64,7 @@ def worker_process() -> WorkerProcess:
     """This process' connections, made at its first message: after the fork."""
     global _process  # noqa: PLW0603 - a Celery task has no other place that lives as long
     if _process is None:
-        keep_freed_memory()
+        tune_malloc()
         _process = WorkerProcess(ConfigManager().load_config())
     return _process
 

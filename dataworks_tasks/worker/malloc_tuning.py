@@ -14,7 +14,7 @@ _LARGEST_ON_HEAP = 32 << 20
 """The largest that glibc takes."""
 
 
-def keep_freed_memory() -> None:
+def tune_malloc() -> None:
     """Have the C library keep up to 64 MB that were freed, instead of giving it back at once.
 
     A batch's columns and buffers are of the same sizes as the last one's. Returned to the system,

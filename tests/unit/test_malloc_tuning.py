@@ -11,10 +11,10 @@ import pytest
 _FAULTS = """
 import resource, sys
 import numpy as np
-from dataworks_tasks.worker.malloc_tuning import keep_freed_memory
+from dataworks_tasks.worker.malloc_tuning import tune_malloc
 
 if sys.argv[1] == "keep":
-    keep_freed_memory()
+    tune_malloc()
 
 def work():
     for _ in range(20):
