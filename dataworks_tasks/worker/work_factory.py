@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
+from dataworks_tasks.generate.fingerprint import check_document_fingerprint
 from dataworks_tasks.generate.generation_work import GenerationWork, PartSource
-from dataworks_tasks.generate.probe import check_probe
 from dataworks_tasks.generate.sources import part_sources
 from dataworks_tasks.migrate.masking import check_masks
 from dataworks_tasks.migrate.migration_work import MigrationWork
@@ -37,5 +37,5 @@ def _checked_sources(
     context: RunContext, job: GenerationJob, generators: Sequence[BaseDataGenerator]
 ) -> tuple[PartSource, ...]:
     sources = part_sources(job, context.config.plugins, generators)
-    check_probe(job, [(source.documents, source.part.count) for source in sources])
+    check_document_fingerprint(job, [(source.documents, source.part.count) for source in sources])
     return sources

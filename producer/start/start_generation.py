@@ -13,7 +13,7 @@ from dataworks_tasks.errors import TargetNotEmpty, UnknownName, UsageError, near
 from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.generate.custom.factory import GeneratorFactory
-from dataworks_tasks.generate.probe import probe_digest
+from dataworks_tasks.generate.fingerprint import document_fingerprint
 from dataworks_tasks.generate.templates.load_template import (
     builtin_templates,
     document_source,
@@ -142,7 +142,7 @@ def _plan(
         name=Path(request.what).name,
         seed=seed,
         parts=tuple(parts),
-        probe_digest=probe_digest(counted),
+        probe_digest=document_fingerprint(counted),
         made_with=versions(),
         **origin,
     )

@@ -12,7 +12,7 @@ from dataworks_tasks.runs.spec import GenerationJob
 _PROBED = 5
 
 
-def probe_digest(sources: Sequence[tuple[DocumentSource, int]]) -> str:
+def document_fingerprint(sources: Sequence[tuple[DocumentSource, int]]) -> str:
     """The digest over a few documents of each source; ``sources`` come with their counts."""
     digest = blake2b(digest_size=16)
     for source, count in sources:
@@ -22,7 +22,9 @@ def probe_digest(sources: Sequence[tuple[DocumentSource, int]]) -> str:
     return digest.hexdigest()
 
 
-def check_probe(job: GenerationJob, sources: Sequence[tuple[DocumentSource, int]]) -> None:
+def check_document_fingerprint(
+    job: GenerationJob, sources: Sequence[tuple[DocumentSource, int]]
+) -> None:
     """Raise SpecRefused when this process makes other documents than the producer did."""
-    if probe_digest(sources) != job.probe_digest:
+    if document_fingerprint(sources) != job.probe_digest:
         raise made_otherwise("documents", job.made_with)
