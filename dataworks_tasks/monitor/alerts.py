@@ -117,17 +117,17 @@ class AlertBoard:
 
     def check(self, run: OperationMetrics) -> list[Alert]:
         """What began or ended with these metrics. A run that does not work has no alert."""
-        news = []
+        transitions = []
         for rule in self._rules:
             key = (run.run_id, rule.name)
             is_passed = run.state in WORKING and rule.is_passed(run, rule.limit)
             if is_passed and key not in self._raised:
                 self._raised[key] = _alert(rule, run, "raised")
-                news.append(self._raised[key])
+                transitions.append(self._raised[key])
             elif not is_passed and key in self._raised:
                 del self._raised[key]
-                news.append(_alert(rule, run, "ended"))
-        return news
+                transitions.append(_alert(rule, run, "ended"))
+        return transitions
 
     def keep_only(self, run_ids: set[str]) -> None:
         """Forget the alerts of all other runs: they are gone."""

@@ -127,8 +127,8 @@ class MetricsCollector:
         with self._lock:
             runs = tuple(self._observe(progress) for progress in self._progress())
             self._forget_others({run.run_id for run in runs})
-            news = [alert for run in runs for alert in self._board.check(run)]
-        for alert in news:
+            transitions = [alert for run in runs for alert in self._board.check(run)]
+        for alert in transitions:
             for callback in self._callbacks:
                 callback(alert)
         return PerformanceSnapshot(datetime.now(UTC), runs)

@@ -67,7 +67,7 @@ class AlertWatch:
 class LiveSnapshot:
     """A run as a person who watches it sees it.
 
-    ``alerts`` are the limits that are passed now, ``news`` those that began or ended just now.
+    ``alerts`` are the limits that are passed now, ``transitions`` those that began or ended just now.
     """
 
     run: RunSummary
@@ -76,7 +76,7 @@ class LiveSnapshot:
     workers: tuple[WorkerProgress, ...]
     queue: QueueDepth | None
     alerts: tuple[Alert, ...] = ()
-    news: tuple[Alert, ...] = ()
+    transitions: tuple[Alert, ...] = ()
 
     @property
     def seconds_left(self) -> float | None:
@@ -157,9 +157,9 @@ class LiveMeter:
         if observation.outage is None:
             self._look_closer(progress)
         metrics = self._monitor.observe(progress, self._gap)
-        news = self._board.check(metrics) if observation.outage is None else []
+        transitions = self._board.check(metrics) if observation.outage is None else []
         if self._tell is not None:
-            for alert in news:
+            for alert in transitions:
                 self._tell(alert)
         return LiveSnapshot(
             summarize(self._spec, progress),
@@ -168,7 +168,7 @@ class LiveMeter:
             tuple(self._worker(worker) for worker in metrics.workers),
             observation.queue,
             self._board.raised,
-            tuple(news),
+            tuple(transitions),
         )
 
     def _worker(self, report: WorkerReport) -> WorkerProgress:

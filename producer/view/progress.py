@@ -109,7 +109,7 @@ class PlainView:
             self.say(text)
         self._notice = text
         live = self._meter.read(observation)
-        for alert in live.news if live else ():
+        for alert in live.transitions if live else ():
             self.say(f"alert {alert['name']} {alert['state']}: {alert['message']}")
         now = time.monotonic()
         if live is None or not (live.run.is_over or now - self._printed_at >= _PLAIN_LINE_SECONDS):
