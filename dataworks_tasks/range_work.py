@@ -33,9 +33,7 @@ class RunContext:
 class RangeWork(Protocol):
     """The work of one run in one process; made once per run and kept."""
 
-    def settle(
-        self, wanted: BatchRange, stop: StopSignal
-    ) -> Iterator[tuple[BatchRange, RangeResult]]:
+    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
         """Do the range and yield each part whose every document is settled at the target.
 
         Parts come in any order, do not overlap, and are acknowledged by the caller as they come.

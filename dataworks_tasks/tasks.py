@@ -48,7 +48,7 @@ from dataworks_tasks.settings import ConfigManager
 from dataworks_tasks.worker.finish_lease import LEASE_SECONDS, LeaseHeld
 from dataworks_tasks.worker.malloc_tuning import tune_malloc
 from dataworks_tasks.worker.process import WorkerProcess
-from dataworks_tasks.worker.run_range import finish_run, is_settled, settle_range
+from dataworks_tasks.worker.run_range import awaits_finish, finish_run, run_range
 
 log = logging.getLogger(__name__)
 
@@ -117,10 +117,10 @@ def _on_range(
     def work(run: str) -> None:
         message = RangeMessage(kind, run, read_range(start, stop))
         _check_deliveries(task, message)
-        settled = settle_range(worker_process(), message)
+        settled = run_range(worker_process(), message)
         for rest in settled.left:
             range_message(worker_process().open_run(run).spec, rest).send(app)
-        if settled.closed_last_gap or (_is_repeated(task) and is_settled(worker_process(), run)):
+        if settled.closed_last_gap or (_is_repeated(task) and awaits_finish(worker_process(), run)):
             failpoint("enqueue.before")
             send_finish(app, run)
             failpoint("enqueue.after")

@@ -53,7 +53,7 @@ class _Chunk:
 
 
 class GenerationWork:
-    """Implements ``work.RangeWork`` for a generation run."""
+    """Implements ``range_work.RangeWork`` for a generation run."""
 
     def __init__(self, context: RunContext, sources: Sequence[PartSource]) -> None:
         self._context = context
@@ -71,10 +71,8 @@ class GenerationWork:
             context.config.write_workers, thread_name_prefix="dataworks-write"
         )
 
-    def settle(
-        self, wanted: BatchRange, stop: StopSignal
-    ) -> Iterator[tuple[BatchRange, RangeResult]]:
-        """Generate and write ``wanted``; see ``work.RangeWork``."""
+    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
+        """Generate and write ``wanted``; see ``range_work.RangeWork``."""
         in_flight: deque[tuple[_Chunk, Future[WriteResult]]] = deque()
         chunks = self._chunks(wanted)
         try:
@@ -89,7 +87,7 @@ class GenerationWork:
                 future.cancel()
 
     def finish(self, lease: FinishLease) -> bool:
-        """See ``work.RangeWork``."""
+        """See ``range_work.RangeWork``."""
         asked = [
             (source.part.namespace, source.indexes, source.aggregations) for source in self._sources
         ]

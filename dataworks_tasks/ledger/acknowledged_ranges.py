@@ -49,7 +49,7 @@ class AcknowledgedRanges:
         )
         return Acknowledgement(int(newly), bool(closed))
 
-    def settle_part(
+    def checkpoint_slice(
         self,
         run_id: str,
         done: BatchRange,
@@ -61,7 +61,7 @@ class AcknowledgedRanges:
         names = [keys.record, keys.counters, keys.failures, keys.workers, keys.parts]
         self._steps.run(
             run_id,
-            "settle_part",
+            "checkpoint_slice",
             [*names, keys.slices(done.start)],
             done.start,
             result.slice,

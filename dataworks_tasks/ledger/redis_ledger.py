@@ -87,7 +87,7 @@ class RedisLedger:
         if done.size <= 0 or done.start < 0:
             raise ValueError(f"{done} is empty or negative")
         if result.rest:
-            return self._ranges.settle_part(run_id, done, result, worker)
+            return self._ranges.checkpoint_slice(run_id, done, result, worker)
         kept = slice_keys(run_id, done) if self._runs.is_sliced(run_id) else ()
         return self._ranges.acknowledge(run_id, done, result, worker, kept)
 

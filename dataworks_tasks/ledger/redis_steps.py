@@ -26,7 +26,7 @@ _SCRIPTS = (
     "acquire_finish_lease",
     "note_error",
     "reopen_failed",
-    "settle_part",
+    "checkpoint_slice",
     "take_tokens",
 )
 

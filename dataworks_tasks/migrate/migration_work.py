@@ -19,7 +19,7 @@ from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, OnError
 from dataworks_tasks.scan.read_slice import SliceInterrupted
 from dataworks_tasks.scan.slice import slice_of_run
-from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, settle_slices
+from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, run_slices
 from dataworks_tasks.store.bulk_write import WritePolicy
 
 _TRIES_FROM_START = 3
@@ -62,15 +62,13 @@ class MigrationWork:
             rate_limiter=context.rate_limiter,
         )
 
-    def settle(
-        self, wanted: BatchRange, stop: StopSignal
-    ) -> Iterator[tuple[BatchRange, RangeResult]]:
-        """See ``RangeWork.settle``. Slices that are acknowledged already are left out."""
+    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
+        """See ``RangeWork.run``. Slices that are acknowledged already are left out."""
         context = self._context
         slices = context.ledger.slices(context.spec.run_id, wanted)
         task = SliceTask(self._work, self._part)
         try:
-            yield from settle_slices(
+            yield from run_slices(
                 self._readers, context.config.parallel_cursors, slices, task, stop
             )
         finally:

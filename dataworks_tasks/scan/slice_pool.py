@@ -33,7 +33,7 @@ class SliceTask:
     part: SlicePart = lambda _number: None
 
 
-def settle_slices(
+def run_slices(
     threads: ThreadPoolExecutor,
     at_once: int,
     slices: Mapping[int, bytes],

@@ -14,7 +14,7 @@ from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.conflicts import settle_duplicates
+from dataworks_tasks.store.conflicts import resolve_duplicates
 from dataworks_tasks.store.document_rules import refused_documents
 from dataworks_tasks.store.write_budget import RateLimiter
 from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome
@@ -223,7 +223,7 @@ class _Write:
     def _settle_duplicates(self, sub_batch: _SubBatch, duplicates: Sequence[int]) -> None:
         met = [sub_batch.batch.document(index) for index in duplicates]
         policy = self.policy
-        settled = settle_duplicates(
+        settled = resolve_duplicates(
             self.client, self.namespace, met, policy.on_conflict, policy.write_concern
         )
         self.result.already_there += settled.already_there

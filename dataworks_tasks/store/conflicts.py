@@ -21,7 +21,7 @@ from dataworks_tasks.store.shard_key import narrowed, value_at
 
 
 @dataclass(slots=True)
-class SettledDuplicates:
+class ResolvedDuplicates:
     """``refused``: reasons by position among the documents given."""
 
     already_there: int = 0
@@ -44,20 +44,20 @@ class _Identity:
         return element_bytes(self.id), shard
 
 
-def settle_duplicates(
+def resolve_duplicates(
     client: BaseDatabaseClient,
     namespace: Namespace,
     documents: Sequence[bytes],
     on_conflict: OnConflict,
     write_concern: str,
-) -> SettledDuplicates:
+) -> ResolvedDuplicates:
     """Compare documents that met a duplicate key with what the target holds.
 
     The same bytes mean that an earlier try wrote it: success. Anything else goes by the policy.
     Where the collection has a shard key, ``_id`` is unique for each of its values only, so both
     name a document.
     """
-    settled = SettledDuplicates()
+    settled = ResolvedDuplicates()
     path = client.shard_key(namespace)
     identities = [_identity(document, path) for document in documents]
     present = _present(client, namespace, identities, path)

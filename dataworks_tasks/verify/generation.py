@@ -33,17 +33,15 @@ _OBJECT_ID = 0x07
 
 
 class GenerationVerificationWork:
-    """Implements ``work.RangeWork`` for the verification of a generation run."""
+    """Implements ``range_work.RangeWork`` for the verification of a generation run."""
 
     def __init__(self, context: RunContext, sources: Sequence[PartSource]) -> None:
         self._context = context
         self._sources = tuple(sources)
         self._rate_limiter = context.target_reads
 
-    def settle(
-        self, wanted: BatchRange, stop: StopSignal
-    ) -> Iterator[tuple[BatchRange, RangeResult]]:
-        """Compare ``wanted``; differences are the result's failures. See ``work.RangeWork``."""
+    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
+        """Compare ``wanted``; differences are the result's failures. See ``range_work.RangeWork``."""
         for source in self._sources:
             part = source.part
             start = max(wanted.start, part.range.start)

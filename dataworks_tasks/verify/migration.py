@@ -18,7 +18,7 @@ from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, VerificationJob
 from dataworks_tasks.scan.key_space import ID
 from dataworks_tasks.scan.slice import slice_of_run
-from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, settle_slices
+from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, run_slices
 from dataworks_tasks.verify.comparison import Comparison
 from dataworks_tasks.verify.result import verification_result
 from dataworks_tasks.verify.slice import SliceVerification, VerificationRoute
@@ -62,17 +62,13 @@ class MigrationVerificationWork:
             keys_stay=strategy.copies_raw and source.field == ID,
         )
 
-    def settle(
-        self, wanted: BatchRange, stop: StopSignal
-    ) -> Iterator[tuple[BatchRange, RangeResult]]:
-        """See ``RangeWork.settle``. What differs comes as failures."""
+    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
+        """See ``RangeWork.run``. What differs comes as failures."""
         context = self._context
         slices = context.ledger.slices(context.spec.run_id, wanted)
         task = SliceTask(self._work, self._part)
         try:
-            yield from settle_slices(
-                self._slices, context.config.parallel_cursors, slices, task, stop
-            )
+            yield from run_slices(self._slices, context.config.parallel_cursors, slices, task, stop)
         finally:
             self._running.clear()
 

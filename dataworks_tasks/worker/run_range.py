@@ -21,34 +21,34 @@ _STATE_CHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class SettledRange:
+class RangeOutcome:
     """``left``: what is to be sent again, because this message's time was up."""
 
     left: tuple[BatchRange, ...] = ()
     closed_last_gap: bool = False
 
 
-def settle_range(process: WorkerProcess, message: RangeMessage) -> SettledRange:
+def run_range(process: WorkerProcess, message: RangeMessage) -> RangeOutcome:
     """Do what is not acknowledged of the message's range, and acknowledge it part by part.
 
-    Raises the errors of ``RangeWork.settle`` and RunFailed when there are too many failures.
+    Raises the errors of ``RangeWork.run`` and RunFailed when there are too many failures.
     """
     ledger, run_id = process.ledger, message.run_id
     began = time.monotonic()
     state = ledger.state(run_id)
     if state not in WORKING:
         log.info("the run is %s, so the range is left as a gap", state)
-        return SettledRange()
+        return RangeOutcome()
     run = process.open_run(run_id)
     _check_message(ledger, run, message)
     interrupted = _Interrupted(ledger, run_id)
     stop = StopSignal(time.monotonic() + process.config.range_seconds, interrupted)
     done = _Done()
     for gap in list(ledger.gaps(run_id, message.range)):
-        _settle_gap(process, run, gap, stop, done)
+        _run_gap(process, run, gap, stop, done)
     left = () if interrupted.noticed else tuple(ledger.gaps(run_id, message.range))
     done.log(time.monotonic() - began, sum(gap.size for gap in left))
-    return SettledRange(left, done.closed_last_gap)
+    return RangeOutcome(left, done.closed_last_gap)
 
 
 @dataclass(slots=True)
@@ -80,11 +80,11 @@ class _Done:
             )
 
 
-def _settle_gap(
+def _run_gap(
     process: WorkerProcess, run: OpenRun, gap: BatchRange, stop: StopSignal, done: _Done
 ) -> None:
     run_id = run.spec.run_id
-    for part, result in run.work.settle(gap, stop):
+    for part, result in run.work.run(gap, stop):
         report = process.report(result.counters.get("documents", 0))
         failpoint("acknowledge.before")
         acknowledgement = process.ledger.acknowledge(run_id, part, result, report)
@@ -95,7 +95,7 @@ def _settle_gap(
             _check_failures(process.ledger, run)
 
 
-def is_settled(process: WorkerProcess, run_id: str) -> bool:
+def awaits_finish(process: WorkerProcess, run_id: str) -> bool:
     """Whether the run has no gaps left and waits to be finished."""
     progress = process.ledger.progress(run_id)
     return progress.state is RunState.RUNNING and _has_no_gaps(progress)

@@ -14,7 +14,7 @@ from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.worker.process import WorkerProcess
-from dataworks_tasks.worker.run_range import finish_run, settle_range
+from dataworks_tasks.worker.run_range import finish_run, run_range
 from producer.connections import Connections
 from producer.drive.observation import Observation, StopRequest
 from producer.slicing.planning import Planner, PlannerThread, needs_planning
@@ -87,7 +87,7 @@ class _Loop:
             time.sleep(_PLANNING_SECONDS)
             return
         chunk = BatchRange(gap.start, min(gap.stop, gap.start + self._size))
-        settle_range(self._process, RangeMessage(self._spec.kind, run_id, chunk))
+        run_range(self._process, RangeMessage(self._spec.kind, run_id, chunk))
 
     def _wait_out(self, error: TransientError) -> None:
         self._outages += 1

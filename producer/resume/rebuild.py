@@ -73,7 +73,7 @@ def _settle_again(connections: Connections, spec: RunSpec) -> Iterator[int]:
     )
     planned, _ = ledger.last_slice(run_id)
     try:
-        for done, compared in work.settle(BatchRange(0, planned), StopSignal(math.inf)):
+        for done, compared in work.run(BatchRange(0, planned), StopSignal(math.inf)):
             if compared.failures:
                 continue
             count = compared.counters.get("equal", 0)

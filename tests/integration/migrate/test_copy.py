@@ -162,9 +162,9 @@ def test_acknowledged_slices_are_left_out(migration: Migration) -> None:
     context = migration.context(migration.job())
     work = MigrationWork(context)
     stop = StopSignal(time.monotonic() + 60)
-    ((done, result),) = work.settle(BatchRange(1, 2), stop)
+    ((done, result),) = work.run(BatchRange(1, 2), stop)
     context.ledger.acknowledge(context.spec.run_id, done, result)
-    settled = {done for done, _ in work.settle(BatchRange(0, 3), stop)}
+    settled = {done for done, _ in work.run(BatchRange(0, 3), stop)}
     assert settled == {BatchRange(0, 1), BatchRange(2, 3)}
     work.close()
 
@@ -191,7 +191,7 @@ def test_the_resume_point_is_the_first_gap(migration: Migration) -> None:
     assert strategy.get_resume_point(context.ledger, run_id) is None
     work = MigrationWork(context)
     stop = StopSignal(time.monotonic() + 60)
-    for done, result in work.settle(BatchRange(0, 2), stop):
+    for done, result in work.run(BatchRange(0, 2), stop):
         context.ledger.acknowledge(run_id, done, result)
     assert strategy.get_resume_point(context.ledger, run_id) == 200
     migration.work_through(work, context)
