@@ -34,7 +34,7 @@ class RangeWork(Protocol):
     """The work of one run in one process; made once per run and kept."""
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
-        """Do the range and yield each part whose every document is settled at the target.
+        """Do the range and yield each part whose every document is completed at the target.
 
         Parts come in any order, do not overlap, and are acknowledged by the caller as they come.
         Stops early, without the rest, when ``stop`` is reached. Raises TransientError when the

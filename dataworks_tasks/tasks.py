@@ -117,10 +117,10 @@ def _on_range(
     def work(run: str) -> None:
         message = RangeMessage(kind, run, read_range(start, stop))
         _check_deliveries(task, message)
-        settled = run_range(worker_process(), message)
-        for rest in settled.left:
+        outcome = run_range(worker_process(), message)
+        for rest in outcome.left:
             range_message(worker_process().open_run(run).spec, rest).send(app)
-        if settled.closed_last_gap or (_is_repeated(task) and awaits_finish(worker_process(), run)):
+        if outcome.closed_last_gap or (_is_repeated(task) and awaits_finish(worker_process(), run)):
             failpoint("enqueue.before")
             send_finish(app, run)
             failpoint("enqueue.after")

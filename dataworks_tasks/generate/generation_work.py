@@ -79,9 +79,9 @@ class GenerationWork:
             while not stop.reached and (chunk := next(chunks, None)) is not None:
                 in_flight.append((chunk, self._writers.submit(self._write, chunk, stop.deadline)))
                 if len(in_flight) > self._context.config.write_workers:
-                    yield from self._settled(*in_flight.popleft())
+                    yield from self._completed(*in_flight.popleft())
             while in_flight:
-                yield from self._settled(*in_flight.popleft())
+                yield from self._completed(*in_flight.popleft())
         finally:
             for _, future in in_flight:
                 future.cancel()
@@ -127,7 +127,7 @@ class GenerationWork:
             context.target, chunk.namespace, chunk.batch, policy, context.rate_limiter, deadline
         )
 
-    def _settled(
+    def _completed(
         self, chunk: _Chunk, future: Future[WriteResult]
     ) -> Iterator[tuple[BatchRange, RangeResult]]:
         result = future.result()
@@ -142,20 +142,22 @@ class GenerationWork:
                 f"document {first.document_id} of {first.namespace} was refused: {first.reason}",
                 f"See dataworks failures {self._context.spec.run_id}",
             )
-        if not result.unsettled:
+        if not result.pending:
             counters = _counters(result, chunk.batch.size_bytes)
             yield chunk.run_range, RangeResult(counters, failures)
         elif not failures and len(chunk.batch) == chunk.run_range.size:
-            yield from _settled_parts(chunk, result)
+            yield from _completed_parts(chunk, result)
         # Else the deadline came in the middle: the chunk stays a gap, and the next try finds what
-        # is written already. Its failures are recorded when all of it is settled.
+        # is written already. Its failures are recorded when all of it is completed.
 
 
-def _settled_parts(chunk: _Chunk, result: WriteResult) -> Iterator[tuple[BatchRange, RangeResult]]:
-    """What the deadline left settled: on a slow target it would be written again and again."""
+def _completed_parts(
+    chunk: _Chunk, result: WriteResult
+) -> Iterator[tuple[BatchRange, RangeResult]]:
+    """What the deadline left completed: on a slow target it would be written again and again."""
     counters: dict[str, int] = _counters(result, 0)
     offsets = chunk.batch.offsets
-    for start, stop in result.settled_runs(len(chunk.batch)):
+    for start, stop in result.completed_runs(len(chunk.batch)):
         counters |= {"documents": stop - start, "bytes": int(offsets[stop] - offsets[start])}
         first = chunk.run_range.start
         yield BatchRange(first + start, first + stop), RangeResult(counters)

@@ -6,7 +6,7 @@
 -- KEYS[4] failures       hash, document key -> JSON
 -- KEYS[5] failed_ranges  hash, "start:stop" -> the counters that range added
 -- KEYS[6] workers        hash, worker name -> JSON
--- KEYS[7] parts          hash of slices settled in part, see checkpoint_slice.lua; none in a generation run
+-- KEYS[7] parts          hash of slices completed in part, see checkpoint_slice.lua; none in a generation run
 -- KEYS[8...] slices      the hashes that hold slices start to stop - 1; none in a generation run
 -- ARGV[1] start  ARGV[2] stop  ARGV[3] counters as JSON  ARGV[4] worker name or ""
 -- ARGV[5] worker report  ARGV[6] slices per hash  ARGV[7] the slice that was worked on or ""

@@ -56,7 +56,7 @@ class AcknowledgedRanges:
         result: RangeResult,
         worker: WorkerReport | None,
     ) -> Acknowledgement:
-        """Count what of a slice is settled, and make its rest the slice."""
+        """Count what of a slice is completed, and make its rest the slice."""
         keys = RunKeys(run_id)
         names = [keys.record, keys.counters, keys.failures, keys.workers, keys.parts]
         self._steps.run(

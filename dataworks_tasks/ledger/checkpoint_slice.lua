@@ -1,10 +1,10 @@
--- Count what is settled of a slice, and let its rest be the slice.
+-- Count what is completed of a slice, and let its rest be the slice.
 --
 -- KEYS[1] record    hash
 -- KEYS[2] counters  hash
 -- KEYS[3] failures  hash, document key -> JSON
 -- KEYS[4] workers   hash, worker name -> JSON
--- KEYS[5] parts     hash, of each slice settled in part: "<number>" -> the counters of its parts,
+-- KEYS[5] parts     hash, of each slice completed in part: "<number>" -> the counters of its parts,
 --                   "<number>:whole" -> the slice as it was planned, "<number>:failed" -> 1
 -- KEYS[6] slices    the hash that holds the slice
 -- ARGV[1] number  ARGV[2] the slice that was worked on  ARGV[3] its rest  ARGV[4] counters as JSON

@@ -48,7 +48,7 @@ class RangeResult:
 
     ``slice``: the slice as it was worked on. It is acknowledged only if that is still the slice of
     its number: a Redis that lost its last moments may have been given another one since.
-    ``rest``: what of it is not settled yet. The range is not acknowledged then: what is settled is
+    ``rest``: what of it is not completed yet. The range is not acknowledged then: what is completed is
     counted, and the rest becomes the slice.
     """
 

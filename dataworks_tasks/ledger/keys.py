@@ -52,7 +52,7 @@ class RunKeys:
 
     @property
     def parts(self) -> str:
-        """Hash: what was counted of slices that are settled in part."""
+        """Hash: what was counted of slices that are completed in part."""
         return self._key("parts")
 
     @property

@@ -58,11 +58,11 @@ class CopyStats:
                 setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def result(self) -> RangeResult:
-        """As the ledger counts it. ``documents`` are those settled at the target."""
-        settled = self.written + self.already_there + self.replaced + self.skipped
+        """As the ledger counts it. ``documents`` are those completed at the target."""
+        completed = self.written + self.already_there + self.replaced + self.skipped
         return RangeResult(
             {
-                "documents": settled,
+                "documents": completed,
                 "bytes": self.bytes,
                 "read": self.read,
                 "written": self.written,

@@ -28,8 +28,8 @@ _TRIES_FROM_START = 3
 class MigrationWork:
     """Copies slices: up to ``parallel_cursors`` read at once, ``max_insert_workers`` writes.
 
-    Slices are settled part by part, so that whichever process gets one next goes on behind what is
-    settled. Raises SpecRefused for a run that is no migration, SettingsError when this process has
+    Slices are completed part by part, so that whichever process gets one next goes on behind what is
+    completed. Raises SpecRefused for a run that is no migration, SettingsError when this process has
     no source.
     """
 

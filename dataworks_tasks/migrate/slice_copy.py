@@ -104,7 +104,7 @@ class SliceCopy:
         return finished
 
     def part(self) -> RangeResult | None:
-        """What was settled since it was last handed out, and the rest; None: nothing.
+        """What was completed since it was last handed out, and the rest; None: nothing.
 
         May be asked while ``run`` is running.
         """
@@ -112,7 +112,7 @@ class SliceCopy:
         return replace(self._result(part[0]), rest=part[1]) if part else None
 
     def last_part(self) -> RangeResult:
-        """What was settled since it was last handed out, when ``run`` came to the end."""
+        """What was completed since it was last handed out, when ``run`` came to the end."""
         return self._result(self._progress.last_part())
 
     def _result(self, parts: list[CopyStats]) -> RangeResult:
@@ -137,14 +137,14 @@ class SliceCopy:
                     raise Abandoned
                 time.sleep(min(left, _PAUSE_SECONDS))
 
-        for batch in read_slice(self._route.source, self.slice, self._progress.settled_to, pause):
+        for batch in read_slice(self._route.source, self.slice, self._progress.completed_to, pause):
             for page in self._pages(batch):
                 if stopped():
                     raise Abandoned
                 writes.append((self._send(resources, stopped, page.batch), page.position))
                 while writes and (self._in_order or writes[0][0].done()):
-                    # One that failed stays first, so that nothing behind it counts as settled.
-                    self._settle(*writes[0])
+                    # One that failed stays first, so that nothing behind it counts as completed.
+                    self._record(*writes[0])
                     writes.popleft()
 
     def _pages(self, batch: EncodedBatch) -> Iterator[Page]:
@@ -196,9 +196,9 @@ class SliceCopy:
                     route.target, route.namespace, batch, route.policy, route.rate_limiter, deadline
                 )
                 stats.add_write(route.namespace, result)
-                if not result.unsettled:
+                if not result.pending:
                     break
-                batch = batch.select(result.unsettled)
+                batch = batch.select(result.pending)
                 time.sleep(_PAUSE_SECONDS)  # the pause that the deadline cut off
             return stats
         finally:
@@ -214,11 +214,11 @@ class SliceCopy:
         stats.add_write(route.namespace, result)
         return batch.select(sorted(set(range(len(batch))).difference(rows)))
 
-    def _settle(self, write: Future[CopyStats], position: Element | None) -> None:
+    def _record(self, write: Future[CopyStats], position: Element | None) -> None:
         self._progress.add(write.result(), position)
 
     def _collect(self, writes: deque[tuple[Future[CopyStats], Element | None]]) -> bool:
-        """Wait for what is on the wire; everything before the first that failed is settled.
+        """Wait for what is on the wire; everything before the first that failed is completed.
 
         Raises the first write's error.
         """
@@ -228,7 +228,7 @@ class SliceCopy:
             error = write.exception()  # waits, also for those behind one that failed
             problem = problem or error
             if problem is None:
-                self._settle(write, position)
+                self._record(write, position)
         if problem is not None and not isinstance(problem, Abandoned):
             raise problem
         return problem is None

@@ -11,10 +11,10 @@ from dataworks_tasks.ledger.contract import WORKING
 from dataworks_tasks.monitor.operation import OperationMetrics
 from dataworks_tasks.settings import FrameworkConfig
 
-_SETTLED_SECONDS = 30.0
+_WARM_UP_SECONDS = 30.0
 """A rate means nothing before: workers start and open their connections first."""
 
-_SETTLED_DOCUMENTS = 100
+_WARM_UP_DOCUMENTS = 100
 """A share of failures means nothing before that many documents."""
 
 _MEGABYTE = 1_000_000
@@ -54,7 +54,7 @@ def _all_rules(config: FrameworkConfig) -> Iterator[AlertRule]:
         config.alert_error_rate,
         lambda run: run.error_rate,
         lambda run, limit: (
-            run.documents + run.failures >= _SETTLED_DOCUMENTS and run.error_rate > limit
+            run.documents + run.failures >= _WARM_UP_DOCUMENTS and run.error_rate > limit
         ),
         lambda value, limit: f"{value:.1%} of the documents failed, more than {limit:.1%}",
     )
@@ -62,7 +62,7 @@ def _all_rules(config: FrameworkConfig) -> Iterator[AlertRule]:
         "low-rate",
         config.alert_min_rate,
         lambda run: run.documents_per_second,
-        lambda run, limit: run.seconds > _SETTLED_SECONDS and run.documents_per_second < limit,
+        lambda run, limit: run.seconds > _WARM_UP_SECONDS and run.documents_per_second < limit,
         lambda value, limit: f"{value:,.0f} documents a second, fewer than {limit:,.0f}",
     )
     yield AlertRule(

@@ -56,9 +56,9 @@ class PerformanceSnapshot:
 
     @property
     def error_rate(self) -> float:
-        """Share of the settled documents that could not be written, from 0 to 1."""
-        settled = self.documents + self.failures
-        return self.failures / settled if settled else 0.0
+        """Share of the completed documents that could not be written, from 0 to 1."""
+        completed = self.documents + self.failures
+        return self.failures / completed if completed else 0.0
 
     @property
     def throttled_share(self) -> float:

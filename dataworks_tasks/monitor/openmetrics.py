@@ -179,7 +179,7 @@ def _worker_metrics(runs: list[RunProgress]) -> Iterator[Metric]:
             if known is None or known.reported_at < worker.reported_at:
                 latest[worker.name] = worker
     documents = CounterMetricFamily(
-        "dataworks_worker_documents", "Documents that the process settled.", labels=["worker"]
+        "dataworks_worker_documents", "Documents that the process completed.", labels=["worker"]
     )
     memory = GaugeMetricFamily(
         "dataworks_worker_peak_memory_bytes",

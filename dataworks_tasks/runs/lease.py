@@ -12,7 +12,7 @@ from typing import Protocol
 class StopSignal:
     """When to stop working on a range: at the deadline, or when the run is paused or cancelled.
 
-    What is not settled by then stays a gap.
+    What is not completed by then stays a gap.
     """
 
     deadline: float  # of time.monotonic

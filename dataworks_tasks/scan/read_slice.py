@@ -57,7 +57,7 @@ def read_slice(
     """The slice's documents in key order, as batches of at most ``source.batch_size``.
 
     ``after``: leave out what was read up to this position of ``resumable_pages``; the slice's
-    ``settled_to`` where nothing is given. ``through``: stop behind this ``_id``; not for a slice
+    ``completed_to`` where nothing is given. ``through``: stop behind this ``_id``; not for a slice
     in insertion order.
     A cut cursor, a reset connection or a throttled read goes on behind the last document that
     arrived. Raises StoreUnavailable when that fails through all of the backoff's tries, and
@@ -66,7 +66,7 @@ def read_slice(
     """
     sort: dict[str, int] = {source.field.decode(): 1}
     options: dict[str, Any] = {"sort": sort}
-    after = after or slice_.settled_to
+    after = after or slice_.completed_to
     if slice_.kind is SliceKind.NATURAL:
         options["sort"] = {"$natural": 1}
         reading = _Reading(source, options, waiting)
@@ -142,7 +142,7 @@ class _Reading:
         return not size / 2 <= self.page_size() <= size * 2
 
 
-def _read_behind(reading: _Reading, settled_to: Element) -> Iterator[EncodedBatch]:
+def _read_behind(reading: _Reading, completed_to: Element) -> Iterator[EncodedBatch]:
     """What was inserted after the document with this ``_id``; everything, if it is gone.
 
     All of it is read for that: a capped collection has no other way in.
@@ -153,7 +153,7 @@ def _read_behind(reading: _Reading, settled_to: Element) -> Iterator[EncodedBatc
             yield batch
             continue
         for place in range(len(batch)):
-            if key_of(batch.document(place), ID) == settled_to:
+            if key_of(batch.document(place), ID) == completed_to:
                 behind = True
                 if place + 1 < len(batch):
                     yield batch.slice(place + 1, len(batch))

@@ -39,7 +39,7 @@ class Slice:
 
     ``planner_state`` is for the planner alone: where it stood in the other collections when it made
     this slice. Acknowledged slices leave the ledger, so a slice needs nothing but itself.
-    ``settled_to``: everything up to this key, in the order of reading, is settled and counted.
+    ``completed_to``: everything up to this key, in the order of reading, is completed and counted.
     """
 
     pair: int
@@ -47,7 +47,7 @@ class Slice:
     upper: Element | None = None
     kind: SliceKind = SliceKind.RANGE
     planner_state: bytes | None = None
-    settled_to: Element | None = None
+    completed_to: Element | None = None
 
     def to_bytes(self) -> bytes:
         """As the ledger keeps it: a BSON document, 42 bytes between two ObjectIds."""
@@ -60,8 +60,8 @@ class Slice:
             fields.append(b"\x10c\0" + struct.pack("<i", self.kind))
         if self.planner_state is not None:
             fields.append(embedded(b"s", self.planner_state))
-        if self.settled_to is not None:
-            fields.append(element_bytes(self.settled_to, b"k"))
+        if self.completed_to is not None:
+            fields.append(element_bytes(self.completed_to, b"k"))
         return assemble(fields)
 
     @classmethod
@@ -75,7 +75,7 @@ class Slice:
                 upper=_bound(fields.get(b"u")),
                 kind=SliceKind(_number(fields[b"c"])) if b"c" in fields else SliceKind.RANGE,
                 planner_state=fields[b"s"].value if b"s" in fields else None,
-                settled_to=_bound(fields.get(b"k")),
+                completed_to=_bound(fields.get(b"k")),
             )
         except (KeyError, ValueError, IndexError, struct.error):
             raise SpecRefused(

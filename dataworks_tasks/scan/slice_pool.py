@@ -15,19 +15,19 @@ from dataworks_tasks.runs.lease import StopSignal
 
 _LOOK_SECONDS = 0.2
 _PART_SECONDS = 5.0
-"""How often what is settled of a slice is handed out before all of it is: on a slow account a
+"""How often what is completed of a slice is handed out before all of it is: on a slow account a
 slice takes minutes, and no process may have to begin it again."""
 
 Stopped = Callable[[], bool]
 SliceWork = Callable[[int, bytes, Stopped], RangeResult | None]
 """Works on a slice by its number and bytes; None when it was stopped before the end."""
 SlicePart = Callable[[int], RangeResult | None]
-"""What was settled of a slice since this was last asked, with its rest; None: nothing."""
+"""What was completed of a slice since this was last asked, with its rest; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceTask:
-    """What is done to each slice. ``part``: where a slice can be settled part by part."""
+    """What is done to each slice. ``part``: where a slice can be completed part by part."""
 
     work: SliceWork
     part: SlicePart = lambda _number: None
@@ -50,7 +50,7 @@ def run_slices(
     closing = threading.Event()
     running: dict[Future[RangeResult | None], int] = {}
     problem: TransientError | None = None
-    settled = _Settled(dict(slices), task.part)
+    completed = _Settled(dict(slices), task.part)
 
     def stopped() -> bool:
         return closing.is_set() or stop.reached
@@ -72,10 +72,10 @@ def run_slices(
                     result = future.result()
                 except TransientError as error:
                     problem = problem or error
-                yield from settled.result(number, result)
-            if settled.parts_are_due():
+                yield from completed.result(number, result)
+            if completed.parts_are_due():
                 for number in list(running.values()):
-                    yield from settled.result(number, None)
+                    yield from completed.result(number, None)
     finally:
         closing.set()
         wait(running)
@@ -101,7 +101,7 @@ class _Settled:
     def result(
         self, number: int, whole: RangeResult | None
     ) -> Iterator[tuple[BatchRange, RangeResult]]:
-        """The slice's end, or the part of it that is settled."""
+        """The slice's end, or the part of it that is completed."""
         result = whole or self._part(number)
         if result is not None:
             yield BatchRange(number, number + 1), replace(result, slice=self._slices[number])

@@ -20,13 +20,13 @@ class SliceProgress(Generic[T]):
 
     def __init__(self, slice_: Slice) -> None:
         self.slice = slice_
-        self.settled_to = self._handed_out_to = slice_.settled_to
+        self.completed_to = self._handed_out_to = slice_.completed_to
         self._lock = threading.Lock()
-        self._settled: list[T] = []  # up to there, since it was handed out
+        self._completed: list[T] = []  # up to there, since it was handed out
         self._beyond: list[T] = []  # done, but reading cannot go on exactly behind it
 
     def begin(self) -> None:
-        """Reading begins behind ``settled_to``: what was done beyond is done again."""
+        """Reading begins behind ``completed_to``: what was done beyond is done again."""
         with self._lock:
             self._beyond.clear()
 
@@ -35,21 +35,21 @@ class SliceProgress(Generic[T]):
         with self._lock:
             self._beyond.append(outcome)
             if position is not None:
-                self._settled += self._beyond
+                self._completed += self._beyond
                 self._beyond = []
-                self.settled_to = position
+                self.completed_to = position
 
     def part(self) -> tuple[list[T], bytes] | None:
-        """What was settled since it was last handed out, and the slice's rest; None: nothing."""
+        """What was completed since it was last handed out, and the slice's rest; None: nothing."""
         with self._lock:
-            if self.settled_to == self._handed_out_to:
+            if self.completed_to == self._handed_out_to:
                 return None
-            self._handed_out_to = self.settled_to
-            settled, self._settled = self._settled, []
-            return settled, replace(self.slice, settled_to=self.settled_to).to_bytes()
+            self._handed_out_to = self.completed_to
+            completed, self._completed = self._completed, []
+            return completed, replace(self.slice, completed_to=self.completed_to).to_bytes()
 
     def last_part(self) -> list[T]:
         """What was done since it was last handed out, when all of the slice is."""
         with self._lock:
-            done, self._settled, self._beyond = self._settled + self._beyond, [], []
+            done, self._completed, self._beyond = self._completed + self._beyond, [], []
             return done

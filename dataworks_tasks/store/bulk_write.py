@@ -1,4 +1,4 @@
-"""Write a batch until every document of it is settled."""
+"""Write a batch until every document of it is completed."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class WriteFailure:
 
 @dataclass(slots=True)
 class WriteResult:
-    """What became of a batch. ``unsettled`` positions were given up at the deadline."""
+    """What became of a batch. ``pending`` positions were given up at the deadline."""
 
     written: int = 0
     already_there: int = 0
     replaced: int = 0
     skipped: int = 0
     failures: list[WriteFailure] = field(default_factory=list)
-    unsettled: list[int] = field(default_factory=list)
+    pending: list[int] = field(default_factory=list)
     throttled_requests: int = 0
     retried_requests: int = 0
     seconds_waited: float = 0.0
@@ -56,10 +56,10 @@ class WriteResult:
     request_units_estimated: float = 0.0
     """Of the requests for which it told nothing."""
 
-    def settled_runs(self, count: int) -> Iterator[tuple[int, int]]:
-        """Runs ``[start, stop)`` of settled positions among the batch's ``count``, in order."""
+    def completed_runs(self, count: int) -> Iterator[tuple[int, int]]:
+        """Runs ``[start, stop)`` of completed positions among the batch's ``count``, in order."""
         start = 0
-        for position in (*self.unsettled, count):
+        for position in (*self.pending, count):
             if position > start:
                 yield start, position
             start = position + 1
@@ -73,16 +73,16 @@ def write_batch(
     rate_limiter: RateLimiter | None = None,
     deadline: float | None = None,
 ) -> WriteResult:
-    """Send ``batch`` and send again what was not written, until all of it is settled.
+    """Send ``batch`` and send again what was not written, until all of it is completed.
 
     Documents that the server would refuse are not sent. Throttling is waited out however long it
-    takes, unless ``deadline`` (of ``time.monotonic``) passes: what is left then is ``unsettled``.
+    takes, unless ``deadline`` (of ``time.monotonic``) passes: what is left then is ``pending``.
     Raises StoreUnavailable when the database did not answer through all of the policy's tries, and
     terminal errors at once.
     """
     write = _Write(client, namespace, policy, rate_limiter, deadline, WriteResult())
     write.send(_checked(write, batch))
-    write.result.unsettled.sort()
+    write.result.pending.sort()
     return write.result
 
 
@@ -138,7 +138,7 @@ class _Write:
             if outcome is None:
                 waiting.appendleft(sub_batch)
                 break
-            again = self._settle(sub_batch, outcome)
+            again = self._record(sub_batch, outcome)
             if not again:
                 tries = stalls = 0
                 continue
@@ -156,7 +156,7 @@ class _Write:
             if not self._wait(pause):
                 break
         for sub_batch in waiting:
-            self.result.unsettled.extend(sub_batch.positions)
+            self.result.pending.extend(sub_batch.positions)
 
     def _next_piece(self, waiting: deque[_SubBatch]) -> _SubBatch:
         sub_batch = waiting.popleft()
@@ -201,8 +201,8 @@ class _Write:
         elif not outcome.to_send_again:
             size.succeeded(len(sub_batch), self.client.capabilities.max_documents_per_write)
 
-    def _settle(self, sub_batch: _SubBatch, outcome: WriteOutcome) -> tuple[int, ...]:
-        """Count what is settled; the indexes in ``sub_batch`` that have to be sent again."""
+    def _record(self, sub_batch: _SubBatch, outcome: WriteOutcome) -> tuple[int, ...]:
+        """Count what is completed; the indexes in ``sub_batch`` that have to be sent again."""
         result = self.result
         result.written += outcome.written
         self._count_charge(sub_batch, outcome)
@@ -223,13 +223,13 @@ class _Write:
     def _settle_duplicates(self, sub_batch: _SubBatch, duplicates: Sequence[int]) -> None:
         met = [sub_batch.batch.document(index) for index in duplicates]
         policy = self.policy
-        settled = resolve_duplicates(
+        resolved = resolve_duplicates(
             self.client, self.namespace, met, policy.on_conflict, policy.write_concern
         )
-        self.result.already_there += settled.already_there
-        self.result.replaced += settled.replaced
-        self.result.skipped += settled.skipped
-        for index, reason in settled.refused.items():
+        self.result.already_there += resolved.already_there
+        self.result.replaced += resolved.replaced
+        self.result.skipped += resolved.skipped
+        for index, reason in resolved.refused.items():
             position = sub_batch.positions[duplicates[index]]
             self.result.failures.append(WriteFailure(position, met[index], reason))
 

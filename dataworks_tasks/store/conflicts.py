@@ -57,7 +57,7 @@ def resolve_duplicates(
     Where the collection has a shard key, ``_id`` is unique for each of its values only, so both
     name a document.
     """
-    settled = ResolvedDuplicates()
+    resolved = ResolvedDuplicates()
     path = client.shard_key(namespace)
     identities = [_identity(document, path) for document in documents]
     present = _present(client, namespace, identities, path)
@@ -66,18 +66,18 @@ def resolve_duplicates(
         if there is None:
             there = _equal_id(client, namespace, identity, path)
         if there == document:
-            settled.already_there += 1
+            resolved.already_there += 1
         elif there is None:
-            settled.refused[position] = "another document has the same value in a unique index"
+            resolved.refused[position] = "another document has the same value in a unique index"
         elif on_conflict is OnConflict.SKIP:
-            settled.skipped += 1
+            resolved.skipped += 1
         elif on_conflict is OnConflict.REPLACE:
             query = _filter(identity, path)
             client.replace(namespace, query, RawBSONDocument(document), write_concern)
-            settled.replaced += 1
+            resolved.replaced += 1
         else:
-            settled.refused[position] = "the target holds another document with this _id"
-    return settled
+            resolved.refused[position] = "the target holds another document with this _id"
+    return resolved
 
 
 def _identity(document: bytes, path: str | None) -> _Identity:

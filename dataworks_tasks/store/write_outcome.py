@@ -45,7 +45,7 @@ class WriteOutcome:
 
     @property
     def to_send_again(self) -> tuple[int, ...]:
-        """Positions that are not settled yet, in order."""
+        """Positions that are not completed yet, in order."""
         return tuple(sorted(self.throttled + self.retryable + self.oversize))
 
     @classmethod

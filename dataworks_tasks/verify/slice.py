@@ -55,7 +55,7 @@ class SliceVerification:
         self._progress.begin()
         if self._route.keys_stay and not self._by_range:
             return self._compare_side_by_side(readers, stopped)
-        after = self._progress.settled_to
+        after = self._progress.completed_to
         source = self._route.source
         for batch in _ahead(read_slice(source, self.slice, after), readers):
             for page in resumable_pages(batch, self.slice, source.field):

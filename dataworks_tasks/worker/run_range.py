@@ -70,7 +70,9 @@ class _Done:
     def log(self, seconds: float, left: int) -> None:
         """One line for the range, and one for what could not be written."""
         fields = {"documents": self.documents, "seconds": round(seconds, 3), "left": left}
-        log.info("range settled" if not left else "range settled in part", extra={"fields": fields})
+        log.info(
+            "range completed" if not left else "range completed in part", extra={"fields": fields}
+        )
         if self.failures:
             log.warning(
                 "%d documents could not be written, the first because: %s; they are on record, "

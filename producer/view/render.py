@@ -46,11 +46,11 @@ def bars(live: LiveSnapshot, verb: str, width: int) -> RenderableType:
     grid.add_column(ratio=1)
     for _ in range(3):
         grid.add_column(justify="right", no_wrap=True)
-    settled = run.documents + run.failures
+    completed = run.documents + run.failures
     grid.add_row(
         Text(verb, style="bold"),
-        _bar(settled, run.documents_total),
-        _share(settled, run.documents_total),
+        _bar(completed, run.documents_total),
+        _share(completed, run.documents_total),
         f"{run.documents:,} / {run.documents_total:,}{'+' if run.planning else ''}",
         Text(_how_long(live), style="cyan"),
     )

@@ -21,12 +21,12 @@ def test_a_worker_logs_each_range_once_as_json(fleet: Fleet) -> None:
     lines: list[dict[str, Any]] = [
         json.loads(line) for line in worker.site.log_text().splitlines() if line.startswith("{")
     ]
-    settled = [line for line in lines if line["message"] == "range settled"]
-    assert sorted(line["range"] for line in settled) == [
+    completed = [line for line in lines if line["message"] == "range completed"]
+    assert sorted(line["range"] for line in completed) == [
         "[0:500)", "[1000:1500)", "[1500:2000)", "[500:1000)"
     ]  # fmt: skip
-    assert {line["run"] for line in settled} == {run["run"]}
-    assert sum(line["documents"] for line in settled) == run["documents"]
+    assert {line["run"] for line in completed} == {run["run"]}
+    assert sum(line["documents"] for line in completed) == run["documents"]
     failed = [line for line in lines if line["level"] == "WARNING" and "range" in line]
     assert "Document failed validation" in failed[0]["message"]
     assert "they are on record, the rest of the range went on" in failed[0]["message"]

@@ -36,7 +36,7 @@ def _logged(tmp_path: Path, **settings: object) -> list[str]:
     set_up_logging(FrameworkConfig(**settings), str(file))  # type: ignore[arg-type]
     log = logging.getLogger(LOGGER)
     with log_fields(run="gen-1", range="[0:5)"):
-        log.info("range settled", extra={"fields": {"documents": 5}})
+        log.info("range completed", extra={"fields": {"documents": 5}})
     log.debug("a detail")
     try:
         raise ValueError("mongodb://user:secret@host/x is wrong")
@@ -47,7 +47,7 @@ def _logged(tmp_path: Path, **settings: object) -> list[str]:
 
 def test_text_lines_carry_the_run_and_the_range(tmp_path: Path) -> None:
     first, second, *trace = _logged(tmp_path)
-    expected = f"INFO    {LOGGER}: range settled  run=gen-1  range=[0:5)  documents=5"
+    expected = f"INFO    {LOGGER}: range completed  run=gen-1  range=[0:5)  documents=5"
     assert first.endswith(expected)
     assert second.endswith(f"ERROR   {LOGGER}: redis://***@host:6379/0 does not answer")
     assert trace[-1] == "ValueError: mongodb://***@host/x is wrong"
@@ -56,7 +56,11 @@ def test_text_lines_carry_the_run_and_the_range(tmp_path: Path) -> None:
 def test_json_lines_are_objects_with_fields(tmp_path: Path) -> None:
     first, second = map(json.loads, _logged(tmp_path, log_format="json"))
     assert (first["run"], first["range"], first["documents"]) == ("gen-1", "[0:5)", 5)
-    assert (first["level"], first["logger"], first["message"]) == ("INFO", LOGGER, "range settled")
+    assert (first["level"], first["logger"], first["message"]) == (
+        "INFO",
+        LOGGER,
+        "range completed",
+    )
     assert "run" not in second
     assert "ValueError" in second["traceback"]
     assert "secret" not in str(second)

@@ -96,7 +96,7 @@ def test_every_document_is_written_once_whatever_happens(
         result.throttled_requests += one.throttled_requests
         result.retried_requests += one.retried_requests
         assert not one.failures
-        assert not one.unsettled
+        assert not one.pending
     assert ids_in(mongo_client, namespace) == list(range(3000))
     assert result.written == 3000
     assert result.throttled_requests + result.retried_requests > 0

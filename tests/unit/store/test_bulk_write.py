@@ -1,4 +1,4 @@
-"""Every document of a batch gets settled, whatever the server answers on the way."""
+"""Every document of a batch gets completed, whatever the server answers on the way."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ def test_a_refused_document_is_reported_with_its_place() -> None:
     }
 
 
-def test_at_the_deadline_the_rest_is_unsettled() -> None:
+def test_at_the_deadline_the_rest_is_pending() -> None:
     client = ScriptedClient(lambda sent: WriteOutcome(2, throttled=(1, 3), delay_seconds=60.0))
     deadline = time.monotonic() + 1
     result = write_batch(client, NAMESPACE, batch(4), QUICK, deadline=deadline)
-    assert (result.written, result.unsettled) == (2, [1, 3])
+    assert (result.written, result.pending) == (2, [1, 3])
 
 
 class RecordingLimiter:
@@ -129,16 +129,16 @@ def test_the_rate_limiter_bounds_a_write() -> None:
     assert client.sent == [[0, 1, 2], [3, 4, 5], [6]]
 
 
-def test_what_the_budget_leaves_no_time_for_is_unsettled() -> None:
+def test_what_the_budget_leaves_no_time_for_is_pending() -> None:
     rate_limiter = RecordingLimiter(grants=2, at_once=3)
     result = write_batch(ScriptedClient(), NAMESPACE, batch(8), QUICK, rate_limiter)
-    assert (result.written, result.unsettled) == (6, [6, 7])
-    assert list(result.settled_runs(8)) == [(0, 6)]
+    assert (result.written, result.pending) == (6, [6, 7])
+    assert list(result.completed_runs(8)) == [(0, 6)]
 
 
-def test_settled_runs_leave_out_what_is_unsettled() -> None:
-    assert list(WriteResult(unsettled=[0, 3, 4]).settled_runs(7)) == [(1, 3), (5, 7)]
-    assert list(WriteResult().settled_runs(4)) == [(0, 4)]
+def test_completed_runs_leave_out_what_is_pending() -> None:
+    assert list(WriteResult(pending=[0, 3, 4]).completed_runs(7)) == [(1, 3), (5, 7)]
+    assert list(WriteResult().completed_runs(4)) == [(0, 4)]
 
 
 def test_throttling_shrinks_writes_to_what_was_taken_and_success_lets_them_grow() -> None:
