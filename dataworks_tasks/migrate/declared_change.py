@@ -17,9 +17,9 @@ from dataworks_tasks.migrate.document_change import Changed, DocumentChange
 from dataworks_tasks.migrate.document_layout import Layout, take_apart
 from dataworks_tasks.migrate.field_tree import (
     ARRAY,
-    Field,
-    Fields,
-    Names,
+    FieldNames,
+    FieldNode,
+    FieldNodes,
     NotAlike,
     Route,
 )
@@ -29,7 +29,7 @@ from dataworks_tasks.migrate.rules import RuleOutcome
 from dataworks_tasks.runs.spec import Transform
 
 Path = tuple[bytes, ...]
-Step = Callable[[Fields, RuleOutcome], None]
+Step = Callable[[FieldNodes, RuleOutcome], None]
 """Applies one rule to a document, and counts what it did."""
 
 
@@ -37,7 +37,7 @@ def by_transform(transform: Transform) -> DocumentChange:
     """The change that ``transform`` declares.
 
     Paths are dotted and go through arrays, into each document of them; masks and drops also find
-    fields with dots in their names. Fields that are not touched keep their bytes and their order.
+    fields with dots in their names. FieldNodes that are not touched keep their bytes and their order.
     Raises UsageError naming the option that cannot be done.
     """
     steps, names = _compile(transform)
@@ -52,7 +52,7 @@ def by_transform(transform: Transform) -> DocumentChange:
         for row in rebuilt.missing():
             document = batch.document(row)
             try:
-                fields = Fields.read(document, names)
+                fields = FieldNodes.read(document, names)
                 application.to_document(fields)
                 rebuilt.put(row, fields.to_bytes())
             except ValueError as error:
@@ -81,11 +81,11 @@ class _Application:
             return False
         return True
 
-    def to_document(self, document: Fields) -> None:
+    def to_document(self, document: FieldNodes) -> None:
         """Change one document. Raises ValueError where that cannot be done."""
         self._apply(document, 1)
 
-    def _apply(self, fields: Fields, documents: int) -> None:
+    def _apply(self, fields: FieldNodes, documents: int) -> None:
         for _, outcome in self._steps:
             outcome.clear()
         for step, outcome in self._steps:
@@ -94,7 +94,7 @@ class _Application:
             total.add(outcome, documents)
 
 
-def _compile(transform: Transform) -> tuple[list[Step], Names]:
+def _compile(transform: Transform) -> tuple[list[Step], FieldNames]:
     paths: list[Path] = []
 
     def path(text: str, option: str) -> Path:
@@ -137,7 +137,7 @@ def _parsed(field: str, value: str) -> Element:
 
 
 class _Level(dict[bytes, "_Level"]):
-    """Names of one level of documents, each with those of the level below."""
+    """FieldNames of one level of documents, each with those of the level below."""
 
     def at(self, path: Path) -> _Level:
         level = self
@@ -156,20 +156,20 @@ class _Level(dict[bytes, "_Level"]):
             self.setdefault(name, _Level()).merge(below)
 
 
-def _names(paths: Sequence[Path], renames: Sequence[tuple[Path, Path]]) -> Names:
+def _names(paths: Sequence[Path], renames: Sequence[tuple[Path, Path]]) -> FieldNames:
     """What has to be taken apart: a field that is renamed also as the one it becomes."""
     names = _Level()
     for path in paths:
         names.follow(Route.of(path))
     for old, new in reversed(renames):
         names.at(old).merge(names.at(new))
-    return cast("Names", names)
+    return cast("FieldNames", names)
 
 
 def _drop(path: Path) -> Step:
     route = Route.of(path)
 
-    def step(document: Fields, outcome: RuleOutcome) -> None:
+    def step(document: FieldNodes, outcome: RuleOutcome) -> None:
         for holder, field in list(document.at(route, outcome)):
             holder.remove([field])
             outcome.changed += 1
@@ -178,7 +178,7 @@ def _drop(path: Path) -> Step:
 
 
 def _set(path: Path, value: Element) -> Step:
-    def step(document: Fields, outcome: RuleOutcome) -> None:
+    def step(document: FieldNodes, outcome: RuleOutcome) -> None:
         for holder in document.made_holders(path, outcome):
             present = holder.called(path[-1])
             if not present:
@@ -194,14 +194,14 @@ def _set(path: Path, value: Element) -> Step:
 def _mask(path: Path, mask: Mask) -> Step:
     route = Route.of(path)
 
-    def step(document: Fields, outcome: RuleOutcome) -> None:
+    def step(document: FieldNodes, outcome: RuleOutcome) -> None:
         for _, field in document.at(route, outcome):
             _mask_field(field, mask, outcome)
 
     return step
 
 
-def _mask_field(field: Field, mask: Mask, outcome: RuleOutcome) -> None:
+def _mask_field(field: FieldNode, mask: Mask, outcome: RuleOutcome) -> None:
     inside = field.open() if field.type == ARRAY else None
     if inside is not None:
         members = inside.members()
@@ -226,7 +226,7 @@ def _rename(old: Path, new: Path) -> Step:
     if old[:-1] == new[:-1]:
         return _rename_in_place(old, new[-1])
 
-    def step(document: Fields, outcome: RuleOutcome) -> None:
+    def step(document: FieldNodes, outcome: RuleOutcome) -> None:
         for holder in list(document.holders(old, outcome)):
             taken = holder.called(old[-1])
             if not taken:
@@ -246,7 +246,7 @@ def _rename(old: Path, new: Path) -> Step:
 
 
 def _rename_in_place(old: Path, name: bytes) -> Step:
-    def step(document: Fields, outcome: RuleOutcome) -> None:
+    def step(document: FieldNodes, outcome: RuleOutcome) -> None:
         for holder in list(document.holders(old, outcome)):
             taken = holder.called(old[-1])
             if taken:
@@ -258,7 +258,7 @@ def _rename_in_place(old: Path, name: bytes) -> Step:
     return step
 
 
-def _through_array(document: Fields, path: Path) -> bool:
+def _through_array(document: FieldNodes, path: Path) -> bool:
     fields = document
     for name in path[:-1]:
         found = fields.called(name)

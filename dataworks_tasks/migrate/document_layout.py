@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch, Offsets
 from dataworks_tasks.documents.raw_bson import FIXED_SIZES, LONGER_BY
-from dataworks_tasks.migrate.column import Column
 from dataworks_tasks.migrate.field_tree import (
     ARRAY,
     DOCUMENT,
-    Field,
-    Fields,
-    Names,
+    FieldNames,
+    FieldNode,
+    FieldNodes,
 )
+from dataworks_tasks.migrate.value_column import ValueColumn
 
 FEWEST_ALIKE = 16
 """A layout of fewer documents is not worth the numpy steps."""
@@ -35,10 +35,10 @@ class Layout:
     """Documents ``rows`` of a batch, and the fields they have; ``fields`` holds columns."""
 
     rows: Offsets
-    fields: Fields
+    fields: FieldNodes
 
 
-def take_apart(batch: EncodedBatch, names: Names) -> Iterator[Layout]:
+def take_apart(batch: EncodedBatch, names: FieldNames) -> Iterator[Layout]:
     """Layouts of most of the documents; the others have to be done one by one.
 
     An array that a change goes into is never alike.
@@ -141,7 +141,7 @@ class _Walk:
     source: _BatchBytes
     here: _Places
     run: _Places
-    levels: list[Names]
+    levels: list[FieldNames]
     steps: list[_Step] = field(default_factory=list)
 
     def to_the_end(self, others: list[_Walk]) -> bool:
@@ -162,7 +162,7 @@ class _Walk:
                 return False
         return True
 
-    def layout(self, names: Names) -> Layout:
+    def layout(self, names: FieldNames) -> Layout:
         """The documents that walked to the end, and the fields called ``names``."""
         rows, data = self.here.rows, self.source.data
         chosen = {id(rows): np.arange(len(rows))}
@@ -174,22 +174,22 @@ class _Walk:
 
         steps = iter(self.steps)
 
-        def fields(names: Names) -> Fields:
-            parts: list[Field | bytes | Column] = []
+        def fields(names: FieldNames) -> FieldNodes:
+            parts: list[FieldNode | bytes | ValueColumn] = []
             for step in steps:
                 if isinstance(step, _Closed):
                     break
                 if isinstance(step, _Opened):
-                    made = Field(DOCUMENT, step.name, b"", names[step.name])
+                    made = FieldNode(DOCUMENT, step.name, b"", names[step.name])
                     made.inside = fields(names[step.name])
                     parts.append(made)
                     continue
-                column = Column(data, final(step.begin), final(step.end))
+                column = ValueColumn(data, final(step.begin), final(step.end))
                 if isinstance(step, _Value):
-                    parts.append(Field(step.type, step.name, column, names[step.name]))
+                    parts.append(FieldNode(step.type, step.name, column, names[step.name]))
                 else:
                     parts.append(column)
-            return Fields(parts, names)
+            return FieldNodes(parts, names)
 
         return Layout(rows, fields(names))
 

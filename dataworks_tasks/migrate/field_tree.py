@@ -7,10 +7,10 @@ from typing import NamedTuple, Protocol
 
 from dataworks_tasks.documents.bson_types import NULL
 from dataworks_tasks.documents.raw_bson import value_end
-from dataworks_tasks.migrate.column import Column
 from dataworks_tasks.migrate.rules import RuleOutcome
+from dataworks_tasks.migrate.value_column import ValueColumn
 
-Names = Mapping[bytes, "Names"]
+FieldNames = Mapping[bytes, "FieldNames"]
 """The fields that changes touch, level by level."""
 
 
@@ -50,58 +50,63 @@ class NotAlike(Exception):
     """A change that has to be made document by document."""
 
 
-class Field:
+class FieldNode:
     """A field that may be changed. ``inside`` is set once somebody looked into its value."""
 
     __slots__ = ("inside", "name", "names", "type", "value")
 
-    def __init__(self, type_: int, name: bytes, value: bytes | Column, names: Names) -> None:
+    def __init__(
+        self, type_: int, name: bytes, value: bytes | ValueColumn, names: FieldNames
+    ) -> None:
         self.type, self.name, self.value = type_, name, value
         self.names = names
-        self.inside: Fields | None = None
+        self.inside: FieldNodes | None = None
 
-    def put(self, type_: int, value: bytes | Column) -> None:
+    def put(self, type_: int, value: bytes | ValueColumn) -> None:
         """Replace the value."""
         self.type, self.value, self.inside = type_, value, None
 
-    def open(self) -> Fields | None:
+    def open(self) -> FieldNodes | None:
         """What is in a document or an array; None for another type."""
         if self.inside is None and self.type in (DOCUMENT, ARRAY):
-            if isinstance(self.value, Column):
+            if isinstance(self.value, ValueColumn):
                 raise NotAlike
-            self.inside = Fields.read(self.value, self.names, array=self.type == ARRAY)
+            self.inside = FieldNodes.read(self.value, self.names, array=self.type == ARRAY)
         return self.inside
 
     def replace(self, change: ValueChange) -> None:
         """Replace the value by what ``change`` makes of it."""
-        if isinstance(self.value, Column):
+        if isinstance(self.value, ValueColumn):
             if change.type is None or self.inside is not None:
                 raise NotAlike
-            self.put(change.type, Column.of(change.all_of(self.type, self.value.values())))
+            self.put(change.type, ValueColumn.of(change.all_of(self.type, self.value.values())))
             return
         value = self.value if self.inside is None else self.inside.to_bytes()
         self.put(*change(self.type, value))
 
 
-class Fields:
+class FieldNodes:
     """The inside of a document: fields of interest, and runs of bytes between them."""
 
     __slots__ = ("is_array", "names", "parts")
 
     def __init__(
-        self, parts: list[Field | bytes | Column], names: Names, is_array: bool = False
+        self,
+        parts: list[FieldNode | bytes | ValueColumn],
+        names: FieldNames,
+        is_array: bool = False,
     ) -> None:
         self.parts = parts
         self.names = names
         self.is_array = is_array
 
     @classmethod
-    def read(cls, document: bytes, names: Names, array: bool = False) -> Fields:
+    def read(cls, document: bytes, names: FieldNames, array: bool = False) -> FieldNodes:
         """Take ``document`` apart at ``names``; an array at each of its members.
 
         Raises ValueError for a type byte that BSON does not have.
         """
-        parts: list[Field | bytes | Column] = []
+        parts: list[FieldNode | bytes | ValueColumn] = []
         position = run = 4
         end = len(document) - 1
         while position < end:
@@ -114,7 +119,7 @@ class Fields:
                 if run < position:
                     parts.append(document[run:position])
                 inner = names if array else names[name]
-                parts.append(Field(type_, name, document[start:stop], inner))
+                parts.append(FieldNode(type_, name, document[start:stop], inner))
                 run = stop
             position = stop
         if run < end:
@@ -125,7 +130,7 @@ class Fields:
         """The document as it is now; for fields that hold no columns."""
         pieces = [b""]
         for part in self.parts:
-            if isinstance(part, Field):
+            if isinstance(part, FieldNode):
                 value = part.value if part.inside is None else part.inside.to_bytes()
                 assert isinstance(value, bytes)
                 pieces += (bytes((part.type,)), part.name, b"\0", value)
@@ -134,25 +139,25 @@ class Fields:
         body = b"".join(pieces)
         return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
 
-    def called(self, name: bytes) -> list[Field]:
+    def called(self, name: bytes) -> list[FieldNode]:
         """The fields of that name; more than one where a document repeats it."""
-        return [part for part in self.parts if isinstance(part, Field) and part.name == name]
+        return [part for part in self.parts if isinstance(part, FieldNode) and part.name == name]
 
-    def members(self) -> list[Field]:
+    def members(self) -> list[FieldNode]:
         """All fields of an array."""
-        return [part for part in self.parts if isinstance(part, Field)]
+        return [part for part in self.parts if isinstance(part, FieldNode)]
 
-    def remove(self, fields: Sequence[Field]) -> None:
+    def remove(self, fields: Sequence[FieldNode]) -> None:
         """Take fields out."""
         self.parts = [part for part in self.parts if part not in fields]
 
-    def append(self, type_: int, name: bytes, value: bytes) -> Field:
+    def append(self, type_: int, name: bytes, value: bytes) -> FieldNode:
         """Add a field at the end."""
-        field = Field(type_, name, value, self.names.get(name, {}))
+        field = FieldNode(type_, name, value, self.names.get(name, {}))
         self.parts.append(field)
         return field
 
-    def holders(self, path: Sequence[bytes], outcome: RuleOutcome) -> Iterator[Fields]:
+    def holders(self, path: Sequence[bytes], outcome: RuleOutcome) -> Iterator[FieldNodes]:
         """The documents that a path's last field would be in, through arrays."""
         if self.is_array:
             for inside in _opened(self.members(), outcome):
@@ -163,14 +168,14 @@ class Fields:
             for inside in _opened(self.called(path[0]), outcome):
                 yield from inside.holders(path[1:], outcome)
 
-    def at(self, route: Route, outcome: RuleOutcome) -> Iterator[tuple[Fields, Field]]:
+    def at(self, route: Route, outcome: RuleOutcome) -> Iterator[tuple[FieldNodes, FieldNode]]:
         """The fields that a route leads to, through arrays, each with the document it is in."""
         if self.is_array:
             for inside in _opened(self.members(), outcome):
                 yield from inside.at(route, outcome)
             return
         for part in self.parts:
-            if not isinstance(part, Field):
+            if not isinstance(part, FieldNode):
                 continue
             for name, rest in route.steps:
                 if part.name != name:
@@ -181,7 +186,7 @@ class Fields:
                     for inside in _opened((part,), outcome):
                         yield from inside.at(rest, outcome)
 
-    def made_holders(self, path: Sequence[bytes], outcome: RuleOutcome) -> Iterator[Fields]:
+    def made_holders(self, path: Sequence[bytes], outcome: RuleOutcome) -> Iterator[FieldNodes]:
         """The documents for a path's last field, made on the way where there are none."""
         if self.is_array:
             for inside in _opened(self.members(), outcome):
@@ -198,7 +203,7 @@ class Fields:
                 yield from below.made_holders(path[1:], outcome)
 
 
-def _opened(fields: Iterable[Field], outcome: RuleOutcome) -> Iterator[Fields]:
+def _opened(fields: Iterable[FieldNode], outcome: RuleOutcome) -> Iterator[FieldNodes]:
     """The inside of documents and arrays; a path ends at any other value, which is counted."""
     for field in fields:
         inside = field.open()

@@ -7,11 +7,11 @@ from itertools import chain, repeat
 import numpy as np
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch, Offsets
-from dataworks_tasks.migrate.column import Column
 from dataworks_tasks.migrate.document_layout import Layout
-from dataworks_tasks.migrate.field_tree import Field, Fields
+from dataworks_tasks.migrate.field_tree import FieldNode, FieldNodes
+from dataworks_tasks.migrate.value_column import ValueColumn
 
-_Piece = bytes | Column
+_Piece = bytes | ValueColumn
 
 
 class RebuiltBatch:
@@ -53,12 +53,12 @@ class RebuiltBatch:
         return EncodedBatch(data, np.concatenate([np.zeros(1, dtype=np.int64), ends]))
 
 
-def _document(fields: Fields, count: int) -> tuple[list[_Piece], Offsets]:
+def _document(fields: FieldNodes, count: int) -> tuple[list[_Piece], Offsets]:
     """Constants and columns that make the documents, and each document's length."""
     pieces: list[_Piece] = []
     lengths: Offsets = np.full(count, 5, dtype=np.int64)
     for part in fields.parts:
-        if not isinstance(part, Field):
+        if not isinstance(part, FieldNode):
             value = part
         else:
             header = bytes((part.type,)) + part.name + b"\0"
@@ -72,7 +72,7 @@ def _document(fields: Fields, count: int) -> tuple[list[_Piece], Offsets]:
             value = part.value
         pieces.append(value)
         lengths += len(value) if isinstance(value, bytes) else value.lengths()
-    sizes = Column.of(lengths.astype("<i4").view("V4").tolist())
+    sizes = ValueColumn.of(lengths.astype("<i4").view("V4").tolist())
     return [sizes, *pieces, b"\0"], lengths
 
 
@@ -91,4 +91,4 @@ def _merged(pieces: list[_Piece]) -> list[_Piece]:
 def _together(first: _Piece, second: _Piece) -> _Piece | None:
     if isinstance(first, bytes):
         return first + second if isinstance(second, bytes) else None
-    return first.joined(second) if isinstance(second, Column) else None
+    return first.joined(second) if isinstance(second, ValueColumn) else None

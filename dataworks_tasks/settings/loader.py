@@ -33,7 +33,7 @@ def _split(value: object) -> object:
     )
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 def _pairs(value: object) -> object:
@@ -116,7 +116,7 @@ class FrameworkConfig(BaseSettings):
     send_window: int = Field(
         default=200, ge=1, description="messages an attached producer keeps in the queue"
     )
-    plugins: Names = Field(
+    plugins: CommaSeparated = Field(
         default=(),
         description="modules or .py files with generators and strategies, separated by commas; "
         "loaded only from this process' own settings",

@@ -21,7 +21,7 @@ _MOST_SAMPLES = 200_000
 _LOWEST_STRING = Element(STRING, b"", b"\x01\0\0\0\0")
 
 
-class Part(NamedTuple):
+class SizedSlice(NamedTuple):
     """A slice, and about how many documents it holds."""
 
     slice: Slice
@@ -34,7 +34,7 @@ Bounds = Iterator[tuple[Element, int]]
 
 def partition(
     keys: CollectionKeys, partitioner: str, pair: int, last: Slice | None
-) -> Iterator[Part]:
+) -> Iterator[SizedSlice]:
     """Slices of namespace pair ``pair`` by the named partitioner, behind ``last`` if it is given.
 
     ``auto`` walks the index, except where a server's order of types is not known (Cosmos DB RU).
@@ -48,11 +48,11 @@ def partition(
     if last is not None and last.kind is SliceKind.NATURAL:
         return iter(())
     if last is None and keys.source.capabilities.collection_stats and keys.is_capped():
-        return iter((Part(Slice(pair, kind=SliceKind.NATURAL), keys.estimated_count()),))
+        return iter((SizedSlice(Slice(pair, kind=SliceKind.NATURAL), keys.estimated_count()),))
     return cut(keys, pair, last)
 
 
-def walk(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Part]:
+def walk(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[SizedSlice]:
     """Slices of exactly ``keys.size`` documents, as far as keys are unique."""
     if last is not None and last.upper is None:
         return
@@ -62,11 +62,11 @@ def walk(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Part]:
 
 def _ranges(
     pair: int, lower: Element | None, bounds: Bounds, kind: SliceKind = SliceKind.RANGE
-) -> Iterator[Part]:
+) -> Iterator[SizedSlice]:
     """Slices between ``bounds``; the last bound of all, an empty one, is the open end."""
     for bound, documents in bounds:
         upper = None if bound is _OPEN else bound
-        yield Part(Slice(pair, lower, upper, kind), documents)
+        yield SizedSlice(Slice(pair, lower, upper, kind), documents)
         lower = bound
 
 
@@ -111,7 +111,7 @@ def _distinct(before: Element | None, bounds: Sequence[Element]) -> list[Element
     return distinct
 
 
-def sample(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Part]:
+def sample(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[SizedSlice]:
     """Slices between keys drawn at random: of about ``keys.size`` documents, without a walk."""
     if not keys.source.capabilities.sample:
         raise UsageError(
@@ -134,7 +134,7 @@ def sample(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Part
     yield from _ranges(pair, lower, ((bound, each) for bound in [*bounds, _OPEN]))
 
 
-def object_id_time(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Part]:
+def object_id_time(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[SizedSlice]:
     """ObjectIds by their time, strings by a walk, then everything else in one slice.
 
     Every question stays within one type, so nothing depends on the server's order of types.
@@ -154,7 +154,7 @@ def object_id_time(keys: CollectionKeys, pair: int, last: Slice | None) -> Itera
         lower = last.upper if last and in_strings and last.upper else _LOWEST_STRING
         strings = KeyRange(bracket_of_type(STRING), lower, only_type=STRING)
         yield from _ranges(pair, lower, _walk_bounds(keys, iter([strings])), SliceKind.ONE_TYPE)
-    yield Part(Slice(pair, kind=SliceKind.OTHER_TYPES), 0)
+    yield SizedSlice(Slice(pair, kind=SliceKind.OTHER_TYPES), 0)
 
 
 def _time_bounds(keys: CollectionKeys, lower: Element | None) -> Bounds:
@@ -197,7 +197,7 @@ def _object_id(number: int) -> Element:
     return Element(OBJECT_ID, b"", number.to_bytes(12, "big"))
 
 
-PARTITIONERS: dict[str, Callable[[CollectionKeys, int, Slice | None], Iterator[Part]]] = {
+PARTITIONERS: dict[str, Callable[[CollectionKeys, int, Slice | None], Iterator[SizedSlice]]] = {
     "walk": walk,
     "sample": sample,
     "objectid-time": object_id_time,

@@ -14,14 +14,14 @@ from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.scan.slice import Slice
 from dataworks_tasks.store.client import BaseDatabaseClient
 from producer.slicing.collection_keys import CollectionKeys
-from producer.slicing.partitioners import Part, partition
+from producer.slicing.partitioners import SizedSlice, partition
 
 COLLECTIONS_AT_ONCE = 8
 _LARGEST_GROUP = 50
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedSlices:
+class SliceBatch:
     """Slices to append to the ledger in one step, and how many documents they are expected to hold.
 
     Planning goes on from the last of them, so keep a group together. ``by_collection`` has the
@@ -35,7 +35,7 @@ class PlannedSlices:
 
 class _Planning(NamedTuple):
     pair: int
-    parts: Iterator[Part]
+    parts: Iterator[SizedSlice]
 
 
 def plan_slices(
@@ -43,7 +43,7 @@ def plan_slices(
     job: MigrationJob,
     batch_size: int,
     resume_from: bytes | None = None,
-) -> Iterator[PlannedSlices]:
+) -> Iterator[SliceBatch]:
     """Slices of every collection of ``job``, that together cover each one's whole key space.
 
     Collections take turns, up to ``COLLECTIONS_AT_ONCE`` of them, so a small one need not wait for
@@ -63,7 +63,7 @@ class _Planner:
         self._field = MigrationStrategyFactory.create(job.strategy).resume_field.encode()
         self._last: dict[int, Slice] = {}  # by pair, of those begun and not at their end
 
-    def plan(self, resume_from: bytes | None) -> Iterator[PlannedSlices]:
+    def plan(self, resume_from: bytes | None) -> Iterator[SliceBatch]:
         next_pair = self._restore(resume_from)
         active = [self._begin(pair) for pair in sorted(self._last)]
         size = 1
@@ -87,9 +87,11 @@ class _Planner:
         )
         return _Planning(pair, partition(keys, self._job.partitioner, pair, self._last.get(pair)))
 
-    def _turn(self, active: Sequence[_Planning], size: int) -> tuple[list[Part], list[_Planning]]:
+    def _turn(
+        self, active: Sequence[_Planning], size: int
+    ) -> tuple[list[SizedSlice], list[_Planning]]:
         """Up to ``size`` slices, at least one of each collection, alternating; and who has more."""
-        group: list[Part] = []
+        group: list[SizedSlice] = []
         going = list(active)
         for _ in range(max(1, size // len(active))):
             for planning in list(going):
@@ -102,19 +104,19 @@ class _Planner:
                     self._last[planning.pair] = part.slice
         return group, going
 
-    def _planned(self, group: Sequence[Part], next_pair: int) -> PlannedSlices:
+    def _planned(self, group: Sequence[SizedSlice], next_pair: int) -> SliceBatch:
         slices = [part.slice for part in group]
         last = slices[-1]
         others = {pair: slice_ for pair, slice_ in self._last.items() if pair != last.pair}
         if others or last.pair != next_pair - 1:
             slices[-1] = replace(last, planner_state=_planner_state(next_pair, others))
-        return PlannedSlices(
+        return SliceBatch(
             tuple(slice_.to_bytes() for slice_ in slices),
             sum(part.documents for part in group),
             self._by_collection(group),
         )
 
-    def _by_collection(self, group: Sequence[Part]) -> Mapping[str, int]:
+    def _by_collection(self, group: Sequence[SizedSlice]) -> Mapping[str, int]:
         if len(self._job.namespaces) < 2:
             return {}
         found: Counter[str] = Counter()

@@ -52,7 +52,7 @@ _INSTEAD = "use the type date or enum"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FakerCall:
     """A Faker method with its locale and its arguments as JSON."""
 
     method: str
@@ -60,7 +60,7 @@ class Call:
     arguments: str
 
     @classmethod
-    def of(cls, method: str, locale: str, arguments: dict[str, object]) -> Call:
+    def of(cls, method: str, locale: str, arguments: dict[str, object]) -> FakerCall:
         """Arguments by name."""
         return cls(method, locale, json.dumps(arguments, sort_keys=True))
 
@@ -92,7 +92,7 @@ def storable(value: Any) -> Any:
 class FakerPool:
     """A pool of ``size`` values. Few rows draw what they need of it; many need all of it."""
 
-    def __init__(self, seed: int, call: Call, size: int) -> None:
+    def __init__(self, seed: int, call: FakerCall, size: int) -> None:
         self._words = FakerWords(seed, call.locale, call.method, call.arguments)
         self._size = size
         self._may_have_few = call.one_type
@@ -113,7 +113,7 @@ class FakerPool:
 
 
 @lru_cache(maxsize=_POOLS_KEPT)
-def pool_of(seed: int, call: Call, size: int) -> FakerPool:
+def pool_of(seed: int, call: FakerCall, size: int) -> FakerPool:
     """The pool of this process."""
     return FakerPool(seed, call, size)
 
@@ -121,7 +121,7 @@ def pool_of(seed: int, call: Call, size: int) -> FakerPool:
 class FakerColumn(Column):
     """Draws from a pool of values made once a process."""
 
-    def __init__(self, path: str, call: Call, size: int, sample: Sample | None) -> None:
+    def __init__(self, path: str, call: FakerCall, size: int, sample: Sample | None) -> None:
         self._call, self._size, self._sample = call, size, sample
         self._salt = counter_hash.salt(path)
         self.kind = kind_of(call.once(0))
@@ -158,7 +158,7 @@ class FakerColumn(Column):
 class FakerCallColumn(Column):
     """Calls Faker for every row, seeded by the row."""
 
-    def __init__(self, path: str, call: Call) -> None:
+    def __init__(self, path: str, call: FakerCall) -> None:
         self._call = call
         self._salt = counter_hash.salt(path)
         self.kind = kind_of(call.once(0))
@@ -198,7 +198,7 @@ def read_faker(node: TemplateNode) -> Column:
     sample = read_distribution(node, 0, max(size - 1, 1))
     call = _read_call(node, (written, method), locale, arguments)
     if call is None:
-        return FakerCallColumn(node.path, Call.of("boolean", "en_US", {}))
+        return FakerCallColumn(node.path, FakerCall.of("boolean", "en_US", {}))
     return FakerColumn(node.path, call, size, sample) if size else FakerCallColumn(node.path, call)
 
 
@@ -221,7 +221,7 @@ def _read_replacement(node: TemplateNode, written: str) -> Column:
 
 def _read_call(
     node: TemplateNode, method: tuple[str, str], locale: str, arguments: object
-) -> Call | None:
+) -> FakerCall | None:
     written, name = method
     if locale not in known_locales():
         node.refuse("locale", f"{locale!r} is unknown. {nearest_or_all(locale, known_locales())}")
@@ -233,7 +233,7 @@ def _read_call(
     if problem:
         node.refuse("method", problem)
         return None
-    call = Call.of(name, locale, arguments if isinstance(arguments, dict) else {})
+    call = FakerCall.of(name, locale, arguments if isinstance(arguments, dict) else {})
     try:
         Pool([call.once(0)])
     except Exception as error:  # noqa: BLE001 - whatever a provider raises for bad arguments

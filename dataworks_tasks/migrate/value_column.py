@@ -7,7 +7,7 @@ import numpy as np
 from dataworks_tasks.documents.encoded_batch import Offsets
 
 
-class Column:
+class ValueColumn:
     """Pieces of bytes, one for each of many documents that are laid out alike."""
 
     __slots__ = ("_data", "_starts", "_stops", "_values")
@@ -20,11 +20,11 @@ class Column:
         """Leave out the documents that are not in ``rows``."""
         self._starts, self._stops = self._starts[rows], self._stops[rows]
 
-    def joined(self, other: Column) -> Column | None:
+    def joined(self, other: ValueColumn) -> ValueColumn | None:
         """Both as one, where ``other`` begins where this ends in every document."""
         if self._data is not other._data or (self._stops != other._starts).any():
             return None
-        return Column(self._data, self._starts, other._stops)
+        return ValueColumn(self._data, self._starts, other._stops)
 
     def lengths(self) -> Offsets:
         """The length of each piece."""
@@ -39,7 +39,7 @@ class Column:
         return self._values
 
     @classmethod
-    def of(cls, values: list[bytes]) -> Column:
+    def of(cls, values: list[bytes]) -> ValueColumn:
         """A column of ``values``."""
         lengths = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
         made = cls(b"", np.zeros_like(lengths), lengths)
