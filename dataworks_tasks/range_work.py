@@ -1,4 +1,4 @@
-"""What every kind of run gives its workers: a way to settle a range, and a finish."""
+"""The contract of a kind of run: how its workers run a range, and how they finish the run."""
 
 from __future__ import annotations
 

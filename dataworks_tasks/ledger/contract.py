@@ -48,8 +48,8 @@ class RangeResult:
 
     ``slice``: the slice as it was worked on. It is acknowledged only if that is still the slice of
     its number: a Redis that lost its last moments may have been given another one since.
-    ``rest``: what of it is not completed yet. The range is not acknowledged then: what is completed is
-    counted, and the rest becomes the slice.
+    ``rest``: the part of the slice that is not completed. The range is not acknowledged then: the
+    completed part is counted, and the rest becomes the slice.
     """
 
     counters: Mapping[str, int]

@@ -37,7 +37,7 @@ def by_transform(transform: Transform) -> DocumentChange:
     """The change that ``transform`` declares.
 
     Paths are dotted and go through arrays, into each document of them; masks and drops also find
-    fields with dots in their names. FieldNodes that are not touched keep their bytes and their order.
+    fields with dots in their names. Fields that are not touched keep their bytes and their order.
     Raises UsageError naming the option that cannot be done.
     """
     steps, names = _compile(transform)
@@ -137,7 +137,7 @@ def _parsed(field: str, value: str) -> Element:
 
 
 class _Level(dict[bytes, "_Level"]):
-    """FieldNames of one level of documents, each with those of the level below."""
+    """Names of one level of documents, each with those of the level below."""
 
     def at(self, path: Path) -> _Level:
         level = self

@@ -28,9 +28,9 @@ _TRIES_FROM_START = 3
 class MigrationWork:
     """Copies slices: up to ``parallel_cursors`` read at once, ``max_insert_workers`` writes.
 
-    Slices are completed part by part, so that whichever process gets one next goes on behind what is
-    completed. Raises SpecRefused for a run that is no migration, SettingsError when this process has
-    no source.
+    Slices are checkpointed part by part, so the next process continues after what is completed.
+    Raises SpecRefused for a run that is not a migration, SettingsError when this process has no
+    source.
     """
 
     def __init__(self, context: RunContext) -> None:

@@ -152,8 +152,8 @@ class SliceCopy:
         route = self._route
         most = route.target.write_size.at_most(len(batch))
         if route.rate_limiter is not None:
-            rate_limited = route.rate_limiter.max_documents(batch.size_bytes / len(batch))
-            most = most if rate_limited is None else min(most, rate_limited)
+            allowed = route.rate_limiter.max_documents(batch.size_bytes / len(batch))
+            most = most if allowed is None else min(most, allowed)
         parts = [batch] if most >= len(batch) else batch.split(most, batch.size_bytes)
         for part in parts:
             yield from resumable_pages(part, self.slice, route.source.field)

@@ -127,5 +127,5 @@ def _put(
         return None
     reason = str(problem.get("errmsg", ""))
     if problem.get("code") in TRANSIENT_CODES or "writeErrors" not in reply:
-        raise StoreUnavailable(f"{namespace} did not settle a document: {reason}")
+        raise StoreUnavailable(f"{namespace} did not complete the write of a document: {reason}")
     return reason

@@ -100,7 +100,7 @@ class ReadRateLimiter:
         return TokenRequest([bucket], _LONGEST_PLACE_SECONDS)
 
     def record(self, reserved: float, page: bytes, measured: float | None) -> None:
-        """Say what came of a page: ``measured`` are its RU where the server told them."""
+        """Record what a page cost: ``measured`` are its RU where the server reported them."""
         documents = len(EncodedBatch.parse(page))
         expected = max(READ_1KB_RU, READ_1KB_RU * len(page) / _KIBIBYTE)
         with self._lock:

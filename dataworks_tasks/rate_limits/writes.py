@@ -32,7 +32,7 @@ class Budget:
 
 
 class WriteRateLimiter:
-    """Implements ``write_budget.RateLimiter`` with token buckets in the ledger.
+    """Implements ``RateLimiter`` with token buckets in the ledger.
 
     Without a budget nothing is asked of Redis until the server throttles this process; from then
     on the fleet's controller holds all processes that were throttled to the rate it finds. It
@@ -63,7 +63,7 @@ class WriteRateLimiter:
         self._accepted_lately = _RateMeter()
 
     def max_documents(self, bytes_per_document: float) -> int | None:
-        """See ``write_budget.RateLimiter``."""
+        """See ``RateLimiter``."""
         cost = estimated_charge(1, round(bytes_per_document)) * self._cost.factor
         limits = [
             rate * _WRITE_SECONDS / (cost if name == REQUEST_UNITS else 1.0)
@@ -82,7 +82,7 @@ class WriteRateLimiter:
     def reserve(
         self, documents: int, size_bytes: int, until: float | None = None
     ) -> Reservation | None:
-        """See ``write_budget.RateLimiter``. Raises LedgerUnavailable when Redis does not answer."""
+        """See ``RateLimiter``. Raises LedgerUnavailable when Redis does not answer."""
         reserved = Reservation(
             documents, estimated_charge(documents, size_bytes) * self._cost.factor
         )
@@ -124,7 +124,7 @@ class WriteRateLimiter:
         )
 
     def record(self, reservation: Reservation, outcome: WriteOutcome) -> None:
-        """See ``write_budget.RateLimiter``. What was throttled stays spent: tries have to slow down."""
+        """See ``RateLimiter``. What was throttled stays spent: tries have to slow down."""
         executed = reservation.documents - len(outcome.throttled)
         expected = reservation.request_units * executed / reservation.documents
         measured = outcome.request_units
@@ -144,7 +144,7 @@ class WriteRateLimiter:
 
 
 class _RateMeter:
-    """An amount per second over the last seconds; used under the rate_limiter's lock."""
+    """An amount per second over the last seconds; used under the rate limiter's lock."""
 
     def __init__(self) -> None:
         self._since = time.monotonic()

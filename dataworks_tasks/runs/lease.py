@@ -25,9 +25,9 @@ class StopSignal:
 
 
 class FinishLease(Protocol):
-    """A lease at what comes behind a run's last document: indexes, computed fields, counts.
+    """An exclusive lease on the finishing phase of a run: indexes, computed fields, counts.
 
-    ``position``: what ``note`` was given last, by whoever had the lease before; empty at first.
+    ``position``: what ``note`` was last called with, by any holder; empty at first.
     """
 
     @property
@@ -35,17 +35,17 @@ class FinishLease(Protocol):
 
     @property
     def reached(self) -> bool:
-        """Whether to leave, with what is done noted: the work comes back here."""
+        """Whether to stop and return, with the position noted; the work continues from there."""
 
     def note(self, position: str) -> None:
         """Everything up to ``position`` is done."""
 
-    def show(self, tell: Callable[[], str]) -> None:
-        """Ask ``tell`` every few seconds, on another thread, for a line that says how far it is."""
+    def show(self, describe: Callable[[], str]) -> None:
+        """Call ``describe`` every few seconds, on another thread, for a line about progress."""
 
 
 class UnlimitedLease:
-    """A lease that lasts as long as it takes, shown to nobody."""
+    """A lease that never ends and reports to nobody."""
 
     position = ""
     reached = False
@@ -53,5 +53,5 @@ class UnlimitedLease:
     def note(self, position: str) -> None:
         """See FinishLease. Nothing comes back, so nothing is kept."""
 
-    def show(self, tell: Callable[[], str]) -> None:
+    def show(self, describe: Callable[[], str]) -> None:
         """See FinishLease."""

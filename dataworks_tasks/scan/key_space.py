@@ -160,7 +160,7 @@ def key_ranges_after(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRa
     position = bracket_of(key)
     left = [key_range for key_range in key_ranges if key_range.bracket > position]
     if position == _NAN_BRACKET:
-        # A key_range of one type holds its NaN before its numbers.
+        # A key range of one type holds its NaN before its numbers.
         return [
             key_range._replace(lower=_LOWEST_NUMBER)
             if key_range.only_type == key.type
@@ -200,7 +200,7 @@ def query(
 ) -> RawBSONDocument:
     """Documents in any of ``key_ranges`` that match the query ``also`` (whole BSON) too.
 
-    No key_range at all means every document.
+    No key range at all means every document.
     """
     if not key_ranges:
         return RawBSONDocument(also or assemble([]))

@@ -1,4 +1,4 @@
-"""A slice: a key_range of one collection's key space, self-contained in a few dozen bytes."""
+"""A slice: a part of one collection's key space, self-contained in a few dozen bytes."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class Slice:
             ) from None
 
     def groups(self, field: bytes = ID) -> list[list[KeyRange]]:
-        """What to ask the server for: one query a group, the key_ranges of a group in key order.
+        """What to ask the server for: one query a group, the key ranges of a group in key order.
 
-        A group without key_ranges is the whole collection.
+        A group without key ranges is the whole collection.
         """
         if self.kind is SliceKind.RANGE:
             key_ranges = list(key_ranges_between(self.lower, self.upper, field))

@@ -129,11 +129,11 @@ class _Write:
     result: WriteResult
 
     def send(self, everything: _SubBatch) -> None:
-        """Send sub_batch by sub_batch; what has to be sent again goes first."""
+        """Send sub-batch by sub-batch; what has to be sent again goes first."""
         waiting = deque([everything] if len(everything) else [])
         tries = stalls = 0
         while waiting:
-            sub_batch = self._next_piece(waiting)
+            sub_batch = self._next_sub_batch(waiting)
             outcome = self._insert(sub_batch)
             if outcome is None:
                 waiting.appendleft(sub_batch)
@@ -158,7 +158,7 @@ class _Write:
         for sub_batch in waiting:
             self.result.pending.extend(sub_batch.positions)
 
-    def _next_piece(self, waiting: deque[_SubBatch]) -> _SubBatch:
+    def _next_sub_batch(self, waiting: deque[_SubBatch]) -> _SubBatch:
         sub_batch = waiting.popleft()
         most = self._most_documents(sub_batch.batch)
         limit = self.client.write_size.at_most(most)
@@ -171,8 +171,8 @@ class _Write:
     def _most_documents(self, batch: EncodedBatch) -> int:
         most = self.client.capabilities.max_documents_per_write
         if self.rate_limiter is not None:
-            rate_limited = self.rate_limiter.max_documents(batch.size_bytes / len(batch))
-            most = most if rate_limited is None else max(1, min(most, rate_limited))
+            allowed = self.rate_limiter.max_documents(batch.size_bytes / len(batch))
+            most = most if allowed is None else max(1, min(most, allowed))
         return most
 
     def _insert(self, sub_batch: _SubBatch) -> WriteOutcome | None:
@@ -217,10 +217,10 @@ class _Write:
             position = sub_batch.positions[rejection.position]
             result.failures.append(WriteFailure(position, document, reason))
         if outcome.duplicates:
-            self._settle_duplicates(sub_batch, outcome.duplicates)
+            self._resolve_duplicates(sub_batch, outcome.duplicates)
         return again
 
-    def _settle_duplicates(self, sub_batch: _SubBatch, duplicates: Sequence[int]) -> None:
+    def _resolve_duplicates(self, sub_batch: _SubBatch, duplicates: Sequence[int]) -> None:
         met = [sub_batch.batch.document(index) for index in duplicates]
         policy = self.policy
         resolved = resolve_duplicates(

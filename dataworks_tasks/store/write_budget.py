@@ -31,4 +31,4 @@ class RateLimiter(Protocol):
         """
 
     def record(self, reservation: Reservation, outcome: WriteOutcome) -> None:
-        """Say what came of the write: what it cost, and what of it was throttled."""
+        """Record what the write cost, and what of it was throttled."""

@@ -41,7 +41,7 @@ class GenerationVerificationWork:
         self._rate_limiter = context.target_reads
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
-        """Compare ``wanted``; differences are the result's failures. See ``range_work.RangeWork``."""
+        """Compare ``wanted``; differences are the result's failures."""
         for source in self._sources:
             part = source.part
             start = max(wanted.start, part.range.start)
@@ -83,11 +83,8 @@ class GenerationVerificationWork:
         left_out = {aggregation.target: 0 for aggregation in source.aggregations}
         options: dict[str, Any] = {"projection": left_out} if left_out else {}
         query = _same_ids(expected)
-        target, namespace, rate_limiter = (
-            self._context.target,
-            source.part.namespace,
-            self._rate_limiter,
-        )
+        target, namespace = self._context.target, source.part.namespace
+        rate_limiter = self._rate_limiter
         size = rate_limiter.max_documents(len(expected)) if rate_limiter else len(expected)
         found = target.find_raw(namespace, query, sort=[("_id", 1)], batch_size=size, **options)
         if rate_limiter is not None:

@@ -24,7 +24,7 @@ class LeaseHeld(TransientError):
 
 
 class HeldFinishLease:
-    """Implements ``work.FinishLease`` with the ledger; a context manager.
+    """Implements ``FinishLease`` with the ledger; a context manager.
 
     A thread keeps the lease while the work waits for a server, however long. Raises LeaseHeld on
     entering when another process has it.
@@ -33,7 +33,7 @@ class HeldFinishLease:
     def __init__(self, ledger: Ledger, run_id: str, holder: str, stop: StopSignal) -> None:
         self._ledger, self._run_id, self._holder = ledger, run_id, holder
         self._stop = stop
-        self._tell: Callable[[], str] | None = None
+        self._describe: Callable[[], str] | None = None
         self._shown = ""
         self._lost = False
         self._over, self._told = Event(), Event()
@@ -71,9 +71,9 @@ class HeldFinishLease:
         self.position = position
         self._keep()
 
-    def show(self, tell: Callable[[], str]) -> None:
+    def show(self, describe: Callable[[], str]) -> None:
         """See FinishLease."""
-        self._tell = tell
+        self._describe = describe
         self._told.set()
 
     def _beat(self) -> None:
@@ -90,9 +90,9 @@ class HeldFinishLease:
     def _asked(self) -> str:
         """How far the work is. A server that does not say costs a line of text, not the lease."""
         try:
-            return self._tell() if self._tell is not None else ""
+            return self._describe() if self._describe is not None else ""
         except DataWorksError as error:
-            log.debug("cannot tell how far finishing is: %s", error)
+            log.debug("cannot describe how far finishing is: %s", error)
             return self._shown
 
     def _keep(self) -> None:

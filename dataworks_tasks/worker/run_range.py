@@ -1,4 +1,4 @@
-"""Settle one range of a run, and finish a run: what a message asks for, without Celery."""
+"""Run one range, or finish a run: what a message asks for, without Celery."""
 
 from __future__ import annotations
 

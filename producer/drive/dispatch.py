@@ -53,7 +53,7 @@ class Dispatcher:
     def drive(
         self, observe: Callable[[Observation], None], should_stop: Callable[[], StopRequest]
     ) -> RunProgress | None:
-        """Stay with the run until it ends or ``should_stop`` says so; returns its last known progress.
+        """Stay with the run until it ends or is to be left; return its last known progress.
 
         An outage of Redis is waited out.
         """

@@ -20,7 +20,7 @@ class QueueDepth(NamedTuple):
 class StopRequest(Enum):
     """What the person at the terminal wants."""
 
-    NONE = "stay"
+    NONE = "none"
     WHEN_SENT_IS_DONE = "when what was sent is done"
     NOW = "now"
 

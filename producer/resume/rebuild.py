@@ -53,10 +53,10 @@ def rebuild_run(connections: Connections, spec: RunSpec) -> int:
         check_collections(connections, spec)
         ledger.create(spec, None)
         create_planner(connections, spec).plan()
-    return sum(_settle_again(connections, spec))
+    return sum(_acknowledge_again(connections, spec))
 
 
-def _settle_again(connections: Connections, spec: RunSpec) -> Iterator[int]:
+def _acknowledge_again(connections: Connections, spec: RunSpec) -> Iterator[int]:
     ledger, run_id = connections.ledger, spec.run_id
     job = spec.job
     if isinstance(job, VerificationJob):

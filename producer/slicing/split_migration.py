@@ -125,7 +125,7 @@ class _Planner:
         return found
 
     def _restore(self, resume_from: bytes | None) -> int:
-        """Take up the planner_state of the last slice; the number of the next collection to begin."""
+        """Restore the state of the last slice; return the number of the next collection."""
         if resume_from is None:
             return 0
         last = Slice.from_bytes(resume_from)

@@ -67,7 +67,7 @@ class AlertWatch:
 class LiveSnapshot:
     """A run as a person who watches it sees it.
 
-    ``alerts`` are the limits that are passed now, ``transitions`` those that began or ended just now.
+    ``alerts`` are the limits that are exceeded now; ``transitions`` began or ended just now.
     """
 
     run: RunSummary
@@ -126,7 +126,7 @@ _NO_ALERTS = AlertWatch()
 
 
 class LiveMeter:
-    """Makes LiveSnapshot of what is observed of one run."""
+    """Takes snapshots of one run from what a producer observes."""
 
     def __init__(
         self,

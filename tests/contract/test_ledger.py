@@ -195,7 +195,7 @@ def test_a_slice_with_failures_stays_for_the_retry(ledger: RedisLedger) -> None:
     assert ledger.slices(spec.run_id, BatchRange(0, 2)) == {1: b"one"}
 
 
-def test_a_slice_is_settled_part_by_part(redis: Redis, ledger: RedisLedger) -> None:
+def test_a_slice_is_checkpointed_part_by_part(redis: Redis, ledger: RedisLedger) -> None:
     spec = migration_spec()
     ledger.create(spec, None)
     ledger.append_slices(spec.run_id, 0, [b"zero\xff", b"one"], 20)
@@ -203,23 +203,23 @@ def test_a_slice_is_settled_part_by_part(redis: Redis, ledger: RedisLedger) -> N
     first, second = BatchRange(0, 1), BatchRange(1, 2)
     failure = DocumentFailure("c.d:1", "1", "c.d", "refused by validation")
 
-    def settle(number: int, done: bytes, rest: bytes, *failures: DocumentFailure) -> int:
+    def acknowledge(number: int, done: bytes, rest: bytes, *failures: DocumentFailure) -> int:
         result = RangeResult({"documents": 3}, failures, slice=done, rest=rest)
         return ledger.acknowledge(spec.run_id, BatchRange(number, number + 1), result).newly
 
     def documents() -> int:
         return ledger.progress(spec.run_id).counters["documents"]
 
-    assert settle(0, b"zero\xff", b"rest 1", failure) == 0
-    settle(0, b"zero\xff", b"somebody else's")  # who did not see the first part
-    settle(0, b"rest 1", b"rest 2")
-    settle(1, b"one", b"rest of one")
+    assert acknowledge(0, b"zero\xff", b"rest 1", failure) == 0
+    acknowledge(0, b"zero\xff", b"somebody else's")  # who did not see the first part
+    acknowledge(0, b"rest 1", b"rest 2")
+    acknowledge(1, b"one", b"rest of one")
     assert ledger.slices(spec.run_id, BatchRange(0, 2)) == {0: b"rest 2", 1: b"rest of one"}
     assert documents() == 9
     assert list(ledger.gaps(spec.run_id)) == [BatchRange(0, 2)]
-    assert settle(0, b"rest 1", b"") == 0
-    assert settle(0, b"rest 2", b"") == 1
-    assert settle(1, b"rest of one", b"") == 1
+    assert acknowledge(0, b"rest 1", b"") == 0
+    assert acknowledge(0, b"rest 2", b"") == 1
+    assert acknowledge(1, b"rest of one", b"") == 1
     assert documents() == 15
     assert ledger.progress(spec.run_id).failures == 1
     # A retry reads the whole slice again, and counts it again.

@@ -10,11 +10,11 @@ import pytest
 from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.ledger.contract import FinishState, Ledger
 from dataworks_tasks.runs.lease import StopSignal
-from dataworks_tasks.worker import finish_lease as finish_turn
+from dataworks_tasks.worker import finish_lease
 from dataworks_tasks.worker.finish_lease import HeldFinishLease
 
 
-class _Turns:
+class _Leases:
     """Of a ledger, what a lease needs."""
 
     def __init__(self) -> None:
@@ -30,15 +30,15 @@ class _Turns:
         return ""
 
 
-def test_a_server_that_does_not_say_how_far_it_is_costs_no_turn(
+def test_a_server_that_does_not_say_how_far_it_is_costs_no_lease(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(finish_turn, "_HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(finish_lease, "_HEARTBEAT_SECONDS", 0.01)
 
-    def tell() -> str:
+    def describe() -> str:
         raise StoreUnavailable("the server does not answer")
 
-    attempt = _Turns()
-    with HeldFinishLease(cast("Ledger", attempt), "gen-1", "me", cast("StopSignal", None)) as lease:
-        lease.show(tell)
-        assert attempt.held_often.wait(10)
+    leases = _Leases()
+    with HeldFinishLease(cast("Ledger", leases), "gen-1", "me", cast("StopSignal", None)) as lease:
+        lease.show(describe)
+        assert leases.held_often.wait(10)

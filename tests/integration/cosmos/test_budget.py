@@ -66,7 +66,7 @@ def ledgers(redis_url: str) -> Iterator[Callable[[], RedisLedger]]:
 def work(
     limiters: list[WriteRateLimiter], server: FakeServer, seconds: float, size: int = 100
 ) -> float:
-    """Write from one thread a rate_limiter for so long; the moment it began."""
+    """Write from one thread a rate limiter for so long; return when it began."""
     began = time.monotonic()
     until = began + seconds
 

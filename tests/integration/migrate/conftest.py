@@ -78,10 +78,10 @@ class Migration:
         ledger.close_plan(spec.run_id, planned)
         return RunContext(spec, self.config, ledger, self.target, self.source)
 
-    def settle(
+    def run(
         self, work: RangeWork, context: RunContext, stopped: Callable[[], bool] = lambda: False
     ) -> None:
-        """Settle gaps and acknowledge what comes of it, until it is all or ``stopped``."""
+        """Run the gaps and acknowledge the results, until all are done or ``stopped``."""
         run_id, ledger = context.spec.run_id, context.ledger
         stop = StopSignal(time.monotonic() + 60, stopped)
         for gap in list(ledger.gaps(run_id)):
@@ -89,9 +89,9 @@ class Migration:
                 ledger.acknowledge(run_id, done, result)
 
     def work_through(self, work: RangeWork, context: RunContext) -> Mapping[str, int]:
-        """Settle every gap, acknowledge, finish; the counters."""
+        """Run every gap, acknowledge, finish; return the counters."""
         run_id, ledger = context.spec.run_id, context.ledger
-        self.settle(work, context)
+        self.run(work, context)
         assert not list(ledger.gaps(run_id))
         assert work.finish(UnlimitedLease())
         work.close()

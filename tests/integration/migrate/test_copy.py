@@ -111,7 +111,7 @@ def by_id(database: Database[dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("fill", [by_id, by_objectid_time, by_date, in_insertion_order])
-def test_another_process_goes_on_behind_what_is_settled(
+def test_another_process_continues_after_what_is_completed(
     migration: Migration, fill: Callable[[Database[dict[str, Any]]], dict[str, Any]]
 ) -> None:
     migration.batch_size = 10_000
@@ -149,7 +149,7 @@ def in_pieces(
         messages += 1
         assert messages < 50
         work, looks = made(context), iter(range(5))
-        migration.settle(work, context, partial(_is_over, looks))
+        migration.run(work, context, partial(_is_over, looks))
         work.close()
     assert messages > 2
     return ledger.progress(run_id).counters

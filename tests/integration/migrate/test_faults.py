@@ -103,7 +103,7 @@ class Refuses(MongoDBClient):
         return super().insert(namespace, batch, write_concern)
 
 
-def test_what_was_settled_before_an_error_is_not_read_again(migration: Migration) -> None:
+def test_what_was_completed_before_an_error_is_not_read_again(migration: Migration) -> None:
     migration.batch_size = 1000
     changes = {"source_db_batch_size": 100, "max_insert_workers": 1}
     migration.config = migration.config.model_copy(update=changes)
@@ -114,7 +114,7 @@ def test_what_was_settled_before_an_error_is_not_read_again(migration: Migration
     context = migration.context(migration.job())
     work = MigrationWork(context)
     with pytest.raises(StoreUnavailable):
-        migration.settle(work, context)
+        migration.run(work, context)
     work.close()
     refuses.writes = -1000
     counters = migration.work_through(MigrationWork(context), context)
@@ -154,7 +154,7 @@ def test_what_failed_is_not_passed_over_for_what_was_written_after_it(migration:
     context = migration.context(migration.job())
     work = MigrationWork(context)
     with pytest.raises(StoreUnavailable):
-        migration.settle(work, context)
+        migration.run(work, context)
     migration.work_through(work, context)
     assert migration.documents("target") == migration.documents("source")
     migration.target.close()

@@ -34,7 +34,7 @@ def test_each_document_has_one_outcome() -> None:
     assert outcome.to_send_again == (2, 3)
 
 
-def test_a_write_concern_error_settles_nothing() -> None:
+def test_a_write_concern_error_completes_nothing() -> None:
     reply = {"n": 2, "writeConcernError": {"code": 64, "errmsg": "waiting for replication"}}
     assert read_reply(reply, 2).retryable == (0, 1)
     both = read_reply({**reply, "writeErrors": [error(1, 11000)]}, 3)
