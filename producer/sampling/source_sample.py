@@ -11,7 +11,7 @@ from typing import Any
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.scan.key_space import ID, Piece, bracket_of, key_of, query
+from dataworks_tasks.scan.key_space import ID, KeyRange, bracket_of, key_of, query
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
 
@@ -72,7 +72,7 @@ def _pages(source: BaseDatabaseClient, namespace: Namespace) -> Iterator[list[by
         yield _random(source, namespace)
         return
     for place in places:
-        yield _read(source, namespace, query([Piece(bracket_of(place), place)], ID), 1)
+        yield _read(source, namespace, query([KeyRange(bracket_of(place), place)], ID), 1)
 
 
 def _read(
