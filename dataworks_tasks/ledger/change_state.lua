@@ -1,9 +1,12 @@
 -- Set the state if it is one of those expected.
 --
--- KEYS[1] record
+-- A run that goes on after a stop starts with a fresh rate: the server may take another one now.
+--
+-- KEYS[1] record  KEYS[2] budget
 -- ARGV[1] new state  ARGV[2] error or ""  ARGV[3] 1 if the run ends with it  ARGV[4...] expected
 -- Returns 1 if it was changed, else 0.
 
+local WORKING = {planning = true, running = true}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   return redis.error_reply('UNKNOWNRUN no such run')
@@ -12,6 +15,9 @@ for position = 4, #ARGV do
   if ARGV[position] == state then
     local now = redis.call('TIME')
     redis.call('HSET', KEYS[1], 'state', ARGV[1])
+    if not WORKING[state] and WORKING[ARGV[1]] then
+      redis.call('DEL', KEYS[2])
+    end
     if ARGV[3] == '1' then
       redis.call('HSET', KEYS[1], 'finished_at', now[1] .. '.' .. string.format('%06d', now[2]))
     else

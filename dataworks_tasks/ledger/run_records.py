@@ -82,7 +82,7 @@ class RunRecords:
     ) -> bool:
         """Set the state if it is one of ``expected``."""
         ends = "1" if new in _ENDED else "0"
-        keys = [RunKeys(run_id).record]
+        keys = [RunKeys(run_id).record, RunKeys(run_id).budget]
         changed = self._steps.run(run_id, "change_state", keys, new, error or "", ends, *expected)
         return bool(changed)
 

@@ -27,18 +27,30 @@ class TokenRequest:
     buckets: Sequence[BucketRequest]
     longest_wait_seconds: float
     """Refuse instead when it would be longer."""
+    epoch: int = 0
+    """The controller's epoch that the caller knows; 0: none yet."""
     refused: float = 0.0
-    """Tokens that the server refused to the caller since it last asked."""
+    """Since the caller last asked: tokens of its writes of this epoch that the server refused."""
     accepted: float = 0.0
-    """Tokens that it took from the caller since then."""
+    """Tokens of them that it accepted."""
+    writes: int = 0
+    """How many writes they were."""
+    sent: float = 0.0
+    """Tokens of all its writes that ended since, whenever they were granted."""
+    joins: bool = False
+    """Whether the caller was throttled and is not under the controller yet."""
     accepted_rate: float = 0.0
-    """Tokens per second the server took from the caller lately: where the controller starts."""
+    """Tokens per second that the server lately accepted from a caller that joins."""
 
     def script_arguments(self) -> Iterator[str | float]:
         """The arguments of take_tokens.lua."""
         yield round(self.longest_wait_seconds * 1000)
+        yield self.epoch
         yield self.refused
         yield self.accepted
+        yield self.writes
+        yield self.sent
+        yield int(self.joins)
         yield self.accepted_rate
         for bucket in self.buckets:
             yield bucket.name
@@ -55,11 +67,18 @@ class TokenGrant:
     granted: bool
     wait_seconds: float
     controller_rate: float | None
-    """Tokens per second the controller holds to be right; None while it is not needed."""
+    """Tokens per second the controller holds to be right; None while it sets no limit."""
+    epoch: int = 0
+    """The controller's epoch; 0: no caller was throttled yet."""
 
     @classmethod
     def from_reply(cls, reply: Sequence[int | bytes | str]) -> TokenGrant:
         """What take_tokens.lua returned."""
-        granted, milliseconds, rate = reply
+        granted, milliseconds, rate, epoch = reply
         found = float(rate)
-        return cls(bool(int(granted)), int(milliseconds) / 1000, found if found > 0 else None)
+        return cls(
+            granted=bool(int(granted)),
+            wait_seconds=int(milliseconds) / 1000,
+            controller_rate=found if found > 0 else None,
+            epoch=int(epoch),
+        )

@@ -6,10 +6,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dataworks_tasks.ledger.contract import Ledger
-from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
+from dataworks_tasks.ledger.tokens import BucketRequest, TokenGrant, TokenRequest
 from dataworks_tasks.store.request_charge import LearnedCost, estimated_charge
 from dataworks_tasks.store.write_budget import Reservation
 from dataworks_tasks.store.write_outcome import WriteOutcome
@@ -17,8 +17,9 @@ from dataworks_tasks.store.write_outcome import WriteOutcome
 DOCUMENTS, REQUEST_UNITS = "documents", "request_units"
 _WRITE_SECONDS = 0.1
 """A write takes at most this many seconds' budget: N workers stay within a few percent of it."""
-_LONGEST_PLACE_SECONDS = 2.0
-"""A place in the queue is taken at most this early: the rate may change while one waits."""
+_LONGEST_PLACE_SECONDS = 0.5
+"""A place in the queue is taken at most this early: the rate may change while one waits, and the
+controller sees what a rate does only in the writes that it granted at it."""
 _ASK_AGAIN_SECONDS = 1.0
 _METER_SECONDS = 2.0
 
@@ -57,9 +58,11 @@ class WriteRateLimiter:
         self._cost = LearnedCost()
         self._correction = 0.0
         self._controller_needed = False
-        self._refused = 0.0
         self._controller_rate: float | None = None
-        self._accepted = 0.0
+        self._epoch = 0
+        self._sent = 0.0  # since it was last reported, as what follows of this epoch's writes
+        self._refused = self._accepted = 0.0
+        self._writes = 0
         self._accepted_lately = _RateMeter()
 
     def max_documents(self, bytes_per_document: float) -> int | None:
@@ -95,18 +98,32 @@ class WriteRateLimiter:
             grant = self._ledger.take_tokens(
                 self._run_id, self._request(reserved, min(left, _LONGEST_PLACE_SECONDS))
             )
-            self._controller_rate = grant.controller_rate
+            self._enter(grant)
             if grant.granted:
                 self._sleep(grant.wait_seconds)
-                return reserved
+                return replace(reserved, epoch=grant.epoch)
             self._sleep(min(left, grant.wait_seconds, _ASK_AGAIN_SECONDS))
+
+    def _enter(self, grant: TokenGrant) -> None:
+        with self._lock:
+            if 0 < grant.epoch < self._epoch:
+                return  # another thread has a later answer
+            self._controller_rate = grant.controller_rate
+            if grant.epoch != self._epoch:
+                self._epoch = grant.epoch  # 0 again after the run was resumed
+                self._refused = self._accepted = 0.0
+                self._writes = 0
 
     def _request(self, reserved: Reservation, longest_wait_seconds: float) -> TokenRequest:
         with self._lock:
             correction, self._correction = self._correction, 0.0
             refused, self._refused = self._refused, 0.0
             accepted, self._accepted = self._accepted, 0.0
-            accepted_rate = self._accepted_lately.per_second()
+            writes, self._writes = self._writes, 0
+            sent, self._sent = self._sent, 0.0
+            epoch = self._epoch
+            joins = self._controller_needed and not epoch
+            accepted_rate = self._accepted_lately.per_second() if joins else 0.0
         in_units = self._controlled_bucket == REQUEST_UNITS
         buckets: list[BucketRequest] = []
         if self._budget.documents is not None or not in_units:
@@ -118,8 +135,12 @@ class WriteRateLimiter:
         return TokenRequest(
             buckets=buckets,
             longest_wait_seconds=longest_wait_seconds,
+            epoch=epoch,
             refused=refused,
             accepted=accepted,
+            writes=writes,
+            sent=sent,
+            joins=joins,
             accepted_rate=accepted_rate,
         )
 
@@ -134,13 +155,15 @@ class WriteRateLimiter:
                 self._correction += measured - expected
             in_units = self._controlled_bucket == REQUEST_UNITS
             accepted = (measured or expected) if in_units else executed
-            self._accepted += accepted
             self._accepted_lately.add(accepted)
-            if outcome.throttled:
-                self._controller_needed = True
-                share = len(outcome.throttled) / reservation.documents
-                amount = reservation.request_units if in_units else reservation.documents
-                self._refused += amount * share
+            self._controller_needed = self._controller_needed or bool(outcome.throttled)
+            amount = reservation.request_units if in_units else reservation.documents
+            refused = amount * len(outcome.throttled) / reservation.documents
+            self._sent += accepted + refused
+            if reservation.epoch == self._epoch:  # else it says nothing of the rate that holds now
+                self._writes += 1
+                self._accepted += accepted
+                self._refused += refused
 
 
 class _RateMeter:

@@ -19,6 +19,9 @@ from dataworks_tasks.store.document_rules import refused_documents
 from dataworks_tasks.store.write_budget import RateLimiter
 from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome
 
+_LONGEST_THROTTLED_PAUSE_SECONDS = 1.0
+"""Request units are an allowance for one second: a longer pause only comes back late."""
+
 
 @dataclass(frozen=True, slots=True)
 class WritePolicy:
@@ -145,7 +148,9 @@ class _Write:
             moved = len(again) < len(sub_batch)
             if outcome.throttled:
                 stalls = 0 if moved else stalls + 1
-                pause = outcome.delay_seconds or self.policy.backoff.pause(stalls)
+                pause = outcome.delay_seconds or self._throttled_pause(
+                    stalls, len(again) / len(sub_batch)
+                )
                 self.result.throttled_requests += 1
             elif outcome.oversize:
                 pause = 0.0
@@ -195,11 +200,9 @@ class _Write:
         return outcome
 
     def _adapt(self, sub_batch: _SubBatch, outcome: WriteOutcome) -> None:
-        size = self.client.write_size
-        if outcome.throttled:
-            size.throttled(len(sub_batch), len(sub_batch) - len(outcome.throttled))
-        elif not outcome.to_send_again:
-            size.succeeded(len(sub_batch), self.client.capabilities.max_documents_per_write)
+        if outcome.throttled or not outcome.to_send_again:
+            most = self.client.capabilities.max_documents_per_write
+            self.client.write_size.record(len(sub_batch), len(outcome.throttled), most)
 
     def _record(self, sub_batch: _SubBatch, outcome: WriteOutcome) -> tuple[int, ...]:
         """Count what is completed; the indexes in ``sub_batch`` that have to be sent again."""
@@ -242,6 +245,11 @@ class _Write:
         executed = len(sub_batch) - len(outcome.throttled)
         size = sub_batch.batch.size_bytes * executed // len(sub_batch)
         self.result.request_units_estimated += self.client.estimated_charge(executed, size)
+
+    def _throttled_pause(self, stalls: int, refused_share: float) -> float:
+        """Where the server names no pause: a small refused share is a reason for a short one."""
+        pause = self.policy.backoff.pause(stalls)
+        return min(pause, _LONGEST_THROTTLED_PAUSE_SECONDS) * refused_share
 
     def _retry_pause(self, tries: int, outcome: WriteOutcome) -> float:
         self.result.retried_requests += 1

@@ -14,6 +14,8 @@ class Reservation:
 
     documents: int
     request_units: float
+    epoch: int = 0
+    """When it was allowed, for the controller of the run's rate."""
 
 
 class RateLimiter(Protocol):

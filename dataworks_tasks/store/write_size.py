@@ -6,36 +6,37 @@ import threading
 
 _SMALLEST = 1
 _GROWTH = 1.5
+_REASON_TO_SHRINK = 0.25
+"""A write of which less was accepted was too large. A server that refuses a small share refuses it
+of small writes too, and each of those costs a round trip."""
 
 
 class WriteSize:
     """Shared by a process' writers. Without throttling there is no limit of its own.
 
-    A refused write shrinks it to what the server took of it, and halves it when it took nothing;
-    each full write that went through lets it grow by half, until a dialect's limit is reached.
+    A write of which the server took less than a quarter halves it; each other write as large as the
+    limit lets it grow by half, until a dialect's limit is reached. The few documents that are sent
+    again after a larger write say nothing of its size.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._limit: int | None = None
+        self._largest = 0
 
     def at_most(self, most: int) -> int:
         """How many documents to send, where ``most`` are allowed."""
         limit = self._limit
         return most if limit is None else min(most, limit)
 
-    def throttled(self, sent: int, taken: int) -> None:
-        """The server refused all but ``taken`` of ``sent`` documents."""
+    def record(self, sent: int, refused: int, most: int) -> None:
+        """The server refused ``refused`` of ``sent`` documents, where ``most`` were allowed."""
         with self._lock:
-            fitting = taken if taken > 0 else sent // 2
-            current = sent if self._limit is None else self._limit
-            self._limit = max(_SMALLEST, min(current, fitting))
-
-    def succeeded(self, sent: int, most: int) -> None:
-        """The server took all of ``sent`` documents, where ``most`` were allowed."""
-        limit = self._limit
-        if limit is None or sent < limit:
-            return
-        with self._lock:
-            grown = int(limit * _GROWTH) + 1
-            self._limit = None if grown >= most else grown
+            self._largest = max(self._largest, sent)
+            limit = self._largest if self._limit is None else self._limit
+            if sent - refused < _REASON_TO_SHRINK * sent:
+                if sent >= limit / 2:
+                    self._limit = max(_SMALLEST, min(sent, limit) // 2)
+            elif self._limit is not None and sent >= self._limit:
+                grown = int(self._limit * _GROWTH) + 1
+                self._limit = None if grown >= most else grown

@@ -22,6 +22,7 @@ from dataworks_tasks.ledger.contract import (
 )
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
 from dataworks_tasks.runs.batch_range import BatchRange
 from tests.contract.contract_support import generation_spec, migration_spec
 from tests.contract.ledger_model import LedgerModel
@@ -134,6 +135,18 @@ def test_a_ledger_that_lost_its_data_refuses(redis: Redis, ledger: RedisLedger) 
     redis.delete(RunKeys(spec.run_id).record, RunKeys(spec.run_id).acknowledged)
     with pytest.raises(UnknownName):
         ledger.acknowledge(spec.run_id, BatchRange(5, 10), nothing)
+
+
+def test_a_run_that_was_stopped_starts_with_a_fresh_rate(ledger: RedisLedger, redis: Redis) -> None:
+    spec = generation_spec(TOTAL)
+    ledger.create(spec, TOTAL)
+    bucket = BucketRequest("documents", 10.0, controlled=True)
+    ledger.take_tokens(spec.run_id, TokenRequest([bucket], 5.0, joins=True, accepted_rate=1.0))
+    budget = RunKeys(spec.run_id).budget
+    ledger.change_state(spec.run_id, frozenset({RunState.RUNNING}), RunState.PAUSED)
+    assert redis.exists(budget)
+    ledger.change_state(spec.run_id, frozenset({RunState.PAUSED}), RunState.RUNNING)
+    assert not redis.exists(budget)
 
 
 def test_state_changes_are_compare_and_set(ledger: RedisLedger) -> None:

@@ -11,7 +11,6 @@ import pytest
 from redis import Redis
 
 from dataworks_tasks.ledger.contract import Ledger
-from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
 from dataworks_tasks.rate_limits.writes import Budget, WriteRateLimiter
@@ -140,9 +139,9 @@ def test_without_budget_and_throttling_redis_is_not_asked() -> None:
     assert rate_limiter.max_documents(1000.0) is None
 
 
-def ask(wanted: float, longest: float, limit: float | None, **more: float) -> TokenRequest:
+def ask(wanted: float, longest: float, limit: float | None, joins: bool = False) -> TokenRequest:
     bucket = BucketRequest("documents", wanted, limit=limit, controlled=True)
-    return TokenRequest([bucket], longest, **more)
+    return TokenRequest([bucket], longest, joins=joins, accepted_rate=5000.0 if joins else 0.0)
 
 
 def test_a_wait_that_is_too_long_takes_nothing(
@@ -156,61 +155,10 @@ def test_a_wait_that_is_too_long_takes_nothing(
     assert grant.wait_seconds == pytest.approx(2.0, abs=0.1)
 
 
-def pass_time(redis_client: Redis, run_id: str, seconds: float) -> None:
-    """Make the controller believe that so much time has gone by."""
-    key = RunKeys(run_id).budget
-    for name in ("cut_at", "window_at"):
-        moment = redis_client.hget(key, name)
-        assert isinstance(moment, bytes)
-        redis_client.hset(key, name, float(moment) - seconds * 1e6)
-
-
-def test_the_controller_cuts_once_a_second_to_what_the_server_took(
-    ledgers: Callable[[], RedisLedger], run_prefix: str, redis_client: Redis
-) -> None:
-    ledger = ledgers()
-
-    def rate(**more: float) -> float | None:
-        return ledger.take_tokens(run_prefix, ask(1, 5, None, **more)).controller_rate
-
-    assert rate() is None
-    assert rate(refused=1, accepted_rate=500.0) == pytest.approx(500.0)
-    again = rate(refused=200, accepted=300)
-    assert again is not None
-    assert again >= 500.0  # the same wave of refusals
-    pass_time(redis_client, run_prefix, 1)
-    assert rate(refused=100) == pytest.approx(0.95 * 300, rel=0.1)
-    pass_time(redis_client, run_prefix, 1)
-    assert rate(refused=1) == pytest.approx(0.25 * 0.95 * 300, rel=0.1), "nothing was taken"
-
-
-def test_a_small_share_that_is_always_refused_stops_nobody(
-    ledgers: Callable[[], RedisLedger], run_prefix: str, redis_client: Redis
-) -> None:
-    ledger = ledgers()
-
-    def rate(**more: float) -> float:
-        found = ledger.take_tokens(run_prefix, ask(1, 5, None, **more)).controller_rate
-        assert found is not None
-        return found
-
-    def minute() -> float:
-        for _ in range(60):
-            pass_time(redis_client, run_prefix, 1)
-            now = rate()
-            rate(accepted=0.9 * now, refused=0.1 * now)
-        return rate()
-
-    rate(refused=1, accepted_rate=1000.0)
-    first = minute()
-    assert first > 500, "it stops searching, and a little less"
-    assert minute() > 0.95 * first
-
-
 def test_a_budget_holds_under_the_controllers_rate(
     ledgers: Callable[[], RedisLedger], run_prefix: str
 ) -> None:
     ledger = ledgers()
-    start = ask(100, 5, 100.0, refused=1, accepted_rate=5000.0)
-    assert ledger.take_tokens(run_prefix, start).controller_rate == pytest.approx(5000.0)
+    start = ask(100, 5, 100.0, joins=True)
+    assert ledger.take_tokens(run_prefix, start).controller_rate is None, "it only observes"
     assert ledger.take_tokens(run_prefix, ask(100, 5, 100.0)).wait_seconds > 0.8

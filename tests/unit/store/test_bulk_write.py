@@ -141,15 +141,29 @@ def test_completed_runs_leave_out_what_is_pending() -> None:
     assert list(WriteResult().completed_runs(4)) == [(0, 4)]
 
 
-def test_throttling_shrinks_writes_to_what_was_taken_and_success_lets_them_grow() -> None:
-    def all_but(taken: int) -> Answer:
-        return lambda sent: WriteOutcome(taken, throttled=tuple(range(taken, len(sent))))
+def all_but(taken: int) -> Answer:
+    return lambda sent: WriteOutcome(taken, throttled=tuple(range(taken, len(sent))))
 
+
+def test_writes_of_which_little_was_taken_get_smaller_and_success_lets_them_grow() -> None:
     client = ScriptedClient(all_but(40), all_but(0))
     result = write_batch(client, NAMESPACE, batch(200), QUICK)
     assert result.written == 200
-    assert [len(sent) for sent in client.sent] == [200, 40, 20, 20, 31, 47, 42]
+    assert [len(sent) for sent in client.sent] == [200, 100, 50, 50, 60]
     assert sorted(number for sent in client.sent[2:] for number in sent) == list(range(40, 200))
+
+
+def test_after_a_small_refused_share_the_next_write_is_as_large() -> None:
+    client = ScriptedClient(all_but(190))
+    write_batch(client, NAMESPACE, batch(200), QUICK)
+    write_batch(client, NAMESPACE, batch(200), QUICK)
+    assert [len(sent) for sent in client.sent] == [200, 10, 200]
+
+
+def test_a_small_refused_share_is_a_reason_for_a_short_pause_only() -> None:
+    slow = WritePolicy(backoff=Backoff(base_seconds=1.0, cap_seconds=1.0))
+    result = write_batch(ScriptedClient(all_but(999)), NAMESPACE, batch(1000), slow)
+    assert result.seconds_waited <= 0.001
 
 
 def test_what_is_too_large_together_goes_in_halves_until_one_is_left() -> None:
