@@ -10,6 +10,7 @@ from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.generate.custom.factory import GeneratorFactory
 from dataworks_tasks.generate.generation_work import PartSource
 from dataworks_tasks.generate.templates.load_template import document_source, parse_template
+from dataworks_tasks.runs.reproducibility import check_documents_format
 from dataworks_tasks.runs.spec import GenerationJob
 
 
@@ -19,7 +20,8 @@ def part_sources(
     """One source per part of the job.
 
     ``plugins`` come from this process' own settings, ``registered`` from its own code.
-    Raises SpecRefused for a generator that this process does not know.
+    Raises SpecRefused for a generator that this process does not know, and for documents of
+    another format.
     """
     if job.generator is not None:
         factory = GeneratorFactory(plugins, registered)
@@ -31,6 +33,7 @@ def part_sources(
                 f"Name its module in FRAMEWORK_PLUGINS on every worker. {error.remedy}",
             ) from None
         return tuple(PartSource(part, source) for part in job.parts)
+    check_documents_format(job)
     template = parse_template(job.template, job.name)
     placed = [(template.collections[part.position], part.namespace) for part in job.parts]
     return tuple(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 
 from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.runs.spec import GenerationJob, RunSpec
 
 METHODS_REFUSED = frozenset({
     "add_provider", "format", "parse", "provider", "seed", "seed_instance", "set_formatter",
@@ -32,6 +33,26 @@ UNSEEDED_METHODS = frozenset({
     "color", "color_hsl", "color_hsv", "color_rgb", "color_rgb_float", "passport_gender",
 })  # fmt: skip
 """Methods that draw from a random source of their own, which no seed reaches."""
+
+
+DOCUMENTS_FORMAT = 2
+"""Counts the changes of what templates make of a seed. A run keeps the one that it began with."""
+
+
+def check_documents(spec: RunSpec) -> None:
+    """Raise SpecRefused for a run whose template another version of DataWorks reads differently."""
+    if isinstance(spec.data_job, GenerationJob):
+        check_documents_format(spec.data_job)
+
+
+def check_documents_format(job: GenerationJob) -> None:
+    """Raise SpecRefused for a job whose documents this version would not make alike."""
+    if job.template is not None and job.documents_format != DOCUMENTS_FORMAT:
+        raise SpecRefused(
+            f"the run's template makes documents of format {job.documents_format}, "
+            f"and this version of DataWorks those of format {DOCUMENTS_FORMAT}",
+            "Finish the run with the version that it began with, or start it again with --drop",
+        )
 
 
 def versions() -> dict[str, str]:

@@ -80,6 +80,9 @@ class GenerationJob(_Frozen):
     made_with: dict[str, str] = Field(
         default={}, description="versions of what has a part in the documents' bytes"
     )
+    documents_format: int = Field(
+        default=1, description="which documents a template makes; only one version's go together"
+    )
 
     @property
     def total(self) -> int:

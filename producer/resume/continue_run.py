@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.migrate.run_guards import RunGuards
+from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec, VerificationJob
 from producer.connections import Connections
 
@@ -21,6 +22,7 @@ def continue_run(connections: Connections, run_id: str) -> RunSpec:
     ledger = connections.ledger
     spec = ledger.spec(run_id)
     connections.check_servers(spec)
+    check_documents(spec)
     check_collections(connections, spec)
     if ledger.state(run_id) is not RunState.COMPLETE:
         check_collections(connections, spec)
@@ -37,6 +39,7 @@ def retry_failures(connections: Connections, run_id: str) -> RunSpec:
     ledger = connections.ledger
     spec = ledger.spec(run_id)
     connections.check_servers(spec)
+    check_documents(spec)
     check_collections(connections, spec)
     if ledger.progress(run_id).failures == 0:
         raise UsageError(f"run {run_id} has no failures", f"See it with: dataworks status {run_id}")

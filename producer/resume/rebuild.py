@@ -11,6 +11,7 @@ from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import StopSignal
+from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.spec import GenerationJob, RunSpec, VerificationJob
 from dataworks_tasks.store.collection_guard import server_process
 from dataworks_tasks.worker.work_factory import create_work
@@ -40,6 +41,7 @@ def rebuild_run(connections: Connections, spec: RunSpec) -> int:
             f"Go on with it: dataworks resume {spec.run_id}",
         )
     connections.check_servers(spec)
+    check_documents(spec)
     load_plugins(connections.config.plugins)
     if isinstance(spec.job, GenerationJob):
         ledger.create(spec, spec.job.total)

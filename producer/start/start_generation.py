@@ -21,7 +21,7 @@ from dataworks_tasks.generate.templates.load_template import (
 )
 from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.reproducibility import versions
+from dataworks_tasks.runs.reproducibility import DOCUMENTS_FORMAT, versions
 from dataworks_tasks.runs.spec import MAX_DOCUMENTS, GenerationJob, GenerationPart, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -144,6 +144,7 @@ def _plan(
         parts=tuple(parts),
         probe_digest=document_fingerprint(counted),
         made_with=versions(),
+        documents_format=DOCUMENTS_FORMAT,
         **origin,
     )
     return GenerationPlan(job, tuple(sources))

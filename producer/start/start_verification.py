@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.spec import (
     GenerationJob,
     MigrationJob,
@@ -36,6 +37,7 @@ def start_verification(run_id: str, connections: Connections) -> RunSpec:
             f"Repeat it with: dataworks verify {of.job.run_id}",
         )
     connections.check_servers(of)
+    check_documents(of)
     progress = ledger.progress(run_id)
     if progress.state is not RunState.COMPLETE:
         raise UsageError(

@@ -18,6 +18,7 @@ class Rows:
     ``keys``      the hash of seed, index and the way down to the element, by row
     ``ordinals``  a number no other row of this place in the collection has: the index for a
                   document, index * longest array + element for an element
+    ``turns``     what fields whose values take turns count by
     ``array_indexes``    the element's place in its array; None for documents
     ``names``     the element's name: its place, less the elements before it that are missing
     ``parent``    the rows that hold the arrays, and ``parents`` each row's number among them
@@ -33,13 +34,14 @@ class Rows:
         "parent",
         "parents",
         "seed",
+        "turns",
     )
 
     def __init__(self, seed: int, indexes: Bits, keys: Bits, ordinals: Bits) -> None:
         self.seed = seed
         self.indexes = indexes
         self.keys = keys
-        self.ordinals = ordinals
+        self.ordinals = self.turns = ordinals
         self.array_indexes: Positions | None = None
         self.names: Positions | None = None
         self.parent: Rows | None = None
@@ -55,8 +57,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.indexes)
 
-    def elements(self, counts: Positions, longest: int) -> Rows:
-        """The elements of one array a row, ``counts`` of them and never more than ``longest``."""
+    def elements(self, counts: Positions, longest: int, fixed: bool) -> Rows:
+        """The elements of one array a row, ``counts`` of them and never more than ``longest``.
+
+        ``fixed``: all arrays have ``longest`` of them.
+        """
         parents = np.repeat(np.arange(len(self)), counts)
         firsts = np.cumsum(counts) - counts
         places = np.arange(len(parents)) - firsts[parents]
@@ -64,6 +69,9 @@ class Rows:
         keys = counter_hash.element_keys(self.keys[parents], places)
         rows = Rows(self.seed, self.indexes[parents], keys, ordinals)
         rows.array_indexes = rows.names = places
+        if not fixed:
+            # Arrays of any length begin in turn; else each would, where the longest is a multiple.
+            rows.turns = self.turns[parents] + places.astype(np.uint64)
         rows.parent, rows.parents = self, parents
         return rows
 
@@ -81,6 +89,7 @@ class Rows:
         if len(numbers) == len(self):
             return self
         rows = Rows(self.seed, self.indexes[numbers], self.keys[numbers], self.ordinals[numbers])
+        rows.turns = rows.ordinals if self.turns is self.ordinals else self.turns[numbers]
         rows.parent = self.parent
         if self.array_indexes is not None and self.parents is not None:
             rows.array_indexes, rows.parents = self.array_indexes[numbers], self.parents[numbers]

@@ -16,6 +16,7 @@ from dataworks_tasks.generate.batch.segments import Constant, Elements, Layout
 from dataworks_tasks.generate.fields.distributions import read_distribution, weighted
 from dataworks_tasks.generate.fields.encoded import Encoded, int32
 from dataworks_tasks.generate.fields.model import LONGEST_ARRAY, Column, Field, Record
+from dataworks_tasks.generate.fields.numbers import whole_within
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
 
@@ -28,13 +29,18 @@ class Length:
     most: int
     choose: Callable[[Bits], Positions] | None = None
 
+    @property
+    def fixed(self) -> bool:
+        """Whether all arrays are equally long."""
+        return self.least == self.most
+
     def counts(self, keys: Bits, field_salt: np.uint64) -> Positions:
         """The number of elements of every row."""
         if self.least == self.most:
             return np.full(len(keys), self.least)
         bits = counter_hash.draw(keys, field_salt)
         if self.choose is not None:
-            return np.clip(self.choose(bits), self.least, self.most)
+            return self.choose(bits)
         return counter_hash.below(bits, self.most - self.least + 1) + self.least
 
 
@@ -50,7 +56,7 @@ class ArrayColumn(Column):
         """The elements of all rows' arrays, kept with the rows."""
         if self not in rows.memo:
             counts = self._length.counts(rows.keys, self._salt)
-            elements = rows.elements(counts, self._length.most)
+            elements = rows.elements(counts, self._length.most, self._length.fixed)
             present = self.content.present(elements)
             if present is not None:
                 elements = _renumbered(elements.select(np.flatnonzero(present)))
@@ -90,7 +96,7 @@ def _renumbered(elements: Rows) -> Rows:
 def read_array(node: TemplateNode) -> Column:
     """array: arrayContent, minLength 0, maxLength 3, size for both."""
     length = _read_length(node)
-    record = Record(node.record, through_array=True)
+    record = Record(node.record, longest=length.most)
     path = f"{node.path}[]"
     content = node.take("arrayContent", "content")
     return ArrayColumn(node.path, length, node.reader.read_field("", content, path, record))
@@ -110,12 +116,15 @@ def _read_length(node: TemplateNode) -> Length:
         return _weighted_length(node, weights, least, most)
     if sample is None:
         return Length(least, most)
-    return Length(least, most, lambda bits: np.rint(sample(bits)).astype(np.int64))
+    return Length(least, most, lambda bits: whole_within(sample(bits), least, most))
 
 
 def _weighted_length(node: TemplateNode, weights: list[float], least: int, most: int) -> Length:
-    if len(weights) != most - least + 1 or not sum(weights):
+    if len(weights) != most - least + 1:
         node.refuse("lengthWeights", f"needs {most - least + 1} weights, one for each length")
+        return Length(least, most)
+    if not sum(weights):
+        node.refuse("lengthWeights", "are all 0: at least one must be more")
         return Length(least, most)
     choose = weighted(weights)
     return Length(least, most, lambda bits: choose(bits) + least)

@@ -18,6 +18,7 @@ from dataworks_tasks.generate.fields.encoded import Encoded, int32
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.variety import Variety, of_lengths
 
 _UUID_SUBTYPE = 4
 _LONGEST = 1 << 20
@@ -79,6 +80,10 @@ class BinaryColumn(Column):
         self._least, self._most, self._subtype = least, most, subtype
         self._salt = counter_hash.salt(path)
         self._length_salt = counter_hash.salt(path, "length")
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return of_lengths(256, self._least, self._most)
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""

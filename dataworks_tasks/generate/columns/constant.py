@@ -16,6 +16,7 @@ from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
+from dataworks_tasks.generate.fields.variety import CONSTANT, Variety
 
 
 def bson_value(value: object) -> tuple[int, bytes]:
@@ -61,6 +62,10 @@ class ConstantColumn(Column):
         self._value = value
         self._code, self._data = bson_value(value)
         self.kind = kind_of(value)
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return CONSTANT
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""

@@ -57,8 +57,10 @@ class CoordinatesColumn(Column):
             east = counter_hash.unit(counter_hash.draw(rows.keys, self._salts[0]))
             north = counter_hash.unit(counter_hash.draw(rows.keys, self._salts[1]))
             return (
-                _rounded(east * (area.east - area.west) + area.west),
-                _rounded(north * (area.north - area.south) + area.south),
+                np.clip(_rounded(east * (area.east - area.west) + area.west), area.west, area.east),
+                np.clip(
+                    _rounded(north * (area.north - area.south) + area.south), area.south, area.north
+                ),
             )
         across, along = self._in_disk(rows)
         return (

@@ -19,9 +19,11 @@ from dataworks_tasks.generate.fields.distributions import Sample, read_distribut
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_present
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
 from dataworks_tasks.generate.fields.model import Column, Field, Linker
+from dataworks_tasks.generate.fields.numbers import LONG_LIMIT, whole_within
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, linked, resolve
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
+from dataworks_tasks.generate.fields.variety import Variety
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -39,8 +41,7 @@ class Span:
     def at(self, bits: counter_hash.Bits, sample: Sample | None) -> NDArray[np.int64]:
         """A number of milliseconds a row."""
         if sample is not None:
-            drawn = np.rint(sample(bits)).astype(np.int64)
-            return np.clip(drawn, self.low, max(self.high - 1, self.low))
+            return whole_within(sample(bits), self.low, max(self.high - 1, self.low))
         return counter_hash.below(bits, max(self.high - self.low, 1)) + self.low
 
 
@@ -66,6 +67,10 @@ class DateColumn(Column):
 
     def _bits(self, rows: Rows) -> counter_hash.Bits:
         return counter_hash.draw(rows.keys, self._salt)
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return Variety.among(self._span.high - self._span.low)
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
@@ -98,6 +103,10 @@ class DateAfterColumn(DateColumn):
         if self._reference.kind is not Kind.DATE or self._reference.array is not None:
             linker.refuse("after", f"{self._after!r} is not a date")
 
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return None
+
     def depends(self) -> Iterator[Field]:
         """See Column."""
         if self._reference is not None:
@@ -129,6 +138,17 @@ class SeriesColumn(DateColumn):
         self._ticks = ticks
         self.unique = ticks.jitter == 0 and ticks.together == 1 and ticks.step > 0
 
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return Variety.never_repeats(self.capacity()) if self.unique else None
+
+    def capacity(self) -> int | None:
+        """See Column."""
+        ticks = self._ticks
+        if not ticks.step:
+            return None
+        return ((LONG_LIMIT - ticks.jitter - ticks.start) // ticks.step + 1) * ticks.together
+
     def _drawn(self, rows: Rows) -> Values:
         ticks = self._ticks
         number = (rows.ordinals // np.uint64(ticks.together)).view(np.int64)
@@ -152,8 +172,8 @@ def read_date(node: TemplateNode) -> Column:
         return _read_after(node, after, delay)
     if delay is not None:
         node.refuse("delay", "needs after, the date it counts from")
-    if end <= start:
-        node.refuse("endDate", "must be later than startDate")
+    if end < start:
+        node.refuse("endDate", "is earlier than startDate")
     return DateColumn(node.path, Span(start, end), read_distribution(node, start, end))
 
 

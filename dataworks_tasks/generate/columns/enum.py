@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import gcd
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,16 @@ from dataworks_tasks.generate.batch.arena import Arena, Positions
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Gather
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, Vocabulary
+from dataworks_tasks.generate.batch.without_repeats import WithoutRepeats
 from dataworks_tasks.generate.columns.constant import bson_value, extended, kind_of
 from dataworks_tasks.generate.fields.distributions import weighted
 from dataworks_tasks.generate.fields.encoded import Encoded, TypeCode
+from dataworks_tasks.generate.fields.groups import Group, group_of
+from dataworks_tasks.generate.fields.groups import Pool as Picks
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.template_node import TemplateNode, shown
+from dataworks_tasks.generate.fields.variety import Variety
 
 
 class Pool:
@@ -28,6 +33,8 @@ class Pool:
         self._codes = np.array([code for code, _ in encoded], np.uint8)
         self._same = int(self._codes[0]) if len(set(self._codes.tolist())) == 1 else None
         self._arena = Arena(data for _, data in encoded)
+        self.variety = len(set(encoded))
+        """How many of the values differ."""
         kinds = {kind_of(value) for value in values}
         self.kind = kinds.pop() if len(kinds) == 1 else None
         self._data = np.array(values) if self.kind not in (None, Kind.TEXT) else np.empty(0)
@@ -58,42 +65,53 @@ class Pool:
 
 
 class EnumColumn(Column):
-    """Values of a pool, by cycle, uniform or weighted."""
+    """Values of a pool, in turn, uniform or weighted."""
 
-    def __init__(self, path: str, pool: Pool, weights: list[float], random: bool) -> None:
+    def __init__(self, group: Group, pool: Pool, random: bool, longest: int) -> None:
         self._pool = pool
+        self._group = group
         self._random = random
-        self._choose = weighted(weights) if weights else None
-        self._salt = counter_hash.salt(path)
-        self._draw = ("enum", path, len(pool), tuple(weights))
+        self._longest = longest
+        self._salt = counter_hash.salt(group.salted)
         self.kind = pool.kind
-        self.distinct = False
+
+    @cached_property
+    def _weights(self) -> tuple[float, ...]:
+        return tuple(self._group.settings.get("weights", ()))
+
+    @cached_property
+    def _choose(self) -> Callable[[counter_hash.Bits], Positions] | None:
+        return weighted(list(self._weights)) if self._weights else None
+
+    @cached_property
+    def _without_repeats(self) -> WithoutRepeats | None:
+        if not self._group.settings.get("distinct"):
+            return None
+        return WithoutRepeats(self._salt, len(self._pool), self._longest, self._weights)
 
     def _numbers(self, rows: Rows) -> Positions:
-        if self._draw not in rows.memo:
-            rows.memo[self._draw] = self._drawn(rows)
-        kept: Positions = rows.memo[self._draw]
+        if self._group not in rows.memo:
+            rows.memo[self._group] = self._drawn(rows)
+        kept: Positions = rows.memo[self._group]
         return kept
 
     def _drawn(self, rows: Rows) -> Positions:
-        if self.distinct and rows.array_indexes is not None:
-            return self._without_repeats(rows, rows.array_indexes)
+        if self._without_repeats is not None:
+            return self._without_repeats.numbers(rows)
         if not self._random and self._choose is None:
-            return (rows.ordinals % np.uint64(len(self._pool))).view(np.int64)
+            return (rows.turns % np.uint64(len(self._pool))).view(np.int64)
         bits = counter_hash.draw(rows.keys, self._salt)
         if self._choose is not None:
             return self._choose(bits)
         return counter_hash.below(bits, len(self._pool))
 
-    def _without_repeats(self, rows: Rows, places: Positions) -> Positions:
-        """Places of one array: a start and a step that goes through all values."""
-        count = len(self._pool)
-        steps = np.array([step for step in range(1, count + 1) if gcd(step, count) == 1])
-        parent, parents = rows.parent_rows()
-        bits = counter_hash.draw(parent.keys, self._salt)[parents]
-        step = steps[counter_hash.below(counter_hash.mix(bits), len(steps))]
-        numbers: Positions = (counter_hash.below(bits, count) + places * step) % count
-        return numbers
+    def variety(self) -> Variety | None:
+        """See Column."""
+        if self._weights:
+            return Variety.weighted(self._weights)
+        if self._random or self._pool.variety < len(self._pool):
+            return Variety.among(self._pool.variety)
+        return Variety.never_repeats(len(self._pool))
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
@@ -113,18 +131,46 @@ def read_enum(node: TemplateNode) -> Column:
     """enum: values (fromArray: in), randomOrder (else in turn), weights, group, distinct."""
     raw = node.items("values", "in")
     values = [extended(node, "values", value) for value in raw]
-    weights = node.numbers("weights", least=0)
-    if weights and (len(weights) != len(values) or not sum(weights)):
-        node.refuse("weights", f"needs {len(values)} weights, one for each value")
-        weights = []
+    weights = read_weights(node, len(values), "value")
     random = node.flag("randomOrder", False)
-    together = node.text("group", "")
-    path = group_path(node, together) if together else node.path
-    column = EnumColumn(path, Pool(values or [None]), weights, random or bool(together))
-    column.distinct = node.flag("distinct", False)
-    return column
+    distinct = node.flag("distinct", False)
+    group = group_of(node)
+    group.join(
+        node, Picks("values", len(values)), {"weights": tuple(weights), "distinct": distinct}
+    )
+    pool = Pool(values or [None])
+    if distinct:
+        _check_distinct(node, values, weights)
+    alone = group.salted == node.path
+    return EnumColumn(group, pool, random or not alone, node.record.longest or 0)
 
 
-def group_path(node: TemplateNode, group: str) -> str:
-    """Where fields of one ``group`` draw from: one place in the list, the same for all of them."""
-    return f"{node.reader.collection} group {group}"
+def read_weights(node: TemplateNode, count: int, what: str) -> list[float]:
+    """``weights``, one for each of ``count`` things; empty where none are given."""
+    weights = node.numbers("weights", least=0)
+    if weights and len(weights) != count:
+        node.refuse("weights", f"needs {count} weights, one for each {what}, not {len(weights)}")
+        return []
+    if weights and not sum(weights):
+        node.refuse("weights", "are all 0: at least one must be more")
+        return []
+    return weights
+
+
+def _check_distinct(node: TemplateNode, values: list[Any], weights: list[float]) -> None:
+    longest = node.record.longest
+    if longest is None:
+        node.refuse("distinct", "is for the elements of an array, and here is none")
+        return
+    possible = len(weights) - weights.count(0) if weights else len(values)
+    if longest > possible:
+        node.refuse(
+            "distinct",
+            f"the array can have {longest} elements, and there are {possible} values; "
+            "give a smaller maxLength or more values",
+        )
+    if not node.has("group"):
+        encoded = [bson_value(value) for value in values]
+        for index, entry in enumerate(encoded):
+            if entry in encoded[:index]:
+                node.refuse("values", f"has {shown(values[index])} twice, and must be distinct")

@@ -17,6 +17,7 @@ from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.numbers import BSON_TYPES, encode_numbers
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.variety import Variety, together
 
 
 class ExpressionColumn(Column):
@@ -40,6 +41,11 @@ class ExpressionColumn(Column):
     def depends(self) -> Iterator[Field]:
         """See Column."""
         yield from self._expression.fields()
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        fields = {field.path: field for field in self._expression.operands}
+        return together(field.variety() for field in fields.values())
 
     def values(self, rows: Rows) -> Values:
         """See Column."""

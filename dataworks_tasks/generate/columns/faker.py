@@ -29,8 +29,10 @@ from dataworks_tasks.generate.fields.gofakeit_names import (
     replaced_methods,
 )
 from dataworks_tasks.generate.fields.model import Column
+from dataworks_tasks.generate.fields.numbers import whole_within
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
+from dataworks_tasks.generate.fields.variety import Variety
 from dataworks_tasks.generate.fields.vocabulary_cache import FakerWords, known_locales, seedable
 from dataworks_tasks.runs.reproducibility import CLOCK_METHODS, METHODS_REFUSED, UNSEEDED_METHODS
 
@@ -137,7 +139,11 @@ class FakerColumn(Column):
         bits = counter_hash.draw(rows.keys, self._salt)
         if self._sample is None:
             return counter_hash.below(bits, self._size)
-        return np.clip(np.rint(self._sample(bits)), 0, self._size - 1).astype(np.int64)
+        return whole_within(self._sample(bits), 0, self._size - 1)
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return Variety.among(self._size)
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""

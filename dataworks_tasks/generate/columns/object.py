@@ -10,6 +10,7 @@ from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column, Field, Record
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.variety import Variety, together
 
 
 class ObjectColumn(Column):
@@ -17,6 +18,18 @@ class ObjectColumn(Column):
 
     def __init__(self, inner: Record) -> None:
         self.inner = inner
+
+    @property
+    def unique(self) -> bool:  # type: ignore[override]
+        """See Column."""
+        return any(
+            field.column.unique and field.always and not field.distinct
+            for field in self.inner.fields.values()
+        )
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return together(field.variety() for field in self.inner.fields.values())
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""

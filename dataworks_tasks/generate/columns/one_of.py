@@ -9,11 +9,13 @@ import numpy as np
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Choice, Layout
+from dataworks_tasks.generate.columns.enum import read_weights
 from dataworks_tasks.generate.fields.distributions import weighted
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column, Field
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.variety import Variety
 
 
 class OneOfColumn(Column):
@@ -21,7 +23,8 @@ class OneOfColumn(Column):
 
     def __init__(self, path: str, variants: Sequence[Column], weights: list[float]) -> None:
         self._variants = variants
-        self._choose = weighted(weights or [1.0] * len(variants))
+        self._weights = weights or [1.0] * len(variants)
+        self._choose = weighted(self._weights)
         self._salt = counter_hash.salt(path)
 
     def encode(self, rows: Rows) -> Encoded:
@@ -36,6 +39,21 @@ class OneOfColumn(Column):
                 codes[chosen] = encoded.type_code
                 groups.append((chosen, Layout(encoded.segments)))
         return Encoded(codes, [Choice(len(rows), groups)])
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        varieties = [variant.variety() for variant in self._variants]
+        if None in varieties:
+            return None
+        total = sum(self._weights)
+        shares = [weight / total for weight in self._weights]
+        return Variety(
+            sum(
+                share**2 * variety.chance
+                for share, variety in zip(shares, varieties, strict=True)
+                if variety is not None
+            )
+        )
 
     def depends(self) -> Iterator[Field]:
         """See Column."""
@@ -52,9 +70,6 @@ class OneOfColumn(Column):
 def read_one_of(node: TemplateNode) -> Column:
     """oneOf: variants, weights."""
     raw = node.items("variants", "values", "oneOf")
-    weights = node.numbers("weights", least=0)
-    if weights and (len(weights) != len(raw) or not sum(weights)):
-        node.refuse("weights", f"needs {len(raw)} weights, one for each variant")
-        weights = []
+    weights = read_weights(node, len(raw), "variant")
     variants = [node.column(entry, f"variants[{index}]") for index, entry in enumerate(raw)]
     return OneOfColumn(node.path, variants, weights)

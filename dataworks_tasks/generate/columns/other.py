@@ -16,6 +16,7 @@ from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.variety import CONSTANT, Variety
 
 _SECOND = 1000
 _LAST_SECOND = (1 << 32) - 1
@@ -44,6 +45,10 @@ class VerbatimColumn(Column):
 
     def __init__(self, code: int, data: bytes) -> None:
         self._code, self._data = code, data
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return CONSTANT
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""

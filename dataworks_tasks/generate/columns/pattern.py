@@ -25,6 +25,7 @@ from dataworks_tasks.generate.fields.pattern_syntax import (
 )
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.variety import Variety
 
 
 class PatternColumn(Column):
@@ -45,6 +46,10 @@ class PatternColumn(Column):
     def values(self, rows: Rows) -> Values:
         """See Column."""
         return Values.of_text(self.text(rows))
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return Variety(_same(self._group))
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
@@ -100,6 +105,18 @@ class PatternColumn(Column):
             for number, part in enumerate(parts)
             for segment in self._segments(part, keys, f"{place}.{number}")
         ]
+
+
+def _same(part: Part) -> float:
+    """How likely two texts of a part are the same, told apart by how they were drawn."""
+    if isinstance(part, Letters):
+        return 1 / len(part.letters)
+    if isinstance(part, Repeat):
+        one = _same(part.part)
+        lengths = range(part.least, part.most + 1)
+        return float(sum(one**length for length in lengths) / len(lengths) ** 2)
+    variants = [prod(_same(entry) for entry in variant) for variant in part.variants]
+    return sum(variants) / len(variants) ** 2
 
 
 def _pick(letters: str, numbers: Positions) -> Segment:

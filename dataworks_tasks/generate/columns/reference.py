@@ -6,35 +6,46 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.batch.values import Text, Values
-from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
+from dataworks_tasks.generate.batch.values import Mask, Text, Values, both
 from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.expression import Expression
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
+from dataworks_tasks.generate.fields.groups import Pool, group_of
 from dataworks_tasks.generate.fields.model import Column, Field, Linker, Record
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, linked, resolve
+from dataworks_tasks.generate.fields.target_draw import WAYS, TargetDraw
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode
+from dataworks_tasks.generate.fields.variety import Variety
 
 
 class ReferenceColumn(Column):
-    """A field of a document of another collection, or of an earlier reference by id.
+    """A field of a document of a collection; where that document does not have it, nothing.
 
-    Which document: drawn from the row's key, or the next one in turn. References of one ``group``
-    in a document point to the same document, so several of its fields can be copied.
+    References of one ``group`` point to the same document, so several of its fields can be copied.
     """
 
-    def __init__(self, draws: str, target: str, field: str, cyclic: bool) -> None:
-        self._target, self._field, self._cyclic = target, field, cyclic
-        self._draws = draws
-        self._salt = counter_hash.salt(draws, "reference")
+    def __init__(self, draw: TargetDraw, target: str, field: str) -> None:
+        self._draw, self._target, self._field = draw, target, field
         self._reference: Reference | None = None
-        self._count = 1
-        self.sample: Sample | None = None
-        self._weighting = ""
-        self.node: TemplateNode | None = None
-        """Where the distribution stands, to be read when the target's count is known."""
+
+    @property
+    def unique(self) -> bool:  # type: ignore[override]
+        """See Column."""
+        steps = self._reference.steps if self._reference else ()
+        return (
+            self._draw.is_drawn("oneToOne")
+            and bool(steps)
+            and all(step.always and not step.distinct for step in steps)
+            and steps[-1].column.unique
+        )
+
+    @property
+    def optional(self) -> bool:
+        """See Column."""
+        steps = self._reference.steps if self._reference else ()
+        return self._draw.optional or not all(step.always for step in steps)
 
     def link(self, linker: Linker) -> None:
         """See Column."""
@@ -53,141 +64,167 @@ class ReferenceColumn(Column):
             return
         if self._reference.array is not None:
             linker.refuse("field", f"{self._field!r} is or lies in an array")
-        if not all(step.shares is None for step in self._reference.steps):
-            linker.refuse("field", f"{self._field!r} is missing or null in some documents")
         self.kind = self._reference.kind
-        self._count = target.count
-        if self.node is not None:
-            self._weighting = repr(self.node.take("distribution"))
-            self.sample = read_distribution(self.node, 0, self._count - 1)
-            self.node = None
+        self._draw.link(linker, target.count)
+
+    def capacity(self) -> int | None:
+        """See Column."""
+        return self._draw.count if self._draw.is_drawn("oneToOne") else None
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        if self._reference is None or self._draw.by is not None:
+            return None
+        copied = self._reference.steps[-1].variety()
+        if self._draw.is_drawn("inTurn") or self._draw.is_drawn("oneToOne"):
+            period = min(self._draw.count, copied.period) if copied else 1
+            return Variety(1 / self._draw.count, period) if copied else None
+        return Variety(max(1 / self._draw.count, copied.chance if copied else 0))
 
     def depends(self) -> Iterator[Field]:
         """See Column."""
+        yield from self._draw.depends()
         if self._reference is not None:
             yield from self._reference.steps
 
     def _others(self, rows: Rows) -> tuple[Field, Rows]:
-        key = ("reference", self._draws, self._target, self._weighting)
-        if key not in rows.memo:
-            rows.memo[key] = Rows.documents(rows.seed, self._numbers(rows))
-        others: Rows = rows.memo[key]
+        others = self._draw.documents(rows)
         *objects, last = linked(self._reference).steps
         for step in objects:
             others = step.modulo_rows(others)
-        return last, last.modulo_rows(others)
+        return last, others
 
-    def _numbers(self, rows: Rows) -> counter_hash.Bits:
-        if self._cyclic:
-            return rows.ordinals % np.uint64(self._count)
-        bits = counter_hash.draw(rows.keys, self._salt)
-        if self.sample is None:
-            return counter_hash.below(bits, self._count).view(np.uint64)
-        rank = np.clip(np.rint(self.sample(bits)), 0, self._count - 1)
-        return rank.astype(np.int64).view(np.uint64)
+    def present(self, rows: Rows) -> Mask | None:
+        """See Column."""
+        mask = self._draw.present(rows)
+        others = self._draw.documents(rows)
+        *objects, last = linked(self._reference).steps
+        for step in objects:
+            mask = both(mask, None if step.always else step.filled(others))
+            others = step.modulo_rows(others)
+        return both(mask, last.present(others))
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
         field, others = self._others(rows)
-        return field.column.encode(others)
+        return field.encoded(others)
 
     def values(self, rows: Rows) -> Values | None:
         """See Column."""
         field, others = self._others(rows)
-        return field.column.values(others)
+        return field.values(others)
 
     def text(self, rows: Rows) -> Text | None:
         """See Column."""
         field, others = self._others(rows)
-        return field.column.text(others)
+        return field.text(others)
+
+
+class Shared:
+    """mgodatagen's values by id: one for each document of the collection that defines them."""
+
+    def __init__(self) -> None:
+        self.field: Field | None = None
+        self.collection = ""
+        self.count = 1
 
 
 class SharedColumn(Column):
-    """mgodatagen's reference by id: the values of a column defined once, in whatever collection."""
+    """The values of an id in turn, from the first one on, in whatever field and collection."""
 
-    def __init__(self, path: str, shared: Shared, defines: bool) -> None:
-        self._shared, self._defines = shared, defines
-        self._salt = counter_hash.salt(path)
-        self.unique = defines and shared.column.unique
+    def __init__(self, shared: Shared, shared_id: str) -> None:
+        self._shared, self._id = shared, shared_id
+
+    @property
+    def unique(self) -> bool:  # type: ignore[override]
+        """See Column."""
+        field = self._shared.field
+        return field is not None and field.column.unique and not field.distinct
 
     def link(self, linker: Linker) -> None:
         """See Column."""
-        self.kind = self._shared.column.kind
-        target = linker.targets.get(self._shared.collection)
-        if not self._defines and (target is None or not target.count):
+        field = self._shared.field
+        if field is None:
+            linker.refuse("refContent", f"is missing, and no other field defines id {self._id!r}")
+            return
+        self.kind = field.column.kind
+        target = linker.targets[self._shared.collection]
+        if not target.count:
             linker.refuse("id", f"{self._shared.collection!r}, which defines it, needs a count")
-        elif target is not None:
-            self._shared.count = target.count or 1
+            return
+        self._shared.count = target.count
 
-    def capacity(self) -> int | None:
+    def variety(self) -> Variety | None:
         """See Column."""
-        return self._shared.column.capacity()
+        copied = self._shared.field.variety() if self._shared.field else None
+        if copied is None:
+            return None
+        return Variety(1 / self._shared.count, min(self._shared.count, copied.period))
 
     def depends(self) -> Iterator[Field]:
         """See Column."""
-        yield from self._shared.column.depends()
+        if self._shared.field is not None:
+            yield self._shared.field
 
     def _rows(self, rows: Rows) -> Rows:
-        if self._defines:
-            return rows
         if self not in rows.memo:
-            bits = counter_hash.draw(rows.keys, self._salt)
-            number = counter_hash.below(bits, self._shared.count).view(np.uint64)
-            rows.memo[self] = Rows.documents(rows.seed, number)
+            rows.memo[self] = rows.for_documents(rows.turns % np.uint64(self._shared.count))
         kept: Rows = rows.memo[self]
         return kept
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
-        return self._shared.column.encode(self._rows(rows))
+        return linked(self._shared.field).encoded(self._rows(rows))
 
     def values(self, rows: Rows) -> Values | None:
         """See Column."""
-        return self._shared.column.values(self._rows(rows))
+        return linked(self._shared.field).values(self._rows(rows))
 
     def text(self, rows: Rows) -> Text | None:
         """See Column."""
-        return self._shared.column.text(self._rows(rows))
-
-
-class Shared:
-    """A column that several fields draw from, and how many values the definer has."""
-
-    def __init__(self, collection: str, column: Column) -> None:
-        self.collection, self.column, self.count = collection, column, 1
+        return linked(self._shared.field).text(self._rows(rows))
 
 
 @column_type("reference", "ref")
 def read_reference(node: TemplateNode) -> Column:
-    """reference: to, field _id, distribution, inTurn, group; or id, refContent."""
+    """reference: to, field _id, by, inTurn, oneToOne, earlier, distinct, distribution, group."""
     target = node.text("to", "", "collection")
     field = node.text("field", "_id")
-    in_turn = node.flag("inTurn", False)
-    group = node.text("group", "")
+    ways = {way: node.flag(way, False) for way in WAYS}
+    by = Expression.read(node, "by") if node.has("by") else node.take("by")
     shared_id = node.take("id")
     content = node.take("refContent")
+    weighting = node.take("distribution")
+    group = group_of(node)
     if not target:
         return _read_shared(node, shared_id, content)
     if shared_id is not ABSENT or content is not ABSENT:
         node.refuse("to", "cannot go with id and refContent, mgodatagen's other form")
-    draws = f"{node.reader.collection} group {group}" if group else node.path
-    column = ReferenceColumn(draws, target, field, in_turn)
-    column.node = node if node.has("distribution") else None
-    node.take("distribution")
-    return column
+    given = [way for way in WAYS if ways[way]] + ["by"] * isinstance(by, Expression)
+    if len(given) > 1:
+        node.refuse(given[1], f"cannot go with {given[0]}")
+    if weighting is not ABSENT and {*given} & {"inTurn", "oneToOne", "by"}:
+        node.refuse("distribution", f"cannot go with {given[0]}: nothing is drawn")
+    if ways["distinct"] and node.record.longest is None:
+        node.refuse("distinct", "is for the elements of an array, and here is none")
+    settings = {**ways, "distribution": "" if weighting is ABSENT else repr(weighting)}
+    settings["by"] = by.text if isinstance(by, Expression) else ""
+    group.join(node, Pool(f"documents of {target}", 0), settings)
+    draw: TargetDraw = group.settings.setdefault("draw", TargetDraw(group, node.record.longest))
+    if weighting is not ABSENT:
+        draw.node = node
+    if isinstance(by, Expression):
+        draw.by = by
+    return ReferenceColumn(draw, target, field)
 
 
 def _read_shared(node: TemplateNode, shared_id: object, content: object) -> Column:
-    node.take("distribution")
     if shared_id is ABSENT:
         node.refuse("to", "is missing: the collection whose documents are meant")
-        shared_id = ""
     name = str(shared_id)
-    known = node.reader.shared
-    if name not in known:
-        if content is ABSENT:
-            node.refuse("refContent", f"is missing, and no earlier field defines id {name!r}")
-            content = {"type": "objectId"}
-        known[name] = Shared(node.reader.collection, node.column(content, "refContent", Record()))
-        return SharedColumn(node.path, known[name], defines=True)
-    return SharedColumn(node.path, known[name], defines=False)
+    shared: Shared = node.reader.shared.setdefault(name, Shared())
+    if content is not ABSENT and shared.field is None:
+        shared.collection = node.reader.collection
+        path = f"{node.path}.refContent"
+        shared.field = node.reader.read_field("", content, path, Record())
+    return SharedColumn(shared, name)

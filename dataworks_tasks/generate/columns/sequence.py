@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant, Fixed, Ragged, Segment
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
-from dataworks_tasks.generate.columns.number import INT_LIMIT, LONG_LIMIT
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.model import Column
-from dataworks_tasks.generate.fields.numbers import encode_numbers
+from dataworks_tasks.generate.fields.numbers import INT_LIMIT, LONG_LIMIT, encode_numbers
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
 

@@ -19,6 +19,7 @@ from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.variety import CONSTANT, Variety
 
 
 class BooleanColumn(Column):
@@ -34,6 +35,10 @@ class BooleanColumn(Column):
         """See Column."""
         bits = counter_hash.draw(rows.keys, self._salt)
         return Values(Kind.BOOLEAN, counter_hash.unit(bits) < self._share)
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return Variety.weighted([self._share, 1 - self._share])
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
@@ -72,6 +77,10 @@ class KeyColumn(Column):
 
     def __init__(self, code: int) -> None:
         self._code = code
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return CONSTANT
 
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""

@@ -16,6 +16,7 @@ from dataworks_tasks.generate.fields.model import Column, Field
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import linked
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.variety import Variety, of_lengths, together
 
 LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 LONGEST = 1 << 20
@@ -59,6 +60,10 @@ class StringColumn(Column):
         bits = counter_hash.draw(rows.keys, self._length_salt)
         lengths = counter_hash.below(bits, self._most - self._least + 1) + self._least
         return Text([Ragged(arena, arena.starts, lengths)], len(rows))
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return of_lengths(len(LETTERS), self._least, self._most)
 
     def values(self, rows: Rows) -> Values:
         """See Column."""
@@ -127,6 +132,10 @@ class JoinedColumn(Column):
     def capacity(self) -> int | None:
         """See Column."""
         return self._parts[0].capacity() if self.unique else None
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return together(part.variety() for part in self._parts)
 
     def depends(self) -> Iterator[Field]:
         """See Column."""

@@ -7,12 +7,12 @@ from dataworks_tasks.generate.batch.permutation import permute
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant
 from dataworks_tasks.generate.batch.values import Kind, Text, Values
-from dataworks_tasks.generate.columns.number import LONG_LIMIT, UniqueIntegerColumn
+from dataworks_tasks.generate.columns.number import UniqueIntegerColumn
 from dataworks_tasks.generate.columns.pattern import parse_or_refuse, read_unique_pattern
 from dataworks_tasks.generate.columns.sequence import number_text, read_format
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.model import Column
-from dataworks_tasks.generate.fields.numbers import read_bson_type
+from dataworks_tasks.generate.fields.numbers import LONG_LIMIT, check_bson_type, read_bson_type
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
 
@@ -65,4 +65,5 @@ def read_unique(node: TemplateNode) -> Column:
     if high < low:
         node.refuse("max", f"is {high}, less than min, which is {low}")
         high = low
+    check_bson_type(node, bson_type, low, high)
     return UniqueIntegerColumn(node.path, (low, high, 1), bson_type)

@@ -12,9 +12,10 @@ from dataworks_tasks.generate.batch.permutation import permute
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed
 from dataworks_tasks.generate.batch.values import Kind, Text, Values
-from dataworks_tasks.generate.columns.enum import group_path
+from dataworks_tasks.generate.fields.distributions import weighted
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
+from dataworks_tasks.generate.fields.groups import Group, Pool, group_of
 from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, resolve
@@ -45,10 +46,12 @@ class VinColumn(Column):
 
     kind = Kind.TEXT
 
-    def __init__(self, path: str, draws: str, makers: tuple[str, ...], unique: bool) -> None:
+    def __init__(self, path: str, group: Group, makers: tuple[str, ...], unique: bool) -> None:
         self._makers = np.frombuffer("".join(makers).encode(), np.uint8).reshape(-1, 3)
         self._salt = counter_hash.salt(path)
-        self._maker_salt = counter_hash.salt(draws)
+        self._group = group
+        alone = group.salted == path
+        self._maker_salt = counter_hash.salt(f"{path} maker" if alone else group.salted)
         self._serial_salt = counter_hash.salt(path, "serial")
         self.unique = unique
         letters = np.frombuffer(ALPHABET, np.uint8)
@@ -82,9 +85,9 @@ class VinColumn(Column):
         vin = np.empty((count, _LENGTH), np.uint8)
         bits = counter_hash.draw(rows.keys, self._salt)
         serial = counter_hash.draw(rows.keys, self._serial_salt)
-        number = counter_hash.below(serial, self.capacity() or 1)
+        number = counter_hash.below(serial, self._serials)
         if self.unique:
-            number = permute(rows.ordinals, self.capacity() or 1, self._salt, rows.seed)
+            number = permute(rows.ordinals, self._serials, self._salt, rows.seed)
         vin[:, :3] = self._makers[self._maker(rows)]
         rest = bits & np.uint64(0xFFFFFFFF)
         for place in (3, 4, 5, 6, 7):
@@ -106,7 +109,11 @@ class VinColumn(Column):
         return (years - _YEAR_OF_A) % len(_YEARS)
 
     def _maker(self, rows: Rows) -> Positions:
-        return counter_hash.below(counter_hash.draw(rows.keys, self._maker_salt), len(self._makers))
+        bits = counter_hash.draw(rows.keys, self._maker_salt)
+        weights = self._group.settings.get("weights")
+        if weights:
+            return weighted(list(weights))(bits)
+        return counter_hash.below(bits, len(self._makers))
 
     def _check_digits(self, vin: Bytes) -> Bytes:
         total = np.zeros(len(vin), np.int64)
@@ -130,6 +137,10 @@ class VinColumn(Column):
 
     def capacity(self) -> int | None:
         """See Column."""
+        return self._serials if self.unique else None
+
+    @property
+    def _serials(self) -> int:
         return _SERIALS * 33 * (1 if self.year else len(_YEARS))
 
 
@@ -144,8 +155,10 @@ def read_vin(node: TemplateNode) -> Column:
     ]
     if len(valid) != len(makers):
         node.refuse("makers", "must be codes of three letters or digits without I, O and Q")
-    group = node.text("group", "")
-    draws = group_path(node, group) if group else f"{node.path} maker"
-    column = VinColumn(node.path, draws, tuple(valid) or _MAKERS, node.flag("unique", False))
+    group = group_of(node)
+    group.join(node, Pool("values", len(makers)), {})
+    if group.settings.get("distinct"):
+        node.refuse("group", "a vin cannot follow a group of distinct values")
+    column = VinColumn(node.path, group, tuple(valid) or _MAKERS, node.flag("unique", False))
     column.year = node.text("year", "")
     return column

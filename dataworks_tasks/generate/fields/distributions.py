@@ -22,6 +22,7 @@ from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, 
 NAMES = ("uniform", "normal", "lognormal", "exponential", "poisson", "zipf")
 _STEPS = 1 << 14
 _RANKS = 1 << 16
+_LARGEST = 1e306
 
 Sample = Callable[[Bits], Floats]
 
@@ -77,6 +78,11 @@ def _interpolate(table: Floats) -> Sample:
     return sample
 
 
+def _finite(table: Floats) -> Floats:
+    """Cut to what differences of neighbors can be made of."""
+    return np.clip(table, -_LARGEST, _LARGEST)
+
+
 def _quantiles(function: Callable[[float], float]) -> Floats:
     return np.array([_rounded(function((step + 0.5) / _STEPS)) for step in range(_STEPS)])
 
@@ -86,22 +92,32 @@ def _standard_normal() -> Floats:
     return _quantiles(NormalDist().inv_cdf)
 
 
+@lru_cache(maxsize=64)
+def _standard_lognormal(sigma: float) -> Floats:
+    return np.array([_rounded(exp(sigma * z)) for z in _standard_normal().tolist()])
+
+
+@lru_cache(maxsize=1)
+def _standard_exponential() -> Floats:
+    return _quantiles(lambda share: -log(1 - share))
+
+
 def _read_normal(node: TemplateNode, low: float, high: float) -> Sample:
     mean = node.number("mean", (low + high) / 2)
     deviation = node.number("stdDev", (high - low) / 6, "sigma", least=0)
-    return _interpolate(_standard_normal() * deviation + mean)
+    return _interpolate(_finite(_standard_normal() * deviation + mean))
 
 
 def _read_lognormal(node: TemplateNode, low: float, high: float) -> Sample:
     median = node.number("median", max((low + high) / 2, 1), least=0)
     sigma = node.number("sigma", 0.5, least=0, most=20)
-    table = [_rounded(exp(sigma * z)) for z in _standard_normal().tolist()]
-    return _interpolate(np.array(table) * median)
+    with np.errstate(over="ignore"):
+        return _interpolate(_finite(_standard_lognormal(sigma) * median))
 
 
 def _read_exponential(node: TemplateNode, low: float, high: float) -> Sample:
     mean = node.number("mean", max((high - low) / 5, 1e-9), least=0)
-    return _interpolate(_quantiles(lambda share: -log(1 - share)) * mean + low)
+    return _interpolate(_finite(_standard_exponential() * mean + low))
 
 
 def _read_poisson(node: TemplateNode, low: float, high: float) -> Sample:
@@ -125,7 +141,7 @@ def zipf(exponent: float, count: int, low: float = 0.0) -> Sample:
 
     Exact for the first 65,536 ranks; the tail beyond them is drawn from its integral.
     """
-    weights = [_rounded(float(rank) ** -exponent) for rank in range(1, min(count, _RANKS) + 1)]
+    weights = _zipf_weights(exponent, min(count, _RANKS))
     if count <= _RANKS:
         choose = weighted(weights)
         return lambda bits: np.asarray(choose(bits) + low, np.float64)
@@ -143,6 +159,11 @@ def zipf(exponent: float, count: int, low: float = 0.0) -> Sample:
     return sample
 
 
+@lru_cache(maxsize=64)
+def _zipf_weights(exponent: float, count: int) -> list[float]:
+    return [_rounded(float(rank) ** -exponent) for rank in range(1, count + 1)]
+
+
 def _tail_weight(exponent: float, count: int) -> float:
     if abs(exponent - 1) < 1e-9:
         return _rounded(log(count / _RANKS))
@@ -155,7 +176,8 @@ def _tail_rank(exponent: float, count: int, share: float) -> float:
         return _rounded(_RANKS * (count / _RANKS) ** share)
     power = 1 - exponent
     first, last = float(_RANKS) ** power, float(count) ** power
-    return min(_rounded((first + share * (last - first)) ** (1 / power)), float(count - 1))
+    passed = first + share * (last - first)
+    return min(_rounded(passed ** (1 / power)) if passed else float(count - 1), float(count - 1))
 
 
 def _uniform(_node: TemplateNode, _low: float, _high: float) -> None:

@@ -10,12 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dataworks_tasks.generate.batch.arena import Positions
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.values import Kind, Mask, Values, constant_text, take
+from dataworks_tasks.generate.fields import exact
 from dataworks_tasks.generate.fields.expression_functions import FUNCTIONS, Function
 from dataworks_tasks.generate.fields.expression_syntax import (
     Call,
@@ -93,28 +97,34 @@ class _Aggregate(Linked):
 
 def _aggregate(name: str, parents: Positions, values: Values | None, count: int) -> Values:
     """By row, over its elements. bincount adds in order, so a sum has the same bits anywhere."""
+    data: NDArray[Any]
     if values is not None and values.present is not None:
         parents, data = parents[values.present], values.data
         data = data[values.present] if len(data) else data
     else:
-        data = np.empty(0) if values is None else values.data
+        data = np.zeros(0, np.int64) if values is None else values.data
     counts = np.bincount(parents, minlength=count)
     if name == "count":
         return Values(Kind.NUMBER, counts)
+    filled = counts > 0
+    present = None if filled.all() else filled
     if name in {"min", "max"}:
-        start = np.inf if name == "min" else -np.inf
-        found = np.full(count, start)
-        (np.minimum if name == "min" else np.maximum).at(found, parents, data.astype(np.float64))
-        filled = counts > 0
-        found[~filled] = 0.0
-        whole = found.astype(np.int64) if data.dtype.kind in "iu" else found
-        return Values(Kind.NUMBER, whole, None, None if filled.all() else filled)
+        return Values(Kind.NUMBER, _extremes(name, parents, data, count), None, present)
+    whole = data.dtype.kind in "iu"
+    if name == "sum" and whole:
+        return Values(Kind.NUMBER, exact.sums(data, parents, count))
     total = np.bincount(parents, weights=data, minlength=count)
     if name == "avg":
-        filled = counts > 0
-        average = total / np.maximum(counts, 1)
-        return Values(Kind.NUMBER, average, None, None if filled.all() else filled)
-    return Values(Kind.NUMBER, total.astype(np.int64) if data.dtype.kind in "iu" else total)
+        return Values(Kind.NUMBER, total / np.maximum(counts, 1), None, present)
+    return Values(Kind.NUMBER, total)
+
+
+def _extremes(name: str, parents: Positions, data: NDArray[Any], count: int) -> NDArray[Any]:
+    """The least or largest element of every row; 0 where there is none."""
+    found: NDArray[Any] = np.zeros(count, np.int64 if data.dtype.kind in "iu" else np.float64)
+    found[parents] = data  # any of a row's elements to begin with
+    (np.minimum if name == "min" else np.maximum).at(found, parents, data)
+    return found
 
 
 class Expression:
@@ -125,6 +135,8 @@ class Expression:
         self.node = parse_expression(text)
         self._linked: Linked | None = None
         self._fields: list[Field] = []
+        self.operands: list[Field] = []
+        """The fields that its names mean, without those on the way to them."""
 
     @classmethod
     def read(cls, node: TemplateNode, key: str, *aliases: str) -> Expression | None:
@@ -138,8 +150,10 @@ class Expression:
 
     def link(self, record: Record) -> Kind:
         """Resolve the names in ``record``. Raises ExpressionError."""
-        names = _names(self.node)
-        self._fields = [step for name in names for step in resolve(name, record).steps]
+        names = list(_names(self.node))
+        references = [resolve(name, record) for name in names]
+        self._fields = [step for reference in references for step in reference.steps]
+        self.operands = [reference.steps[-1] for reference in references]
         self._linked = _link(self.node, record)
         return self._linked.kind
 
@@ -159,6 +173,7 @@ class Expression:
 
 def _link(node: Node, record: Record) -> Linked:
     if isinstance(node, Literal):
+        _check_literal(node.value)
         return _Constant(node.value, _literal_kind(node.value))
     if isinstance(node, Name):
         reference = resolve(node.path, record)
@@ -175,6 +190,8 @@ def _link(node: Node, record: Record) -> Linked:
     function = FUNCTIONS.get(node.function)
     if function is None:
         raise ExpressionError(f"there is no function {node.function!r}. {_functions()}")
+    if node.function == "round" and len(node.arguments) > 1:
+        _check_digits(node.arguments[1])
     kinds = [argument.kind for argument in arguments]
     return _Apply(function, arguments, function.check(node.function, kinds))
 
@@ -201,6 +218,18 @@ def _names(node: Node) -> Iterator[str]:
     if isinstance(node, Call):
         for argument in node.arguments:
             yield from _names(argument)
+
+
+def _check_literal(value: float | int | str | bool) -> None:
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ExpressionError(f"{value} does not fit a long; write it with a decimal point")
+    if isinstance(value, float) and not isfinite(value):
+        raise ExpressionError("a number is larger than a double can be")
+
+
+def _check_digits(node: Node) -> None:
+    if not (isinstance(node, Literal) and type(node.value) is int and -15 <= node.value <= 15):
+        raise ExpressionError("round takes its decimals as a number from -15 to 15")
 
 
 def _literal_kind(value: float | int | str | bool) -> Kind:

@@ -19,6 +19,7 @@ from dataworks_tasks.generate.batch.values import (
     both,
     text_of,
 )
+from dataworks_tasks.generate.fields import exact
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
 
 Apply = Callable[[Sequence[Values], int], Values]
@@ -65,11 +66,21 @@ def _present(arguments: Sequence[Values]) -> Mask | None:
     return mask
 
 
-def _numeric(function: Callable[..., Any], least: int, most: int = 0) -> Function:
+def _numeric(
+    function: Callable[..., Any],
+    least: int,
+    most: int = 0,
+    exactly: Callable[..., Any] | None = None,
+) -> Function:
+    """A function of numbers; ``exactly`` is the one for longs, with the rows that count at last."""
+
     def apply(arguments: Sequence[Values], _count: int) -> Values:
-        with np.errstate(all="ignore"):
-            data = function(*(values.data for values in arguments))
+        columns = [values.data for values in arguments]
         present = _present(arguments)
+        if exactly is not None and all(column.dtype.kind in "iu" for column in columns):
+            return Values(Kind.NUMBER, exactly(*columns, present), None, present)
+        with np.errstate(all="ignore"):
+            data = function(*columns)
         if data.dtype.kind == "f":
             finite = np.isfinite(data)
             if not finite.all():
@@ -180,22 +191,44 @@ def _year(arguments: Sequence[Values], _count: int) -> Values:
     return Values(Kind.NUMBER, years + 1970, None, arguments[0].present)
 
 
-def _round(data: Any, digits: Any = None) -> Any:
+def _round(arguments: Sequence[Values], _count: int) -> Values:
     """Half to even on the scaled value: multiply, round, divide, each exact by IEEE 754."""
-    scale = float(10 ** int(digits[0])) if digits is not None and len(digits) else 1.0
-    return np.rint(data * scale) / scale
+    values = arguments[0]
+    digits = int(arguments[1].data[0]) if len(arguments) > 1 and len(arguments[1].data) else 0
+    if values.data.dtype.kind in "iu" and digits >= 0:
+        return values
+    scale = float(10**digits) if digits >= 0 else 1 / float(10**-digits)
+    with np.errstate(over="ignore"):
+        scaled = values.data * scale
+    # A number so large has no decimals to round.
+    data = np.where(np.isfinite(scaled), np.rint(scaled) / scale, values.data)
+    return Values(Kind.NUMBER, data, None, values.present)
 
 
-def _integral(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda data: function(data).astype(np.int64)
+def _integral(name: str, function: Callable[[Any], Any]) -> Function:
+    def apply(arguments: Sequence[Values], _count: int) -> Values:
+        (values,) = arguments
+        if values.data.dtype.kind in "iu":
+            return values
+        data = exact.whole(function(values.data), values.present, name)
+        return Values(Kind.NUMBER, data, None, values.present)
+
+    return Function(apply, _NUMBER, Kind.NUMBER, 1, 1)
 
 
-def _divide(left: Any, right: Any) -> Any:
-    return np.true_divide(left, right)
+def _remainder(arguments: Sequence[Values], _count: int) -> Values:
+    left, right = arguments
+    present = both(_present(arguments), right.data != 0)
+    if left.data.dtype.kind in "iu" and right.data.dtype.kind in "iu":
+        return Values(Kind.NUMBER, exact.remainder(left.data, right.data), None, present)
+    with np.errstate(all="ignore"):
+        data = np.mod(left.data.astype(np.float64), right.data)
+    finite = np.isfinite(data)
+    return Values(Kind.NUMBER, np.where(finite, data, 0.0), None, both(present, finite))
 
 
-def _remainder(left: Any, right: Any) -> Any:
-    return np.mod(left.astype(np.float64), right)
+def _extreme(reduce: Callable[..., Any]) -> Function:
+    return _numeric(lambda *data: reduce(np.broadcast_arrays(*data)), 2, 20)
 
 
 def slug(word: str) -> str:
@@ -204,15 +237,13 @@ def slug(word: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.decode().lower()).strip("-")
 
 
-_NUMBERS_MINUS = _numeric(np.subtract, 2)
-
 FUNCTIONS: dict[str, Function] = {
-    "+": _numeric(np.add, 2),
-    "-": _NUMBERS_MINUS,
-    "*": _numeric(np.multiply, 2),
-    "/": _numeric(_divide, 2),
-    "%": _numeric(_remainder, 2),
-    "negative": _numeric(np.negative, 1),
+    "+": _numeric(np.add, 2, exactly=exact.add),
+    "-": _numeric(np.subtract, 2, exactly=exact.subtract),
+    "*": _numeric(np.multiply, 2, exactly=exact.multiply),
+    "/": _numeric(np.true_divide, 2),
+    "%": Function(_remainder, _NUMBER, Kind.NUMBER, 2, 2),
+    "negative": _numeric(np.negative, 1, exactly=exact.negative),
     "==": _equality(wanted=True),
     "!=": _equality(wanted=False),
     "<": _ordering(np.less),
@@ -222,12 +253,12 @@ FUNCTIONS: dict[str, Function] = {
     "and": _truth(np.logical_and, 2),
     "or": _truth(np.logical_or, 2),
     "not": _truth(np.logical_not, 1),
-    "min": _numeric(lambda *data: np.minimum.reduce(np.broadcast_arrays(*data)), 2, 20),
-    "max": _numeric(lambda *data: np.maximum.reduce(np.broadcast_arrays(*data)), 2, 20),
-    "abs": _numeric(np.abs, 1),
-    "floor": _numeric(_integral(np.floor), 1),
-    "ceil": _numeric(_integral(np.ceil), 1),
-    "round": _numeric(_round, 1, 2),
+    "min": _extreme(np.minimum.reduce),
+    "max": _extreme(np.maximum.reduce),
+    "abs": _numeric(np.abs, 1, exactly=exact.absolute),
+    "floor": _integral("floor", np.floor),
+    "ceil": _integral("ceil", np.ceil),
+    "round": Function(_round, _NUMBER, Kind.NUMBER, 1, 2),
     "if": Function(_choose, _ANY, None, 3, 3),
     "concat": Function(_concat, _ANY, Kind.TEXT, 1, 50),
     "lower": _words("lower", str.lower),

@@ -165,7 +165,11 @@ class _Parser:
         while self._accept("-"):
             negations += 1
         node = self._primary()
-        return self._call("negative", node) if negations % 2 else node
+        if not negations % 2:
+            return node
+        if isinstance(node, Literal) and type(node.value) in {int, float}:
+            return Literal(-node.value)  # type: ignore[operator]
+        return self._call("negative", node)
 
     def _primary(self) -> Node:
         token = self._token

@@ -27,9 +27,10 @@ from dataworks_tasks.generate.batch.segments import (
     Segment,
     total_size,
 )
-from dataworks_tasks.generate.batch.values import Kind, Mask, Text, Values
+from dataworks_tasks.generate.batch.values import Kind, Mask, Text, Values, both
 from dataworks_tasks.generate.fields.encoded import Encoded, int32
 from dataworks_tasks.generate.fields.shares import Shares
+from dataworks_tasks.generate.fields.variety import Variety
 
 LONGEST_ARRAY = 100_000
 _ONE_DIGIT = 10
@@ -43,6 +44,15 @@ class Column(ABC):
     """What an expression can do with the values; None: nothing."""
     unique = False
     """Whether no two documents can have the same value: what an ``_id`` needs."""
+
+    @property
+    def optional(self) -> bool:
+        """Whether the column itself leaves some rows without a value."""
+        return False
+
+    def present(self, rows: Rows) -> Mask | None:
+        """Where an optional column has a value; None: everywhere."""
+        return None
 
     @abstractmethod
     def encode(self, rows: Rows) -> Encoded:
@@ -75,6 +85,13 @@ class Column(ABC):
         """How many different values there are, where they must differ; None: as many as asked."""
         return None
 
+    def variety(self) -> Variety | None:
+        """How often values repeat from document to document; None: it is not known.
+
+        The default is that of ``unique`` columns.
+        """
+        return Variety.never_repeats(self.capacity()) if self.unique else None
+
 
 class Condition(Protocol):
     """A linked expression that says yes or no by row."""
@@ -102,7 +119,15 @@ class Field:
     @property
     def always(self) -> bool:
         """Whether every row has a value."""
-        return self.shares is None and self.condition is None
+        return self.shares is None and self.condition is None and not self.column.optional
+
+    def variety(self) -> Variety | None:
+        """How often values repeat, where there are any; see Column."""
+        variety = self.column.variety()
+        if not self.distinct:
+            return variety
+        period = min(self.distinct, variety.period if variety else 1)
+        return Variety(max(1 / self.distinct, variety.chance if variety else 0), period)
 
     def depends(self) -> Iterator[Field]:
         """The fields its values are made from."""
@@ -132,6 +157,8 @@ class Field:
         if self.condition is not None:
             holds = self.condition.holds(rows)
             mask = holds if mask is None else mask & holds
+        if self.column.optional:
+            mask = both(mask, self.column.present(self.modulo_rows(rows)))
         return mask
 
     def values(self, rows: Rows) -> Values | None:
@@ -162,12 +189,13 @@ class Field:
 
     def there(self, rows: Rows) -> list[Segment]:
         """The elements of rows that are known to have the field."""
-        encoded = self._with_nulls(rows)
+        encoded = self.encoded(rows)
         code = encoded.type_code
         kind: Segment = Constant(bytes([code])) if isinstance(code, int) else Fixed(code)
         return [kind, *_name(self.name, rows), *encoded.segments]
 
-    def _with_nulls(self, rows: Rows) -> Encoded:
+    def encoded(self, rows: Rows) -> Encoded:
+        """The values of rows that are known to have the field, null where it is null."""
         if self.shares is None or not self.shares.null:
             return self.column.encode(self.modulo_rows(rows))
         null = self._null(rows)
@@ -197,13 +225,26 @@ class Field:
 class Record:
     """The fields of a document in their order, and the record it stands in."""
 
-    __slots__ = ("fields", "outer", "through_array")
+    __slots__ = ("fields", "longest", "outer", "rows_of", "through_array")
 
-    def __init__(self, outer: Record | None = None, through_array: bool = False) -> None:
+    def __init__(
+        self,
+        outer: Record | None = None,
+        longest: int | None = None,
+        rows_of: tuple[object, ...] | None = None,
+    ) -> None:
         self.fields: dict[str, Field] = {}
         self.outer = outer
-        self.through_array = through_array
+        self.through_array = longest is not None
         """Whether ``outer``'s rows are the parents of this record's rows, not the same."""
+        self.longest: int | None = (
+            longest if longest is not None else outer.longest if outer else None
+        )
+        """The most elements of the array around these fields; None: there is no array."""
+        around: tuple[object, ...] = outer.rows_of if outer else ()
+        own = (*around, "[]") if self.through_array else around
+        self.rows_of: tuple[object, ...] = own if rows_of is None else rows_of
+        """Equal for records whose rows have the same keys."""
 
     def add(self, fields: Iterable[Field]) -> None:
         """Append fields."""

@@ -41,6 +41,8 @@ class Reader:
         self.conditions: list[tuple[str, Record, Expression]] = []
         self.shared: dict[str, Any] = {}
         """mgodatagen's references by id, each as the ``reference`` type keeps it."""
+        self.groups: dict[tuple[str, str], Any] = {}
+        """The groups of fields by collection and name."""
         self.collection = ""
         self._depth = 0
         self._count = 0
@@ -75,7 +77,7 @@ class Reader:
         condition = self._read_condition(node)
         if distinct:
             # Values that repeat are those of other documents: nothing here can be read with them.
-            node.record = Record()
+            node.record = Record(rows_of=(*record.rows_of, distinct))
         return Field(name, path, self._close(node), shares, condition, distinct)
 
     def read_column(self, value: object, path: str, record: Record) -> Column:

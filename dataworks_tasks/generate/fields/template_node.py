@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any, Protocol
 
 from dataworks_tasks.errors import nearest_or_all
@@ -21,6 +22,8 @@ class TemplateReading(Protocol):
     """The collection whose fields are read now."""
     shared: dict[str, Any]
     """mgodatagen's references by id, each as the ``reference`` type keeps it."""
+    groups: dict[tuple[str, str], Any]
+    """The groups of fields by collection and name."""
 
     def refuse(self, path: str, problem: str) -> None:
         """Record a finding."""
@@ -131,6 +134,17 @@ class TemplateNode:
             self.refuse(name, f"must be a whole number, not {number}")
             return default
         return int(number)
+
+    def decimal(self, name: str, default: Decimal, *aliases: str) -> Decimal:
+        """A number with every digit it is written with; quoted, a JSON number may have more."""
+        value = self.take(name, *aliases)
+        if value is ABSENT:
+            return default
+        number = as_number(value)
+        if number is None:
+            self.refuse(name, f"must be a number, not {shown(value)}")
+            return default
+        return Decimal(value.strip() if isinstance(value, str) else str(value))
 
     def text(self, name: str, default: str, *aliases: str) -> str:
         """A string."""

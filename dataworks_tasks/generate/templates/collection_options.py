@@ -7,6 +7,7 @@ from typing import Any
 
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
 
+_KINDS = ("text", "2d", "2dsphere", "hashed")
 _FLAGS = ("unique", "sparse", "background", "hidden")
 _NUMBERS = ("expireAfterSeconds", "bits", "min", "max", "bucketSize", "v", "sphereVersion",
             "2dsphereIndexVersion", "textIndexVersion")  # fmt: skip
@@ -79,8 +80,12 @@ def _read_key(node: TemplateNode) -> dict[str, Any]:
     for field, kind in value.items():
         number = as_number(kind)
         key[field] = kind if number is None else (int(number) if number == int(number) else number)
-        if number is None and not isinstance(kind, str):
-            node.refuse(f"key.{field}", f"must be 1, -1 or an index type, not {shown(kind)}")
+        if number is None and kind not in _KINDS:
+            node.refuse(
+                f"key.{field}", f"must be 1, -1 or one of {', '.join(_KINDS)}, not {shown(kind)}"
+            )
+        if number == 0:
+            node.refuse(f"key.{field}", "must be 1 or -1, not 0")
     return key
 
 

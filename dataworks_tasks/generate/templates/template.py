@@ -10,6 +10,7 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.generate.batch.document_id import MAX_DOCUMENTS
 from dataworks_tasks.generate.fields.model import Record
 from dataworks_tasks.generate.templates.template_source import capacities
+from dataworks_tasks.generate.templates.unique_indexes import REFUSED, repeated_keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,28 @@ class Template:
                     f"and the run asks for {total:,} documents",
                     "Give the field a wider range, or ask for fewer documents",
                 )
+        id_ = collection.content.fields["_id"].variety()
+        if id_ is not None and total > id_.period:
+            raise UsageError(
+                f"_id of {collection.name} repeats after {id_.period:,} documents, "
+                f"and the run asks for {total:,}",
+                "Ask for fewer documents, or give the collection that _id is copied from more",
+            )
+        self._check_indexes(collection, total)
         if total > MAX_DOCUMENTS:
             raise UsageError(
                 f"{total:,} documents are more than the {MAX_DOCUMENTS:,} ids there are"
             )
+
+    @staticmethod
+    def _check_indexes(collection: CollectionTemplate, total: int) -> None:
+        filled_later = {str(request["target"]) for request in collection.aggregators}
+        for name, repeats, remedy in repeated_keys(
+            collection.content, collection.indexes, filled_later, total
+        ):
+            if repeats >= REFUSED:
+                raise UsageError(
+                    f"the unique index {name!r} of {collection.name} cannot be built: about "
+                    f"{repeats:,.0f} of {total:,} documents would repeat a value",
+                    remedy[0].upper() + remedy[1:],
+                )

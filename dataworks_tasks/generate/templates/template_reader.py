@@ -55,6 +55,8 @@ def read_template(document: object, source: str) -> Template:
     else:
         collections = [_read_collection(head, name)]
     _link_all(reader, collections)
+    for collection in collections:
+        _check_id(collection.content, reader, collection.name)
     if reader.findings:
         raise TemplateError(source, reader.findings)
     notes = tuple(reader.notes)
@@ -75,7 +77,7 @@ def _read_collection(node: TemplateNode, template_name: str) -> CollectionTempla
     if not collection:
         node.refuse("collection", "is missing")
     name = f"{database}.{collection}" if database else collection
-    count: int | None = node.integer("count", -1, least=0, most=MAX_DOCUMENTS)
+    count = node.integer("count", 0, least=1, most=MAX_DOCUMENTS)
     indexes = read_indexes(node)
     shard_config = read_shard_config(node)
     compression = node.choice("compressionLevel", "", _COMPRESSORS)
@@ -83,7 +85,7 @@ def _read_collection(node: TemplateNode, template_name: str) -> CollectionTempla
     aggregators = aggregators_of(content)
     node.finish()
     return CollectionTemplate(
-        name, database, collection, None if count == -1 else count, indexes, compression,
+        name, database, collection, count or None, indexes, compression,
         shard_config, aggregators, without_aggregators(content),
     )  # fmt: skip
 
@@ -103,18 +105,17 @@ def _read_content(node: TemplateNode, name: str) -> Record:
     if not own_id:
         record.add([Field("_id", f"{name}._id", ObjectIdColumn(name))])
     reader.read_record(content, name, record)
-    if own_id:
-        _check_id(record, reader, name)
     return record
 
 
 def _check_id(record: Record, reader: TemplateReading, name: str) -> None:
-    field = record.fields["_id"]
-    if not (field.column.unique and field.always and not field.distinct):
+    field = record.fields.get("_id")
+    if field is not None and not (field.column.unique and field.always and not field.distinct):
         reader.refuse(
             f"{name}._id",
             "must be unique by its type: objectId, uuid, autoincrement, sequence, unique, a string "
-            "or number with unique, without missing, null, when or maxDistinctValue",
+            "or number with unique, a oneToOne reference to such a field, or an object with one in "
+            "it; without missing, null, when or maxDistinctValue",
         )
 
 

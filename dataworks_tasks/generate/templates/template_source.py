@@ -52,7 +52,7 @@ def capacities(record: Record) -> Iterator[tuple[str, int]]:
 
 def _capacities(field: Field, a_document: int) -> Iterator[tuple[str, int]]:
     most = field.column.capacity()
-    if most is not None and field.column.unique:
+    if most is not None:
         yield field.path, most // a_document
     a_document *= field.column.most_elements()
     for inner in field.column.nested():

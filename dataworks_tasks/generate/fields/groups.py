@@ -1,0 +1,60 @@
+"""Fields of one ``group`` pick the same number, so they must be drawn alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dataworks_tasks.generate.fields.template_node import TemplateNode
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What a field picks from: how many of what. Only fields with equal pools go together."""
+
+    what: str
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.count:,} {self.what}" if self.count else self.what
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """The fields of one name, or a field alone. A setting of one of them counts for all."""
+
+    salted: str
+    """What the draws are salted with."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    _first: str = ""
+    _pool: Pool | None = None
+    _rows: tuple[object, ...] = ()
+
+    def join(self, node: TemplateNode, pool: Pool, settings: Mapping[str, Any]) -> None:
+        """Add the field of ``node``; what does not go with the others is a finding."""
+        rows = node.record.rows_of
+        if self._pool is None:
+            self._first, self._pool, self._rows = node.path, pool, rows
+        elif pool != self._pool:
+            node.refuse("group", f"{pool} cannot go with {self._pool} of {self._first}")
+        elif rows != self._rows:
+            node.refuse("group", f"cannot follow {self._first}, which has other rows: see array")
+        for name, value in settings.items():
+            if value and self.settings.setdefault(name, value) != value:
+                node.refuse(name, f"is another one than a field of the same group has; {_ONE}")
+
+
+_ONE = "give it to one of them, and it counts for all"
+
+
+def group_of(node: TemplateNode) -> Group:
+    """The group that the field names with ``group``; one of its own where it names none."""
+    name = node.text("group", "")
+    if not name:
+        return Group(node.path)
+    collection = node.reader.collection
+    found: Group = node.reader.groups.setdefault(
+        (collection, name), Group(f"{collection} group {name}")
+    )
+    return found

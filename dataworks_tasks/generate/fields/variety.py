@@ -1,0 +1,65 @@
+"""How often values repeat: what a unique index over generated documents needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf, prod
+
+
+@dataclass(frozen=True, slots=True)
+class Variety:
+    """How alike two documents are in a field.
+
+    ``chance`` is how likely any two of them have the same value: a lower bound. No value repeats
+    among the first ``period`` documents; 1 where nothing is known to differ.
+    """
+
+    chance: float
+    period: float = 1
+
+    @classmethod
+    def never_repeats(cls, period: float | None) -> Variety:
+        """Values that differ in ``period`` documents, and begin again after them; None: never."""
+        period = inf if period is None else period
+        return cls(1 / period, period)
+
+    @classmethod
+    def among(cls, count: float) -> Variety:
+        """Draws from ``count`` values."""
+        return cls(1 / max(count, 1))
+
+    @classmethod
+    def weighted(cls, weights: Sequence[float]) -> Variety:
+        """Draws by weight."""
+        total = sum(weights)
+        return cls(sum((weight / total) ** 2 for weight in weights))
+
+    def repeats(self, documents: int) -> float:
+        """How many pairs or repeated values to expect among so many documents; 0: none for sure."""
+        if documents <= self.period:
+            return 0
+        if self.period > 1:
+            return documents - self.period
+        return self.chance * documents * (documents - 1) / 2
+
+
+CONSTANT = Variety(1.0)
+
+
+def together(varieties: Iterable[Variety | None]) -> Variety | None:
+    """Several fields side by side, as in a compound key; None: one of them is not known."""
+    known = list(varieties)
+    if any(variety is None for variety in known):
+        return None
+    sure = [variety for variety in known if variety is not None]
+    return Variety(
+        prod(variety.chance for variety in sure), max((v.period for v in sure), default=1)
+    )
+
+
+def of_lengths(letters: int, least: int, most: int) -> Variety:
+    """Text of ``least`` to ``most`` characters out of ``letters``, all lengths alike."""
+    lengths = range(least, min(most, least + 40) + 1)
+    share = 1 / (most - least + 1)
+    return Variety(share**2 * sum(float(letters) ** -length for length in lengths))
