@@ -10,6 +10,7 @@ from dataworks_tasks import logs as _logs  # noqa: F401 - sets up logging when C
 from dataworks_tasks.broker.celery_settings import celery_settings
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
+from dataworks_tasks.worker.driver_timer import DriverTimer
 from dataworks_tasks.worker.liveness_step import LivenessStep
 
 
@@ -36,3 +37,4 @@ def create_app(config: FrameworkConfig | None = None) -> Celery:
 
 app = create_app()
 app.steps["consumer"].add(LivenessStep)
+app.steps["consumer"].add(DriverTimer)

@@ -34,13 +34,6 @@ CHILD_FAILPOINTS = (
     "enqueue.after",
     "finish.before",
     "finish.after",
-)
-"""In the processes of a worker's pool."""
-PARENT_FAILPOINTS = ("celery-ack.before", "celery-ack.after")
-"""In the worker itself, around taking a message off the queue."""
-PRODUCER_FAILPOINTS = (
-    "record.before",
-    "record.after",
     "plan.before",
     "plan.after",
     "close-plan.before",
@@ -48,8 +41,12 @@ PRODUCER_FAILPOINTS = (
     "send.before",
     "send.after",
 )
-"""In the producer: the run's record, its slices, its messages."""
-FAILPOINTS = CHILD_FAILPOINTS + PARENT_FAILPOINTS + PRODUCER_FAILPOINTS
+"""In the processes of a worker's pool: its ranges, the steps of run drivers, its messages."""
+PARENT_FAILPOINTS = ("celery-ack.before", "celery-ack.after")
+"""In the worker itself, around taking a message off the queue."""
+PRODUCER_FAILPOINTS = ("record.before", "record.after", "send.before", "send.after")
+"""In the producer: the run's record, its first messages."""
+FAILPOINTS = tuple(dict.fromkeys(CHILD_FAILPOINTS + PARENT_FAILPOINTS + PRODUCER_FAILPOINTS))
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 

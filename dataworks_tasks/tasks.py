@@ -1,7 +1,7 @@
 """The Celery tasks: decode, check, run, acknowledge.
 
 A message is only a hint that a range may not be done: the ledger says what is. A lost one is a gap
-that the producer sends again, a doubled one finds nothing left to do.
+that the run's driver sends again, a duplicate finds nothing left to do.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from celery.signals import worker_process_shutdown
 from dataworks_tasks.broker.celery_settings import FINISH_SECONDS
 from dataworks_tasks.broker.messages import (
     COPY_RANGE,
+    DRIVE_RUN,
     FINISH_RUN,
     GENERATE_RANGE,
     VERIFY_RANGE,
     RangeMessage,
-    range_message,
     read_range,
     read_run_id,
+    read_step,
     send_finish,
 )
 from dataworks_tasks.celery_app import app
@@ -40,20 +41,21 @@ from dataworks_tasks.errors import (
     TransientError,
     UnknownName,
 )
-from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, RunState
+from dataworks_tasks.ledger.windows import DueStep
 from dataworks_tasks.logs import log_fields
 from dataworks_tasks.runs.spec import RunKind
 from dataworks_tasks.settings import ConfigManager
-from dataworks_tasks.worker.finish_lease import LEASE_SECONDS, LeaseHeld
+from dataworks_tasks.worker.drive_run import drive_run
+from dataworks_tasks.worker.finish_lease import LeaseHeld
 from dataworks_tasks.worker.malloc_tuning import tune_malloc
 from dataworks_tasks.worker.process import WorkerProcess
-from dataworks_tasks.worker.run_range import awaits_finish, finish_run, run_range
+from dataworks_tasks.worker.range_turn import work_on
+from dataworks_tasks.worker.run_range import finish_run
 
 log = logging.getLogger(__name__)
 
 _MAX_RETRIES = 100
-_MAX_REDELIVERIES = 20
 _LONGEST_RETRY_SECONDS = 15.0
 _LONGEST_SHOWN = 80
 
@@ -100,15 +102,29 @@ def finish(self: Task[Any, Any], run_id: object) -> None:
     def work(run: str) -> None:
         try:
             if not finish_run(worker_process(), run):
-                send_finish(app, run)
-        except LeaseHeld as held:
-            # The one who is at it asks for the next turn. Only a message that was given back may
-            # be all there is, when that one dies: it waits.
-            if _is_repeated(self):
-                _try_later(self, held, LEASE_SECONDS, max_retries=None)
+                send_finish(app, run, _queue_of(self))
+        except LeaseHeld:
+            return
+        except LedgerUnavailable:
+            raise
+        except (TransientError, SettingsError, SpecRefused) as error:
+            # The run's driver asks for it again, and another worker may be the right one.
+            log.warning("%s; finishing is tried again", error)
+            worker_process().ledger.note_error(run, str(error))
 
     with log_fields(run=_shown(run_id)):
         _guarded(self, run_id, work)
+
+
+@app.task(name=DRIVE_RUN, bind=True, max_retries=_MAX_RETRIES, time_limit=FINISH_SECONDS)
+def drive(self: Task[Any, Any], run_id: object, step: object) -> None:
+    """Do a step of a run's driver: plan, or look after its messages."""
+    with log_fields(run=_shown(run_id), step=_shown(step)):
+        _guarded(
+            self,
+            run_id,
+            lambda run: drive_run(worker_process(), app, DueStep(run, read_step(step))),
+        )
 
 
 def _on_range(
@@ -116,46 +132,21 @@ def _on_range(
 ) -> None:
     def work(run: str) -> None:
         message = RangeMessage(kind, run, read_range(start, stop))
-        _check_deliveries(task, message)
-        outcome = run_range(worker_process(), message)
-        for rest in outcome.left:
-            range_message(worker_process().open_run(run).spec, rest).send(app)
-        if outcome.closed_last_gap or (_is_repeated(task) and awaits_finish(worker_process(), run)):
-            failpoint("enqueue.before")
-            send_finish(app, run)
-            failpoint("enqueue.after")
+        work_on(worker_process(), app, message, _queue_of(task))
 
     with log_fields(run=_shown(run_id), range=f"[{_shown(start)}:{_shown(stop)})"):
         _guarded(task, run_id, work)
 
 
+def _queue_of(task: Task[Any, Any]) -> str:
+    """The queue that the message came from."""
+    info = task.request.delivery_info or {}
+    return str(info.get("routing_key") or app.conf.task_default_queue)
+
+
 def _shown(value: object) -> str:
     """What a message said, short enough for a log line: it is not checked yet."""
     return str(value)[:_LONGEST_SHOWN] if isinstance(value, str | int) else type(value).__name__
-
-
-def _check_deliveries(task: Task[Any, Any], message: RangeMessage) -> None:
-    """Stop a run whose range takes every worker down with it, instead of killing them for ever."""
-    if not _is_redelivered(task):
-        return
-    ledger = worker_process().ledger
-    ledger.state(message.run_id)  # a run that nobody knows gets no counter either
-    deliveries = ledger.count_attempt(message.run_id, message.range)
-    if deliveries > _MAX_REDELIVERIES:
-        raise RunFailed(
-            f"{message.range} was given back {deliveries} times by workers that died with it",
-            "Look for memory limits and crashes in the workers' logs, then "
-            f"dataworks resume {message.run_id}",
-        )
-
-
-def _is_redelivered(task: Task[Any, Any]) -> bool:
-    return bool((task.request.delivery_info or {}).get("redelivered"))
-
-
-def _is_repeated(task: Task[Any, Any]) -> bool:
-    """Whether somebody began with this message before, and may have got to any place in it."""
-    return bool(task.request.retries) or _is_redelivered(task)
 
 
 def _guarded(task: Task[Any, Any], run_id: object, work: Callable[[str], None]) -> None:

@@ -200,7 +200,7 @@ def _run(
     def stop_request() -> StopRequest:
         return StopRequest.NOW if stop.is_set() else StopRequest.NONE
 
-    with Connections(config) as connections:
+    with Connections(config, in_process=here is not None) as connections:
         spec = start(connections)
         keep_spec(spec)
         observe = _log_notices(spec.run_id)

@@ -25,8 +25,10 @@ _UNTRUSTED = "certificate verify failed"
 class Connections:
     """Made once per command; nothing connects before it is asked for."""
 
-    def __init__(self, config: FrameworkConfig) -> None:
+    def __init__(self, config: FrameworkConfig, *, in_process: bool = False) -> None:
+        """``in_process``: runs are worked on by this process, and not by a fleet."""
         self.config = config
+        self._in_process = in_process
         self._stack = ExitStack()
         self._ledger: RedisLedger | None = None
         self._app: Celery | None = None
@@ -79,6 +81,11 @@ class Connections:
     def target(self) -> BaseDatabaseClient:
         """The target database, reached once to see that it answers."""
         return self._database("target", self.config.target)
+
+    @property
+    def run_queue(self) -> str:
+        """The queue of the workers that drive new runs; empty where this process does the work."""
+        return "" if self._in_process else self.config.queue
 
     def check_servers(self, spec: RunSpec) -> None:
         """Raise SpecRefused when this machine's settings reach other servers than the run's."""

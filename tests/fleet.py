@@ -10,17 +10,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from redis import Redis
 
-from dataworks_tasks.ledger.contract import RunProgress
+from dataworks_tasks.ledger.contract import RunProgress, RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from producer.local.services import RunningService
 from tests.support.warm_commands import WARM
+
+QUEUE_LISTS = ("dataworks", "dataworks\x06\x166")
+"""The lists of Redis that hold the queue: one for each priority."""
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
@@ -99,6 +102,17 @@ class Fleet:
             return progress if progress.acknowledged >= share * total else None
 
         found: RunProgress = wait_until(reached, f"{share:.0%} of {run_id}")
+        return found
+
+    def wait_for_state(self, run_id: str, state: RunState, seconds: float = 60.0) -> None:
+        """Wait until the run has that state, whoever brings it there."""
+        wait_until(lambda: self.ledger.state(run_id) is state, f"{run_id} is {state}", seconds)
+
+    def waiting(self) -> list[bytes]:
+        """The messages in the queue, those of each priority."""
+        found: list[bytes] = []
+        for name in QUEUE_LISTS:
+            found += cast("list[bytes]", self.redis.lrange(name, 0, -1))
         return found
 
     def raw_documents(self, collection: str) -> list[bytes]:

@@ -9,6 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.redis_address import SENTINEL_SCHEME, read_sentinel_address
 
+FIRST, LATER = 0, 6
+"""Priorities. Celery on Redis takes the lower number first: what a new run needs to begin, and what
+ends one. Everything else waits its turn in one line."""
+
 TASK_SECONDS = 110
 """A task is killed after this. It leaves by itself after ``range_seconds`` (at most 60), so only a
 hanging driver gets here; below the visibility timeout, so that the message is not doubled first."""
@@ -52,6 +56,8 @@ def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
         "worker_hijack_root_logger": False,
         "broker_transport_options": {
             "visibility_timeout": 120,
+            # What begins or ends a run, and everything else in one line: see send_window.lua.
+            "priority_steps": [FIRST, LATER],
             # Messages of a killed worker come back seconds after the timeout, not minutes.
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,

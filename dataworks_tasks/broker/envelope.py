@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dataworks_tasks.broker.celery_settings import FINISH_SECONDS, TASK_SECONDS
-from dataworks_tasks.broker.messages import FINISH_RUN, TASK_OF
+from dataworks_tasks.broker.celery_settings import FINISH_SECONDS, FIRST, LATER, TASK_SECONDS
+from dataworks_tasks.broker.messages import DRIVE_RUN, FINISH_RUN, TASK_OF
 
 MOST_BYTES = 64 * 1024
 """Ours have about 1,100."""
@@ -24,11 +24,12 @@ _LATEST_CLOCK = 2**53
 _PARTS_OF_AN_ORDER = frozenset(
     {"method", "arguments", "destination", "pattern", "matcher", "reply_to", "ticket"}
 )
-_TASKS = frozenset({*TASK_OF.values(), FINISH_RUN})
+_TASKS = frozenset({*TASK_OF.values(), FINISH_RUN, DRIVE_RUN})
 _LATEST = timedelta(hours=1)
 _FORBIDDEN = ("compression", "shadow", "expires", "group", "replaced_task_nesting")
 _TEXTS = ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "origin")
 _LONGEST_TEXT = 300
+_ARGUMENTS = {FINISH_RUN: 1, DRIVE_RUN: 2}
 _RANGE_ARGUMENTS = 3
 
 
@@ -116,7 +117,7 @@ def _is_text(value: object) -> bool:
 def _check_properties(properties: Mapping[str, Any]) -> None:
     _expect(_is_text(properties.get("delivery_tag")), "it has no delivery tag")
     _expect(properties.get("body_encoding") == "base64", "its body is not base64")
-    _expect(properties.get("priority") in (None, 0), "it has a priority")
+    _expect(properties.get("priority") in (None, FIRST, LATER), "it has another priority")
     info = _mapping(properties, "delivery_info")
     for name in ("exchange", "routing_key"):
         _expect(_is_text(info.get(name)), f"its {name} is not a short text")
@@ -130,7 +131,7 @@ def _check_headers(headers: Mapping[str, Any]) -> None:
         _expect(headers.get(name) is None or _is_text(headers[name]), f"its {name} is not a text")
     for name in _FORBIDDEN:
         _expect(not headers.get(name), f"it asks for {name}")
-    own_limit = FINISH_SECONDS if task == FINISH_RUN else TASK_SECONDS
+    own_limit = FINISH_SECONDS if task in _ARGUMENTS else TASK_SECONDS
     for limit in _limits(headers.get("timelimit")):
         _expect(limit in (None, TASK_SECONDS, own_limit), "it has other time limits")
     _expect(not headers.get("stamped_headers") and not headers.get("stamps"), "it has stamps")
@@ -168,7 +169,7 @@ def _check_body(message: Mapping[str, Any]) -> None:
     _expect(isinstance(body, list) and len(body) == 3, "its body is not arguments and options")
     arguments, keywords, embedded = body
     _expect(isinstance(arguments, list), "its arguments are not a list")
-    wanted = 1 if message["headers"]["task"] == FINISH_RUN else _RANGE_ARGUMENTS
+    wanted = _ARGUMENTS.get(message["headers"]["task"], _RANGE_ARGUMENTS)
     _expect(len(arguments) == wanted, "it has too few or too many arguments")
     _expect(all(isinstance(a, str | int) for a in arguments), "its arguments are not plain values")
     _expect(keywords == {}, "it has keyword arguments")

@@ -9,6 +9,7 @@ from typing import Any
 from celery import Celery
 
 from dataworks_tasks.broker.broker_errors import broker_errors
+from dataworks_tasks.broker.celery_settings import FIRST, LATER
 from dataworks_tasks.errors import BadMessage
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import MAX_DOCUMENTS, MigrationJob, RunKind, RunSpec
@@ -17,6 +18,7 @@ GENERATE_RANGE = "dataworks.generate_range"
 COPY_RANGE = "dataworks.copy_range"
 VERIFY_RANGE = "dataworks.verify_range"
 FINISH_RUN = "dataworks.finish_run"
+DRIVE_RUN = "dataworks.drive_run"
 
 TASK_OF = {
     RunKind.GENERATION: GENERATE_RANGE,
@@ -25,6 +27,7 @@ TASK_OF = {
 }
 
 _RUN_ID = re.compile(r"[a-z]{3}-[A-Za-z0-9-]{1,64}")
+_STEP = re.compile(r"[a-z]{1,20}(-[a-z]{1,20})*")
 _REMEDY = "Only dataworks itself should write to its queue"
 
 
@@ -38,7 +41,7 @@ class RangeMessage:
     namespace: str = ""
     """What a person who looks at the queue is told; nobody reads it from the message."""
 
-    def send(self, app: Celery, producer: Any = None) -> None:
+    def send(self, app: Celery, queue: str, priority: int = LATER, **options: Any) -> None:
         """Put it on the queue. Flower shows collection and range as arguments, and the run.
 
         Raises LedgerUnavailable when the broker does not answer.
@@ -47,9 +50,11 @@ class RangeMessage:
             app.send_task(
                 TASK_OF[self.kind],
                 args=(self.run_id, self.range.start, self.range.stop),
-                producer=producer,
+                queue=queue,
+                priority=priority,
                 argsrepr=f"{self.namespace}{self.range}",
                 kwargsrepr=repr({"run": self.run_id}),
+                **options,
             )
 
 
@@ -71,13 +76,47 @@ def _namespace(spec: RunSpec, chunk: BatchRange) -> str:
     return names[0] if len(names) == 1 else f"{len(names)} collections"
 
 
-def send_finish(app: Celery, run_id: str) -> None:
+def send_finish(app: Celery, run_id: str, queue: str) -> None:
     """Ask a worker to finish the run; asking twice changes nothing.
 
     Raises LedgerUnavailable when the broker does not answer.
     """
+    shown = repr({"run": run_id})
     with broker_errors():
-        app.send_task(FINISH_RUN, args=(run_id,), argsrepr=run_id, kwargsrepr=repr({"run": run_id}))
+        app.send_task(
+            FINISH_RUN,
+            args=(run_id,),
+            queue=queue,
+            priority=FIRST,
+            argsrepr=run_id,
+            kwargsrepr=shown,
+        )
+
+
+def send_step(
+    app: Celery, run_id: str, step: str, queue: str, priority: int = LATER, **options: Any
+) -> None:
+    """Ask a worker to do a step of the run's driver; asking twice changes nothing.
+
+    Raises LedgerUnavailable when the broker does not answer.
+    """
+    with broker_errors():
+        app.send_task(
+            DRIVE_RUN,
+            args=(run_id, step),
+            queue=queue,
+            priority=priority,
+            argsrepr=f"{step} {run_id}",
+            kwargsrepr=repr({"run": run_id}),
+            **options,
+        )
+
+
+def read_step(value: object) -> str:
+    """The step's name; raises BadMessage when it is not one."""
+    if not isinstance(value, str) or not _STEP.fullmatch(value):
+        raise BadMessage("a message names no step of a run", _REMEDY)
+    return value
 
 
 def read_run_id(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from redis import Redis
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
@@ -20,15 +20,16 @@ from dataworks_tasks.settings.redis_address import (
     read_sentinel_address,
 )
 
+_IMPATIENT_SECONDS = 0.5
 _SENTINEL_SECONDS = 2
 """A Sentinel that does not answer for longer is left for the next one."""
 
 
-def connect_redis(config: FrameworkConfig) -> Redis:
+def connect_redis(config: FrameworkConfig, *, impatient: bool = False) -> Redis:
     """The Redis that holds the ledger. Connects when it is first used.
 
     A command that met a dropped connection is sent again a few times: every ledger step may be
-    done twice.
+    done twice. An ``impatient`` client fails within half a second: an event loop waits for it.
     """
     url = config.effective_ledger_url.get_secret_value()
     options: dict[str, Any] = {
@@ -39,6 +40,13 @@ def connect_redis(config: FrameworkConfig) -> Redis:
         "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=4),
         "retry_on_error": [RedisConnectionError, RedisTimeoutError],
     }
+    if impatient:
+        options |= {
+            "socket_timeout": _IMPATIENT_SECONDS,
+            "socket_connect_timeout": _IMPATIENT_SECONDS,
+            "retry": Retry(NoBackoff(), 0),
+            "retry_on_error": [],
+        }
     if url.startswith(SENTINEL_SCHEME):
         return _primary_of(read_sentinel_address(url), options)
     try:
@@ -66,6 +74,6 @@ def _primary_of(address: SentinelAddress, options: dict[str, Any]) -> Redis:
     return primary
 
 
-def connect_ledger(config: FrameworkConfig) -> RedisLedger:
-    """The ledger."""
-    return RedisLedger(connect_redis(config))
+def connect_ledger(config: FrameworkConfig, *, impatient: bool = False) -> RedisLedger:
+    """The ledger; see ``connect_redis``."""
+    return RedisLedger(connect_redis(config, impatient=impatient))

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
+from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 
@@ -116,8 +117,22 @@ class Ledger(Protocol):
     is not on record (also in the middle of a run: a Redis that lost its data never looks finished).
     """
 
-    def create(self, spec: RunSpec, total: int | None) -> None:
-        """Record a run: ``running`` when ``total`` is known, else ``planning``."""
+    @property
+    def windows(self) -> SendWindows:
+        """Which messages of a run are waiting, in hand, or to be sent."""
+
+    @property
+    def driver(self) -> DriverLeases:
+        """Who drives which run, and what is due."""
+
+    def create(
+        self, spec: RunSpec, total: int | None, queue: str = "", steps: Sequence[str] = ()
+    ) -> None:
+        """Record a run: ``running`` when ``total`` is known, else ``planning``.
+
+        ``queue``: where its messages go; ``steps`` of its driver are due there at once. A run
+        without a queue is worked on by the process that records it.
+        """
 
     def spec(self, run_id: str) -> RunSpec:
         """The run's spec."""

@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RUNS = "dataworks:runs"
-"""Sorted set of run ids by creation time; the only key that is not of one run."""
+"""Sorted set of run ids by creation time."""
 
 SLICES_PER_KEY = 100
 """Slices kept in one hash: few enough for Redis' compact encoding."""
+
+
+def due_key(queue: str) -> str:
+    """Sorted set of ``RUN STEP`` by when a worker of the queue looks after it."""
+    return f"dataworks:due:{queue}"
+
+
+def turns_key(queue: str) -> str:
+    """Sorted set of the queue's runs that want processes, by since when."""
+    return f"dataworks:turns:{queue}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +67,33 @@ class RunKeys:
 
     @property
     def attempts(self) -> str:
-        """Hash: how often the producer sent a range again."""
+        """Hash: how often a range was tried in vain, and how many workers died with it."""
         return self._key("attempts")
+
+    @property
+    def window(self) -> str:
+        """Hash: how far messages are sent, and how many are waiting."""
+        return self._key("window")
+
+    @property
+    def hands(self) -> str:
+        """Hash: the ranges that workers have in hand."""
+        return self._key("hands")
+
+    @property
+    def rests(self) -> str:
+        """Sorted set: ranges to be sent again, by when."""
+        return self._key("rests")
+
+    @property
+    def finish_sent(self) -> str:
+        """String that expires: somebody was asked to finish the run a moment ago."""
+        return self._key("finish_sent")
+
+    @property
+    def steps(self) -> str:
+        """Hash: the leases of the driver's steps."""
+        return self._key("steps")
 
     @property
     def workers(self) -> str:

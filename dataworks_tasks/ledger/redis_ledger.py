@@ -17,6 +17,7 @@ from dataworks_tasks.ledger.contract import (
     RunState,
     WorkerReport,
 )
+from dataworks_tasks.ledger.driver_leases import RedisDriverLeases
 from dataworks_tasks.ledger.failure_records import FailureRecords
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.planned_slices import PlannedSlices, slice_keys
@@ -24,7 +25,9 @@ from dataworks_tasks.ledger.redis_server import RedisFacts, read_facts, refuse_c
 from dataworks_tasks.ledger.redis_steps import RedisSteps
 from dataworks_tasks.ledger.run_progress import read_progress
 from dataworks_tasks.ledger.run_records import RunRecords
+from dataworks_tasks.ledger.send_window import RedisSendWindows
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
+from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 
@@ -38,6 +41,8 @@ class RedisLedger:
         self._ranges = AcknowledgedRanges(self._steps)
         self._slices = PlannedSlices(self._steps)
         self._failures = FailureRecords(self._steps)
+        self.windows: SendWindows = RedisSendWindows(self._steps)
+        self.driver: DriverLeases = RedisDriverLeases(self._steps)
 
     def close(self) -> None:
         """Close the connections."""
@@ -53,8 +58,10 @@ class RedisLedger:
         """What the server says of itself; ``unknown`` where the user may not ask."""
         return read_facts(self._steps)
 
-    def create(self, spec: RunSpec, total: int | None) -> None:
-        self._runs.create(spec, total)
+    def create(
+        self, spec: RunSpec, total: int | None, queue: str = "", steps: Sequence[str] = ()
+    ) -> None:
+        self._runs.create(spec, total, queue, steps)
 
     def spec(self, run_id: str) -> RunSpec:
         return self._runs.spec(run_id)

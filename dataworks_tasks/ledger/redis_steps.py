@@ -22,11 +22,14 @@ _SCRIPTS = (
     "acknowledge",
     "append_slices",
     "change_state",
+    "claim_due",
     "close_plan",
     "acquire_finish_lease",
+    "hold_step",
     "note_error",
     "reopen_failed",
     "checkpoint_slice",
+    "send_window",
     "take_tokens",
 )
 

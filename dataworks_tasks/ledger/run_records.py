@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import FinishState, RunState
-from dataworks_tasks.ledger.keys import RUNS, RunKeys
+from dataworks_tasks.ledger.keys import RUNS, RunKeys, due_key
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, unknown_run
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec, read_spec
@@ -22,8 +23,8 @@ class RunRecords:
         self._redis = steps.redis
         self._sliced: dict[str, bool] = {}
 
-    def create(self, spec: RunSpec, total: int | None) -> None:
-        """Record a run."""
+    def create(self, spec: RunSpec, total: int | None, queue: str, steps: Sequence[str]) -> None:
+        """Record a run, and make the steps of its driver due."""
         keys = RunKeys(spec.run_id)
         record: dict[str, str | int | float] = {
             "state": RunState.PLANNING if total is None else RunState.RUNNING,
@@ -34,13 +35,17 @@ class RunRecords:
         }
         if total is not None:
             record["total"] = total
+        if queue:
+            record["queue"] = queue
 
         def store() -> None:
             with self._redis.pipeline(transaction=True) as pipe:
                 pipe.set(keys.spec, spec.to_json(), nx=True)
                 pipe.hset(keys.record, mapping=as_mapping(record))
+                pipe.zadd(RUNS, {spec.run_id: spec.created_at.timestamp()})
+                for step in steps:
+                    pipe.zadd(due_key(queue), {f"{spec.run_id} {step}": 0})
                 pipe.execute()
-            self._redis.zadd(RUNS, {spec.run_id: spec.created_at.timestamp()})
 
         failpoint("record.before")
         self._steps.guard(spec.run_id, store)

@@ -64,6 +64,19 @@ class WriteRateLimiter:
         self._refused = self._accepted = 0.0
         self._writes = 0
         self._accepted_lately = _RateMeter()
+        self._patience = math.inf
+        self.short_seconds: float | None = None
+        """Since the turn began: how long the wait was that this process did not wait for."""
+
+    def begin_turn(self, patience: float) -> None:
+        """Wait at most so many seconds for tokens from now on, and say that they are short else."""
+        self._patience = patience
+        self.short_seconds = None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether to leave: the tokens that are missing come later than this process waits."""
+        return self.short_seconds is not None
 
     def max_documents(self, bytes_per_document: float) -> int | None:
         """See ``RateLimiter``."""
@@ -95,13 +108,15 @@ class WriteRateLimiter:
             left = math.inf if until is None else until - time.monotonic()
             if left <= 0:
                 return None
-            grant = self._ledger.take_tokens(
-                self._run_id, self._request(reserved, min(left, _LONGEST_PLACE_SECONDS))
-            )
+            longest = min(left, _LONGEST_PLACE_SECONDS, self._patience)
+            grant = self._ledger.take_tokens(self._run_id, self._request(reserved, longest))
             self._enter(grant)
             if grant.granted:
                 self._sleep(grant.wait_seconds)
                 return replace(reserved, epoch=grant.epoch)
+            if grant.wait_seconds > self._patience:
+                self.short_seconds = grant.wait_seconds
+                return None
             self._sleep(min(left, grant.wait_seconds, _ASK_AGAIN_SECONDS))
 
     def _enter(self, grant: TokenGrant) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import resource
-import socket
 import sys
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
@@ -25,9 +24,12 @@ from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.settings.fingerprints import check_fingerprints
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.worker.hand_keeper import HandKeeper
+from dataworks_tasks.worker.identity import process_name
 from dataworks_tasks.worker.work_factory import create_work
 
 _RUNS_KEPT = 2
+_SPECS_KEPT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class OpenRun:
 
     spec: RunSpec
     work: RangeWork
+    rate_limiter: WriteRateLimiter
 
 
 class WorkerProcess:
@@ -50,11 +53,15 @@ class WorkerProcess:
         self.ledger: Ledger = connect_ledger(config)
         self._clients: dict[str, BaseDatabaseClient] = {}
         self._runs: OrderedDict[str, OpenRun] = OrderedDict()
+        self._specs: OrderedDict[str, RunSpec] = OrderedDict()
+        self._refusals: dict[str, int] = {}
         self._documents = 0
-        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.name = process_name()
+        self.keeper = HandKeeper(self.ledger, self.name)
 
     def close(self) -> None:
         """Finish what is on the wire and close every connection."""
+        self.keeper.close()
         while self._runs:
             self._runs.popitem()[1].work.close()
         for client in self._clients.values():
@@ -68,31 +75,51 @@ class WorkerProcess:
         """
         known = self._runs.get(run_id)
         if known is None:
-            spec = self.ledger.spec(run_id)
+            spec = self.spec(run_id)
             check_fingerprints(spec, self.config)
-            known = OpenRun(spec, create_work(self._context(spec), self._generators))
-            self._runs[run_id] = known
+            limiter = self._rate_limiter(spec)
+            work = create_work(self._context(spec, limiter), self._generators)
+            known = OpenRun(spec, work, limiter)
             if len(self._runs) > _RUNS_KEPT:
                 self._runs.popitem(last=False)[1].work.close()
         self._runs.move_to_end(run_id)
         return known
+
+    def spec(self, run_id: str) -> RunSpec:
+        """The run's spec, which nobody has checked against this process."""
+        known = self._specs.get(run_id)
+        if known is None:
+            known = self._specs[run_id] = self.ledger.spec(run_id)
+            if len(self._specs) > _SPECS_KEPT:
+                self._specs.popitem(last=False)
+        return known
+
+    def refused(self, run_id: str) -> int:
+        """Count that this process must not work on the run; say how often it was so before."""
+        before = self._refusals.get(run_id, 0)
+        self._refusals[run_id] = before + 1
+        return before
+
+    def accepted(self, run_id: str) -> None:
+        """This process works on the run."""
+        self._refusals.pop(run_id, None)
 
     def report(self, documents: int) -> WorkerReport:
         """This process now, after ``documents`` more."""
         self._documents += documents
         return WorkerReport(self.name, time.time(), self._documents, peak_rss_bytes())
 
-    def _context(self, spec: RunSpec) -> RunContext:
-        source = None
-        if spec.source_fingerprint is not None:
-            source = self._client("source", self.config.source)
-        target = self._client("target", self.config.target)
-        rate_limiter = WriteRateLimiter(
+    def _rate_limiter(self, spec: RunSpec) -> WriteRateLimiter:
+        return WriteRateLimiter(
             self.ledger,
             spec.run_id,
             Budget(spec.max_rate, spec.max_ru),
-            in_request_units=target.capabilities.request_charge,
+            in_request_units=self.client("target").capabilities.request_charge,
         )
+
+    def _context(self, spec: RunSpec, rate_limiter: WriteRateLimiter) -> RunContext:
+        source = self.client("source") if spec.source_fingerprint is not None else None
+        target = self.client("target")
         return RunContext(
             spec,
             self.config,
@@ -118,7 +145,9 @@ class WorkerProcess:
         limit = spec.source_max_ru if of_source else spec.max_ru
         return ReadRateLimiter(self.ledger, spec.run_id, bucket, limit)
 
-    def _client(self, side: str, config: DatabaseConfig | None) -> BaseDatabaseClient:
+    def client(self, side: Literal["source", "target"]) -> BaseDatabaseClient:
+        """The client of one side; raises SettingsError where it is not set."""
+        config: DatabaseConfig | None = getattr(self.config, side)
         if config is None:
             raise SettingsError(
                 f"no {side} database is set",

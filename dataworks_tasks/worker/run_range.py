@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dataworks_tasks.broker.messages import RangeMessage
-from dataworks_tasks.errors import BadMessage, RunFailed
+from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.ledger.contract import WORKING, Ledger, RangeResult, RunProgress, RunState
+from dataworks_tasks.ledger.contract import Ledger, RangeResult, RunProgress, RunState
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.worker.finish_lease import HeldFinishLease
@@ -18,37 +19,46 @@ from dataworks_tasks.worker.process import OpenRun, WorkerProcess
 log = logging.getLogger(__name__)
 
 _STATE_CHECK_SECONDS = 1.0
+_TURN_SECONDS = 0.5
+"""So long a worker stays with one run's message while other runs wait for a process."""
 
 
 @dataclass(frozen=True, slots=True)
 class RangeOutcome:
-    """``left``: what is to be sent again, because this message's time was up."""
+    """``left``: what is to be sent again, because this message's time was up.
+
+    ``progressed``: some of the range was acknowledged.
+    """
 
     left: tuple[BatchRange, ...] = ()
     closed_last_gap: bool = False
+    progressed: bool = False
 
 
-def run_range(process: WorkerProcess, message: RangeMessage) -> RangeOutcome:
+def run_range(
+    process: WorkerProcess,
+    message: RangeMessage,
+    others: int = 0,
+    leaves: Callable[[], bool] = lambda: False,
+) -> RangeOutcome:
     """Do what is not acknowledged of the message's range, and acknowledge it part by part.
 
+    Stays for ``range_seconds``; for a short turn while other runs wait (``others`` of them do now);
+    until ``leaves``; or until the run is paused or cancelled.
     Raises the errors of ``RangeWork.run`` and RunFailed when there are too many failures.
     """
     ledger, run_id = process.ledger, message.run_id
     began = time.monotonic()
-    state = ledger.state(run_id)
-    if state not in WORKING:
-        log.info("the run is %s, so the range is left as a gap", state)
-        return RangeOutcome()
     run = process.open_run(run_id)
-    _check_message(ledger, run, message)
-    interrupted = _Interrupted(ledger, run_id)
-    stop = StopSignal(time.monotonic() + process.config.range_seconds, interrupted)
+    turn = _TurnClock(ledger, run_id, others)
+    interrupted = lambda: leaves() or turn.is_over()  # noqa: E731 - two clocks in one
+    stop = StopSignal(began + process.config.range_seconds, interrupted)
     done = _Done()
     for gap in list(ledger.gaps(run_id, message.range)):
         _run_gap(process, run, gap, stop, done)
-    left = () if interrupted.noticed else tuple(ledger.gaps(run_id, message.range))
+    left = () if turn.is_stopped else tuple(ledger.gaps(run_id, message.range))
     done.log(time.monotonic() - began, sum(gap.size for gap in left))
-    return RangeOutcome(left, done.closed_last_gap)
+    return RangeOutcome(left, done.closed_last_gap, done.progressed)
 
 
 @dataclass(slots=True)
@@ -59,6 +69,7 @@ class _Done:
     failures: int = 0
     first_reason: str = ""
     closed_last_gap: bool = False
+    progressed: bool = False
 
     def add(self, result: RangeResult) -> None:
         """Count a part."""
@@ -92,15 +103,10 @@ def _run_gap(
         acknowledgement = process.ledger.acknowledge(run_id, part, result, report)
         failpoint("acknowledge.after")
         done.closed_last_gap |= acknowledgement.closed_last_gap
+        done.progressed |= acknowledgement.newly > 0 or bool(result.rest)
         done.add(result)
         if result.failures:
             _check_failures(process.ledger, run)
-
-
-def awaits_finish(process: WorkerProcess, run_id: str) -> bool:
-    """Whether the run has no gaps left and waits to be finished."""
-    progress = process.ledger.progress(run_id)
-    return progress.state is RunState.RUNNING and _has_no_gaps(progress)
 
 
 def _has_no_gaps(progress: RunProgress) -> bool:
@@ -120,31 +126,17 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
     if not _has_no_gaps(progress):
         log.warning("the run has %d gaps: it is not finished", progress.gaps)
         return True
-    interrupted = _Interrupted(ledger, run_id)
-    stop = StopSignal(time.monotonic() + process.config.range_seconds, interrupted)
+    turn_clock = _TurnClock(ledger, run_id)
+    stop = StopSignal(time.monotonic() + process.config.range_seconds, turn_clock.is_over)
     failpoint("finish.before")
     with HeldFinishLease(ledger, run_id, process.name, stop) as lease:
         if not process.open_run(run_id).work.finish(lease):
             log.info("finishing goes on later", extra={"fields": {"position": lease.position}})
-            return interrupted.noticed
+            return turn_clock.is_stopped
     failpoint("finish.after")
     ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE)
     log.info("the run is complete")
     return True
-
-
-def _check_message(ledger: Ledger, run: OpenRun, message: RangeMessage) -> None:
-    if run.spec.kind is not message.kind:
-        raise BadMessage(
-            f"a {message.kind} message names {message.run_id}, which is a {run.spec.kind}",
-            "Only dataworks itself should write to its queue",
-        )
-    planned, _ = ledger.last_slice(message.run_id)
-    if message.range.stop > planned:
-        raise BadMessage(
-            f"{message.range} of {message.run_id} is not within its {planned:,} planned",
-            "It is left over from before Redis lost data, or somebody else wrote it",
-        )
 
 
 def _check_failures(ledger: Ledger, run: OpenRun) -> None:
@@ -156,18 +148,25 @@ def _check_failures(ledger: Ledger, run: OpenRun) -> None:
         )
 
 
-class _Interrupted:
-    """Whether somebody paused or cancelled the run; asks the ledger once a second at most."""
+class _TurnClock:
+    """Whether somebody stopped the run, or a turn is over while other runs wait.
 
-    def __init__(self, ledger: Ledger, run_id: str) -> None:
+    Asks the ledger once a second at most.
+    """
+
+    def __init__(self, ledger: Ledger, run_id: str, others: int = 0) -> None:
         self._ledger = ledger
         self._run_id = run_id
-        self._asked_at = time.monotonic()
-        self.noticed = False
+        self._others = others
+        self._began = self._asked_at = time.monotonic()
+        self.is_stopped = False
 
-    def __call__(self) -> bool:
+    def is_over(self) -> bool:
+        """See StopSignal."""
         now = time.monotonic()
-        if not self.noticed and now - self._asked_at >= _STATE_CHECK_SECONDS:
+        if not self.is_stopped and now - self._asked_at >= _STATE_CHECK_SECONDS:
             self._asked_at = now
-            self.noticed = self._ledger.state(self._run_id) not in WORKING
-        return self.noticed
+            rivals = self._ledger.windows.rivals(self._run_id)
+            self.is_stopped = not rivals.is_working
+            self._others = rivals.others
+        return self.is_stopped or (self._others > 0 and now - self._began >= _TURN_SECONDS)

@@ -1,35 +1,36 @@
-"""Stay with a run until it ends, or until the person leaves."""
+"""Set a run going and watch it until it ends, or until the person leaves."""
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
 
-from dataworks_tasks.errors import RunFailed, UnknownName
-from dataworks_tasks.ledger.contract import RunProgress
+from dataworks_tasks.drive.start_run import start_run
+from dataworks_tasks.errors import RunFailed, TransientError, UnknownName
+from dataworks_tasks.ledger.contract import WORKING, RunProgress
 from dataworks_tasks.runs.spec import RunSpec
 from producer.connections import Connections
-from producer.drive.dispatch import Dispatcher
 from producer.drive.message_queue import MessageQueue
 from producer.drive.observation import Observation, RunView, StopRequest
-from producer.slicing.planning import Planner, PlannerThread, needs_planning
+
+_POLL_SECONDS = 0.2
+_OUTAGE_POLL_SECONDS = 1.0
 
 
-def create_dispatcher(connections: Connections, spec: RunSpec) -> Dispatcher:
-    """A dispatcher with this process' settings."""
-    config = connections.config
-    queue = MessageQueue(connections.app)
-    return Dispatcher(queue, connections.ledger, spec, config.send_window, config.stall_seconds)
+def set_going(connections: Connections, spec: RunSpec) -> None:
+    """Send the run's first messages; workers do the rest, whatever becomes of this process."""
+    ledger = connections.ledger
+    if ledger.state(spec.run_id) in WORKING:
+        MessageQueue(connections.app).check()
+        start_run(connections.app, ledger, spec, connections.config.queue)
 
 
 def attach(connections: Connections, spec: RunSpec, view: RunView) -> RunProgress | None:
-    """Send the run's messages and show it; None when Redis never answered.
-
-    The first Ctrl-C stops sending and waits for what was sent; the second leaves at once.
-    """
+    """Set the run going and show it; None when Redis never answered. Ctrl-C leaves at once."""
     with view, _interrupts(spec.run_id, view) as interrupts:
         return stay(connections, spec, view.observe, interrupts.stop_request)
 
@@ -40,56 +41,50 @@ def stay(
     observe: Callable[[Observation], None],
     should_stop: Callable[[], StopRequest],
 ) -> RunProgress | None:
-    """Plan and send until the run ends or ``should_stop`` says so; see ``Dispatcher.drive``."""
-    dispatcher = create_dispatcher(connections, spec)
+    """Set the run going, and watch it until it ends or ``should_stop`` says so; its last progress.
+
+    An outage of Redis is waited out. Raises RunFailed when Redis has lost the run.
+    """
+    ledger, queue = connections.ledger, MessageQueue(connections.app)
+    progress: RunProgress | None = None
+    is_going = False
     try:
-        with _planning(connections, spec):
-            return dispatcher.drive(observe, should_stop)
+        while should_stop() is not StopRequest.NOW:
+            try:
+                if not is_going:
+                    set_going(connections, spec)
+                    is_going = True
+                progress = ledger.progress(spec.run_id)
+                observe(Observation(progress, queue.depth()))
+                if progress.state not in WORKING:
+                    return progress
+                time.sleep(_POLL_SECONDS)
+            except TransientError as error:
+                observe(Observation(progress, None, outage=str(error)))
+                time.sleep(_OUTAGE_POLL_SECONDS)
     except UnknownName:
         raise RunFailed(
             f"Redis has lost run {spec.run_id}, with all that was known of it",
             f"Record it again: dataworks resume {spec.run_id} --rebuild",
         ) from None
-
-
-def send_everything(connections: Connections, spec: RunSpec) -> int:
-    """Plan and send the whole run without waiting for workers; say how many messages that were."""
-    dispatcher = create_dispatcher(connections, spec)
-    if needs_planning(connections.ledger, spec):
-        create_planner(connections, spec).plan()
-    return dispatcher.send_all()
-
-
-def create_planner(connections: Connections, spec: RunSpec) -> Planner:
-    """A planner for the rest of the run's slices."""
-    queue = MessageQueue(connections.app)
-    return Planner(connections.ledger, connections.source, queue, spec)
-
-
-def _planning(connections: Connections, spec: RunSpec) -> AbstractContextManager[object]:
-    if not needs_planning(connections.ledger, spec):
-        return nullcontext()
-    planner = create_planner(connections, spec)
-    return PlannerThread(planner, connections.ledger, spec.run_id)
+    return progress
 
 
 class _Interrupts:
     def __init__(self, run_id: str, view: RunView) -> None:
         self._run_id = run_id
         self._view = view
-        self.count = 0
+        self._count = 0
 
     def stop_request(self) -> StopRequest:
-        return (StopRequest.NONE, StopRequest.WHEN_SENT_IS_DONE, StopRequest.NOW)[
-            min(self.count, 2)
-        ]
+        return StopRequest.NOW if self._count else StopRequest.NONE
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count == 1:
+        self._count += 1
+        if self._count == 1:
             self._view.say(
-                "Stopping: the workers finish what was sent; Ctrl-C again leaves at once. "
-                f"Go on later with: dataworks resume {self._run_id}"
+                "The workers continue without this command. "
+                f"Stop them with: dataworks pause {self._run_id}"
             )
 
 

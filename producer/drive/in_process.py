@@ -13,11 +13,11 @@ from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.slicing.planning import Planner, PlannerThread, needs_planning
 from dataworks_tasks.worker.process import WorkerProcess
 from dataworks_tasks.worker.run_range import finish_run, run_range
 from producer.connections import Connections
 from producer.drive.observation import Observation, StopRequest
-from producer.slicing.planning import Planner, PlannerThread, needs_planning
 
 log = logging.getLogger(__name__)
 
@@ -98,16 +98,9 @@ class _Loop:
         time.sleep(_OUTAGE_SECONDS)
 
 
-class _FinishedHere:
-    """The loop sees by itself when the last slice is done."""
-
-    def send_finish(self, run_id: str) -> None:
-        """Nobody else is to be told."""
-
-
 def _planning(connections: Connections, spec: RunSpec) -> AbstractContextManager[object]:
     ledger = connections.ledger
     if not needs_planning(ledger, spec):
         return nullcontext()
-    planner = Planner(ledger, connections.source, _FinishedHere(), spec)
+    planner = Planner(ledger, connections.source, spec)
     return PlannerThread(planner, ledger, spec.run_id)

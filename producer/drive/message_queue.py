@@ -1,14 +1,13 @@
-"""The broker's queue as the producer sees it: put messages in, ask how many are left."""
+"""The broker's queue as the producer sees it: how many messages are left."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 from celery import Celery
 
 from dataworks_tasks.broker.broker_errors import broker_errors
-from dataworks_tasks.broker.messages import RangeMessage, send_finish
-from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.broker.celery_settings import FIRST, LATER
 from dataworks_tasks.ledger.redis_server import refuse_cluster
 from producer.drive.observation import QueueDepth
 
@@ -18,31 +17,21 @@ class MessageQueue:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._is_checked = False
 
-    def send(self, messages: Sequence[RangeMessage]) -> None:
-        """Put the messages on the queue, in order."""
-        if not messages:
-            return
-        with broker_errors(), self._app.producer_pool.acquire(block=True) as producer:
-            for message in messages:
-                failpoint("send.before")
-                message.send(self._app, producer)
-                failpoint("send.after")
-
-    def send_finish(self, run_id: str) -> None:
-        """Ask a worker to finish the run."""
-        send_finish(self._app, run_id)
+    def check(self) -> None:
+        """Raise SettingsError for a broker that Celery cannot use: a node of a Redis Cluster."""
+        with broker_errors(), self._app.pool.acquire(block=True) as connection:
+            refuse_cluster(_channel(connection).client)
 
     def depth(self) -> QueueDepth:
-        """How many messages there are; those in hand are of every queue of this broker.
-
-        Raises SettingsError for a node of a Redis Cluster when it is first asked.
-        """
+        """How many messages there are; those in hand are of every queue of this broker."""
         with broker_errors(), self._app.pool.acquire(block=True) as connection:
-            redis = connection.default_channel.client  # type: ignore[attr-defined]
-            if not self._is_checked:
-                refuse_cluster(redis)
-                self._is_checked = True
-            waiting = redis.llen(self._app.conf.task_default_queue)
-            return QueueDepth(waiting, redis.hlen("unacked"))
+            channel = _channel(connection)
+            name = self._app.conf.task_default_queue
+            lists = [channel._q_for_pri(name, priority) for priority in (FIRST, LATER)]
+            waiting = sum(channel.client.llen(each) for each in lists)
+            return QueueDepth(waiting, channel.client.hlen("unacked"))
+
+
+def _channel(connection: Any) -> Any:
+    return connection.default_channel

@@ -21,7 +21,6 @@ class StopRequest(Enum):
     """What the person at the terminal wants."""
 
     NONE = "none"
-    WHEN_SENT_IS_DONE = "when what was sent is done"
     NOW = "now"
 
 

@@ -13,10 +13,10 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.spec import GenerationJob, RunSpec, VerificationJob
+from dataworks_tasks.slicing.planning import Planner
 from dataworks_tasks.store.collection_guard import server_process
 from dataworks_tasks.worker.work_factory import create_work
 from producer.connections import Connections
-from producer.drive.attach import create_planner
 from producer.resume.continue_run import check_collections
 from producer.start.separate_collections import check_still_separate, with_target_uuids
 
@@ -54,7 +54,8 @@ def rebuild_run(connections: Connections, spec: RunSpec) -> int:
         spec = spec.model_copy(update={"job": job, "target_server": server})
         check_collections(connections, spec)
         ledger.create(spec, None)
-        create_planner(connections, spec).plan()
+        for _ in Planner(ledger, connections.source, spec).plan():
+            pass
     return sum(_acknowledge_again(connections, spec))
 
 

@@ -29,6 +29,7 @@ from dataworks_tasks.store.create_collection import check_layout, create_collect
 from producer.connections import Connections
 from producer.start.collections_in_use import check_not_read
 from producer.start.new_spec import new_spec
+from producer.start.record_run import record_run
 from producer.start.run_request import GenerationRequest, RunOptions
 from producer.start.template_collections import create_as_template_says
 
@@ -173,7 +174,7 @@ def start_generation(
     # A layout of the request goes before the template's: then the collections are there.
     for template, namespace in zip(plan.templates, plan.namespaces, strict=False):
         create_as_template_says(target, template, namespace)
-    ledger.create(spec, plan.job.total)
+    record_run(ledger, spec, plan.job.total, connections.run_queue)
     return spec
 
 

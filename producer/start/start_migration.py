@@ -23,6 +23,7 @@ from producer.start.namespace_selection import (
     select_namespaces,
 )
 from producer.start.new_spec import new_spec
+from producer.start.record_run import record_run
 from producer.start.resume_field import check_resume_field
 from producer.start.run_request import MigrationRequest
 from producer.start.separate_collections import (
@@ -93,7 +94,7 @@ def start_migration(
         create_views(target, plan.selection.views)
     job = plan.job.model_copy(update={"namespaces": with_target_uuids(target, pairs)})
     spec = spec.model_copy(update={"job": job})
-    ledger.create(spec, None)
+    record_run(ledger, spec, None, connections.run_queue)
     return spec
 
 

@@ -17,6 +17,7 @@ from dataworks_tasks.runs.spec import (
 )
 from dataworks_tasks.store.collection_guard import server_process
 from producer.connections import Connections
+from producer.start.record_run import record_run
 from producer.start.separate_collections import (
     check_still_separate,
     with_source_uuids,
@@ -57,7 +58,12 @@ def start_verification(run_id: str, connections: Connections) -> RunSpec:
             "job": VerificationJob(run_id=run_id, of=job, exclusive=not of.append),
         }
     )
-    ledger.create(spec, of.job.total if isinstance(of.job, GenerationJob) else None)
+    record_run(
+        ledger,
+        spec,
+        of.job.total if isinstance(of.job, GenerationJob) else None,
+        connections.run_queue,
+    )
     return spec
 
 

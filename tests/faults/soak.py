@@ -23,7 +23,7 @@ import pymongo
 import redis
 
 from producer.local.services import LocalServices
-from tests.fleet import Fleet, wait_until
+from tests.fleet import QUEUE_LISTS, Fleet, wait_until
 from tests.support.exact import (
     expected_documents,
     fill_source,
@@ -85,18 +85,20 @@ class Soak:
             process.resume()
 
     def flush_queue(self) -> None:
-        self.fleet.redis.delete("dataworks")
+        self.fleet.redis.delete(*QUEUE_LISTS)
 
     def double_messages(self) -> None:
-        messages = self.fleet.redis.lrange("dataworks", 0, -1)
+        messages = self.fleet.waiting()
         if messages:
             self.fleet.redis.lpush("dataworks", *messages)
 
     def delay_messages(self) -> None:
         with self.fleet.redis.pipeline(transaction=True) as pipe:
-            pipe.lrange("dataworks", 0, -1)
-            pipe.delete("dataworks")
-            messages, _ = pipe.execute()
+            for name in QUEUE_LISTS:
+                pipe.lrange(name, 0, -1)
+            pipe.delete(*QUEUE_LISTS)
+            *lists, _ = pipe.execute()
+        messages = [message for each in lists for message in each]
         time.sleep(1)
         if messages:
             self.fleet.redis.lpush("dataworks", *self.random.sample(messages, len(messages)))
@@ -125,8 +127,6 @@ class Soak:
             say(f"{run_id}: {name}")
             begun = time.monotonic()
             self.faults[name]()
-            if self.producer.poll() == -SIGKILL:
-                self.producer = self.fleet.start("resume", run_id)
             recovered[name] = self._seconds_to_recover(run_id, begun)
         code = self.producer.wait(300)
         lost, doubled = self._differences(collection)

@@ -27,11 +27,14 @@ from tests.support.exact import (
     migrate_arguments,
 )
 
-ONCE_A_RUN = {"enqueue.before", "enqueue.after", "finish.before", "finish.after"}
-OF_GENERATION = {name for name in CHILD_FAILPOINTS if not name.startswith("read.")}
+ONCE_A_RUN = {
+    *("enqueue.before", "enqueue.after", "finish.before", "finish.after"),
+    *("close-plan.before", "close-plan.after"),
+}
+OF_GENERATION = {
+    name for name in CHILD_FAILPOINTS if not name.startswith("read.") and "plan" not in name
+}
 OF_MIGRATION = {name for name in CHILD_FAILPOINTS if not name.startswith("generate.")}
-PLANNING = [name for name in PRODUCER_FAILPOINTS if "plan" in name]
-NOT_PLANNING = [name for name in PRODUCER_FAILPOINTS if "plan" not in name]
 
 
 def _is_passed(place: str, marks: Path) -> bool:
@@ -70,7 +73,7 @@ def test_a_pool_process_is_killed_at_every_place_of_a_generation(fleet: Fleet, m
 
 
 def test_a_pool_process_is_killed_at_every_place_of_a_migration(fleet: Fleet, marks: Path) -> None:
-    places = OF_MIGRATION - {"enqueue.before"}
+    places = OF_MIGRATION - {"enqueue.before", "enqueue.after"}
     fill_source(fleet, 10_000)
     fleet.start_worker(2, killing(places, marks))
     result = fleet.run_json(*migrate_arguments(fleet, batch_size=250))
@@ -79,11 +82,11 @@ def test_a_pool_process_is_killed_at_every_place_of_a_migration(fleet: Fleet, ma
 
 
 def test_a_run_that_nobody_watches_is_finished_all_the_same(fleet: Fleet, marks: Path) -> None:
-    """Who closed the last gap dies before it asks for the finish: its message comes back."""
+    """Who closed the last gap dies before it asks for the finish: the run's driver asks."""
     fleet.start_worker(1, killing(["enqueue.before"], marks))
     total = 1000
     run_id = str(fleet.run_json(*generate_arguments(fleet, total, "--detach"))["run"])
-    wait_until(lambda: fleet.ledger.state(run_id) is RunState.COMPLETE, "it is finished")
+    fleet.wait_for_state(run_id, RunState.COMPLETE)
     assert passed(marks) == {"enqueue.before"}
     check_exact(fleet, run_id, total)
 
@@ -103,35 +106,31 @@ def test_a_worker_is_killed_around_taking_a_message_off_the_queue(
     check_exact(fleet, fleet.newest_run(), total)
 
 
-@pytest.mark.soak
-def test_the_producer_of_a_generation_is_killed_at_every_place(fleet: Fleet, marks: Path) -> None:
-    total = 2000
+def test_the_producer_is_killed_at_every_place_and_nobody_resumes(
+    fleet: Fleet, marks: Path
+) -> None:
+    total = 1000
+    fill_source(fleet, total)
     fleet.start_worker(1)
-    for place in NOT_PLANNING:
-        before = fleet.ledger.run_ids()
-        arguments = generate_arguments(fleet, total, collection=place, batch_size=250)
-        passage = 1 if place.startswith("record") else 5
-        producer = fleet.start(*arguments, **killing([place], marks, passage))
-        assert producer.wait(60) == -signal.SIGKILL, place
-        if place == "record.before":
-            assert fleet.ledger.run_ids() == before
-            fleet.run_json(*arguments)
-        else:
-            fleet.run_json("resume", fleet.newest_run())
-        check_exact(fleet, fleet.newest_run(), total, place)
-
-
-def test_the_producer_of_a_migration_is_killed_at_every_place(fleet: Fleet, marks: Path) -> None:
-    fill_source(fleet, 2000)
-    fleet.start_worker(1)
-    for place in PLANNING:
-        arguments = migrate_arguments(fleet, collection=place, batch_size=100)
-        passage = 1 if place.startswith("close") else 3
-        producer = fleet.start(*arguments, **killing([place], marks, passage))
-        assert producer.wait(60) == -signal.SIGKILL, place
-        run_id = fleet.newest_run()
-        fleet.run_json("resume", run_id)
-        check_copied(fleet, run_id, place)
+    for place in PRODUCER_FAILPOINTS:
+        generates = generate_arguments(fleet, total, collection=place, batch_size=250)
+        copies = migrate_arguments(fleet, collection=f"{place}-copy", batch_size=100)
+        for arguments in (generates, copies):
+            before = fleet.ledger.run_ids()
+            (marks / place).unlink(missing_ok=True)
+            producer = fleet.start(*arguments, **killing([place], marks, 1))
+            if arguments is copies and place.startswith("send"):
+                assert producer.wait(60) == 0, "its first messages ask for a plan"
+            else:
+                assert producer.wait(60) == -signal.SIGKILL, place
+            if place == "record.before":
+                assert fleet.ledger.run_ids() == before
+                continue
+            fleet.wait_for_state(fleet.newest_run(), RunState.COMPLETE)
+            if arguments is copies:
+                check_copied(fleet, fleet.newest_run(), f"{place}-copy")
+            else:
+                check_exact(fleet, fleet.newest_run(), total, place)
 
 
 @pytest.mark.parametrize("text", ["write.aftr=kill@1:/tmp", "write.after=burn@1:/tmp", "x"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import signal
+import time
 
 import psutil
 import pytest
 
 from dataworks_tasks.ledger.contract import RunState
 from producer.local.services import LocalServices
-from tests.fleet import Fleet, pool_children, wait_until
+from tests.fleet import QUEUE_LISTS, Fleet, pool_children, wait_until
 from tests.support.exact import check_exact, generate_arguments
 
 TOTAL = 60_000
@@ -28,38 +29,57 @@ def test_child_then_worker_then_producer_are_killed(fleet: Fleet) -> None:
     fleet.wait_for_share(run_id, 0.6)
     producer.kill()
     producer.wait()
-    assert fleet.run_json("resume", run_id)["documents"] == TOTAL
+    fleet.wait_for_state(run_id, RunState.COMPLETE)
     check_exact(fleet, run_id, TOTAL)
 
 
 def take_all(fleet: Fleet) -> list[bytes]:
     """Every message that waits, gone from the queue."""
     with fleet.redis.pipeline(transaction=True) as pipe:
-        pipe.lrange("dataworks", 0, -1)
-        pipe.delete("dataworks")
-        waiting, _ = pipe.execute()
-    assert waiting, "there was something to take"
-    return list(waiting)
+        for name in QUEUE_LISTS:
+            pipe.lrange(name, 0, -1)
+        pipe.delete(*QUEUE_LISTS)
+        *waiting, _ = pipe.execute()
+    return [message for messages in waiting for message in messages]
 
 
-def test_messages_are_lost_doubled_reordered_and_late(fleet: Fleet) -> None:
+def test_messages_are_lost_duplicated_reordered_and_late(fleet: Fleet) -> None:
     """Shuffled, some twice, some never; and what was held back comes when its ranges are done."""
     fleet.start_worker(1)
-    total = 40_000
+    total = 20_000
     arguments = generate_arguments(fleet, total, "--max-rate", 10_000, batch_size=500)
     producer = fleet.start(*arguments)
     run_id = fleet.newest_run()
-    fleet.wait_for_share(run_id, 0.2)
-    waiting = take_all(fleet)
-    lost, held_back, known = waiting[:5], waiting[5:15], waiting[15:]
-    disorder = random.Random(7).sample(known + known[:10], len(known) + len(known[:10]))
-    fleet.redis.lpush("dataworks", *disorder)
-    fleet.wait_for_share(run_id, (total - (len(lost) + len(held_back)) * 500) / total)
-    fleet.redis.lpush("dataworks", *held_back[:5])
+    draw, taken = random.Random(7), dict[str, list[bytes]]()
+    for step in range(1, 9):
+        fleet.wait_for_share(run_id, 0.1 * step)
+        for message in take_all(fleet):
+            fate = draw.choice(("lost", "held back", "twice", "out of turn"))
+            taken.setdefault(fate, []).append(message)
+            if fate == "twice":
+                fleet.redis.lpush("dataworks", message, message)
+            elif fate == "out of turn":
+                fleet.redis.rpush("dataworks", message)
     assert producer.wait(90) == 0
-    fleet.redis.lpush("dataworks", *held_back[5:], *lost)
-    wait_until(lambda: not fleet.redis.llen("dataworks"), "late messages are taken")
+    assert len(taken) == 4, "each of these happened"
+    fleet.redis.lpush("dataworks", *taken["held back"], *taken["lost"])
+    wait_until(lambda: not fleet.waiting(), "late messages are taken")
     wait_until(lambda: not fleet.redis.hlen("unacked"), "and let go")
+    check_exact(fleet, run_id, total)
+
+
+def test_every_message_is_lost_and_nobody_resumes(fleet: Fleet) -> None:
+    """The queue is flushed with all that drives the run; no producer is there."""
+    total = 20_000
+    arguments = generate_arguments(fleet, total, "--detach", batch_size=500)
+    run_id = str(fleet.run_json(*arguments)["run"])
+    assert take_all(fleet), "the first messages"
+    fleet.start_worker(2)
+    fleet.wait_for_share(run_id, 0.2)
+    take_all(fleet)
+    began = time.monotonic()
+    fleet.wait_for_state(run_id, RunState.COMPLETE)
+    assert time.monotonic() - began < 15
     check_exact(fleet, run_id, total)
 
 

@@ -231,7 +231,7 @@ def test_a_worker_outlives_whatever_is_in_the_queue(
     channel = f"/{fleet.redis.get_connection_kwargs()['db']}.celery.pidbox"
     for data in NO_ORDERS.values():
         assert fleet.redis.publish(channel, data) == 1, "the worker listens"
-    wait_until(lambda: not fleet.redis.llen("dataworks"), "the queue is empty")
+    wait_until(lambda: not fleet.waiting(), "the queue is empty")
     again = fleet.run_json(*generate_arguments(fleet, total, collection="second"))
     check_exact(fleet, run_id, total)
     check_exact(fleet, str(again["run"]), total, "second")
@@ -252,12 +252,12 @@ def test_a_channel_that_kombu_closed_itself(
     """As when Redis goes away while a message's queue is declared."""
     app = create_app(FrameworkConfig(broker_url=SecretStr(redis_url)))
     queue = MessageQueue(app)
-    chunk = RangeMessage(RunKind.GENERATION, str(ARGUMENTS[0]), BatchRange(0, 100))
-    queue.send([chunk])
+    piece = RangeMessage(RunKind.GENERATION, str(ARGUMENTS[0]), BatchRange(0, 100))
+    piece.send(app, "dataworks")
     with monkeypatch.context() as patch:
         patch.setattr(Producer, "maybe_declare", lambda self, *_, **__: self.channel.close())
         with pytest.raises(LedgerUnavailable, match="closed"):
-            queue.send([chunk])
-    queue.send([chunk])
+            piece.send(app, "dataworks")
+    piece.send(app, "dataworks")
     assert queue.depth().waiting == 2
     app.close()

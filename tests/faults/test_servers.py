@@ -109,7 +109,7 @@ def test_a_run_is_cancelled_while_workers_are_busy(fleet: Fleet) -> None:
     fleet.wait_for_share(run_id, 0.2)
     fleet.run("cancel", run_id)
     assert producer.wait(60) == 3
-    wait_until(lambda: not fleet.redis.llen("dataworks"), "workers empty the queue")
+    wait_until(lambda: not fleet.waiting(), "workers empty the queue")
     wait_until(lambda: not fleet.redis.hlen("unacked"), "workers let go of the run")
     stopped = fleet.ledger.progress(run_id)
     assert stopped.state is RunState.CANCELLED

@@ -15,9 +15,10 @@ WORKERS = """
     tasks
     celery_app
     worker
-    verify sync
+    drive
+    verify sync slicing
     generate migrate
-    range_work scan
+    range_work scan driver_step
     rate_limits monitor broker
     store ledger logs
     settings
@@ -30,7 +31,7 @@ PRODUCER = """
     cli api
     document_output doctor estimate resume view
     drive start
-    connections slicing sampling
+    connections sampling
     local
     cosmos_simulator state_folder
 """

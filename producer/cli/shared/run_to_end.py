@@ -13,7 +13,7 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.cli.shared.options import CommandContext
 from producer.connections import Connections
-from producer.drive.attach import attach, send_everything
+from producer.drive.attach import attach, set_going
 from producer.resume.spec_file import keep_spec
 from producer.start.start_verification import start_verification
 from producer.view.live_snapshot import AlertWatch
@@ -74,11 +74,11 @@ def run_to_end(
 
 
 def _detach(context: CommandContext, connections: Connections, spec: RunSpec) -> int:
-    sent = send_everything(connections, spec)
+    set_going(connections, spec)
     if context.as_json:
-        context.print_json({"run": spec.run_id, "messages": sent})
+        context.print_json({"run": spec.run_id})
     else:
-        context.console.print(f"[bold]{spec.run_id}[/bold]  {sent:,} messages sent")
+        context.console.print(f"[bold]{spec.run_id}[/bold]  is given to the workers")
         context.console.print(f"Watch it with: dataworks status {spec.run_id} --watch")
     return 0
 

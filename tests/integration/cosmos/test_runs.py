@@ -18,7 +18,7 @@ from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import ConfigManager
 from producer.connections import Connections
 from producer.cosmos_simulator import CosmosSimulator, FaultDials
-from producer.drive.attach import send_everything
+from producer.drive.attach import set_going
 from producer.start.run_request import GenerationRequest, MigrationRequest, RunOptions
 from producer.start.start_generation import start_generation
 from producer.start.start_migration import start_migration
@@ -48,7 +48,7 @@ def generate(environment: Environment, total: int, options: RunOptions) -> RunPr
     with connections(environment) as opened:
         request = GenerationRequest("service_order", total=total, seed=5, options=options)
         spec = start_generation(request, opened.config, opened)
-        send_everything(opened, spec)
+        set_going(opened, spec)
         return ended(opened, spec)
 
 
@@ -119,11 +119,11 @@ def migrate(
             options=RunOptions(batch_size=1000),
         )
         spec = start_migration(request, opened.config, opened)
-        send_everything(opened, spec)
+        set_going(opened, spec)
         progress = ended(opened, spec, seconds)
         assert progress.state is RunState.COMPLETE, progress.last_error
         check = start_verification(spec.run_id, opened)
-        send_everything(opened, check)
+        set_going(opened, check)
         verified = ended(opened, check, seconds)
         assert (verified.state, verified.failures) == (RunState.COMPLETE, 0)
         return progress
@@ -148,7 +148,7 @@ def test_one_slice_that_outlasts_many_messages_is_copied_once(
                 options=RunOptions(batch_size=10_000),
             )
             spec = start_migration(request, opened.config, opened)
-            send_everything(opened, spec)
+            set_going(opened, spec)
             progress = ended(opened, spec)
         assert progress.state is RunState.COMPLETE
         assert (progress.counters["documents"], progress.counters["read"]) == (1500, 1500)
@@ -181,7 +181,7 @@ def test_reading_spares_the_source(
             )
             spec = start_migration(request, opened.config, opened)
             assert (spec.max_ru, spec.source_max_ru) == (None, budget)
-            send_everything(opened, spec)
+            set_going(opened, spec)
             planned = simulator.statistics().total_ru
             progress = ended(opened, spec)
         assert (progress.state, progress.counters["written"]) == (RunState.COMPLETE, 7500)

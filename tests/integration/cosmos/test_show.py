@@ -10,7 +10,7 @@ import pytest
 
 from dataworks_tasks.ledger.contract import RunState
 from producer.cosmos_simulator import CosmosSimulator, FaultDials
-from producer.drive.attach import send_everything
+from producer.drive.attach import set_going
 from producer.start.run_request import GenerationRequest, RunOptions
 from producer.start.start_generation import start_generation
 from producer.start.start_verification import start_verification
@@ -57,14 +57,14 @@ def test_two_hundred_thousand_documents_use_the_budget_and_no_more(
     with connections(environment) as opened:
         request = GenerationRequest(str(template), TOTAL, options=RunOptions(max_ru=BUDGET))
         spec = start_generation(request, opened.config, opened)
-        send_everything(opened, spec)
+        set_going(opened, spec)
         progress = ended(opened, spec, seconds=600)
         assert (progress.state, progress.failures, progress.gaps) == (RunState.COMPLETE, 0, 0)
         statistics = simulator.statistics()
         rate = ru_per_second(simulator)
         say(f"{statistics.total_ru / TOTAL:.2f} RU/document, {rate:,.0f} RU/s", simulator)
         check = start_verification(spec.run_id, opened)
-        send_everything(opened, check)
+        set_going(opened, check)
         verified = ended(opened, check, seconds=300)
     assert (verified.state, verified.failures) == (RunState.COMPLETE, 0)
     assert verified.counters["equal"] == TOTAL

@@ -16,10 +16,10 @@ from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
 from dataworks_tasks.scan.slice import OBJECT_ID, Slice, SliceKind
 from dataworks_tasks.settings.database import DatabaseConfig
+from dataworks_tasks.slicing.split_migration import plan_slices
 from dataworks_tasks.store.factory import create_database_client
 from dataworks_tasks.verify.comparison import id_bytes
 from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
-from producer.slicing.split_migration import plan_slices
 from tests.integration.migrate.conftest import Migration
 from tests.integration.migrate.corpus import IDS
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from threading import Event, Thread
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from dataworks_tasks.errors import (
     DataWorksError,
@@ -15,15 +16,8 @@ from dataworks_tasks.errors import (
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.slicing.split_migration import plan_slices
 from dataworks_tasks.store.client import BaseDatabaseClient
-from producer.slicing.split_migration import plan_slices
-
-
-class FinishQueue(Protocol):
-    """Takes the request to finish a run whose last slice was acknowledged before it was planned."""
-
-    def send_finish(self, run_id: str) -> None: ...
-
 
 _OUTAGE_SECONDS = 1.0
 
@@ -36,20 +30,20 @@ def needs_planning(ledger: Ledger, spec: RunSpec) -> bool:
 class Planner:
     """Walks the source and records slices behind those that are there, until told to stop.
 
-    A producer that was killed while planning is followed by one that goes on where it stood.
+    Whoever is killed while planning is followed by one who continues where planning stood.
     """
 
-    def __init__(
-        self, ledger: Ledger, source: BaseDatabaseClient, queue: FinishQueue, spec: RunSpec
-    ) -> None:
+    def __init__(self, ledger: Ledger, source: BaseDatabaseClient, spec: RunSpec) -> None:
         self._ledger = ledger
         self._source = source
-        self._queue = queue
         self._spec = spec
         self._stop = Event()
 
-    def plan(self) -> None:
-        """Plan to the end, or until ``stop``. Raises DataWorksError when the source fails."""
+    def plan(self) -> Iterator[int]:
+        """Plan to the end, or until ``stop``; yields how many slices are planned after each group.
+
+        Raises DataWorksError when the source fails.
+        """
         run_id = self._spec.run_id
         number, last = self._ledger.last_slice(run_id)
         for planned in plan_slices(self._source, self._job, self._spec.batch_size, last):
@@ -61,11 +55,10 @@ class Planner:
             )
             failpoint("plan.after")
             number += len(planned.slices)
+            yield number
         failpoint("close-plan.before")
-        complete = self._ledger.close_plan(run_id, number)
+        self._ledger.close_plan(run_id, number)
         failpoint("close-plan.after")
-        if complete:
-            self._queue.send_finish(run_id)
 
     def stop(self) -> None:
         """Ask ``plan`` to return after the slices it is at."""
@@ -106,12 +99,13 @@ class PlannerThread:
         self._thread.join()
 
     def _plan(self) -> None:
-        """Plan through outages of Redis, and when another producer plans the same run."""
+        """Plan through outages of Redis, and when another process plans the same run."""
         failure: DataWorksError | None = None
         while not self._planner.stopped_within(0.0):
             try:
                 if failure is None:
-                    self._planner.plan()
+                    for _ in self._planner.plan():
+                        pass
                 else:
                     self._fail(failure)
                 return

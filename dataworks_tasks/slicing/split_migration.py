@@ -12,9 +12,9 @@ from dataworks_tasks.documents.raw_bson import assemble, elements, embedded
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.scan.slice import Slice
+from dataworks_tasks.slicing.collection_keys import CollectionKeys
+from dataworks_tasks.slicing.partitioners import SizedSlice, partition
 from dataworks_tasks.store.client import BaseDatabaseClient
-from producer.slicing.collection_keys import CollectionKeys
-from producer.slicing.partitioners import SizedSlice, partition
 
 COLLECTIONS_AT_ONCE = 8
 _LARGEST_GROUP = 50

@@ -10,7 +10,7 @@ from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.scan.key_space import BRACKETS, KeyRange, bracket_of_type, key_ranges_between
 from dataworks_tasks.scan.slice import OBJECT_ID, STRING, Slice, SliceKind
-from producer.slicing.collection_keys import CollectionKeys
+from dataworks_tasks.slicing.collection_keys import CollectionKeys
 
 _SKIP_FROM = 1000
 """Slices of this many documents are found by skipping in the index: measured on 1,000,000 keys,

@@ -1,0 +1,30 @@
+"""Set a run's driver going: from the command that records a run, or takes it up again."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from dataworks_tasks.broker.run_queue import RunQueue
+from dataworks_tasks.drive.steps import step_names
+from dataworks_tasks.drive.watch_messages import open_window
+from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.runs.spec import RunSpec
+
+
+def start_run(app: Celery, ledger: Ledger, spec: RunSpec, queue: str) -> None:
+    """Send the run's first messages, in front of those of runs that have begun already.
+
+    Whoever is killed before or in the middle of it changes nothing: the steps are due since the run
+    is on record, and the first worker that notices does the same.
+    """
+    open_window(ledger, spec, queue)
+    messages = RunQueue(app, ledger, spec, queue)
+    names = step_names(spec)
+    ledger.driver.schedule(spec.run_id, queue, names, CLAIM_SECONDS)
+    messages.refill(first=True)
+    for name in names:
+        messages.send_step(name, first=True)
+
+
+CLAIM_SECONDS = 5.0
+"""A step whose message was sent is due again after this, unless somebody has begun with it."""

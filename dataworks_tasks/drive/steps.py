@@ -1,0 +1,27 @@
+"""The steps that there are. To add one, write a ``driver_step.DriverStep`` and name it here."""
+
+from __future__ import annotations
+
+from dataworks_tasks.drive.watch_messages import WatchMessages
+from dataworks_tasks.driver_step import DriverStep
+from dataworks_tasks.errors import BadMessage
+from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.slicing.plan_step import PlanSlices
+
+STEPS: tuple[DriverStep, ...] = (PlanSlices(), WatchMessages())
+
+
+def step_names(spec: RunSpec) -> list[str]:
+    """The names of the steps that drive the run."""
+    return [step.name for step in STEPS if step.belongs_to(spec)]
+
+
+def step_named(name: str) -> DriverStep:
+    """The step; raises BadMessage when there is no such step."""
+    for step in STEPS:
+        if step.name == name:
+            return step
+    raise BadMessage(
+        "a message names a step of a run that this version does not know",
+        "Update DataWorks on this machine: pip install -U dataworks",
+    )

@@ -1,0 +1,135 @@
+"""Keep a run's messages in the queue, send again what got lost, and have the run finished."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from dataworks_tasks.driver_step import Drive
+from dataworks_tasks.ledger.contract import Ledger, RunState
+from dataworks_tasks.ledger.windows import DueStep, WindowState
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import RunSpec
+
+ROOM = 2
+"""Messages of a run that wait in the queue. Ten runs of 2 take turns with an evenness of 0.997, and
+a new one waits for 20 of them at most."""
+_MOST_ROOM = 32
+_SENDING_SECONDS = 0.01
+"""From a message that is taken to the one in its place: a fast run has as many waiting as are taken
+meanwhile."""
+_LOOK_SECONDS = 1.0
+_SHORTEST_LOOK_SECONDS = 0.3
+_SLOWEST_LOOK_SECONDS = 5.0
+_MOST_SUSPECTS = 1000
+_FINISH_SECONDS = 5.0
+"""A finish that failed, or whose message was lost, is asked for again after this."""
+
+
+class WatchMessages:
+    """The driver's step for every run.
+
+    Its message is a probe: it goes through the queue behind the run's messages. A range that was
+    sent, is not acknowledged, and is in nobody's hands when two probes in a row come through, was
+    lost on the way, or by a worker that died.
+    """
+
+    name = "watch"
+
+    def belongs_to(self, spec: RunSpec) -> bool:
+        """See DriverStep."""
+        return True
+
+    def run(self, drive: Drive) -> float | None:
+        """See DriverStep."""
+        run_id, windows = drive.spec.run_id, drive.ledger.windows
+        seen = windows.look(run_id)
+        if not seen.is_working:
+            drive.ledger.driver.forget(DueStep(run_id, self.name), drive.queue.name)
+            return None
+        if not seen.size:
+            open_window(drive.ledger, drive.spec, drive.queue.name)
+            seen = windows.look(run_id)
+        missing = self._missing(drive.ledger, run_id, seen)
+        lost = list(_common(missing, seen.suspects))
+        pieces = [piece for gap in lost for piece in gap.split(seen.size)]
+        taken, room = _taken_since(drive.lease.position, seen), ROOM
+        if taken is not None and taken.seconds < _SHORTEST_LOOK_SECONDS:
+            return _LOOK_SECONDS  # probes that were sent again while this one was on its way
+        if taken is not None:
+            room = min(_MOST_ROOM, ROOM + math.floor(taken.a_second * _SENDING_SECONDS))
+        drive.lease.note(f"{seen.takes} {seen.now:.3f}")
+        drive.queue.send(windows.correct(run_id, room, missing, pieces))
+        self._finish_where_done(drive)
+        if missing or taken is None or not taken.messages:
+            return _LOOK_SECONDS
+        return min(_SLOWEST_LOOK_SECONDS, max(_LOOK_SECONDS, drive.config.stall_seconds / 2))
+
+    def _missing(self, ledger: Ledger, run_id: str, seen: WindowState) -> list[BatchRange]:
+        """What was sent, is not acknowledged, in nobody's hands and not put off."""
+        if seen.parked_seconds or not seen.sent:
+            return []
+        found: list[BatchRange] = []
+        covered = sorted((*seen.in_hand, *seen.put_off))
+        for gap in ledger.gaps(run_id, BatchRange(0, seen.sent)):
+            found += _without(gap, covered)
+            if len(found) >= _MOST_SUSPECTS:
+                break
+        return found[:_MOST_SUSPECTS]
+
+    def _finish_where_done(self, drive: Drive) -> None:
+        progress = drive.ledger.progress(drive.spec.run_id)
+        done = progress.total is not None and progress.acknowledged == progress.total
+        if progress.state is not RunState.RUNNING or not done:
+            return
+        if drive.ledger.driver.may_send_finish(drive.spec.run_id, _FINISH_SECONDS):
+            drive.queue.send_finish()
+
+
+class _Taken(NamedTuple):
+    """Messages that workers took between two looks."""
+
+    messages: int
+    seconds: float
+
+    @property
+    def a_second(self) -> float:
+        return self.messages / self.seconds
+
+
+def _taken_since(position: str, seen: WindowState) -> _Taken | None:
+    """What was taken since the look that left ``position``; None at the first look."""
+    takes, _, moment = position.partition(" ")
+    if not moment:
+        return None
+    count = max(0, seen.takes - int(takes))
+    return _Taken(count, max(0.001, seen.now - float(moment)))
+
+
+def open_window(ledger: Ledger, spec: RunSpec, queue: str) -> None:
+    """Begin to send at the run's first gap."""
+    size = 1 if spec.is_sliced else spec.batch_size
+    ledger.windows.open(spec.run_id, queue, size, ROOM)
+
+
+def _without(gap: BatchRange, covered: Sequence[BatchRange]) -> Iterator[BatchRange]:
+    """The parts of ``gap`` that no range of ``covered`` (sorted by start) touches."""
+    position = gap.start
+    for piece in covered:
+        if piece.start >= gap.stop:
+            break
+        if piece.start > position:
+            yield BatchRange(position, piece.start)
+        position = max(position, piece.stop)
+    if position < gap.stop:
+        yield BatchRange(position, gap.stop)
+
+
+def _common(first: Iterable[BatchRange], second: Sequence[BatchRange]) -> Iterator[BatchRange]:
+    """What is in both; each is sorted and without overlaps."""
+    for one in first:
+        for other in second:
+            start, stop = max(one.start, other.start), min(one.stop, other.stop)
+            if start < stop:
+                yield BatchRange(start, stop)

@@ -1,0 +1,164 @@
+"""What the ledger promises of a run's messages and of its driver, and the values for that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from dataworks_tasks.runs.batch_range import BatchRange
+
+WAKE = "wake"
+"""Not a step: the run has messages to send at that moment."""
+
+
+class DueStep(NamedTuple):
+    """A step of a run's driver that nobody is working on, though it is time."""
+
+    run_id: str
+    step: str
+
+
+class Taking(StrEnum):
+    """What became of a message that a worker took off the queue."""
+
+    TAKEN = "taken"  # the range is in this worker's hands
+    HELD = "held"  # another worker has it in hand
+    STOPPED = "stopped"  # the run is paused or has ended
+    BEYOND = "beyond"  # it is not within what is planned
+    PARKED = "parked"  # the run waits for tokens; the range is sent when they are there
+    FULL = "full"  # the run has all the processes it may have; the range is sent when one is free
+
+
+@dataclass(frozen=True, slots=True)
+class TakenRange:
+    """The answer to a worker that took a message off the queue.
+
+    ``deaths``: how many workers died with this range in hand since it last got on; ``tries``: how
+    often it failed and was put off since then. ``others``: runs of this queue that also want a
+    process. ``to_send``: the messages that take this one's place in the queue.
+    """
+
+    taking: Taking
+    holder: str
+    deaths: int
+    tries: int
+    others: int
+    to_send: tuple[BatchRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """How a worker leaves a range. ``rests`` are sent again after ``delay`` seconds.
+
+    ``progressed``: some of it was acknowledged. ``failed``: it was tried in vain. ``parks``:
+    nothing of the run is sent before the delay is over: all of it waits for the same tokens.
+    """
+
+    rests: Sequence[BatchRange] = ()
+    delay: float = 0.0
+    progressed: bool = False
+    failed: bool = False
+    parks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WindowState:
+    """The window as a probe finds it that went through the queue behind the messages before it.
+
+    ``covered``: ranges that a living worker has in hand, and those that are put off.
+    """
+
+    is_working: bool  # not paused, and not ended
+    planned: int
+    size: int  # 0: the window was never opened
+    sent: int
+    now: float  # seconds of the server's clock
+    parked_seconds: float
+    takes: int
+    suspects: tuple[BatchRange, ...]
+    in_hand: tuple[BatchRange, ...]
+    put_off: tuple[BatchRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """``others``: runs of the queue that want a process now, besides this one. ``takes``: messages
+    of this run that workers have taken so far."""
+
+    is_working: bool  # this run
+    others: int
+    takes: int
+
+
+class SendWindows(Protocol):
+    """The send window of every run. All methods raise what ``contract.Ledger`` raises."""
+
+    def queue(self, run_id: str) -> str:
+        """The queue that the run's messages go to; empty for a run that no fleet works on."""
+
+    def open(self, run_id: str, queue: str, size: int, room: int, processes: int = 0) -> None:
+        """Begin to send at the run's first gap, ``room`` messages of ``size`` at a time."""
+
+    def refill(self, run_id: str) -> tuple[BatchRange, ...]:
+        """The ranges to send now, as many as the window has room for."""
+
+    def take(
+        self, run_id: str, wanted: BatchRange, holder: str, seconds: float, *, dead: bool = False
+    ) -> TakenRange:
+        """Take a range in hand for ``seconds``. ``dead``: whoever had it in hand is gone."""
+
+    def keep(self, run_id: str, start: int, holder: str, seconds: float) -> bool:
+        """Keep a range in hand for ``seconds`` from now; False when it is not the holder's."""
+
+    def release(
+        self, run_id: str, start: int, holder: str, release: Release
+    ) -> tuple[BatchRange, ...]:
+        """Let go of a range; returns the ranges to send now."""
+
+    def probe(self, run_id: str) -> None:
+        """A probe is about to be sent: what is sent from now on is behind it in the queue."""
+
+    def look(self, run_id: str) -> WindowState:
+        """What the probe that is executed now finds; counts the deaths of workers that are gone."""
+
+    def correct(
+        self, run_id: str, room: int, suspects: Sequence[BatchRange], lost: Sequence[BatchRange]
+    ) -> tuple[BatchRange, ...]:
+        """Keep what the look found, and have ``lost`` sent again; the ranges to send now."""
+
+    def rivals(self, run_id: str) -> Rivals:
+        """Who else wants the processes of this run's queue."""
+
+
+class DriverLeases(Protocol):
+    """Who drives which run, and what is due. All methods raise what ``contract.Ledger`` raises."""
+
+    def schedule(self, run_id: str, queue: str, steps: Sequence[str], seconds: float) -> None:
+        """Make ``steps`` of the run's driver due in ``seconds``."""
+
+    def claim(self, queue: str, most: int, seconds: float) -> list[DueStep]:
+        """What is due in ``queue``; it is due again after ``seconds`` unless somebody takes it."""
+
+    def hold(
+        self,
+        due: DueStep,
+        queue: str,
+        holder: str,
+        seconds: float,
+        position: str | None = None,
+        due_again: float | None = None,
+    ) -> str | None:
+        """Take, keep or (with 0 seconds) give back the lease of a step.
+
+        Returns the position on record, with ``position`` set to that where it is given; None when
+        somebody else has the lease, and then nothing is changed. The step is due again in
+        ``due_again`` seconds; None: never.
+        """
+
+    def forget(self, due: DueStep, queue: str) -> None:
+        """Nobody has to look after this any more, nor give the run a turn."""
+
+    def may_send_finish(self, run_id: str, seconds: float) -> bool:
+        """Whether nobody finishes the run; true once in ``seconds`` at most."""

@@ -1,0 +1,109 @@
+"""The part of a Celery worker that notices what is due: steps of run drivers, ranges put off."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from celery import Celery, bootsteps
+
+from dataworks_tasks.broker.run_queue import RunQueue
+from dataworks_tasks.drive.start_run import CLAIM_SECONDS
+from dataworks_tasks.drive.watch_messages import WatchMessages
+from dataworks_tasks.errors import DataWorksError, TransientError, UnknownName
+from dataworks_tasks.ledger.connect import connect_ledger
+from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.ledger.windows import WAKE, DueStep
+from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.settings import ConfigManager
+
+log = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.25
+_OUTAGE_SECONDS = 2.0
+_CLAIMED_AT_ONCE = 20
+_SPECS_KEPT = 100
+
+
+class DriverTimer(bootsteps.StartStopStep):
+    """Add it to an app with ``app.steps["consumer"].add(DriverTimer)``.
+
+    It works in the worker's own process, on the event loop, and talks to Redis only: however busy
+    the pool is, what is due is noticed. See LivenessStep for why it belongs to the consumer.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._entry: Any = None
+        self._ledger: Any = None
+
+    def start(self, parent: Any) -> None:
+        """Look four times a second from now on."""
+        try:
+            self._ledger = connect_ledger(ConfigManager().load_config(), impatient=True)
+        except DataWorksError as error:
+            log.warning("%s; this worker drives no runs", error)
+            return
+        look = DueMessages(parent.app, self._ledger, parent.app.amqp.queues.consume_from)
+        self._entry = parent.timer.call_repeatedly(_TICK_SECONDS, look)
+
+    def stop(self, parent: Any) -> None:
+        """Stop looking."""
+        if self._entry is not None:
+            parent.timer.cancel(self._entry)
+            self._entry = None
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+
+class DueMessages:
+    """Sends a message for each step that is due, and the ranges whose time has come."""
+
+    def __init__(self, app: Celery, ledger: Ledger, queues: Iterable[str]) -> None:
+        """``queues``: the names of the queues that this worker takes from, as they are later."""
+        self._app = app
+        self._ledger = ledger
+        self._queues = queues
+        self._quiet_until = 0.0
+        self._specs: dict[str, RunSpec] = {}
+
+    def __call__(self) -> None:
+        """Look once. Redis is left alone for a moment when it does not answer."""
+        if time.monotonic() < self._quiet_until:
+            return
+        try:
+            for queue in list(self._queues):
+                for due in self._ledger.driver.claim(queue, _CLAIMED_AT_ONCE, CLAIM_SECONDS):
+                    self._send(due, queue)
+        except TransientError as error:
+            self._quiet_until = time.monotonic() + _OUTAGE_SECONDS
+            log.debug("nobody looks for what is due: %s", error)
+
+    def _send(self, due: DueStep, queue: str) -> None:
+        try:
+            messages = RunQueue(self._app, self._ledger, self._spec(due.run_id), queue, retry=False)
+            if due.step == WAKE:
+                messages.refill()
+                return
+            if due.step == WatchMessages.name:
+                self._ledger.windows.probe(due.run_id)
+            messages.send_step(due.step)
+        except UnknownName:
+            self._ledger.driver.forget(due, queue)
+        except TransientError:
+            raise
+        except DataWorksError as error:
+            log.warning("%s of %s is not done from here: %s", due.step, due.run_id, error)
+
+    def _spec(self, run_id: str) -> RunSpec:
+        known = self._specs.get(run_id)
+        if known is None:
+            if len(self._specs) >= _SPECS_KEPT:
+                self._specs.clear()
+            known = self._specs[run_id] = self._ledger.spec(run_id)
+        return known

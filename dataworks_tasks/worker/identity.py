@@ -1,0 +1,29 @@
+"""The name of a worker process, unique where host names and process ids repeat (containers)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+
+_WORKER = f"{socket.gethostname()}-{secrets.token_hex(3)}"
+"""Drawn before the fork: the processes of one worker share it."""
+
+
+def process_name() -> str:
+    """This process' name."""
+    return f"{_WORKER}:{os.getpid()}"
+
+
+def is_gone(name: str) -> bool:
+    """Whether ``name`` is a process of this worker that has ended."""
+    worker, _, pid = name.rpartition(":")
+    if worker != _WORKER or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,156 @@
+"""One message in a worker's hands: take its range, work on it for a turn, and leave it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+
+from celery import Celery
+
+from dataworks_tasks.broker.messages import RangeMessage
+from dataworks_tasks.broker.run_queue import RunQueue
+from dataworks_tasks.errors import (
+    BadMessage,
+    DataWorksError,
+    LedgerUnavailable,
+    SettingsError,
+    SpecRefused,
+    TransientError,
+)
+from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.ledger.windows import Release, TakenRange, Taking
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.worker.hand_keeper import HELD_SECONDS
+from dataworks_tasks.worker.identity import is_gone
+from dataworks_tasks.worker.poison import DEADLY, isolate
+from dataworks_tasks.worker.process import WorkerProcess
+from dataworks_tasks.worker.run_range import RangeOutcome, run_range
+
+log = logging.getLogger(__name__)
+
+_LONGEST_RETRY_SECONDS = 15.0
+_LONGEST_AWAY_SECONDS = 5.0
+_PATIENCE_ALONE, _PATIENCE_AMONG_OTHERS = 1.0, 0.05
+"""The longest that a process waits for tokens with a message in hand."""
+_SAVED_SECONDS = 0.4
+"""Among other runs a limited run comes back when so much of its rate is saved up."""
+
+
+def work_on(process: WorkerProcess, app: Celery, message: RangeMessage, queue: str) -> None:
+    """Do what can be done of the message's range, and see that the rest comes again.
+
+    ``queue``: where the message came from. Raises UnknownName, BadMessage, TerminalError and
+    LedgerUnavailable.
+    """
+    _Turn(process, app, message, queue).work()
+
+
+class _Turn:
+    def __init__(
+        self, process: WorkerProcess, app: Celery, message: RangeMessage, queue: str
+    ) -> None:
+        self._process = process
+        self._windows = process.ledger.windows
+        self._message = message
+        self._run_id = message.run_id
+        spec = process.spec(message.run_id)
+        if spec.kind is not message.kind:
+            raise BadMessage(
+                f"a {message.kind} message names {message.run_id}, which is a {spec.kind}",
+                "Only dataworks itself should write to its queue",
+            )
+        self._queue = RunQueue(app, process.ledger, spec, queue)
+
+    def work(self) -> None:
+        """See ``work_on``."""
+        taken = self._take()
+        if taken.taking is not Taking.TAKEN:
+            return
+        with self._process.keeper.holding(self._run_id, self._message.range.start):
+            if taken.deaths >= DEADLY:
+                self._isolate(taken)
+            else:
+                self._work(taken)
+
+    def _take(self) -> TakenRange:
+        wanted, name = self._message.range, self._process.name
+        taken = self._windows.take(self._run_id, wanted, name, HELD_SECONDS)
+        if taken.taking is Taking.HELD and is_gone(taken.holder):
+            self._queue.send(taken.to_send)
+            taken = self._windows.take(self._run_id, wanted, name, HELD_SECONDS, dead=True)
+        self._queue.send(taken.to_send)
+        if taken.taking is Taking.BEYOND:
+            raise BadMessage(
+                f"{wanted} of {self._run_id} is not within what is planned",
+                "It is left over from before Redis lost data, or somebody else wrote it",
+            )
+        if taken.taking is not Taking.TAKEN:
+            log.info("the range is left: %s", taken.taking)
+        return taken
+
+    def _work(self, taken: TakenRange) -> None:
+        try:
+            run = self._process.open_run(self._run_id)
+            run.rate_limiter.begin_turn(_PATIENCE_AMONG_OTHERS if taken.others else _PATIENCE_ALONE)
+            outcome = run_range(
+                self._process, self._message, taken.others, lambda: run.rate_limiter.is_short
+            )
+        except LedgerUnavailable:
+            raise
+        except TransientError as error:
+            self._put_off(taken, error)
+        except (SpecRefused, SettingsError) as error:
+            self._leave_to_others(taken, error)
+        else:
+            self._process.accepted(self._run_id)
+            self._release(self._left(outcome, taken, run.rate_limiter.short_seconds))
+            if outcome.closed_last_gap:
+                failpoint("enqueue.before")
+                self._queue.send_finish()
+                failpoint("enqueue.after")
+
+    def _left(self, outcome: RangeOutcome, taken: TakenRange, short: float | None) -> Release:
+        """How to leave a range that was worked on."""
+        if not outcome.left:
+            return Release(progressed=outcome.progressed)
+        # One message for all of it: what is acknowledged in between is skipped.
+        rest = BatchRange(outcome.left[0].start, outcome.left[-1].stop)
+        if short is None:
+            return Release([rest], progressed=outcome.progressed)
+        delay = short + (_SAVED_SECONDS if taken.others else 0.0)
+        return Release([rest], delay, progressed=outcome.progressed, parks=True)
+
+    def _put_off(self, taken: TakenRange, error: TransientError) -> None:
+        """Have the range tried again later, by whoever is free then."""
+        longest = min(_LONGEST_RETRY_SECONDS, 0.5 * 2.0 ** min(taken.tries, 10))
+        pause = random.uniform(0.1, longest)
+        log.warning(
+            "%s; what is acknowledged stays, the rest of the range is tried again in %.1f s "
+            "(try %d)",
+            error,
+            pause,
+            taken.tries + 2,
+        )
+        self._process.ledger.note_error(self._run_id, str(error))
+        self._release(Release([self._message.range], pause, failed=True))
+
+    def _leave_to_others(self, taken: TakenRange, error: DataWorksError) -> None:
+        """Hand the message back at once, and stay away from the queue while it is the only run's.
+
+        Another worker may be the right one, and this process would only take the message again.
+        """
+        refusals = self._process.refused(self._run_id)
+        away = min(_LONGEST_AWAY_SECONDS, 0.25 * 2.0**refusals) if not taken.others else 0.0
+        log.warning("%s; the range is left to other workers", error)
+        self._process.ledger.note_error(self._run_id, str(error))
+        self._release(Release([self._message.range], failed=True))
+        time.sleep(away)
+
+    def _isolate(self, taken: TakenRange) -> None:
+        """See ``poison.isolate``."""
+        self._release(isolate(self._process, self._message, taken.deaths))
+
+    def _release(self, release: Release) -> None:
+        start, name = self._message.range.start, self._process.name
+        self._queue.send(self._windows.release(self._run_id, start, name, release))
