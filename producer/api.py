@@ -37,7 +37,8 @@ _CONFIGURED = MigrationRequest()
 class RunResult:
     """The outcome of a run. ``failures`` are documents on record that could not be written.
 
-    ``remarks``: what else to read before the result is used, such as a mask that matched nothing.
+    ``remarks``: what else to read before the result is used, such as a mask that matched nothing,
+    or what the source changed while it was copied.
     """
 
     run_id: str
@@ -215,7 +216,7 @@ def _run(
         raise RunFailed(progress.last_error or f"run {spec.run_id} failed", _resume(spec.run_id))
     run = summarize(spec, progress)
     return RunResult(
-        run.run_id, run.state, run.documents, run.bytes, run.seconds, run.failures, run.remarks
+        run.run_id, run.state, run.documents, run.bytes, run.seconds, run.failures, run.to_read
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
 from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -31,6 +32,9 @@ WORKING = frozenset({RunState.PLANNING, RunState.RUNNING})
 
 DOCUMENTS_OF = "documents:"
 """With a target collection's name behind it: the counter of its documents, in a migration."""
+
+READ_OF = "read:"
+"""With a target collection's name after it: the counter of what was read for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class RunProgress:
     collections_expected: Mapping[str, int] = field(default_factory=dict)  # of a migration
     workers: Sequence[WorkerReport] = field(default=())
     finishing: str | None = None  # what is done behind the last document, for people
+    notes: Sequence[RunNote] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +159,9 @@ class Ledger(Protocol):
 
     def note_error(self, run_id: str, error: str) -> None:
         """Keep the latest error that did not stop the run."""
+
+    def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
+        """Replace the run's notes of a topic. They stay when the run's state changes."""
 
     def acknowledge(
         self,

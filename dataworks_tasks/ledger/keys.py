@@ -105,6 +105,11 @@ class RunKeys:
         """Hash: the token buckets that the fleet shares."""
         return self._key("budget")
 
+    @property
+    def notes(self) -> str:
+        """Hash: what a person has to know of the run, by topic."""
+        return self._key("notes")
+
     def slices(self, number: int) -> str:
         """Hash: the slices around ``number`` that are not acknowledged."""
         return self._key(f"slices:{number // SLICES_PER_KEY}")

@@ -23,6 +23,7 @@ from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.planned_slices import PlannedSlices, slice_keys
 from dataworks_tasks.ledger.redis_server import RedisFacts, read_facts, refuse_cluster
 from dataworks_tasks.ledger.redis_steps import RedisSteps
+from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.run_progress import read_progress
 from dataworks_tasks.ledger.run_records import RunRecords
 from dataworks_tasks.ledger.send_window import RedisSendWindows
@@ -83,6 +84,9 @@ class RedisLedger:
 
     def note_error(self, run_id: str, error: str) -> None:
         self._runs.note_error(run_id, error)
+
+    def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
+        self._runs.set_notes(run_id, topic, notes)
 
     def acknowledge(
         self,

@@ -11,6 +11,7 @@ from dataworks_tasks.ledger.acknowledged_ranges import interval
 from dataworks_tasks.ledger.contract import RunProgress, RunState, WorkerReport
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text, unknown_run
+from dataworks_tasks.ledger.run_note import read_notes
 
 _EXPECTED = "expected:"
 
@@ -28,9 +29,10 @@ def read_progress(steps: RedisSteps, run_id: str) -> RunProgress:
             pipe.hgetall(keys.counters)
             pipe.hlen(keys.failures)
             pipe.hvals(keys.workers)
+            pipe.hgetall(keys.notes)
             return pipe.execute()
 
-    record, intervals, first, last, counters, failures, workers = steps.guard(run_id, read)
+    record, intervals, first, last, counters, failures, workers, notes = steps.guard(run_id, read)
     if not record:
         raise unknown_run(run_id)
     fields = {as_text(k): as_text(v) for k, v in record.items() if as_text(k) != "last_slice"}
@@ -56,6 +58,7 @@ def read_progress(steps: RedisSteps, run_id: str) -> RunProgress:
         },
         workers=tuple(WorkerReport(**json.loads(report)) for report in workers),
         finishing=fields.get("finishing") or None,
+        notes=read_notes({as_text(topic): as_text(text) for topic, text in notes.items()}),
     )
 
 

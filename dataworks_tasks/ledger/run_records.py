@@ -9,6 +9,7 @@ from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import FinishState, RunState
 from dataworks_tasks.ledger.keys import RUNS, RunKeys, due_key
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, unknown_run
+from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec, read_spec
 
@@ -94,6 +95,12 @@ class RunRecords:
     def note_error(self, run_id: str, error: str) -> None:
         """Keep the latest error that did not stop the run."""
         self._steps.run(run_id, "note_error", [RunKeys(run_id).record], error)
+
+    def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
+        """Replace the run's notes of a topic."""
+        keys = RunKeys(run_id)
+        kept = notes_to_json(notes) if notes else ""
+        self._steps.run(run_id, "set_notes", [keys.record, keys.notes], topic.value, kept)
 
     def count_attempt(self, run_id: str, sent: BatchRange) -> int:
         """How often ``sent`` was sent again, with this time."""

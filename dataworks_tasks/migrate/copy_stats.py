@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from dataworks_tasks.ledger.contract import DOCUMENTS_OF, DocumentFailure, RangeResult
+from dataworks_tasks.ledger.contract import DOCUMENTS_OF, READ_OF, DocumentFailure, RangeResult
 from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob
@@ -88,7 +88,8 @@ def by_collection(result: RangeResult, job: MigrationJob, pair: int) -> RangeRes
     """The result, with its documents counted for their collection too where the job has several."""
     if len(job.namespaces) < 2:
         return result
-    counter = f"{DOCUMENTS_OF}{job.namespaces[pair].target}"
-    return replace(
-        result, counters={**result.counters, counter: result.counters.get("documents", 0)}
-    )
+    name, counters = str(job.namespaces[pair].target), dict(result.counters)
+    counters[f"{DOCUMENTS_OF}{name}"] = counters.get("documents", 0)
+    if "read" in counters:
+        counters[f"{READ_OF}{name}"] = counters["read"]
+    return replace(result, counters=counters)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
-from dataworks_tasks.errors import RunFailed, SpecRefused
+from dataworks_tasks.errors import RunFailed, SpecRefused, TerminalError
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.migrate.copy_stats import by_collection
 from dataworks_tasks.migrate.finish_migration import finish_migration
@@ -39,8 +39,7 @@ class MigrationWork:
             raise SpecRefused(f"{context.spec.run_id} is not a migration")
         self._context = context
         self._job = job
-        self._source = source_of(context)
-        self._guards = RunGuards(context.spec, self._source, context.target)
+        self._guards = RunGuards(context.spec, source_of(context), context.target)
         self._routes = [self._route(pair) for pair in job.namespaces]
         self._readers = ThreadPoolExecutor(
             context.config.parallel_cursors, thread_name_prefix="read-slice"
@@ -77,8 +76,13 @@ class MigrationWork:
     def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:
         slice_ = slice_of_run(number, data, len(self._routes))
         copy = self._copies[number] = SliceCopy(self._routes[slice_.pair], slice_)
-        if not self._run(copy, stopped):
-            return None
+        try:
+            if not self._run(copy, stopped):
+                return None
+        except TerminalError:
+            # Of a collection that is dropped meanwhile, a server only says that its cursor is gone.
+            self._guards.check(self._job.namespaces[slice_.pair])
+            raise
         return self._checked(copy.last_part(), slice_.pair)
 
     def _part(self, number: int) -> RangeResult | None:
@@ -112,10 +116,7 @@ class MigrationWork:
 
     def finish(self, lease: FinishLease) -> bool:
         """Build the indexes and compare the counts. Raises RunFailed when an index cannot be."""
-        if not finish_migration(self._context, self._job, self._source, lease):
-            return False
-        self._guards.check_all(self._job)
-        return True
+        return finish_migration(self._context, self._job, self._guards, lease)
 
     def close(self) -> None:
         """Let go of the threads."""

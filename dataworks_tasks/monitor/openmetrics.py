@@ -73,6 +73,11 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     ("gaps", "Ranges that are not acknowledged.", lambda run: run.gaps),
     ("failures", "Documents on record that could not be written.", lambda run: run.failures),
     (
+        "notes_to_read",
+        "Notes that a person should read: what the source changed, what was left out.",
+        lambda run: sum(note.attention for note in run.notes),
+    ),
+    (
         "created_timestamp_seconds",
         "When the run was made, in seconds since 1970.",
         lambda run: run.created_at.timestamp(),

@@ -255,6 +255,16 @@ class BaseDatabaseClient:
         """Documents, counted."""
         return self._ask(namespace, lambda found: found.count_documents({}))
 
+    def count_without_timeout(self, namespace: Namespace, query: Mapping[str, Any]) -> int:
+        """Documents that match, counted, however long that takes."""
+        database = self.without_timeout.get_database(namespace.database, codec_options=TOLERANT)
+
+        def once() -> int:
+            with classified():
+                return database.get_collection(namespace.collection).count_documents(query)
+
+        return retry_transient(once, _FEW_TRIES)
+
     def _ask(self, namespace: Namespace, question: Callable[[Documents], T]) -> T:
         def once() -> T:
             with classified():

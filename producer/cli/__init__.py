@@ -73,7 +73,7 @@ def cli() -> None:
     """Fill and move very large document collections with a fleet of Celery workers.
 
     Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 not finished (resume goes on),
-    4 finished with something to read (failures, unmatched rules), 130 interrupted.
+    4 finished with something to read (failures, notes, unmatched rules), 130 interrupted.
     """
 
 

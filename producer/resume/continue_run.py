@@ -23,7 +23,6 @@ def continue_run(connections: Connections, run_id: str) -> RunSpec:
     spec = ledger.spec(run_id)
     connections.check_servers(spec)
     check_documents(spec)
-    check_collections(connections, spec)
     if ledger.state(run_id) is not RunState.COMPLETE:
         check_collections(connections, spec)
     going = RunState.PLANNING if ledger.progress(run_id).total is None else RunState.RUNNING

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from dataworks_tasks.errors import UnknownName, UsageError
-from dataworks_tasks.ledger.contract import DOCUMENTS_OF, Ledger, RangeResult
+from dataworks_tasks.ledger.contract import DOCUMENTS_OF, READ_OF, Ledger, RangeResult
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -87,7 +87,12 @@ def _acknowledge_again(connections: Connections, spec: RunSpec) -> Iterator[int]
                 if name.startswith(DOCUMENTS_OF)
             }
             if spec.is_sliced:
-                counters["read"] = count
+                counters["read"] = counters["rebuilt"] = count
+                counters |= {
+                    f"{READ_OF}{name.removeprefix(DOCUMENTS_OF)}": number
+                    for name, number in counters.items()
+                    if name.startswith(DOCUMENTS_OF)
+                }
             ledger.acknowledge(run_id, done, RangeResult(counters, slice=compared.slice))
             yield count
     finally:

@@ -140,6 +140,7 @@ def plain_line(live: LiveSnapshot) -> str:
         parts.append(f"{run.throttled_requests:,} throttled")
     if masked := sum(r.outcome.changed for r in run.rules if r.rule.kind is RuleKind.MASK):
         parts.append(f"{masked:,} values masked")
+    parts += run.to_read
     if run.finishing:
         parts.append(run.finishing)
     return ", ".join(parts)

@@ -125,6 +125,8 @@ def _rows(live: LiveSnapshot) -> Iterator[tuple[str, RenderableType]]:
         )
     for item in run.rules:
         yield "rule", f"{item.rule}   {item}"
+    for note in run.notes:
+        yield note.topic, Text(str(note), style="yellow" if note.attention else "")
     if run.finishing:
         yield "finish", run.finishing
     yield "failures", Text(f"{run.failures:,}", style="red" if run.failures else "")

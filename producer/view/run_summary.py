@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
+from dataworks_tasks.ledger.run_note import RunNote
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunKind, RunSpec, VerificationJob
 from producer.view.rule_figures import RuleFigures, rule_figures, rule_remarks
 
@@ -38,7 +39,13 @@ class RunSummary:
     finishing: str | None
     rules: tuple[RuleFigures, ...] = ()
     remarks: tuple[str, ...] = ()
-    """What a person has to know of a complete run, although nothing failed."""
+    """What a person has to know of the rules of a complete run."""
+    notes: tuple[RunNote, ...] = ()
+
+    @property
+    def to_read(self) -> tuple[str, ...]:
+        """What a person should read of a complete run, although nothing failed."""
+        return (*self.remarks, *(str(note) for note in self.notes if note.attention))
 
     @property
     def is_over(self) -> bool:
@@ -76,7 +83,8 @@ class RunSummary:
             "last_error": self.last_error,
             "finishing": self.finishing,
             "rules": [rule.as_json() for rule in self.rules],
-            "remarks": list(self.remarks),
+            "remarks": list(self.to_read),
+            "notes": [note.as_json() for note in self.notes],
         }
 
 
@@ -112,6 +120,7 @@ def summarize(spec: RunSpec, progress: RunProgress, now: datetime | None = None)
         last_error=progress.last_error,
         finishing=_finishing(progress),
         **_rules(spec, progress),
+        notes=tuple(progress.notes),
     )
 
 
@@ -150,11 +159,15 @@ def _listed(names: list[str]) -> str:
 
 
 def exit_code(run: RunSummary) -> int:
-    """What a command that ran it returns: 0 done, 1 failed, 3 unfinished, 4 read what it says."""
+    """What a command that ran it returns.
+
+    0 done, with nothing to say; 1 failed or differs; 3 unfinished; 4 done, and there is something
+    to read: failures or notes.
+    """
     if run.state is RunState.FAILED:
         return 1
     if run.state is not RunState.COMPLETE:
         return 3
     if run.failures:
         return 1 if run.kind is RunKind.VERIFICATION else 4
-    return 4 if run.remarks else 0
+    return 4 if run.to_read else 0

@@ -22,6 +22,7 @@ from dataworks_tasks.ledger.contract import (
 )
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
 from dataworks_tasks.runs.batch_range import BatchRange
 from tests.contract.contract_support import generation_spec, migration_spec
@@ -313,3 +314,21 @@ def test_one_process_at_a_time_finishes_a_run(ledger: RedisLedger) -> None:
     ledger.reopen_failed(run_id)
     assert ledger.acquire_finish_lease(run_id, "a", 0) == ""
     assert ledger.progress(run_id).finishing is None
+
+
+def test_notes_stay_when_the_run_is_complete(ledger: RedisLedger) -> None:
+    spec = generation_spec(TOTAL)
+    ledger.create(spec, TOTAL)
+    notes = [
+        RunNote(NoteTopic.SOURCE, "shop.orders", "500 more"),
+        RunNote(NoteTopic.SOURCE, "", "nothing else", attention=False),
+    ]
+    view = RunNote(NoteTopic.VIEWS, "shop.shown", "left out")
+    ledger.set_notes(spec.run_id, NoteTopic.VIEWS, [view])
+    ledger.set_notes(spec.run_id, NoteTopic.SOURCE, notes)
+    ledger.change_state(spec.run_id, WORKING, RunState.COMPLETE)
+    assert ledger.progress(spec.run_id).notes == (*notes, view)
+    ledger.set_notes(spec.run_id, NoteTopic.SOURCE, [])
+    assert ledger.progress(spec.run_id).notes == (view,)
+    with pytest.raises(UnknownName):
+        ledger.set_notes("no-such-run", NoteTopic.SOURCE, notes)

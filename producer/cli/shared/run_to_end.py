@@ -40,10 +40,10 @@ class Stay:
 def run_new(context: CommandContext, connections: Connections, spec: RunSpec, stay: Stay) -> int:
     """Run what was just recorded, and verify it where that was asked for; the exit code."""
     code = run_to_end(context, connections, spec, detach=stay.detach)
-    if code != 0 or not stay.verify:
+    if code not in (0, 4) or not stay.verify:
         return code
     check = start_verification(spec.run_id, connections)
-    return run_to_end(context, connections, check, detach=False)
+    return run_to_end(context, connections, check, detach=False) or code
 
 
 def run_to_end(
@@ -115,6 +115,9 @@ def summary(run: RunSummary) -> Table:
     for name, value in rows.items():
         if value:
             table.add_row(name, value)
+    for note in run.notes:
+        color = "yellow" if note.attention else "default"
+        table.add_row(note.topic, f"[{color}]{escape(str(note))}[/{color}]")
     return table
 
 
@@ -122,6 +125,8 @@ def shown_state(run: RunSummary) -> str:
     """The state in its color."""
     color = {"complete": "green", "failed": "red", "cancelled": "yellow", "paused": "yellow"}
     shown = color.get(run.state.value, "cyan")
+    if run.state.value == "complete" and run.to_read:
+        return f"[yellow]complete, {len(run.to_read)} to read[/yellow]"
     return f"[{shown}]{run.state.value}[/{shown}]"
 
 
