@@ -14,6 +14,7 @@
         StoreUnavailable  a database does not answer
         LedgerUnavailable Redis does not answer
         Throttled         the database asked for a pause
+        UnexpectedError   something that nobody foresaw; tried again a few times
 
 Whether something is retried is its type: ``retry_policy`` retries ``TransientError`` and nothing
 else. Every class passes all of its arguments to ``super().__init__``, because Celery and pickle
@@ -128,6 +129,15 @@ class Throttled(TransientError):
         super().__init__(fact, remedy)
         self.args = (fact, remedy, delay_seconds)
         self.delay_seconds = delay_seconds
+
+
+class UnexpectedError(TransientError):
+    """Something was raised that nobody foresaw. ``progressed``: after a part was acknowledged."""
+
+    def __init__(self, fact: str, remedy: str = "", progressed: bool = False) -> None:
+        super().__init__(fact, remedy)
+        self.args = (fact, remedy, progressed)
+        self.progressed = progressed
 
 
 def nearest_or_all(name: str, known: Iterable[str], limit: int = 12) -> str:

@@ -29,7 +29,7 @@ def _load(name: str) -> ModuleType:
         if name.endswith(".py"):
             return _load_file(Path(name).resolve())
         return importlib.import_module(name)
-    except (ImportError, OSError, SyntaxError) as error:
+    except Exception as error:
         raise SettingsError(
             f"the plugin {name!r} cannot be loaded: {type(error).__name__}: {error}",
             "FRAMEWORK_PLUGINS takes modules on the Python path, or paths of .py files",

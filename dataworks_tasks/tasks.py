@@ -39,6 +39,7 @@ from dataworks_tasks.errors import (
     SpecRefused,
     TerminalError,
     TransientError,
+    UnexpectedError,
     UnknownName,
 )
 from dataworks_tasks.ledger.contract import WORKING, RunState
@@ -46,6 +47,7 @@ from dataworks_tasks.ledger.windows import DueStep
 from dataworks_tasks.logs import log_fields
 from dataworks_tasks.runs.spec import RunKind
 from dataworks_tasks.settings import ConfigManager
+from dataworks_tasks.unexpected import check_tries, unexpected_errors
 from dataworks_tasks.worker.drive_run import drive_run
 from dataworks_tasks.worker.finish_lease import LeaseHeld
 from dataworks_tasks.worker.malloc_tuning import tune_malloc
@@ -101,19 +103,25 @@ def finish(self: Task[Any, Any], run_id: object) -> None:
 
     def work(run: str) -> None:
         try:
-            if not finish_run(worker_process(), run):
+            with unexpected_errors():
+                finished = finish_run(worker_process(), run)
+            if not finished:
                 send_finish(app, run, _queue_of(self))
         except LeaseHeld:
             return
         except LedgerUnavailable:
             raise
+        except UnexpectedError as error:
+            # The run's driver asks for it again, but not for ever.
+            worker_process().ledger.note_error(run, str(error))
+            check_tries(worker_process().ledger, run, "finishing", error)
         except (TransientError, SettingsError, SpecRefused) as error:
             # The run's driver asks for it again, and another worker may be the right one.
             log.warning("%s; finishing is tried again", error)
             worker_process().ledger.note_error(run, str(error))
 
     with log_fields(run=_shown(run_id)):
-        _guarded(self, run_id, work)
+        _guarded(self, run_id, "finishing", work)
 
 
 @app.task(name=DRIVE_RUN, bind=True, max_retries=_MAX_RETRIES, time_limit=FINISH_SECONDS)
@@ -123,6 +131,7 @@ def drive(self: Task[Any, Any], run_id: object, step: object) -> None:
         _guarded(
             self,
             run_id,
+            "driving",
             lambda run: drive_run(worker_process(), app, DueStep(run, read_step(step))),
         )
 
@@ -134,8 +143,9 @@ def _on_range(
         message = RangeMessage(kind, run, read_range(start, stop))
         work_on(worker_process(), app, message, _queue_of(task))
 
-    with log_fields(run=_shown(run_id), range=f"[{_shown(start)}:{_shown(stop)})"):
-        _guarded(task, run_id, work)
+    subject = f"[{_shown(start)}:{_shown(stop)})"
+    with log_fields(run=_shown(run_id), range=subject):
+        _guarded(task, run_id, subject, work)
 
 
 def _queue_of(task: Task[Any, Any]) -> str:
@@ -149,17 +159,28 @@ def _shown(value: object) -> str:
     return str(value)[:_LONGEST_SHOWN] if isinstance(value, str | int) else type(value).__name__
 
 
-def _guarded(task: Task[Any, Any], run_id: object, work: Callable[[str], None]) -> None:
-    """Turn the type of an error into what happens next."""
+def _guarded(
+    task: Task[Any, Any], run_id: object, subject: str, work: Callable[[str], None]
+) -> None:
+    """Turn the type of an error into what happens next. ``subject``: what the message is about."""
     try:
-        _work_on(task, read_run_id(run_id), work)
+        with unexpected_errors():
+            _work_on(task, read_run_id(run_id), subject, work)
     except (UnknownName, BadMessage) as error:
         log.warning("%s; the message is dropped, nothing was written", error)
+    except TransientError as error:
+        # What was to be recorded could not be: the ledger went away while an error was handled.
+        _try_later(task, error, _pause(task))
 
 
-def _work_on(task: Task[Any, Any], run_id: str, work: Callable[[str], None]) -> None:
+def _work_on(task: Task[Any, Any], run_id: str, subject: str, work: Callable[[str], None]) -> None:
     try:
-        work(run_id)
+        try:
+            with unexpected_errors():
+                work(run_id)
+        except UnexpectedError as error:
+            check_tries(worker_process().ledger, run_id, subject, error)
+            raise
     except BadMessage:
         raise
     except (TransientError, SpecRefused, SettingsError) as error:
@@ -177,17 +198,29 @@ def _work_on(task: Task[Any, Any], run_id: str, work: Callable[[str], None]) -> 
 
 
 def _retry(task: Task[Any, Any], run_id: str, error: DataWorksError) -> None:
-    retries = task.request.retries or 0
-    pause = random.uniform(0.1, min(_LONGEST_RETRY_SECONDS, 0.5 * 2.0 ** min(retries, 10)))
+    pause = _pause(task)
     log.warning(
         "%s; what is acknowledged stays, the rest of the range is tried again in %.1f s (try %d)",
         error,
         pause,
-        retries + 2,
+        (task.request.retries or 0) + 2,
     )
     if not isinstance(error, LedgerUnavailable):
-        worker_process().ledger.note_error(run_id, str(error))
+        _note(run_id, error)
     _try_later(task, error, pause)
+
+
+def _pause(task: Task[Any, Any]) -> float:
+    retries = task.request.retries or 0
+    return random.uniform(0.1, min(_LONGEST_RETRY_SECONDS, 0.5 * 2.0 ** min(retries, 10)))
+
+
+def _note(run_id: str, error: DataWorksError) -> None:
+    """Keep the error on record, where this process can: with bad settings it has no ledger."""
+    try:
+        worker_process().ledger.note_error(run_id, str(error))
+    except SettingsError:
+        log.warning("the error is in this log only: the settings do not name a ledger")
 
 
 def _try_later(task: Task[Any, Any], error: Exception, pause: float, **options: Any) -> NoReturn:

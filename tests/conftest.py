@@ -180,9 +180,12 @@ def fleet(
     environment = _fleet_environment(redis_url, mongodb_url, database_name)
 
     def start_worker(
-        concurrency: int = 1, environment_too: Mapping[str, str] | None = None
+        concurrency: int = 1,
+        environment_too: Mapping[str, str] | None = None,
+        application: str = APPLICATION,
     ) -> RunningService:
-        return worker_factory({**environment, **(environment_too or {})}, concurrency)
+        settings = {**environment, **(environment_too or {})}
+        return worker_factory(settings, concurrency, application)
 
     made = Fleet(environment, redis_client, mongo_client, database_name, tmp_path, start_worker)
     yield made

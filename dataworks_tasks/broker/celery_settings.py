@@ -34,6 +34,8 @@ def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
         # A message is taken off the queue when its range is acknowledged, not when it is read.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
+        # One that is killed at the time limit goes back to the queue as well.
+        "task_acks_on_timeout": False,
         # Pickle would run whatever somebody with access to the broker sends.
         "task_serializer": "json",
         "accept_content": ["json"],

@@ -215,8 +215,11 @@ class Ledger(Protocol):
     def last_slice(self, run_id: str) -> tuple[int, bytes | None]:
         """How many slices are planned, and where planning stood (for going on with it)."""
 
-    def count_attempt(self, run_id: str, sent: BatchRange) -> int:
-        """How often ``sent`` was sent again, with this time."""
+    def count_attempt(self, run_id: str, subject: str) -> int:
+        """Count an attempt at ``subject``, a range or a step; say how many there were."""
+
+    def forget_attempts(self, run_id: str, subject: str) -> None:
+        """Begin to count again: ``subject`` made progress, or was given up."""
 
     def acquire_finish_lease(
         self, run_id: str, holder: str, seconds: float, state: FinishState | None = None

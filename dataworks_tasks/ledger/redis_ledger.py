@@ -136,8 +136,11 @@ class RedisLedger:
     def last_slice(self, run_id: str) -> tuple[int, bytes | None]:
         return self._slices.last(run_id)
 
-    def count_attempt(self, run_id: str, sent: BatchRange) -> int:
-        return self._runs.count_attempt(run_id, sent)
+    def count_attempt(self, run_id: str, subject: str) -> int:
+        return self._runs.count_attempt(run_id, subject)
+
+    def forget_attempts(self, run_id: str, subject: str) -> None:
+        self._runs.forget_attempts(run_id, subject)
 
     def acquire_finish_lease(
         self, run_id: str, holder: str, seconds: float, state: FinishState | None = None

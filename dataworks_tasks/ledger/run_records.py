@@ -10,7 +10,6 @@ from dataworks_tasks.ledger.contract import FinishState, RunState
 from dataworks_tasks.ledger.keys import RUNS, RunKeys, due_key
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, unknown_run
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
-from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec, read_spec
 
 _ENDED = frozenset({RunState.CANCELLED, RunState.FAILED, RunState.COMPLETE})
@@ -102,10 +101,15 @@ class RunRecords:
         kept = notes_to_json(notes) if notes else ""
         self._steps.run(run_id, "set_notes", [keys.record, keys.notes], topic.value, kept)
 
-    def count_attempt(self, run_id: str, sent: BatchRange) -> int:
-        """How often ``sent`` was sent again, with this time."""
-        key, field = RunKeys(run_id).attempts, f"{sent.start}:{sent.stop}"
-        return self._steps.guard(run_id, lambda: self._redis.hincrby(key, field, 1))
+    def count_attempt(self, run_id: str, subject: str) -> int:
+        """Count an attempt at ``subject``; say how many there were."""
+        key = RunKeys(run_id).attempts
+        return self._steps.guard(run_id, lambda: self._redis.hincrby(key, subject, 1))
+
+    def forget_attempts(self, run_id: str, subject: str) -> None:
+        """Count the attempts at ``subject`` from the beginning."""
+        key = RunKeys(run_id).attempts
+        self._steps.guard(run_id, lambda: self._redis.hdel(key, subject))
 
     def acquire_finish_lease(
         self, run_id: str, holder: str, seconds: float, state: FinishState | None = None

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymongo.errors import PyMongoError
-
 from dataworks_tasks.errors import RunFailed, TerminalError
 from dataworks_tasks.runs.lease import FinishLease, UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.build_index import build_indexes
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.driver_errors import classify
+from dataworks_tasks.store.metadata import list_indexes
 
 _MADE_BY_THE_SERVER = frozenset({"v", "ns", "background"})
 
 
 def read_indexes(client: BaseDatabaseClient, namespace: Namespace) -> list[dict[str, Any]]:
     """Every index but the one on ``_id``, with all its options, as ``createIndexes`` takes it."""
-    try:
-        found = [dict(index) for index in client.collection(namespace).list_indexes()]
-    except PyMongoError as error:
-        raise classify(error) from None
     return [
         {name: value for name, value in index.items() if name not in _MADE_BY_THE_SERVER}
-        for index in found
+        for index in list_indexes(client, namespace)
         if dict(index["key"]) != {"_id": 1}
     ]
 

@@ -8,13 +8,15 @@ from hashlib import blake2b
 from itertools import islice
 
 from bson import encode
-from bson.errors import BSONError
+from pymongo.errors import PyMongoError
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes, find_element
+from dataworks_tasks.errors import RunFailed, TransientError
 from dataworks_tasks.migrate.base import BaseMigrationStrategy, Document
 from dataworks_tasks.migrate.lazy_document import DOCUMENTS, LazyDocument
 from dataworks_tasks.migrate.rules import RuleOutcome
+from dataworks_tasks.store.driver_errors import classify
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def by_strategy(strategy: BaseMigrationStrategy) -> DocumentChange:
                 results = _as_sequence(result)
                 encoded = [_encoded(result, n, source) for n, result in enumerate(results)]
             except Exception as error:  # noqa: BLE001 - a strategy may raise anything: on record
+                _raise_if_it_passes(error)
                 refused.append((source, f"the strategy raised {type(error).__name__}: {error}"))
                 continue
             dropped += not encoded
@@ -77,20 +80,57 @@ def _documents(
 
     Nothing is collected: a document that was just read is still in the processor's cache.
     """
+    reading = _read(strategy, batch)
     read = 0
-    try:
-        for pair in zip(batch.documents(), strategy.read_batch(batch), strict=True):
-            yield pair
-            read += 1
-        return
-    except BSONError:
-        pass  # one of them cannot be decoded: find out which
-    for source in islice(batch.documents(), read, None):
+    for source in batch.documents():
         try:
-            (document,) = strategy.read_batch(EncodedBatch.of([source]))
-            yield source, document
-        except BSONError as error:
-            yield source, error
+            yield source, next(reading)
+            read += 1
+        except StopIteration:
+            raise _miscounted(strategy) from None
+        except Exception as error:  # noqa: BLE001 - a strategy may raise anything: for which document?
+            _raise_if_it_passes(error)
+            break
+    else:
+        if next(reading, None) is not None:
+            raise _miscounted(strategy)
+        return
+    for source in islice(batch.documents(), read, None):
+        yield source, _read_alone(strategy, source)
+
+
+def _read(strategy: BaseMigrationStrategy, batch: EncodedBatch) -> Iterator[Document]:
+    """What ``read_batch`` makes; as a generator it raises nothing before it is asked."""
+    yield from strategy.read_batch(batch)
+
+
+def _read_alone(strategy: BaseMigrationStrategy, source: bytes) -> Document | Exception:
+    try:
+        documents = list(strategy.read_batch(EncodedBatch.of([source])))
+    except Exception as error:  # noqa: BLE001 - see above
+        _raise_if_it_passes(error)
+        return error
+    if len(documents) != 1:
+        raise _miscounted(strategy)
+    return documents[0]
+
+
+def _raise_if_it_passes(error: Exception) -> None:
+    """Raise what is not the document's fault, so that it is tried again."""
+    if isinstance(error, TransientError | MemoryError):
+        raise error
+    if isinstance(error, PyMongoError):
+        classified = classify(error)
+        if isinstance(classified, TransientError):
+            raise classified from None
+
+
+def _miscounted(strategy: BaseMigrationStrategy) -> RunFailed:
+    return RunFailed(
+        f"read_batch of the strategy {strategy.name!r} does not make one document for each of the "
+        "batch",
+        "To drop documents or make several of one, override transform_document",
+    )
 
 
 def _as_sequence(result: Document | Sequence[Document] | None) -> Sequence[Document]:

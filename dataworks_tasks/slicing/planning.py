@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from threading import Event, Thread
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Self
 from dataworks_tasks.errors import (
     DataWorksError,
     StoreUnavailable,
+    TerminalError,
     TransientError,
     UnknownName,
 )
@@ -18,6 +20,9 @@ from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.slicing.split_migration import plan_slices
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.unexpected import described
+
+log = logging.getLogger(__name__)
 
 _OUTAGE_SECONDS = 1.0
 
@@ -117,6 +122,9 @@ class PlannerThread:
                 self._planner.stopped_within(_OUTAGE_SECONDS)
             except DataWorksError as error:
                 failure = error
+            except Exception as error:
+                log.exception("an unexpected error while planning %s", self._run_id)
+                failure = TerminalError(described(error))
 
     def _fail(self, error: DataWorksError) -> None:
         reason = f"planning stopped: {error}"

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from threading import Lock, Thread
 from typing import Any
 
+from dataworks_tasks.documents.raw_bson import TOLERANT
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.namespace import Namespace
@@ -66,7 +67,7 @@ def _build(
     try:
         _create(client, namespace, indexes)
         built.set_result(None)
-    except DataWorksError as error:
+    except BaseException as error:  # noqa: BLE001 - who waits for the build raises it
         built.set_exception(error)
 
 
@@ -82,7 +83,8 @@ def _create(
         # By itself a build waits for every node with a vote: for ever, when one is gone.
         command["commitQuorum"] = "majority"
     with classified():
-        client.without_timeout[namespace.database].command(command)
+        # The key in a refusal may be a date beyond year 9999.
+        client.without_timeout[namespace.database].command(command, codec_options=TOLERANT)
 
 
 def _progress(client: BaseDatabaseClient, namespace: Namespace) -> str:

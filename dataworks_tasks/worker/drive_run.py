@@ -18,6 +18,7 @@ from dataworks_tasks.errors import (
     SpecRefused,
     TerminalError,
     TransientError,
+    UnexpectedError,
     UnknownName,
 )
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
@@ -25,6 +26,7 @@ from dataworks_tasks.ledger.windows import DueStep
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings.fingerprints import check_fingerprints
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.unexpected import check_tries, unexpected_errors
 from dataworks_tasks.worker.process import WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,14 @@ def _again(step: DriverStep, drive: Drive) -> float | None:
     """Do the step; when it is due again."""
     ledger, run_id = drive.ledger, drive.spec.run_id
     try:
-        return step.run(drive)
+        try:
+            with unexpected_errors():
+                again = step.run(drive)
+        except UnexpectedError as error:
+            check_tries(ledger, run_id, step.name, error)
+            raise
+        ledger.forget_attempts(run_id, step.name)
+        return again
     except UnknownName:
         raise
     except (TransientError, SettingsError, SpecRefused) as error:

@@ -8,7 +8,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
-from dataworks_tasks.errors import DataWorksError, LedgerUnavailable, TransientError
+from dataworks_tasks.errors import LedgerUnavailable, TransientError
 from dataworks_tasks.ledger.contract import FinishState, Ledger
 from dataworks_tasks.runs.lease import StopSignal
 
@@ -91,7 +91,7 @@ class HeldFinishLease:
         """How far the work is. A server that does not say costs a line of text, not the lease."""
         try:
             return self._describe() if self._describe is not None else ""
-        except DataWorksError as error:
+        except Exception as error:  # noqa: BLE001 - without this thread the lease is lost
             log.debug("cannot describe how far finishing is: %s", error)
             return self._shown
 

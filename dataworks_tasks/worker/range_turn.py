@@ -17,10 +17,12 @@ from dataworks_tasks.errors import (
     SettingsError,
     SpecRefused,
     TransientError,
+    UnexpectedError,
 )
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.windows import Release, TakenRange, Taking
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.unexpected import check_tries, unexpected_errors
 from dataworks_tasks.worker.hand_keeper import HELD_SECONDS
 from dataworks_tasks.worker.identity import is_gone
 from dataworks_tasks.worker.poison import DEADLY, isolate
@@ -91,13 +93,19 @@ class _Turn:
 
     def _work(self, taken: TakenRange) -> None:
         try:
-            run = self._process.open_run(self._run_id)
-            run.rate_limiter.begin_turn(_PATIENCE_AMONG_OTHERS if taken.others else _PATIENCE_ALONE)
-            outcome = run_range(
-                self._process, self._message, taken.others, lambda: run.rate_limiter.is_short
-            )
+            with unexpected_errors():
+                run = self._process.open_run(self._run_id)
+                run.rate_limiter.begin_turn(
+                    _PATIENCE_AMONG_OTHERS if taken.others else _PATIENCE_ALONE
+                )
+                outcome = run_range(
+                    self._process, self._message, taken.others, lambda: run.rate_limiter.is_short
+                )
         except LedgerUnavailable:
             raise
+        except UnexpectedError as error:
+            self._put_off(taken, error)
+            check_tries(self._process.ledger, self._run_id, str(self._message.range), error)
         except TransientError as error:
             self._put_off(taken, error)
         except (SpecRefused, SettingsError) as error:
@@ -133,7 +141,8 @@ class _Turn:
             taken.tries + 2,
         )
         self._process.ledger.note_error(self._run_id, str(error))
-        self._release(Release([self._message.range], pause, failed=True))
+        progressed = isinstance(error, UnexpectedError) and error.progressed
+        self._release(Release([self._message.range], pause, progressed=progressed, failed=True))
 
     def _leave_to_others(self, taken: TakenRange, error: DataWorksError) -> None:
         """Hand the message back at once, and stay away from the queue while it is the only run's.

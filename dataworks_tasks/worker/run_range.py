@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dataworks_tasks.broker.messages import RangeMessage
-from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.errors import RunFailed, UnexpectedError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import Ledger, RangeResult, RunProgress, RunState
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import StopSignal
+from dataworks_tasks.unexpected import unexpected_errors
 from dataworks_tasks.worker.finish_lease import HeldFinishLease
 from dataworks_tasks.worker.process import OpenRun, WorkerProcess
 
@@ -54,8 +55,12 @@ def run_range(
     interrupted = lambda: leaves() or turn.is_over()  # noqa: E731 - two clocks in one
     stop = StopSignal(began + process.config.range_seconds, interrupted)
     done = _Done()
-    for gap in list(ledger.gaps(run_id, message.range)):
-        _run_gap(process, run, gap, stop, done)
+    try:
+        with unexpected_errors():
+            for gap in list(ledger.gaps(run_id, message.range)):
+                _run_gap(process, run, gap, stop, done)
+    except UnexpectedError as error:
+        raise UnexpectedError(error.fact, error.remedy, done.progressed) from None
     left = () if turn.is_stopped else tuple(ledger.gaps(run_id, message.range))
     done.log(time.monotonic() - began, sum(gap.size for gap in left))
     return RangeOutcome(left, done.closed_last_gap, done.progressed)
@@ -73,6 +78,9 @@ class _Done:
 
     def add(self, result: RangeResult) -> None:
         """Count a part."""
+        finished = ("documents", "read")
+        self.progressed |= any(result.counters.get(name) for name in finished)
+        self.progressed |= bool(result.failures)
         self.documents += result.counters.get("documents", 0)
         if result.failures and not self.failures:
             self.first_reason = result.failures[0].reason

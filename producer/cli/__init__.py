@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from typing import Any
 
 import click
 
-from dataworks_tasks.errors import DataWorksError, UsageError, nearest_or_all
+from dataworks_tasks.errors import DataWorksError, UnexpectedError, UsageError, nearest_or_all
 from dataworks_tasks.version import __version__
 
 COMMANDS = {
@@ -61,6 +63,26 @@ class LazyGroup(click.Group):
             )
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what nobody foresaw is one line too, and a traceback with --debug."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, DataWorksError):
+            raise
+        except BrokenPipeError:
+            # Whoever read the output has left; Python would complain once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(1)
+        except Exception as error:
+            if ctx.params["debug"]:
+                raise
+            from dataworks_tasks.unexpected import described
+
+            raise UnexpectedError(
+                f"an unexpected {described(error)}",
+                f"The traceback, for a report: dataworks --debug {ctx.invoked_subcommand} ...",
+            ) from None
+
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing any."""
         with formatter.section("Commands"):
@@ -69,7 +91,8 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dataworks")
-def cli() -> None:
+@click.option("--debug", is_flag=True, help="Print a traceback of an unexpected error.")
+def cli(debug: bool) -> None:
     """Fill and move very large document collections with a fleet of Celery workers.
 
     Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 not finished (resume goes on),

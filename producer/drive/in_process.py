@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from dataworks_tasks.broker.messages import RangeMessage
-from dataworks_tasks.errors import SettingsError, TerminalError, TransientError
+from dataworks_tasks.errors import SettingsError, TerminalError, TransientError, UnexpectedError
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -92,6 +92,9 @@ class _Loop:
     def _wait_out(self, error: TransientError) -> None:
         self._outages += 1
         if self._outages >= _MOST_OUTAGES:
+            if isinstance(error, UnexpectedError):
+                run_id = self._spec.run_id
+                self._ledger.change_state(run_id, WORKING, RunState.FAILED, str(error))
             raise error
         log.warning("run %s: %s; it is tried again in %.0f s", self._spec.run_id, error,
                     _OUTAGE_SECONDS)  # fmt: skip

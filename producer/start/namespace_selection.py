@@ -8,14 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pymongo.errors import PyMongoError
-
 from dataworks_tasks.errors import UnknownName, UsageError, nearest_or_all
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import BUCKETS
-from dataworks_tasks.store.driver_errors import classify
+from dataworks_tasks.store.metadata import list_collections
 
 _OWN_DATABASES = frozenset({"admin", "local", "config"})
 
@@ -105,12 +103,9 @@ def _list_collections(source: BaseDatabaseClient, patterns: Iterable[str]) -> It
             name for name in names if any(_pattern(wanted).fullmatch(name) for wanted in databases)
         }
     for database in sorted(databases):
-        try:
-            for item in source.database(database).list_collections():
-                namespace = Namespace(database, item["name"])
-                yield _Found(namespace, item.get("type", "collection"), item.get("options", {}))
-        except PyMongoError as error:
-            raise classify(error) from None
+        for item in list_collections(source, database):
+            namespace = Namespace(database, item["name"])
+            yield _Found(namespace, item.get("type", "collection"), item.get("options", {}))
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -19,7 +19,7 @@ WORKERS = """
     verify sync slicing
     generate migrate
     range_work scan driver_step
-    rate_limits monitor broker
+    rate_limits monitor broker unexpected
     store ledger logs
     settings
     runs plugins
