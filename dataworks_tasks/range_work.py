@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol, Self
 
-from dataworks_tasks.ledger.contract import Ledger, RangeResult
+from dataworks_tasks.ledger.contract import Acknowledgement, Ledger, RangeResult, WorkerReport
 from dataworks_tasks.rate_limits.reads import ReadRateLimiter
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
@@ -30,15 +30,50 @@ class RunContext:
     target_reads: ReadRateLimiter | None = None
 
 
+class Completed(Protocol):
+    """A part of a range whose every document is completed at the target."""
+
+    @property
+    def range(self) -> BatchRange: ...
+
+    @property
+    def result(self) -> RangeResult: ...
+
+    def with_result(self, result: RangeResult) -> Self:
+        """Return the same part with another result."""
+
+    def record(
+        self, ledger: Ledger, run_id: str, worker: WorkerReport | None = None
+    ) -> Acknowledgement:
+        """Record the part in the ledger."""
+
+
+class CompletedRange(NamedTuple):
+    """Batches of a run whose ranges count documents."""
+
+    range: BatchRange
+    result: RangeResult
+
+    def with_result(self, result: RangeResult) -> CompletedRange:
+        """Return the same range with another result."""
+        return self._replace(result=result)
+
+    def record(
+        self, ledger: Ledger, run_id: str, worker: WorkerReport | None = None
+    ) -> Acknowledgement:
+        """Acknowledge the range."""
+        return ledger.acknowledge(run_id, self.range, self.result, worker)
+
+
 class RangeWork(Protocol):
     """The work of one run in one process; made once per run and kept."""
 
-    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
-        """Do the range and yield each part whose every document is completed at the target.
+    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[Completed]:
+        """Run the range and yield each part of it that is completed.
 
-        Parts come in any order, do not overlap, and are acknowledged by the caller as they come.
-        Stops early, without the rest, when ``stop`` is reached. Raises TransientError when the
-        rest is to be tried again later, and TerminalError when the run cannot go on.
+        Parts come in any order, do not overlap, and are recorded by the caller as they come.
+        Returns early, without the rest, when ``stop`` is reached. Raises TransientError when the
+        rest has to be tried again later, and TerminalError when the run cannot continue.
         """
 
     def finish(self, lease: FinishLease) -> bool:

@@ -19,7 +19,7 @@ from dataworks_tasks.generate.chunk_size import ChunkSize
 from dataworks_tasks.generate.faulty_documents import generate_around_faults
 from dataworks_tasks.generate.finish_generation import finish_generation
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
-from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.range_work import CompletedRange, RunContext
 from dataworks_tasks.rate_limits.writes import documents_per_write
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
@@ -71,7 +71,7 @@ class GenerationWork:
             context.config.write_workers, thread_name_prefix="dataworks-write"
         )
 
-    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
+    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[CompletedRange]:
         """Generate and write ``wanted``; see ``range_work.RangeWork``."""
         in_flight: deque[tuple[_Chunk, Future[WriteResult]]] = deque()
         chunks = self._chunks(wanted)
@@ -127,9 +127,7 @@ class GenerationWork:
             context.target, chunk.namespace, chunk.batch, policy, context.rate_limiter, deadline
         )
 
-    def _completed(
-        self, chunk: _Chunk, future: Future[WriteResult]
-    ) -> Iterator[tuple[BatchRange, RangeResult]]:
+    def _completed(self, chunk: _Chunk, future: Future[WriteResult]) -> Iterator[CompletedRange]:
         result = future.result()
         failures = [
             *chunk.failures,
@@ -144,23 +142,21 @@ class GenerationWork:
             )
         if not result.pending:
             counters = _counters(result, chunk.batch.size_bytes)
-            yield chunk.run_range, RangeResult(counters, failures)
+            yield CompletedRange(chunk.run_range, RangeResult(counters, failures))
         elif not failures and len(chunk.batch) == chunk.run_range.size:
             yield from _completed_parts(chunk, result)
         # Else the deadline came in the middle: the chunk stays a gap, and the next try finds what
         # is written already. Its failures are recorded when all of it is completed.
 
 
-def _completed_parts(
-    chunk: _Chunk, result: WriteResult
-) -> Iterator[tuple[BatchRange, RangeResult]]:
+def _completed_parts(chunk: _Chunk, result: WriteResult) -> Iterator[CompletedRange]:
     """What the deadline left completed: on a slow target it would be written again and again."""
     counters: dict[str, int] = _counters(result, 0)
     offsets = chunk.batch.offsets
     for start, stop in result.completed_runs(len(chunk.batch)):
         counters |= {"documents": stop - start, "bytes": int(offsets[stop] - offsets[start])}
         first = chunk.run_range.start
-        yield BatchRange(first + start, first + stop), RangeResult(counters)
+        yield CompletedRange(BatchRange(first + start, first + stop), RangeResult(counters))
         counters = {}
 
 

@@ -30,7 +30,8 @@ class AcknowledgedRanges:
         done: BatchRange,
         result: RangeResult,
         worker: WorkerReport | None,
-        slice_keys: Sequence[str],
+        slice_keys: Sequence[str] = (),
+        expected_slice: bytes = b"",
     ) -> Acknowledgement:
         """Add ``done``; ``slice_keys``: where its slices are kept, none in a generation run."""
         keys = RunKeys(run_id)
@@ -44,7 +45,7 @@ class AcknowledgedRanges:
             json.dumps(dict(result.counters)),
             *_report_arguments(worker),
             SLICES_PER_KEY,
-            result.slice,
+            expected_slice,
             *failure_arguments(result.failures),
         )
         return Acknowledgement(int(newly), bool(closed))
@@ -52,25 +53,27 @@ class AcknowledgedRanges:
     def checkpoint_slice(
         self,
         run_id: str,
-        done: BatchRange,
+        number: int,
         result: RangeResult,
+        expected_slice: bytes,
+        rest: bytes,
         worker: WorkerReport | None,
-    ) -> Acknowledgement:
-        """Count what of a slice is completed, and make its rest the slice."""
+    ) -> bool:
+        """Count what is completed of a slice, and make ``rest`` the slice."""
         keys = RunKeys(run_id)
         names = [keys.record, keys.counters, keys.failures, keys.workers, keys.parts]
-        self._steps.run(
+        changed = self._steps.run(
             run_id,
             "checkpoint_slice",
-            [*names, keys.slices(done.start)],
-            done.start,
-            result.slice,
-            result.rest,
+            [*names, keys.slices(number)],
+            number,
+            expected_slice,
+            rest,
             json.dumps(dict(result.counters)),
             *_report_arguments(worker),
             *failure_arguments(result.failures),
         )
-        return Acknowledgement(0, closed_last_gap=False)
+        return bool(changed)
 
     def gaps(self, run_id: str, within: BatchRange | None) -> Iterator[BatchRange]:
         """What is not acknowledged, in order."""

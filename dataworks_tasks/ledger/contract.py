@@ -49,18 +49,10 @@ class DocumentFailure:
 
 @dataclass(frozen=True, slots=True)
 class RangeResult:
-    """What working on a range gave: what to add to the counters, and what could not be written.
-
-    ``slice``: the slice as it was worked on. It is acknowledged only if that is still the slice of
-    its number: a Redis that lost its last moments may have been given another one since.
-    ``rest``: the part of the slice that is not completed. The range is not acknowledged then: the
-    completed part is counted, and the rest becomes the slice.
-    """
+    """The outcome of a range: what to add to the counters, and what could not be written."""
 
     counters: Mapping[str, int]
     failures: Sequence[DocumentFailure] = ()
-    slice: bytes = b""
-    rest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +60,12 @@ class Acknowledgement:
     """``newly``: how many indexes or slices were not acknowledged before.
 
     ``closed_last_gap`` is true for exactly one call in a run's life (again after a retry).
+    ``checkpointed``: a part of a slice was recorded, and the rest of the slice is left.
     """
 
     newly: int
     closed_last_gap: bool
+    checkpointed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +163,28 @@ class Ledger(Protocol):
         done: BatchRange,
         result: RangeResult,
         worker: WorkerReport | None = None,
+        expected_slice: bytes = b"",
     ) -> Acknowledgement:
         """Add ``done`` to the acknowledged ranges, and its counters and failures with it.
 
         Counters and failures count only for what is new; of a range that is new in part the
-        counters are added in proportion. Of a slice with a ``rest`` only that rest stays to be
-        done, by whoever gets its message next.
+        counters are added in proportion. ``expected_slice``: the slice as it was worked on. It is
+        acknowledged only if it is still the slice of its number: a Redis that lost its last moments
+        may have been given another one since.
+        """
+
+    def checkpoint_slice(
+        self,
+        run_id: str,
+        number: int,
+        result: RangeResult,
+        expected_slice: bytes,
+        rest: bytes,
+        worker: WorkerReport | None = None,
+    ) -> bool:
+        """Count what is completed of a slice, and make ``rest`` the slice that is left to do.
+
+        False, and nothing is changed, when ``expected_slice`` is not the slice of this number now.
         """
 
     def record_failures(self, run_id: str, failures: Sequence[DocumentFailure]) -> None:

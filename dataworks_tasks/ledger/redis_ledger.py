@@ -94,13 +94,25 @@ class RedisLedger:
         done: BatchRange,
         result: RangeResult,
         worker: WorkerReport | None = None,
+        expected_slice: bytes = b"",
     ) -> Acknowledgement:
         if done.size <= 0 or done.start < 0:
             raise ValueError(f"{done} is empty or negative")
-        if result.rest:
-            return self._ranges.checkpoint_slice(run_id, done, result, worker)
-        kept = slice_keys(run_id, done) if self._runs.is_sliced(run_id) else ()
-        return self._ranges.acknowledge(run_id, done, result, worker, kept)
+        if not self._runs.is_sliced(run_id):
+            return self._ranges.acknowledge(run_id, done, result, worker)
+        keys = slice_keys(run_id, done)
+        return self._ranges.acknowledge(run_id, done, result, worker, keys, expected_slice)
+
+    def checkpoint_slice(
+        self,
+        run_id: str,
+        number: int,
+        result: RangeResult,
+        expected_slice: bytes,
+        rest: bytes,
+        worker: WorkerReport | None = None,
+    ) -> bool:
+        return self._ranges.checkpoint_slice(run_id, number, result, expected_slice, rest, worker)
 
     def record_failures(self, run_id: str, failures: Sequence[DocumentFailure]) -> None:
         self._failures.record(run_id, failures)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 from dataworks_tasks.errors import RunFailed, SpecRefused, TerminalError
@@ -19,7 +21,7 @@ from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, OnError
 from dataworks_tasks.scan.read_slice import SliceInterrupted
 from dataworks_tasks.scan.slice import slice_of_run
-from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, run_slices
+from dataworks_tasks.scan.slice_pool import CompletedSlice, SliceJob, Stopped, run_slices
 from dataworks_tasks.store.bulk_write import WritePolicy
 
 _TRIES_FROM_START = 3
@@ -48,7 +50,6 @@ class MigrationWork:
             context.config.max_insert_workers, thread_name_prefix="write-batch"
         )
         self._resources = CopyResources(writers, ByteBudget())
-        self._copies: dict[int, SliceCopy] = {}  # of the slices that are being worked on
 
     def _route(self, pair: NamespacePair) -> CopyRoute:
         context, spec = self._context, self._context.spec
@@ -61,49 +62,24 @@ class MigrationWork:
             rate_limiter=context.rate_limiter,
         )
 
-    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
+    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[CompletedSlice]:
         """See ``RangeWork.run``. Slices that are acknowledged already are left out."""
         context = self._context
         slices = context.ledger.slices(context.spec.run_id, wanted)
-        task = SliceTask(self._work, self._part)
-        try:
-            yield from run_slices(
-                self._readers, context.config.parallel_cursors, slices, task, stop
-            )
-        finally:
-            self._copies.clear()
+        return run_slices(self._readers, context.config.parallel_cursors, slices, self._open, stop)
 
-    def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:
+    def _open(self, number: int, data: bytes) -> SliceJob:
         slice_ = slice_of_run(number, data, len(self._routes))
-        copy = self._copies[number] = SliceCopy(self._routes[slice_.pair], slice_)
-        try:
-            if not self._run(copy, stopped):
-                return None
-        except TerminalError:
-            # Of a collection that is dropped meanwhile, a server only says that its cursor is gone.
-            self._guards.check(self._job.namespaces[slice_.pair])
-            raise
-        return self._checked(copy.last_part(), slice_.pair)
+        copy = SliceCopy(self._routes[slice_.pair], slice_, self._resources)
+        check = partial(self._guards.check, self._job.namespaces[slice_.pair])
+        return _CopyJob(copy, check, partial(self._checked, slice_.pair))
 
-    def _part(self, number: int) -> RangeResult | None:
-        copy = self._copies.get(number)
-        result = copy.part() if copy else None
-        return self._checked(result, copy.slice.pair) if copy and result else None
-
-    def _checked(self, result: RangeResult, pair: int) -> RangeResult:
+    def _checked(self, pair: int, result: RangeResult) -> RangeResult:
         # What was read and written before counts only if the collections are still the same.
         self._guards.check(self._job.namespaces[pair])
         if result.failures and self._context.spec.on_error is OnError.STOP:
             self._fail(result.failures)
         return by_collection(result, self._job, pair)
-
-    def _run(self, copy: SliceCopy, stopped: Stopped) -> bool:
-        for _ in range(_TRIES_FROM_START):
-            try:
-                return copy.run(self._resources, stopped)
-            except SliceInterrupted:
-                continue
-        return copy.run(self._resources, stopped)
 
     def _fail(self, failures: Sequence[DocumentFailure]) -> NoReturn:
         run_id = self._context.spec.run_id
@@ -122,3 +98,35 @@ class MigrationWork:
         """Let go of the threads."""
         self._readers.shutdown(wait=True, cancel_futures=True)
         self._resources.writers.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _CopyJob:
+    """Implements ``SliceJob``: a copy that is tried again, and whose results are checked."""
+
+    copy: SliceCopy
+    check_collections: Callable[[], None]
+    checked: Callable[[RangeResult], RangeResult]
+
+    def run(self, stopped: Stopped) -> bool:
+        """Copy what is left, from the start again where the cursor could not be continued."""
+        try:
+            for _ in range(_TRIES_FROM_START):
+                try:
+                    return self.copy.run(stopped)
+                except SliceInterrupted:
+                    continue
+            return self.copy.run(stopped)
+        except TerminalError:
+            # Of a collection that is dropped meanwhile, a server only says that its cursor is gone.
+            self.check_collections()
+            raise
+
+    def part(self) -> tuple[RangeResult, bytes] | None:
+        """See ``SliceJob``."""
+        part = self.copy.part()
+        return (self.checked(part[0]), part[1]) if part else None
+
+    def last_part(self) -> RangeResult:
+        """See ``SliceJob``."""
+        return self.checked(self.copy.last_part())

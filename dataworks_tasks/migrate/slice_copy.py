@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element
@@ -17,6 +17,7 @@ from dataworks_tasks.migrate.copy_stats import CopyStats
 from dataworks_tasks.migrate.document_change import DocumentChange
 from dataworks_tasks.migrate.rules import rule_counters
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
+from dataworks_tasks.rate_limits.reads import ChargeMeter
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.read_slice import Page, SliceSource, read_slice, resumable_pages
 from dataworks_tasks.scan.slice import Slice, SliceKind
@@ -77,91 +78,102 @@ class CopyResources:
 
 
 class SliceCopy:
-    """A slice on its way. It knows how far it got: run again, it goes on from there."""
+    """A slice on its way. It knows how far it got: run again, it continues from there."""
 
-    def __init__(self, route: CopyRoute, slice_: Slice) -> None:
-        self.slice = slice_
+    def __init__(self, route: CopyRoute, slice_: Slice, resources: CopyResources) -> None:
         self._route = route
+        self._resources = resources
         self._progress = SliceProgress[CopyStats](slice_)
-        # What keeps insertion order is written one batch after the other.
-        self._in_order = slice_.kind is SliceKind.NATURAL
+        self._charges = ChargeMeter()
 
-    def run(self, resources: CopyResources, stopped: Callable[[], bool]) -> bool:
+    def run(self, stopped: Callable[[], bool]) -> bool:
         """Copy what is left; False when it was stopped before the end.
 
         Raises StoreUnavailable when source or target do not answer, and terminal errors.
         """
         self._progress.begin()
-        writes: deque[tuple[Future[CopyStats], Element | None]] = deque()
-        finished = False
-        try:
-            self._read(resources, stopped, writes)
-            finished = True
-        except Abandoned:
-            pass
-        finally:
-            finished = self._collect(writes) and finished
-        return finished
+        return _Attempt(self._route, self._resources, self._progress, self._charges, stopped).run()
 
-    def part(self) -> RangeResult | None:
-        """What was completed since it was last handed out, and the rest; None: nothing.
+    def part(self) -> tuple[RangeResult, bytes] | None:
+        """What was completed since the last part, and the rest of the slice; None: nothing.
 
-        May be asked while ``run`` is running.
+        May be called while ``run`` is running.
         """
         part = self._progress.part()
-        return replace(self._result(part[0]), rest=part[1]) if part else None
+        return (self._result(part[0]), part[1]) if part else None
 
     def last_part(self) -> RangeResult:
-        """What was completed since it was last handed out, when ``run`` came to the end."""
+        """What was completed since the last part, after ``run`` came to the end."""
         return self._result(self._progress.last_part())
 
     def _result(self, parts: list[CopyStats]) -> RangeResult:
         stats = CopyStats()
         stats.add(parts)
-        if self._route.source.rate_limiter is not None:
-            charge = self._route.source.rate_limiter.take_charge()
-            stats.read_request_units = charge.measured
-            stats.read_request_units_estimated = charge.estimated
+        charge = self._charges.take()
+        stats.read_request_units = charge.measured
+        stats.read_request_units_estimated = charge.estimated
         return stats.result()
 
-    def _read(
-        self,
-        resources: CopyResources,
-        stopped: Callable[[], bool],
-        writes: deque[tuple[Future[CopyStats], Element | None]],
-    ) -> None:
-        def pause(seconds: float) -> None:
-            until = time.monotonic() + seconds
-            while (left := until - time.monotonic()) > 0:
-                if stopped():
-                    raise Abandoned
-                time.sleep(min(left, _PAUSE_SECONDS))
 
-        for batch in read_slice(self._route.source, self.slice, self._progress.completed_to, pause):
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One pass over what is left of a slice."""
+
+    route: CopyRoute
+    resources: CopyResources
+    progress: SliceProgress[CopyStats]
+    charges: ChargeMeter
+    stopped: Callable[[], bool]
+    writes: deque[tuple[Future[CopyStats], Element | None]] = field(default_factory=deque)
+
+    def run(self) -> bool:
+        finished = False
+        try:
+            self._read()
+            finished = True
+        except Abandoned:
+            pass
+        finally:
+            finished = self._collect() and finished
+        return finished
+
+    def _read(self) -> None:
+        slice_ = self.progress.slice
+        # What keeps insertion order is written one batch after the other.
+        in_order = slice_.kind is SliceKind.NATURAL
+        after = self.progress.completed_to
+        for batch in read_slice(
+            self.route.source, slice_, after, self._pause, charged=self.charges.add
+        ):
             for page in self._pages(batch):
-                if stopped():
+                if self.stopped():
                     raise Abandoned
-                writes.append((self._send(resources, stopped, page.batch), page.position))
-                while writes and (self._in_order or writes[0][0].done()):
-                    # One that failed stays first, so that nothing behind it counts as completed.
-                    self._record(*writes[0])
-                    writes.popleft()
+                self.writes.append((self._send(page.batch), page.position))
+                while self.writes and (in_order or self.writes[0][0].done()):
+                    # One that failed stays first, so that nothing after it counts as completed.
+                    self._record(*self.writes[0])
+                    self.writes.popleft()
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self.stopped():
+                raise Abandoned
+            time.sleep(min(left, _PAUSE_SECONDS))
 
     def _pages(self, batch: EncodedBatch) -> Iterator[Page]:
-        """The batch in pieces of what goes through at once: as much is lost when it is stopped."""
-        route = self._route
+        """The batch in pages of what goes through at once: as much is lost when it is stopped."""
+        route = self.route
         most = route.target.write_size.at_most(len(batch))
         if route.rate_limiter is not None:
             allowed = route.rate_limiter.max_documents(batch.size_bytes / len(batch))
             most = most if allowed is None else min(most, allowed)
         parts = [batch] if most >= len(batch) else batch.split(most, batch.size_bytes)
         for part in parts:
-            yield from resumable_pages(part, self.slice, route.source.field)
+            yield from resumable_pages(part, self.progress.slice, route.source.field)
 
-    def _send(
-        self, resources: CopyResources, stopped: Callable[[], bool], batch: EncodedBatch
-    ) -> Future[CopyStats]:
-        changed = self._route.change(batch)
+    def _send(self, batch: EncodedBatch) -> Future[CopyStats]:
+        changed = self.route.change(batch)
         stats = CopyStats(
             read=len(batch),
             dropped=changed.dropped,
@@ -170,26 +182,18 @@ class SliceCopy:
             rules=Counter(dict(rule_counters(changed.rules))),
         )
         stats.failures = [
-            document_failure(self._route.source.namespace, document, reason)
+            document_failure(self.route.source.namespace, document, reason)
             for document, reason in changed.refused
         ]
-        resources.budget.take(changed.batch.size_bytes)
-        return resources.writers.submit(
-            self._write, resources.budget, stopped, changed.batch, stats
-        )
+        self.resources.budget.take(changed.batch.size_bytes)
+        return self.resources.writers.submit(self._write, changed.batch, stats)
 
-    def _write(
-        self,
-        budget: ByteBudget,
-        stopped: Callable[[], bool],
-        batch: EncodedBatch,
-        stats: CopyStats,
-    ) -> CopyStats:
-        route, size = self._route, batch.size_bytes
+    def _write(self, batch: EncodedBatch, stats: CopyStats) -> CopyStats:
+        route, size = self.route, batch.size_bytes
         try:
             batch = self._write_exactly(batch, stats)
             while len(batch):
-                if stopped():
+                if self.stopped():
                     raise Abandoned
                 deadline = time.monotonic() + _WRITE_SECONDS
                 result = write_batch(
@@ -202,11 +206,11 @@ class SliceCopy:
                 time.sleep(_PAUSE_SECONDS)  # the pause that the deadline cut off
             return stats
         finally:
-            budget.give_back(size)
+            self.resources.budget.give_back(size)
 
     def _write_exactly(self, batch: EncodedBatch, stats: CopyStats) -> EncodedBatch:
         """Write what an insert would change; the rest of the batch."""
-        route = self._route
+        route = self.route
         rows = with_empty_timestamps(batch)
         if not rows or not route.target.capabilities.collection_stats:
             return batch
@@ -215,17 +219,17 @@ class SliceCopy:
         return batch.select(sorted(set(range(len(batch))).difference(rows)))
 
     def _record(self, write: Future[CopyStats], position: Element | None) -> None:
-        self._progress.add(write.result(), position)
+        self.progress.add(write.result(), position)
 
-    def _collect(self, writes: deque[tuple[Future[CopyStats], Element | None]]) -> bool:
+    def _collect(self) -> bool:
         """Wait for what is on the wire; everything before the first that failed is completed.
 
         Raises the first write's error.
         """
         problem: BaseException | None = None
-        while writes:
-            write, position = writes.popleft()
-            error = write.exception()  # waits, also for those behind one that failed
+        while self.writes:
+            write, position = self.writes.popleft()
+            error = write.exception()  # waits, also for those after one that failed
             problem = problem or error
             if problem is None:
                 self._record(write, position)

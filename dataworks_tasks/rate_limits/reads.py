@@ -30,26 +30,48 @@ def rate_limited(
     rate_limiter: ReadRateLimiter,
     charge: Callable[[], float | None],
     pause: Callable[[float], None] = time.sleep,
-) -> Iterator[bytes]:
-    """``pages`` of ``size`` documents, each asked for when the budget allows it.
+) -> Iterator[tuple[bytes, ReadCharge]]:
+    """``pages`` of ``size`` documents and what each cost, read when the budget allows it.
 
-    ``charge`` tells the RU of the page that was read last, or None.
+    ``charge`` returns the RU of the page that was read last, or None where it is not known.
     """
     while True:
         reserved = rate_limiter.reserve(size, pause)
         page = next(pages, b"")
-        rate_limiter.record(reserved, page, charge() if page else 0.0)
+        cost = rate_limiter.record(reserved, page, charge() if page else 0.0)
         if not page:
             return
-        yield page
+        yield page, cost
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ReadCharge:
-    """Request units that reading cost: as the server told them, and where it told nothing."""
+    """Request units that reading cost: reported by the server, and estimated where it did not."""
 
     measured: float = 0.0
     estimated: float = 0.0
+
+
+class ChargeMeter:
+    """Adds up charges on one thread and gives them out on another."""
+
+    def __init__(self) -> None:
+        self._charge = ReadCharge()
+        self._lock = threading.Lock()
+
+    def add(self, charge: ReadCharge) -> None:
+        """Add the charge of a page."""
+        with self._lock:
+            before = self._charge
+            self._charge = ReadCharge(
+                before.measured + charge.measured, before.estimated + charge.estimated
+            )
+
+    def take(self) -> ReadCharge:
+        """Return what was added since the last call."""
+        with self._lock:
+            charge, self._charge = self._charge, ReadCharge()
+        return charge
 
 
 class ReadRateLimiter:
@@ -70,7 +92,6 @@ class ReadRateLimiter:
         self._ru_per_document: float | None = None
         self._measured_share = 1.0
         self._correction = 0.0
-        self._charge = ReadCharge()
 
     def max_documents(self, most: int) -> int:
         """How many of ``most`` documents a page should have."""
@@ -99,26 +120,19 @@ class ReadRateLimiter:
         bucket = BucketRequest(self._bucket, wanted, correction, limit)
         return TokenRequest([bucket], _LONGEST_PLACE_SECONDS)
 
-    def record(self, reserved: float, page: bytes, measured: float | None) -> None:
+    def record(self, reserved: float, page: bytes, measured: float | None) -> ReadCharge:
         """Record what a page cost: ``measured`` are its RU where the server reported them."""
         documents = len(EncodedBatch.parse(page))
         expected = max(READ_1KB_RU, READ_1KB_RU * len(page) / _KIBIBYTE)
         with self._lock:
             if measured is None:
                 spent = expected * self._measured_share
-                self._charge.estimated += spent
             else:
                 spent = measured
-                self._charge.measured += spent
                 self._measured_share += _LEARNING * (measured / expected - self._measured_share)
             if documents:
                 cost, before = spent / documents, self._ru_per_document
                 learned = cost if before is None else before + _LEARNING * (cost - before)
                 self._ru_per_document = learned
             self._correction += spent - reserved
-
-    def take_charge(self) -> ReadCharge:
-        """What was read since this was last asked, by whichever slice."""
-        with self._lock:
-            charge, self._charge = self._charge, ReadCharge()
-        return charge
+        return ReadCharge(estimated=spent) if measured is None else ReadCharge(measured=spent)

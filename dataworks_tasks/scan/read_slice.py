@@ -13,7 +13,7 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import StoreUnavailable, Throttled, TransientError
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.rate_limits.reads import ReadRateLimiter, rate_limited
+from dataworks_tasks.rate_limits.reads import ReadCharge, ReadRateLimiter, rate_limited
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.key_space import ID, KeyRange, key_of, key_ranges_after, query
 from dataworks_tasks.scan.slice import Slice, SliceKind, groups_after, groups_through
@@ -53,6 +53,7 @@ def read_slice(
     after: Element | None = None,
     waiting: Callable[[float], None] = time.sleep,
     through: Element | None = None,
+    charged: Callable[[ReadCharge], None] | None = None,
 ) -> Iterator[EncodedBatch]:
     """The slice's documents in key order, as batches of at most ``source.batch_size``.
 
@@ -62,14 +63,15 @@ def read_slice(
     A cut cursor, a reset connection or a throttled read goes on behind the last document that
     arrived. Raises StoreUnavailable when that fails through all of the backoff's tries, and
     SliceInterrupted when something was read already but reading cannot go on by key.
-    ``waiting`` is called with the seconds of each pause, and may raise to give up.
+    ``waiting`` is called with the seconds of each pause, and may raise to give up; ``charged`` with
+    the request units of each page, where the source counts them.
     """
     sort: dict[str, int] = {source.field.decode(): 1}
     options: dict[str, Any] = {"sort": sort}
     after = after or slice_.completed_to
     if slice_.kind is SliceKind.NATURAL:
         options["sort"] = {"$natural": 1}
-        reading = _Reading(source, options, waiting)
+        reading = _Reading(source, options, waiting, charged)
         yield from _read_key_ranges(reading, []) if after is None else _read_behind(reading, after)
         return
     if slice_.kind is SliceKind.RANGE:
@@ -78,7 +80,7 @@ def read_slice(
     if through is not None:
         groups = groups_through(groups, through)
     for key_ranges in groups if after is None else groups_after(groups, after):
-        yield from _read_key_ranges(_Reading(source, options, waiting), key_ranges)
+        yield from _read_key_ranges(_Reading(source, options, waiting, charged), key_ranges)
 
 
 class Page(NamedTuple):
@@ -112,6 +114,7 @@ class _Reading:
     source: SliceSource
     options: Mapping[str, Any]
     waiting: Callable[[float], None]
+    charged: Callable[[ReadCharge], None] | None = None
 
     def once(self, key_ranges: Sequence[KeyRange], size: int) -> Iterator[EncodedBatch]:
         """Batches of one cursor, of at most ``size`` documents each."""
@@ -123,10 +126,16 @@ class _Reading:
         pages = source.client.find_raw(source.namespace, wanted, **self.options, batch_size=size)
         if rate_limiter is not None:
             charge = partial(source.client.read_charge, source.namespace.database)
-            pages = rate_limited(pages, size, rate_limiter, charge, self.waiting)
+            pages = self._reported(rate_limited(pages, size, rate_limiter, charge, self.waiting))
         for page in pages:
             failpoint("read.after")
             yield EncodedBatch.parse(page)
+
+    def _reported(self, pages: Iterator[tuple[bytes, ReadCharge]]) -> Iterator[bytes]:
+        for page, charge in pages:
+            if self.charged is not None:
+                self.charged(charge)
+            yield page
 
     def page_size(self) -> int:
         """How many documents a page should have now."""

@@ -1,4 +1,4 @@
-"""Work on several slices at once and hand out those that are done."""
+"""Work on several slices at once and hand out what is completed of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from dataworks_tasks.errors import TransientError
-from dataworks_tasks.ledger.contract import RangeResult
+from dataworks_tasks.ledger.contract import Acknowledgement, Ledger, RangeResult, WorkerReport
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import StopSignal
 
@@ -19,38 +20,75 @@ _PART_SECONDS = 5.0
 slice takes minutes, and no process may have to begin it again."""
 
 Stopped = Callable[[], bool]
-SliceWork = Callable[[int, bytes, Stopped], RangeResult | None]
-"""Works on a slice by its number and bytes; None when it was stopped before the end."""
-SlicePart = Callable[[int], RangeResult | None]
-"""What was completed of a slice since this was last asked, with its rest; None: nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class SliceTask:
-    """What is done to each slice. ``part``: where a slice can be completed part by part."""
+class SliceJob(Protocol):
+    """The work on one slice: one thread is in ``run``, and another may ask for a part meanwhile."""
 
-    work: SliceWork
-    part: SlicePart = lambda _number: None
+    def run(self, stopped: Stopped) -> bool:
+        """Do the work; False when it was stopped before the end."""
+
+    def part(self) -> tuple[RangeResult, bytes] | None:
+        """What was completed since the last part, and the rest of the slice; None: nothing."""
+
+    def last_part(self) -> RangeResult:
+        """What was completed since the last part, after ``run`` came to the end."""
+
+
+OpenSlice = Callable[[int, bytes], SliceJob]
+"""Makes the job for a slice from its number and bytes."""
+
+
+class CompletedSlice(NamedTuple):
+    """A slice, or a part of it, whose every document is completed at the target.
+
+    ``slice`` is the slice as it was worked on, ``rest`` what is left of it; empty: nothing.
+    """
+
+    number: int
+    result: RangeResult
+    slice: bytes
+    rest: bytes = b""
+
+    @property
+    def range(self) -> BatchRange:
+        """The range of this one slice."""
+        return BatchRange(self.number, self.number + 1)
+
+    def with_result(self, result: RangeResult) -> CompletedSlice:
+        """Return the same part with another result."""
+        return self._replace(result=result)
+
+    def record(
+        self, ledger: Ledger, run_id: str, worker: WorkerReport | None = None
+    ) -> Acknowledgement:
+        """Acknowledge the slice, or checkpoint it where something is left."""
+        if not self.rest:
+            return ledger.acknowledge(run_id, self.range, self.result, worker, self.slice)
+        changed = ledger.checkpoint_slice(
+            run_id, self.number, self.result, self.slice, self.rest, worker
+        )
+        return Acknowledgement(0, closed_last_gap=False, checkpointed=changed)
 
 
 def run_slices(
     threads: ThreadPoolExecutor,
     at_once: int,
     slices: Mapping[int, bytes],
-    task: SliceTask,
+    open_slice: OpenSlice,
     stop: StopSignal,
-) -> Iterator[tuple[BatchRange, RangeResult]]:
-    """Do ``task`` on ``slices``, ``at_once`` of them at a time, in order; yield as they finish.
+) -> Iterator[CompletedSlice]:
+    """Run a job on each of ``slices``, ``at_once`` at a time, in order; yield as they finish.
 
-    Of those that take long, and of those that were stopped, parts are yielded: results that name
-    the slice's ``rest``. After a TransientError nothing new is begun, what runs is finished, and
-    then it is raised. Leaving the iterator early stops the work.
+    Parts are yielded of slices that take long and of those that were stopped. After a
+    TransientError nothing new is begun, what runs is finished, and then the error is raised.
+    Closing the iterator early stops the work.
     """
     waiting = iter(sorted(slices.items()))
     closing = threading.Event()
-    running: dict[Future[RangeResult | None], int] = {}
+    running: dict[Future[bool], _Running] = {}
     problem: TransientError | None = None
-    completed = _Settled(dict(slices), task.part)
+    parts_at = time.monotonic() + _PART_SECONDS
 
     def stopped() -> bool:
         return closing.is_set() or stop.reached
@@ -61,21 +99,22 @@ def run_slices(
                 following = next(waiting, None)
                 if following is None:
                     break
-                running[threads.submit(task.work, *following, stopped)] = following[0]
+                one = _Running(*following, open_slice(*following))
+                running[threads.submit(one.job.run, stopped)] = one
             if not running:
                 break
             done, _ = wait(running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
-                number = running.pop(future)
-                result = None
+                one = running.pop(future)
                 try:
-                    result = future.result()
+                    finished = future.result()
                 except TransientError as error:
-                    problem = problem or error
-                yield from completed.result(number, result)
-            if completed.parts_are_due():
-                for number in list(running.values()):
-                    yield from completed.result(number, None)
+                    problem, finished = problem or error, False
+                yield from one.completed(finished)
+            if time.monotonic() >= parts_at:
+                parts_at = time.monotonic() + _PART_SECONDS
+                for one in list(running.values()):
+                    yield from one.completed(finished=False)
     finally:
         closing.set()
         wait(running)
@@ -83,26 +122,18 @@ def run_slices(
         raise problem
 
 
-class _Settled:
-    """Results with the slices that they are of, which get smaller part by part."""
+@dataclass(slots=True)
+class _Running:
+    """A slice that is worked on; ``data`` gets smaller part by part."""
 
-    def __init__(self, slices: dict[int, bytes], part: SlicePart) -> None:
-        self._slices = slices
-        self._part = part
-        self._parts_at = time.monotonic() + _PART_SECONDS
+    number: int
+    data: bytes
+    job: SliceJob
 
-    def parts_are_due(self) -> bool:
-        """Whether it is time again to hand out parts."""
-        if time.monotonic() < self._parts_at:
-            return False
-        self._parts_at = time.monotonic() + _PART_SECONDS
-        return True
-
-    def result(
-        self, number: int, whole: RangeResult | None
-    ) -> Iterator[tuple[BatchRange, RangeResult]]:
-        """The slice's end, or the part of it that is completed."""
-        result = whole or self._part(number)
-        if result is not None:
-            yield BatchRange(number, number + 1), replace(result, slice=self._slices[number])
-            self._slices[number] = result.rest
+    def completed(self, finished: bool) -> Iterator[CompletedSlice]:
+        if finished:
+            yield CompletedSlice(self.number, self.job.last_part(), self.data)
+        elif (part := self.job.part()) is not None:
+            result, rest = part
+            yield CompletedSlice(self.number, result, self.data, rest)
+            self.data = rest

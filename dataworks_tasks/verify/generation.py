@@ -19,8 +19,8 @@ from dataworks_tasks.documents.raw_bson import (
 )
 from dataworks_tasks.generate.batch.document_id import PREFIX_BYTES
 from dataworks_tasks.generate.generation_work import PartSource
-from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
-from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.ledger.contract import DocumentFailure
+from dataworks_tasks.range_work import CompletedRange, RunContext
 from dataworks_tasks.rate_limits.reads import rate_limited
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
@@ -40,7 +40,7 @@ class GenerationVerificationWork:
         self._sources = tuple(sources)
         self._rate_limiter = context.target_reads
 
-    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
+    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[CompletedRange]:
         """Compare ``wanted``; differences are the result's failures."""
         for source in self._sources:
             part = source.part
@@ -53,7 +53,8 @@ class GenerationVerificationWork:
                     chunk.start - part.first, chunk.stop - part.first
                 )
                 found = self._fetch(source, expected)
-                yield chunk, verification_result(part.namespace, compare(expected, found))
+                result = verification_result(part.namespace, compare(expected, found))
+                yield CompletedRange(chunk, result)
 
     def finish(self, lease: FinishLease) -> bool:
         """Look for documents that no run of this job wrote, where the target is its own."""
@@ -88,9 +89,8 @@ class GenerationVerificationWork:
         size = rate_limiter.max_documents(len(expected)) if rate_limiter else len(expected)
         found = target.find_raw(namespace, query, sort=[("_id", 1)], batch_size=size, **options)
         if rate_limiter is not None:
-            found = rate_limited(
-                found, size, rate_limiter, partial(target.read_charge, namespace.database)
-            )
+            charge = partial(target.read_charge, namespace.database)
+            found = (page for page, _ in rate_limited(found, size, rate_limiter, charge))
         return EncodedBatch.parse(b"".join(found))
 
 

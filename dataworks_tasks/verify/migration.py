@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
@@ -18,7 +19,7 @@ from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, VerificationJob
 from dataworks_tasks.scan.key_space import ID
 from dataworks_tasks.scan.slice import slice_of_run
-from dataworks_tasks.scan.slice_pool import SliceTask, Stopped, run_slices
+from dataworks_tasks.scan.slice_pool import CompletedSlice, SliceJob, Stopped, run_slices
 from dataworks_tasks.verify.comparison import Comparison
 from dataworks_tasks.verify.result import verification_result
 from dataworks_tasks.verify.slice import SliceVerification, VerificationRoute
@@ -40,7 +41,6 @@ class MigrationVerificationWork:
         self._job = job.of
         self._guards = RunGuards(context.spec, source_of(context), context.target)
         self._routes = [self._route(pair) for pair in job.of.namespaces]
-        self._running: dict[int, SliceVerification] = {}
         cursors = context.config.parallel_cursors
         self._slices = ThreadPoolExecutor(cursors, thread_name_prefix="verify-slice")
         self._readers = ThreadPoolExecutor(2 * cursors, thread_name_prefix="read-slice")
@@ -62,30 +62,16 @@ class MigrationVerificationWork:
             keys_stay=strategy.copies_raw and source.field == ID,
         )
 
-    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[tuple[BatchRange, RangeResult]]:
+    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[CompletedSlice]:
         """See ``RangeWork.run``. What differs comes as failures."""
         context = self._context
         slices = context.ledger.slices(context.spec.run_id, wanted)
-        task = SliceTask(self._work, self._part)
-        try:
-            yield from run_slices(self._slices, context.config.parallel_cursors, slices, task, stop)
-        finally:
-            self._running.clear()
+        return run_slices(self._slices, context.config.parallel_cursors, slices, self._open, stop)
 
-    def _work(self, number: int, data: bytes, stopped: Stopped) -> RangeResult | None:
+    def _open(self, number: int, data: bytes) -> SliceJob:
         slice_ = slice_of_run(number, data, len(self._routes))
-        verification = SliceVerification(self._routes[slice_.pair], slice_)
-        self._running[number] = verification
-        if not verification.run(self._readers, stopped):
-            return None
-        return self._result(verification.slice.pair, verification.last_part())
-
-    def _part(self, number: int) -> RangeResult | None:
-        verification = self._running.get(number)
-        part = verification.part() if verification else None
-        if verification is None or part is None:
-            return None
-        return replace(self._result(verification.slice.pair, part[0]), rest=part[1])
+        verification = SliceVerification(self._routes[slice_.pair], slice_, self._readers)
+        return _VerificationJob(verification, partial(self._result, slice_.pair))
 
     def _result(self, pair: int, comparison: Comparison) -> RangeResult:
         self._guards.check(self._job.namespaces[pair])
@@ -117,3 +103,24 @@ class MigrationVerificationWork:
         """Let go of the threads."""
         self._slices.shutdown(wait=True, cancel_futures=True)
         self._readers.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _VerificationJob:
+    """Implements ``SliceJob`` with results of comparisons."""
+
+    verification: SliceVerification
+    result: Callable[[Comparison], RangeResult]
+
+    def run(self, stopped: Stopped) -> bool:
+        """See ``SliceJob``."""
+        return self.verification.run(stopped)
+
+    def part(self) -> tuple[RangeResult, bytes] | None:
+        """See ``SliceJob``."""
+        part = self.verification.part()
+        return (self.result(part[0]), part[1]) if part else None
+
+    def last_part(self) -> RangeResult:
+        """See ``SliceJob``."""
+        return self.result(self.verification.last_part())

@@ -41,23 +41,26 @@ class VerificationRoute:
 class SliceVerification:
     """A slice being compared. It knows how far it got: another process can go on from there."""
 
-    def __init__(self, route: VerificationRoute, slice_: Slice) -> None:
+    def __init__(
+        self, route: VerificationRoute, slice_: Slice, readers: ThreadPoolExecutor
+    ) -> None:
         self.slice = slice_
+        self._readers = readers
         self._route = route
         self._progress = SliceProgress[Comparison](slice_)
         self._by_range = route.keys_stay and slice_.kind is not SliceKind.NATURAL
 
-    def run(self, readers: ThreadPoolExecutor, stopped: Stopped) -> bool:
+    def run(self, stopped: Stopped) -> bool:
         """Compare what is left; False when it was stopped before the end.
 
         Raises StoreUnavailable when a side does not answer.
         """
         self._progress.begin()
         if self._route.keys_stay and not self._by_range:
-            return self._compare_side_by_side(readers, stopped)
+            return self._compare_side_by_side(stopped)
         after = self._progress.completed_to
         source = self._route.source
-        for batch in _ahead(read_slice(source, self.slice, after), readers):
+        for batch in _ahead(read_slice(source, self.slice, after), self._readers):
             for page in resumable_pages(batch, self.slice, source.field):
                 if stopped():
                     return False
@@ -95,9 +98,9 @@ class SliceVerification:
             comparison.add(None, batch)
         self._progress.add(_explained(self._route, comparison.result()), position)
 
-    def _compare_side_by_side(self, readers: ThreadPoolExecutor, stopped: Stopped) -> bool:
+    def _compare_side_by_side(self, stopped: Stopped) -> bool:
         """Compare what keeps insertion order: neither side can be read up to a key."""
-        comparison, route = DocumentComparison(), self._route
+        comparison, route, readers = DocumentComparison(), self._route, self._readers
         changed = (route.change(batch).batch for batch in read_slice(route.source, self.slice))
         found = _ahead(read_slice(route.target, self.slice), readers)
         for batch in _ahead(changed, readers):

@@ -105,13 +105,14 @@ def _run_gap(
     process: WorkerProcess, run: OpenRun, gap: BatchRange, stop: StopSignal, done: _Done
 ) -> None:
     run_id = run.spec.run_id
-    for part, result in run.work.run(gap, stop):
+    for part in run.work.run(gap, stop):
+        result = part.result
         report = process.report(result.counters.get("documents", 0))
         failpoint("acknowledge.before")
-        acknowledgement = process.ledger.acknowledge(run_id, part, result, report)
+        acknowledgement = part.record(process.ledger, run_id, report)
         failpoint("acknowledge.after")
         done.closed_last_gap |= acknowledgement.closed_last_gap
-        done.progressed |= acknowledgement.newly > 0 or bool(result.rest)
+        done.progressed |= acknowledgement.newly > 0 or acknowledgement.checkpointed
         done.add(result)
         if result.failures:
             _check_failures(process.ledger, run)

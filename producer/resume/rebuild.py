@@ -76,8 +76,11 @@ def _acknowledge_again(connections: Connections, spec: RunSpec) -> Iterator[int]
     )
     planned, _ = ledger.last_slice(run_id)
     try:
-        for done, compared in work.run(BatchRange(0, planned), StopSignal(math.inf)):
-            if compared.failures:
+        differing: set[int] = set()
+        for part in work.run(BatchRange(0, planned), StopSignal(math.inf)):
+            compared = part.result
+            if compared.failures or part.range.start in differing:
+                differing.add(part.range.start)  # the rest of a slice cannot be ahead of its start
                 continue
             count = compared.counters.get("equal", 0)
             counters = {"documents": count, "already_there": count}
@@ -93,7 +96,7 @@ def _acknowledge_again(connections: Connections, spec: RunSpec) -> Iterator[int]
                     for name, number in counters.items()
                     if name.startswith(DOCUMENTS_OF)
                 }
-            ledger.acknowledge(run_id, done, RangeResult(counters, slice=compared.slice))
+            part.with_result(RangeResult(counters)).record(ledger, run_id)
             yield count
     finally:
         work.close()

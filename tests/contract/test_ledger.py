@@ -218,16 +218,19 @@ def test_a_slice_is_checkpointed_part_by_part(redis: Redis, ledger: RedisLedger)
     failure = DocumentFailure("c.d:1", "1", "c.d", "refused by validation")
 
     def acknowledge(number: int, done: bytes, rest: bytes, *failures: DocumentFailure) -> int:
-        result = RangeResult({"documents": 3}, failures, slice=done, rest=rest)
-        return ledger.acknowledge(spec.run_id, BatchRange(number, number + 1), result).newly
+        result = RangeResult({"documents": 3}, failures)
+        if rest:
+            return ledger.checkpoint_slice(spec.run_id, number, result, done, rest)
+        of_one = BatchRange(number, number + 1)
+        return ledger.acknowledge(spec.run_id, of_one, result, expected_slice=done).newly
 
     def documents() -> int:
         return ledger.progress(spec.run_id).counters["documents"]
 
-    assert acknowledge(0, b"zero\xff", b"rest 1", failure) == 0
-    acknowledge(0, b"zero\xff", b"somebody else's")  # who did not see the first part
-    acknowledge(0, b"rest 1", b"rest 2")
-    acknowledge(1, b"one", b"rest of one")
+    assert acknowledge(0, b"zero\xff", b"rest 1", failure)
+    assert not acknowledge(0, b"zero\xff", b"somebody else's")  # who did not see the first part
+    assert acknowledge(0, b"rest 1", b"rest 2")
+    assert acknowledge(1, b"one", b"rest of one")
     assert ledger.slices(spec.run_id, BatchRange(0, 2)) == {0: b"rest 2", 1: b"rest of one"}
     assert documents() == 9
     assert list(ledger.gaps(spec.run_id)) == [BatchRange(0, 2)]
@@ -252,12 +255,16 @@ def test_a_slice_that_was_planned_anew_is_not_acknowledged_by_the_old_one(
     spec = migration_spec()
     ledger.create(spec, None)
     ledger.append_slices(spec.run_id, 0, [b"new bounds"], 20)
-    old, new = RangeResult({}, slice=b"old bounds"), RangeResult({}, slice=b"new bounds")
-    assert ledger.acknowledge(spec.run_id, BatchRange(0, 1), old).newly == 0
-    assert ledger.acknowledge(spec.run_id, BatchRange(1, 2), old).newly == 0
+
+    def acknowledge(number: int, slice_: bytes) -> int:
+        of_one = BatchRange(number, number + 1)
+        return ledger.acknowledge(spec.run_id, of_one, nothing, expected_slice=slice_).newly
+
+    assert acknowledge(0, b"old bounds") == 0
+    assert acknowledge(1, b"old bounds") == 0
     assert list(ledger.gaps(spec.run_id)) == [BatchRange(0, 1)]
-    assert ledger.acknowledge(spec.run_id, BatchRange(0, 1), new).newly == 1
-    assert ledger.acknowledge(spec.run_id, BatchRange(0, 1), new).newly == 0
+    assert acknowledge(0, b"new bounds") == 1
+    assert acknowledge(0, b"new bounds") == 0
 
 
 def test_two_planners_do_not_mix(ledger: RedisLedger) -> None:

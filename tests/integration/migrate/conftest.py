@@ -85,8 +85,8 @@ class Migration:
         run_id, ledger = context.spec.run_id, context.ledger
         stop = StopSignal(time.monotonic() + 60, stopped)
         for gap in list(ledger.gaps(run_id)):
-            for done, result in work.run(gap, stop):
-                ledger.acknowledge(run_id, done, result)
+            for part in work.run(gap, stop):
+                part.record(ledger, run_id)
 
     def work_through(self, work: RangeWork, context: RunContext) -> Mapping[str, int]:
         """Run every gap, acknowledge, finish; return the counters."""

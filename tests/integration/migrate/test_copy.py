@@ -162,9 +162,9 @@ def test_acknowledged_slices_are_left_out(migration: Migration) -> None:
     context = migration.context(migration.job())
     work = MigrationWork(context)
     stop = StopSignal(time.monotonic() + 60)
-    ((done, result),) = work.run(BatchRange(1, 2), stop)
-    context.ledger.acknowledge(context.spec.run_id, done, result)
-    completed = {done for done, _ in work.run(BatchRange(0, 3), stop)}
+    (only,) = work.run(BatchRange(1, 2), stop)
+    only.record(context.ledger, context.spec.run_id)
+    completed = {part.range for part in work.run(BatchRange(0, 3), stop)}
     assert completed == {BatchRange(0, 1), BatchRange(2, 3)}
     work.close()
 
@@ -191,8 +191,8 @@ def test_the_resume_point_is_the_first_gap(migration: Migration) -> None:
     assert strategy.get_resume_point(context.ledger, run_id) is None
     work = MigrationWork(context)
     stop = StopSignal(time.monotonic() + 60)
-    for done, result in work.run(BatchRange(0, 2), stop):
-        context.ledger.acknowledge(run_id, done, result)
+    for part in work.run(BatchRange(0, 2), stop):
+        part.record(context.ledger, run_id)
     assert strategy.get_resume_point(context.ledger, run_id) == 200
     migration.work_through(work, context)
     assert strategy.get_resume_point(context.ledger, run_id) is None
