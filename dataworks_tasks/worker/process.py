@@ -80,6 +80,7 @@ class WorkerProcess:
             limiter = self._rate_limiter(spec)
             work = create_work(self._context(spec, limiter), self._generators)
             known = OpenRun(spec, work, limiter)
+            self._runs[run_id] = known
             if len(self._runs) > _RUNS_KEPT:
                 self._runs.popitem(last=False)[1].work.close()
         self._runs.move_to_end(run_id)
