@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bson import encode
+
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import RunFailed, TerminalError
 from dataworks_tasks.generate.aggregators.aggregate import AggregationAttempt, aggregate
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
+from dataworks_tasks.generate.aggregators.aggregation_write import RefusedUpdate
+from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import OnError
 from dataworks_tasks.store.build_index import build_indexes
 
 Asked = tuple[Namespace, Sequence[Mapping[str, Any]], Sequence[Aggregation]]
@@ -82,10 +87,36 @@ def _aggregated(
     def note(key: Element) -> None:
         lease.note(str(_Position(step, key)))
 
+    def refuse(refused: Sequence[RefusedUpdate]) -> None:
+        _record_refused(context, aggregation, refused)
+
     attempt = AggregationAttempt(
-        context.spec.write_concern, context.rate_limiter, after, note, lease
+        context.spec.write_concern, context.rate_limiter, after, note, lease, refuse
     )
     if not aggregate(context.target, aggregation, attempt):
         return False
     lease.note(str(_Position(step + 1)))
     return True
+
+
+def _record_refused(
+    context: RunContext, aggregation: Aggregation, refused: Sequence[RefusedUpdate]
+) -> None:
+    """Put on record which documents did not get their value. Raises RunFailed if that ends it."""
+    spec, namespace = context.spec, aggregation.namespace
+    failures = [
+        document_failure(
+            namespace,
+            encode({"_id": update.query["_id"]}),
+            f"{aggregation.target} could not be written: {reason}",
+        )
+        for update, reason in refused
+    ]
+    context.ledger.record_failures(spec.run_id, failures)
+    count = context.ledger.progress(spec.run_id).failures
+    if spec.on_error is OnError.STOP or count > spec.max_failures:
+        first = failures[0]
+        raise RunFailed(
+            f"document {first.document_id} of {namespace} was refused: {first.reason}",
+            f"See them all with: dataworks failures {spec.run_id}",
+        )

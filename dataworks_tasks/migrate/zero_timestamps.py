@@ -10,22 +10,19 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from bson.raw_bson import RawBSONDocument
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import (
-    Element,
     element_bytes,
     elements,
     find_element,
     id_filter,
 )
-from dataworks_tasks.errors import StoreUnavailable, TerminalError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.store.bulk_write import WriteFailure, WritePolicy, WriteResult
-from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
-from dataworks_tasks.store.driver_errors import TRANSIENT_CODES
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.replace_document import literally, write_update
 
 _EMPTY = bytes(8)
 _NAME_END_AND_EMPTY = bytes(9)
@@ -85,7 +82,9 @@ def write_one_by_one(
             result.failures.append(WriteFailure(position, document, reason))
         else:
             # Also when it is there already: the answer says that it is as durable as asked for.
-            problem = _put(client, namespace, id_, document, policy.write_concern)
+            problem = write_update(
+                client, namespace, id_filter(id_), literally(document), policy.write_concern
+            )
             if problem is not None:
                 result.failures.append(WriteFailure(position, document, problem))
             elif there is None:
@@ -95,37 +94,3 @@ def write_one_by_one(
             else:
                 result.replaced += 1
     return result
-
-
-def _put(
-    client: BaseDatabaseClient,
-    namespace: Namespace,
-    id_: Element,
-    document: bytes,
-    write_concern: str,
-) -> str | None:
-    """Write the document; the reason when the server will not have it.
-
-    Raises StoreUnavailable when it is not there, or not as durable as asked for, and may be soon.
-    """
-    update = {
-        "q": id_filter(id_),
-        "u": [{"$replaceWith": {"$literal": RawBSONDocument(document)}}],
-        "upsert": True,
-    }
-    command = {
-        "update": namespace.collection,
-        "updates": [update],
-        "writeConcern": write_concern_document(write_concern),
-    }
-    try:
-        reply = client.command(namespace.database, command)
-    except TerminalError as error:
-        return error.fact
-    problem = next(iter(reply.get("writeErrors", ())), None) or reply.get("writeConcernError")
-    if problem is None:
-        return None
-    reason = str(problem.get("errmsg", ""))
-    if problem.get("code") in TRANSIENT_CODES or "writeErrors" not in reply:
-        raise StoreUnavailable(f"{namespace} did not complete the write of a document: {reason}")
-    return reason

@@ -213,7 +213,7 @@ class _Write:
         rejected = outcome.rejected
         if outcome.oversize and len(sub_batch) == 1:
             again = ()
-            rejected = (Rejection(0, 16, f"too large for the server: {outcome.reason}"),)
+            rejected = (Rejection(0, outcome.oversize_code, outcome.reason),)
         for rejection in rejected:
             document = sub_batch.batch.document(rejection.position)
             reason = f"{rejection.reason} (code {rejection.code})"

@@ -42,6 +42,8 @@ class Capabilities:
     sample: bool = True
     """Whether ``$sample`` draws different documents."""
     collection_stats: bool = True
+    pipeline_updates: bool = True
+    """Whether an update can be a pipeline (MongoDB 4.2)."""
     commit_quorum: bool = False
     """Whether an index build can be told to wait for a majority, and not for every node."""
     majority_reads: bool = False
@@ -111,6 +113,7 @@ DIALECTS: Mapping[DatabaseType, Capabilities] = MappingProxyType(
             retryable_writes=False,
             sample=False,
             collection_stats=False,
+            pipeline_updates=False,
             request_charge=True,
             collection_command=CollectionCommand.CUSTOM_ACTION,
             shard_key_in_filters=True,

@@ -8,11 +8,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
@@ -225,23 +223,6 @@ class BaseDatabaseClient:
             for data in self.find_raw(namespace, query)
             for document in EncodedBatch.parse(data).documents()
         ]
-
-    def replace(
-        self,
-        namespace: Namespace,
-        query: Mapping[str, Any],
-        document: RawBSONDocument,
-        write_concern: str,
-    ) -> None:
-        """Replace the one document that matches. Trouble that passes is waited out."""
-        concern = WriteConcern(**write_concern_document(write_concern))
-        collection = self.collection(namespace).with_options(write_concern=concern)
-
-        def once() -> None:
-            with classified():
-                collection.replace_one(query, document)
-
-        retry_transient(once)
 
     def has_documents(self, namespace: Namespace) -> bool:
         """Whether the collection holds anything."""

@@ -17,6 +17,7 @@ from dataworks_tasks.documents.raw_bson import (
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.replace_document import replace_document
 from dataworks_tasks.store.shard_key import narrowed, value_at
 
 
@@ -73,8 +74,11 @@ def resolve_duplicates(
             resolved.skipped += 1
         elif on_conflict is OnConflict.REPLACE:
             query = _filter(identity, path)
-            client.replace(namespace, query, RawBSONDocument(document), write_concern)
-            resolved.replaced += 1
+            reason = replace_document(client, namespace, query, document, write_concern)
+            if reason is None:
+                resolved.replaced += 1
+            else:
+                resolved.refused[position] = reason
         else:
             resolved.refused[position] = "the target holds another document with this _id"
     return resolved

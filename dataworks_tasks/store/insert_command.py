@@ -20,6 +20,17 @@ from dataworks_tasks.store.write_outcome import (
     read_reply,
 )
 
+_REFUSED_FOR_ONE_DOCUMENT = frozenset(
+    {
+        15,  # Overflow: nested more deeply than a message may be
+        TOO_LARGE_FOR_COSMOS,
+        22,  # InvalidBSON
+        10334,  # BSONObjectTooLarge
+    }
+)
+"""Codes of a whole command that speak of its documents: smaller ones find out which it is."""
+_LONGEST_REASON = 300
+
 
 class DocumentSequence(RawBSONDocument):
     """Many documents where the driver expects one.
@@ -56,7 +67,7 @@ def send_insert(
     try:
         reply = collection.database.command(command, codec_options=TOLERANT)
     except DocumentTooLarge as error:
-        return WriteOutcome.all_oversize(len(batch), str(error))
+        return WriteOutcome.all_oversize(len(batch), f"too large for the server: {error}")
     except OperationFailure as error:
         return _failed(error, len(batch))
     except PyMongoError as error:
@@ -70,9 +81,15 @@ def send_insert(
 def _failed(error: OperationFailure, count: int) -> WriteOutcome:
     if error.code == THROTTLED:
         return WriteOutcome.all_throttled(count, str(error))
-    if error.code == TOO_LARGE_FOR_COSMOS:
-        return WriteOutcome.all_oversize(count, str(error))
+    if error.code in _REFUSED_FOR_ONE_DOCUMENT:
+        return WriteOutcome.all_oversize(count, _words(error), error.code)
     failure = classify(error)
     if isinstance(failure, TransientError):
         return WriteOutcome.nothing_known(count, str(failure))
     raise failure from None
+
+
+def _words(error: OperationFailure) -> str:
+    """The server's words; it names every level of a deeply nested document."""
+    words = str(error).partition(", full error")[0][:_LONGEST_REASON]
+    return f"too large for the server: {words}" if error.code == TOO_LARGE_FOR_COSMOS else words

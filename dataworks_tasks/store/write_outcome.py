@@ -30,7 +30,8 @@ class WriteOutcome:
     ``written`` documents are acknowledged at the write concern. ``duplicates`` met a document with
     the same unique key: whether that is ours is for the caller to compare. ``throttled`` and
     ``retryable`` ones were not written, or not surely, and can be sent again; ``oversize`` ones
-    too, in a smaller write. ``request_units``: what the server says it cost, where it says so.
+    too, in a smaller write: together they are too large, or one of them has the whole command
+    refused. ``request_units``: what the server says it cost, where it says so.
     """
 
     written: int
@@ -38,6 +39,7 @@ class WriteOutcome:
     throttled: tuple[int, ...] = ()
     retryable: tuple[int, ...] = ()
     oversize: tuple[int, ...] = ()
+    oversize_code: int = TOO_LARGE_FOR_COSMOS
     rejected: tuple[Rejection, ...] = ()
     request_units: float | None = None
     delay_seconds: float | None = None
@@ -64,13 +66,20 @@ class WriteOutcome:
         )
 
     @classmethod
-    def all_oversize(cls, count: int, message: str) -> WriteOutcome:
-        """The command as a whole was refused for its size."""
-        return cls(written=0, oversize=tuple(range(count)), reason=message)
+    def all_oversize(
+        cls, count: int, message: str, code: int = TOO_LARGE_FOR_COSMOS
+    ) -> WriteOutcome:
+        """The command as a whole was refused for its size, or for one of its documents."""
+        return cls(written=0, oversize=tuple(range(count)), oversize_code=code, reason=message)
 
 
-def read_reply(reply: Mapping[str, Any], count: int) -> WriteOutcome:
-    """Classify an insert command's reply for ``count`` documents."""
+def read_reply(
+    reply: Mapping[str, Any], count: int, *, duplicates_are_refused: bool = False
+) -> WriteOutcome:
+    """Classify a write command's reply for ``count`` documents.
+
+    ``duplicates_are_refused``: of an update, a duplicate key is never our own earlier try.
+    """
     errors: Sequence[Mapping[str, Any]] = reply.get("writeErrors", ())
     concern_error = reply.get("writeConcernError")
     if concern_error and not errors:
@@ -84,7 +93,7 @@ def read_reply(reply: Mapping[str, Any], count: int) -> WriteOutcome:
     for error in errors:
         position, code = int(error["index"]), int(error.get("code", 0))
         message = str(error.get("errmsg", ""))
-        if code == DUPLICATE_KEY:
+        if code == DUPLICATE_KEY and not duplicates_are_refused:
             (retryable if concern_error else duplicates).append(position)
         elif code == THROTTLED:
             throttled.append(position)

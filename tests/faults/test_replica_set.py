@@ -23,8 +23,10 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store import client as client_module
+from dataworks_tasks.store import replace_document as replace_module
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
 from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.replace_document import replace_document
 from dataworks_tasks.verify.generation import DOCUMENTS_PER_COMPARISON
 from producer.local.services import LocalServices, RunningService
 from tests.fleet import Fleet, wait_until
@@ -38,7 +40,8 @@ def test_what_is_there_already_counts_when_a_majority_has_it(
     own_services: LocalServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that timed out meets its own documents, which one node has: that is not enough."""
-    monkeypatch.setattr(client_module, "retry_transient", lambda ask, *_: ask())
+    for module in (client_module, replace_module):
+        monkeypatch.setattr(module, "retry_transient", lambda ask, *_: ask())
     servers = ReplicaSet(own_services, election_milliseconds=60_000)
     others = [name for name in servers.names if name != servers.primary()]
     batch = EncodedBatch.of(expected_documents(3))
@@ -55,7 +58,7 @@ def test_what_is_there_already_counts_when_a_majority_has_it(
             with pytest.raises(StoreUnavailable):
                 write_one_by_one(client, PLACE, again, policy)
         with pytest.raises(StoreUnavailable):
-            client.replace(PLACE, {"n": 1}, RawBSONDocument(changed[1]), "majority")
+            replace_document(client, PLACE, {"n": 1}, changed[1], "majority")
         assert client.count(PLACE) == 3
         servers.wake(others)
         monkeypatch.undo()

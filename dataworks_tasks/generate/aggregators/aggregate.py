@@ -11,20 +11,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bson import decode_all
-from pymongo import UpdateOne
-from pymongo.write_concern import WriteConcern
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import TOLERANT, Element
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.generate.aggregators.aggregation_results import key_of_values, results_of
-from dataworks_tasks.generate.aggregators.aggregation_write import Updates, write_updates
+from dataworks_tasks.generate.aggregators.aggregation_write import (
+    RefusedUpdate,
+    Update,
+    Updates,
+    UpdateTarget,
+    write_updates,
+)
 from dataworks_tasks.runs.lease import FinishLease, UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.key_space import ID, key_of
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
 from dataworks_tasks.scan.slice import STRING, Slice, SliceKind
-from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
+from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.write_budget import RateLimiter
 
 DOCUMENTS_PER_UPDATE = 5_000
@@ -43,7 +47,8 @@ _MISSING = object()
 class AggregationAttempt:
     """How to compute: how to write, behind which ``_id`` to begin, and whom to tell what is done.
 
-    ``note`` is called with the ``_id`` up to which every document has its value.
+    ``note`` is called with the ``_id`` up to which every document has its value, ``refuse`` with
+    the updates that the server does not take.
     """
 
     write_concern: str = "majority"
@@ -51,6 +56,7 @@ class AggregationAttempt:
     after: Element | None = None
     note: Callable[[Element], None] = lambda _key: None
     lease: FinishLease = field(default_factory=UnlimitedLease)
+    refuse: Callable[[Sequence[RefusedUpdate]], None] = lambda _refused: None
 
 
 _WHOLE = AggregationAttempt()
@@ -68,12 +74,15 @@ def aggregate(
     what = f"computing {aggregation.target} of {aggregation.namespace}"
     attempt.lease.show(lambda: f"{what}: {done:,} documents")
     shard_key = client.shard_key(aggregation.namespace)
-    concern = WriteConcern(**write_concern_document(attempt.write_concern))
-    target = client.collection(aggregation.namespace).with_options(write_concern=concern)
+    target = UpdateTarget(
+        client, aggregation.namespace, attempt.write_concern, attempt.rate_limiter
+    )
     for batch in _batches(client, aggregation.namespace, attempt.after):
         documents = decode_all(batch.data, TOLERANT)
         if updates := _updates(client, aggregation, documents, shard_key):
-            write_updates(target, Updates(updates, batch.size_bytes), attempt.rate_limiter)
+            refused = write_updates(target, Updates(updates, batch.size_bytes))
+            if refused:
+                attempt.refuse(refused)
         done += len(documents)
         attempt.note(key_of(batch.document(len(batch) - 1), ID))
         if attempt.lease.reached and _goes_on_by_key(client):
@@ -102,7 +111,7 @@ def _updates(
     aggregation: Aggregation,
     batch: Sequence[Mapping[str, Any]],
     shard_key: str | None,
-) -> list[UpdateOne]:
+) -> list[Update]:
     wanted = []
     for document in batch:
         values = tuple(_value_at(document, name) for name in aggregation.variables)
@@ -114,7 +123,7 @@ def _updates(
         query = {"_id": document["_id"]}
         if shard_key and (value := _value_at(document, shard_key)) is not _MISSING:
             query[shard_key] = value
-        updates.append(UpdateOne(query, {"$set": {aggregation.target: results[key]}}))
+        updates.append(Update(query, {"$set": {aggregation.target: results[key]}}))
     return updates
 
 

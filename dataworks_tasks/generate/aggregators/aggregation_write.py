@@ -2,73 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from pymongo import UpdateOne
-from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, OperationFailure
+from bson import encode
+from bson.raw_bson import RawBSONDocument
 
-from dataworks_tasks.errors import Throttled
-from dataworks_tasks.store.driver_errors import classified
+from dataworks_tasks.errors import StoreUnavailable, TerminalError, Throttled
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
 from dataworks_tasks.store.retrying import retry_transient
 from dataworks_tasks.store.write_budget import RateLimiter
-from dataworks_tasks.store.write_outcome import WriteOutcome
+from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome, read_reply
+
+
+class Update(NamedTuple):
+    """An update of one document."""
+
+    query: Mapping[str, Any]
+    change: Mapping[str, Any]
+
+
+class RefusedUpdate(NamedTuple):
+    """An update that the server refuses for good, and why."""
+
+    update: Update
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Updates:
     """Updates, and the bytes of their documents: what a server that counts units charges for."""
 
-    updates: Sequence[UpdateOne]
+    updates: Sequence[Update]
     size_bytes: int
 
 
-def write_updates(
-    collection: Collection[dict[str, Any]], wanted: Updates, rate_limiter: RateLimiter | None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class UpdateTarget:
+    """Where updates go, and how."""
+
+    client: BaseDatabaseClient
+    namespace: Namespace
+    write_concern: str
+    rate_limiter: RateLimiter | None = None
+
+
+def write_updates(target: UpdateTarget, wanted: Updates) -> list[RefusedUpdate]:
     """Write all of ``wanted``; what was throttled, or not answered, is sent again.
 
-    Raises the errors of ``retry_policy.classify`` for what does not pass by itself.
+    Returns what the server refuses: that says nothing of the other documents. Raises the errors of
+    ``driver_errors.classify`` for what does not pass by itself.
     """
+    refused: list[RefusedUpdate] = []
     each = wanted.size_bytes / len(wanted.updates)
-    at_once = rate_limiter.max_documents(each) if rate_limiter else None
-    size = at_once or len(wanted.updates)
-    for start in range(0, len(wanted.updates), size):
-        left = list(wanted.updates[start : start + size])
-        retry_transient(lambda left=left: _rate_limited(collection, left, each, rate_limiter))  # type: ignore[misc]
+    for group in _groups(target, wanted.updates, each):
+        left = list(group)
+        retry_transient(lambda left=left: _write(target, left, each, refused))  # type: ignore[misc]
+    return refused
 
 
-def _rate_limited(
-    collection: Collection[dict[str, Any]],
-    left: list[UpdateOne],
+def _groups(
+    target: UpdateTarget, updates: Sequence[Update], bytes_each: float
+) -> Iterator[list[_Encoded]]:
+    """What one command may hold."""
+    limits = target.client.capabilities
+    most = limits.max_documents_per_write
+    if target.rate_limiter is not None:
+        most = min(most, target.rate_limiter.max_documents(bytes_each) or most)
+    group: list[_Encoded] = []
+    size = 0
+    for update in updates:
+        encoded = _Encoded(update, encode({"q": update.query, "u": update.change}))
+        if group and (len(group) == most or size + len(encoded.data) > limits.max_bytes_per_write):
+            yield group
+            group, size = [], 0
+        group.append(encoded)
+        size += len(encoded.data)
+    if group:
+        yield group
+
+
+class _Encoded(NamedTuple):
+    update: Update
+    data: bytes
+
+
+def _write(
+    target: UpdateTarget,
+    left: list[_Encoded],
     bytes_each: float,
-    rate_limiter: RateLimiter | None,
+    refused: list[RefusedUpdate],
 ) -> None:
-    """Write updates within the run's budget; after an error ``left`` is what is not written."""
-    count = len(left)
-    reservation = rate_limiter.reserve(count, round(bytes_each * count)) if rate_limiter else None
+    """Write ``left`` within the run's budget; after an error it is what is not written yet."""
+    count, limiter = len(left), target.rate_limiter
+    reservation = limiter.reserve(count, round(bytes_each * count)) if limiter else None
     outcome = WriteOutcome(written=count)
     try:
-        with classified():
-            try:
-                collection.bulk_write(left, ordered=False)
-            except BulkWriteError as error:
-                if refused := error.details["writeErrors"]:
-                    left[:] = [left[item["index"]] for item in refused]
-                raise _first_refusal(error) from None
+        outcome = _send(target, left)
     except Throttled as error:
-        # What was refused is the tail of the batch: positions say how many, not which.
-        throttled = tuple(range(count - len(left), count))
-        outcome = WriteOutcome(count - len(throttled), throttled=throttled, reason=str(error))
+        outcome = WriteOutcome.all_throttled(count, error.fact)
         raise
+    except TerminalError as error:
+        if count > 1:
+            raise
+        outcome = WriteOutcome(0, rejected=(Rejection(0, 0, error.fact),))
     finally:
-        if rate_limiter and reservation:
-            rate_limiter.record(reservation, outcome)
+        if limiter and reservation:
+            limiter.record(reservation, outcome)
+    for rejection in outcome.rejected:
+        reason = f"{rejection.reason} (code {rejection.code})"
+        refused.append(RefusedUpdate(left[rejection.position].update, reason))
+    left[:] = [left[position] for position in outcome.to_send_again]
+    if outcome.throttled:
+        raise Throttled("the database is over its rate", "", outcome.delay_seconds)
+    if left:
+        raise StoreUnavailable(f"the database could not do it now: {outcome.reason}")
 
 
-def _first_refusal(error: BulkWriteError) -> OperationFailure:
-    """What to classify: the code of the whole says only that there is a refusal in it."""
-    refused = (error.details["writeErrors"] or error.details["writeConcernErrors"])[0]
-    return OperationFailure(str(refused.get("errmsg", error)), refused.get("code"))
+def _send(target: UpdateTarget, left: Sequence[_Encoded]) -> WriteOutcome:
+    command = {
+        "update": target.namespace.collection,
+        "ordered": False,
+        "writeConcern": write_concern_document(target.write_concern),
+        "updates": [RawBSONDocument(encoded.data) for encoded in left],
+    }
+    reply = target.client.command(target.namespace.database, command)
+    return read_reply(reply, len(left), duplicates_are_refused=True)

@@ -273,3 +273,26 @@ def test_a_throttling_account_is_sent_again_only_what_it_refused(
         assert account.statistics().throttled_requests > 0
     assert database["own"].count_documents({"n": 10}) == 1200
     assert database["own"].count_documents({"n": 0}) == 300
+
+
+def test_a_value_that_the_server_refuses_is_one_documents_failure(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    path = tmp_path / "departments.json"
+    path.write_text(json.dumps(TEMPLATE))
+    fleet.start_worker(1)
+    database = fleet.mongo[fleet.database]
+    rule = {"$or": [{"code": {"$ne": 13}}, {"employees": {"$exists": False}}]}
+    database.create_collection("departments", validator=rule)
+    done = fleet.run("generate", path, "--database", fleet.database, check=False)
+    assert done.returncode == 4, done.stdout + done.stderr
+    run_id = fleet.newest_run()
+    [failure] = fleet.ledger.failures(run_id)
+    assert "employees could not be written" in failure.reason
+    late = database["departments"].find_one({"code": 13})
+    assert late is not None
+    assert "employees" not in late
+    assert database["departments"].count_documents({"employees": {"$exists": False}}) == 1
+    database.command("collMod", "departments", validator={})
+    assert fleet.run_json("retry", run_id)["failures"] == 0
+    assert "employees" in (database["departments"].find_one({"code": 13}) or {})

@@ -1,0 +1,93 @@
+"""Write one document in place of the one with its ``_id``, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson.raw_bson import RawBSONDocument
+
+from dataworks_tasks.documents.raw_bson import elements
+from dataworks_tasks.errors import StoreUnavailable, TerminalError, Throttled
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
+from dataworks_tasks.store.driver_errors import TRANSIENT_CODES, retry_after_seconds
+from dataworks_tasks.store.retrying import retry_transient
+from dataworks_tasks.store.write_outcome import DUPLICATE_KEY, THROTTLED
+
+_OPERATOR = b"$"
+_ID_ALONE = {"_id": 1}
+
+
+def replace_document(
+    client: BaseDatabaseClient,
+    namespace: Namespace,
+    query: Mapping[str, Any],
+    document: bytes,
+    write_concern: str,
+) -> str | None:
+    """Replace the document that matches, or insert it; the reason when the server refuses it.
+
+    Whatever the server refuses of one document says nothing of the others, so it is not raised.
+    Trouble that passes is waited out. Raises StoreUnavailable when it does not pass, and
+    SettingsError where the user may not write.
+    """
+    update = _update(client, document)
+    if update is None:
+        return "the server cannot replace a document that has a field whose name begins with $"
+    return write_update(client, namespace, query, update, write_concern)
+
+
+def write_update(
+    client: BaseDatabaseClient,
+    namespace: Namespace,
+    query: Mapping[str, Any],
+    update: object,
+    write_concern: str,
+) -> str | None:
+    """Update the document that matches, or insert it. See ``replace_document``."""
+    command = {
+        "update": namespace.collection,
+        "updates": [{"q": query, "u": update, "upsert": True}],
+        "writeConcern": write_concern_document(write_concern),
+    }
+
+    def once() -> str | None:
+        try:
+            reply = client.command(namespace.database, command)
+        except TerminalError as error:
+            return error.fact
+        return _refusal(reply, namespace)
+
+    return retry_transient(once)
+
+
+def literally(document: bytes) -> list[Mapping[str, Any]]:
+    """An update that keeps every byte: operators in field names and empty timestamps too."""
+    return [{"$replaceWith": {"$literal": RawBSONDocument(document)}}]
+
+
+def _update(client: BaseDatabaseClient, document: bytes) -> object:
+    """None when the server has no update that means this document and nothing else."""
+    if not any(element.name.startswith(_OPERATOR) for element in elements(document)):
+        return RawBSONDocument(document)
+    return literally(document) if client.capabilities.pipeline_updates else None
+
+
+def _refusal(reply: Mapping[str, Any], namespace: Namespace) -> str | None:
+    """Why the server refuses the document. Raises TransientError for what passes by itself."""
+    errors = reply.get("writeErrors") or ()
+    problem = errors[0] if errors else reply.get("writeConcernError")
+    if problem is None:
+        return None
+    message, code = str(problem.get("errmsg", "")), int(problem.get("code", 0))
+    if code == THROTTLED:
+        raise Throttled("the database is over its rate", "", retry_after_seconds(message))
+    if not errors or code in TRANSIENT_CODES or _met_another_insert(problem):
+        raise StoreUnavailable(f"{namespace} did not complete the write of a document: {message}")
+    return f"{message} (code {code})"
+
+
+def _met_another_insert(problem: Mapping[str, Any]) -> bool:
+    """Whether somebody inserted the ``_id`` after the server had not found it: try again."""
+    return problem.get("code") == DUPLICATE_KEY and problem.get("keyPattern") == _ID_ALONE
