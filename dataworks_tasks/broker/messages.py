@@ -12,7 +12,8 @@ from dataworks_tasks.broker.broker_errors import broker_errors
 from dataworks_tasks.broker.celery_settings import FIRST, LATER
 from dataworks_tasks.errors import BadMessage
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.spec import MAX_DOCUMENTS, MigrationJob, RunKind, RunSpec
+from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
+from dataworks_tasks.runs.spec import MigrationJob, RunKind, RunSpec
 
 GENERATE_RANGE = "dataworks.generate_range"
 COPY_RANGE = "dataworks.copy_range"

@@ -19,6 +19,7 @@ from dataworks_tasks.generate.chunk_size import ChunkSize
 from dataworks_tasks.generate.faulty_documents import generate_around_faults
 from dataworks_tasks.generate.finish_generation import finish_generation
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.range_work import CompletedRange, RunContext
 from dataworks_tasks.rate_limits.writes import documents_per_write
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -154,7 +155,10 @@ def _completed_parts(chunk: _Chunk, result: WriteResult) -> Iterator[CompletedRa
     counters: dict[str, int] = _counters(result, 0)
     offsets = chunk.batch.offsets
     for start, stop in result.completed_runs(len(chunk.batch)):
-        counters |= {"documents": stop - start, "bytes": int(offsets[stop] - offsets[start])}
+        counters |= {
+            RunCounter.DOCUMENTS: stop - start,
+            RunCounter.BYTES: int(offsets[stop] - offsets[start]),
+        }
         first = chunk.run_range.start
         yield CompletedRange(BatchRange(first + start, first + stop), RangeResult(counters))
         counters = {}
@@ -163,15 +167,15 @@ def _completed_parts(chunk: _Chunk, result: WriteResult) -> Iterator[CompletedRa
 def _counters(result: WriteResult, size_bytes: int) -> dict[str, int]:
     already_there = result.already_there + result.skipped
     counters = {
-        "documents": result.written + already_there + result.replaced,
-        "bytes": size_bytes,
-        "written": result.written,
-        "already_there": already_there,
-        "throttled_requests": result.throttled_requests,
-        "retried_requests": result.retried_requests,
-        "waited_milliseconds": round(result.seconds_waited * 1000),
-        "request_units": round(result.request_units),
-        "request_units_estimated": round(result.request_units_estimated),
+        RunCounter.DOCUMENTS: result.written + already_there + result.replaced,
+        RunCounter.BYTES: size_bytes,
+        RunCounter.WRITTEN: result.written,
+        RunCounter.ALREADY_THERE: already_there,
+        RunCounter.THROTTLED_REQUESTS: result.throttled_requests,
+        RunCounter.RETRIED_REQUESTS: result.retried_requests,
+        RunCounter.WAITED_MILLISECONDS: round(result.seconds_waited * 1000),
+        RunCounter.REQUEST_UNITS: round(result.request_units),
+        RunCounter.REQUEST_UNITS_ESTIMATED: round(result.request_units_estimated),
     }
     return {name: value for name, value in counters.items() if value}
 

@@ -30,13 +30,6 @@ WORKING = frozenset({RunState.PLANNING, RunState.RUNNING})
 """States in which workers work."""
 
 
-DOCUMENTS_OF = "documents:"
-"""With a target collection's name behind it: the counter of its documents, in a migration."""
-
-READ_OF = "read:"
-"""With a target collection's name after it: the counter of what was read for it."""
-
-
 @dataclass(frozen=True, slots=True)
 class DocumentFailure:
     """A document that was not written. ``document_id`` is Extended JSON; ``key`` names it once."""

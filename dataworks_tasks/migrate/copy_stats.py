@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from dataworks_tasks.ledger.contract import DOCUMENTS_OF, READ_OF, DocumentFailure, RangeResult
+from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.document_failure import document_failure
+from dataworks_tasks.ledger.run_counters import DOCUMENTS_OF, READ_OF, RunCounter
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.store.bulk_write import WriteResult
@@ -62,22 +63,22 @@ class CopyStats:
         completed = self.written + self.already_there + self.replaced + self.skipped
         return RangeResult(
             {
-                "documents": completed,
-                "bytes": self.bytes,
-                "read": self.read,
-                "written": self.written,
-                "already_there": self.already_there,
-                "replaced": self.replaced,
-                "skipped": self.skipped,
-                "dropped": self.dropped,
-                "produced": self.produced,
-                "throttled_requests": self.throttled_requests,
-                "retried_requests": self.retried_requests,
-                "waited_milliseconds": round(self.seconds_waited * 1000),
-                "request_units": round(self.request_units),
-                "request_units_estimated": round(self.request_units_estimated),
-                "read_request_units": round(self.read_request_units),
-                "read_request_units_estimated": round(self.read_request_units_estimated),
+                RunCounter.DOCUMENTS: completed,
+                RunCounter.BYTES: self.bytes,
+                RunCounter.READ: self.read,
+                RunCounter.WRITTEN: self.written,
+                RunCounter.ALREADY_THERE: self.already_there,
+                RunCounter.REPLACED: self.replaced,
+                RunCounter.SKIPPED: self.skipped,
+                RunCounter.DROPPED: self.dropped,
+                RunCounter.PRODUCED: self.produced,
+                RunCounter.THROTTLED_REQUESTS: self.throttled_requests,
+                RunCounter.RETRIED_REQUESTS: self.retried_requests,
+                RunCounter.WAITED_MILLISECONDS: round(self.seconds_waited * 1000),
+                RunCounter.REQUEST_UNITS: round(self.request_units),
+                RunCounter.REQUEST_UNITS_ESTIMATED: round(self.request_units_estimated),
+                RunCounter.READ_REQUEST_UNITS: round(self.read_request_units),
+                RunCounter.READ_REQUEST_UNITS_ESTIMATED: round(self.read_request_units_estimated),
                 **self.rules,
             },
             tuple(self.failures),
@@ -89,7 +90,7 @@ def by_collection(result: RangeResult, job: MigrationJob, pair: int) -> RangeRes
     if len(job.namespaces) < 2:
         return result
     name, counters = str(job.namespaces[pair].target), dict(result.counters)
-    counters[f"{DOCUMENTS_OF}{name}"] = counters.get("documents", 0)
-    if "read" in counters:
-        counters[f"{READ_OF}{name}"] = counters["read"]
+    counters[f"{DOCUMENTS_OF}{name}"] = counters.get(RunCounter.DOCUMENTS, 0)
+    if RunCounter.READ in counters:
+        counters[f"{READ_OF}{name}"] = counters[RunCounter.READ]
     return replace(result, counters=counters)

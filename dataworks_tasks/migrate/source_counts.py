@@ -9,7 +9,8 @@ from typing import Any
 
 from bson.raw_bson import RawBSONDocument
 
-from dataworks_tasks.ledger.contract import READ_OF, RunProgress
+from dataworks_tasks.ledger.contract import RunProgress
+from dataworks_tasks.ledger.run_counters import READ_OF, RunCounter
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.route import parsed_filter
@@ -39,7 +40,7 @@ def compare_counts(
 ) -> list[RunNote] | None:
     """A note for each collection whose counts differ; None when ``lease`` ended before."""
     strategy = MigrationStrategyFactory.create(job.strategy)
-    if progress.counters.get("rebuilt") and not strategy.copies_raw:
+    if progress.counters.get(RunCounter.REBUILT) and not strategy.copies_raw:
         return []  # what is at the target already does not say how many documents it was made of
     notes: list[RunNote] = []
     for pair in job.namespaces:
@@ -53,7 +54,7 @@ def compare_counts(
 
 
 def _of_pair(job: MigrationJob, pair: NamespacePair, progress: RunProgress) -> int:
-    counter = "read" if len(job.namespaces) == 1 else f"{READ_OF}{pair.target}"
+    counter: str = RunCounter.READ if len(job.namespaces) == 1 else f"{READ_OF}{pair.target}"
     return progress.counters.get(counter, 0)
 
 

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, WorkerReport
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.monitor.metrics import newest_runs
 from dataworks_tasks.version import __version__
@@ -25,32 +26,36 @@ _MILLISECONDS = 1000.0
 _Value = Callable[[RunProgress], float | None]
 
 _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
-    ("documents", "Documents acknowledged by the target.", lambda run: _counter(run, "documents")),
-    ("bytes", "Bytes of the acknowledged documents.", lambda run: _counter(run, "bytes")),
+    (
+        "documents",
+        "Documents acknowledged by the target.",
+        lambda run: _counter(run, RunCounter.DOCUMENTS),
+    ),
+    ("bytes", "Bytes of the acknowledged documents.", lambda run: _counter(run, RunCounter.BYTES)),
     (
         "throttled_requests",
         "Writes that the target asked to send later.",
-        lambda run: _counter(run, "throttled_requests"),
+        lambda run: _counter(run, RunCounter.THROTTLED_REQUESTS),
     ),
     (
         "retried_requests",
         "Writes that were sent again after an error that passes.",
-        lambda run: _counter(run, "retried_requests"),
+        lambda run: _counter(run, RunCounter.RETRIED_REQUESTS),
     ),
     (
         "request_units",
         "Request units that writes cost on Azure Cosmos DB, as the server told.",
-        lambda run: _counter(run, "request_units"),
+        lambda run: _counter(run, RunCounter.REQUEST_UNITS),
     ),
     (
         "request_units_estimated",
         "Request units of the writes of which the server told nothing, by what others cost.",
-        lambda run: _counter(run, "request_units_estimated"),
+        lambda run: _counter(run, RunCounter.REQUEST_UNITS_ESTIMATED),
     ),
     (
         "waited_seconds",
         "Seconds that workers waited before sending writes again.",
-        lambda run: _counter(run, "waited_milliseconds") / _MILLISECONDS,
+        lambda run: _counter(run, RunCounter.WAITED_MILLISECONDS) / _MILLISECONDS,
     ),
 )
 

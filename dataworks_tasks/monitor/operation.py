@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState, WorkerReport
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.runs.batch_range import BatchRange
 
 WINDOW_SECONDS = 5.0
@@ -97,11 +98,12 @@ class PerformanceMonitor:
         counters = progress.counters
         sample = _Sample(
             self._clock(),
-            counters.get("documents", 0),
-            counters.get("bytes", 0),
+            counters.get(RunCounter.DOCUMENTS, 0),
+            counters.get(RunCounter.BYTES, 0),
             # What the server did not tell is estimated from what it told of other writes.
-            counters.get("request_units", 0) + counters.get("request_units_estimated", 0),
-            counters.get("waited_milliseconds", 0) / 1000,
+            counters.get(RunCounter.REQUEST_UNITS, 0)
+            + counters.get(RunCounter.REQUEST_UNITS_ESTIMATED, 0),
+            counters.get(RunCounter.WAITED_MILLISECONDS, 0) / 1000,
         )
         before = self._earlier(sample)
         workers = tuple(w for w in progress.workers if _is_alive(w, moment))
@@ -126,7 +128,7 @@ class PerformanceMonitor:
             average_documents_per_second=_rate(sample.documents, seconds),
             bytes_per_second=_rate(sample.bytes - before.bytes, elapsed),
             request_units_per_second=_rate(sample.request_units - before.request_units, elapsed),
-            throttled_requests=counters.get("throttled_requests", 0),
+            throttled_requests=counters.get(RunCounter.THROTTLED_REQUESTS, 0),
             throttled_share=min(
                 1.0,
                 _rate(sample.waited_seconds - before.waited_seconds, elapsed)

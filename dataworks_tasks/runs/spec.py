@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 from dataworks_tasks.runs.namespace import Namespace
 
 FORMAT_VERSION = 2
-MAX_DOCUMENTS = 10**12
-"""Documents of one run; a document's ``_id`` has 40 bits for its index."""
 
 
 class RunKind(StrEnum):
@@ -47,6 +46,15 @@ class IndexPolicy(StrEnum):
     AFTER = "after"
     BEFORE = "before"
     NONE = "none"
+
+
+class Partitioner(StrEnum):
+    """How a collection is cut into slices."""
+
+    AUTO = "auto"
+    WALK = "walk"
+    SAMPLE = "sample"
+    OBJECT_ID_TIME = "objectid-time"
 
 
 class _Frozen(BaseModel):
@@ -125,7 +133,7 @@ class MigrationJob(_Frozen):
     transform: Transform = Transform()
     on_conflict: OnConflict = OnConflict.FAIL
     indexes: IndexPolicy = IndexPolicy.AFTER
-    partitioner: str = Field(default="auto", description="auto, walk, sample or objectid-time")
+    partitioner: str = Field(default=Partitioner.AUTO.value, description=", ".join(Partitioner))
     allow_unmatched: bool = Field(
         default=False, description="a rule or filter that matches nothing is meant"
     )

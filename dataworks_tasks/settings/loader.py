@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dataworks_tasks.errors import SettingsError, UnknownName, nearest_or_all
+from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE, WRITE_CONCERN
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.settings.redis_address import check_address
 
@@ -71,7 +72,7 @@ class FrameworkConfig(BaseSettings):
     batch_aggregation_size: int = Field(
         default=10_000,
         ge=1,
-        le=1_000_000,
+        le=MAX_BATCH_SIZE,
         description="documents of one batch range or slice, so of one message",
     )
     batch_aggregation_timeout_ms: int = Field(
@@ -99,7 +100,7 @@ class FrameworkConfig(BaseSettings):
     )
     write_concern: str = Field(
         default="majority",
-        pattern=r"^(majority|[1-9][0-9]?)$",
+        pattern=f"^({WRITE_CONCERN})$",
         description="what acknowledged means at the target: majority, or a number of nodes",
     )
     range_seconds: float = Field(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.runs.spec import Partitioner
 from dataworks_tasks.scan.key_space import BRACKETS, KeyRange, bracket_of_type, key_ranges_between
 from dataworks_tasks.scan.slice import OBJECT_ID, STRING, Slice, SliceKind
 from dataworks_tasks.slicing.collection_keys import CollectionKeys
@@ -41,7 +42,8 @@ def partition(
     Raises UnknownName for another name, UsageError where the server cannot do it.
     """
     if partitioner == "auto":
-        partitioner = "walk" if keys.source.capabilities.sample else "objectid-time"
+        has_sample = keys.source.capabilities.sample
+        partitioner = Partitioner.WALK if has_sample else Partitioner.OBJECT_ID_TIME
     cut = PARTITIONERS.get(partitioner)
     if cut is None:
         raise UnknownName.among("partitioner", partitioner, [*PARTITIONERS, "auto"])
@@ -198,7 +200,7 @@ def _object_id(number: int) -> Element:
 
 
 PARTITIONERS: dict[str, Callable[[CollectionKeys, int, Slice | None], Iterator[SizedSlice]]] = {
-    "walk": walk,
-    "sample": sample,
-    "objectid-time": object_id_time,
+    Partitioner.WALK: walk,
+    Partitioner.SAMPLE: sample,
+    Partitioner.OBJECT_ID_TIME: object_id_time,
 }

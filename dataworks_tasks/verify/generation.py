@@ -20,6 +20,7 @@ from dataworks_tasks.documents.raw_bson import (
 from dataworks_tasks.generate.batch.document_id import PREFIX_BYTES
 from dataworks_tasks.generate.generation_work import PartSource
 from dataworks_tasks.ledger.contract import DocumentFailure
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.range_work import CompletedRange, RunContext
 from dataworks_tasks.rate_limits.reads import rate_limited
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -62,7 +63,7 @@ class GenerationVerificationWork:
         if not (isinstance(job, VerificationJob) and job.exclusive):
             return True
         missing = self._context.ledger.progress(self._context.spec.run_id).counters.get(
-            "missing", 0
+            RunCounter.MISSING, 0
         )
         expected = sum(source.part.count for source in self._sources)
         namespaces = {source.part.namespace for source in self._sources}

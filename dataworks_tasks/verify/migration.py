@@ -9,6 +9,7 @@ from functools import partial
 
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.migrate.copy_stats import by_collection
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.route import document_change, slice_source, source_of
@@ -89,7 +90,7 @@ class MigrationVerificationWork:
             return True
         context = self._context
         counters = context.ledger.progress(context.spec.run_id).counters
-        known = counters.get("equal", 0) + counters.get("different", 0)
+        known = counters.get(RunCounter.EQUAL, 0) + counters.get(RunCounter.DIFFERENT, 0)
         there = sum(context.target.count(pair.target) for pair in self._job.namespaces)
         if there > known:
             names = ", ".join(str(pair.target) for pair in self._job.namespaces)

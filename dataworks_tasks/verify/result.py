@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.document_failure import document_failure
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.verify.comparison import Comparison, Difference
 
@@ -18,11 +19,11 @@ def verification_result(namespace: Namespace, comparison: Comparison) -> RangeRe
     failures += [_different(namespace, difference) for difference in comparison.different]
     return RangeResult(
         {
-            "documents": comparison.equal + missing + extra + different,
-            "equal": comparison.equal,
-            "missing": missing,
-            "extra": extra,
-            "different": different,
+            RunCounter.DOCUMENTS: comparison.equal + missing + extra + different,
+            RunCounter.EQUAL: comparison.equal,
+            RunCounter.MISSING: missing,
+            RunCounter.EXTRA: extra,
+            RunCounter.DIFFERENT: different,
         },
         tuple(failures),
     )

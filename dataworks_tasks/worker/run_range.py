@@ -11,6 +11,7 @@ from dataworks_tasks.broker.messages import RangeMessage
 from dataworks_tasks.errors import RunFailed, UnexpectedError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import Ledger, RangeResult, RunProgress, RunState
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.unexpected import unexpected_errors
@@ -78,10 +79,10 @@ class _Done:
 
     def add(self, result: RangeResult) -> None:
         """Count a part."""
-        finished = ("documents", "read")
+        finished = (RunCounter.DOCUMENTS, RunCounter.READ)
         self.progressed |= any(result.counters.get(name) for name in finished)
         self.progressed |= bool(result.failures)
-        self.documents += result.counters.get("documents", 0)
+        self.documents += result.counters.get(RunCounter.DOCUMENTS, 0)
         if result.failures and not self.failures:
             self.first_reason = result.failures[0].reason
         self.failures += len(result.failures)
@@ -107,7 +108,7 @@ def _run_gap(
     run_id = run.spec.run_id
     for part in run.work.run(gap, stop):
         result = part.result
-        report = process.report(result.counters.get("documents", 0))
+        report = process.report(result.counters.get(RunCounter.DOCUMENTS, 0))
         failpoint("acknowledge.before")
         acknowledgement = part.record(process.ledger, run_id, report)
         failpoint("acknowledge.after")

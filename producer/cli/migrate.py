@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.runs.spec import IndexPolicy, OnConflict, Transform
+from dataworks_tasks.runs.spec import IndexPolicy, OnConflict, Partitioner, Transform
 from producer.cli.shared.dry_run import print_estimate
 from producer.cli.shared.options import RATE, CommandContext, run_options, with_context
 from producer.cli.shared.run_to_end import Stay, run_new
@@ -19,7 +19,7 @@ from producer.start.start_migration import plan_migration, start_migration
 
 _CONFLICTS = click.Choice([item.value for item in OnConflict])
 _INDEXES = click.Choice([item.value for item in IndexPolicy])
-_PARTITIONERS = click.Choice(["auto", "walk", "sample", "objectid-time"])
+_PARTITIONERS = click.Choice([each.value for each in Partitioner])
 
 
 @click.command("migrate")

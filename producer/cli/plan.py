@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
 from producer.cli.shared.options import COUNT, RATE, CommandContext, with_context
 from producer.estimate.scaling import Fleet, ScalingEstimate, estimate_scaling
 from producer.start.run_request import GenerationRequest, RunOptions
@@ -22,7 +23,7 @@ from producer.view.render import shown_duration
 @click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
 @click.option(
     "--batch-size",
-    type=click.IntRange(1, 1_000_000),
+    type=click.IntRange(1, MAX_BATCH_SIZE),
     metavar="B",
     help="Documents of one message.",
 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.request_charge import estimated_charge
 from producer.start.run_request import RunOptions
@@ -43,7 +44,6 @@ PARTITION_BYTES = 20 * 10**9
 RANGE_SECONDS = (1.0, 30.0)
 """How long a range should take: shorter ones are all messages, longer ones much to repeat."""
 
-MAX_BATCH_SIZE = 1_000_000
 _GOOD_RANGE_SECONDS = 5.0
 _RANGES_PER_PROCESS = 10
 _SMALL_RUN = 1_000_000

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from dataworks_tasks.errors import UnknownName, UsageError
-from dataworks_tasks.ledger.contract import DOCUMENTS_OF, READ_OF, Ledger, RangeResult
+from dataworks_tasks.ledger.contract import Ledger, RangeResult
+from dataworks_tasks.ledger.run_counters import DOCUMENTS_OF, READ_OF, RunCounter
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -82,15 +83,18 @@ def _acknowledge_again(connections: Connections, spec: RunSpec) -> Iterator[int]
             if compared.failures or part.range.start in differing:
                 differing.add(part.range.start)  # the rest of a slice cannot be ahead of its start
                 continue
-            count = compared.counters.get("equal", 0)
-            counters = {"documents": count, "already_there": count}
+            count = compared.counters.get(RunCounter.EQUAL, 0)
+            counters: dict[str, int] = {
+                RunCounter.DOCUMENTS: count,
+                RunCounter.ALREADY_THERE: count,
+            }
             counters |= {
                 name: number
                 for name, number in compared.counters.items()
                 if name.startswith(DOCUMENTS_OF)
             }
             if spec.is_sliced:
-                counters["read"] = counters["rebuilt"] = count
+                counters[RunCounter.READ] = counters[RunCounter.REBUILT] = count
                 counters |= {
                     f"{READ_OF}{name.removeprefix(DOCUMENTS_OF)}": number
                     for name, number in counters.items()

@@ -6,13 +6,12 @@ import re
 from datetime import UTC, datetime
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE, WRITE_CONCERN
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec, new_run_id
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_guard import server_process
 from producer.start.run_request import RunOptions
-
-_WRITE_CONCERN = re.compile("majority|[1-9][0-9]?")
 
 
 def new_spec(
@@ -22,21 +21,26 @@ def new_spec(
     target: BaseDatabaseClient,
     source: BaseDatabaseClient | None = None,
 ) -> RunSpec:
-    """The job with its id, the options (the settings where they say nothing) and the servers.
+    """Make the spec of a new run; what the options leave out comes from the settings.
 
-    Raises UsageError for a write concern that is none, and for request units of a source that
-    counts none.
+    Raises UsageError for an invalid write concern or batch size, and for request units of a source
+    that does not count them.
     """
     write_concern = options.write_concern or config.write_concern
-    if not _WRITE_CONCERN.fullmatch(write_concern):
+    if not re.fullmatch(WRITE_CONCERN, write_concern):
         raise UsageError(
             f"{write_concern!r} is not a write concern", "Give majority, or a number of nodes"
+        )
+    batch_size = config.batch_aggregation_size if options.batch_size is None else options.batch_size
+    if not 1 <= batch_size <= MAX_BATCH_SIZE:
+        raise UsageError(
+            f"{batch_size:,} is not a batch size", f"Give a number from 1 to {MAX_BATCH_SIZE:,}"
         )
     max_ru, source_max_ru = _request_units(options, target, source)
     return RunSpec(
         run_id=new_run_id(job.kind),
         created_at=datetime.now(UTC),
-        batch_size=options.batch_size or config.batch_aggregation_size,
+        batch_size=batch_size,
         write_concern=write_concern,
         on_error=options.on_error,
         max_failures=options.max_failures,

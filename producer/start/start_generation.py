@@ -20,9 +20,10 @@ from dataworks_tasks.generate.templates.load_template import (
     load_template,
 )
 from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
+from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.reproducibility import DOCUMENTS_FORMAT, versions
-from dataworks_tasks.runs.spec import MAX_DOCUMENTS, GenerationJob, GenerationPart, RunSpec
+from dataworks_tasks.runs.spec import GenerationJob, GenerationPart, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_collection import check_layout, create_collection

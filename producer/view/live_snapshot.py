@@ -8,13 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from dataworks_tasks.ledger.contract import (
-    DOCUMENTS_OF,
-    Ledger,
-    RunProgress,
-    RunState,
-    WorkerReport,
-)
+from dataworks_tasks.ledger.contract import Ledger, RunProgress, RunState, WorkerReport
+from dataworks_tasks.ledger.run_counters import DOCUMENTS_OF
 from dataworks_tasks.monitor.alerts import Alert, AlertBoard, AlertRule, alert_rules
 from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
 from dataworks_tasks.monitor.webhook import Webhook

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.migrate.rules import Rule, RuleKind, RuleOutcome, read_outcomes, rules_of
 from dataworks_tasks.runs.spec import MigrationJob
 
@@ -58,7 +59,7 @@ def rule_remarks(
     A rule that matched nothing is a remark unless the run was to allow it. Where nothing was read,
     no rule had anything to match.
     """
-    read = counters.get("read", 0)
+    read = counters.get(RunCounter.READ, 0)
     if job.filter is not None and not read and expected and not job.allow_unmatched:
         yield f"--filter matched none of about {expected:,} documents"
     for item in figures:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.ledger.run_note import RunNote
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunKind, RunSpec, VerificationJob
 from producer.view.rule_figures import RuleFigures, rule_figures, rule_remarks
@@ -93,7 +94,7 @@ def summarize(spec: RunSpec, progress: RunProgress, now: datetime | None = None)
     until = progress.finished_at or now or datetime.now(UTC)
     counters = progress.counters
     expected = progress.documents_expected or 0
-    documents = counters.get("documents", 0)
+    documents = counters.get(RunCounter.DOCUMENTS, 0)
     if progress.state is RunState.COMPLETE and spec.is_sliced:
         # What was planned can differ from what was there when it was read.
         expected = documents
@@ -105,16 +106,16 @@ def summarize(spec: RunSpec, progress: RunProgress, now: datetime | None = None)
         documents=documents,
         documents_total=expected,
         planning=progress.total is None,
-        bytes=counters.get("bytes", 0),
+        bytes=counters.get(RunCounter.BYTES, 0),
         seconds=(until - progress.created_at).total_seconds(),
         gaps=progress.gaps,
         failures=progress.failures,
-        throttled_requests=counters.get("throttled_requests", 0),
-        waited_seconds=counters.get("waited_milliseconds", 0) / 1000,
-        request_units=counters.get("request_units", 0),
-        request_units_estimated=counters.get("request_units_estimated", 0),
-        read_request_units=counters.get("read_request_units", 0),
-        read_request_units_estimated=counters.get("read_request_units_estimated", 0),
+        throttled_requests=counters.get(RunCounter.THROTTLED_REQUESTS, 0),
+        waited_seconds=counters.get(RunCounter.WAITED_MILLISECONDS, 0) / 1000,
+        request_units=counters.get(RunCounter.REQUEST_UNITS, 0),
+        request_units_estimated=counters.get(RunCounter.REQUEST_UNITS_ESTIMATED, 0),
+        read_request_units=counters.get(RunCounter.READ_REQUEST_UNITS, 0),
+        read_request_units_estimated=counters.get(RunCounter.READ_REQUEST_UNITS_ESTIMATED, 0),
         peak_worker_bytes=max((worker.peak_rss_bytes for worker in progress.workers), default=0),
         workers=len(progress.workers),
         last_error=progress.last_error,

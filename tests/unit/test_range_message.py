@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dataworks_tasks.broker.messages import read_range, read_run_id
 from dataworks_tasks.errors import BadMessage
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.spec import MAX_DOCUMENTS
+from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 
 anything = st.one_of(
     st.none(), st.booleans(), st.floats(), st.text(), st.binary(), st.lists(st.integers())

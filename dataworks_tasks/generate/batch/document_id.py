@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 PREFIX_BYTES = 7
 INDEX_BYTES = 5
-MAX_DOCUMENTS = 1 << (8 * INDEX_BYTES)
+INDEX_LIMIT = 1 << (8 * INDEX_BYTES)
 
 
 @lru_cache(maxsize=1024)
@@ -27,7 +27,7 @@ def object_id_prefix(seed: int, name: str) -> bytes:
 def object_id(prefix: bytes, index: int) -> bytes:
     """The twelve bytes of document ``index``.
 
-    Raises OverflowError for an index outside ``[0, MAX_DOCUMENTS)``.
+    Raises OverflowError for an index outside ``[0, INDEX_LIMIT)``.
     """
     return prefix + index.to_bytes(INDEX_BYTES, "big")
 

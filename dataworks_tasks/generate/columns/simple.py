@@ -7,7 +7,7 @@ import numpy as np
 from dataworks_tasks.documents.bson_types import BOOLEAN, MAX_KEY, MIN_KEY, OBJECT_ID
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.document_id import (
-    MAX_DOCUMENTS,
+    INDEX_LIMIT,
     index_bytes,
     object_id,
     object_id_prefix,
@@ -69,7 +69,7 @@ class ObjectIdColumn(Column):
 
     def capacity(self) -> int:
         """See Column."""
-        return MAX_DOCUMENTS
+        return INDEX_LIMIT
 
 
 class KeyColumn(Column):

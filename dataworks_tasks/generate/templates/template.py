@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.generate.batch.document_id import MAX_DOCUMENTS
 from dataworks_tasks.generate.fields.model import Record
 from dataworks_tasks.generate.templates.template_source import capacities
 from dataworks_tasks.generate.templates.unique_indexes import REFUSED, repeated_keys
+from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,8 @@ class Template:
         self._check_indexes(collection, total)
         if total > MAX_DOCUMENTS:
             raise UsageError(
-                f"{total:,} documents are more than the {MAX_DOCUMENTS:,} ids there are"
+                f"{total:,} documents are more than a run can have",
+                f"Ask for {MAX_DOCUMENTS:,} documents at most",
             )
 
     @staticmethod

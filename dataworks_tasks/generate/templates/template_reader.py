@@ -13,7 +13,6 @@ from pathlib import PurePath
 from typing import Any
 
 from dataworks_tasks.errors import Finding, TemplateError
-from dataworks_tasks.generate.batch.document_id import MAX_DOCUMENTS
 from dataworks_tasks.generate.columns.aggregator import aggregators_of, without_aggregators
 from dataworks_tasks.generate.columns.simple import ObjectIdColumn
 from dataworks_tasks.generate.fields.model import Field, Record, Target
@@ -29,6 +28,7 @@ from dataworks_tasks.generate.templates.collection_options import read_indexes, 
 from dataworks_tasks.generate.templates.linker import link
 from dataworks_tasks.generate.templates.schema_form import content_of_schema
 from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
+from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 
 _COMPRESSORS = ("", "none", "snappy", "zlib", "zstd")
 

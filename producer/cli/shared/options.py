@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
+from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 from dataworks_tasks.store.create_collection import CollectionLayout, Throughput
 from producer.connections import Connections
@@ -123,7 +124,7 @@ def run_options(function: F) -> F:
 
     @click.option(
         "--batch-size",
-        type=click.IntRange(1, 1_000_000),
+        type=click.IntRange(1, MAX_BATCH_SIZE),
         metavar="B",
         help="Documents of one message.",
     )

@@ -1,0 +1,39 @@
+"""The counters of a run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RunCounter(StrEnum):
+    """What the ledger adds up for a run. A name never changes: runs on record have it."""
+
+    DOCUMENTS = "documents"  # completed at the target, or compared
+    BYTES = "bytes"
+    READ = "read"  # from the source
+    WRITTEN = "written"
+    ALREADY_THERE = "already_there"
+    REPLACED = "replaced"
+    SKIPPED = "skipped"
+    DROPPED = "dropped"  # by a strategy
+    PRODUCED = "produced"  # by a strategy, beyond one for each
+    REBUILT = "rebuilt"  # acknowledged again after the ledger was lost
+    THROTTLED_REQUESTS = "throttled_requests"
+    RETRIED_REQUESTS = "retried_requests"
+    WAITED_MILLISECONDS = "waited_milliseconds"  # for a throttled target
+    REQUEST_UNITS = "request_units"  # of writes, reported by the server
+    REQUEST_UNITS_ESTIMATED = "request_units_estimated"
+    READ_REQUEST_UNITS = "read_request_units"
+    READ_REQUEST_UNITS_ESTIMATED = "read_request_units_estimated"
+    EQUAL = "equal"
+    MISSING = "missing"
+    EXTRA = "extra"
+    DIFFERENT = "different"
+
+
+DOCUMENTS_OF = "documents:"
+"""With a target collection's name behind it: the counter of its documents, in a migration."""
+
+
+READ_OF = "read:"
+"""With a target collection's name after it: the counter of what was read for it."""

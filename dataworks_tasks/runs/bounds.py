@@ -1,0 +1,12 @@
+"""Bounds that settings, commands, templates and specs share."""
+
+from __future__ import annotations
+
+MAX_DOCUMENTS = 10**12
+"""Documents of one run, and of one template. An ``_id`` has room for a few more (2**40)."""
+
+MAX_BATCH_SIZE = 1_000_000
+"""Documents of one batch range or slice, so of one message."""
+
+WRITE_CONCERN = "majority|[1-9][0-9]?"
+"""A regular expression: what a write concern may be."""
