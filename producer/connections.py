@@ -15,6 +15,7 @@ from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
+from dataworks_tasks.settings.fingerprints import check_fingerprints
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.factory import create_database_client
 
@@ -89,8 +90,6 @@ class Connections:
 
     def check_servers(self, spec: RunSpec) -> None:
         """Raise SpecRefused when this machine's settings reach other servers than the run's."""
-        from dataworks_tasks.settings.fingerprints import check_fingerprints
-
         check_fingerprints(spec, self.config)
 
     def _database(self, side: str, config: DatabaseConfig | None) -> BaseDatabaseClient:
