@@ -65,7 +65,7 @@ class DriverStep(Protocol):
     def run(self, drive: Drive) -> float | None:
         """Do what there is to do until ``drive.lease.reached``.
 
-        Returns the seconds after which the step is due again (0: at once, behind the messages that
+        Returns the seconds after which the step is due again (0: at once, after the messages that
         wait), or None when it is done for good. A TransientError is noted in the run's record, and
         the step is due again a little later; a TerminalError fails the run.
         """

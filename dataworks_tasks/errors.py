@@ -103,7 +103,7 @@ class SpecRefused(TerminalError):
 
 
 class RunFailed(TerminalError):
-    """The run stopped because of an error; the reason stands in its ledger record."""
+    """The run stopped because of an error; the reason is in its ledger record."""
 
 
 class BadMessage(TerminalError):

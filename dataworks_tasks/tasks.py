@@ -188,7 +188,7 @@ def _work_on(task: Task[Any, Any], run_id: str, subject: str, work: Callable[[st
         _retry(task, run_id, error)
     except TerminalError as error:
         log.error(
-            "%s; the run stops, its gaps stay on record: dataworks resume %s goes on",
+            "%s; the run stops, its gaps stay on record: continue with: dataworks resume %s",
             error,
             run_id,
         )
@@ -224,7 +224,7 @@ def _note(run_id: str, error: DataWorksError) -> None:
 
 
 def _try_later(task: Task[Any, Any], error: Exception, pause: float, **options: Any) -> NoReturn:
-    """Send the message once more, for in ``pause`` seconds, and let go of the one at hand."""
+    """Re-enqueue the message with a delay of ``pause`` seconds and release the current delivery."""
     try:
         raise task.retry(exc=error, countdown=pause, **options)
     except Reject:

@@ -1,4 +1,4 @@
-"""The Python API: start a run from a program and wait for what came of it."""
+"""The Python API: start a run from a program and wait for its outcome."""
 
 from __future__ import annotations
 

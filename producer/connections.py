@@ -20,7 +20,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.factory import create_database_client
 
 _UNTRUSTED = "certificate verify failed"
-"""OpenSSL's words for a server whose authority nobody named."""
+"""OpenSSL's words for a server certificate of an unknown authority."""
 
 
 class Connections:
@@ -58,7 +58,7 @@ class Connections:
                 host = without_credentials(self.config.effective_ledger_url.get_secret_value())
                 raise UsageError(
                     f"Redis at {host} cannot be used: {error.fact}",
-                    "Name its authority in FRAMEWORK_BROKER_URL: rediss://...?ssl_ca_certs=FILE"
+                    "Give its CA file: FRAMEWORK_BROKER_URL=rediss://...?ssl_ca_certs=FILE"
                     if _UNTRUSTED in error.fact
                     else "Set FRAMEWORK_BROKER_URL, or start one here: dataworks local",
                 ) from None
@@ -107,7 +107,7 @@ class Connections:
             except StoreUnavailable as error:
                 raise UsageError(
                     f"the {side} database at {config.fingerprint} cannot be reached: {error.fact}",
-                    f"Name its authority in {setting}: tlsCAFile=FILE"
+                    f"Give its CA file in {setting}: tlsCAFile=FILE"
                     if _UNTRUSTED in error.fact
                     else f"Check {setting} and that the server runs",
                 ) from None

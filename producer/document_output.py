@@ -55,7 +55,7 @@ def _opened(path: Path | None) -> AbstractContextManager[BinaryIO]:
     try:
         return path.open("xb")
     except FileExistsError:
-        raise UsageError(f"{path} is there already", "Name another file, or remove it") from None
+        raise UsageError(f"{path} already exists", "Name another file, or remove it") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 

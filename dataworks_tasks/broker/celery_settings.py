@@ -14,8 +14,8 @@ FIRST, LATER = 0, 6
 ends one. Everything else waits its turn in one line."""
 
 TASK_SECONDS = 110
-"""A task is killed after this. It leaves by itself after ``range_seconds`` (at most 60), so only a
-hanging driver gets here; below the visibility timeout, so that the message is not doubled first."""
+"""A task is killed after this. It returns by itself after ``range_seconds`` (at most 60), so only a
+hanging driver gets here. Below the visibility timeout: the message is not delivered twice."""
 
 FINISH_SECONDS = 24 * 3600
 """Turns at finishing are as short as ranges, but one query of an aggregator over a large collection
@@ -40,7 +40,7 @@ def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
         "task_serializer": "json",
         "accept_content": ["json"],
         "result_accept_content": ["json"],
-        # Ranges take long; one that waits behind another is one that no other worker takes.
+        # Ranges take long: a prefetched message would wait while other workers are idle.
         "worker_prefetch_multiplier": 1,
         "worker_concurrency": config.generation_workers,
         "task_time_limit": TASK_SECONDS,

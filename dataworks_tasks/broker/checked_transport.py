@@ -1,4 +1,4 @@
-"""Kombu's Redis transport with a guard at the door: what is not a message of ours is dropped.
+"""Kombu's Redis transport, which validates every message and drops those DataWorks did not send.
 
 Without it one ``LPUSH`` of garbage ends a worker, because the transport lets the error of the JSON
 parser out of the event loop (kombu 5.7, ``Channel._brpop_read``).
@@ -114,7 +114,7 @@ class CheckedConnection(Connection):
         return _CHECKED.get(found, found)
 
     def info(self) -> dict[str, Any]:
-        """What ``inspect stats`` and Flower are told. Kombu's own has the password of every
+        """What ``inspect stats`` and Flower show. Kombu's own has the password of every
         Sentinel's address, and the Sentinels' own, in it."""
         told = dict(super().info())
         told["alternates"] = [without_credentials(url) for url in told.get("alternates", ())]

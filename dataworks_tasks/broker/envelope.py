@@ -51,9 +51,9 @@ def refusal(data: bytes | str) -> str | None:
 
 
 def control_refusal(data: bytes | str, *, order: bool) -> str | None:
-    """Why what came on a channel is refused: neither an event nor, with ``order``, an order.
+    """Why a pub/sub message is rejected: neither an event nor (if ``order``) a control command.
 
-    Celery connects anew when it meets one that it cannot read. None for what it can.
+    Celery reconnects when it meets one that it cannot read. None for what it can.
     """
     if len(data) > MOST_CONTROL_BYTES:
         return f"it has {len(data):,} bytes, ours have at most {MOST_CONTROL_BYTES:,}"
@@ -62,7 +62,10 @@ def control_refusal(data: bytes | str, *, order: bool) -> str | None:
         _expect(isinstance(message, dict), "it is not a JSON object")
         _check_properties(_mapping(message, "properties"))
         clock = _mapping(message, "headers").get("clock", 0)
-        _expect(type(clock) is int and 0 <= clock <= _LATEST_CLOCK, "its clock is no count")
+        _expect(
+            type(clock) is int and 0 <= clock <= _LATEST_CLOCK,
+            "its clock is not a non-negative integer",
+        )
         body = _body(message)
         if order:
             _check_order(body)
@@ -74,14 +77,16 @@ def control_refusal(data: bytes | str, *, order: bool) -> str | None:
 
 
 def _check_order(body: Any) -> None:
-    _expect(isinstance(body, dict), "it is no order")
-    _expect(set(body) <= _PARTS_OF_AN_ORDER, "it has other parts than an order")
+    _expect(isinstance(body, dict), "it is not a control command")
+    _expect(set(body) <= _PARTS_OF_AN_ORDER, "it has unexpected keys")
     _expect(_is_text(body.get("method")), "it names no order")
     _expect(isinstance(body.get("arguments") or {}, dict), "its arguments are not an object")
     for name in ("pattern", "matcher", "ticket"):
         _expect(body.get(name) is None or _is_text(body[name]), f"its {name} is not a text")
     wanted = body.get("destination") or []
-    _expect(isinstance(wanted, list) and all(map(_is_text, wanted)), "its destination is no list")
+    _expect(
+        isinstance(wanted, list) and all(map(_is_text, wanted)), "its destination is not a list"
+    )
     answer = body.get("reply_to") or {"exchange": "", "routing_key": ""}
     _expect(isinstance(answer, dict), "its reply_to is not an object")
     for name in ("exchange", "routing_key"):
@@ -98,7 +103,7 @@ def _expect(holds: bool, otherwise: str) -> None:
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    """Kombu makes other objects of JSON that says ``__type__``, and fails when they are none."""
+    """Kombu makes other objects of JSON that says ``__type__``, and fails when it cannot."""
     _expect("__type__" not in value, "it asks for an object of another type")
     return value
 
@@ -135,7 +140,9 @@ def _check_headers(headers: Mapping[str, Any]) -> None:
     for limit in _limits(headers.get("timelimit")):
         _expect(limit in (None, TASK_SECONDS, own_limit), "it has other time limits")
     _expect(not headers.get("stamped_headers") and not headers.get("stamps"), "it has stamps")
-    _expect(headers.get("ignore_result") in (None, True, False), "its ignore_result is none")
+    _expect(
+        headers.get("ignore_result") in (None, True, False), "its ignore_result is not a boolean"
+    )
     retries = headers.get("retries", 0)
     _expect(type(retries) is int and 0 <= retries <= 1000, "its retries are not a small number")
     _check_start(headers.get("eta"))
@@ -153,7 +160,10 @@ def _check_start(eta: object) -> None:
         return
     _expect(_is_text(eta), "its eta is not a text")
     moment = datetime.fromisoformat(str(eta))
-    _expect(moment.tzinfo is not None and moment.year > 2000, "its eta is no moment")
+    _expect(
+        moment.tzinfo is not None and moment.year > 2000,
+        "its eta is not a timezone-aware timestamp",
+    )
     _expect(moment < datetime.now(UTC) + _LATEST, "its eta is hours away")
 
 

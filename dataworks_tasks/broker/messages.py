@@ -40,7 +40,7 @@ class RangeMessage:
     run_id: str
     range: BatchRange
     namespace: str = ""
-    """What a person who looks at the queue is told; nobody reads it from the message."""
+    """A description for people who look at the queue; no code reads it from the message."""
 
     def send(self, app: Celery, queue: str, priority: int = LATER, **options: Any) -> None:
         """Put it on the queue. Flower shows collection and range as arguments, and the run.

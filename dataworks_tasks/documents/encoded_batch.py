@@ -40,7 +40,7 @@ class EncodedBatch:
 
     @classmethod
     def parse(cls, data: bytes) -> EncodedBatch:
-        """A batch from bytes that came over the wire: each document's length stands in front of it.
+        """A batch from bytes that came over the wire: each document begins with its length.
 
         Raises ValueError when the lengths do not add up to ``len(data)``.
         """

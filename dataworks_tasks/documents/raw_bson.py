@@ -1,4 +1,4 @@
-"""Reading BSON without decoding it: where an element stands, and its bytes.
+"""Reading BSON without decoding it: where an element is, and its bytes.
 
 Values pass through DataWorks as they are. Decoding and encoding again would not give the same bytes
 for every document (duplicate keys, dates outside year 1-9999, invalid UTF-8, DBPointer).
@@ -136,7 +136,7 @@ def find_element(document: bytes, name: bytes) -> Element | None:
 
 
 def element_bytes(element: Element, name: bytes | None = None) -> bytes:
-    """The field as it stands in a document, under another ``name`` if one is given."""
+    """The field's bytes as in a document, under another ``name`` if one is given."""
     shown = element.name if name is None else name
     return bytes((element.type,)) + shown + b"\0" + element.value
 
@@ -153,7 +153,7 @@ def embedded(name: bytes, document: bytes, *, array: bool = False) -> bytes:
 
 
 def ids_filter(ids: Iterable[Element]) -> RawBSONDocument:
-    """The query ``{_id: {$in: [...]}}`` for values as they stand, whatever their type."""
+    """The query ``{_id: {$in: [...]}}`` for undecoded values of any type."""
     members = assemble(
         element_bytes(element, str(position).encode()) for position, element in enumerate(ids)
     )

@@ -30,7 +30,7 @@ _FINISH_SECONDS = 5.0
 class WatchMessages:
     """The driver's step for every run.
 
-    Its message is a probe: it goes through the queue behind the run's messages. A range that was
+    Its message is a probe: it goes through the queue after the run's messages. A range that was
     sent, is not acknowledged, and is in nobody's hands when two probes in a row come through, was
     lost on the way, or by a worker that died.
     """

@@ -72,7 +72,7 @@ def _indexed(
     except TerminalError as error:
         raise RunFailed(
             f"the template's indexes cannot be built on {namespace}: {error.fact}",
-            "Mend the documents there and go on with: dataworks resume RUN; or mend the template "
+            "Fix the documents there, then: dataworks resume RUN; or fix the template "
             "and start again with --drop",
         ) from None
 

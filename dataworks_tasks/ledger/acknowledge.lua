@@ -28,14 +28,14 @@ local function text(number)
 end
 
 if ARGV[7] ~= '' and redis.call('HGET', KEYS[8], ARGV[1]) ~= ARGV[7] then
-  -- Done already; or Redis lost its last moments and the slice was planned anew, with other bounds.
+  -- Done already; or Redis lost its last moments and the slice was planned again, with other bounds.
   return {0, 0}
 end
 
 local merged_start, merged_stop, covered = start, stop, 0
 local absorbed = {}
 
--- From the last interval that begins within the range, or right behind it, down to the first that
+-- From the last interval that begins within the range, or right after it, down to the first that
 -- does not reach it. Most ranges have two neighbours at most; a wide one is looked through in pages.
 local function absorb_page(below, limit)
   local page = redis.call('ZREVRANGEBYSCORE', KEYS[1], below, '-inf', 'LIMIT', 0, limit)

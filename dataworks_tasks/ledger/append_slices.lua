@@ -1,4 +1,4 @@
--- Add slices behind those planned so far.
+-- Append slices to those planned so far.
 --
 -- KEYS[1] record  KEYS[2...] the hashes that hold the new slices
 -- ARGV[1] number of the first  ARGV[2] documents planned with them  ARGV[3] slices per hash

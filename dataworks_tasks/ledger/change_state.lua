@@ -1,6 +1,6 @@
 -- Set the state if it is one of those expected.
 --
--- A run that goes on after a stop starts with a fresh rate: the server may take another one now.
+-- A run that continues after a stop starts with a fresh rate: the server may accept another one now.
 --
 -- KEYS[1] record  KEYS[2] budget
 -- ARGV[1] new state  ARGV[2] error or ""  ARGV[3] 1 if the run ends with it  ARGV[4...] expected

@@ -16,12 +16,12 @@ from dataworks_tasks.runs.spec import RunSpec
 
 
 class RunState(StrEnum):
-    """Where a run stands."""
+    """The state of a run."""
 
     PLANNING = "planning"  # ranges are still being made; workers work already
     RUNNING = "running"  # every range is known
     PAUSED = "paused"  # workers leave messages alone until resumed
-    CANCELLED = "cancelled"  # nobody goes on, unless resumed
+    CANCELLED = "cancelled"  # no work is done, unless resumed
     FAILED = "failed"  # an error stopped it; resume tries again
     COMPLETE = "complete"  # every range is acknowledged and the finish is done
 
@@ -90,13 +90,13 @@ class RunProgress:
     documents_expected: int | None = None
     collections_expected: Mapping[str, int] = field(default_factory=dict)  # of a migration
     workers: Sequence[WorkerReport] = field(default=())
-    finishing: str | None = None  # what is done behind the last document, for people
+    finishing: str | None = None  # progress of the finishing phase, for people
     notes: Sequence[RunNote] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
 class FinishState:
-    """How far a run is behind its last document: for its work, and for people."""
+    """Progress of the finishing phase: a position to resume from, and a line of text."""
 
     position: str = ""
     shown: str = ""
@@ -216,7 +216,7 @@ class Ledger(Protocol):
         """Slices by number; those acknowledged are gone."""
 
     def last_slice(self, run_id: str) -> tuple[int, bytes | None]:
-        """How many slices are planned, and where planning stood (for going on with it)."""
+        """How many slices are planned, and where planning was (to continue it)."""
 
     def count_attempt(self, run_id: str, subject: str) -> int:
         """Count an attempt at ``subject``, a range or a step; say how many there were."""

@@ -33,7 +33,7 @@ class PlannedSlices:
         names = [RunKeys(run_id).record, *slice_keys(run_id, added)]
         arguments = (first, expected, SLICES_PER_KEY, len(by_collection), *named, *slices)
         if not self._steps.run(run_id, "append_slices", names, *arguments):
-            # Also when Redis did it and the answer got lost: planning goes on from what is there.
+            # Also when Redis did it and the answer got lost: planning continues from what is there.
             raise TransientError(
                 f"another producer plans {run_id} at the same time",
                 f"Leave it to that one, or watch it: dataworks status {run_id} --watch",

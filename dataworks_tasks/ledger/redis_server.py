@@ -1,4 +1,4 @@
-"""What a Redis server is, and whether the ledger and Celery can stand on it."""
+"""What a Redis server is, and whether the ledger and Celery can use it."""
 
 from __future__ import annotations
 

@@ -54,6 +54,6 @@ for position = 1, #entries, 2 do
   reopened = reopened + 1
 end
 redis.call('DEL', KEYS[4], KEYS[5])
--- Late documents want what comes behind the last one, too.
+-- The finishing phase has to cover late documents too.
 redis.call('HDEL', KEYS[2], 'finish_position', 'finishing')
 return reopened

@@ -32,8 +32,8 @@ class RunCounter(StrEnum):
 
 
 DOCUMENTS_OF = "documents:"
-"""With a target collection's name behind it: the counter of its documents, in a migration."""
+"""Prefix of the counter of a target collection's documents, in a migration."""
 
 
 READ_OF = "read:"
-"""With a target collection's name after it: the counter of what was read for it."""
+"""Prefix of the counter of documents read for a target collection."""

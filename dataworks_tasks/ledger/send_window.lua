@@ -79,7 +79,7 @@ local function window()
   return found
 end
 
--- The next range behind the cursor that is not acknowledged, or nil.
+-- The next range after the cursor that is not acknowledged, or nil.
 local function next_range(state, planned)
   local sent = state.sent
   local before = redis.call('ZREVRANGEBYSCORE', KEYS[5], text(sent), '-inf', 'LIMIT', 0, 1)
@@ -231,7 +231,7 @@ function commands.release()
   return refill()
 end
 
--- What a probe says that was sent behind all messages but `unprobed` and is executed now. Hands of
+-- What a probe says that was sent after all messages but `unprobed` and is executed now. Hands of
 -- the dead are taken away, and a death is counted for their ranges. Returns {state, planned, size,
 -- sent, now, parked for seconds, takes, suspects, number of hands, "start:stop" of each, rests...}.
 function commands.look()

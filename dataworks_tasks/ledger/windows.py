@@ -65,7 +65,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class WindowState:
-    """The window as a probe finds it that went through the queue behind the messages before it.
+    """The window as found by a probe that went through the queue after the messages before it.
 
     ``covered``: ranges that a living worker has in hand, and those that are put off.
     """
@@ -118,7 +118,7 @@ class SendWindows(Protocol):
         """Let go of a range; returns the ranges to send now."""
 
     def probe(self, run_id: str) -> None:
-        """A probe is about to be sent: what is sent from now on is behind it in the queue."""
+        """Note that a probe is about to be sent: what is sent from now on comes after it."""
 
     def look(self, run_id: str) -> WindowState:
         """What the probe that is executed now finds; counts the deaths of workers that are gone."""

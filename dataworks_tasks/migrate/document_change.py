@@ -1,4 +1,4 @@
-"""What stands between reading and writing: nothing, a strategy, declarative changes, or both."""
+"""What changes documents between reading and writing: nothing, a strategy, declarative changes."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class _BatchBytes:
         return lengths
 
     def stands(self, header: bytes, at: Offsets) -> NDArray[np.bool_]:
-        """Where ``header`` stands; ``at`` is in ascending order."""
+        """Where ``header`` is found; ``at`` is in ascending order."""
         width = len(header)
         if width not in self._texts:
             self._texts[width] = _overlapping(self.data, f"S{width}")

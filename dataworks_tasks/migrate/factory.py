@@ -45,7 +45,7 @@ class MigrationStrategyFactory:
 
     @classmethod
     def create(cls, name: str) -> BaseMigrationStrategy:
-        """The strategy called ``name``; what stands behind a colon goes to its constructor.
+        """Create the strategy called ``name``; the text after a colon goes to its constructor.
 
         Raises UnknownName with the nearest names, UsageError for an argument it does not take.
         """

@@ -15,12 +15,12 @@ FieldNames = Mapping[bytes, "FieldNames"]
 
 
 class ValueChange(Protocol):
-    """Makes of values others. ``type`` is the type byte of what it makes, None: of several."""
+    """Maps values to replacements. ``type`` is their BSON type byte, None if it varies."""
 
     type: int | None
 
     def __call__(self, type_: int, value: bytes) -> tuple[int, bytes]:
-        """Another for a value: its type byte and its bytes."""
+        """Return the replacement's type byte and bytes."""
 
     def all_of(self, type_: int, values: Sequence[bytes]) -> list[bytes]:
         """Others for values of one type; for a change that makes one type."""

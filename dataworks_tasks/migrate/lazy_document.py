@@ -227,7 +227,7 @@ class LazyDocument(dict[str, Any]):
         return found
 
     def _pieces(self, source: bytes, body: bytes) -> Iterator[bytes]:
-        """The source's fields with what was changed in place of them, and what is new behind."""
+        """The source's fields with changed ones replaced, and new ones at the end."""
         made = {span.name: body[_begin(span) : span.stop] for span in spans(body)}
         run = 4
         for span in sorted(chain.from_iterable(map(self._find, self._changed)), key=_begin):

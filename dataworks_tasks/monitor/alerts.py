@@ -1,4 +1,4 @@
-"""Limits that somebody wants to hear of, and which of them a run has passed."""
+"""Alert thresholds, and which of them a run exceeds."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _all_rules(config: FrameworkConfig) -> Iterator[AlertRule]:
 
 
 class AlertBoard:
-    """Remembers which limits are passed, so that each is told once when it is and once after."""
+    """Remembers which thresholds are exceeded: an alert fires when raised and when cleared."""
 
     def __init__(self, rules: tuple[AlertRule, ...]) -> None:
         self._rules = rules

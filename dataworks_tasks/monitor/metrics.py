@@ -120,7 +120,7 @@ class MetricsCollector:
         return self._board.raised
 
     def get_current_performance(self) -> PerformanceSnapshot:
-        """Read the ledger, tell new alerts, and give what was read.
+        """Read the ledger, report new alerts, and return what was read.
 
         Raises LedgerUnavailable, and UnknownName for a ``run_id`` that is not on record.
         """

@@ -44,12 +44,12 @@ _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
     ),
     (
         "request_units",
-        "Request units that writes cost on Azure Cosmos DB, as the server told.",
+        "Request units that writes cost on Azure Cosmos DB, as reported by the server.",
         lambda run: _counter(run, RunCounter.REQUEST_UNITS),
     ),
     (
         "request_units_estimated",
-        "Request units of the writes of which the server told nothing, by what others cost.",
+        "Request units of the writes that the server did not report, estimated from others.",
         lambda run: _counter(run, RunCounter.REQUEST_UNITS_ESTIMATED),
     ),
     (

@@ -100,7 +100,7 @@ class PerformanceMonitor:
             self._clock(),
             counters.get(RunCounter.DOCUMENTS, 0),
             counters.get(RunCounter.BYTES, 0),
-            # What the server did not tell is estimated from what it told of other writes.
+            # What the server did not report is estimated from other writes.
             counters.get(RunCounter.REQUEST_UNITS, 0)
             + counters.get(RunCounter.REQUEST_UNITS_ESTIMATED, 0),
             counters.get(RunCounter.WAITED_MILLISECONDS, 0) / 1000,

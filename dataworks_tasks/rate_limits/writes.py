@@ -200,7 +200,7 @@ class _RateMeter:
         elapsed = time.monotonic() - self._since
         if self._before:
             return (self._before + self._amount) / (_METER_SECONDS + elapsed)
-        # Not less than half a second: servers let a burst through that is no rate to go on with.
+        # Not less than half a second: servers let a burst through that is not a lasting rate.
         return self._amount / max(elapsed, 0.5)
 
     def _turn(self) -> None:

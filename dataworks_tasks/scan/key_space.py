@@ -1,7 +1,7 @@
 """The key space of a collection: brackets of BSON types, and queries that lose nothing.
 
 A comparison such as ``{$gte: 5}`` matches values of the same bracket only, so ``[lower, upper)``
-across brackets has to be asked for bracket by bracket. Bounds are elements as they stand in a
+across brackets has to be asked for bracket by bracket. Bounds are elements as they are in a
 document, never decoded: a DBPointer, a date outside year 1-9999 or a key with invalid UTF-8 serves
 as a bound like any other. Measured on MongoDB 6.0.5 with every document of a mixed collection as
 a bound: none lost, none twice.
@@ -136,7 +136,7 @@ def key_ranges_between(
 ) -> Iterator[KeyRange]:
     """Key ranges of ``[lower, upper)`` in key order; None is the end of the key space.
 
-    A bound in a bracket of one value stands for the bracket's start.
+    A bound in a bracket of one value means the bracket's start.
     """
     first = 0 if lower is None else bracket_of(lower)
     last = len(BRACKETS) if upper is None else bracket_of(upper)

@@ -44,7 +44,7 @@ class SliceSource:
 
 
 class SliceInterrupted(StoreUnavailable):
-    """The cursor was cut where reading cannot go on by key: the slice has to be read again."""
+    """The cursor was cut where reading cannot continue by key: the slice has to be read again."""
 
 
 def read_slice(
@@ -58,11 +58,11 @@ def read_slice(
     """The slice's documents in key order, as batches of at most ``source.batch_size``.
 
     ``after``: leave out what was read up to this position of ``resumable_pages``; the slice's
-    ``completed_to`` where nothing is given. ``through``: stop behind this ``_id``; not for a slice
+    ``completed_to`` where nothing is given. ``through``: stop after this ``_id``; not for a slice
     in insertion order.
-    A cut cursor, a reset connection or a throttled read goes on behind the last document that
-    arrived. Raises StoreUnavailable when that fails through all of the backoff's tries, and
-    SliceInterrupted when something was read already but reading cannot go on by key.
+    After a cut cursor, a reset connection or a throttled read, reading continues after the last
+    document that arrived. Raises StoreUnavailable when that fails through all of the backoff's
+    tries, and SliceInterrupted when something was read already but reading cannot continue by key.
     ``waiting`` is called with the seconds of each pause, and may raise to give up; ``charged`` with
     the request units of each page, where the source counts them.
     """
@@ -84,16 +84,16 @@ def read_slice(
 
 
 class Page(NamedTuple):
-    """Documents as they were read, and where reading can go on behind them; None: not there."""
+    """Documents as read, and the position to continue after; None where that is impossible."""
 
     batch: EncodedBatch
     position: Element | None
 
 
 def resumable_pages(batch: EncodedBatch, slice_: Slice, field: bytes) -> Iterator[Page]:
-    """A batch of the slice, cut where reading can go on.
+    """Cut a batch of the slice where reading can continue.
 
-    By ``_id`` that is behind every document, by another field only where its value changes.
+    By ``_id`` that is after every document, by another field only where its value changes.
     """
     last = len(batch) - 1
     if field == ID or slice_.kind is SliceKind.NATURAL:
@@ -184,7 +184,7 @@ def _read_key_ranges(reading: _Reading, key_ranges: Sequence[KeyRange]) -> Itera
                 tries = 0
                 yield batch
                 if by_key and reading.is_outgrown(size):
-                    break  # a cursor's pages keep their size: go on with another
+                    break  # a cursor's pages keep their size: continue with another
             else:
                 return
         except TransientError as error:

@@ -129,7 +129,7 @@ def groups_through(groups: list[list[KeyRange]], key: Element) -> list[list[KeyR
 
 
 def _group_of(groups: list[list[KeyRange]], key: Element) -> int:
-    """Groups have one type each and stand in the order of reading: 5 is not with 5.5 here."""
+    """Each group covers one BSON type, in read order: int 5 and double 5.5 differ in group."""
     return next(place for place, group in enumerate(groups) if group[0].only_type == key.type)
 
 

@@ -1,4 +1,4 @@
-"""How far work on a slice got, so that another process can go on there."""
+"""How far work on a slice got, so that another process can continue there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class SliceProgress(Generic[T]):
-    """Collects what came of a slice's documents, and hands it out with the slice's rest.
+    """Accumulates outcomes and returns them with what remains of the slice.
 
     One thread works, another may ask for ``part`` meanwhile.
     """
@@ -23,10 +23,10 @@ class SliceProgress(Generic[T]):
         self.completed_to = self._handed_out_to = slice_.completed_to
         self._lock = threading.Lock()
         self._completed: list[T] = []  # up to there, since it was handed out
-        self._beyond: list[T] = []  # done, but reading cannot go on exactly behind it
+        self._beyond: list[T] = []  # done, but reading cannot continue exactly after it
 
     def begin(self) -> None:
-        """Reading begins behind ``completed_to``: what was done beyond is done again."""
+        """Begin reading after ``completed_to``: what was done beyond it is done again."""
         with self._lock:
             self._beyond.clear()
 

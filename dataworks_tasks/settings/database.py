@@ -34,7 +34,7 @@ class DatabaseConfig(BaseModel):
     db_type: DatabaseType | None = Field(
         default=None,
         description="dialect: mongodb, mongodb-atlas, cosmos-db or azure-documentdb; "
-        "told from the host name when it is not set",
+        "detected from the host name when it is not set",
     )
     max_pool_size: int = Field(
         default=16, ge=1, le=1000, description="most connections of one worker process"
@@ -51,7 +51,7 @@ class DatabaseConfig(BaseModel):
     large_documents: bool | None = Field(
         default=None,
         description="Cosmos DB: whether the account takes documents of 16 MB instead of 2 MB "
-        "(EnableMongo16MBDocumentSupport); told from its hello when it is not set",
+        "(EnableMongo16MBDocumentSupport); detected from its hello when it is not set",
     )
     warmup_connections: int = Field(
         default=0,

@@ -333,7 +333,7 @@ class ConfigManager:
 
 
 def _drop_unconnected(tree: dict[str, Any]) -> None:
-    """A database that is named but not connected is not set up: a profile may tune a pool only."""
+    """Ignore a database section without a connection string: a profile may only tune a pool."""
     for side in ("source", "target"):
         if side in tree and "connection_string" not in tree[side]:
             del tree[side]

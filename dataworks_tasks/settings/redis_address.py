@@ -17,7 +17,7 @@ _FORM = "sentinel://USER:PASSWORD@HOST:26379,HOST:26379/0?master=NAME"
 _SENTINELS = re.compile(
     r"sentinel://(?P<authority>[^/?]*)(?:/(?P<database>[^/?]*)/?)?(?:\?(?P<query>.*))?"
 )
-"""Not ``urlsplit``: some versions of it refuse a host in brackets behind another one."""
+"""Not ``urlsplit``: some versions of it refuse a host in brackets after another one."""
 _OPTIONS = {"master", "sentinel_auth"}
 
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 class CollectionKeys:
     """A collection to cut into slices of ``size`` documents along ``field``.
 
-    Questions are short and self-contained: a planner may stand still for minutes between two of
+    Queries are short and self-contained: a planner may be idle for minutes between two of
     them, longer than a server keeps a cursor. Trouble that passes is waited out.
     """
 

@@ -36,7 +36,7 @@ Bounds = Iterator[tuple[Element, int]]
 def partition(
     keys: CollectionKeys, partitioner: str, pair: int, last: Slice | None
 ) -> Iterator[SizedSlice]:
-    """Slices of namespace pair ``pair`` by the named partitioner, behind ``last`` if it is given.
+    """Slices of namespace pair ``pair`` by the named partitioner, after ``last`` if it is given.
 
     ``auto`` walks the index, except where a server's order of types is not known (Cosmos DB RU).
     Raises UnknownName for another name, UsageError where the server cannot do it.

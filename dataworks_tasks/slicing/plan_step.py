@@ -9,7 +9,7 @@ from dataworks_tasks.slicing.planning import Planner
 
 
 class PlanSlices:
-    """Plans for a turn, and then lets another process go on, behind the messages that wait."""
+    """Plans for a turn, and then lets another process continue, after the messages that wait."""
 
     name = "plan"
 

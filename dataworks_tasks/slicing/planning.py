@@ -33,7 +33,7 @@ def needs_planning(ledger: Ledger, spec: RunSpec) -> bool:
 
 
 class Planner:
-    """Walks the source and records slices behind those that are there, until told to stop.
+    """Walks the source and records slices after those on record, until it is stopped.
 
     Whoever is killed while planning is followed by one who continues where planning stood.
     """

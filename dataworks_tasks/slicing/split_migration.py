@@ -24,7 +24,7 @@ _LARGEST_GROUP = 50
 class SliceBatch:
     """Slices to append to the ledger in one step, and how many documents they are expected to hold.
 
-    Planning goes on from the last of them, so keep a group together. ``by_collection`` has the
+    Planning continues from the last of them, so keep a group together. ``by_collection`` has the
     documents by target collection; it is empty for a job of one.
     """
 

@@ -1,4 +1,4 @@
-"""Build indexes that take as long as they take, and say how far they are."""
+"""Build indexes without a time limit and report progress."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def build_indexes(
 ) -> bool:
     """Build ``indexes``, given as ``createIndexes`` has them; False when ``lease`` is over before.
 
-    The server goes on without the client that asked, and asking again, from here or from another
-    process, joins the build that is going on. Raises the errors of ``retry_policy.classify``.
+    The server continues without the client that asked, and asking again, from here or from another
+    process, joins the build in progress. Raises the errors of ``driver_errors.classify``.
     """
     names = tuple(str(index["name"]) for index in indexes)
     place = (client.config.fingerprint, namespace, names)

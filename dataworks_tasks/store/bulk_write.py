@@ -55,9 +55,9 @@ class WriteResult:
     retried_requests: int = 0
     seconds_waited: float = 0.0
     request_units: float = 0.0
-    """As the server told them."""
+    """As reported by the server."""
     request_units_estimated: float = 0.0
-    """Of the requests for which it told nothing."""
+    """Of the requests that the server did not report."""
 
     def completed_runs(self, count: int) -> Iterator[tuple[int, int]]:
         """Runs ``[start, stop)`` of completed positions among the batch's ``count``, in order."""

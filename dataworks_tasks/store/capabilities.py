@@ -45,14 +45,14 @@ class Capabilities:
     pipeline_updates: bool = True
     """Whether an update can be a pipeline (MongoDB 4.2)."""
     commit_quorum: bool = False
-    """Whether an index build can be told to wait for a majority, and not for every node."""
+    """Whether an index build can wait for a majority instead of every node."""
     majority_reads: bool = False
     """Whether reads can be kept to what a majority of nodes has, which no failover takes back.
 
     A server alone has no failover. Azure maps a read's concern to an account's consistency level.
     """
     request_charge: bool = False
-    """Whether the server counts request units, and tells them after a request."""
+    """Whether the server counts request units, and reports them after a request."""
     collection_command: CollectionCommand = CollectionCommand.NONE
     shard_key_in_filters: bool = False
     """Whether a write that finds its document by a filter must name the shard key."""
@@ -138,12 +138,12 @@ _HOST_ENDINGS = (
 
 
 def type_by_host(host: str) -> DatabaseType | None:
-    """The dialect that a host name tells; None when it tells nothing."""
+    """The dialect that a host name implies; None when it implies none."""
     return next((type_ for ending, type_ in _HOST_ENDINGS if host.endswith(ending)), None)
 
 
 def type_by_hello(hello: Mapping[str, Any]) -> DatabaseType | None:
-    """The dialect that a server's hello tells; None when it could be any MongoDB."""
+    """The dialect that a server's hello implies; None when it could be any MongoDB."""
     if hello.get("setName") == "globaldb":
         return DatabaseType.COSMOS_DB
     internal = hello.get("internal")

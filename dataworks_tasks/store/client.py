@@ -52,7 +52,7 @@ class BaseDatabaseClient:
     """A connection to one server or cluster, made when it is first needed.
 
     Make it in the process that uses it, after a fork, and close it there (it is a context manager).
-    Methods raise the errors of ``retry_policy.classify``, never the driver's.
+    Methods raise the errors of ``driver_errors.classify``, never the driver's.
     """
 
     db_type = DatabaseType.MONGODB
@@ -96,7 +96,7 @@ class BaseDatabaseClient:
 
     @property
     def without_timeout(self) -> Driver:
-        """A driver's client for what takes as long as a collection is large: no socket timeout."""
+        """A client for operations whose duration grows with the collection: no socket timeout."""
         if self._without_timeout is None:
             self._without_timeout = open_driver_without_timeout(self.config, self._capabilities)
         return self._without_timeout
@@ -173,7 +173,7 @@ class BaseDatabaseClient:
         return outcome
 
     def estimated_charge(self, documents: int, size_bytes: int) -> float:
-        """RU of an insert by what the server told of others."""
+        """RU of an insert, estimated from those that the server reported."""
         return self._charges.estimate(documents, size_bytes)
 
     def shard_key(self, namespace: Namespace) -> str | None:
@@ -193,12 +193,12 @@ class BaseDatabaseClient:
         """Raw batches of what matches: bytes of whole documents, as the server sent them.
 
         Throttling before the first batch is waited out. Later it raises Throttled, as a cut cursor
-        raises StoreUnavailable: only the caller knows how to go on behind what it has.
+        raises StoreUnavailable: only the caller knows how to continue after what it has.
         """
         yield from raw_batches(self.collection(namespace), query, **options)
 
     def read_charge(self, database: str) -> float | None:
-        """RU of the page that this thread has just read; None where the server tells nothing."""
+        """RU of the page that this thread has just read; None where the server reports none."""
         if not self._capabilities.request_charge:
             return None
         return self._charges.of_page(self._asker(database))

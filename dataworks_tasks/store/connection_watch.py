@@ -1,4 +1,4 @@
-"""Which of a pool's connections a thread was given, told by the driver's pool events."""
+"""Which of a pool's connections a thread was given, known from the driver's pool events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WARM_UP_SECONDS = 10.0
 
 
 class Checkout(NamedTuple):
-    """A connection handed to a thread: which one, and the how manieth time it was handed out."""
+    """A connection given to a thread: which one, and how many times it has been checked out."""
 
     connection: tuple[object, int]
     number: int

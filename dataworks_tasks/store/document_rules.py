@@ -17,7 +17,7 @@ _LARGEST_JSON_FACTOR = 6
 documents that could be too large are decoded and measured."""
 _TYPES_OF_ANY_LENGTH = np.array([0x02, 0x03, 0x05], dtype=np.uint8)  # string, document, binary
 _ID_NAME = np.frombuffer(b"_id\0", dtype=np.uint8)
-_VALUE_AT = 9  # behind length, type and the name "_id"
+_VALUE_AT = 9  # after length, type and the name "_id"
 _STRING, _BINARY = 0x02, 0x05
 
 

@@ -18,7 +18,7 @@ _CLIENTS: dict[DatabaseType, type[BaseDatabaseClient]] = {
 
 
 def detect_type(config: DatabaseConfig) -> DatabaseType:
-    """The dialect that ``db_type`` names, else the one the host name tells, else plain MongoDB."""
+    """The dialect of ``db_type``, else the one the host name implies, else plain MongoDB."""
     if config.db_type is not None:
         return config.db_type
     host = first_host(config.connection_string.get_secret_value())

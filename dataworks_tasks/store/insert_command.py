@@ -1,4 +1,4 @@
-"""One insert command for a whole batch, and what came of it."""
+"""One insert command for a batch, and its outcome."""
 
 from __future__ import annotations
 

@@ -29,14 +29,14 @@ def estimated_charge(documents: int, size_bytes: int) -> float:
 
 
 class LearnedCost:
-    """How far inserts cost another amount than estimated; learned from what the server tells."""
+    """Ratio of reported to estimated insert cost, learned from the server."""
 
     def __init__(self) -> None:
         self.factor = 1.0
         self._learned = False
 
     def learn(self, estimated: float, measured: float) -> None:
-        """The server told ``measured`` for what was estimated, without factor, as ``estimated``."""
+        """Learn from a request that cost ``measured``; ``estimated`` is without the factor."""
         if estimated <= 0:
             return
         weight = _LEARNING if self._learned else 1.0
@@ -47,11 +47,11 @@ class LearnedCost:
 class ChargeMeter:
     """Asks ``getLastRequestStatistics`` on the connection that one of ``commands`` went over.
 
-    The command tells the last request of a connection, and a pool may give the next command
+    The command reports the last request of a connection, and a pool may give the next command
     another one. So an answer counts only when the pool gave this thread the same connection twice
     in a row, with nobody in between, and the server speaks of such a command.
 
-    Asking costs a round trip, so who is fast asks for some requests only.
+    Asking costs a round trip, so a fast writer measures only a sample of its requests.
     """
 
     def __init__(self, watch: ConnectionWatch, commands: frozenset[str]) -> None:
@@ -63,11 +63,11 @@ class ChargeMeter:
         self._cost = LearnedCost()
 
     def estimate(self, documents: int, size_bytes: int) -> float:
-        """RU of an insert for which nothing was told, by what others cost."""
+        """RU of an insert that the server did not report, estimated from others."""
         return estimated_charge(documents, size_bytes) * self._cost.factor
 
     def of_last_request(self, ask: Ask, estimated: float) -> float | None:
-        """RU of the request this thread has just done; None where it is not told.
+        """RU of the request this thread has just done; None where it is not reported.
 
         ``estimated``: what ``estimated_charge`` says of documents that were inserted by it.
         """
@@ -109,15 +109,15 @@ class RequestCharges:
         self._pages = ChargeMeter(watch, frozenset({"find", "getMore"}))
 
     def of_insert(self, ask: Ask, batch: EncodedBatch, outcome: WriteOutcome) -> float | None:
-        """RU of the insert that this thread has just done; None where it is not told."""
+        """RU of the insert that this thread has just done; None where it is not reported."""
         executed = len(batch) - len(outcome.throttled)
         estimated = estimated_charge(executed, batch.size_bytes * executed // len(batch))
         return self._inserts.of_last_request(ask, estimated)
 
     def of_page(self, ask: Ask) -> float | None:
-        """RU of the page that this thread has just read; None where it is not told."""
+        """RU of the page that this thread has just read; None where it is not reported."""
         return self._pages.of_last_request(ask, 0.0)
 
     def estimate(self, documents: int, size_bytes: int) -> float:
-        """RU of an insert for which nothing was told, by what others cost."""
+        """RU of an insert that the server did not report, estimated from others."""
         return self._inserts.estimate(documents, size_bytes)

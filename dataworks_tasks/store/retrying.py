@@ -1,4 +1,4 @@
-"""Wait out what passes by itself, where the caller has nothing better to do."""
+"""Retry transient errors for callers that can simply block."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class CommandRunner(Protocol):
 
 
 def read_shard_key(client: CommandRunner, namespace: Namespace) -> str | None:
-    """Ask the server for a collection's shard key; None when it has none or cannot tell.
+    """Ask the server for a collection's shard key; None when it has none or does not report it.
 
     Of a compound key the first field is enough to find the shard.
     """

@@ -61,7 +61,7 @@ class _Digest(bytes):
 class DocumentComparison:
     """Compares two streams of documents in memory that does not grow with them.
 
-    The same bytes on both sides, which is the rule, cost one comparison of memory. Only behind the
+    The same bytes on both sides, which is the rule, cost one comparison of memory. Only after the
     first difference documents are looked at one by one; those without a counterpart wait for it,
     as digests once there are many.
     """
@@ -93,7 +93,7 @@ class DocumentComparison:
     def _skip_equal(
         self, expected: EncodedBatch, found: EncodedBatch
     ) -> tuple[EncodedBatch | None, EncodedBatch | None]:
-        """What is left of both behind the documents they begin with alike."""
+        """Both batches without their equal prefix."""
         count = min(len(expected), len(found))
         size = int(expected.offsets[count])
         if int(found.offsets[count]) != size or expected.data[:size] != found.data[:size]:

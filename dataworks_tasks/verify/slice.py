@@ -39,7 +39,7 @@ class VerificationRoute:
 
 
 class SliceVerification:
-    """A slice being compared. It knows how far it got: another process can go on from there."""
+    """A slice being compared. It knows how far it got: another process can continue from there."""
 
     def __init__(
         self, route: VerificationRoute, slice_: Slice, readers: ThreadPoolExecutor

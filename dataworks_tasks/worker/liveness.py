@@ -67,7 +67,7 @@ class LivenessFile:
 def liveness_folder() -> Path:
     """This user's folder for liveness files, made when it is not there.
 
-    Raises SettingsError when another user made it: what stands in it could not be believed.
+    Raises SettingsError when another user made it: its contents could not be trusted.
     """
     folder = Path(tempfile.gettempdir()) / f"dataworks-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 class LivenessStep(bootsteps.StartStopStep):
     """Add it to an app with ``app.steps["consumer"].add(LivenessStep)``.
 
-    It belongs to the consumer, not to the worker: a consumer that starts anew after a lost
+    It belongs to the consumer, not to the worker: a consumer that starts again after a lost
     connection starts its steps again, while Celery 5.6 drops every timer entry then.
     """
 
@@ -37,7 +37,7 @@ class LivenessStep(bootsteps.StartStopStep):
         self._entry = parent.timer.call_repeatedly(TOUCH_SECONDS, file.touch)
 
     def stop(self, parent: Any) -> None:
-        """Stop touching. The file stays: its age tells how long the connection is lost."""
+        """Stop touching. The file stays: its age shows how long the connection has been lost."""
         if self._entry is not None:
             parent.timer.cancel(self._entry)
             self._entry = None

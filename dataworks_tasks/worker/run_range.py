@@ -96,7 +96,7 @@ class _Done:
         if self.failures:
             log.warning(
                 "%d documents could not be written, the first because: %s; they are on record, "
-                "the rest of the range went on: see dataworks failures",
+                "the rest of the range continued: see dataworks failures",
                 self.failures,
                 self.first_reason,
             )
@@ -126,7 +126,7 @@ def _has_no_gaps(progress: RunProgress) -> bool:
 def finish_run(process: WorkerProcess, run_id: str) -> bool:
     """Build what comes after the last document and call the run complete.
 
-    False when this process' time was up before the end: somebody has to be asked again. Raises
+    Returns False if the time limit expired: the caller must enqueue another finish task. Raises
     LeaseHeld while another process is at it.
     """
     ledger = process.ledger
@@ -141,7 +141,7 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
     failpoint("finish.before")
     with HeldFinishLease(ledger, run_id, process.name, stop) as lease:
         if not process.open_run(run_id).work.finish(lease):
-            log.info("finishing goes on later", extra={"fields": {"position": lease.position}})
+            log.info("finishing continues later", extra={"fields": {"position": lease.position}})
             return turn_clock.is_stopped
     failpoint("finish.after")
     ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE)

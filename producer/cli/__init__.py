@@ -19,7 +19,7 @@ COMMANDS = {
     "generate": "fill a collection from a template or a generator",
     "migrate": "copy collections from the source to the target",
     "verify": "compare what a run should have written with its target",
-    "resume": "go on with a run: send its gaps",
+    "resume": "continue a run: send its gaps",
     "pause": "let workers leave a run alone until it is resumed",
     "cancel": "stop a run",
     "retry": "try the documents again that could not be written",
@@ -95,7 +95,7 @@ class LazyGroup(click.Group):
 def cli(debug: bool) -> None:
     """Fill and move very large document collections with a fleet of Celery workers.
 
-    Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 not finished (resume goes on),
+    Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 not finished (continue with resume),
     4 finished with something to read (failures, notes, unmatched rules), 130 interrupted.
     """
 

@@ -13,5 +13,5 @@ from producer.cli.shared.stop_run import stop_run
 @click.argument("run_id", metavar="RUN")
 @with_context
 def command(context: CommandContext, run_id: str) -> None:
-    """Stop RUN. What is written stays, and resume would go on with it."""
+    """Stop RUN. What is written stays, and resume would continue the run."""
     stop_run(context, run_id, RunState.CANCELLED)

@@ -14,7 +14,7 @@ from producer.doctor.preflight import run_checks
 @click.command("doctor")
 @with_context
 def command(context: CommandContext) -> None:
-    """Check Redis, source, target and workers. Exit code 1 when something must be mended."""
+    """Check Redis, source, target and workers. Exit code 1 when something must be fixed."""
     good = True
     with context.connections() as connections:
         for check in run_checks(connections):

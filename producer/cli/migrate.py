@@ -27,7 +27,7 @@ _PARTITIONERS = click.Choice([each.value for each in Partitioner])
     "--include",
     multiple=True,
     metavar="DB.COLL",
-    help="What to copy; * stands for anything; repeatable.",
+    help="What to copy; * matches anything; repeatable.",
 )
 @click.option("--exclude", multiple=True, metavar="DB.COLL", help="What to leave out.")
 @click.option("--to", metavar="DB.COLL", help="Where the one collection goes.")
@@ -166,5 +166,5 @@ def _request(options: RunOptions, flags: dict[str, Any]) -> MigrationRequest:
 def _pair(flag: str, text: str) -> tuple[str, str]:
     left, equals, right = text.partition("=")
     if not (left and equals and right):
-        raise UsageError(f"{flag} {text} has no two sides", f"Write {flag} LEFT=RIGHT")
+        raise UsageError(f"{flag} {text} is not LEFT=RIGHT", f"Write {flag} LEFT=RIGHT")
     return left, right

@@ -18,9 +18,9 @@ WRITING = frozenset({"find", "insert", "update", "createCollection", "createInde
 def missing_rights(
     client: BaseDatabaseClient, database: str, collection: str, wanted: frozenset[str]
 ) -> frozenset[str] | None:
-    """The actions of ``wanted`` that the user may not do; None when the server does not tell.
+    """The actions of ``wanted`` that the user may not do; None when the server does not say.
 
-    It tells nothing where access control is off, nor where it does not know the command.
+    It says nothing where access control is off, nor where it does not know the command.
     """
     try:
         status = client.command("admin", {"connectionStatus": 1, "showPrivileges": True})

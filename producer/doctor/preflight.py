@@ -78,7 +78,7 @@ def _rights(client: BaseDatabaseClient, side: str) -> Check:
     wanted, role = (READING, "read") if side == "source" else (WRITING, "readWrite")
     missing = missing_rights(client, database, collection, wanted)
     if missing is None:
-        return Check(name, ok=True, found="the server does not tell; access control may be off")
+        return Check(name, ok=True, found="the server does not say; access control may be off")
     if missing:
         lacks = ", ".join(sorted(missing))
         remedy = f"Give the user the role {role} on {database}"

@@ -1,7 +1,7 @@
 """The arithmetic of a run before it runs: messages, Redis, bytes, request units, hours.
 
 What is a fact of a template is measured (document sizes, the time to make one); what is a fact of
-the servers is a constant with its source, and the same numbers stand in docs/scaling.md.
+the servers is a constant with its source, and docs/scaling.md has the same numbers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _GOOD_RANGE_SECONDS = 5.0
 _RANGES_PER_PROCESS = 10
 _SMALL_RUN = 1_000_000
 _OWN_LIMITS = 2
-"""Making documents and the queue; what else limits a run is the target, or what it was told."""
+"""Making documents and the queue; what else limits a run is the target, or its options."""
 
 _MEASURED_SECONDS = 0.2
 _MEASURED_AT_ONCE = 2_000

@@ -60,7 +60,7 @@ def find_binary(
 ) -> ServerBinary:
     """The first copy of ``program`` that runs here.
 
-    Raises UsageError with everything that was tried and the three ways to mend it.
+    Raises UsageError with everything that was tried and the three ways to fix it.
     """
     tried = []
     for origin, path in _candidates(program, environment):

@@ -20,7 +20,7 @@ CELERY_STAGE = 0
 APPLICATION = "dataworks_tasks"
 
 _TASK_COLUMNS = "name,args,kwargs,state,received,runtime,worker"
-"""Flower's own choice leaves out what tells one range from another."""
+"""Flower's own choice leaves out what distinguishes one range from another."""
 
 
 @dataclass(frozen=True, slots=True)

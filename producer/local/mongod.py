@@ -81,7 +81,7 @@ class Mongod:
 def _make_primary(port: int) -> None:
     """Make the server the only member of its set, under the address that it has now.
 
-    An answer that it does not work yet is not looked at: the next question comes in milliseconds.
+    A not-ready reply is ignored: the next poll comes within milliseconds.
     """
     members = [{"_id": 0, "host": f"{LOOPBACK}:{port}"}]
     answer = run_mongo_command(port, {"replSetGetConfig": 1})

@@ -10,7 +10,7 @@ It reads requests from stdin and writes answers to stdout, one JSON object a lin
     {"request": 3, "action": "restart", "name": "x", "signal": 15}
                                                             {"request": 3, "pid": 124}
 
-A request that fails is answered with ``error``. A child that ends unasked is told with
+A request that fails is answered with ``error``. A child that ends unasked is reported with
 ``{"event": "exited", "name": .., "pid": .., "returncode": ..}``. The first line is
 ``{"event": "ready", "folder": ..}`` or ``{"event": "locked"}``.
 
@@ -40,7 +40,7 @@ from producer.local.process_control import adopt_orphans
 from producer.local.services_record import RECORD_FILE, find_local_services
 
 PARENT_CHECK_SECONDS = 1.0
-"""The pipe tells at once when the parent dies, unless a fork of the parent holds it open too."""
+"""The pipe closes as soon as the parent dies, unless a fork of the parent holds it open too."""
 LOCK_LIMIT_SECONDS = 10.0
 """Services of an earlier supervisor of the folder may still be stopping."""
 BUSY_LOCK_LIMIT_SECONDS = 0.5

@@ -147,7 +147,7 @@ class SupervisorLink:
             else:
                 self._answers.pop(message["request"]).put(message)
         self.exits.put(None)
-        # An empty message stands for: there will be none.
+        # An empty message means that there will be none.
         self._first.put({})
         with self._lock:
             for waiting in self._answers.values():

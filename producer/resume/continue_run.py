@@ -1,4 +1,4 @@
-"""Take a run up again: after a crash, a pause, a cancel, an error, or for its failures."""
+"""Resume a run after a crash, pause, cancel or error, or retry its failures."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from dataworks_tasks.runs.spec import RunSpec, read_spec
 from producer.state_folder import STATE_FOLDER
 
 RUNS_FOLDER = STATE_FOLDER / "runs"
-"""Where commands keep the specs of the runs that they started or went on with."""
+"""Where commands keep the specs of the runs that they started or continued."""
 
 log = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ class SourceSample:
 def sample_collection(source: BaseDatabaseClient, namespace: Namespace) -> SourceSample:
     """Read up to a thousand documents along the index on ``_id``: both ends and places between.
 
-    No document is in it twice. Stops after 32 MB. Raises the errors of ``retry_policy.classify``.
+    No document is in it twice. Stops after 32 MB. Raises the errors of ``driver_errors.classify``.
     """
     found: dict[bytes, bytes] = {}
     size = 0

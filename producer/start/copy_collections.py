@@ -20,7 +20,7 @@ _NOT_FOR_CREATE = VALIDATION | {"storageEngine", "autoIndexId", "uuid", "temp"}
 
 @dataclass(frozen=True, slots=True)
 class PreparedCollection:
-    """What was done for one collection: created or there before; options that stayed behind."""
+    """What was done for one collection: created or already there; options that were not copied."""
 
     namespace: Namespace
     created: bool

@@ -37,7 +37,7 @@ class NamespaceSelection:
 
 @dataclass(frozen=True, slots=True)
 class SelectionRequest:
-    """What a person asked for. Patterns are namespaces in which ``*`` stands for anything.
+    """What a person asked for. Patterns are namespaces in which ``*`` matches anything.
 
     ``renames`` map one pattern to another, each star to its star; the first that fits is taken.
     """

@@ -10,7 +10,7 @@ from dataworks_tasks.store.create_collection import CollectionLayout
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What every run can be told; None leaves it to the settings."""
+    """Options of every run; None leaves one to the settings."""
 
     batch_size: int | None = None
     write_concern: str | None = None

@@ -70,7 +70,7 @@ def plan_generation(
 ) -> GenerationPlan:
     """Find the template or generator and make the job. Raises UsageError; writes nothing.
 
-    ``assumed_count`` stands in where neither the request nor the template says how many.
+    ``assumed_count`` is used where neither the request nor the template says how many.
     ``registered`` generators of this process' own code win over a template of the same name.
     """
     if request.total is not None:

@@ -102,7 +102,7 @@ def _selection(request: MigrationRequest, config: FrameworkConfig) -> SelectionR
     include = request.include or _of_settings(config.source)
     if not include:
         raise UsageError(
-            "nothing says what to copy",
+            "no collection was selected",
             "Add --include DATABASE.COLLECTION, or --include 'DATABASE.*', "
             "or set FRAMEWORK_SOURCE_DB_NAME and FRAMEWORK_SOURCE_DB_COLLECTION",
         )

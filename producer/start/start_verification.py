@@ -42,7 +42,7 @@ def start_verification(run_id: str, connections: Connections) -> RunSpec:
     progress = ledger.progress(run_id)
     if progress.state is not RunState.COMPLETE:
         raise UsageError(
-            f"run {run_id} is {progress.state} with {progress.gaps} gaps: it is not whole",
+            f"run {run_id} is {progress.state} with {progress.gaps} gaps: it is not complete",
             f"Finish it first: dataworks resume {run_id}",
         )
     job = of.job

@@ -46,7 +46,7 @@ class WorkerProgress:
 
 @dataclass(frozen=True, slots=True)
 class AlertWatch:
-    """Which limits a view compares the run with, and who is told besides the person."""
+    """Which thresholds a view compares the run with, and who else is notified."""
 
     rules: tuple[AlertRule, ...] = ()
     tell: Callable[[Alert], None] | None = None
@@ -75,7 +75,7 @@ class LiveSnapshot:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated seconds until the last document; None when there is no telling."""
+        """Estimated seconds until the last document; None when it cannot be estimated."""
         rate = self.metrics.documents_per_second
         if rate <= 0 or self.run.planning or self.run.is_over:
             return None

@@ -60,7 +60,7 @@ class TerminalView:
         self._live.stop()
 
     def observe(self, observation: Observation) -> None:
-        """Draw it anew."""
+        """Draw the view again."""
         self._shown = self._meter.read(observation) or self._shown
         rows: list[RenderableType] = []
         if self._shown is not None:

@@ -30,7 +30,7 @@ def shown_duration(seconds: float) -> str:
 
 
 def shortened(name: str, width: int) -> str:
-    """A name cut in its middle, where it is long: both of its ends tell it from others."""
+    """Cut a long name in its middle: both of its ends distinguish it from others."""
     if len(name) <= width:
         return name
     front = (width - 1) // 2

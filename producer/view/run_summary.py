@@ -138,9 +138,9 @@ def _rules(spec: RunSpec, progress: RunProgress) -> dict[str, Any]:
 
 
 def _finishing(progress: RunProgress) -> str | None:
-    """What is done behind the last document, as long as that is so."""
-    behind = progress.total is not None and progress.acknowledged == progress.total
-    return progress.finishing if behind and progress.state in WORKING else None
+    """Progress of the finishing phase, while it lasts."""
+    all_done = progress.total is not None and progress.acknowledged == progress.total
+    return progress.finishing if all_done and progress.state in WORKING else None
 
 
 def shown_name(spec: RunSpec) -> str:

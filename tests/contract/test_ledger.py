@@ -1,4 +1,4 @@
-"""What the ledger promises, whatever Redis it stands on."""
+"""What the ledger promises, on any Redis."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_a_slice_is_checkpointed_part_by_part(redis: Redis, ledger: RedisLedger)
     assert documents() == 6
 
 
-def test_a_slice_that_was_planned_anew_is_not_acknowledged_by_the_old_one(
+def test_a_slice_that_was_planned_again_is_not_acknowledged_by_the_old_one(
     ledger: RedisLedger,
 ) -> None:
     spec = migration_spec()

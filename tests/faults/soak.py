@@ -55,7 +55,7 @@ class Soak:
             "SIGKILL of mongod": lambda: self.restart("mongod"),
             "SIGSTOP of a worker for 3 s": self.suspend_worker,
             "queue flushed": self.flush_queue,
-            "messages doubled": self.double_messages,
+            "messages duplicated": self.double_messages,
             "messages held back for 1 s and shuffled": self.delay_messages,
             "garbage in the queue": self.put_garbage,
         }
@@ -129,11 +129,11 @@ class Soak:
             self.faults[name]()
             recovered[name] = self._seconds_to_recover(run_id, begun)
         code = self.producer.wait(300)
-        lost, doubled = self._differences(collection)
-        say(f"{run_id}: {', '.join(names)}: exit {code}, {lost} lost, {doubled} doubled")
+        lost, duplicated = self._differences(collection)
+        say(f"{run_id}: {', '.join(names)}: exit {code}, {lost} lost, {duplicated} duplicated")
         for name, seconds in recovered.items():
-            record.add(name, lost, doubled, seconds)
-        if code or lost or doubled:
+            record.add(name, lost, duplicated, seconds)
+        if code or lost or duplicated:
             raise AssertionError(f"{run_id} is not exact: {self.producer.communicate()[0][-2000:]}")
         self.fleet.mongo[self.fleet.database].drop_collection(collection)
 
@@ -157,14 +157,14 @@ class Soak:
             return now is not None and (start is None or now > start or self._done(run_id))
 
         try:
-            wait_until(moved, "work goes on", 120)
+            wait_until(moved, "work continues", 120)
         except AssertionError:
             say(self._state(run_id))
             raise
         return time.monotonic() - begun
 
     def _state(self, run_id: str) -> str:
-        """What everybody says when work does not go on."""
+        """The state of every part when work does not continue."""
         exit_code = self.producer.poll()
         said = [
             str(self.fleet.ledger.progress(run_id)),

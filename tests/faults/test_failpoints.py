@@ -1,4 +1,4 @@
-"""SIGKILL at every named place in the work, then go on: nothing is missing, nothing is twice."""
+"""SIGKILL at every named place in the work, then continue: nothing is missing or duplicated."""
 
 from __future__ import annotations
 

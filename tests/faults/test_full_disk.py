@@ -1,4 +1,4 @@
-"""The database's disk is full: the run waits, is never called complete, and goes on with room."""
+"""The disk of the database is full: the run waits, and continues when there is room."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def fill(fleet: Fleet, total: int) -> None:
 
 @dataclass
 class Watched:
-    """What the run needs while it goes on."""
+    """What the run needs while it continues."""
 
     fleet: Fleet
     run_id: str

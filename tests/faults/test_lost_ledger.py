@@ -1,4 +1,4 @@
-"""Redis is full, read-only, empty or gone: a run stops or goes on, and is never called complete."""
+"""Redis is full, read-only, empty or gone: a run stops or continues, never called complete."""
 
 from __future__ import annotations
 

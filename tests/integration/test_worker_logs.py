@@ -29,7 +29,7 @@ def test_a_worker_logs_each_range_once_as_json(fleet: Fleet) -> None:
     assert sum(line["documents"] for line in completed) == run["documents"]
     failed = [line for line in lines if line["level"] == "WARNING" and "range" in line]
     assert "Document failed validation" in failed[0]["message"]
-    assert "they are on record, the rest of the range went on" in failed[0]["message"]
+    assert "they are on record, the rest of the range continued" in failed[0]["message"]
     assert [line["message"] for line in lines if line["message"] == "the run is complete"]
     assert not [line for line in lines if "succeeded" in line["message"]]
 

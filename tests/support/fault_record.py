@@ -12,7 +12,7 @@ BEGIN, END = "<!-- faults: begin -->\n", "<!-- faults: end -->\n"
 
 
 class FaultRecord:
-    """Per fault: how often tried, documents lost and doubled, seconds until work went on."""
+    """Per fault: how often tried, documents lost and duplicated, seconds until work continued."""
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[str, float]] = {}
@@ -24,13 +24,13 @@ class FaultRecord:
         record._rows = json.loads(RESULTS.read_text())
         return record
 
-    def add(self, fault: str, lost: int, doubled: int, seconds: float) -> None:
+    def add(self, fault: str, lost: int, duplicated: int, seconds: float) -> None:
         """One time that ``fault`` was tried; ``seconds``: until something more was acknowledged."""
-        empty = {"tried": 0, "lost": 0, "doubled": 0, "seconds": 0.0, "longest": 0.0}
+        empty = {"tried": 0, "lost": 0, "duplicated": 0, "seconds": 0.0, "longest": 0.0}
         row = self._rows.setdefault(fault, empty)
         row["tried"] += 1
         row["lost"] += lost
-        row["doubled"] += doubled
+        row["duplicated"] += duplicated
         row["seconds"] += seconds
         row["longest"] = max(row["longest"], seconds)
 
@@ -42,13 +42,13 @@ class FaultRecord:
     def table(self) -> str:
         """The rows in Markdown."""
         lines = [
-            "| fault | tried | documents lost | doubled | work went on after | at most |",
+            "| fault | tried | documents lost | duplicated | work continued after | at most |",
             "| --- | --- | --- | --- | --- | --- |",
         ]
         for fault, row in sorted(self._rows.items()):
             mean = row["seconds"] / row["tried"]
             lines.append(
-                f"| {fault} | {row['tried']:.0f} | {row['lost']:.0f} | {row['doubled']:.0f} "
+                f"| {fault} | {row['tried']:.0f} | {row['lost']:.0f} | {row['duplicated']:.0f} "
                 f"| {mean:.1f} s | {row['longest']:.1f} s |"
             )
         return "\n".join(lines) + "\n"

@@ -92,7 +92,7 @@ class WarmCommands:
         return program
 
     def close(self) -> None:
-        """End it; commands that run go on."""
+        """End it; running commands continue."""
         if self._process is not None:
             self._process.communicate()
         self._folder.cleanup()

@@ -1,4 +1,4 @@
-"""What becomes of a message whose task cannot go on now."""
+"""What happens to a message whose task cannot continue now."""
 
 from __future__ import annotations
 

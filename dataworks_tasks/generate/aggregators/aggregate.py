@@ -39,13 +39,13 @@ _TYPE_BY_TYPE = (
     Slice(0, Element(STRING, b"", b"\x01\0\0\0\0"), kind=SliceKind.ONE_TYPE),
     Slice(0, kind=SliceKind.OTHER_TYPES),
 )
-"""The whole key space in questions of one type each: a cut cursor goes on whatever the order."""
+"""The key space in queries of one type each: a cut cursor can be continued in any order."""
 _MISSING = object()
 
 
 @dataclass(frozen=True, slots=True)
 class AggregationAttempt:
-    """How to compute: how to write, behind which ``_id`` to begin, and whom to tell what is done.
+    """How to compute: how to write, after which ``_id`` to begin, and where to note progress.
 
     ``note`` is called with the ``_id`` up to which every document has its value, ``refuse`` with
     the updates that the server does not take.
@@ -67,8 +67,8 @@ def aggregate(
 ) -> bool:
     """Compute the field for every document of the collection and write it, in batches.
 
-    False when the lease was over before the end. Raises the errors of ``retry_policy.classify``;
-    go on behind what was noted after a transient one.
+    False when the lease was over before the end. Raises the errors of ``driver_errors.classify``;
+    continue after the noted ``_id`` when a transient one is over.
     """
     done = 0
     what = f"computing {aggregation.target} of {aggregation.namespace}"

@@ -21,7 +21,7 @@ class Aggregation:
 
     ``kind`` is ``count`` (how many match), ``value`` (the different values of ``field`` in them,
     sorted) or ``bound`` (the smallest, ``m``, and the largest, ``M``). A text ``$$name`` in
-    ``query`` stands for the value of field ``name`` of the document that is updated; a document
+    ``query`` is the value of field ``name`` of the document that is updated; a document
     without it is left alone.
     """
 
@@ -90,7 +90,7 @@ def _is_variable(value: object) -> bool:
 
 
 def _variables_in(value: object) -> Iterator[str]:
-    """The names of all variables anywhere in a query, each as often as it stands there."""
+    """The names of all variables anywhere in a query, each as often as it occurs."""
     if isinstance(value, str) and _is_variable(value):
         yield value.removeprefix(_VARIABLE)
     elif isinstance(value, Mapping):

@@ -23,7 +23,7 @@ _UNIT = 2.0**-53
 
 
 def salt(*parts: object) -> np.uint64:
-    """A constant that tells one stream of numbers from another: a hash of ``parts``."""
+    """A constant that distinguishes one stream of numbers from another: a hash of ``parts``."""
     text = "\0".join(str(part) for part in parts)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest, "little"))

@@ -148,7 +148,7 @@ class Gather(Segment):
         self.least = arena.shortest
 
     def after(self, prefix: bytes) -> Gather:
-        """The same strings behind ``prefix``."""
+        """The same strings after ``prefix``."""
         folded = Gather.__new__(Gather)
         folded.arena, folded.numbers, folded.prefix = self.arena, self.numbers, prefix
         folded.size = folded.lengths = self.lengths + len(prefix)

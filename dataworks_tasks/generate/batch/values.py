@@ -127,7 +127,7 @@ def constant_text(word: str, count: int) -> Text:
 
 
 def take(values: Values, numbers: Positions) -> Values:
-    """The values of the rows with these numbers; a row may stand there more than once."""
+    """The values of the rows with these numbers; a row may occur more than once."""
     present = None if values.present is None else values.present[numbers]
     if values.text is None:
         return Values(values.kind, values.data[numbers], None, present)

@@ -47,7 +47,7 @@ def without_aggregators(record: Record) -> Record:
 
 def _read(node: TemplateNode, kind: str, with_field: bool) -> Column:
     if node.record.outer is not None:
-        node.refuse("type", "an aggregator can only stand at the top of a document")
+        node.refuse("type", "an aggregator is only possible at the top level of a document")
     collection = node.text("collection", "")
     if not collection:
         node.refuse("collection", "is missing")

@@ -68,7 +68,7 @@ class FakerCall:
 
     @property
     def one_type(self) -> bool:
-        """Whether all its values are text: then a few of them stand for the type of all."""
+        """Whether all its values are text: then a few of them show the type of all."""
         return isinstance(self.once(0), str) and not self.method.startswith(("random_", "py"))
 
     def once(self, seed: int) -> Any:
@@ -214,7 +214,7 @@ def _is_fakers(written: str) -> bool:
 
 
 def _read_replacement(node: TemplateNode, written: str) -> Column:
-    """A method that cannot be called: a column of our own stands for it."""
+    """A method that cannot be called: a column of our own replaces it."""
     node.take("pool")  # there is nothing to draw beforehand
     for key in ("locale", "args", "distribution"):
         if node.has(key):

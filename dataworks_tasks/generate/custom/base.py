@@ -29,7 +29,7 @@ class GeneratorType(StrEnum):
 class BaseDataGenerator(ABC):
     """A generator of documents in Python.
 
-    ``self.fake`` and ``self.random`` start anew for every document, from the run's seed and the
+    ``self.fake`` and ``self.random`` are seeded for every document, from the run's seed and the
     document's index: what ``generate_document`` makes from them is the same for any batching. It
     must not keep state between documents, read a clock or draw from another random source.
 
@@ -68,7 +68,7 @@ class BaseDataGenerator(ABC):
         return self._fake
 
     def start_document(self, key: int) -> None:
-        """Make ``fake`` and ``random`` start anew from ``key``."""
+        """Seed ``fake`` and ``random`` with ``key``."""
         self._random.seed(key)
 
     @abstractmethod

@@ -232,7 +232,7 @@ def _extreme(reduce: Callable[..., Any]) -> Function:
 
 
 def slug(word: str) -> str:
-    """``word`` as it stands in an address: ASCII letters and digits in lower case, and dashes."""
+    """``word`` as in an address: ASCII letters and digits in lower case, and dashes."""
     plain = unicodedata.normalize("NFKD", word.replace("ß", "ss")).encode("ascii", "ignore")
     return re.sub(r"[^a-z0-9]+", "-", plain.decode().lower()).strip("-")
 

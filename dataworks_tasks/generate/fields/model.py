@@ -223,7 +223,7 @@ class Field:
 
 
 class Record:
-    """The fields of a document in their order, and the record it stands in."""
+    """The fields of a document in their order, and the record that contains it."""
 
     __slots__ = ("fields", "longest", "outer", "rows_of", "through_array")
 

@@ -49,7 +49,7 @@ class TemplateReading(Protocol):
 class TemplateNode:
     """Keys are case-insensitive, quoted numbers are numbers, what nobody asks for is refused.
 
-    A bad value is recorded as a finding and the default goes on in its place, so that one reading
+    A bad value is recorded as a finding and replaced by the default, so that one reading
     finds everything; a template with findings is never used.
     """
 
@@ -64,7 +64,7 @@ class TemplateNode:
         self._used: set[str] = set()
         for key, value in members.items():
             if key.lower() in self._members:
-                self.refuse(key, "stands twice, in different letters")
+                self.refuse(key, "is given twice, in different letters")
             self._members[key.lower()] = (key, value)
 
     def refuse(self, key: str, problem: str) -> None:

@@ -41,7 +41,7 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members: dict[str, object] = {}
     for key, value in pairs:
         if key in members:
-            raise DuplicateKey(f"the key {key!r} stands twice in one object")
+            raise DuplicateKey(f"the key {key!r} is given twice in one object")
         members[key] = value
     return members
 

@@ -14,7 +14,7 @@ from dataworks_tasks.generate.fields.reader import Reader
 def link(reader: Reader, targets: Mapping[str, Target]) -> None:
     """Link every column the reader made; refuse fields that are made from themselves.
 
-    What a field holds may be known only after another one is linked, so it goes on until nothing
+    What a field holds may be known only after another one is linked, so this repeats until nothing
     more comes of it.
     """
     before: list[Finding] = []

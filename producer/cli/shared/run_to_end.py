@@ -49,7 +49,7 @@ def run_new(context: CommandContext, connections: Connections, spec: RunSpec, st
 def run_to_end(
     context: CommandContext, connections: Connections, spec: RunSpec, *, detach: bool
 ) -> int:
-    """Detach, or stay until the run ends; print what came of it; return the exit code."""
+    """Detach, or stay until the run ends; print the outcome; return the exit code."""
     keep_spec(spec)
     if detach:
         return _detach(context, connections, spec)

@@ -1,4 +1,4 @@
-"""Copying keeps every byte, and counts what became of each document."""
+"""Copying keeps every byte, and counts the outcome of each document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading and writing go on through trouble, without losing or doubling a document."""
+"""Reading and writing continue through faults, without losing or duplicating a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Indexes that take longer than a socket waits, on a mongod that stands still while it builds."""
+"""Indexes that take longer than a socket waits, on a mongod that pauses while it builds."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ A ```console or ```bash block has a comment right above it:
     <!-- not run: reason -->
 
 A page's blocks run in order, in one folder. In a console block ``$ `` begins a command, and what
-follows is its output, in which ``...`` stands for anything. ``RUN`` is the newest run's id.
+follows is its output, in which ``...`` matches anything. ``RUN`` is the newest run's id.
 """
 
 from __future__ import annotations

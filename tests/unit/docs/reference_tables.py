@@ -1,6 +1,6 @@
 """The tables in docs/ that are made from the code: flags of every command, every setting.
 
-``python -m tests.unit.docs.reference_tables`` writes them anew between their markers; a test
+``python -m tests.unit.docs.reference_tables`` rewrites them between their markers; a test
 fails while a page does not show what the code says.
 """
 

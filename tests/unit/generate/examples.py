@@ -22,7 +22,7 @@ _SECTION = re.compile(
 
 
 def examples() -> Iterator[tuple[str, Any]]:
-    """Every JSON block with the heading it stands under."""
+    """Every JSON block with its heading."""
     title, number = "", 0
     for match in _SECTION.finditer(DOCUMENTATION.read_text(encoding="utf-8")):
         if match["title"]:

@@ -82,7 +82,7 @@ def test_golden_hashes() -> None:
     made |= {f"builtin {name}": digest(load_template(name)) for name in builtin_templates()}
     if not GOLDEN.exists():
         GOLDEN.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
-        pytest.fail("golden.json was missing and has been written anew")
+        pytest.fail("golden.json was missing and has been written again")
     kept = json.loads(GOLDEN.read_text(encoding="utf-8"))
     if f"faker=={faker.VERSION}" not in CONSTRAINTS.read_text().splitlines():
         del made["faker"], kept["faker"]  # its words come with its releases

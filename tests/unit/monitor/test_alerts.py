@@ -95,7 +95,7 @@ def test_a_webhook_must_be_a_web_address(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class _Receiver(BaseHTTPRequestHandler):
-    received: list[dict[str, Any]] = []  # noqa: RUF012 - set anew by the fixture
+    received: list[dict[str, Any]] = []  # noqa: RUF012 - reset by the fixture
     status = 200
 
     def do_POST(self) -> None:

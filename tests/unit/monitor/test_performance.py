@@ -15,7 +15,7 @@ from tests.unit.monitor.run_samples import at, progress
 
 
 class Run:
-    """A monitor with a clock that stands where the run does."""
+    """A monitor with a clock set to the time of the run."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
