@@ -11,12 +11,20 @@ from bson import encode
 from pymongo.errors import PyMongoError
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
-from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes, find_element
+from dataworks_tasks.documents.raw_bson import (
+    Element,
+    assemble,
+    element_bytes,
+    elements,
+    embedded,
+    find_element,
+)
 from dataworks_tasks.errors import RunFailed, TransientError
 from dataworks_tasks.migrate.base import BaseMigrationStrategy, Document
 from dataworks_tasks.migrate.lazy_document import DOCUMENTS, LazyDocument
 from dataworks_tasks.migrate.rules import RuleOutcome
 from dataworks_tasks.store.driver_errors import classify
+from dataworks_tasks.store.shard_key import value_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,32 @@ def _encoded(document: Document, position: int, source: bytes) -> bytes:
         id_ = Element(0x07, b"_id", blake2b(seed, digest_size=12).digest())
     body = encode(document, codec_options=DOCUMENTS)
     return assemble([element_bytes(id_, b"_id"), body[4:-1]])
+
+
+def by_id_from(paths: Sequence[str]) -> DocumentChange:
+    """The change that makes each ``_id`` a document of the old one and the values at ``paths``.
+
+    ``{_id: 7, tenant: "a"}`` gets the ``_id`` ``{"_id": 7, "tenant": "a"}``; dots in a path become
+    underscores, and a path that a document does not have is left out.
+    """
+    names = [(path, path.replace(".", "_").encode()) for path in paths]
+
+    def change(batch: EncodedBatch) -> Changed:
+        return Changed(EncodedBatch.of(_with_id_from(one, names) for one in batch.documents()))
+
+    return change
+
+
+def _with_id_from(document: bytes, names: Sequence[tuple[str, bytes]]) -> bytes:
+    parts: list[bytes] = []
+    values = [(name, value_at(document, path)) for path, name in names]
+    for element in elements(document):
+        if element.name != b"_id":
+            parts.append(element_bytes(element))
+            continue
+        made = [element_bytes(value, name) for name, value in values if value is not None]
+        parts.append(embedded(b"_id", assemble([element_bytes(element), *made])))
+    return assemble(parts)
 
 
 def in_turn(first: DocumentChange, second: DocumentChange) -> DocumentChange:

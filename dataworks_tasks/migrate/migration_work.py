@@ -55,7 +55,7 @@ class MigrationWork:
         context, spec = self._context, self._context.spec
         return CopyRoute(
             source=slice_source(context, self._job, pair, self._guards),
-            change=document_change(self._job),
+            change=document_change(self._job, pair),
             target=context.target,
             namespace=pair.target,
             policy=WritePolicy(spec.write_concern, self._job.on_conflict),

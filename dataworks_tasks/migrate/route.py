@@ -9,13 +9,22 @@ from bson.errors import BSONError
 from bson.json_util import loads
 
 from dataworks_tasks.errors import SettingsError, UsageError
+from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.declared_change import by_transform
-from dataworks_tasks.migrate.document_change import DocumentChange, by_strategy, in_turn, unchanged
+from dataworks_tasks.migrate.document_change import (
+    DocumentChange,
+    by_id_from,
+    by_strategy,
+    in_turn,
+    unchanged,
+)
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.scan.read_slice import SliceSource
+from dataworks_tasks.scan.repeated_ids import RepeatedIds
 from dataworks_tasks.store.client import BaseDatabaseClient
 
 
@@ -35,8 +44,9 @@ def slice_source(
     """How to read the slices of one collection of the run."""
     strategy = MigrationStrategyFactory.create(job.strategy)
     most = context.target.capabilities.max_documents_per_write
+    source = source_of(context)
     return SliceSource(
-        client=source_of(context),
+        client=source,
         namespace=pair.source,
         field=strategy.resume_field.encode(),
         also=parsed_filter(job),
@@ -44,15 +54,28 @@ def slice_source(
         batch_size=min(context.config.source_db_batch_size, most),
         rate_limiter=context.source_reads,
         check=guards.source.checks(pair.source, pair.source_uuid),
+        repeated_ids=repeated_ids(source, pair.source),
     )
 
 
-def document_change(job: MigrationJob) -> DocumentChange:
-    """What the run does to documents."""
+def repeated_ids(client: BaseDatabaseClient, namespace: Namespace) -> RepeatedIds | None:
+    """What names a document beside its ``_id``; None where the ``_id`` is enough."""
+    shard_key = client.shared_id_key(namespace)
+    if not shard_key:
+        return None
+    has_collations = client.capabilities.collection_stats
+    options = (read_options(client, namespace) or {}) if has_collations else {}
+    return RepeatedIds(shard_key, simple_order="collation" not in options)
+
+
+def document_change(job: MigrationJob, pair: NamespacePair | None = None) -> DocumentChange:
+    """What the run does to documents; ``pair``: to those of one of its collections."""
     strategy = MigrationStrategyFactory.create(job.strategy)
     changes = [] if strategy.copies_raw else [by_strategy(strategy)]
     if job.transform:
         changes.append(by_transform(job.transform))
+    if pair is not None and pair.id_from:
+        changes.append(by_id_from(pair.id_from))
     return reduce(in_turn, changes) if changes else unchanged
 
 

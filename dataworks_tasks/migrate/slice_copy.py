@@ -19,7 +19,7 @@ from dataworks_tasks.migrate.rules import rule_counters
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
 from dataworks_tasks.rate_limits.reads import ChargeMeter
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.scan.read_slice import Page, SliceSource, read_slice, resumable_pages
+from dataworks_tasks.scan.read_slice import Page, PageCutter, SliceSource, read_slice
 from dataworks_tasks.scan.slice import Slice, SliceKind
 from dataworks_tasks.scan.slice_progress import SliceProgress
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
@@ -142,10 +142,11 @@ class _Attempt:
         # What keeps insertion order is written one batch after the other.
         in_order = slice_.kind is SliceKind.NATURAL
         after = self.progress.completed_to
+        cutter = PageCutter(self.route.source, slice_)
         for batch in read_slice(
             self.route.source, slice_, after, self._pause, charged=self.charges.add
         ):
-            for page in self._pages(batch):
+            for page in self._pages(cutter, batch):
                 if self.stopped():
                     raise Abandoned
                 self.writes.append((self._send(page.batch), page.position))
@@ -161,7 +162,7 @@ class _Attempt:
                 raise Abandoned
             time.sleep(min(left, _PAUSE_SECONDS))
 
-    def _pages(self, batch: EncodedBatch) -> Iterator[Page]:
+    def _pages(self, cutter: PageCutter, batch: EncodedBatch) -> Iterator[Page]:
         """The batch in pages of what goes through at once: as much is lost when it is stopped."""
         route = self.route
         most = route.target.write_size.at_most(len(batch))
@@ -170,9 +171,13 @@ class _Attempt:
             most = most if allowed is None else min(most, allowed)
         parts = [batch] if most >= len(batch) else batch.split(most, batch.size_bytes)
         for part in parts:
-            yield from resumable_pages(part, self.progress.slice, route.source.field)
+            yield from cutter.pages(part)
 
     def _send(self, batch: EncodedBatch) -> Future[CopyStats]:
+        if not len(batch):
+            nothing: Future[CopyStats] = Future()
+            nothing.set_result(CopyStats())
+            return nothing
         changed = self.route.change(batch)
         stats = CopyStats(
             read=len(batch),

@@ -13,7 +13,6 @@ import numpy as np
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import (
-    element_bytes,
     elements,
     find_element,
     id_filter,
@@ -74,7 +73,7 @@ def write_one_by_one(
         id_ = find_element(document, b"_id")
         if id_ is None:
             raise ValueError("a stored document has no _id")
-        there = client.fetch(namespace, [id_]).get(element_bytes(id_))
+        there = next(iter(client.fetch(namespace, [id_])), None)
         if there is not None and there != document and policy.on_conflict is OnConflict.SKIP:
             result.skipped += 1
         elif there not in (None, document) and policy.on_conflict is OnConflict.FAIL:

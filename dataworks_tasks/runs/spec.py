@@ -98,6 +98,10 @@ class GenerationJob(_Frozen):
         return sum(part.count for part in self.parts)
 
 
+ID_FROM_SHARD_KEY = "shardKey"
+"""The rule that makes an ``_id`` of the old one and the values of the source's shard key."""
+
+
 class NamespacePair(_Frozen):
     """A collection and where it goes.
 
@@ -108,6 +112,9 @@ class NamespacePair(_Frozen):
     target: Namespace
     source_uuid: str | None = None
     target_uuid: str | None = None
+    id_from: tuple[str, ...] = Field(
+        default=(), description="paths whose values, with the old _id, make the new one"
+    )
 
 
 class Transform(_Frozen):

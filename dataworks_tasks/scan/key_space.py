@@ -173,6 +173,18 @@ def key_ranges_after(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRa
     return [key_range._replace(lower=key, after=True) for key_range in of_bracket] + left
 
 
+def key_ranges_from(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRange]:
+    """What is left of ``key_ranges`` when everything before ``key`` is done: ``key`` is in it."""
+    position = bracket_of(key)
+    left = [key_range for key_range in key_ranges if key_range.bracket >= position]
+    if BRACKETS[position].one_value:
+        return left
+    return [
+        key_range._replace(lower=key, after=False) if key_range.bracket == position else key_range
+        for key_range in left
+    ]
+
+
 def key_ranges_through(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRange]:
     """What of ``key_ranges`` is up to ``key``, with it."""
     position = bracket_of(key)

@@ -15,15 +15,20 @@ from dataworks_tasks.errors import StoreUnavailable, Throttled, TransientError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.rate_limits.reads import ReadCharge, ReadRateLimiter, rate_limited
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.scan.key_space import ID, KeyRange, key_of, key_ranges_after, query
+from dataworks_tasks.scan.key_space import (
+    ID,
+    KeyRange,
+    key_of,
+    key_ranges_after,
+    key_ranges_from,
+    query,
+)
+from dataworks_tasks.scan.repeated_ids import LastGroup, RepeatedIds, told_apart
 from dataworks_tasks.scan.slice import Slice, SliceKind, groups_after, groups_through
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_guard import CheckCollection
 
 _BACKOFF = Backoff()
-_TOLD_APART_BY_BYTES = frozenset({0x07, 0x09, 0x10, 0x11, 0x12})
-"""ObjectId, date, int, timestamp, long: values of one type that differ in bytes differ in order,
-whatever the collation. 0.0 and -0.0 do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class SliceSource:
     """A collection to read slices from. ``also`` is a query as BSON that narrows them.
 
     ``check`` is asked before each cursor: a collection that was replaced must not be read.
+    ``repeated_ids``: where several documents may have the same ``_id``.
     """
 
     client: BaseDatabaseClient
@@ -41,6 +47,13 @@ class SliceSource:
     backoff: Backoff = _BACKOFF
     rate_limiter: ReadRateLimiter | None = None
     check: CheckCollection | None = None
+    repeated_ids: RepeatedIds | None = None
+    projection: Mapping[str, int] | None = None
+
+    @property
+    def simple_order(self) -> bool:
+        """Whether strings are known to compare by their bytes."""
+        return self.repeated_ids is not None and self.repeated_ids.simple_order
 
 
 class SliceInterrupted(StoreUnavailable):
@@ -57,7 +70,7 @@ def read_slice(
 ) -> Iterator[EncodedBatch]:
     """The slice's documents in key order, as batches of at most ``source.batch_size``.
 
-    ``after``: leave out what was read up to this position of ``resumable_pages``; the slice's
+    ``after``: leave out what was read up to this position of ``PageCutter``; the slice's
     ``completed_to`` where nothing is given. ``through``: stop after this ``_id``; not for a slice
     in insertion order.
     After a cut cursor, a reset connection or a throttled read, reading continues after the last
@@ -68,6 +81,8 @@ def read_slice(
     """
     sort: dict[str, int] = {source.field.decode(): 1}
     options: dict[str, Any] = {"sort": sort}
+    if source.projection is not None:
+        options["projection"] = source.projection
     after = after or slice_.completed_to
     if slice_.kind is SliceKind.NATURAL:
         options["sort"] = {"$natural": 1}
@@ -90,23 +105,44 @@ class Page(NamedTuple):
     position: Element | None
 
 
-def resumable_pages(batch: EncodedBatch, slice_: Slice, field: bytes) -> Iterator[Page]:
-    """Cut a batch of the slice where reading can continue.
+class PageCutter:
+    """Cuts the batches of a slice where reading can continue.
 
-    By ``_id`` that is after every document, by another field only where its value changes.
+    By an ``_id`` that no two documents share that is after every document, else only where the
+    key changes: that may show with the next batch's first document, so a page can be empty.
     """
-    last = len(batch) - 1
-    if field == ID or slice_.kind is SliceKind.NATURAL:
-        yield Page(batch, key_of(batch.document(last), ID))
-        return
-    key = before = key_of(batch.document(last), field)
-    start = last
-    while start > 0 and (before := key_of(batch.document(start - 1), field)) == key:
-        start -= 1
-    if start > 0 and before.type == key.type and key.type in _TOLD_APART_BY_BYTES:
-        yield Page(batch.slice(0, start), before)
-        batch = batch.slice(start, len(batch))
-    yield Page(batch, None)
+
+    def __init__(self, source: SliceSource, slice_: Slice) -> None:
+        self._field = source.field
+        self._simple_order = source.simple_order
+        self._anywhere = slice_.kind is SliceKind.NATURAL or (
+            source.field == ID and source.repeated_ids is None
+        )
+        self._last: Element | None = None
+
+    def pages(self, batch: EncodedBatch) -> Iterator[Page]:
+        """The next batch, in pages."""
+        if self._anywhere:
+            yield Page(batch, key_of(batch.document(len(batch) - 1), ID))
+            return
+        first = self._key(batch, 0)
+        if self._last is not None and self._apart(self._last, first):
+            yield Page(batch.slice(0, 0), self._last)
+        last = self._last = self._key(batch, len(batch) - 1)
+        start = len(batch) - 1
+        before = last
+        while start > 0 and (before := self._key(batch, start - 1)) == last:
+            start -= 1
+        if start > 0 and self._apart(before, last):
+            yield Page(batch.slice(0, start), before)
+            batch = batch.slice(start, len(batch))
+        yield Page(batch, None)
+
+    def _key(self, batch: EncodedBatch, row: int) -> Element:
+        return key_of(batch.document(row), self._field)
+
+    def _apart(self, one: Element, other: Element) -> bool:
+        return told_apart(one, other, self._simple_order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +208,21 @@ def _read_behind(reading: _Reading, completed_to: Element) -> Iterator[EncodedBa
 
 
 def _read_key_ranges(reading: _Reading, key_ranges: Sequence[KeyRange]) -> Iterator[EncodedBatch]:
-    by_key = reading.source.field == ID and bool(key_ranges)
-    backoff = reading.source.backoff
+    source = reading.source
+    by_key = source.field == ID and bool(key_ranges)
+    group = LastGroup(source.repeated_ids) if by_key and source.repeated_ids else None
+    backoff = source.backoff
     tries = 0
     while True:
         last: bytes | None = None
         size = reading.page_size()
         try:
             for batch in reading.once(key_ranges, size):
+                if group is not None:
+                    batch = group.unread(batch)  # noqa: PLW2901 - as if it had come so
+                    if not len(batch):
+                        continue
+                    group.add(batch)
                 last = batch.document(len(batch) - 1)
                 tries = 0
                 yield batch
@@ -196,6 +239,8 @@ def _read_key_ranges(reading: _Reading, key_ranges: Sequence[KeyRange]) -> Itera
             reading.waiting(delay or backoff.pause(tries))
             tries += 1
         if last is not None:
-            key_ranges = key_ranges_after(key_ranges, key_of(last, reading.source.field))
+            key = key_of(last, source.field)
+            after = key_ranges_after if group is None else key_ranges_from
+            key_ranges = after(key_ranges, key)
             if not key_ranges:
                 return

@@ -103,6 +103,14 @@ class Slice:
         return [[]]
 
 
+EACH_TYPE_APART = (
+    Slice(0, kind=SliceKind.ONE_TYPE),  # ObjectIds
+    Slice(0, Element(STRING, b"", b"\x01\0\0\0\0"), kind=SliceKind.ONE_TYPE),
+    Slice(0, kind=SliceKind.OTHER_TYPES),
+)
+"""A whole collection, whatever the server's order of types."""
+
+
 def slice_of_run(number: int, data: bytes, pairs: int) -> Slice:
     """Slice ``number`` as the ledger has it. Raises SpecRefused unless the run has its pair."""
     slice_ = Slice.from_bytes(data)

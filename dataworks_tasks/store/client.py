@@ -17,8 +17,6 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import (
     TOLERANT,
     Element,
-    element_bytes,
-    find_element,
     ids_filter,
 )
 from dataworks_tasks.runs.namespace import Namespace
@@ -179,9 +177,18 @@ class BaseDatabaseClient:
     def shard_key(self, namespace: Namespace) -> str | None:
         """The dotted path of the collection's shard key; None when it has none.
 
-        Only servers that need it in filters are asked, and once for each collection.
+        Of a compound key it is the first field: enough to find the shard. Only servers that need it
+        in filters are asked, and once for each collection.
         """
-        return self._shard_keys.of(namespace)
+        return next(iter(self._shard_keys.of(namespace)), None)
+
+    def shared_id_key(self, namespace: Namespace) -> tuple[str, ...]:
+        """The shard key's paths where documents of other values may have the same ``_id``.
+
+        Empty where the ``_id`` alone names a document.
+        """
+        paths = self._shard_keys.of(namespace)
+        return () if paths == ("_id",) else paths
 
     def forget_shard_key(self, namespace: Namespace) -> None:
         """Ask for the shard key again: the collection was created or dropped."""
@@ -203,15 +210,9 @@ class BaseDatabaseClient:
             return None
         return self._charges.of_page(self._asker(database))
 
-    def fetch(self, namespace: Namespace, ids: Iterable[Element]) -> dict[bytes, bytes]:
-        """The documents with these ``_id``s, by the ``_id`` field's bytes as the server has it."""
-        query = ids_filter(ids)
-        found: dict[bytes, bytes] = {}
-        for document in retry_transient(lambda: self._found(namespace, query)):
-            id_ = find_element(document, b"_id")
-            if id_ is not None:
-                found[element_bytes(id_)] = document
-        return found
+    def fetch(self, namespace: Namespace, ids: Iterable[Element]) -> list[bytes]:
+        """The documents with these ``_id``s: several of one where the shard key differs."""
+        return self.find_all(namespace, ids_filter(ids))
 
     def find_all(self, namespace: Namespace, query: Mapping[str, Any]) -> list[bytes]:
         """The documents that match, for a query that few do. Trouble that passes is waited out."""

@@ -36,13 +36,13 @@ class _Identity:
     """What makes a document unique: its ``_id``, and the shard key's value where there is one."""
 
     id: Element
-    shard_value: Element | None
+    shard_values: tuple[tuple[str, Element], ...]
 
     @property
-    def key(self) -> tuple[bytes, bytes]:
-        """Equal for the same value of the same type."""
-        shard = element_bytes(self.shard_value) if self.shard_value else b""
-        return element_bytes(self.id), shard
+    def key(self) -> tuple[bytes, ...]:
+        """Equal for the same values of the same types."""
+        values = (path.encode() + element_bytes(value) for path, value in self.shard_values)
+        return element_bytes(self.id), *values
 
 
 def resolve_duplicates(
@@ -59,13 +59,13 @@ def resolve_duplicates(
     name a document.
     """
     resolved = ResolvedDuplicates()
-    path = client.shard_key(namespace)
-    identities = [_identity(document, path) for document in documents]
-    present = _present(client, namespace, identities, path)
+    paths = client.shared_id_key(namespace)
+    identities = [_identity(document, paths) for document in documents]
+    present = _present(client, namespace, identities, paths)
     for position, (document, identity) in enumerate(zip(documents, identities, strict=True)):
         there = present.get(identity.key)
         if there is None:
-            there = _equal_id(client, namespace, identity, path)
+            there = _equal_id(client, namespace, identity)
         if there == document:
             resolved.already_there += 1
         elif there is None:
@@ -73,7 +73,7 @@ def resolve_duplicates(
         elif on_conflict is OnConflict.SKIP:
             resolved.skipped += 1
         elif on_conflict is OnConflict.REPLACE:
-            query = _filter(identity, path)
+            query = _filter(identity)
             reason = replace_document(client, namespace, query, document, write_concern)
             if reason is None:
                 resolved.replaced += 1
@@ -84,36 +84,38 @@ def resolve_duplicates(
     return resolved
 
 
-def _identity(document: bytes, path: str | None) -> _Identity:
+def _identity(document: bytes, paths: Sequence[str]) -> _Identity:
     id_ = find_element(document, b"_id")
     if id_ is None:
         raise ValueError("a document without _id cannot be a duplicate of one that is known")
-    return _Identity(id_, value_at(document, path) if path else None)
+    values = ((path, value_at(document, path)) for path in paths)
+    return _Identity(id_, tuple((path, value) for path, value in values if value is not None))
 
 
 def _present(
     client: BaseDatabaseClient,
     namespace: Namespace,
     identities: Sequence[_Identity],
-    path: str | None,
-) -> dict[tuple[bytes, bytes], bytes]:
+    paths: Sequence[str],
+) -> dict[tuple[bytes, ...], bytes]:
     query = ids_filter(identity.id for identity in identities)
-    values = {value: None for identity in identities if (value := identity.shard_value)}
-    if path is not None and values:
-        query = narrowed(query, path, list(values))
+    for path in paths[:1]:  # enough to find the shards
+        values = {dict(identity.shard_values).get(path): None for identity in identities}
+        known = [value for value in values if value is not None]
+        query = narrowed(query, path, known) if known else query
     found = client.find_all(namespace, query)
-    return {_identity(document, path).key: document for document in found}
+    return {_identity(document, paths).key: document for document in found}
 
 
-def _filter(identity: _Identity, path: str | None) -> RawBSONDocument:
+def _filter(identity: _Identity) -> RawBSONDocument:
     query = id_filter(identity.id)
-    if path is None or identity.shard_value is None:
-        return query
-    return narrowed(query, path, [identity.shard_value])
+    for path, value in identity.shard_values:
+        query = narrowed(query, path, [value])
+    return query
 
 
 def _equal_id(
-    client: BaseDatabaseClient, namespace: Namespace, identity: _Identity, path: str | None
+    client: BaseDatabaseClient, namespace: Namespace, identity: _Identity
 ) -> bytes | None:
     """The document whose ``_id`` is equal but of another type, as 1 and 1.0 are."""
-    return next(iter(client.find_all(namespace, _filter(identity, path))), None)
+    return next(iter(client.find_all(namespace, _filter(identity))), None)

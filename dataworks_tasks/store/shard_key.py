@@ -33,11 +33,8 @@ class CommandRunner(Protocol):
         """Run a command."""
 
 
-def read_shard_key(client: CommandRunner, namespace: Namespace) -> str | None:
-    """Ask the server for a collection's shard key; None when it has none or does not report it.
-
-    Of a compound key the first field is enough to find the shard.
-    """
+def read_shard_key(client: CommandRunner, namespace: Namespace) -> tuple[str, ...]:
+    """Ask the server for a collection's shard key; empty when it has none or does not report it."""
     try:
         if client.capabilities.collection_command is CollectionCommand.CUSTOM_ACTION:
             asked = {"customAction": "GetCollection", "collection": namespace.collection}
@@ -47,8 +44,8 @@ def read_shard_key(client: CommandRunner, namespace: Namespace) -> str | None:
             rows = client.command("config", found)["cursor"]["firstBatch"]
             key = rows[0].get("key") if rows else None
     except TerminalError:  # no such collection yet, or no right to look
-        return None
-    return next(iter(key), None) if key else None
+        return ()
+    return tuple(key or ())
 
 
 class ShardKeys:
@@ -56,12 +53,12 @@ class ShardKeys:
 
     def __init__(self, client: CommandRunner) -> None:
         self._client = client
-        self._known: dict[Namespace, str | None] = {}
+        self._known: dict[Namespace, tuple[str, ...]] = {}
 
-    def of(self, namespace: Namespace) -> str | None:
-        """The dotted path; None where there is none, or where filters need not have it."""
+    def of(self, namespace: Namespace) -> tuple[str, ...]:
+        """The dotted paths; none where there is no key, or where filters need not have it."""
         if not self._client.capabilities.shard_key_in_filters:
-            return None
+            return ()
         if namespace not in self._known:
             self._known[namespace] = retry_transient(
                 lambda: read_shard_key(self._client, namespace)

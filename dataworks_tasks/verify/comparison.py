@@ -54,6 +54,10 @@ class Comparison:
         return not (self.missing or self.extra or self.different)
 
 
+_Waiting = dict[bytes, list[bytes]]
+"""Documents without a counterpart so far, by the bytes of their ``_id``."""
+
+
 class _Digest(bytes):
     """128 bits in place of a document that waits for its counterpart for long."""
 
@@ -66,11 +70,15 @@ class DocumentComparison:
     as digests once there are many.
     """
 
-    def __init__(self, most_bytes_unmatched: int = MOST_BYTES_UNMATCHED) -> None:
+    def __init__(
+        self, *, repeated_ids: bool = False, most_bytes_unmatched: int = MOST_BYTES_UNMATCHED
+    ) -> None:
+        """``repeated_ids``: several documents may have one ``_id``; equal ones belong together."""
         self._most_bytes = most_bytes_unmatched
+        self._match = self._match_by_bytes if repeated_ids else self._match_by_id
         self._equal = 0
-        self._expected: dict[bytes, bytes] = {}
-        self._found: dict[bytes, bytes] = {}
+        self._expected: _Waiting = {}
+        self._found: _Waiting = {}
         self._different: list[Difference] = []
         self._unmatched_bytes = 0
 
@@ -86,8 +94,8 @@ class DocumentComparison:
                 self._match(batch, other, own)
         if self._unmatched_bytes > self._most_bytes:
             for waiting in (self._expected, self._found):
-                for id_, document in waiting.items():
-                    waiting[id_] = _digest(document)
+                for documents in waiting.values():
+                    documents[:] = map(_digest, documents)
             self._unmatched_bytes = 0
 
     def _skip_equal(
@@ -104,33 +112,50 @@ class DocumentComparison:
             found.slice(count, len(found)) if len(found) > count else None,
         )
 
-    def _match(
-        self, batch: EncodedBatch, others: dict[bytes, bytes], own: dict[bytes, bytes]
-    ) -> None:
+    def _match_by_id(self, batch: EncodedBatch, others: _Waiting, own: _Waiting) -> None:
         for document in batch.documents():
             id_ = id_bytes(document)
-            other = others.pop(id_, None)
-            if other is None:
-                own[id_] = document
-                self._unmatched_bytes += len(document)
+            if id_ not in others:
+                self._keep(own, id_, document)
                 continue
-            self._unmatched_bytes -= 0 if isinstance(other, _Digest) else len(other)
-            if other == (_digest(document) if isinstance(other, _Digest) else document):
+            other = self._take(others, id_, 0)
+            if _is_same(other, document):
                 self._equal += 1
             else:
                 pair = (document, other) if own is self._expected else (other, document)
-                known = not isinstance(other, _Digest)
-                self._different.append(
-                    Difference(_id_of(id_), first_difference(*pair) if known else None)
-                )
+                self._different.append(_difference(id_, *pair))
+
+    def _match_by_bytes(self, batch: EncodedBatch, others: _Waiting, own: _Waiting) -> None:
+        for document in batch.documents():
+            id_ = id_bytes(document)
+            same = (at for at, other in enumerate(others.get(id_, ())) if _is_same(other, document))
+            position = next(same, None)
+            if position is None:
+                self._keep(own, id_, document)
+            else:
+                self._take(others, id_, position)
+                self._equal += 1
+
+    def _keep(self, waiting: _Waiting, id_: bytes, document: bytes) -> None:
+        waiting.setdefault(id_, []).append(document)
+        self._unmatched_bytes += len(document)
+
+    def _take(self, waiting: _Waiting, id_: bytes, position: int) -> bytes:
+        documents = waiting[id_]
+        document = documents.pop(position)
+        if not documents:
+            del waiting[id_]
+        self._unmatched_bytes -= 0 if isinstance(document, _Digest) else len(document)
+        return document
 
     def result(self) -> Comparison:
         """The outcome, when both streams are at their end."""
+        for id_ in [id_ for id_ in self._expected if id_ in self._found]:
+            while id_ in self._expected and id_ in self._found:
+                pair = self._take(self._expected, id_, 0), self._take(self._found, id_, 0)
+                self._different.append(_difference(id_, *pair))
         return Comparison(
-            self._equal,
-            tuple(map(_id_of, self._expected)),
-            tuple(map(_id_of, self._found)),
-            tuple(self._different),
+            self._equal, _ids_of(self._expected), _ids_of(self._found), tuple(self._different)
         )
 
 
@@ -151,6 +176,21 @@ def id_bytes(document: bytes) -> bytes:
 
 def _id_of(id_: bytes) -> Element:
     return Element(id_[0], b"_id", id_[5:])
+
+
+def _ids_of(waiting: _Waiting) -> tuple[Element, ...]:
+    return tuple(_id_of(id_) for id_, documents in waiting.items() for _ in documents)
+
+
+def _is_same(one: bytes, other: bytes) -> bool:
+    if isinstance(one, _Digest) or isinstance(other, _Digest):
+        return _digest(one) == _digest(other)
+    return one == other
+
+
+def _difference(id_: bytes, expected: bytes, found: bytes) -> Difference:
+    known = not (isinstance(expected, _Digest) or isinstance(found, _Digest))
+    return Difference(_id_of(id_), first_difference(expected, found) if known else None)
 
 
 def _digest(document: bytes) -> _Digest:

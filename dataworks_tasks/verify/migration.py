@@ -12,7 +12,7 @@ from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.migrate.copy_stats import by_collection
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
-from dataworks_tasks.migrate.route import document_change, slice_source, source_of
+from dataworks_tasks.migrate.route import document_change, repeated_ids, slice_source, source_of
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -51,7 +51,7 @@ class MigrationVerificationWork:
         source = slice_source(self._context, self._job, pair, self._guards)
         return VerificationRoute(
             source=source,
-            change=document_change(self._job),
+            change=document_change(self._job, pair),
             target=replace(
                 source,
                 client=self._context.target,
@@ -59,8 +59,9 @@ class MigrationVerificationWork:
                 also=None,
                 rate_limiter=self._context.target_reads,
                 check=self._guards.target.checks(pair.target, pair.target_uuid),
+                repeated_ids=repeated_ids(self._context.target, pair.target),
             ),
-            keys_stay=strategy.copies_raw and source.field == ID,
+            keys_stay=strategy.copies_raw and source.field == ID and not pair.id_from,
         )
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[CompletedSlice]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
 from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.document_failure import document_failure
@@ -14,8 +17,8 @@ def verification_result(namespace: Namespace, comparison: Comparison) -> RangeRe
     """A comparison as the ledger keeps it: counters, and a failure for each document."""
     missing, extra = len(comparison.missing), len(comparison.extra)
     different = len(comparison.different)
-    failures = [_failure(namespace, id_, "missing at the target") for id_ in comparison.missing]
-    failures += [_failure(namespace, id_, "not in the source") for id_ in comparison.extra]
+    failures = list(_failures(namespace, comparison.missing, "missing at the target"))
+    failures += _failures(namespace, comparison.extra, "not in the source")
     failures += [_different(namespace, difference) for difference in comparison.different]
     return RangeResult(
         {
@@ -29,6 +32,15 @@ def verification_result(namespace: Namespace, comparison: Comparison) -> RangeRe
     )
 
 
+def _failures(
+    namespace: Namespace, ids: Sequence[Element], reason: str
+) -> Iterator[DocumentFailure]:
+    before: Counter[Element] = Counter()
+    for id_ in ids:
+        yield _failure(namespace, id_, reason, before[id_])
+        before[id_] += 1
+
+
 def _different(namespace: Namespace, difference: Difference) -> DocumentFailure:
     if difference.at is None:
         return _failure(namespace, difference.id, "differs")
@@ -37,5 +49,5 @@ def _different(namespace: Namespace, difference: Difference) -> DocumentFailure:
     return _failure(namespace, difference.id, reason)
 
 
-def _failure(namespace: Namespace, id_: Element, reason: str) -> DocumentFailure:
-    return document_failure(namespace, assemble([element_bytes(id_)]), reason)
+def _failure(namespace: Namespace, id_: Element, reason: str, number: int = 0) -> DocumentFailure:
+    return document_failure(namespace, assemble([element_bytes(id_)]), reason, number)

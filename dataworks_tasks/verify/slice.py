@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
-from dataworks_tasks.documents.raw_bson import Element, element_bytes, find_element
+from dataworks_tasks.documents.raw_bson import Element, find_element
 from dataworks_tasks.migrate.document_change import DocumentChange
-from dataworks_tasks.scan.read_slice import Page, SliceSource, read_slice, resumable_pages
+from dataworks_tasks.scan.read_slice import PageCutter, SliceSource, read_slice
 from dataworks_tasks.scan.slice import Slice, SliceKind
 from dataworks_tasks.scan.slice_progress import SliceProgress
 from dataworks_tasks.verify.comparison import (
@@ -59,16 +59,21 @@ class SliceVerification:
         if self._route.keys_stay and not self._by_range:
             return self._compare_side_by_side(stopped)
         after = self._progress.completed_to
-        source = self._route.source
+        source, comparison = self._route.source, self._new_comparison()
+        cutter = PageCutter(source, self.slice)
         for batch in _ahead(read_slice(source, self.slice, after), self._readers):
-            for page in resumable_pages(batch, self.slice, source.field):
+            for page in cutter.pages(batch):
                 if stopped():
                     return False
-                self._compare(page, after)
-                after = page.position or after
-        if self._by_range:
-            rest = read_slice(self._route.target, self.slice, after)
-            self._add(EncodedBatch.of([]), rest, None)
+                expected = self._changed(page.batch)
+                if not self._by_range:
+                    comparison.add(expected, _fetched(self._route.target, expected))
+                elif page.position is None:
+                    comparison.add(expected, None)
+                if page.position is not None:
+                    self._end(comparison, expected, after, page.position)
+                    after, comparison = page.position, self._new_comparison()
+        self._end(comparison, None, after, None)
         return True
 
     def part(self) -> tuple[Comparison, bytes] | None:
@@ -80,27 +85,34 @@ class SliceVerification:
         """What was compared since it was last asked, when ``run`` came to the end."""
         return _together(self._progress.last_part())
 
-    def _compare(self, page: Page, after: Element | None) -> None:
-        target = self._route.target
-        expected = self._route.change(page.batch).batch
-        if self._by_range:
-            found = read_slice(target, self.slice, after, through=page.position)
-        else:
-            found = iter([_fetched(target, expected)])
-        self._add(expected, found, page.position)
+    def _changed(self, batch: EncodedBatch) -> EncodedBatch:
+        return self._route.change(batch).batch if len(batch) else batch
 
-    def _add(
-        self, expected: EncodedBatch, found: Iterator[EncodedBatch], position: Element | None
+    def _new_comparison(self) -> DocumentComparison:
+        sides = self._route.source, self._route.target
+        return DocumentComparison(repeated_ids=any(side.repeated_ids for side in sides))
+
+    def _end(
+        self,
+        comparison: DocumentComparison,
+        expected: EncodedBatch | None,
+        after: Element | None,
+        position: Element | None,
     ) -> None:
-        comparison = DocumentComparison()
-        comparison.add(expected, next(found, None))
-        for batch in found:
-            comparison.add(None, batch)
-        self._progress.add(_explained(self._route, comparison.result()), position)
+        """Compare with what the target holds up to ``position``; None: up to the slice's end."""
+        if self._by_range:
+            found = read_slice(self._route.target, self.slice, after, through=position)
+            comparison.add(expected, next(found, None))
+            for batch in found:
+                comparison.add(None, batch)
+        result = _explained(self._route, comparison.result())
+        if not self._by_range:
+            result = replace(result, extra=())  # documents that were fetched along with others
+        self._progress.add(result, position)
 
     def _compare_side_by_side(self, stopped: Stopped) -> bool:
         """Compare what keeps insertion order: neither side can be read up to a key."""
-        comparison, route, readers = DocumentComparison(), self._route, self._readers
+        comparison, route, readers = self._new_comparison(), self._route, self._readers
         changed = (route.change(batch).batch for batch in read_slice(route.source, self.slice))
         found = _ahead(read_slice(route.target, self.slice), readers)
         for batch in _ahead(changed, readers):
@@ -134,8 +146,7 @@ def _ahead(batches: Iterator[T], readers: ThreadPoolExecutor) -> Iterator[T]:
 
 def _fetched(target: SliceSource, batch: EncodedBatch) -> EncodedBatch:
     ids = [find_element(document, b"_id") for document in batch.documents()]
-    found = target.client.fetch(target.namespace, [id_ for id_ in ids if id_ is not None])
-    return EncodedBatch.of(found.values())
+    return EncodedBatch.of(target.client.fetch(target.namespace, filter(None, ids)))
 
 
 def _explained(route: VerificationRoute, comparison: Comparison) -> Comparison:
@@ -153,12 +164,9 @@ def _explained(route: VerificationRoute, comparison: Comparison) -> Comparison:
 
 def _looked_up(route: VerificationRoute, id_: Element) -> Difference:
     expected, found = (
-        side.client.fetch(side.namespace, [id_]).get(element_bytes(id_))
-        for side in (route.source, route.target)
+        list(side.client.fetch(side.namespace, [id_])) for side in (route.source, route.target)
     )
-    if expected is not None:
-        changed = route.change(EncodedBatch.of([expected])).batch
-        expected = changed.document(0) if len(changed) else None
-    if expected is None or found is None or expected == found:
+    changed = route.change(EncodedBatch.of(expected)).batch
+    if len(changed) != 1 or len(found) != 1 or changed.document(0) == found[0]:
         return Difference(id_, None)
-    return Difference(id_, first_difference(expected, found))
+    return Difference(id_, first_difference(changed.document(0), found[0]))

@@ -8,7 +8,13 @@ from typing import Any
 import click
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.runs.spec import IndexPolicy, OnConflict, Partitioner, Transform
+from dataworks_tasks.runs.spec import (
+    ID_FROM_SHARD_KEY,
+    IndexPolicy,
+    OnConflict,
+    Partitioner,
+    Transform,
+)
 from producer.cli.shared.dry_run import print_estimate
 from producer.cli.shared.options import RATE, CommandContext, run_options, with_context
 from producer.cli.shared.run_to_end import Stay, run_new
@@ -57,6 +63,11 @@ _PARTITIONERS = click.Choice([each.value for each in Partitioner])
     show_default=True,
     metavar="S",
     help="Other seed, other made-up values.",
+)
+@click.option(
+    "--id-from",
+    type=click.Choice([ID_FROM_SHARD_KEY]),
+    help="Make each _id of the old one and the source's shard key, where that keeps _ids apart.",
 )
 @click.option(
     "--on-conflict",
@@ -154,6 +165,7 @@ def _request(options: RunOptions, flags: dict[str, Any]) -> MigrationRequest:
         strategy=flags["strategy"],
         filter=flags["query"],
         transform=transform,
+        id_from=flags["id_from"],
         on_conflict=OnConflict(flags["on_conflict"]),
         indexes=IndexPolicy(flags["indexes"]),
         partitioner=flags["partitioner"],

@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ru", type=float, help="budget in RU/s; without it there is no limit")
     parser.add_argument("--server-version", default="6.0", choices=list(WIRE_VERSIONS))
     parser.add_argument("--max-document-bytes", type=int, default=TWO_MEGABYTES)
+    parser.add_argument(
+        "--partitioned-ids",
+        action="store_true",
+        help="_id is unique for each value of the shard key only",
+    )
     parser.add_argument("--tls-cert", help="PEM certificate chain; with --tls-key")
     parser.add_argument("--tls-key", help="PEM private key")
     for dial in fields(FaultDials):
@@ -75,6 +80,7 @@ def _config(options: argparse.Namespace) -> SimulatorConfig:
         ru_per_second=options.ru,
         server_version=options.server_version,
         max_document_bytes=options.max_document_bytes,
+        partitioned_ids=options.partitioned_ids,
         faults=FaultDials(
             **{dial.name: getattr(options, dial.name) for dial in fields(FaultDials)}
         ),

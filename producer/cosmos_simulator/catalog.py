@@ -54,7 +54,8 @@ class Catalog:
     Kept in memory: a restarted simulator has forgotten them, as the documents are mongod's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, partitioned_ids: bool = False) -> None:
+        self._partitioned_ids = partitioned_ids
         self._collections: dict[str, CollectionSettings] = {}
         self._databases: dict[str, Throughput] = {}
 
@@ -66,6 +67,19 @@ class Catalog:
         """The collection's shard key path, None for an unsharded collection."""
         settings = self._collections.get(namespace)
         return settings.shard_key if settings else None
+
+    def partitioning_key(self, namespace: str) -> str | None:
+        """The shard key of a collection in which several documents may have the same ``_id``."""
+        shard_key = self.shard_key(namespace) if self._partitioned_ids else None
+        return None if shard_key == "_id" else shard_key
+
+    def partitioned_collections(self, database: str) -> list[str]:
+        """The namespaces in a database of which that is true."""
+        return [
+            namespace
+            for namespace in self._collections
+            if namespace.startswith(f"{database}.") and self.partitioning_key(namespace)
+        ]
 
     def set_collection(self, namespace: str, settings: CollectionSettings) -> None:
         """Remember a collection's settings."""

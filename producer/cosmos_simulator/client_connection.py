@@ -17,6 +17,7 @@ from producer.cosmos_simulator.collection_commands import run_custom_action, sha
 from producer.cosmos_simulator.data_requests import DATA_REQUESTS, DataRequests, Outcome
 from producer.cosmos_simulator.hello import HELLO_NAMES, build_info, hello_document
 from producer.cosmos_simulator.index_rules import index_refusal
+from producer.cosmos_simulator.partitioned_ids import data_collection, drop_backing
 from producer.cosmos_simulator.refusals import refusal
 from producer.cosmos_simulator.responses import EXCEEDED_TIME, UNAVAILABLE, error
 from producer.cosmos_simulator.upstream import Upstream
@@ -157,15 +158,20 @@ class ClientConnection:
             case "createIndexes":
                 return await self._index_refusal(command)
             case "drop":
+                if catalog.partitioning_key(command.namespace):
+                    await drop_backing(self._upstream, command.namespace)
                 catalog.forget_collection(command.namespace)
             case "dropDatabase":
+                for namespace in catalog.partitioned_collections(command.database):
+                    await drop_backing(self._upstream, namespace)
                 catalog.forget_database(command.database)
         return None
 
     async def _index_refusal(self, command: Command) -> Mapping[str, Any] | None:
         body = command.body
+        database, collection = data_collection(command, self._account.catalog)
         found = await self._upstream.command(
-            command.database, {"find": body["createIndexes"], "limit": 1, "singleBatch": True}
+            database, {"find": collection, "limit": 1, "singleBatch": True}
         )
         is_empty = not (found["ok"] and found["cursor"]["firstBatch"])
         shard_key = self._account.catalog.shard_key(command.namespace)

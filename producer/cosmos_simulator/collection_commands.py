@@ -17,6 +17,7 @@ from producer.cosmos_simulator.catalog import (
     Throughput,
 )
 from producer.cosmos_simulator.index_rules import index_refusal
+from producer.cosmos_simulator.partitioned_ids import create_backing
 from producer.cosmos_simulator.responses import error
 from producer.cosmos_simulator.upstream import Upstream
 from producer.cosmos_simulator.wire import Command
@@ -49,6 +50,10 @@ async def shard_collection(command: Command, catalog: Catalog, upstream: Upstrea
         return created
     settings = known or CollectionSettings(throughput=Throughput(LOWEST_THROUGHPUT))
     catalog.set_collection(namespace, replace(settings, shard_key=path))
+    if catalog.partitioning_key(namespace):
+        made = await create_backing(upstream, namespace, path)
+        if not made["ok"]:
+            return made
     return {"collectionsharded": namespace, "ok": 1}
 
 
@@ -83,8 +88,12 @@ async def _create_collection(command: Command, catalog: Catalog, upstream: Upstr
         )
     if not created["ok"]:
         return created
-    catalog.set_collection(f"{command.database}.{name}", CollectionSettings(shard_key, throughput))
-    return _OK
+    namespace = f"{command.database}.{name}"
+    catalog.set_collection(namespace, CollectionSettings(shard_key, throughput))
+    partitioning_key = catalog.partitioning_key(namespace)
+    if partitioning_key:
+        created = await create_backing(upstream, namespace, partitioning_key)
+    return _OK if created["ok"] else created
 
 
 async def _update_collection(command: Command, catalog: Catalog, upstream: Upstream) -> Reply:

@@ -92,6 +92,10 @@ class SimulatorConfig:
     idle_seconds: float = 240.0
     """A connection without a request for this long is closed."""
 
+    partitioned_ids: bool = False
+    """Whether the ``_id``s of a sharded collection are unique for each value of its shard key only,
+    as in an account. Its documents are kept in mongod's database ``local`` then."""
+
     faults: FaultDials = field(default_factory=FaultDials)
     tls: TlsFiles | None = None
 

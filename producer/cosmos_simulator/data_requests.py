@@ -16,6 +16,7 @@ from producer.cosmos_simulator.document_rules import (
 )
 from producer.cosmos_simulator.faults import RETRY_AFTER_MS_WITHOUT_BUDGET
 from producer.cosmos_simulator.hello import MAX_WRITE_BATCH_SIZE
+from producer.cosmos_simulator.partitioned_ids import from_backing, to_backing
 from producer.cosmos_simulator.request_units import INSERT_1KB_RU, READ_1KB_RU, read_charge
 from producer.cosmos_simulator.responses import (
     NO_SHARD_KEY_IN_QUERY,
@@ -32,6 +33,7 @@ from producer.cosmos_simulator.wire import (
     decode_reply,
     encode_command,
     encode_reply,
+    parse_command,
 )
 from producer.cosmos_simulator.write_admission import Admission, admit, merge_reply, nothing_done
 
@@ -76,13 +78,25 @@ class DataRequests:
         if page is None:
             if command.name == "aggregate" and (sampled := without_sampling(command)):
                 message = encode_command(sampled)
-            reply = await self._upstream.call(message)
+            reply = await self._call(command, message)
             page = self._account.pages.cut(reply, command.request_id)
         charge = read_charge(len(page))
         if command.name in FIND_AND_MODIFY:
             charge += 2 * INSERT_1KB_RU
         self._account.budget.charge(charge)
         return Outcome(page, charge, executed=True)
+
+    def _addressed(self, command: Command, message: bytes) -> bytes:
+        """``message`` to the collection in which mongod keeps the documents."""
+        shard_key = self._account.catalog.partitioning_key(command.namespace)
+        if shard_key is None:
+            return message
+        return encode_command(to_backing(parse_command(message), shard_key))
+
+    async def _call(self, command: Command, message: bytes) -> bytes:
+        addressed = self._addressed(command, message)
+        reply = await self._upstream.call(addressed)
+        return reply if addressed is message else from_backing(command, reply)
 
     def _held_page(self, command: Command) -> bytes | None:
         """What is left of a larger batch that mongod gave before."""
@@ -139,9 +153,9 @@ class DataRequests:
     async def _execute(self, command: Command, message: bytes, admission: Admission) -> Outcome:
         """Send the admitted statements; the answer is touched only where it must be."""
         if not command.wants_reply:
-            await self._upstream.send(message)
+            await self._upstream.send(self._addressed(command, message))
             return Outcome(b"", admission.charge, executed=True)
-        reply = await self._upstream.call(message)
+        reply = await self._call(command, message)
         charge = admission.charge
         if command.name != "insert" or admission.errors:
             document = decode_reply(reply)

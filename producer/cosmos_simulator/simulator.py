@@ -113,7 +113,7 @@ class CosmosSimulator:
             f"{self.config.host}:{port}",
             self._budget,
             Faults(self.config.faults),
-            Catalog(),
+            Catalog(partitioned_ids=self.config.partitioned_ids),
             ResultPages(),
         )
         self._request_stop = partial(loop.call_soon_threadsafe, stop_requested.set)

@@ -84,8 +84,9 @@ class Command:
 
     @property
     def namespace(self) -> str:
-        """``database.collection`` of a command whose first value is a collection."""
-        return f"{self.database}.{self.body[self.name]}"
+        """``database.collection`` of a command that names a collection."""
+        name = "collection" if self.name == "getMore" else self.name
+        return f"{self.database}.{self.body[name]}"
 
     @property
     def wants_reply(self) -> bool:

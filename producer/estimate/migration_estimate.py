@@ -10,13 +10,14 @@ from typing import Any
 from bson.raw_bson import RawBSONDocument
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
-from dataworks_tasks.documents.raw_bson import element_bytes, find_element
+from dataworks_tasks.documents.raw_bson import find_element
 from dataworks_tasks.errors import TerminalError
 from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.migrate.route import document_change, parsed_filter
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.verify.comparison import id_bytes
 
 _READ_SECONDS = 0.5
 _READ_DOCUMENTS = 20_000
@@ -140,11 +141,10 @@ def _conflicts(
     sample = read.select(range(0, len(read), step))
     wanted = document_change(job)(sample).batch
     there = target.fetch(namespace, _ids(wanted))
+    ids, documents_there = {id_bytes(document) for document in there}, set(there)
     other = sum(
-        1
+        id_bytes(document) in ids and document not in documents_there
         for document in wanted.documents()
-        if (id_ := find_element(document, b"_id")) is not None
-        and there.get(element_bytes(id_), document) != document
     )
     return round(other * documents / len(sample)) if len(sample) else 0
 

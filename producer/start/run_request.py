@@ -48,6 +48,7 @@ class MigrationRequest:
     strategy: str = "default"
     filter: str | None = None
     transform: Transform = field(default_factory=Transform)
+    id_from: str | None = None
     on_conflict: OnConflict = OnConflict.FAIL
     indexes: IndexPolicy = IndexPolicy.AFTER
     partitioner: str = "auto"

@@ -14,6 +14,7 @@ from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from producer.connections import Connections
+from producer.start.check_repeated_ids import check_id_from, check_repeated_ids, with_id_from
 from producer.start.check_rules import check_rules, check_time_series
 from producer.start.collections_in_use import check_not_read
 from producer.start.copy_collections import create_views, prepare_collections
@@ -49,8 +50,9 @@ def plan_migration(
     load_plugins(config.plugins)
     MigrationStrategyFactory.create(request.strategy)
     selection = select_namespaces(connections.source, _selection(request, config))
+    pairs = with_id_from(connections.source, selection.pairs, request.id_from)
     job = MigrationJob(
-        namespaces=with_source_uuids(connections.source, selection.pairs),
+        namespaces=with_source_uuids(connections.source, pairs),
         strategy=request.strategy,
         filter=request.filter,
         transform=request.transform,
@@ -64,8 +66,11 @@ def plan_migration(
     document_change(job)  # reads the transform, and refuses what cannot be done
     parsed_filter(job)
     check_time_series(job)
+    check_id_from(job)
     check_resume_field(connections.source, job)
     check_rules(connections.source, job)
+    shard_key = request.options.layout.shard_key
+    check_repeated_ids(connections.source, connections.target, job, shard_key)
     return MigrationPlan(job, selection)
 
 

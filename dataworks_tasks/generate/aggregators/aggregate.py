@@ -27,19 +27,13 @@ from dataworks_tasks.runs.lease import FinishLease, UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.key_space import ID, key_of
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
-from dataworks_tasks.scan.slice import STRING, Slice, SliceKind
+from dataworks_tasks.scan.slice import EACH_TYPE_APART, Slice
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.write_budget import RateLimiter
 
 DOCUMENTS_PER_UPDATE = 5_000
 """Each batch asks the other collection once, so a larger one reads it less often."""
 
-_TYPE_BY_TYPE = (
-    Slice(0, kind=SliceKind.ONE_TYPE),  # ObjectIds
-    Slice(0, Element(STRING, b"", b"\x01\0\0\0\0"), kind=SliceKind.ONE_TYPE),
-    Slice(0, kind=SliceKind.OTHER_TYPES),
-)
-"""The key space in queries of one type each: a cut cursor can be continued in any order."""
 _MISSING = object()
 
 
@@ -100,7 +94,7 @@ def _batches(
 ) -> Iterator[EncodedBatch]:
     source = SliceSource(client, namespace, batch_size=DOCUMENTS_PER_UPDATE)
     if not _goes_on_by_key(client):
-        for slice_ in _TYPE_BY_TYPE:
+        for slice_ in EACH_TYPE_APART:
             yield from read_slice(source, slice_)
         return
     yield from read_slice(source, Slice(0), after)
