@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-_FIRST_DOCUMENTS = 500
+_FIRST_DOCUMENTS = 16
+"""Before anything is known of them: so few of the largest documents still fit a worker."""
 _MOST_BYTES = 4_000_000
 """Of one chunk: a few of them are in flight at once, and a worker stays small. The driver's buffer
 doubles as it fills: a little below 4 MiB, nothing of it stays empty."""

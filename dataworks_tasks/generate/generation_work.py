@@ -61,13 +61,13 @@ class GenerationWork:
         self._sources = tuple(sources)
         self._policy = WritePolicy(write_concern=context.spec.write_concern)
         self._aggregated = {source.part.namespace for source in sources if source.aggregations}
-        self._chunk_size = ChunkSize(
-            documents_per_write(
-                min(DOCUMENTS_PER_WRITE, context.target.capabilities.max_documents_per_write),
-                context.spec.max_rate,
-            ),
-            context.config.batch_aggregation_timeout_ms / 1000,
+        most = documents_per_write(
+            min(DOCUMENTS_PER_WRITE, context.target.capabilities.max_documents_per_write),
+            context.spec.max_rate,
         )
+        seconds = context.config.batch_aggregation_timeout_ms / 1000
+        self._chunk_sizes = {source.part: ChunkSize(most, seconds) for source in sources}
+        """By part: what one collection's documents are like says nothing about another's."""
         self._writers = ThreadPoolExecutor(
             context.config.write_workers, thread_name_prefix="dataworks-write"
         )
@@ -104,7 +104,8 @@ class GenerationWork:
             start = max(wanted.start, part.range.start)
             stop = min(wanted.stop, part.range.stop)
             while start < stop:
-                chunk = BatchRange(start, start + self._chunk_size.of(stop - start))
+                size = self._chunk_sizes[part].of(stop - start)
+                chunk = BatchRange(start, start + size)
                 yield self._make(source, chunk)
                 start = chunk.stop
 
@@ -114,7 +115,8 @@ class GenerationWork:
         failpoint("generate.before")
         began = time.monotonic()
         made = generate_around_faults(source.documents, local, part.namespace)
-        self._chunk_size.learn(len(made.batch), made.batch.size_bytes, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self._chunk_sizes[part].learn(len(made.batch), made.batch.size_bytes, seconds)
         failpoint("generate.after")
         return _Chunk(chunk, part.namespace, made.batch, made.failures)
 

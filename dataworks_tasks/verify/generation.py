@@ -30,6 +30,8 @@ from dataworks_tasks.verify.comparison import compare
 from dataworks_tasks.verify.result import verification_result
 
 DOCUMENTS_PER_COMPARISON = 5_000
+BYTES_PER_COMPARISON = 32 << 20
+"""Judged by the first document: what is compared at once has to fit a worker."""
 _OBJECT_ID = 0x07
 
 
@@ -47,7 +49,12 @@ class GenerationVerificationWork:
             part = source.part
             start = max(wanted.start, part.range.start)
             until = min(wanted.stop, part.range.stop)
-            for chunk in BatchRange(start, until).split(DOCUMENTS_PER_COMPARISON):
+            if start >= until:
+                continue
+            local = start - part.first
+            first = source.documents.generate(local, local + 1).size_bytes
+            at_once = max(1, min(DOCUMENTS_PER_COMPARISON, BYTES_PER_COMPARISON // max(first, 1)))
+            for chunk in BatchRange(start, until).split(at_once):
                 if stop.reached:
                     return
                 expected = source.documents.generate(

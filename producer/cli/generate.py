@@ -33,7 +33,7 @@ def command(
     output: str | None,
     **flags: object,
 ) -> None:
-    """Fill a collection from TEMPLATE: a built-in name, a .json file, or a custom generator.
+    """Fill a collection from TEMPLATE: a built-in name, a file, - for stdin, or a generator.
 
     \b
     dataworks generate service_order --total 1M
@@ -42,8 +42,9 @@ def command(
     stay = Stay(detach, verify)
     request = GenerationRequest(what=what, options=options, **flags)  # type: ignore[arg-type]
     if output is not None:
-        count = write_documents(plan_generation(request, context.config()), output)
-        click.echo(f"{count:,} documents written to {output}", err=True)
+        plan = plan_generation(request, context.config())
+        written = ", ".join(write_documents(plan, output))
+        click.echo(f"{plan.job.total:,} documents written to {written}", err=True)
         return
     with context.connections() as connections:
         spec = start_generation(request, connections.config, connections)

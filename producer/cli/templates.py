@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from dataworks_tasks.generate.templates.load_template import builtin_templates, load_template
-from producer.cli.shared.options import CommandContext, with_context
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.generate.templates.load_template import (
+    builtin_templates,
+    builtin_text,
+    starter_text,
+)
+from producer.cli.shared.options import COUNT, CommandContext, with_context
 from producer.document_output import preview_lines
 from producer.start.run_request import GenerationRequest
 from producer.start.start_generation import plan_generation
@@ -26,18 +33,49 @@ def command(context: CommandContext) -> None:
 
 @command.command("check")
 @click.argument("what", metavar="TEMPLATE")
+@click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
 @with_context
-def check(context: CommandContext, what: str) -> None:
-    """Read TEMPLATE and say every problem it has, without any server."""
-    template = load_template(what)
-    for collection in template.collections:
-        count = "any number of" if collection.count is None else f"{collection.count:,}"
+def check(context: CommandContext, what: str, total: int | None) -> None:
+    """Refuse TEMPLATE for whatever ``generate`` would refuse, without any server.
+
+    TEMPLATE is a built-in name, a file, - for stdin, or a generator.
+    """
+    request = GenerationRequest(what, total=total, seed=1)
+    plan = plan_generation(request, context.config(), assumed_count=1)
+    counts = [part.count for part in plan.job.parts]
+    if total is None and plan.templates:
+        counts = [template.count or 0 for template in plan.templates]
+    for namespace, count in zip(plan.namespaces, counts, strict=True):
         if context.as_json:
-            context.print_json({"collection": collection.collection, "count": collection.count})
+            context.print_json({"collection": namespace.collection, "count": count or None})
         else:
-            click.echo(f"{what}: {collection.collection}: {count} documents, no problems")
-    for note in template.notes:
-        click.echo(f"{what}: note: {note}", err=True)
+            shown = f"{count:,}" if count else "any number of"
+            click.echo(f"{what}: {namespace.collection}: {shown} documents, no problems")
+
+
+@command.command("show")
+@click.argument("name", metavar="NAME")
+@with_context
+def show(_context: CommandContext, name: str) -> None:
+    """Print the built-in template NAME, to begin a file of your own with."""
+    click.echo(builtin_text(name), nl=False)
+
+
+@command.command("new")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@with_context
+def new(_context: CommandContext, path: Path) -> None:
+    """Write a small template with comments to FILE, to begin with."""
+    if path.suffix.lower() != ".json":
+        raise UsageError(f"{path} does not end in .json", f"Name it {path.with_suffix('.json')}")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(starter_text())
+    except FileExistsError:
+        raise UsageError(f"{path} already exists", "Name another file, or remove it") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    click.echo(f"{path} is written. See its documents: dataworks templates preview {path}")
 
 
 @command.command("preview")

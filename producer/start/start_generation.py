@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.generate.custom.factory import GeneratorFactory
 from dataworks_tasks.generate.fingerprint import document_fingerprint
 from dataworks_tasks.generate.templates.load_template import (
+    STDIN,
     builtin_templates,
     document_source,
+    is_template_file,
     load_template,
 )
 from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
@@ -33,6 +35,7 @@ from producer.start.new_spec import new_spec
 from producer.start.record_run import record_run
 from producer.start.run_request import GenerationRequest, RunOptions
 from producer.start.template_collections import create_as_template_says
+from producer.start.try_indexes import try_beside, try_in_place
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +80,11 @@ def plan_generation(
         check_total(request.total)
     seed = secrets.randbelow(2**32) if request.seed is None else request.seed
     known = builtin_templates().keys() - {generator.name for generator in registered}
-    if request.what in known or Path(request.what).suffix == ".json":
+    if request.what in known or Path(request.what).suffix.lower() == ".json":
         return _from_template(request, config, seed, load_template(request.what), assumed_count)
     factory = GeneratorFactory(config.plugins, registered)
+    if request.what not in factory.names() and is_template_file(request.what):
+        return _from_template(request, config, seed, load_template(request.what), assumed_count)
     if request.what not in factory.names():
         hint = nearest_or_all(request.what, [*known, *factory.names()])
         stop = "" if hint.endswith("?") else "."
@@ -141,7 +146,7 @@ def _plan(
     check_total(first)
     counted = [(source, item.count) for source, item in zip(sources, wanted, strict=True)]
     job = GenerationJob(
-        name=Path(request.what).name,
+        name="stdin" if request.what == STDIN else Path(request.what).name,
         seed=seed,
         parts=tuple(parts),
         probe_digest=document_fingerprint(counted),
@@ -168,6 +173,7 @@ def start_generation(
         check_not_read(ledger, target, plan.namespaces)
     check_targets(target, plan.namespaces, request.options)
     spec = new_spec(plan.job, request.options, config, target)
+    _try_indexes(target, plan, try_beside, with_documents=True)
     if request.options.drop:
         for namespace in plan.namespaces:
             target.drop(namespace)
@@ -175,8 +181,21 @@ def start_generation(
     # A layout of the request goes before the template's: then the collections are there.
     for template, namespace in zip(plan.templates, plan.namespaces, strict=False):
         create_as_template_says(target, template, namespace)
+    _try_indexes(target, plan, try_in_place, with_documents=False)
     record_run(ledger, spec, plan.job.total, connections.run_queue)
     return spec
+
+
+def _try_indexes(
+    target: BaseDatabaseClient,
+    plan: GenerationPlan,
+    attempt: Callable[[BaseDatabaseClient, Namespace, Sequence[Mapping[str, Any]]], None],
+    with_documents: bool,
+) -> None:
+    """Try the templates' indexes, for the collections that hold documents or for the empty ones."""
+    for template, namespace in zip(plan.templates, plan.namespaces, strict=False):
+        if template.indexes and target.has_documents(namespace) is with_documents:
+            attempt(target, namespace, template.indexes)
 
 
 def check_targets(

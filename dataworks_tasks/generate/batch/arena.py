@@ -60,6 +60,15 @@ class Arena:
         arena.buffer = np.append(np.ascontiguousarray(rows).ravel(), np.zeros(width, np.uint8))
         return arena
 
+    @classmethod
+    def over(cls, buffer: Bytes, starts: Positions, lengths: Positions) -> Arena:
+        """The strings that lie in ``buffer``, which ends with the padding."""
+        arena = cls(())
+        arena.buffer, arena.starts, arena.lengths = buffer, starts, lengths
+        arena.longest = int(lengths.max(initial=0))
+        arena.shortest = int(lengths.min(initial=arena.longest))
+        return arena
+
     def __len__(self) -> int:
         return len(self.lengths)
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from dataworks_tasks.documents.bson_types import BINARY, STRING
 from dataworks_tasks.generate.batch import counter_hash
-from dataworks_tasks.generate.batch.arena import Arena
 from dataworks_tasks.generate.batch.permutation import permute
+from dataworks_tasks.generate.batch.random_bytes import random_bytes
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant, Fixed, Ragged
 from dataworks_tasks.generate.batch.values import Kind, Text, Values
@@ -21,11 +21,10 @@ from dataworks_tasks.generate.fields.template_node import TemplateNode
 from dataworks_tasks.generate.fields.variety import Variety, of_lengths
 
 _UUID_SUBTYPE = 4
-_LONGEST = 1 << 20
+_LONGEST = 16_000_000
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _UUID_TEXT = 36
 _DIGIT_PLACES = [index for index, sign in enumerate(str(UUID(int=0))) if sign != "-"]
-_WORD = 8
 
 
 class UuidColumn(Column):
@@ -91,16 +90,8 @@ class BinaryColumn(Column):
         span = self._most - self._least + 1
         lengths = counter_hash.below(counter_hash.draw(rows.keys, self._length_salt), span)
         lengths += self._least
-        arena = self._arena(rows)
+        arena = random_bytes(rows.keys, self._salt, lengths)
         return Encoded(BINARY, [int32(lengths), subtype, Ragged(arena, arena.starts, lengths)])
-
-    def _arena(self, rows: Rows) -> Arena:
-        words = -(-max(self._most, 1) // _WORD)
-        block = np.empty((len(rows), words), "<u8")
-        for number in range(words):
-            keys = rows.keys + counter_hash.nth(number)
-            block[:, number] = counter_hash.draw(keys, self._salt)
-        return Arena.of_rows(block.view(np.uint8)[:, : max(self._most, 1)])
 
 
 @column_type("uuid")

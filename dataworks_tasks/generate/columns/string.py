@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dataworks_tasks.generate.batch import counter_hash
-from dataworks_tasks.generate.batch.arena import Arena
+from dataworks_tasks.generate.batch.arena import windows
+from dataworks_tasks.generate.batch.random_bytes import LETTERS, random_letters
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed, Ragged, Segment
 from dataworks_tasks.generate.batch.values import Kind, Text, Values
@@ -18,25 +19,12 @@ from dataworks_tasks.generate.fields.scope import linked
 from dataworks_tasks.generate.fields.template_node import TemplateNode
 from dataworks_tasks.generate.fields.variety import Variety, of_lengths, together
 
-LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-LONGEST = 1 << 20
+LONGEST = 16_000_000
+"""A little less than the 16 MiB that a document may have."""
 _ALPHABET = np.frombuffer(LETTERS, np.uint8)
-_LETTERS_A_DRAW = 10
 _BITS_A_LETTER = np.uint64(6)
-
-
-def random_letters(keys: counter_hash.Bits, salt: np.uint64, width: int) -> Arena:
-    """``width`` letters a row, laid end to end in one arena."""
-    count = len(keys)
-    draws = -(-width // _LETTERS_A_DRAW)
-    block = np.empty((count, draws, _LETTERS_A_DRAW), np.uint8)
-    for number in range(draws):
-        bits = counter_hash.draw(keys + counter_hash.nth(number), salt)
-        for place in range(_LETTERS_A_DRAW):
-            block[:, number, place] = bits & np.uint64(63)
-            bits = bits >> _BITS_A_LETTER
-    letters = _ALPHABET[block.reshape(count, draws * _LETTERS_A_DRAW)[:, :width]]
-    return Arena.of_rows(letters)
+_WIDEST_COLUMN = 512
+"""Letters up to which a column of fixed width is one piece with what stands around it."""
 
 
 class StringColumn(Column):
@@ -53,12 +41,14 @@ class StringColumn(Column):
         """See Column."""
         if not self._most:
             return Text([], len(rows))
-        arena = random_letters(rows.keys, self._salt, self._most)
-        if self._least == self._most:
-            block = arena.buffer[: len(rows) * self._most]
-            return Text([Fixed(block.view(f"V{self._most}"))], len(rows))
-        bits = counter_hash.draw(rows.keys, self._length_salt)
-        lengths = counter_hash.below(bits, self._most - self._least + 1) + self._least
+        lengths = np.full(len(rows), self._most)
+        if self._least < self._most:
+            bits = counter_hash.draw(rows.keys, self._length_salt)
+            lengths = counter_hash.below(bits, self._most - self._least + 1) + self._least
+        arena = random_letters(rows.keys, self._salt, lengths)
+        if self._least == self._most <= _WIDEST_COLUMN and len(rows):
+            block = windows(arena.buffer, self._most)[arena.starts]
+            return Text([Fixed(block)], len(rows))
         return Text([Ragged(arena, arena.starts, lengths)], len(rows))
 
     def variety(self) -> Variety | None:

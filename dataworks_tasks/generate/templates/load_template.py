@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -13,20 +14,29 @@ from dataworks_tasks.generate.templates.template import Template
 from dataworks_tasks.generate.templates.template_reader import read_template
 from dataworks_tasks.generate.templates.template_source import TemplateSource
 
-_BUILTIN = files("dataworks_tasks.generate.templates") / "builtin"
+STDIN = "-"
+_HERE = files("dataworks_tasks.generate.templates")
+_BUILTIN = _HERE / "builtin"
+
+
+def is_template_file(name: str) -> bool:
+    """Whether ``name`` means a template by what it looks like, or by what is on disk."""
+    return name == STDIN or Path(name).suffix.lower() == ".json" or Path(name).is_file()
 
 
 def load_template(name_or_path: str) -> Template:
-    """The built-in template of this name, or the one in this ``.json`` file.
+    """The built-in template of this name, or the one in this file; ``-`` reads standard input.
 
     Raises UnknownName when there is neither, TemplateError with everything that is wrong.
     """
     names = builtin_templates()
+    if name_or_path == STDIN:
+        return parse_template(parse_json(sys.stdin.read(), "stdin"), "stdin")
     if name_or_path in names:
-        text = _BUILTIN.joinpath(f"{name_or_path}.json").read_text(encoding="utf-8")
+        text = builtin_text(name_or_path)
         return parse_template(parse_json(text, name_or_path), name_or_path)
     path = Path(name_or_path)
-    if path.suffix.lower() != ".json" and not path.is_file():
+    if not is_template_file(name_or_path):
         raise UnknownName.among("template", name_or_path, names)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -34,6 +44,14 @@ def load_template(name_or_path: str) -> Template:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UnknownName(f"cannot read the template {name_or_path}: {reason}") from error
     return parse_template(parse_json(text, name_or_path), name_or_path)
+
+
+def builtin_text(name: str) -> str:
+    """The JSON text of the built-in template ``name``. Raises UnknownName."""
+    names = builtin_templates()
+    if name not in names:
+        raise UnknownName.among("template", name, names)
+    return _BUILTIN.joinpath(f"{name}.json").read_text(encoding="utf-8")
 
 
 def parse_template(document: object, source: str) -> Template:
@@ -59,3 +77,8 @@ def builtin_templates() -> Mapping[str, str]:
             description = value.get("description", "") if isinstance(value, dict) else ""
             described[entry.name.removesuffix(".json")] = str(description)
     return described
+
+
+def starter_text() -> str:
+    """A small template with comments: what a file of one's own can begin with."""
+    return (_HERE / "starter.json").read_text(encoding="utf-8")

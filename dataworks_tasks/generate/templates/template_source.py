@@ -15,7 +15,8 @@ MOST_AT_ONCE = 5_000
 """Documents made at once: enough to make numpy's calls cheap, and as many as one write has."""
 BYTES_AT_ONCE = 8 << 20
 """What they may take together, so that large documents do not make a process large."""
-_FIRST_CHUNK = 64
+_GROWTH = 64
+"""How much larger the next chunk may be: what one document takes says little about others."""
 
 
 class TemplateSource:
@@ -24,7 +25,7 @@ class TemplateSource:
     def __init__(self, content: Record, seed: int) -> None:
         self._content = content
         self._seed = seed
-        self._at_once = _FIRST_CHUNK
+        self._at_once = 1
 
     def generate(self, start: int, stop: int) -> EncodedBatch:
         """The documents ``[start, stop)``."""
@@ -34,7 +35,8 @@ class TemplateSource:
             batch = self._chunk(start, end)
             batches.append(batch)
             mean = batch.size_bytes // len(batch) + 1
-            self._at_once = max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // mean))
+            grown = self._at_once * _GROWTH
+            self._at_once = max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // mean, grown))
             start = end
         return EncodedBatch.join(batches) if batches else EncodedBatch.of([])
 

@@ -1,0 +1,72 @@
+"""Try a template's index specifications on an empty collection, before the run instead of after."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dataworks_tasks.errors import TerminalError, UsageError
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.store.capabilities import CollectionCommand
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.create_collection import is_there
+from dataworks_tasks.store.retrying import retry_transient
+
+Indexes = Sequence[Mapping[str, Any]]
+
+
+def try_beside(target: BaseDatabaseClient, namespace: Namespace, indexes: Indexes) -> None:
+    """Try ``indexes`` for a collection with documents on an empty one of another name.
+
+    A collection costs throughput on Cosmos DB: there they are tried after a ``--drop``.
+    Raises UsageError for an index that the server does not build.
+    """
+    if not indexes or target.capabilities.collection_command is CollectionCommand.CUSTOM_ACTION:
+        return
+    other = Namespace(namespace.database, f"dataworks_index_trial_{secrets.token_hex(4)}")
+    try:
+        _build(target, other, indexes, namespace)
+    finally:
+        target.drop(other)
+
+
+def try_in_place(target: BaseDatabaseClient, namespace: Namespace, indexes: Indexes) -> None:
+    """Try ``indexes`` on the empty collection itself, and take away those that it did not have.
+
+    They are built when the documents are there: that is faster than with each of them.
+    Raises UsageError for an index that the server does not build.
+    """
+    if not indexes:
+        return
+    known = _names(target, namespace)
+    _build(target, namespace, indexes, namespace)
+    for name in _names(target, namespace) - known - {"_id_"}:
+        _command(target, namespace, {"dropIndexes": namespace.collection, "index": name})
+
+
+def _build(
+    target: BaseDatabaseClient, namespace: Namespace, indexes: Indexes, meant: Namespace
+) -> None:
+    for index in indexes:
+        try:
+            command = {"createIndexes": namespace.collection, "indexes": [dict(index)]}
+            _command(target, namespace, command)
+        except TerminalError as error:
+            raise UsageError(
+                f"the template's index {index['name']!r} of {meant} cannot be built: {error.fact}",
+                "Change it in the template, or leave it out",
+            ) from None
+
+
+def _names(target: BaseDatabaseClient, namespace: Namespace) -> set[str]:
+    if not is_there(target, namespace):
+        return set()
+    answer = _command(target, namespace, {"listIndexes": namespace.collection})
+    return {str(index["name"]) for index in answer["cursor"]["firstBatch"]}
+
+
+def _command(
+    target: BaseDatabaseClient, namespace: Namespace, command: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    return retry_transient(lambda: target.command(namespace.database, command))
