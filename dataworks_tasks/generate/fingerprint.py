@@ -12,12 +12,16 @@ from dataworks_tasks.runs.spec import GenerationJob
 _PROBED = 5
 
 
+def probed_indexes(count: int) -> list[int]:
+    """The documents that a fingerprint of ``count`` looks at."""
+    return list(range(0, count, max(1, count // _PROBED)))[:_PROBED]
+
+
 def document_fingerprint(sources: Sequence[tuple[DocumentSource, int]]) -> str:
     """The digest over a few documents of each source; ``sources`` come with their counts."""
     digest = blake2b(digest_size=16)
     for source, count in sources:
-        step = max(1, count // _PROBED)
-        for index in range(0, count, step)[:_PROBED]:
+        for index in probed_indexes(count):
             digest.update(source.generate(index, index + 1).data)
     return digest.hexdigest()
 

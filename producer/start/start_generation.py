@@ -35,6 +35,7 @@ from producer.start.new_spec import new_spec
 from producer.start.record_run import record_run
 from producer.start.run_request import GenerationRequest, RunOptions
 from producer.start.template_collections import create_as_template_says
+from producer.start.try_documents import TriedSource, try_documents
 from producer.start.try_indexes import try_beside, try_in_place
 
 log = logging.getLogger(__name__)
@@ -145,6 +146,11 @@ def _plan(
         first += item.count
     check_total(first)
     counted = [(source, item.count) for source, item in zip(sources, wanted, strict=True)]
+    own_code = "generator" in origin
+    names = [request.what if own_code else item.namespace.collection for item in wanted]
+    try_documents(
+        [TriedSource(name, *entry) for name, entry in zip(names, counted, strict=True)], own_code
+    )
     job = GenerationJob(
         name="stdin" if request.what == STDIN else Path(request.what).name,
         seed=seed,

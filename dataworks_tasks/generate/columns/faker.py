@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from bson import Decimal128
 
 from dataworks_tasks.errors import nearest_or_all
 from dataworks_tasks.generate.batch import counter_hash
@@ -31,6 +28,7 @@ from dataworks_tasks.generate.fields.gofakeit_names import (
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import whole_within
 from dataworks_tasks.generate.fields.registry import column_type
+from dataworks_tasks.generate.fields.storable import storable
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
 from dataworks_tasks.generate.fields.variety import Variety
 from dataworks_tasks.generate.fields.vocabulary_cache import FakerWords, known_locales, seedable
@@ -76,19 +74,6 @@ class FakerCall:
         generator, source = seedable(self.locale)
         source.seed(seed)
         return storable(getattr(generator, self.method)(**json.loads(self.arguments)))
-
-
-def storable(value: Any) -> Any:
-    """What Faker made as a value MongoDB can store."""
-    if isinstance(value, Decimal):
-        return Decimal128(value)
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime(value.year, value.month, value.day)
-    if isinstance(value, tuple | set | list):
-        return [storable(entry) for entry in value]
-    if isinstance(value, dict):
-        return {str(key): storable(entry) for key, entry in value.items()}
-    return value
 
 
 class FakerPool:

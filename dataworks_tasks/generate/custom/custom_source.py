@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from bson import ObjectId, encode
+from bson.errors import InvalidDocument
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.document_id import object_id, object_id_prefix
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
+from dataworks_tasks.generate.fields.storable import storable
 
 
 class CustomSource:
@@ -21,7 +25,7 @@ class CustomSource:
         self._prefix = object_id_prefix(seed, generator.name)
 
     def generate(self, start: int, stop: int) -> EncodedBatch:
-        """The documents ``[start, stop)``."""
+        """The documents ``[start, stop)``. Raises what the generator raises."""
         self._generator.seed = self._seed
         batch = self._generator.generate_batch(start, stop)
         if batch is not None:
@@ -35,6 +39,14 @@ class CustomSource:
     def _document(self, index: int, key: int) -> bytes:
         self._generator.start_document(key)
         document = self._generator.generate_document(index)
+        if not isinstance(document, Mapping):
+            raise TypeError(
+                f"generate_document returned {type(document).__name__}, not a dictionary"
+            )
         if "_id" not in document:
             document = {"_id": ObjectId(object_id(self._prefix, index)), **document}
-        return encode(document)
+        try:
+            return encode(document)
+        except (InvalidDocument, ValueError):
+            # Most documents need no conversion, and looking at every value takes time.
+            return encode(storable(document))

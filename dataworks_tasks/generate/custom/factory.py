@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 from types import ModuleType
+from typing import TypeGuard
 
 from dataworks_tasks.errors import SettingsError, UnknownName
 from dataworks_tasks.generate.batch.document_source import DocumentSource
@@ -27,6 +28,7 @@ class GeneratorFactory:
         self, plugins: Iterable[str] = (), registered: Iterable[BaseDataGenerator] = ()
     ) -> None:
         self._generators: dict[str, BaseDataGenerator] = {}
+        self._classes: set[type[BaseDataGenerator]] = set()
         for module in load_plugins(plugins):
             self._register_all(module)
         for entry in entry_points(group=ENTRY_POINTS):
@@ -35,7 +37,7 @@ class GeneratorFactory:
 
     def register(self, generator: BaseDataGenerator) -> None:
         """Make ``generator`` known by its name. Raises SettingsError for a name that is taken."""
-        if generator.name in self._generators:
+        if self._generators.get(generator.name, generator) is not generator:
             raise SettingsError(
                 f"two generators are called {generator.name!r}",
                 "Give one of them another name: super().__init__(name=...)",
@@ -53,17 +55,55 @@ class GeneratorFactory:
         return tuple(sorted(self._generators))
 
     def _register_all(self, module: ModuleType) -> None:
-        """The generators of a plugin; there may be none: it can bring strategies instead."""
-        for _, entry in inspect.getmembers(module, inspect.isclass):
-            if (
-                issubclass(entry, BaseDataGenerator)
-                and not inspect.isabstract(entry)
-                and entry.__module__ == module.__name__
-            ):
-                self.register(entry())
+        """Register the generators of a plugin; there may be none: it can bring strategies instead.
+
+        They are the instances in the module and its classes, those that it imports included.
+        A class that has an instance, or a subclass, in the module is not made again.
+        """
+        members = [value for name, value in vars(module).items() if not name.startswith("_")]
+        made = {id(value): value for value in members if isinstance(value, BaseDataGenerator)}
+        used = [type(value) for value in made.values()]
+        classes = {value for value in members if _is_generator_class(value)}
+        used += [base for entry in classes for base in entry.__mro__[1:]]
+        for instance in made.values():
+            self.register(instance)
+        for entry in sorted(classes - {*used}, key=lambda entry: entry.__name__):
+            if entry not in self._classes:
+                self._classes.add(entry)
+                self.register(_made(entry, module))
 
     def _register_entry(self, name: str, loaded: object) -> None:
-        generator = loaded() if inspect.isclass(loaded) else loaded
+        generator = _made(loaded, None) if _is_generator_class(loaded) else loaded
         if not isinstance(generator, BaseDataGenerator):
             raise SettingsError(f"the entry point {name} of {ENTRY_POINTS} is not a generator")
         self.register(generator)
+
+
+def _is_generator_class(value: object) -> TypeGuard[type[BaseDataGenerator]]:
+    return (
+        inspect.isclass(value)
+        and issubclass(value, BaseDataGenerator)
+        and not inspect.isabstract(value)
+    )
+
+
+def _made(entry: type[BaseDataGenerator], module: ModuleType | None) -> BaseDataGenerator:
+    needed = [
+        name
+        for name, parameter in inspect.signature(entry).parameters.items()
+        if parameter.default is inspect.Parameter.empty
+        and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+    ]
+    where = module.__name__ if module is not None else "an entry point"
+    if needed:
+        raise SettingsError(
+            f"the generator {entry.__name__} of {where} needs arguments: {', '.join(needed)}",
+            f"Give them in its module: generator = {entry.__name__}(...)",
+        )
+    try:
+        return entry()
+    except Exception as error:
+        raise SettingsError(
+            f"the generator {entry.__name__} of {where} cannot be made: "
+            f"{type(error).__name__}: {error}"
+        ) from error

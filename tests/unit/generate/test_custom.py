@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import bson
+import numpy as np
 import pytest
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
-from dataworks_tasks.errors import SettingsError, UnknownName
+from dataworks_tasks.errors import SettingsError, UnknownName, UsageError
 from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
 from dataworks_tasks.generate.custom.factory import GeneratorFactory
+from dataworks_tasks.generate.faulty_documents import generate_around_faults
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.settings import FrameworkConfig
+from producer.start.run_request import GenerationRequest
+from producer.start.start_generation import plan_generation
 
 PLUGIN = """
 from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
@@ -86,3 +96,111 @@ def test_what_cannot_be_loaded_or_found_is_said(tmp_path: Path) -> None:
         factory(UserProfileGenerator()).create("user_profile", 1)
     with pytest.raises(SettingsError, match="two generators"):
         factory(UserProfileGenerator(), UserProfileGenerator())
+
+
+def made_by(generate: Callable[..., Any], count: int = 3) -> list[dict[str, Any]]:
+    generator = type("OwnGenerator", (BaseDataGenerator,), {"generate_document": generate})()
+    return bson.decode_all(factory(generator).create("own_generator", 1).generate(0, count).data)
+
+
+def test_values_are_converted_as_those_of_templates_are() -> None:
+    values = {
+        "decimal": Decimal("12.34"), "day": date(2024, 2, 29), "long": np.int64(7),
+        "double": np.float32(0.5), "set": {3}, "array": np.arange(2), "truth": np.bool_(True),
+        "id": UUID(int=5), "kind": GeneratorType.SHOP, "inner": [{1: Decimal(1)}],
+    }  # fmt: skip
+    (document,) = made_by(lambda self, index: values, 1)
+    del document["_id"]
+    assert document == {
+        "decimal": bson.Decimal128("12.34"), "day": datetime(2024, 2, 29), "long": 7,
+        "double": 0.5, "set": [3], "array": [0, 1], "truth": True,
+        "id": bson.Binary.from_uuid(UUID(int=5)), "kind": "shop",
+        "inner": [{"1": bson.Decimal128("1")}],
+    }  # fmt: skip
+
+
+CLOCK = "import time\nvalue = lambda self, index: {'t': time.time_ns()}"
+UNSEEDED = "import random\nvalue = lambda self, index: {'r': random.random()}"
+STATE = "seen = []\nvalue = lambda self, index: (seen.append(1), {'n': len(seen)})[1]"
+NOTHING = "value = lambda self, index: None"
+RAISES = "value = lambda self, index: {'x': 1 / 0}"
+UNKNOWN = "value = lambda self, index: {'x': object()}"
+LARGE = "value = lambda self, index: {'x': 'a' * 17_000_000}"
+REPEATED = "value = lambda self, index: {'_id': index % 7}"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (CLOCK, "reads a clock"),
+        (UNSEEDED, "random source of its own"),
+        (STATE, "keeps state"),
+        (NOTHING, "document 0 of own cannot be made: TypeError: generate_document returned None"),
+        (RAISES, "document 0 of own cannot be made: ZeroDivisionError"),
+        (UNKNOWN, "document 0 of own cannot be made: InvalidDocument"),
+        (LARGE, "bytes, and MongoDB stores no more"),
+        (REPEATED, "documents 0 and 7 of own have the same _id"),
+    ],
+)
+def test_documents_that_cannot_be_used_are_refused_in_one_line(code: str, said: str) -> None:
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - the test's own text
+    generator = type("Own", (BaseDataGenerator,), {"generate_document": names["value"]})()
+    request = GenerationRequest("own", total=20, seed=1)
+    with pytest.raises(UsageError) as caught:
+        plan_generation(request, FrameworkConfig(), registered=[generator])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_repeated_ids_of_a_range_are_failures() -> None:
+    source = factory(
+        type("Own", (BaseDataGenerator,), {"generate_document": lambda self, i: {"_id": i // 2}})()
+    ).create("own", 1)
+    made = generate_around_faults(source, BatchRange(10, 16), Namespace("d", "c"))
+    assert [document["_id"] for document in bson.decode_all(made.batch.data)] == [5, 6, 7]
+    assert [failure.document_id for failure in made.failures] == ["#11", "#13", "#15"]
+    assert "the _id of document #10" in made.failures[0].reason
+
+
+def plugin(folder: Path, name: str, text: str) -> str:
+    path = folder / f"{name}.py"
+    path.write_text("from dataworks_tasks import BaseDataGenerator\n" + text)
+    return str(path)
+
+
+OWN = """
+class Orders(BaseDataGenerator):
+    def __init__(self, region{default}):
+        super().__init__(name="orders_" + region)
+
+    def generate_document(self, document_id=None):
+        return {{"n": document_id}}
+"""
+
+
+def test_generators_with_arguments_are_made_in_their_module(tmp_path: Path) -> None:
+    with_instances = OWN.format(default="") + "north = Orders('north')\nsouth = Orders('south')\n"
+    made = GeneratorFactory([plugin(tmp_path, "instances", with_instances)])
+    assert made.names() == ("orders_north", "orders_south")
+    default = GeneratorFactory([plugin(tmp_path, "default", OWN.format(default="='any'"))])
+    assert default.names() == ("orders_any",)
+    with pytest.raises(SettingsError, match=r"Orders .* needs arguments: region"):
+        GeneratorFactory([plugin(tmp_path, "needs", OWN.format(default=""))])
+
+
+def test_classes_that_a_plugin_imports_count(tmp_path: Path, monkeypatch: Any) -> None:
+    plugin(tmp_path, "company_generators", OWN.format(default="='any'"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    exported = plugin(tmp_path, "exported", "from company_generators import Orders\n")
+    assert GeneratorFactory([exported]).names() == ("orders_any",)
+    assert GeneratorFactory([exported, "company_generators"]).names() == ("orders_any",)
+    text = "from company_generators import Orders\nclass Mine(Orders):\n    pass\n"
+    subclass = plugin(tmp_path, "subclass", text)
+    assert GeneratorFactory([subclass]).names() == ("orders_any",)
+
+
+def test_a_plugin_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
+    for text in ("nonsense", "1 / 0", "class A(BaseDataGenerator:\n"):
+        with pytest.raises(SettingsError, match="cannot be loaded"):
+            GeneratorFactory([plugin(tmp_path, f"bad{abs(hash(text))}", text)])

@@ -1,0 +1,75 @@
+"""Make a few documents before the run: what cannot be made, stored or repeated is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dataworks_tasks.documents.raw_bson import find_element
+from dataworks_tasks.errors import DataWorksError, UsageError
+from dataworks_tasks.generate.batch.document_source import DocumentSource
+from dataworks_tasks.generate.fingerprint import probed_indexes
+
+LARGEST_DOCUMENT = 16 * 1024 * 1024
+_FIRST_DOCUMENTS = 100
+"""Of a generator, in which an _id may not repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriedSource:
+    """A source of documents: the collection or generator it is called by, and its count."""
+
+    name: str
+    documents: DocumentSource
+    count: int
+
+
+def try_documents(sources: Sequence[TriedSource], own_code: bool) -> None:
+    """Make the documents that workers are compared by; with ``own_code`` twice, in both orders.
+
+    Raises UsageError for a document that cannot be made, is too large, or comes out differently.
+    """
+    for source in sources:
+        indexes = probed_indexes(source.count)
+        documents = [_made(source, index) for index in indexes]
+        for index, document in zip(indexes, documents, strict=True):
+            if len(document) > LARGEST_DOCUMENT:
+                raise UsageError(
+                    f"document {index} of {source.name} has {len(document):,} bytes, "
+                    f"and MongoDB stores no more than {LARGEST_DOCUMENT:,}",
+                    "Make its strings or arrays shorter",
+                )
+        if own_code:
+            again = [_made(source, index) for index in reversed(indexes)]
+            if again[::-1] != documents:
+                raise UsageError(
+                    f"{source.name} makes another document each time it is asked for the same one: "
+                    "it reads a clock, draws from a random source of its own, or keeps state",
+                    "Take random values from self.random and self.fake only; docs/python-api.md",
+                )
+            _check_ids(source)
+
+
+def _made(source: TriedSource, index: int) -> bytes:
+    try:
+        return source.documents.generate(index, index + 1).data
+    except DataWorksError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise UsageError(
+            f"document {index} of {source.name} cannot be made: {type(error).__name__}: {text}"
+        ) from error
+
+
+def _check_ids(source: TriedSource) -> None:
+    known: dict[tuple[int, bytes], int] = {}
+    for index in range(min(source.count, _FIRST_DOCUMENTS)):
+        id_ = find_element(_made(source, index), b"_id")
+        key = (id_.type, bytes(id_.value)) if id_ is not None else (0, b"")
+        if key in known:
+            raise UsageError(
+                f"documents {known[key]} and {index} of {source.name} have the same _id",
+                "Make _id from document_id, or leave it out: then each document gets its own",
+            )
+        known[key] = index
