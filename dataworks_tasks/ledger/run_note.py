@@ -17,6 +17,7 @@ class NoteTopic(StrEnum):
     OPTIONS = "options"
     VIEWS = "views"
     LEFT_OUT = "left out"
+    ALREADY_THERE = "already there"  # documents of a generation that an earlier run wrote
 
 
 @dataclass(frozen=True, slots=True)

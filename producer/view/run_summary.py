@@ -8,7 +8,7 @@ from typing import Any
 
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
 from dataworks_tasks.ledger.run_counters import RunCounter
-from dataworks_tasks.ledger.run_note import RunNote
+from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunKind, RunSpec, VerificationJob
 from producer.view.rule_figures import RuleFigures, rule_figures, rule_remarks
 
@@ -121,8 +121,17 @@ def summarize(spec: RunSpec, progress: RunProgress, now: datetime | None = None)
         last_error=progress.last_error,
         finishing=_finishing(progress),
         **_rules(spec, progress),
-        notes=tuple(progress.notes),
+        notes=(*progress.notes, *_adds_nothing(spec, counters.get("already_there", 0))),
     )
+
+
+def _adds_nothing(spec: RunSpec, already_there: int) -> tuple[RunNote, ...]:
+    """A second run with the same seed meets its own documents and adds none."""
+    if not (isinstance(spec.job, GenerationJob) and spec.append and already_there):
+        return ()
+    verb = "was" if already_there == 1 else "were"
+    text = f"{already_there:,} {verb} there already; another --seed adds documents"
+    return (RunNote(NoteTopic.ALREADY_THERE, "", text, attention=False),)
 
 
 def _rules(spec: RunSpec, progress: RunProgress) -> dict[str, Any]:

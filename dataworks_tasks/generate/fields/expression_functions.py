@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +19,7 @@ from dataworks_tasks.generate.batch.values import (
 )
 from dataworks_tasks.generate.fields import exact
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
+from dataworks_tasks.generate.fields.latin_letters import latin_letters
 
 Apply = Callable[[Sequence[Values], int], Values]
 _ANY = frozenset(Kind)
@@ -232,9 +231,8 @@ def _extreme(reduce: Callable[..., Any]) -> Function:
 
 
 def slug(word: str) -> str:
-    """``word`` as in an address: ASCII letters and digits in lower case, and dashes."""
-    plain = unicodedata.normalize("NFKD", word.replace("ß", "ss")).encode("ascii", "ignore")
-    return re.sub(r"[^a-z0-9]+", "-", plain.decode().lower()).strip("-")
+    """``word`` as it stands in an address: ASCII letters and digits in lower case, and dashes."""
+    return "-".join(latin_letters(word).split())
 
 
 FUNCTIONS: dict[str, Function] = {

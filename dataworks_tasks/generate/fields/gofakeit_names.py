@@ -35,10 +35,14 @@ hipstersentence=sentence paragraph=paragraph hipsterparagraph=paragraph question
 quote=sentence letter=random_letter digit=random_digit bool=boolean
 timezone=timezone fileextension=file_extension mimetype=mime_type
 filemimetype=mime_type isbn=isbn13 emoji=emoji address=address
+extension=file_extension mehtodstreet=street_address
 """
 
 FAKER_METHODS = dict(pair.split("=") for pair in _TWINS.split())
 """gofakeit name in lower case without underscores -> Faker method."""
+
+_OLD_NAMES = {"fueltype": "carfueltype", "transmissiongeartype": "cartransmissiontype"}
+"""mgodatagen's names of before, which it still takes."""
 
 _BY_ADVICE = {
     "use the types int or long with min and max": "numberrange intrange uintrange randomint",
@@ -61,6 +65,7 @@ def replaced_methods() -> Mapping[str, Any]:
     """
     text = files("dataworks_tasks.generate.fields").joinpath("replaced_methods.json")
     columns = json.loads(text.read_text(encoding="utf-8"))
+    columns |= {old: columns[name] for old, name in _OLD_NAMES.items()}
     return {name: _column(value) for name, value in columns.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
@@ -161,7 +162,8 @@ class TemplateNode:
         word = self.text(name, default, *aliases)
         known = {entry.lower(): entry for entry in accepted}
         if word.lower() not in known and word != default:
-            self.refuse(name, f"must be one of {', '.join(known.values())}, not {word!r}")
+            words = ", ".join(filter(None, known.values()))
+            self.refuse(name, f"must be one of {words}, not {shown(word)}")
             return default
         return known.get(word.lower(), default)
 
@@ -232,7 +234,9 @@ def shown(value: object) -> str:
     """A value in a message: short, and as JSON would have it."""
     if value is ABSENT:
         return "nothing"
-    text = repr(value) if not isinstance(value, dict) else f"an object with {len(value)} keys"
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    if isinstance(value, dict):
+        text = f"an object with {len(value)} keys" if value else "an empty object"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

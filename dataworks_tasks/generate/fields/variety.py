@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, prod
+from math import expm1, inf, prod
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,15 @@ class Variety:
         return cls(sum((weight / total) ** 2 for weight in weights))
 
     def repeats(self, documents: int) -> float:
-        """How many pairs or repeated values to expect among so many documents; 0: none for sure."""
+        """How many documents to expect with the value of an earlier one; 0: none for sure."""
         if documents <= self.period:
             return 0
         if self.period > 1:
             return documents - self.period
-        return self.chance * documents * (documents - 1) / 2
+        values = 1 / self.chance if self.chance else inf
+        if documents < values / 1e4:
+            return documents * (documents - 1) / 2 / values
+        return documents + values * expm1(-documents / values)
 
 
 CONSTANT = Variety(1.0)

@@ -89,7 +89,9 @@ def _read_key(node: TemplateNode) -> dict[str, Any]:
     return key
 
 
-def read_shard_config(node: TemplateNode) -> Mapping[str, Any] | None:
+def read_shard_config(
+    node: TemplateNode, database: str, collection: str
+) -> Mapping[str, Any] | None:
     """``shardConfig``: shardCollection, key, unique, numInitialChunks, collation."""
     config = node.nested("shardConfig")
     if config is None:
@@ -98,6 +100,10 @@ def read_shard_config(node: TemplateNode) -> Mapping[str, Any] | None:
     target = config.text("shardCollection", "")
     if target:
         read["shardCollection"] = target
+        named_database, _, named = target.partition(".")
+        if named != collection or database not in {"", named_database}:
+            meant = f"{database or 'DATABASE'}.{collection}"
+            config.refuse("shardCollection", f"is {shown(target)}, and this collection is {meant}")
     if config.flag("unique", False):
         read["unique"] = True
     chunks = config.integer("numInitialChunks", 0, least=0, most=8192)

@@ -79,7 +79,7 @@ def _read_collection(node: TemplateNode, template_name: str) -> CollectionTempla
     name = f"{database}.{collection}" if database else collection
     count = node.integer("count", 0, least=1, most=MAX_DOCUMENTS)
     indexes = read_indexes(node)
-    shard_config = read_shard_config(node)
+    shard_config = read_shard_config(node, database, collection)
     compression = node.choice("compressionLevel", "", _COMPRESSORS)
     content = _read_content(node, name)
     aggregators = aggregators_of(content)

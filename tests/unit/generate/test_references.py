@@ -106,7 +106,7 @@ def test_a_group_shares_one_distribution() -> None:
                 {"type": "enum", "values": [1, 2, 3], "distinct": True}}}, "there are 3 values"),
         ({"a": {"type": "enum", "values": [1, 2], "distinct": True}}, "elements of an array"),
         ({"a": {"type": "array", "size": 2, "arrayContent":
-                {"type": "enum", "values": ["x", "y", "x"], "distinct": True}}}, "has 'x' twice"),
+                {"type": "enum", "values": ["x", "y", "x"], "distinct": True}}}, 'has "x" twice'),
         ({"a": {"type": "array", "size": 2, "arrayContent": {
             "type": "enum", "values": [1, 2, 3], "weights": [0, 1, 0], "distinct": True}}},
          "there are 1 values"),

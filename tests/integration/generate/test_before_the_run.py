@@ -1,0 +1,64 @@
+"""What is found before the first document: refused indexes, and runs that add nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.fleet import Fleet
+
+CONTENT = {"n": {"type": "autoincrement"}, "place": {"type": "coordinates"}}
+GOOD = {"key": {"n": 1}, "name": "by_n", "unique": True}
+BAD = [
+    {"key": {"place": "2d"}, "min": 10, "max": -10},
+    {"key": {"n": 1}, "collation": {"locale": "no-such-locale"}},
+    {"key": {"n": 1}, "expireAfterSeconds": -5},
+]
+
+
+def template(folder: Path, *indexes: dict[str, Any]) -> Path:
+    path = folder / "places.json"
+    document = {"collection": "places", "count": 50, "content": CONTENT, "indexes": list(indexes)}
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_an_index_that_the_server_refuses_is_refused_before_the_run(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    places = fleet.mongo[fleet.database]["places"]
+    for index in BAD:
+        arguments = ("generate", template(tmp_path, GOOD, index), "--database", fleet.database)
+        refused = fleet.run(*arguments, "--detach", check=False)
+        assert refused.returncode == 2, refused.stderr
+        assert "cannot be built" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert places.count_documents({}) == 0
+
+    places.insert_one({"kept": True})
+    for flag in ("--drop", "--append"):
+        refused = fleet.run(*arguments, "--detach", flag, check=False)
+        assert refused.returncode == 2, refused.stderr
+    assert places.count_documents({}) == 1
+    assert fleet.mongo[fleet.database].list_collection_names() == ["places"]
+
+
+def test_indexes_that_were_tried_are_built_after_the_documents(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    places = fleet.mongo[fleet.database]["places"]
+    places.create_index("kept", name="kept")
+    arguments = ("generate", template(tmp_path, GOOD), "--database", fleet.database, "--seed", 5)
+    detached = fleet.run(*arguments, "--detach", "--append").stdout
+    assert set(places.index_information()) == {"_id_", "kept"}
+    fleet.start_worker(1)
+    fleet.run("resume", detached.split()[0])
+    assert set(places.index_information()) == {"_id_", "kept", "by_n"}
+
+    again = fleet.run_json(*arguments, "--append")
+    assert (again["state"], again["documents"]) == ("complete", 50)
+    (note,) = again["notes"]
+    assert note["text"] == "50 were there already; another --seed adds documents"
+    assert (again["remarks"], note["attention"]) == ([], False)
+    assert places.count_documents({}) == 50
