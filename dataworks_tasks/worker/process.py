@@ -28,7 +28,8 @@ from dataworks_tasks.worker.hand_keeper import HandKeeper
 from dataworks_tasks.worker.identity import process_name
 from dataworks_tasks.worker.work_factory import create_work
 
-_RUNS_KEPT = 2
+_RUNS_KEPT = 8
+"""Runs take turns, and opening one costs more than a short turn."""
 _SPECS_KEPT = 100
 
 
