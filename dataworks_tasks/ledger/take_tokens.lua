@@ -45,6 +45,8 @@
 --   seen_at      when somebody last asked
 
 local BURST_SECONDS = 0.1
+-- Of a rate that the run was given: so much is saved up while the run waits for a process.
+local SAVED_SECONDS = {documents = 3, request_units = 1}
 local LOWEST_RATE = 1
 local EPOCH_SECONDS, EPOCH_SECONDS_IN_SEARCH, LONGEST_EPOCH_SECONDS = 1, 0.5, 4
 local EVIDENCE_SECONDS, EVIDENCE_WRITES = 0.4, 4
@@ -327,7 +329,8 @@ for first = 9, #ARGV, 5 do
   end
   if rate then
     local refilled = tokens + seconds_since(get(name .. ':at')) * rate
-    tokens = math.min(rate * BURST_SECONDS, refilled)
+    local kept_seconds = rate == limit and SAVED_SECONDS[name] or BURST_SECONDS
+    tokens = math.min(rate * kept_seconds, refilled)
     wait = math.max(wait, -tokens / rate * 1000)
     set(name .. ':tokens', tokens)
     set(name .. ':at', now)

@@ -17,6 +17,10 @@ from dataworks_tasks.store.write_outcome import WriteOutcome
 DOCUMENTS, REQUEST_UNITS = "documents", "request_units"
 _WRITE_SECONDS = 0.1
 """A write takes at most this many seconds' budget: N workers stay within a few percent of it."""
+_PATIENCE_SECONDS, _NO_PATIENCE_SECONDS = 1.0, 0.05
+"""The longest that a process waits for tokens with a message in hand, alone and among others."""
+_SAVED_SECONDS = 0.4
+"""Among others a run comes back when so much of its rate is saved up."""
 _LONGEST_PLACE_SECONDS = 0.5
 """A place in the queue is taken at most this early: the rate may change while one waits, and the
 controller sees what a rate does only in the writes that it granted at it."""
@@ -65,12 +69,17 @@ class WriteRateLimiter:
         self._writes = 0
         self._accepted_lately = _RateMeter()
         self._patience = math.inf
+        self._saves = False
         self.short_seconds: float | None = None
-        """Since the turn began: how long the wait was that this process did not wait for."""
+        """Since the turn began: how long until the tokens come that this process leaves for."""
 
-    def begin_turn(self, patience: float) -> None:
-        """Wait at most so many seconds for tokens from now on, and say that they are short else."""
-        self._patience = patience
+    def begin_turn(self, *, among_others: bool) -> None:
+        """Leave this process to others when tokens come later than it should wait for them.
+
+        Among other runs a run with a rate of its own waits for nothing: it writes what is saved up.
+        """
+        self._saves = among_others and self._budget != Budget()
+        self._patience = _NO_PATIENCE_SECONDS if self._saves else _PATIENCE_SECONDS
         self.short_seconds = None
 
     @property
@@ -115,7 +124,8 @@ class WriteRateLimiter:
                 self._sleep(grant.wait_seconds)
                 return replace(reserved, epoch=grant.epoch)
             if grant.wait_seconds > self._patience:
-                self.short_seconds = grant.wait_seconds
+                saved = _SAVED_SECONDS if self._saves else 0.0
+                self.short_seconds = grant.wait_seconds + saved
                 return None
             self._sleep(min(left, grant.wait_seconds, _ASK_AGAIN_SECONDS))
 

@@ -33,10 +33,6 @@ log = logging.getLogger(__name__)
 
 _LONGEST_RETRY_SECONDS = 15.0
 _LONGEST_AWAY_SECONDS = 5.0
-_PATIENCE_ALONE, _PATIENCE_AMONG_OTHERS = 1.0, 0.05
-"""The longest that a process waits for tokens with a message in hand."""
-_SAVED_SECONDS = 0.4
-"""Among other runs a limited run comes back when so much of its rate is saved up."""
 
 
 def work_on(process: WorkerProcess, app: Celery, message: RangeMessage, queue: str) -> None:
@@ -95,9 +91,7 @@ class _Turn:
         try:
             with unexpected_errors():
                 run = self._process.open_run(self._run_id)
-                run.rate_limiter.begin_turn(
-                    _PATIENCE_AMONG_OTHERS if taken.others else _PATIENCE_ALONE
-                )
+                run.rate_limiter.begin_turn(among_others=taken.others > 0)
                 outcome = run_range(
                     self._process, self._message, taken.others, lambda: run.rate_limiter.is_short
                 )
@@ -112,22 +106,11 @@ class _Turn:
             self._leave_to_others(taken, error)
         else:
             self._process.accepted(self._run_id)
-            self._release(self._left(outcome, taken, run.rate_limiter.short_seconds))
+            self._release(_left(outcome, run.rate_limiter.short_seconds))
             if outcome.closed_last_gap:
                 failpoint("enqueue.before")
                 self._queue.send_finish()
                 failpoint("enqueue.after")
-
-    def _left(self, outcome: RangeOutcome, taken: TakenRange, short: float | None) -> Release:
-        """How to leave a range that was worked on."""
-        if not outcome.left:
-            return Release(progressed=outcome.progressed)
-        # One message for all of it: what is acknowledged in between is skipped.
-        rest = BatchRange(outcome.left[0].start, outcome.left[-1].stop)
-        if short is None:
-            return Release([rest], progressed=outcome.progressed)
-        delay = short + (_SAVED_SECONDS if taken.others else 0.0)
-        return Release([rest], delay, progressed=outcome.progressed, parks=True)
 
     def _put_off(self, taken: TakenRange, error: TransientError) -> None:
         """Have the range tried again later, by whoever is free then."""
@@ -163,3 +146,14 @@ class _Turn:
     def _release(self, release: Release) -> None:
         start, name = self._message.range.start, self._process.name
         self._queue.send(self._windows.release(self._run_id, start, name, release))
+
+
+def _left(outcome: RangeOutcome, short: float | None) -> Release:
+    """How to leave a range that was worked on; ``short``: when its tokens are there."""
+    if not outcome.left:
+        return Release(progressed=outcome.progressed)
+    # One message for all of it: what is acknowledged in between is skipped.
+    rest = BatchRange(outcome.left[0].start, outcome.left[-1].stop)
+    if short is None:
+        return Release([rest], progressed=outcome.progressed)
+    return Release([rest], short, progressed=outcome.progressed, parks=True)
