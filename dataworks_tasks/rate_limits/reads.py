@@ -13,7 +13,7 @@ from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
 
 SOURCE_REQUEST_UNITS = "source_request_units"
 READ_1KB_RU = 1.0
-"""A point read of 1 KB (reference/cosmos.md section 3). A page of results is estimated at as much
+"""A point read of 1 KB (docs/cosmos-facts.md section 3). A page of results is estimated at as much
 for each KB, until the server reports what one cost."""
 _KIBIBYTE = 1024
 _READ_SECONDS = 0.1

@@ -103,7 +103,7 @@ DIALECTS: Mapping[DatabaseType, Capabilities] = MappingProxyType(
     {
         DatabaseType.MONGODB: _MONGODB,
         DatabaseType.MONGODB_ATLAS: _MONGODB,
-        # Limits and refusals: reference/cosmos.md sections 3 and 4.
+        # Limits and refusals: docs/cosmos-facts.md sections 3 and 4.
         DatabaseType.COSMOS_DB: Capabilities(
             max_documents_per_write=1000,
             max_bytes_per_write=4 * _MEBIBYTE - _COMMAND_BYTES,

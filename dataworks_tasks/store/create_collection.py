@@ -15,7 +15,7 @@ from dataworks_tasks.store.retrying import retry_while_throttled
 
 _THROUGHPUT = re.compile(r"(autoscale:)?(\d+)", re.IGNORECASE)
 _LARGEST_WITHOUT_SHARD_KEY = 10_000
-"""RU/s of one physical partition (reference/cosmos.md section 3)."""
+"""RU/s of one physical partition (docs/cosmos-facts.md section 3)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataworks_tasks.store.connection_watch import ConnectionWatch
 from dataworks_tasks.store.write_outcome import WriteOutcome
 
 INSERT_1KB_RU = 5.5
-"""An unindexed insert of 1 KB (reference/cosmos.md section 3). Indexes cost more: what is measured
+"""An unindexed insert of 1 KB (docs/cosmos-facts.md section 3). Indexes cost more: what is measured
 corrects the estimate."""
 Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Runs a command on the database that the request went to."""

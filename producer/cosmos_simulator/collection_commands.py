@@ -1,6 +1,6 @@
 """Commands that create and describe collections: customAction and shardCollection.
 
-Fields and answers: Microsoft's "MongoDB extension commands" (reference/cosmos.md section 4).
+Fields and answers: Microsoft's "MongoDB extension commands" (docs/cosmos-facts.md section 4).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from dataworks_tasks.errors import SettingsError
 WIRE_VERSIONS: Mapping[str, int] = MappingProxyType(
     {"3.6": 6, "4.0": 7, "4.2": 8, "5.0": 13, "6.0": 17, "7.0": 21}
 )
-"""Cosmos DB server version -> ``maxWireVersion`` (reference/cosmos.md section 1)."""
+"""Cosmos DB server version -> ``maxWireVersion`` (docs/cosmos-facts.md section 1)."""
 
 TWO_MEGABYTES = 2 * 1024 * 1024
 """The largest document of an account without the 16 MB option, measured as JSON."""

@@ -1,4 +1,4 @@
-"""Which indexes Cosmos DB refuses (reference/cosmos.md section 4)."""
+"""Which indexes Cosmos DB refuses (docs/cosmos-facts.md section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands and operators that Cosmos DB does not have (reference/cosmos.md section 4)."""
+"""Commands and operators that Cosmos DB does not have (docs/cosmos-facts.md section 4)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What an operation costs in request units (RU).
 
 Fixed points: a point read of 1 KB costs 1 RU, an insert of 1 KB about 5.5, a replace twice an
-insert (reference/cosmos.md section 3). Between sizes the charge follows the shape of Microsoft's
+insert (docs/cosmos-facts.md section 3). Between sizes the charge follows the shape of Microsoft's
 published table ("Understand request unit consumption": 1 KB to 2,048 KB), scaled to those points.
 """
 

@@ -1,7 +1,7 @@
 """Which statements of a bulk write are executed, and the answer put together afterwards.
 
 Cosmos DB answers a bulk write in part: statements that fit the budget are executed, the others
-get a writeError each with their own index (reference/cosmos.md section 2).
+get a writeError each with their own index (docs/cosmos-facts.md section 2).
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -134,6 +135,12 @@ def test_imports_run_downward(imports: Imports) -> None:
 @pytest.mark.parametrize("group", [_file, _folder])
 def test_there_is_no_circle(imports: Imports, group: Callable[[str], str]) -> None:
     assert circle(imports, group) == []
+
+
+def test_the_page_on_architecture_names_every_room(imports: Imports) -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    rooms = {_room(module) for module in imports} - {"__init__", "__main__"}
+    assert [room for room in sorted(rooms) if not re.search(rf"`{room}/?`", page)] == []
 
 
 @pytest.fixture

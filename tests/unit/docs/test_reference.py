@@ -18,6 +18,7 @@ from producer.cli import COMMANDS
 from tests.unit.docs.pages import PAGES
 from tests.unit.docs.reference_tables import DOCS, marked_tables, tables, written_anew
 
+ROOT = DOCS.parent
 REWRITE = "run: python -m tests.unit.docs.reference_tables"
 
 
@@ -102,3 +103,27 @@ def test_every_link_between_pages_leads_somewhere(path: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", path.read_text())
     missing = [target for target in targets if not (path.parent / target).exists()]
     assert not missing
+
+
+def test_every_page_and_file_that_the_code_cites_is_there() -> None:
+    folders = "docs|reference|tests|dataworks_tasks|producer"
+    cited = re.compile(rf"\b(?:{folders})/[\w/.-]+\.(?:md|py|lua|json)\b")
+    missing = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for package in ("dataworks_tasks", "producer")
+        for path in (ROOT / package).rglob("*.py")
+        for name in cited.findall(path.read_text())
+        if not (ROOT / name).is_file()
+    ]
+    assert missing == []
+
+
+def test_every_file_that_the_pages_name_is_there() -> None:
+    named = re.compile(r"`((?:dataworks_tasks|producer|tests)/[\w/.-]+)`")
+    missing = [
+        f"{page.relative_to(ROOT)}: {name}"
+        for page in [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+        for name in named.findall(page.read_text())
+        if not (ROOT / name).exists() and "NAME" not in name
+    ]
+    assert missing == []
