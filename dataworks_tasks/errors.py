@@ -3,6 +3,7 @@
     DataWorksError
       UsageError          what was asked for cannot be done as asked; exit code 2
         SettingsError     a setting is unknown, missing or bad
+          RightMissing    the database user may not do what the run needs
         TemplateError     a template is wrong; holds every finding at once
         TargetNotEmpty    the target collection holds documents already
         UnknownName       a template, generator, strategy, profile or run that does not exist
@@ -50,6 +51,10 @@ class UsageError(DataWorksError):
 
 class SettingsError(UsageError):
     """A setting is unknown, missing or bad; the fact names the setting and where it was set."""
+
+
+class RightMissing(SettingsError):
+    """The user of the connection string may not do what the run needs; the fact names the right."""
 
 
 class Finding(NamedTuple):

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from dataworks_tasks.errors import RunFailed, TerminalError
+from dataworks_tasks.errors import RightMissing, TerminalError
+from dataworks_tasks.migrate.index_definition import (
+    differences,
+    index_to_create,
+    left_out,
+    same_index,
+)
 from dataworks_tasks.runs.lease import FinishLease, UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.build_index import build_indexes
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import read_collection
 from dataworks_tasks.store.metadata import list_indexes
 
 _MADE_BY_THE_SERVER = frozenset({"v", "ns", "background"})
@@ -24,39 +33,111 @@ def read_indexes(client: BaseDatabaseClient, namespace: Namespace) -> list[dict[
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedIndex:
+    """An index that the target does not have, and why."""
+
+    namespace: Namespace
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the index {self.name} was not built: {self.reason}"
+
+
+@dataclass(slots=True)
+class IndexCopy:
+    """The outcome for one collection. ``complete``: every index was tried.
+
+    ``unknown``: options that were left out, by the name of the index, because no server knows them.
+    """
+
+    built: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
+    refused: list[RefusedIndex] = field(default_factory=list)
+    unknown: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    complete: bool = True
+
+
 def copy_indexes(
     source: BaseDatabaseClient,
     target: BaseDatabaseClient,
     pair: NamespacePair,
     lease: FinishLease | None = None,
-) -> tuple[str, ...] | None:
-    """Build the source's indexes at the target; those that are there already stay.
+    refused: Collection[RefusedIndex] = (),
+    unique_only: bool = False,
+) -> IndexCopy:
+    """Build the source's indexes at the target, the unique ones first; try every one of them.
 
-    Returns the names of those that were built, None when ``lease`` was over before: what the server
-    builds by then it goes on with. Raises RunFailed naming the index, and the offending key where
-    a unique one meets duplicates.
+    An index that the target has already, under this or another name, stays. One that cannot be
+    built is in the result with the reason: the server's, with the offending key where a unique
+    index meets duplicates, or that the target has another index of that name. Those of ``refused``
+    were tried before and are left out. The result is not complete when ``lease`` is over before;
+    the server goes on with what it is building.
     """
-    present = {index["name"]: index for index in read_indexes(target, pair.target)}
-    names = []
-    for index in read_indexes(source, pair.source):
-        # One that is still being built is listed like any other: asking for it joins the build.
-        if index["name"] in present and index != present[index["name"]]:
+    lease = lease or UnlimitedLease()
+    copy = IndexCopy()
+    builder = _Builder(target, pair.target, lease)
+    known = {item.name for item in refused if item.namespace == pair.target}
+    indexes = [index for index in read_indexes(source, pair.source) if index["name"] not in known]
+    for index in sorted(indexes, key=lambda index: not index.get("unique")):
+        if unique_only and not index.get("unique"):
             continue
-        if not _built(target, pair.target, index, lease or UnlimitedLease()):
-            return None
-        if index["name"] not in present:
-            names.append(index["name"])
-    return tuple(names)
+        if lease.reached or not builder.build(index, copy):
+            copy.complete = False
+        if not copy.complete:
+            break
+    return copy
 
 
-def _built(
-    target: BaseDatabaseClient, namespace: Namespace, index: dict[str, Any], lease: FinishLease
-) -> bool:
-    try:
-        return build_indexes(target, namespace, [index], lease)
-    except TerminalError as error:
-        raise RunFailed(
-            f"the index {index['name']!r} cannot be built on {namespace}: {error.fact}",
-            "Mend the documents at the target, or leave indexes out with --indexes none; "
-            "then: dataworks resume RUN",
-        ) from None
+class _Builder:
+    """Builds indexes of one collection at the target."""
+
+    def __init__(
+        self, target: BaseDatabaseClient, namespace: Namespace, lease: FinishLease
+    ) -> None:
+        self._target, self._namespace, self._lease = target, namespace, lease
+        self._present = read_indexes(target, namespace)
+        self._only_while_empty = target.capabilities.unique_indexes_while_empty
+        self._has_collation = "collation" in (_options(target, namespace) or {})
+
+    def build(self, index: dict[str, Any], copy: IndexCopy) -> bool:
+        """Build the index unless the target has it; False when the lease is over before."""
+        name = str(index["name"])
+        there = self._same(index)
+        namesake = next((other for other in self._present if other["name"] == name), None)
+        if there is None and namesake is not None:
+            differing = ", ".join(differences(index, namesake))
+            reason = f"{self._namespace} has another index of that name ({differing} differ)"
+            copy.refused.append(RefusedIndex(self._namespace, name, reason))
+            return True
+        if there is not None and there.get("unique") and self._only_while_empty:
+            copy.present.append(name)  # asked for again, it would be refused for the documents
+            return True
+        # One that is still being built is listed like any other: asking for it joins the build.
+        wanted = index_to_create(there or index, target_has_collation=self._has_collation)
+        try:
+            if not build_indexes(self._target, self._namespace, [wanted], self._lease):
+                return False
+        except (TerminalError, RightMissing) as error:
+            copy.refused.append(RefusedIndex(self._namespace, name, error.fact))
+            return True
+        (copy.built if there is None else copy.present).append(name)
+        if there is None:
+            self._present.append(wanted)
+        if unknown := left_out(index):
+            copy.unknown[name] = unknown
+        return True
+
+    def _same(self, index: dict[str, Any]) -> dict[str, Any] | None:
+        """The target's index that is the same, by preference the one of the same name."""
+        same = [other for other in self._present if same_index(index, other)]
+        same.sort(key=lambda other: other["name"] != index["name"])
+        return same[0] if same else None
+
+
+def _options(target: BaseDatabaseClient, namespace: Namespace) -> Mapping[str, Any] | None:
+    if not target.capabilities.collection_stats:
+        return None
+    found = read_collection(target, namespace)
+    return found.options if found else None

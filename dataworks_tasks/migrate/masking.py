@@ -55,6 +55,11 @@ class Mask:
         self._halves = [_halves(made.value) for made in self._pool] if self._is_identifier else []
 
     @property
+    def keeps_apart(self) -> bool:
+        """Whether different originals have different masks."""
+        return self._is_identifier or self._is_uuid
+
+    @property
     def digest(self) -> bytes:
         """A digest of the values it picks from."""
         values = (bytes((made.type,)) + made.value for made in self._pool)

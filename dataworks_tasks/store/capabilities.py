@@ -54,6 +54,12 @@ class Capabilities:
     request_charge: bool = False
     """Whether the server counts request units, and reports them after a request."""
     collection_command: CollectionCommand = CollectionCommand.NONE
+    refused_index_kinds: frozenset[str] = frozenset()
+    """Kinds of indexes that the server does not have, such as text."""
+    sparse_indexes: bool = True
+    """Whether an index that is not unique may leave documents out: a sparse or partial one."""
+    unique_indexes_while_empty: bool = False
+    """Whether a unique index can be built only while its collection has no documents."""
     shard_key_in_filters: bool = False
     """Whether a write that finds its document by a filter must name the shard key."""
     max_idle_ms: int | None = None
@@ -114,6 +120,9 @@ DIALECTS: Mapping[DatabaseType, Capabilities] = MappingProxyType(
             sample=False,
             collection_stats=False,
             pipeline_updates=False,
+            refused_index_kinds=frozenset({"text", "2d", "hashed"}),
+            sparse_indexes=False,
+            unique_indexes_while_empty=True,
             request_charge=True,
             collection_command=CollectionCommand.CUSTOM_ACTION,
             shard_key_in_filters=True,

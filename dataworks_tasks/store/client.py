@@ -122,9 +122,10 @@ class BaseDatabaseClient:
     def collection(self, namespace: Namespace) -> Documents:
         """A collection of the driver's, that decodes whatever a server holds."""
         committed = self._reads_committed and self._capabilities.majority_reads
-        return self.database(namespace.database).get_collection(
-            namespace.collection, read_concern=_MAJORITY if committed else None
-        )
+        with classified():  # the driver refuses names that servers take, such as a..b
+            return self.database(namespace.database).get_collection(
+                namespace.collection, read_concern=_MAJORITY if committed else None
+            )
 
     def command(self, database: str, command: Mapping[str, Any]) -> dict[str, Any]:
         """Run a command; its first key is its name."""

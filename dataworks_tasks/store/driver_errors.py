@@ -18,6 +18,7 @@ from pymongo.errors import (
 
 from dataworks_tasks.errors import (
     DataWorksError,
+    RightMissing,
     SettingsError,
     StoreUnavailable,
     TerminalError,
@@ -95,7 +96,7 @@ def _classify_failure(error: OperationFailure, message: str) -> DataWorksError:
             "the database refused the user name or password", "Check the connection string"
         )
     if error.code == 13:
-        return SettingsError(
+        return RightMissing(
             f"the database user lacks a right: {message}",
             "Grant readWrite on the databases of the run",
         )

@@ -15,7 +15,7 @@ from dataworks_tasks.version import __version__
 COMMANDS = {
     "demo": "generate, migrate and verify on embedded services",
     "local": "embedded Redis, MongoDB, workers and Flower until Ctrl-C",
-    "plan": "say what a generation run would take, before it runs",
+    "plan": "say what a run would take, before it runs",
     "generate": "fill a collection from a template or a generator",
     "migrate": "copy collections from the source to the target",
     "verify": "compare what a run should have written with its target",
@@ -23,6 +23,7 @@ COMMANDS = {
     "pause": "let workers leave a run alone until it is resumed",
     "cancel": "stop a run",
     "retry": "try the documents again that could not be written",
+    "indexes": "build the indexes of a migration that its target lacks",
     "failures": "list the documents that could not be written",
     "status": "show a run",
     "runs": "list the runs",

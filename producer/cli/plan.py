@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
 import click
 from rich.console import Console
@@ -10,16 +11,26 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
-from producer.cli.shared.options import COUNT, RATE, CommandContext, with_context
+from producer.cli.shared.dry_run import assessment_as_json, spoken, time_line
+from producer.cli.shared.migration_options import (
+    measuring_options,
+    migration_options,
+    migration_request,
+)
+from producer.cli.shared.options import COUNT, DURATION, RATE, CommandContext, with_context
+from producer.estimate.assess_migration import Measuring, assess
 from producer.estimate.scaling import Fleet, ScalingEstimate, estimate_scaling
-from producer.start.run_request import GenerationRequest, RunOptions
+from producer.start.run_request import GenerationRequest, MigrationRequest, RunOptions
 from producer.start.start_generation import plan_generation
 from producer.view.render import shown_duration
 
+_WEEKEND_SECONDS = 60 * 3600.0
+
 
 @click.command("plan")
-@click.argument("what", metavar="[TEMPLATE]", default="service_order")
+@click.argument("what", metavar="[TEMPLATE]", required=False)
 @click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
 @click.option(
     "--batch-size",
@@ -48,33 +59,93 @@ from producer.view.render import shown_duration
     metavar="R",
     help="Request units per second of the whole fleet (Cosmos DB).",
 )
+@click.option(
+    "--within",
+    type=DURATION,
+    default="60h",
+    show_default=True,
+    metavar="T",
+    help="The time that there is for a migration, like 8h or 2d; a weekend has 60h.",
+)
+@migration_options
+@measuring_options
 @with_context
 def command(
     context: CommandContext,
-    what: str,
+    what: str | None,
     total: int | None,
     batch_size: int | None,
     workers: int,
     rate: float | None,
     max_rate: float | None,
     max_ru: float | None,
+    within: float,
+    flags: dict[str, Any],
+    measuring: Measuring,
 ) -> None:
-    """Say what a generation run would take: messages, Redis, bytes, request units, hours.
+    """Say what a run would take, before it runs.
 
-    Makes some documents of TEMPLATE (service_order if none is given) to measure them, and connects
-    to nothing.
+    Of a generation: messages, Redis, bytes, request units, hours. Makes some documents of TEMPLATE
+    (service_order if none is given) to measure them, and connects to nothing.
+
+    Of a migration, with --include: copies for some seconds, as one worker would, and says how long
+    all of it takes and whether that fits the time there is. `dataworks migrate --dry-run` lists
+    what will not arrive as it is.
 
     \b
     dataworks plan service_order --total 1e9 --workers 32 --rate 20k
+    dataworks plan --include 'shop.*' --workers 8 --write-sample
     """
     options = RunOptions(batch_size=batch_size, max_rate=max_rate, max_ru=max_ru)
+    if flags["include"]:
+        if what is not None or total is not None:
+            raise UsageError(
+                "a template is for a generation, and --include for a migration",
+                "Give one of them",
+            )
+        request = migration_request(options, flags)
+        _plan_migration(context, request, replace(measuring, workers=workers), within)
+        return
     config = context.config()
-    plan = plan_generation(GenerationRequest(what, total, seed=1, options=options), config)
+    generation = GenerationRequest(what or "service_order", total, seed=1, options=options)
+    plan = plan_generation(generation, config)
     found = estimate_scaling(plan, config, options, Fleet(workers, rate))
     if context.as_json:
         context.print_json(_as_json(found))
     else:
         _print(context.console, found)
+
+
+def _plan_migration(
+    context: CommandContext, request: MigrationRequest, measuring: Measuring, within: float
+) -> None:
+    with context.connections() as connections:
+        found = assess(connections, request, measuring)
+    time = found.time
+    fits = time.seconds <= within
+    needed = time.workers_for(within)
+    if context.as_json:
+        row = {"fits": fits, "within_seconds": within, "workers_needed": needed}
+        context.print_json({**assessment_as_json(found), **row})
+        return
+    console, estimate = context.console, found.estimate
+    console.print(
+        f"[bold]{estimate.documents:,}[/bold] documents, {decimal(estimate.bytes)}, "
+        f"in {len(estimate.namespaces):,} collections\n"
+    )
+    window = "the weekend" if within == _WEEKEND_SECONDS else spoken(within)
+    verdict = f"fits {window}" if fits else f"does not fit {window}"
+    console.print(f"[bold {'green' if fits else 'red'}]{verdict}[/]: {time_line(time)}")
+    if not fits:
+        advice = "no number of workers will do" if needed is None else f"{needed:,} workers would"
+        console.print(f"It has {spoken(within)}: {advice}, if source and target keep up.")
+    if not time.written:
+        console.print("Not in it: how fast the target writes. Measure that with: --write-sample")
+    if found.concerns:
+        console.print(
+            f"[yellow]{len(found.concerns):,} things will not arrive as they are[/yellow]: list "
+            "them with the same options and dataworks migrate --dry-run"
+        )
 
 
 def _as_json(found: ScalingEstimate) -> dict[str, object]:

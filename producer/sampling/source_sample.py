@@ -37,23 +37,17 @@ def sample_collection(source: BaseDatabaseClient, namespace: Namespace) -> Sourc
 
     No document is in it twice. Stops after 32 MB. Raises the errors of ``driver_errors.classify``.
     """
-    found: dict[bytes, bytes] = {}
+    found: dict[bytes, None] = {}
     size = 0
     complete = False
     for number, page in enumerate(_pages(source, namespace)):
         for document in page:
-            found.setdefault(document_key(document), document)
+            found.setdefault(document)
         size += sum(map(len, page))
         complete = complete or (number == 0 and len(page) < _DOCUMENTS)
         if complete or size > _MOST_BYTES:
             break
-    return SourceSample(EncodedBatch.of(list(found.values())), complete)
-
-
-def document_key(document: bytes) -> bytes:
-    """What a document is recognized by: its ``_id``'s type and bytes."""
-    key = key_of(document, ID)
-    return bytes((key.type,)) + key.value
+    return SourceSample(EncodedBatch.of(list(found)), complete)
 
 
 def _pages(source: BaseDatabaseClient, namespace: Namespace) -> Iterator[list[bytes]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dataworks_tasks.errors import TerminalError, UsageError
 from dataworks_tasks.migrate.collection_options import VALIDATION, read_options
-from dataworks_tasks.migrate.copy_indexes import copy_indexes
+from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -27,6 +27,8 @@ class PreparedCollection:
     options: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
+    refused: tuple[RefusedIndex, ...] = ()
+    """Indexes that were to be there before the documents; they are tried again after the copy."""
 
 
 def prepare_collections(
@@ -47,6 +49,7 @@ def _prepare(
     pair: NamespacePair,
 ) -> PreparedCollection:
     indexes: tuple[str, ...] = ()
+    refused: tuple[RefusedIndex, ...] = ()
     options = _wanted_options(source, pair.source)
     created = False
     left_out: tuple[str, ...] = ()
@@ -56,9 +59,12 @@ def _prepare(
     elif read_options(target, pair.target) is None:
         _create(target, _shown_name(pair.target), options)
         created = True
-    if job.indexes is IndexPolicy.BEFORE:
-        indexes = copy_indexes(source, target, pair) or ()
-    return PreparedCollection(pair.target, created, tuple(options), left_out, indexes)
+    before = job.indexes is IndexPolicy.BEFORE
+    while_empty = target.capabilities.unique_indexes_while_empty
+    if before or (while_empty and job.indexes is IndexPolicy.AFTER):
+        copy = copy_indexes(source, target, pair, unique_only=not before)
+        indexes, refused = tuple(copy.built), tuple(copy.refused)
+    return PreparedCollection(pair.target, created, tuple(options), left_out, indexes, refused)
 
 
 def _wanted_options(source: BaseDatabaseClient, namespace: Namespace) -> dict[str, Any]:

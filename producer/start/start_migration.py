@@ -14,6 +14,7 @@ from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from producer.connections import Connections
+from producer.start.check_names import check_names
 from producer.start.check_repeated_ids import check_id_from, check_repeated_ids, with_id_from
 from producer.start.check_rules import check_rules, check_time_series
 from producer.start.collections_in_use import check_not_read
@@ -65,12 +66,8 @@ def plan_migration(
     )
     document_change(job)  # reads the transform, and refuses what cannot be done
     parsed_filter(job)
-    check_time_series(job)
     check_id_from(job)
     check_resume_field(connections.source, job)
-    check_rules(connections.source, job)
-    shard_key = request.options.layout.shard_key
-    check_repeated_ids(connections.source, connections.target, job, shard_key)
     return MigrationPlan(job, selection)
 
 
@@ -83,6 +80,10 @@ def start_migration(
     """
     ledger, source, target = connections.ledger, connections.source, connections.target
     plan = plan_migration(request, config, connections)
+    check_time_series(plan.job)
+    check_names(target, plan.job.namespaces)
+    check_rules(source, plan.job)
+    check_repeated_ids(source, target, plan.job, request.options.layout.shard_key)
     pairs = plan.job.namespaces
     namespaces = [pair.target for pair in pairs]
     check_separate(source, target, pairs, different_servers=request.different_servers)

@@ -30,7 +30,8 @@ WORKERS = """
 PRODUCER = """
     __main__ __init__
     cli api
-    document_output doctor estimate resume view
+    document_output estimate resume view
+    doctor
     drive start
     connections sampling
     local

@@ -1,24 +1,109 @@
-"""What ``dataworks migrate --dry-run`` prints."""
+"""What ``dataworks migrate --dry-run`` and ``dataworks plan --include`` print."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from rich.filesize import decimal
+from rich.markup import escape
 from rich.table import Table
 
 from producer.cli.shared.options import CommandContext
+from producer.estimate.assess_migration import Assessment
+from producer.estimate.concern import Concern
 from producer.estimate.migration_estimate import MigrationEstimate
-from producer.view.render import shown_duration
+from producer.estimate.migration_time import MigrationTime
 
 
-def print_estimate(context: CommandContext, estimate: MigrationEstimate) -> None:
-    """A line a collection, and the sum."""
+def print_assessment(context: CommandContext, found: Assessment) -> None:
+    """A line a collection, the table of what will not arrive as it is, and the time."""
     if context.as_json:
-        for item in estimate.namespaces:
-            source, target = str(item.pair.source), str(item.pair.target)
-            context.print_json({**asdict(item), "pair": None, "source": source, "target": target})
+        for row in _collections_as_json(found.estimate):
+            context.print_json(row)
+        context.print_json(assessment_as_json(found))
         return
+    context.console.print(_collections(found.estimate))
+    context.console.print()
+    print_concerns(context, found.concerns)
+    documents = f"{found.estimate.documents:,} documents, {decimal(found.estimate.bytes)}"
+    context.console.print(f"{documents}: {time_line(found.time)}.")
+    if not found.separate:
+        context.console.print(
+            "The run will write a marker to the target first and look for it at the source: "
+            "their UUIDs do not say whether they are one server."
+        )
+    if not found.time.written:
+        context.console.print(
+            "Nothing was written, so writing is not in it: --write-sample measures that, too."
+        )
+
+
+def assessment_as_json(found: Assessment) -> dict[str, Any]:
+    """The sums, the concerns and the time."""
+    estimate, time = found.estimate, found.time
+    return {
+        "documents": estimate.documents,
+        "bytes": estimate.bytes,
+        "slices": estimate.slices,
+        "conflicts": sum(item.conflicts for item in estimate.namespaces),
+        "seconds": round(time.seconds, 3),
+        "error_seconds": round(time.error_seconds, 3),
+        "documents_per_second": round(time.rate, 1),
+        "workers": time.workers,
+        "written": time.written,
+        "separate": found.separate,
+        "concerns": [
+            {"what": c.what, "why": c.why, "remedy": c.remedy, "refused": c.refused}
+            for c in found.concerns
+        ],
+    }
+
+
+def print_concerns(context: CommandContext, concerns: Sequence[Concern]) -> None:
+    """What will not arrive as it is; what keeps the run from beginning comes first, in red."""
+    if not concerns:
+        context.console.print("Everything will arrive as it is, as far as that shows beforehand.")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("this will not arrive as it is", "because", "use"):
+        table.add_column(name, overflow="fold")
+    for item in sorted(concerns, key=lambda concern: not concern.refused):
+        style = "red" if item.refused else "yellow"
+        table.add_row(*map(escape, (item.what, item.why, item.remedy)), style=style)
+    context.console.print(table)
+    context.console.print()
+    if refused := sum(item.refused for item in concerns):
+        context.console.print(f"[red]The run would not begin: {refused} of these keep it.[/red]")
+
+
+def time_line(time: MigrationTime) -> str:
+    """Like ``9 h 20 min \u00b1 1 h with 8 workers at 24,310 docs/s each``."""
+    what = "" if time.written else "reading takes "
+    workers = "one worker" if time.workers == 1 else f"{time.workers:,} workers"
+    text = (
+        f"{what}{spoken(time.seconds)} \u00b1 {spoken(time.error_seconds)} with {workers} "
+        f"at {time.rate:,.0f} docs/s{' each' if time.workers > 1 else ''}"
+    )
+    if time.index_seconds:
+        text += f", {spoken(time.index_seconds)} of it for indexes"
+    return text
+
+
+def spoken(seconds: float) -> str:
+    """A duration to two units, like ``9 h 20 min`` or ``4.3 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    days, rest = divmod(minutes, 24 * 60)
+    hours, minutes = divmod(rest, 60)
+    units = [(days, "d"), (hours, "h"), (minutes, "min")]
+    parts = [f"{count} {unit}" for count, unit in units if count]
+    return " ".join(parts[:2])
+
+
+def _collections(estimate: MigrationEstimate) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("source -> target", overflow="fold")
     for name in ("documents", "size", "slices", "indexes", "at target", "conflicts"):
@@ -33,9 +118,16 @@ def print_estimate(context: CommandContext, estimate: MigrationEstimate) -> None
             f"{item.target_documents:,}",
             f"{item.conflicts:,}",
         )
-    context.console.print(table)
-    context.console.print(
-        f"{estimate.documents:,} documents, {decimal(estimate.bytes)}: about "
-        f"{shown_duration(estimate.seconds)} for one reader at the measured rate. "
-        "Nothing was written."
-    )
+    return table
+
+
+def _collections_as_json(estimate: MigrationEstimate) -> list[dict[str, Any]]:
+    return [
+        {
+            **asdict(item),
+            "pair": None,
+            "source": str(item.pair.source),
+            "target": str(item.pair.target),
+        }
+        for item in estimate.namespaces
+    ]

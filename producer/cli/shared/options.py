@@ -119,6 +119,30 @@ class Rate(Count):
 RATE = Rate()
 
 
+class Duration(click.ParamType[float]):
+    """A time such as 90m, 8h or 2d, in seconds."""
+
+    name = "duration"
+    _SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The seconds that ``value`` says."""
+        text = str(value).strip().lower()
+        factor = self._SECONDS.get(text[-1:])
+        try:
+            seconds = float(text[:-1]) * factor if factor else 0.0
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            self.fail(f"{value!r} is not a time such as 90m, 8h or 2d", param, ctx)
+        return seconds
+
+
+DURATION = Duration()
+
+
 def run_options(function: F) -> F:
     """The flags of every command that starts a run; handed over as one RunOptions."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from bson import encode
 from pymongo.database import Database
 
-from dataworks_tasks.errors import RunFailed, UnknownName, UsageError
+from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.runs.lease import UnlimitedLease
@@ -132,8 +134,12 @@ def test_a_unique_index_that_fails_names_the_key(
     database.source.create_index("email", unique=True)
     database.source.insert_one({"_id": 1, "email": "a@example.com"})
     database.target.insert_one({"_id": 2, "email": "a@example.com"})
-    with pytest.raises(RunFailed, match=r"email_1.*a@example.com"):
-        migration.copy()
+    context = migration.context(migration.job())
+    migration.work_through(MigrationWork(context), context)
+    notes = context.ledger.progress(context.spec.run_id).notes
+    (note,) = [note for note in notes if note.topic is NoteTopic.INDEXES]
+    assert note.attention
+    assert re.search(r"email_1.*a@example.com", note.text)
 
 
 @pytest.mark.parametrize("policy", list(IndexPolicy))

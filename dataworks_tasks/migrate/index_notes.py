@@ -1,0 +1,43 @@
+"""What a run says of the indexes that its target does not have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
+from dataworks_tasks.migrate.copy_indexes import IndexCopy, RefusedIndex
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import NamespacePair
+
+
+def record_indexes(
+    ledger: Ledger, run_id: str, copies: Iterable[tuple[NamespacePair, IndexCopy]]
+) -> None:
+    """Replace the run's notes of its indexes by what is true of them now."""
+    notes = [note for pair, copy in copies for note in _notes(run_id, pair, copy)]
+    ledger.set_notes(run_id, NoteTopic.INDEXES, notes)
+
+
+def _notes(run_id: str, pair: NamespacePair, copy: IndexCopy) -> Iterator[RunNote]:
+    target = str(pair.target)
+    for refused in copy.refused:
+        text = f"{refused}. Correct that, then: dataworks indexes {run_id}"
+        yield RunNote(NoteTopic.INDEXES, target, text)
+    for name, options in sorted(copy.unknown.items()):
+        text = f"the index {name} is without {', '.join(options)}, which no server knows today"
+        yield RunNote(NoteTopic.INDEXES, target, text, attention=False)
+
+
+def refused_to_position(refused: Sequence[RefusedIndex]) -> str:
+    """Indexes that were tried, for whoever finishes the run next: a build may take hours."""
+    return json.dumps([[*item.namespace, item.name, item.reason] for item in refused])
+
+
+def refused_of_position(position: str) -> list[RefusedIndex]:
+    """The indexes that were tried before."""
+    return [
+        RefusedIndex(Namespace(database, collection), name, reason)
+        for database, collection, name, reason in json.loads(position or "[]")
+    ]

@@ -1,0 +1,35 @@
+"""Which indexes a dialect refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dataworks_tasks.store.capabilities import Capabilities
+
+
+def index_refusal(
+    index: Mapping[str, Any],
+    capabilities: Capabilities,
+    *,
+    shard_key: str | None = None,
+    has_documents: bool = False,
+) -> str | None:
+    """Why the server would refuse an index of a collection; None: it is not known to refuse it.
+
+    ``has_documents``: the collection holds some when the index is built.
+    """
+    kinds = [kind for kind in index["key"].values() if kind in capabilities.refused_index_kinds]
+    unique = bool(index.get("unique"))
+    if kinds:
+        return f"the target has no {kinds[0]} indexes"
+    if index.get("sparse") and not capabilities.sparse_indexes:
+        return "the target has no sparse indexes"
+    if "partialFilterExpression" in index and not unique and not capabilities.sparse_indexes:
+        return "a partial index must be unique there"
+    if unique and capabilities.unique_indexes_while_empty:
+        if has_documents:
+            return "a unique index can be built only while its collection is empty there"
+        if shard_key and shard_key not in index["key"]:
+            return f"a unique index must contain the shard key {shard_key} there"
+    return None

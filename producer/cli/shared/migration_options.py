@@ -1,0 +1,190 @@
+"""Options of the commands that say what a migration copies, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.runs.spec import (
+    ID_FROM_SHARD_KEY,
+    IndexPolicy,
+    OnConflict,
+    Partitioner,
+    Transform,
+)
+from producer.estimate.assess_migration import Measuring
+from producer.start.run_request import MigrationRequest, RunOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+_CONFLICTS = click.Choice([item.value for item in OnConflict])
+_INDEXES = click.Choice([item.value for item in IndexPolicy])
+_PARTITIONERS = click.Choice([each.value for each in Partitioner])
+_FLAGS = (
+    "include",
+    "exclude",
+    "to",
+    "mappings",
+    "views",
+    "strategy",
+    "query",
+    "rename",
+    "drop_field",
+    "set_",
+    "mask",
+    "mask_seed",
+    "id_from",
+    "on_conflict",
+    "indexes",
+    "partitioner",
+    "different_servers",
+    "allow_unmatched",
+)
+
+
+def migration_options(function: F) -> F:
+    """Options that say what a migration copies; handed over as ``flags``, by name."""
+
+    @click.option(
+        "--include",
+        multiple=True,
+        metavar="DB.COLL",
+        help="What to copy; * matches anything; repeatable.",
+    )
+    @click.option("--exclude", multiple=True, metavar="DB.COLL", help="What to leave out.")
+    @click.option("--to", metavar="DB.COLL", help="Where the one collection goes.")
+    @click.option("--map", "mappings", multiple=True, metavar="A.*=B.*", help="Rename on the way.")
+    @click.option("--views", is_flag=True, help="Define the views that match, too.")
+    @click.option(
+        "--strategy",
+        default="default",
+        show_default=True,
+        metavar="NAME",
+        help="See: dataworks strategies.",
+    )
+    @click.option(
+        "--filter", "query", metavar="JSON", help="Copy only what matches, Extended JSON."
+    )
+    @click.option("--rename", multiple=True, metavar="A.B=C", help="Rename a field.")
+    @click.option("--drop-field", multiple=True, metavar="A.B", help="Leave a field out.")
+    @click.option("--set", "set_", multiple=True, metavar="A.B=JSON", help="Set a field.")
+    @click.option(
+        "--mask",
+        multiple=True,
+        metavar="FIELD=faker:METHOD",
+        help="Replace a value by a made-up one, the same for the same value.",
+    )
+    @click.option(
+        "--mask-seed",
+        type=int,
+        default=0,
+        show_default=True,
+        metavar="S",
+        help="Other seed, other made-up values.",
+    )
+    @click.option(
+        "--id-from",
+        type=click.Choice([ID_FROM_SHARD_KEY]),
+        help="Make each _id of the old one and the source's shard key, where that keeps _ids "
+        "apart.",
+    )
+    @click.option(
+        "--on-conflict",
+        type=_CONFLICTS,
+        default="fail",
+        show_default=True,
+        help="When the target holds another document with the same _id.",
+    )
+    @click.option(
+        "--indexes",
+        type=_INDEXES,
+        default="after",
+        show_default=True,
+        help="When to build the source's indexes.",
+    )
+    @click.option(
+        "--partitioner",
+        type=_PARTITIONERS,
+        default="auto",
+        show_default=True,
+        help="How the key space is cut into slices.",
+    )
+    @click.option(
+        "--different-servers",
+        is_flag=True,
+        help="Source and target are two servers, though their collections have the same UUIDs "
+        "or none.",
+    )
+    @click.option(
+        "--allow-unmatched",
+        is_flag=True,
+        help="Allow rules, filters and patterns that match nothing.",
+    )
+    @wraps(function)
+    def wrapped(*args: Any, **values: Any) -> Any:
+        flags = {name: values.pop(name) for name in _FLAGS}
+        return function(*args, flags=flags, **values)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def measuring_options(function: F) -> F:
+    """Options that say how the time is measured; handed over as one Measuring."""
+
+    @click.option(
+        "--measure",
+        "seconds",
+        type=click.FloatRange(0.5, 3600),
+        default=3.0,
+        show_default=True,
+        metavar="S",
+        help="Seconds for which one process reads, or copies, to measure the time.",
+    )
+    @click.option(
+        "--write-sample",
+        is_flag=True,
+        help="Measure writing too: into a collection of its own, which is dropped again.",
+    )
+    @wraps(function)
+    def wrapped(*args: Any, seconds: float, write_sample: bool, **values: Any) -> Any:
+        return function(*args, measuring=Measuring(seconds, write_sample), **values)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def migration_request(options: RunOptions, flags: Mapping[str, Any]) -> MigrationRequest:
+    """The request that the options make."""
+    transform = Transform(
+        rename=tuple(_pair("--rename", text) for text in flags["rename"]),
+        drop=flags["drop_field"],
+        set=tuple(_pair("--set", text) for text in flags["set_"]),
+        mask=tuple(_pair("--mask", text) for text in flags["mask"]),
+        mask_seed=flags["mask_seed"],
+    )
+    return MigrationRequest(
+        include=flags["include"],
+        exclude=flags["exclude"],
+        to=flags["to"],
+        mappings=flags["mappings"],
+        views=flags["views"],
+        strategy=flags["strategy"],
+        filter=flags["query"],
+        transform=transform,
+        id_from=flags["id_from"],
+        on_conflict=OnConflict(flags["on_conflict"]),
+        indexes=IndexPolicy(flags["indexes"]),
+        partitioner=flags["partitioner"],
+        different_servers=flags["different_servers"],
+        allow_unmatched=flags["allow_unmatched"],
+        options=options,
+    )
+
+
+def _pair(flag: str, text: str) -> tuple[str, str]:
+    left, equals, right = text.partition("=")
+    if not (left and equals and right):
+        raise UsageError(f"{flag} {text} is not LEFT=RIGHT", f"Write {flag} LEFT=RIGHT")
+    return left, right

@@ -1,0 +1,176 @@
+"""What will not arrive as it is: everything that a migration can know before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from dataworks_tasks.errors import SettingsError, TerminalError, UsageError
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
+from dataworks_tasks.store.client import BaseDatabaseClient
+from producer.connections import Connections
+from producer.doctor.database_rights import READING, WRITING, missing_rights
+from producer.estimate.collection_concerns import (
+    name_concerns,
+    option_concerns,
+    read_pair,
+    selection_concerns,
+    shown,
+)
+from producer.estimate.concern import Concern
+from producer.estimate.document_concerns import document_concerns, large_documents
+from producer.estimate.index_concerns import expiry_concerns, index_concerns
+from producer.estimate.measured_copy import CopySite
+from producer.estimate.migration_estimate import MigrationEstimate, estimate_migration
+from producer.estimate.migration_time import MigrationTime, measure_time
+from producer.sampling.source_sample import sample_collection
+from producer.start.check_repeated_ids import check_repeated_ids
+from producer.start.check_rules import check_rules, check_time_series
+from producer.start.run_request import MigrationRequest
+from producer.start.separate_collections import check_separate
+from producer.start.start_generation import check_targets
+from producer.start.start_migration import MigrationPlan, plan_migration
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """For how many seconds to measure, whether writing too, and for how many processes."""
+
+    seconds: float = 3.0
+    write: bool = False
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What is known of a migration before it begins.
+
+    ``separate``: source and target are known to be different collections; else the run finds out.
+    """
+
+    estimate: MigrationEstimate
+    concerns: tuple[Concern, ...]
+    time: MigrationTime
+    separate: bool
+
+
+def assess(connections: Connections, request: MigrationRequest, measuring: Measuring) -> Assessment:
+    """Plan the migration, look for what will not arrive as it is, and measure how long it takes.
+
+    Reads both servers. Writes nothing, unless ``measuring`` says so: then a sample, into a
+    collection of its own, which is dropped. Raises UsageError where there is nothing to assess,
+    or a target collection is a source collection.
+    """
+    config = connections.config
+    plan = plan_migration(request, config, connections)
+    source, target = connections.source, connections.target
+    separate = check_separate(
+        source,
+        target,
+        plan.job.namespaces,
+        different_servers=request.different_servers,
+        may_write=False,
+    )
+    concerns = tuple(concerns_of(connections, request, plan))
+    readable = _without(plan.job, {item.namespace for item in concerns if item.namespace})
+    slice_documents = request.options.batch_size or config.batch_aggregation_size
+    estimate = estimate_migration(source, target, readable, slice_documents)
+    site = CopySite(source, target, readable, config, request.options.layout, slice_documents)
+    time = measure_time(
+        site,
+        estimate,
+        measuring.workers,
+        measuring.seconds,
+        write=measuring.write,
+        limit=request.options.max_rate,
+    )
+    return Assessment(estimate, concerns, time, separate)
+
+
+def _without(job: MigrationJob, unreadable: Collection[Namespace]) -> MigrationJob:
+    """The job without collections that cannot be read."""
+    pairs = tuple(pair for pair in job.namespaces if pair.source not in unreadable)
+    return job.model_copy(update={"namespaces": pairs})
+
+
+def concerns_of(
+    connections: Connections, request: MigrationRequest, plan: MigrationPlan
+) -> Iterator[Concern]:
+    """Everything that will not arrive as it is. Reads both servers and a sample; writes nothing."""
+    source, target = connections.source, connections.target
+    yield from _refusals(connections, request, plan)
+    yield from selection_concerns(target, plan.selection, views=request.views)
+    names = list(name_concerns(target, plan.job.namespaces))
+    yield from names
+    unreadable = {concern.namespace for concern in names}
+    yield from _rights(source, "source", READING, {p.source.database for p in plan.job.namespaces})
+    yield from _rights(target, "target", WRITING, {p.target.database for p in plan.job.namespaces})
+    for pair in plan.job.namespaces:
+        if pair.source in unreadable:
+            continue
+        try:
+            yield from list(_collection(connections, request, plan, pair))
+        except (TerminalError, SettingsError) as error:
+            yield Concern(
+                str(shown(pair.source)),
+                f"it cannot be looked at: {error.fact}",
+                error.remedy or f"--exclude '{shown(pair.source)}' leaves it out",
+                refused=True,
+                namespace=pair.source,
+            )
+
+
+def _refusals(
+    connections: Connections, request: MigrationRequest, plan: MigrationPlan
+) -> Iterator[Concern]:
+    """What would keep the run from beginning."""
+    source, target = connections.source, connections.target
+    pairs = plan.job.namespaces
+    checks: list[Callable[[], object]] = [
+        lambda: check_time_series(plan.job),
+        lambda: check_targets(target, [pair.target for pair in pairs], request.options),
+        lambda: check_rules(source, plan.job),
+        lambda: check_repeated_ids(source, target, plan.job, request.options.layout.shard_key),
+    ]
+    for check in checks:
+        try:
+            check()
+        except UsageError as error:
+            yield Concern("the run", error.fact, error.remedy, refused=True)
+        except TerminalError:
+            continue  # of a collection that cannot be looked at; it has a line of its own
+
+
+def _rights(
+    client: BaseDatabaseClient, side: str, wanted: frozenset[str], databases: set[str]
+) -> Iterator[Concern]:
+    role = "read" if side == "source" else "readWrite"
+    for database in sorted(databases):
+        missing = missing_rights(client, database, "", wanted)
+        if missing:
+            yield Concern(
+                f"{database} at the {side}",
+                f"the user may not {', '.join(sorted(missing))}",
+                f"Give the user the role {role} on {database}",
+                refused=True,
+            )
+
+
+def _collection(
+    connections: Connections,
+    request: MigrationRequest,
+    plan: MigrationPlan,
+    pair: NamespacePair,
+) -> Iterator[Concern]:
+    source, target, drop = connections.source, connections.target, request.options.drop
+    found = read_pair(source, target, pair)
+    shard_key = request.options.layout.shard_key
+    if shard_key is None and not drop:
+        shard_key = target.shard_key(pair.target)
+    sample = sample_collection(source, pair.source).documents
+    yield from option_concerns(found, target, drop=drop)
+    yield from index_concerns(source, target, plan.job, pair, shard_key, drop=drop)
+    yield from expiry_concerns(source, target, plan.job, found, sample, drop=drop)
+    yield from document_concerns(target, plan.job, pair, sample, shard_key)
+    yield from large_documents(source, target, pair.source)

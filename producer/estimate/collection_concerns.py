@@ -1,0 +1,128 @@
+"""Collections, views and names that will not be at the target as they are at the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import NamespacePair
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import BUCKETS, CollectionFacts, read_collection
+from producer.estimate.concern import Concern
+from producer.start.check_names import name_problems
+from producer.start.namespace_selection import NamespaceSelection
+
+_SERVERS_OWN = frozenset({"uuid", "autoIndexId", "temp"})
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionPair:
+    """A collection at both sides, as the servers describe them; None: it is not there."""
+
+    pair: NamespacePair
+    source: CollectionFacts | None
+    target: CollectionFacts | None
+
+    @property
+    def source_options(self) -> Mapping[str, Any]:
+        """The options at the source."""
+        return _options(self.source)
+
+    @property
+    def target_options(self) -> Mapping[str, Any]:
+        """The options at the target."""
+        return _options(self.target)
+
+
+def read_pair(
+    source: BaseDatabaseClient, target: BaseDatabaseClient, pair: NamespacePair
+) -> CollectionPair:
+    """Ask both servers for a collection; of a time series for itself, not for its buckets."""
+    return CollectionPair(
+        pair,
+        read_collection(source, shown(pair.source)),
+        read_collection(target, shown(pair.target)),
+    )
+
+
+def shown(namespace: Namespace) -> Namespace:
+    """A collection as a person knows it: the time series of a buckets collection."""
+    return namespace._replace(collection=namespace.collection.removeprefix(BUCKETS))
+
+
+def selection_concerns(
+    target: BaseDatabaseClient, selection: NamespaceSelection, *, views: bool
+) -> Iterator[Concern]:
+    """Views and system collections that are left out."""
+    has_views = target.capabilities.collection_stats
+    for view in selection.views:
+        if not has_views:
+            yield Concern(
+                f"the view {view.source}", "the target has no views", "Query what it selects"
+            )
+        elif not views:
+            yield Concern(
+                f"the view {view.source}", "a view has no documents of its own", "--views"
+            )
+    for namespace in selection.system:
+        own = namespace.collection.removeprefix("system.")
+        if own != "views" and not own.startswith("buckets."):
+            yield Concern(
+                str(namespace), "it belongs to the server", "Nothing: the target has its own"
+            )
+
+
+def option_concerns(
+    found: CollectionPair, target: BaseDatabaseClient, *, drop: bool
+) -> Iterator[Concern]:
+    """Options of a collection that the target's will not have."""
+    name = str(shown(found.pair.source))
+    options = {key: value for key, value in found.source_options.items() if key not in _SERVERS_OWN}
+    if not target.capabilities.collection_stats:
+        if options:
+            yield Concern(
+                f"{', '.join(sorted(options))} of {name}",
+                "the target's dialect has no such options",
+                "Create the collection with what replaces them, or do without",
+            )
+        return
+    if "storageEngine" in options:
+        yield Concern(
+            f"storageEngine of {name}",
+            "it configures the source's own disk format",
+            "Create the collection at the target with options of its own",
+        )
+    if found.target is None or drop:
+        return
+    there = found.target_options
+    ignored = {"storageEngine", "validator", "validationLevel", "validationAction"}
+    differing = sorted(
+        key
+        for key in (options.keys() | there.keys()) - ignored - _SERVERS_OWN
+        if options.get(key) != there.get(key)
+    )
+    if differing:
+        yield Concern(
+            f"{', '.join(differing)} of {name}",
+            f"{shown(found.pair.target)} is there with other options, and is used as it is",
+            "--drop creates it with the source's options",
+        )
+
+
+def name_concerns(target: BaseDatabaseClient, pairs: Sequence[NamespacePair]) -> Iterator[Concern]:
+    """Names that the target, or the driver on the way to it, refuses."""
+    for problem in name_problems(target, pairs):
+        unreadable = None if problem.readable else problem.pair.source
+        yield Concern(
+            str(problem.namespace),
+            problem.reason,
+            problem.remedy,
+            refused=True,
+            namespace=unreadable,
+        )
+
+
+def _options(facts: CollectionFacts | None) -> Mapping[str, Any]:
+    return facts.options if facts is not None else {}

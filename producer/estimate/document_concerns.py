@@ -1,0 +1,108 @@
+"""Documents that will not arrive, as far as a sample of them shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from pymongo.errors import ExecutionTimeout, PyMongoError
+
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.migrate.route import document_change
+from dataworks_tasks.migrate.rules import rules_of
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.document_rules import refused_documents
+from dataworks_tasks.store.driver_errors import classify
+from producer.estimate.collection_concerns import shown
+from producer.estimate.concern import Concern
+from producer.sampling.field_paths import field_paths
+
+_SEARCH_MILLISECONDS = 3000
+
+
+def document_concerns(
+    target: BaseDatabaseClient,
+    job: MigrationJob,
+    pair: NamespacePair,
+    sample: EncodedBatch,
+    shard_key: str | None,
+) -> Iterator[Concern]:
+    """What of a sample the rules or the strategy cannot change, and what the target refuses."""
+    name, count = str(shown(pair.source)), len(sample)
+    changed = document_change(job, pair)(sample)
+    if changed.refused:
+        yield Concern(
+            f"{len(changed.refused):,} of {count:,} sampled documents of {name}",
+            changed.refused[0][1],
+            "Correct the strategy or the rule; else they are recorded as failures",
+        )
+    refused = Counter(refused_documents(changed.batch, target.capabilities, shard_key).values())
+    if refused:
+        (reason, _), total = refused.most_common(1)[0], refused.total()
+        yield Concern(
+            f"{total:,} of {count:,} sampled documents of {name}",
+            reason,
+            "--filter leaves them out, or a strategy makes them fit; else they are failures",
+        )
+    for rule, outcome in zip(rules_of(job.transform), changed.rules, strict=True):
+        if outcome.unreached:
+            yield Concern(
+                f"{rule} in {name}",
+                f"{outcome.unreached:,} values on the way to the field in {count:,} sampled "
+                "documents are no documents, and pass as they are",
+                "A rule for the field that holds them",
+            )
+    yield from _similar_fields(job, name, sample)
+
+
+def _similar_fields(job: MigrationJob, name: str, sample: EncodedBatch) -> Iterator[Concern]:
+    """Fields called like one that is masked or dropped, in other letters."""
+    named = [*(path for path, _ in job.transform.mask), *job.transform.drop]
+    paths = field_paths(sample.documents())
+    for path in named:
+        others = sorted(
+            other
+            for other in paths
+            if other.casefold() == path.casefold() and other != path and other not in named
+        )
+        if others:
+            yield Concern(
+                f"{', '.join(others)} of {name}",
+                f"no rule names it, and {path} is masked or dropped",
+                "A rule of its own: names are exact",
+            )
+
+
+def large_documents(
+    source: BaseDatabaseClient, target: BaseDatabaseClient, namespace: Namespace
+) -> Iterator[Concern]:
+    """Look for a document that the target refuses for its size, for three seconds at most.
+
+    Only where the target takes less than the source, and not where reading costs request units.
+    """
+    limit = target.capabilities.max_document_json_bytes or target.capabilities.max_document_bytes
+    asked = source.capabilities
+    if limit >= asked.max_document_bytes or asked.request_charge:
+        return
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"$expr": {"$gt": [{"$bsonSize": "$$ROOT"}, limit]}}},
+        {"$limit": 1},
+        {"$project": {"size": {"$bsonSize": "$$ROOT"}}},
+    ]
+    try:
+        found = list(
+            source.collection(namespace).aggregate(pipeline, maxTimeMS=_SEARCH_MILLISECONDS)
+        )
+    except ExecutionTimeout:
+        return
+    except PyMongoError as error:
+        raise classify(error) from None
+    for document in found:
+        yield Concern(
+            f"the document {document['_id']!r} of {shown(namespace)}, and perhaps others",
+            f"it has {document['size']:,} bytes, and the target takes {limit:,}",
+            "--filter leaves it out, or a strategy makes it fit; else it is recorded as a failure",
+        )

@@ -1,0 +1,106 @@
+"""How long a migration takes, from what one process was measured to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from producer.estimate.measured_copy import CopyMeasurement, CopySite, measure_copy
+from producer.estimate.migration_estimate import MigrationEstimate
+
+_MEASURED = 3
+"""Collections that are measured, the largest ones: the others are taken for their average."""
+_UNKNOWN = 0.1
+"""Relative error besides that of the measurement: workers share servers and networks, and the
+documents at one end of a collection are not those at the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationTime:
+    """The time that a fleet of ``workers`` processes takes, with its error.
+
+    ``written``: writing was measured, and building indexes. Otherwise it is the time of reading.
+    ``limit``: documents per second that the run is allowed; None: as many as there can be.
+    """
+
+    documents: int
+    rate: float
+    workers: int
+    error: float
+    index_seconds: float
+    written: bool
+    limit: float | None = None
+
+    @property
+    def copy_seconds(self) -> float:
+        """Copying documents, in seconds."""
+        rate = self.rate * self.workers
+        if self.limit is not None:
+            rate = min(rate, self.limit)
+        return self.documents / rate if rate else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.copy_seconds + self.index_seconds
+
+    @property
+    def error_seconds(self) -> float:
+        """Standard error of ``seconds``."""
+        return self.seconds * self.error
+
+    def workers_for(self, seconds: float) -> int | None:
+        """How many workers it takes to be done within ``seconds``; None: no number will do."""
+        left = seconds - self.index_seconds
+        if left <= 0 or not self.rate:
+            return None
+        needed = self.documents / left
+        if self.limit is not None and needed > self.limit:
+            return None
+        return max(1, math.ceil(needed / self.rate))
+
+
+def measure_time(
+    site: CopySite,
+    estimate: MigrationEstimate,
+    workers: int,
+    seconds: float,
+    *,
+    write: bool,
+    limit: float | None = None,
+) -> MigrationTime:
+    """Measure the largest collections, ``seconds`` in all, and work out what all of them take."""
+    largest = sorted(estimate.namespaces, key=lambda item: item.bytes, reverse=True)
+    chosen = [item.pair for item in largest[:_MEASURED] if item.documents]
+    found = [measure_copy(site, pair, seconds / len(chosen), write=write) for pair in chosen]
+    return _time(estimate, found, workers, limit, written=write)
+
+
+def _time(
+    estimate: MigrationEstimate,
+    found: Sequence[CopyMeasurement],
+    workers: int,
+    limit: float | None,
+    *,
+    written: bool,
+) -> MigrationTime:
+    documents = sum(item.documents for item in found)
+    took = sum(item.seconds for item in found)
+    average = documents / took if took else 0.0
+    rates = {item.pair.source: item.rate for item in found if item.rate}
+    seconds = sum(
+        item.documents / rate
+        for item in estimate.namespaces
+        if (rate := rates.get(item.pair.source, average))
+    )
+    each = sum(item.index_seconds for item in found) / documents if documents else 0.0
+    return MigrationTime(
+        documents=estimate.documents,
+        rate=estimate.documents / seconds if seconds else 0.0,
+        workers=workers,
+        error=math.hypot(_UNKNOWN, *(item.spread for item in found)),
+        index_seconds=each * estimate.documents,
+        written=written,
+        limit=limit,
+    )

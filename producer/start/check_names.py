@@ -1,0 +1,81 @@
+"""Names of collections that the target, or the driver on the way to it, refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from dataworks_tasks.errors import RightMissing, TerminalError, UsageError
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import NamespacePair
+from dataworks_tasks.store.client import BaseDatabaseClient
+
+_LONGEST = 255
+"""Bytes of database and collection together, since MongoDB 4.4."""
+_EMPTY_PART = "the driver refuses names with empty parts"
+_NOT_IN_DATABASES = frozenset('/\\. "$*<>:|?')
+"""https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions"""
+
+
+class NameProblem(NamedTuple):
+    """A name that is refused, why, and what to do. ``readable``: the source can be read."""
+
+    pair: NamespacePair
+    namespace: Namespace
+    reason: str
+    remedy: str
+    readable: bool = True
+
+
+def check_names(target: BaseDatabaseClient, pairs: Sequence[NamespacePair]) -> None:
+    """Raise UsageError for the first name that is refused."""
+    for problem in name_problems(target, pairs):
+        raise UsageError(f"{problem.namespace} cannot be copied: {problem.reason}", problem.remedy)
+
+
+def name_problems(
+    target: BaseDatabaseClient, pairs: Sequence[NamespacePair]
+) -> Iterator[NameProblem]:
+    """Every name of the pairs that is refused."""
+    databases = _database_names(target)
+    for pair in pairs:
+        if _has_empty_part(pair.source):
+            remedy = f"Leave it out with --exclude '{pair.source}', or rename it at the source"
+            yield NameProblem(pair, pair.source, _EMPTY_PART, remedy, readable=False)
+        elif _has_empty_part(pair.target):
+            yield NameProblem(pair, pair.target, _EMPTY_PART, _another(pair))
+        yield from _target_problems(pair, databases)
+
+
+def _has_empty_part(namespace: Namespace) -> bool:
+    name = namespace.collection
+    return ".." in name or name.startswith(".") or name.endswith(".")
+
+
+def _another(pair: NamespacePair) -> str:
+    return f"Give it another one: --map '{pair.source}=...'"
+
+
+def _target_problems(pair: NamespacePair, databases: dict[str, str]) -> Iterator[NameProblem]:
+    target = pair.target
+    if len(str(target).encode()) > _LONGEST:
+        reason = f"a name has at most {_LONGEST} bytes"
+        yield NameProblem(pair, target, reason, _another(pair))
+    if "$" in target.collection or set(target.database) & _NOT_IN_DATABASES:
+        reason = "the server refuses characters of its name"
+        yield NameProblem(pair, target, reason, _another(pair))
+    other = databases.get(target.database.casefold(), target.database)
+    if other != target.database:
+        reason = f"the target has the database {other}, which differs in case only"
+        remedy = f"Use that one: --map '{pair.source}={other}.{target.collection}'"
+        yield NameProblem(pair, target, reason, remedy)
+
+
+def _database_names(target: BaseDatabaseClient) -> dict[str, str]:
+    """The target's databases by their names in small letters."""
+    try:
+        listed = target.command("admin", {"listDatabases": 1, "nameOnly": True})
+    except (TerminalError, RightMissing):  # a user may lack the right to list them
+        return {}
+    names = [item["name"] for item in listed["databases"]]
+    return {name.casefold(): name for name in names}
