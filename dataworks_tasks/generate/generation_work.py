@@ -16,6 +16,7 @@ from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.generate.chunk_size import ChunkSize
+from dataworks_tasks.generate.count_duplicates import note_duplicates
 from dataworks_tasks.generate.faulty_documents import generate_around_faults
 from dataworks_tasks.generate.finish_generation import finish_generation
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
@@ -92,7 +93,10 @@ class GenerationWork:
         asked = [
             (source.part.namespace, source.indexes, source.aggregations) for source in self._sources
         ]
-        return finish_generation(self._context, asked, lease)
+        if not finish_generation(self._context, asked, lease):
+            return False
+        note_duplicates(self._context, [source.part for source in self._sources])
+        return True
 
     def close(self) -> None:
         """Wait for the writes on the wire, then let the threads go."""

@@ -18,6 +18,7 @@ class NoteTopic(StrEnum):
     VIEWS = "views"
     LEFT_OUT = "left out"
     ALREADY_THERE = "already there"  # documents of a generation that an earlier run wrote
+    DUPLICATES = "duplicates"  # documents that the target holds more than once
 
 
 @dataclass(frozen=True, slots=True)

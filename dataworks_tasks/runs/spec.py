@@ -68,6 +68,9 @@ class GenerationPart(_Frozen):
     position: int = Field(ge=0, description="which collection of the template")
     first: int = Field(ge=0, description="the run index of its document 0")
     count: int = Field(ge=0, le=MAX_DOCUMENTS)
+    unique_ids: bool = Field(
+        default=True, description="the collection keeps each _id once; a time series does not"
+    )
 
     @property
     def range(self) -> BatchRange:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -183,6 +183,10 @@ class BaseDatabaseClient:
         """
         return next(iter(self._shard_keys.of(namespace)), None)
 
+    def shard_key_paths(self, namespace: Namespace) -> tuple[str, ...]:
+        """All dotted paths of the collection's shard key."""
+        return self._shard_keys.of(namespace)
+
     def shared_id_key(self, namespace: Namespace) -> tuple[str, ...]:
         """The shard key's paths where documents of other values may have the same ``_id``.
 
@@ -225,6 +229,19 @@ class BaseDatabaseClient:
             for data in self.find_raw(namespace, query)
             for document in EncodedBatch.parse(data).documents()
         ]
+
+    def aggregate_one(
+        self, namespace: Namespace, pipeline: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any] | None:
+        """The first result of a pipeline that may take as long as the collection is large."""
+        database = self.without_timeout.get_database(namespace.database, codec_options=TOLERANT)
+        collection = database.get_collection(namespace.collection)
+
+        def once() -> dict[str, Any] | None:
+            with classified():
+                return next(iter(collection.aggregate(list(pipeline), allowDiskUse=True)), None)
+
+        return retry_transient(once)
 
     def has_documents(self, namespace: Namespace) -> bool:
         """Whether the collection holds anything."""

@@ -27,6 +27,7 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import VerificationJob
 from dataworks_tasks.verify.comparison import compare
+from dataworks_tasks.verify.field_order import with_sorted_fields
 from dataworks_tasks.verify.result import verification_result
 
 DOCUMENTS_PER_COMPARISON = 5_000
@@ -61,6 +62,8 @@ class GenerationVerificationWork:
                     chunk.start - part.first, chunk.stop - part.first
                 )
                 found = self._fetch(source, expected)
+                if not part.unique_ids:
+                    expected, found = with_sorted_fields(expected), with_sorted_fields(found)
                 result = verification_result(part.namespace, compare(expected, found))
                 yield CompletedRange(chunk, result)
 

@@ -22,6 +22,11 @@ from producer.start.start_generation import plan_generation, start_generation
 @click.option(
     "--output", metavar="FILE", help="Write to stdout, FILE.jsonl or FILE.bson instead of a target."
 )
+@click.option(
+    "--allow-duplicates",
+    is_flag=True,
+    help="Write to a time series, in which a range that is redone is there twice.",
+)
 @run_options
 @with_context
 def command(

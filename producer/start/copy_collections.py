@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import BUCKETS
 from producer.start.namespace_selection import View
+
+log = logging.getLogger(__name__)
 
 _NOT_FOR_CREATE = VALIDATION | {"storageEngine", "autoIndexId", "uuid", "temp"}
 
@@ -74,6 +77,20 @@ def _wanted_options(source: BaseDatabaseClient, namespace: Namespace) -> dict[st
     if isinstance(clustered, Mapping):
         options["clusteredIndex"] = {k: v for k, v in clustered.items() if k != "v"}
     return options
+
+
+def say_what_is_lost(
+    source: BaseDatabaseClient, pair: NamespacePair, before: Mapping[str, Any]
+) -> None:
+    """Log the options of a dropped target that it does not get back: it becomes like its source."""
+    wanted = _wanted_options(source, pair.source)
+    lost = [name for name in before if name not in VALIDATION and name not in wanted]
+    if lost:
+        log.warning(
+            "%s had %s: --drop makes it again like its source, which has not",
+            pair.target,
+            ", ".join(lost),
+        )
 
 
 def _shown_name(namespace: Namespace) -> Namespace:

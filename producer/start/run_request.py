@@ -33,6 +33,7 @@ class GenerationRequest:
     database: str | None = None
     collection: str | None = None
     seed: int | None = None
+    allow_duplicates: bool = False
     options: RunOptions = RunOptions()
 
 

@@ -30,7 +30,9 @@ from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_collection import check_layout, create_collection
 from producer.connections import Connections
+from producer.start.check_unique_ids import check_writable, with_repeating_ids
 from producer.start.collections_in_use import check_not_read
+from producer.start.dropped_collection import describe_collection
 from producer.start.new_spec import new_spec
 from producer.start.record_run import record_run
 from producer.start.run_request import GenerationRequest, RunOptions
@@ -178,11 +180,11 @@ def start_generation(
     if request.options.drop:
         check_not_read(ledger, target, plan.namespaces)
     check_targets(target, plan.namespaces, request.options)
-    spec = new_spec(plan.job, request.options, config, target)
+    job = with_repeating_ids(target, plan.job, allowed=request.allow_duplicates)
+    spec = new_spec(job, request.options, config, target)
     _try_indexes(target, plan, try_beside, with_documents=True)
     if request.options.drop:
-        for namespace in plan.namespaces:
-            target.drop(namespace)
+        _drop(target, plan, request.options)
     create_collections(target, plan.namespaces, request.options)
     # A layout of the request goes before the template's: then the collections are there.
     for template, namespace in zip(plan.templates, plan.namespaces, strict=False):
@@ -204,6 +206,21 @@ def _try_indexes(
             attempt(target, namespace, template.indexes)
 
 
+def _drop(target: BaseDatabaseClient, plan: GenerationPlan, options: RunOptions) -> None:
+    """Drop the collections and make them again as what they were."""
+    templates = [*plan.templates, *[None] * len(plan.namespaces)]
+    dropped = []
+    for template, namespace in zip(templates, plan.namespaces, strict=False):
+        says = template is not None and bool(template.compression_level or template.shard_config)
+        laid_out = bool(options.layout) or says
+        dropped.append(describe_collection(target, namespace, laid_out=laid_out))
+    for namespace in plan.namespaces:
+        target.drop(namespace)
+    for collection in dropped:
+        if collection is not None:
+            collection.create(target)
+
+
 def check_targets(
     target: BaseDatabaseClient, namespaces: Sequence[Namespace], options: RunOptions
 ) -> None:
@@ -211,6 +228,7 @@ def check_targets(
     check_layout(target, options.layout)
     if options.drop and options.append:
         raise UsageError("--drop and --append exclude each other", "Give one of them")
+    check_writable(target, namespaces)
     if options.drop or options.append:
         return
     for namespace in namespaces:

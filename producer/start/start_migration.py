@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
@@ -10,15 +11,18 @@ from dataworks_tasks.migrate.masking import mask_digest
 from dataworks_tasks.migrate.route import document_change, parsed_filter
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.runs.reproducibility import versions
-from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
+from dataworks_tasks.store.client import BaseDatabaseClient
 from producer.connections import Connections
 from producer.start.check_names import check_names
 from producer.start.check_repeated_ids import check_id_from, check_repeated_ids, with_id_from
 from producer.start.check_rules import check_rules, check_time_series
+from producer.start.check_unique_ids import check_unique_ids
 from producer.start.collections_in_use import check_not_read
-from producer.start.copy_collections import create_views, prepare_collections
+from producer.start.copy_collections import create_views, prepare_collections, say_what_is_lost
+from producer.start.dropped_collection import describe_collection
 from producer.start.namespace_selection import (
     NamespaceSelection,
     SelectionRequest,
@@ -27,7 +31,7 @@ from producer.start.namespace_selection import (
 from producer.start.new_spec import new_spec
 from producer.start.record_run import record_run
 from producer.start.resume_field import check_resume_field
-from producer.start.run_request import MigrationRequest
+from producer.start.run_request import MigrationRequest, RunOptions
 from producer.start.separate_collections import (
     check_separate,
     with_source_uuids,
@@ -90,10 +94,11 @@ def start_migration(
     if request.options.drop:
         check_not_read(ledger, target, namespaces)
     check_targets(target, namespaces, request.options)
+    if not request.options.drop:  # else each is made again like its source
+        check_unique_ids(target, namespaces)
     spec = new_spec(plan.job, request.options, config, target, source)
     if request.options.drop:
-        for namespace in namespaces:
-            target.drop(namespace)
+        _drop(source, target, pairs, request.options)
     create_collections(target, namespaces, request.options)
     prepare_collections(source, target, plan.job)
     if request.views:
@@ -102,6 +107,26 @@ def start_migration(
     spec = spec.model_copy(update={"job": job})
     record_run(ledger, spec, None, connections.run_queue)
     return spec
+
+
+def _drop(
+    source: BaseDatabaseClient,
+    target: BaseDatabaseClient,
+    pairs: Sequence[NamespacePair],
+    options: RunOptions,
+) -> None:
+    """Drop the target's collections; each is made again like its source, sharded as it was."""
+    dropped = []
+    for pair in pairs:
+        laid_out = bool(options.layout)
+        before = describe_collection(target, pair.target, laid_out=laid_out)
+        if before is not None:
+            say_what_is_lost(source, pair, before.options)
+            dropped.append(replace(before, options={}))
+    for pair in pairs:
+        target.drop(pair.target)
+    for collection in dropped:
+        collection.create(target)
 
 
 def _selection(request: MigrationRequest, config: FrameworkConfig) -> SelectionRequest:

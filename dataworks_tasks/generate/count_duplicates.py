@@ -1,0 +1,37 @@
+"""Count what targets that do not keep each ``_id`` once hold more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
+from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.runs.spec import GenerationPart
+
+
+def note_duplicates(context: RunContext, parts: Sequence[GenerationPart]) -> None:
+    """Put on record how many documents are there more than once.
+
+    A worker that was taken for dead may still write, so a run into such a target never says that
+    all is well without the count it is based on.
+    """
+    notes = [_note(context, part) for part in parts if not part.unique_ids]
+    if notes:
+        context.ledger.set_notes(context.spec.run_id, NoteTopic.DUPLICATES, notes)
+
+
+def _note(context: RunContext, part: GenerationPart) -> RunNote:
+    pipeline: list[dict[str, Any]] = [
+        {"$group": {"_id": "$_id", "times": {"$sum": 1}}},
+        {"$group": {"_id": None, "documents": {"$sum": "$times"}, "ids": {"$sum": 1}}},
+    ]
+    found = context.target.aggregate_one(part.namespace, pipeline) or {}
+    documents, ids = int(found.get("documents", 0)), int(found.get("ids", 0))
+    text = (
+        f"{documents:,} documents with {ids:,} different _ids: {documents - ids:,} are there more "
+        "than once, because ranges were written again"
+        if documents > ids
+        else f"{documents:,} documents, each of them once"
+    )
+    return RunNote(NoteTopic.DUPLICATES, str(part.namespace), text, attention=documents > ids)

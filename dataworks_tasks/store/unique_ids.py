@@ -1,0 +1,35 @@
+"""Whether a collection keeps each ``_id`` once, so that a range that is redone changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import BUCKETS, read_collection
+from dataworks_tasks.store.metadata import list_indexes
+
+
+def why_ids_repeat(client: BaseDatabaseClient, namespace: Namespace) -> str | None:
+    """Why a document that is inserted twice would be there twice, as the end of a sentence.
+
+    None where the server refuses the second one: for ``_id`` alone, or for ``_id`` and shard key,
+    which are the same each time. A collection that is not there will be made with an index on it.
+    """
+    if not client.capabilities.collection_stats or namespace.collection.startswith(BUCKETS):
+        return None  # Cosmos DB has only such collections; buckets are clustered by their _id
+    found = read_collection(client, namespace)
+    if found is None:
+        return None
+    if found.type == "timeseries":
+        return "is a time series, which does not keep an _id unique"
+    if found.is_view or _is_unique(found.options):
+        return None
+    if any(dict(index.get("key", {})) == {"_id": 1} for index in list_indexes(client, namespace)):
+        return None
+    return "has no unique index on _id"
+
+
+def _is_unique(options: Mapping[str, Any]) -> bool:
+    return "clusteredIndex" in options

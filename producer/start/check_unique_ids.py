@@ -1,0 +1,62 @@
+"""Refuse targets that cannot be written, or in which a redone range would be there twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import GenerationJob
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import BUCKETS, read_collection
+from dataworks_tasks.store.unique_ids import why_ids_repeat
+
+_REDONE = "a range that is written again after a crash would be there twice"
+
+
+def check_writable(target: BaseDatabaseClient, namespaces: Sequence[Namespace]) -> None:
+    """Raise UsageError for a view, and for what belongs to the server."""
+    for namespace in namespaces:
+        name = namespace.collection
+        if name.startswith("system.") and not name.startswith(BUCKETS):
+            raise UsageError(
+                f"{namespace} belongs to the server", "Choose a target of another name"
+            )
+        found = read_collection(target, namespace) if name else None
+        if found is not None and found.is_view:
+            of = found.options.get("viewOn", "another collection")
+            raise UsageError(
+                f"{namespace} is a view of {of}: nothing can be written to it",
+                "Choose another target, or drop the view yourself",
+            )
+
+
+def check_unique_ids(target: BaseDatabaseClient, namespaces: Sequence[Namespace]) -> None:
+    """Raise UsageError for a target that does not keep each ``_id`` once."""
+    for namespace in namespaces:
+        reason = why_ids_repeat(target, namespace)
+        if reason is not None:
+            raise UsageError(
+                f"{namespace} {reason}: {_REDONE}",
+                "Copy to a collection that does not exist yet, or to one with an index on _id",
+            )
+
+
+def with_repeating_ids(
+    target: BaseDatabaseClient, job: GenerationJob, *, allowed: bool
+) -> GenerationJob:
+    """The job with the parts marked whose target does not keep each ``_id`` once.
+
+    Raises UsageError unless that is allowed.
+    """
+    parts = []
+    for part in job.parts:
+        reason = why_ids_repeat(target, part.namespace)
+        if reason is not None and not allowed:
+            raise UsageError(
+                f"{part.namespace} {reason}: {_REDONE}",
+                "Choose another collection, or add --allow-duplicates: the run then counts what "
+                "is there twice and says so",
+            )
+        parts.append(part.model_copy(update={"unique_ids": reason is None}))
+    return job.model_copy(update={"parts": tuple(parts)})
