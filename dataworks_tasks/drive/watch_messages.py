@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dataworks_tasks.driver_step import Drive
-from dataworks_tasks.ledger.contract import Ledger, RunState
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.windows import DueStep, WindowState
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.slicing.plan_step import PlanSlices
 
 ROOM = 2
 """Messages of a run that wait in the queue. Ten runs of 2 take turns with an evenness of 0.997, and
@@ -61,7 +62,9 @@ class WatchMessages:
             room = min(_MOST_ROOM, ROOM + math.floor(taken.a_second * _SENDING_SECONDS))
         drive.lease.note(f"{seen.takes} {seen.now:.3f}")
         drive.queue.send(windows.correct(run_id, room, missing, pieces))
-        self._finish_where_done(drive)
+        progress = drive.ledger.progress(run_id)
+        self._plan_where_needed(drive, progress)
+        self._finish_where_done(drive, progress)
         if missing or taken is None or not taken.messages:
             return _LOOK_SECONDS
         return min(_SLOWEST_LOOK_SECONDS, max(_LOOK_SECONDS, drive.config.stall_seconds / 2))
@@ -78,8 +81,12 @@ class WatchMessages:
                 break
         return found[:_MOST_SUSPECTS]
 
-    def _finish_where_done(self, drive: Drive) -> None:
-        progress = drive.ledger.progress(drive.spec.run_id)
+    def _plan_where_needed(self, drive: Drive, progress: RunProgress) -> None:
+        """Have planning continued when Redis lost that it is not complete, or that it is due."""
+        if drive.spec.is_sliced and progress.total != progress.planned:
+            drive.ledger.set_going(drive.spec.run_id, WORKING, drive.queue.name, (PlanSlices.name,))
+
+    def _finish_where_done(self, drive: Drive, progress: RunProgress) -> None:
         done = progress.total is not None and progress.acknowledged == progress.total
         if progress.state is not RunState.RUNNING or not done:
             return

@@ -4,12 +4,18 @@
 --
 -- KEYS[1] record  KEYS[2] budget
 -- ARGV[1] new state  ARGV[2] error or ""  ARGV[3] 1 if the run ends with it  ARGV[4...] expected
--- Returns 1 if it was changed, else 0.
+-- Returns 1 if it was changed, else 0; a run with gaps does not become complete.
 
 local WORKING = {planning = true, running = true}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   return redis.error_reply('UNKNOWNRUN no such run')
+end
+if ARGV[1] == 'complete' then
+  local counts = redis.call('HMGET', KEYS[1], 'total', 'acknowledged', 'planned')
+  if not counts[1] or counts[1] ~= counts[2] or counts[1] ~= counts[3] then
+    return 0
+  end
 end
 for position = 4, #ARGV do
   if ARGV[position] == state then

@@ -1,17 +1,24 @@
 -- Every range is known.
 --
 -- KEYS[1] record
--- ARGV[1] total  ARGV[2] state while planning  ARGV[3] state after it
--- Returns 1 if everything is acknowledged already and this call is the one that noticed.
+-- ARGV[1] total  ARGV[2] the last slice that the planner added, or ""  ARGV[3] state while planning
+-- ARGV[4] state after it
+-- Returns 1 if everything is acknowledged already and this call is the one that noticed; -1 if the
+-- planner has other slices in mind than are on record: Redis lost the last of them, or another
+-- planner added more.
 
-if redis.call('HEXISTS', KEYS[1], 'state') == 0 then
+local record = redis.call('HMGET', KEYS[1], 'state', 'total', 'planned', 'last_slice', 'acknowledged')
+if not record[1] then
   return redis.error_reply('UNKNOWNRUN no such run')
 end
-if redis.call('HSETNX', KEYS[1], 'total', ARGV[1]) == 0 then
+if record[3] ~= ARGV[1] or (record[4] or '') ~= ARGV[2] then
+  return -1
+end
+if record[2] then
   return 0
 end
-redis.call('HDEL', KEYS[1], 'last_slice')
-if redis.call('HGET', KEYS[1], 'state') == ARGV[2] then
-  redis.call('HSET', KEYS[1], 'state', ARGV[3])
+redis.call('HSET', KEYS[1], 'total', ARGV[1])
+if record[1] == ARGV[3] then
+  redis.call('HSET', KEYS[1], 'state', ARGV[4])
 end
-return redis.call('HGET', KEYS[1], 'acknowledged') == ARGV[1] and 1 or 0
+return record[5] == ARGV[1] and 1 or 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
@@ -102,6 +102,13 @@ class FinishState:
     shown: str = ""
 
 
+class PlanEnd(NamedTuple):
+    """Where a plan ends: how many slices it has, and the last of them."""
+
+    planned: int = 0
+    last_slice: bytes | None = None
+
+
 class Ledger(Protocol):
     """The run's record. Every change is one atomic step; doing it twice changes nothing.
 
@@ -186,8 +193,24 @@ class Ledger(Protocol):
     def failures(self, run_id: str) -> Iterator[DocumentFailure]:
         """Every recorded failure."""
 
-    def reopen_failed(self, run_id: str) -> int:
-        """Turn every acknowledged range that holds failures into a gap again; say how many."""
+    def set_going(
+        self,
+        run_id: str,
+        expected: frozenset[RunState],
+        queue: str = "",
+        steps: Sequence[str] = (),
+    ) -> bool:
+        """Set a run going that is in one of the ``expected`` states; False in any other state.
+
+        Its state becomes ``planning`` or ``running``, ``steps`` of its driver are due in ``queue``,
+        and a plan that ends before its total is planned further.
+        """
+
+    def reopen_failed(self, run_id: str, queue: str = "", steps: Sequence[str] = ()) -> int:
+        """Turn every acknowledged range that holds failures into a gap again; say how many.
+
+        The run is going afterwards, as by ``set_going``.
+        """
 
     def gaps(self, run_id: str, within: BatchRange | None = None) -> Iterator[BatchRange]:
         """What is not acknowledged, in order, up to what is planned."""
@@ -198,24 +221,29 @@ class Ledger(Protocol):
     def append_slices(
         self,
         run_id: str,
-        first: int,
+        end: PlanEnd,
         slices: Sequence[bytes],
         expected: int,
         by_collection: Mapping[str, int] = ...,
     ) -> None:
-        """Add planned slices ``[first, first + len)``.
+        """Add planned slices behind ``end``.
 
+        Raises TransientError when the plan on record ends elsewhere: another planner adds to it, or
+        Redis lost its last moments.
         ``expected``: documents that they are expected to hold; ``by_collection``: the same by the
         name of the target collection, where the run has several.
         """
 
-    def close_plan(self, run_id: str, total: int) -> bool:
-        """All slices are known. True when all are acknowledged already: the caller finishes."""
+    def close_plan(self, run_id: str, end: PlanEnd) -> bool:
+        """All slices are known. True when all are acknowledged already: the caller finishes.
+
+        Raises TransientError when the plan on record does not end at ``end``.
+        """
 
     def slices(self, run_id: str, wanted: BatchRange) -> dict[int, bytes]:
         """Slices by number; those acknowledged are gone."""
 
-    def last_slice(self, run_id: str) -> tuple[int, bytes | None]:
+    def plan_end(self, run_id: str) -> PlanEnd:
         """How many slices are planned, and where planning was (to continue it)."""
 
     def count_attempt(self, run_id: str, subject: str) -> int:

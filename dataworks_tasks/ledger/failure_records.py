@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from dataworks_tasks.ledger.contract import DocumentFailure
-from dataworks_tasks.ledger.keys import RunKeys
+from dataworks_tasks.ledger.contract import DocumentFailure, RunState
+from dataworks_tasks.ledger.keys import RunKeys, due_key, due_members
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
 
 _PAGE = 1000
@@ -35,11 +35,14 @@ class FailureRecords:
                 return
             yield DocumentFailure(key=as_text(entry[0]), **json.loads(entry[1]))
 
-    def reopen(self, run_id: str) -> int:
+    def reopen(self, run_id: str, queue: str, steps: Sequence[str]) -> int:
         """Turn every acknowledged range that holds failures into a gap again; say how many."""
         keys = RunKeys(run_id)
         names = [keys.acknowledged, keys.record, keys.counters, keys.failures, keys.failed_ranges]
-        return int(self._steps.run(run_id, "reopen_failed", names))
+        names += [due_key(queue), keys.budget]
+        states = (RunState.PLANNING, RunState.RUNNING)
+        members = due_members(run_id, steps)
+        return int(self._steps.run(run_id, "reopen_failed", names, *states, *members))
 
 
 def failure_arguments(failures: Sequence[DocumentFailure]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 RUNS = "dataworks:runs"
@@ -14,6 +15,11 @@ SLICES_PER_KEY = 100
 def due_key(queue: str) -> str:
     """Sorted set of ``RUN STEP`` by when a worker of the queue looks after it."""
     return f"dataworks:due:{queue}"
+
+
+def due_members(run_id: str, steps: Iterable[str]) -> list[str]:
+    """The members of ``due_key`` for the steps of a run."""
+    return [f"{run_id} {step}" for step in steps]
 
 
 def turns_key(queue: str) -> str:

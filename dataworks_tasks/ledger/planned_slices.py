@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from dataworks_tasks.errors import TransientError
-from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.contract import PlanEnd, RunState
 from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, unknown_run
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -22,28 +22,30 @@ class PlannedSlices:
     def append(
         self,
         run_id: str,
-        first: int,
+        end: PlanEnd,
         slices: Sequence[bytes],
         expected: int,
         by_collection: Mapping[str, int],
     ) -> None:
         """Add planned slices ``[first, first + len)``."""
         named = [part for item in by_collection.items() for part in item]
-        added = BatchRange(first, first + len(slices))
+        added = BatchRange(end.planned, end.planned + len(slices))
         names = [RunKeys(run_id).record, *slice_keys(run_id, added)]
-        arguments = (first, expected, SLICES_PER_KEY, len(by_collection), *named, *slices)
+        counts = (expected, SLICES_PER_KEY, len(by_collection))
+        arguments = (end.planned, end.last_slice or b"", *counts, *named, *slices)
         if not self._steps.run(run_id, "append_slices", names, *arguments):
             # Also when Redis did it and the answer got lost: planning continues from what is there.
-            raise TransientError(
-                f"another producer plans {run_id} at the same time",
-                f"Leave it to that one, or watch it: dataworks status {run_id} --watch",
-            )
+            raise _another_plan(run_id)
 
-    def close(self, run_id: str, total: int) -> bool:
+    def close(self, run_id: str, end: PlanEnd) -> bool:
         """All slices are known. True when all are acknowledged already."""
         states = (RunState.PLANNING, RunState.RUNNING)
         keys = [RunKeys(run_id).record]
-        return bool(self._steps.run(run_id, "close_plan", keys, total, *states))
+        arguments = (end.planned, end.last_slice or b"", *states)
+        answer = int(self._steps.run(run_id, "close_plan", keys, *arguments))
+        if answer < 0:
+            raise _another_plan(run_id)
+        return bool(answer)
 
     def read(self, run_id: str, wanted: BatchRange) -> dict[int, bytes]:
         """Slices by number; those acknowledged are gone."""
@@ -55,7 +57,7 @@ class PlannedSlices:
                     found[int(number)] = value
         return found
 
-    def last(self, run_id: str) -> tuple[int, bytes | None]:
+    def end(self, run_id: str) -> PlanEnd:
         """How many slices are planned, and where planning stood."""
         record = RunKeys(run_id).record
         planned, last = cast(
@@ -64,7 +66,7 @@ class PlannedSlices:
         )
         if planned is None:
             raise unknown_run(run_id)
-        return int(planned), last
+        return PlanEnd(int(planned), last)
 
 
 def slice_keys(run_id: str, wanted: BatchRange) -> list[str]:
@@ -73,3 +75,11 @@ def slice_keys(run_id: str, wanted: BatchRange) -> list[str]:
     first = wanted.start // SLICES_PER_KEY
     last = (wanted.stop - 1) // SLICES_PER_KEY
     return [keys.slices(number * SLICES_PER_KEY) for number in range(first, last + 1)]
+
+
+def _another_plan(run_id: str) -> TransientError:
+    return TransientError(
+        f"the plan of {run_id} ends elsewhere than this planner left it: another one adds to it, "
+        "or Redis lost its last moments; planning continues from what is on record",
+        f"Watch it: dataworks status {run_id} --watch",
+    )

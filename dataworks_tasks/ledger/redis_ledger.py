@@ -12,6 +12,7 @@ from dataworks_tasks.ledger.contract import (
     Acknowledgement,
     DocumentFailure,
     FinishState,
+    PlanEnd,
     RangeResult,
     RunProgress,
     RunState,
@@ -120,8 +121,17 @@ class RedisLedger:
     def failures(self, run_id: str) -> Iterator[DocumentFailure]:
         return self._failures.all(run_id)
 
-    def reopen_failed(self, run_id: str) -> int:
-        return self._failures.reopen(run_id)
+    def set_going(
+        self,
+        run_id: str,
+        expected: frozenset[RunState],
+        queue: str = "",
+        steps: Sequence[str] = (),
+    ) -> bool:
+        return self._runs.set_going(run_id, expected, queue, steps)
+
+    def reopen_failed(self, run_id: str, queue: str = "", steps: Sequence[str] = ()) -> int:
+        return self._failures.reopen(run_id, queue, steps)
 
     def gaps(self, run_id: str, within: BatchRange | None = None) -> Iterator[BatchRange]:
         return self._ranges.gaps(run_id, within)
@@ -132,21 +142,21 @@ class RedisLedger:
     def append_slices(
         self,
         run_id: str,
-        first: int,
+        end: PlanEnd,
         slices: Sequence[bytes],
         expected: int,
         by_collection: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        self._slices.append(run_id, first, slices, expected, by_collection)
+        self._slices.append(run_id, end, slices, expected, by_collection)
 
-    def close_plan(self, run_id: str, total: int) -> bool:
-        return self._slices.close(run_id, total)
+    def close_plan(self, run_id: str, end: PlanEnd) -> bool:
+        return self._slices.close(run_id, end)
 
     def slices(self, run_id: str, wanted: BatchRange) -> dict[int, bytes]:
         return self._slices.read(run_id, wanted)
 
-    def last_slice(self, run_id: str) -> tuple[int, bytes | None]:
-        return self._slices.last(run_id)
+    def plan_end(self, run_id: str) -> PlanEnd:
+        return self._slices.end(run_id)
 
     def count_attempt(self, run_id: str, subject: str) -> int:
         return self._runs.count_attempt(run_id, subject)

@@ -1,7 +1,10 @@
 -- Make every acknowledged range that holds failures a gap again, and forget its failures.
 --
 -- KEYS[1] acknowledged  KEYS[2] record  KEYS[3] counters  KEYS[4] failures  KEYS[5] failed_ranges
--- Returns how many ranges were reopened.
+-- KEYS[6] due  sorted set of "<run> <step>", scored by when a worker looks after it  KEYS[7] budget
+-- ARGV[1] state while planning  ARGV[2] state after it  ARGV[3...] members of due
+-- Returns how many ranges were reopened. The run is going afterwards: one that is complete and has
+-- gaps is nothing that may be seen, however briefly.
 
 if redis.call('HEXISTS', KEYS[2], 'state') == 0 then
   return redis.error_reply('UNKNOWNRUN no such run')
@@ -56,4 +59,13 @@ end
 redis.call('DEL', KEYS[4], KEYS[5])
 -- The finishing phase has to cover late documents too.
 redis.call('HDEL', KEYS[2], 'finish_position', 'finishing')
+local going = redis.call('HEXISTS', KEYS[2], 'total') == 1 and ARGV[2] or ARGV[1]
+if redis.call('HGET', KEYS[2], 'state') ~= going then
+  redis.call('HSET', KEYS[2], 'state', going)
+  redis.call('HDEL', KEYS[2], 'finished_at', 'error')
+  redis.call('DEL', KEYS[7])
+end
+for position = 3, #ARGV do
+  redis.call('ZADD', KEYS[6], 'NX', '0', ARGV[position])
+end
 return reopened

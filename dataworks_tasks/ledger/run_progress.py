@@ -43,7 +43,7 @@ def read_progress(steps: RedisSteps, run_id: str) -> RunProgress:
         total=int(fields["total"]) if "total" in fields else None,
         planned=planned,
         acknowledged=int(fields["acknowledged"]),
-        gaps=_count_gaps(intervals, first, last, planned),
+        gaps=_count_gaps(intervals, first, last, max(planned, int(fields.get("total", 0)))),
         counters={as_text(name): int(value) for name, value in counters.items()},
         failures=failures,
         created_at=_moment(fields["created_at"]) or datetime.now(UTC),

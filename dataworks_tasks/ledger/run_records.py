@@ -7,7 +7,7 @@ from typing import cast
 
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import FinishState, RunState
-from dataworks_tasks.ledger.keys import RUNS, RunKeys, due_key
+from dataworks_tasks.ledger.keys import RUNS, RunKeys, due_key, due_members
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, unknown_run
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
 from dataworks_tasks.runs.spec import RunSpec, read_spec
@@ -43,8 +43,8 @@ class RunRecords:
                 pipe.set(keys.spec, spec.to_json(), nx=True)
                 pipe.hset(keys.record, mapping=as_mapping(record))
                 pipe.zadd(RUNS, {spec.run_id: spec.created_at.timestamp()})
-                for step in steps:
-                    pipe.zadd(due_key(queue), {f"{spec.run_id} {step}": 0})
+                for member in due_members(spec.run_id, steps):
+                    pipe.zadd(due_key(queue), {member: 0})
                 pipe.execute()
 
         failpoint("record.before")
@@ -90,6 +90,16 @@ class RunRecords:
         keys = [RunKeys(run_id).record, RunKeys(run_id).budget]
         changed = self._steps.run(run_id, "change_state", keys, new, error or "", ends, *expected)
         return bool(changed)
+
+    def set_going(
+        self, run_id: str, expected: frozenset[RunState], queue: str, steps: Sequence[str]
+    ) -> bool:
+        """Set a run going that is in one of the ``expected`` states."""
+        keys = RunKeys(run_id)
+        names = [keys.record, due_key(queue), keys.budget]
+        states = (RunState.PLANNING, RunState.RUNNING, len(expected), *expected)
+        arguments = (int(self.is_sliced(run_id)), *states, *due_members(run_id, steps))
+        return bool(self._steps.run(run_id, "set_going", names, *arguments))
 
     def note_error(self, run_id: str, error: str) -> None:
         """Keep the latest error that did not stop the run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataworks_tasks.driver_step import Drive
 from dataworks_tasks.ledger.contract import WORKING
 from dataworks_tasks.runs.spec import RunSpec
-from dataworks_tasks.slicing.planning import Planner
+from dataworks_tasks.slicing.planning import Planner, needs_planning
 
 
 class PlanSlices:
@@ -19,8 +19,12 @@ class PlanSlices:
 
     def run(self, drive: Drive) -> float | None:
         """See DriverStep."""
-        progress = drive.ledger.progress(drive.spec.run_id)
-        if progress.total is not None or progress.state not in WORKING:
+        run_id = drive.spec.run_id
+        if not needs_planning(drive.ledger, drive.spec):
+            return None
+        # Only a run that is going is planned; and Redis may have lost slices of a plan that counts
+        # as complete.
+        if not drive.ledger.set_going(run_id, WORKING, drive.queue.name):
             return None
         planner = Planner(drive.ledger, drive.databases.source(), drive.spec)
         for _ in planner.plan():
@@ -28,7 +32,7 @@ class PlanSlices:
             if drive.lease.reached:
                 return 0.0
         drive.queue.refill()
-        progress = drive.ledger.progress(drive.spec.run_id)
+        progress = drive.ledger.progress(run_id)
         if progress.acknowledged == progress.total:
             drive.queue.send_finish()
         return None

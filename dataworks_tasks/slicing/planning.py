@@ -16,7 +16,7 @@ from dataworks_tasks.errors import (
     UnknownName,
 )
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
+from dataworks_tasks.ledger.contract import WORKING, Ledger, PlanEnd, RunState
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.slicing.split_migration import plan_slices
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -29,7 +29,10 @@ _OUTAGE_SECONDS = 1.0
 
 def needs_planning(ledger: Ledger, spec: RunSpec) -> bool:
     """Whether the run has slices that are not planned yet."""
-    return spec.is_sliced and ledger.progress(spec.run_id).total is None
+    if not spec.is_sliced:
+        return False
+    progress = ledger.progress(spec.run_id)
+    return progress.total != progress.planned
 
 
 class Planner:
@@ -50,19 +53,19 @@ class Planner:
         Raises DataWorksError when the source fails.
         """
         run_id = self._spec.run_id
-        number, last = self._ledger.last_slice(run_id)
-        for planned in plan_slices(self._source, self._job, self._spec.batch_size, last):
+        end = self._ledger.plan_end(run_id)
+        for planned in plan_slices(self._source, self._job, self._spec.batch_size, end.last_slice):
             if self._stop.is_set():
                 return
             failpoint("plan.before")
             self._ledger.append_slices(
-                run_id, number, planned.slices, planned.documents, planned.by_collection
+                run_id, end, planned.slices, planned.documents, planned.by_collection
             )
             failpoint("plan.after")
-            number += len(planned.slices)
-            yield number
+            end = PlanEnd(end.planned + len(planned.slices), planned.slices[-1])
+            yield end.planned
         failpoint("close-plan.before")
-        self._ledger.close_plan(run_id, number)
+        self._ledger.close_plan(run_id, end)
         failpoint("close-plan.after")
 
     def stop(self) -> None:

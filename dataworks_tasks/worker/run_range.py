@@ -144,8 +144,10 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
             log.info("finishing continues later", extra={"fields": {"position": lease.position}})
             return turn_clock.is_stopped
     failpoint("finish.after")
-    ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE)
-    log.info("the run is complete")
+    if ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE):
+        log.info("the run is complete")
+    else:
+        log.warning("the run is not complete any more: somebody stopped it, or Redis lost ranges")
     return True
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from dataworks_tasks.drive.steps import step_names
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.contract import WORKING, RunState
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec, VerificationJob
@@ -25,8 +28,7 @@ def continue_run(connections: Connections, run_id: str) -> RunSpec:
     check_documents(spec)
     if ledger.state(run_id) is not RunState.COMPLETE:
         check_collections(connections, spec)
-    going = RunState.PLANNING if ledger.progress(run_id).total is None else RunState.RUNNING
-    ledger.change_state(run_id, _STOPPED, going)
+    ledger.set_going(run_id, _STOPPED | WORKING, *_driver(connections, spec))
     return spec
 
 
@@ -42,10 +44,14 @@ def retry_failures(connections: Connections, run_id: str) -> RunSpec:
     check_collections(connections, spec)
     if ledger.progress(run_id).failures == 0:
         raise UsageError(f"run {run_id} has no failures", f"See it with: dataworks status {run_id}")
-    ledger.reopen_failed(run_id)
-    going = RunState.PLANNING if ledger.progress(run_id).total is None else RunState.RUNNING
-    ledger.change_state(run_id, _STOPPED | {RunState.COMPLETE}, going)
+    ledger.reopen_failed(run_id, *_driver(connections, spec))
     return spec
+
+
+def _driver(connections: Connections, spec: RunSpec) -> tuple[str, Sequence[str]]:
+    """The queue of the workers that drive the run, and the steps; none where this process does."""
+    queue = connections.run_queue
+    return queue, step_names(spec) if queue else ()
 
 
 def check_collections(connections: Connections, spec: RunSpec) -> None:

@@ -75,7 +75,7 @@ def _acknowledge_again(connections: Connections, spec: RunSpec) -> Iterator[int]
     work = create_work(
         RunContext(as_verification, connections.config, ledger, connections.target, source)
     )
-    planned, _ = ledger.last_slice(run_id)
+    planned = ledger.plan_end(run_id).planned
     try:
         differing: set[int] = set()
         for part in work.run(BatchRange(0, planned), StopSignal(math.inf)):

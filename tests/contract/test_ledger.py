@@ -16,11 +16,12 @@ from dataworks_tasks.ledger.contract import (
     WORKING,
     DocumentFailure,
     FinishState,
+    PlanEnd,
     RangeResult,
     RunState,
     WorkerReport,
 )
-from dataworks_tasks.ledger.keys import RunKeys
+from dataworks_tasks.ledger.keys import RunKeys, due_key
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
@@ -184,15 +185,16 @@ def test_slices_are_gone_when_acknowledged(redis: Redis, ledger: RedisLedger) ->
     spec = migration_spec()
     ledger.create(spec, None)
     slices = [b"\x9e\x00\xff" + str(number).encode() for number in range(250)]
-    ledger.append_slices(spec.run_id, 0, slices[:120], 1200)
-    ledger.append_slices(spec.run_id, 120, slices[120:], 1300)
+    ledger.append_slices(spec.run_id, PlanEnd(), slices[:120], 1200)
+    ledger.append_slices(spec.run_id, PlanEnd(120, slices[119]), slices[120:], 1300)
     assert ledger.slices(spec.run_id, BatchRange(98, 102)) == {n: slices[n] for n in range(98, 102)}
-    assert ledger.last_slice(spec.run_id) == (250, slices[-1])
+    assert ledger.plan_end(spec.run_id) == (250, slices[-1])
+    end = PlanEnd(250, slices[-1])
     assert ledger.progress(spec.run_id).state is RunState.PLANNING
     assert not ledger.acknowledge(spec.run_id, BatchRange(0, 250), nothing).closed_last_gap
     assert ledger.slices(spec.run_id, BatchRange(0, 250)) == {}
-    assert ledger.close_plan(spec.run_id, 250), "the planner closes what was copied before it"
-    assert not ledger.close_plan(spec.run_id, 250)
+    assert ledger.close_plan(spec.run_id, end), "the planner closes what was copied before it"
+    assert not ledger.close_plan(spec.run_id, end)
     left = {key.rpartition(b":")[2] for key in redis.scan_iter(f"dataworks:{{{spec.run_id}}}:*")}
     assert left == {b"spec", b"record", b"acknowledged"}
 
@@ -200,8 +202,8 @@ def test_slices_are_gone_when_acknowledged(redis: Redis, ledger: RedisLedger) ->
 def test_a_slice_with_failures_stays_for_the_retry(ledger: RedisLedger) -> None:
     spec = migration_spec()
     ledger.create(spec, None)
-    ledger.append_slices(spec.run_id, 0, [b"zero", b"one"], 20)
-    ledger.close_plan(spec.run_id, 2)
+    ledger.append_slices(spec.run_id, PlanEnd(), [b"zero", b"one"], 20)
+    ledger.close_plan(spec.run_id, PlanEnd(2, b"one"))
     failure = DocumentFailure("c.d:1", "1", "c.d", "refused by validation")
     ledger.acknowledge(spec.run_id, BatchRange(1, 2), RangeResult({}, [failure]))
     ledger.acknowledge(spec.run_id, BatchRange(0, 1), nothing)
@@ -212,8 +214,8 @@ def test_a_slice_with_failures_stays_for_the_retry(ledger: RedisLedger) -> None:
 def test_a_slice_is_checkpointed_part_by_part(redis: Redis, ledger: RedisLedger) -> None:
     spec = migration_spec()
     ledger.create(spec, None)
-    ledger.append_slices(spec.run_id, 0, [b"zero\xff", b"one"], 20)
-    ledger.close_plan(spec.run_id, 2)
+    ledger.append_slices(spec.run_id, PlanEnd(), [b"zero\xff", b"one"], 20)
+    ledger.close_plan(spec.run_id, PlanEnd(2, b"one"))
     first, second = BatchRange(0, 1), BatchRange(1, 2)
     failure = DocumentFailure("c.d:1", "1", "c.d", "refused by validation")
 
@@ -254,7 +256,7 @@ def test_a_slice_that_was_planned_again_is_not_acknowledged_by_the_old_one(
 ) -> None:
     spec = migration_spec()
     ledger.create(spec, None)
-    ledger.append_slices(spec.run_id, 0, [b"new bounds"], 20)
+    ledger.append_slices(spec.run_id, PlanEnd(), [b"new bounds"], 20)
 
     def acknowledge(number: int, slice_: bytes) -> int:
         of_one = BatchRange(number, number + 1)
@@ -270,9 +272,90 @@ def test_a_slice_that_was_planned_again_is_not_acknowledged_by_the_old_one(
 def test_two_planners_do_not_mix(ledger: RedisLedger) -> None:
     spec = migration_spec()
     ledger.create(spec, None)
-    ledger.append_slices(spec.run_id, 0, [b"zero"], 1)
-    with pytest.raises(TransientError, match="another producer"):
-        ledger.append_slices(spec.run_id, 0, [b"zero again"], 1)
+    ledger.append_slices(spec.run_id, PlanEnd(), [b"zero"], 1)
+    with pytest.raises(TransientError, match="another one adds to it"):
+        ledger.append_slices(spec.run_id, PlanEnd(), [b"zero again"], 1)
+
+
+def test_a_planner_that_redis_left_behind_neither_adds_nor_closes(ledger: RedisLedger) -> None:
+    """It planned two slices, of which Redis lost one; another planner has cut elsewhere since."""
+    spec = migration_spec()
+    ledger.create(spec, None)
+    ledger.append_slices(spec.run_id, PlanEnd(), [b"zero"], 1)
+    for stale in (PlanEnd(2, b"one"), PlanEnd(1, b"other bounds"), PlanEnd(1, None), PlanEnd()):
+        with pytest.raises(TransientError, match="or Redis lost"):
+            ledger.append_slices(spec.run_id, stale, [b"more"], 1)
+        with pytest.raises(TransientError, match="or Redis lost"):
+            ledger.close_plan(spec.run_id, stale)
+    assert ledger.progress(spec.run_id).total is None
+    assert not ledger.close_plan(spec.run_id, PlanEnd(1, b"zero"))
+    with pytest.raises(TransientError):
+        ledger.append_slices(spec.run_id, PlanEnd(1, b"zero"), [b"more"], 1)
+    assert ledger.progress(spec.run_id).total == 1
+
+
+def test_a_plan_that_ends_before_its_total_is_planned_further(
+    ledger: RedisLedger, redis: Redis
+) -> None:
+    """As version 0.1 left it, when Redis lost its last moment while the plan was closed."""
+    spec = migration_spec()
+    ledger.create(spec, None)
+    ledger.append_slices(spec.run_id, PlanEnd(), [b"zero"], 1)
+    ledger.close_plan(spec.run_id, PlanEnd(1, b"zero"))
+    redis.hset(RunKeys(spec.run_id).record, "total", 60)
+    ledger.acknowledge(spec.run_id, BatchRange(0, 1), nothing)
+    assert ledger.progress(spec.run_id).gaps == 1
+    assert not ledger.change_state(spec.run_id, WORKING, RunState.COMPLETE)
+    assert ledger.set_going(spec.run_id, WORKING, "dataworks", ("plan",))
+    progress = ledger.progress(spec.run_id)
+    assert (progress.state, progress.total) == (RunState.PLANNING, None)
+    assert redis.zrange(due_key("dataworks"), 0, -1) == [f"{spec.run_id} plan".encode()]
+    ledger.append_slices(spec.run_id, ledger.plan_end(spec.run_id), [b"one"], 1)
+    ledger.close_plan(spec.run_id, PlanEnd(2, b"one"))
+    assert ledger.progress(spec.run_id).state is RunState.RUNNING
+
+
+def test_a_run_with_gaps_does_not_become_complete(ledger: RedisLedger) -> None:
+    """Redis may lose ranges while a worker builds the last index."""
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+    ledger.acknowledge(spec.run_id, BatchRange(0, 9), nothing)
+    assert not ledger.change_state(spec.run_id, WORKING, RunState.COMPLETE)
+    ledger.acknowledge(spec.run_id, BatchRange(9, 10), nothing)
+    assert ledger.change_state(spec.run_id, WORKING, RunState.COMPLETE)
+
+
+def test_a_run_is_set_going_in_one_step(ledger: RedisLedger, redis: Redis) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+    due = due_key("dataworks")
+    ledger.change_state(spec.run_id, WORKING, RunState.FAILED, "disk")
+    assert not ledger.set_going(spec.run_id, WORKING, "dataworks", ("watch",))
+    assert not redis.exists(due)
+    assert ledger.set_going(spec.run_id, frozenset({RunState.FAILED}), "dataworks", ("watch",))
+    progress = ledger.progress(spec.run_id)
+    assert (progress.state, progress.last_error, progress.finished_at) == (
+        RunState.RUNNING,
+        None,
+        None,
+    )
+    assert redis.zrange(due, 0, -1) == [f"{spec.run_id} watch".encode()]
+    with pytest.raises(UnknownName):
+        ledger.set_going("gen-gone", WORKING)
+
+
+def test_a_complete_run_is_going_when_its_failures_are_reopened(
+    ledger: RedisLedger, redis: Redis
+) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+    failure = DocumentFailure("shop.orders:4", "4", "shop.orders", "too large")
+    ledger.acknowledge(spec.run_id, BatchRange(0, 10), RangeResult({"documents": 9}, [failure]))
+    ledger.change_state(spec.run_id, WORKING, RunState.COMPLETE)
+    assert ledger.reopen_failed(spec.run_id, "dataworks", ("watch",)) == 1
+    progress = ledger.progress(spec.run_id)
+    assert (progress.state, progress.gaps) == (RunState.RUNNING, 1)
+    assert redis.zrange(due_key("dataworks"), 0, -1) == [f"{spec.run_id} watch".encode()]
 
 
 def test_progress_shows_the_workers(ledger: RedisLedger) -> None:
@@ -333,6 +416,7 @@ def test_notes_stay_when_the_run_is_complete(ledger: RedisLedger) -> None:
     view = RunNote(NoteTopic.VIEWS, "shop.shown", "left out")
     ledger.set_notes(spec.run_id, NoteTopic.VIEWS, [view])
     ledger.set_notes(spec.run_id, NoteTopic.SOURCE, notes)
+    ledger.acknowledge(spec.run_id, BatchRange(0, TOTAL), nothing)
     ledger.change_state(spec.run_id, WORKING, RunState.COMPLETE)
     assert ledger.progress(spec.run_id).notes == (*notes, view)
     ledger.set_notes(spec.run_id, NoteTopic.SOURCE, [])

@@ -70,12 +70,11 @@ class Migration:
         )
         ledger = RedisLedger(fakeredis.FakeRedis())
         ledger.create(spec, None)
-        planned = 0
         assert isinstance(spec.data_job, MigrationJob)
         for group in plan_slices(self.source, spec.data_job, self.batch_size):
-            ledger.append_slices(spec.run_id, planned, group.slices, group.documents)
-            planned += len(group.slices)
-        ledger.close_plan(spec.run_id, planned)
+            end = ledger.plan_end(spec.run_id)
+            ledger.append_slices(spec.run_id, end, group.slices, group.documents)
+        ledger.close_plan(spec.run_id, ledger.plan_end(spec.run_id))
         return RunContext(spec, self.config, ledger, self.target, self.source)
 
     def run(

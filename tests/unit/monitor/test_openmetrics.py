@@ -67,7 +67,7 @@ def test_the_exporter_says_what_the_ledger_holds() -> None:
 def test_a_run_that_ended_long_ago_is_left_out() -> None:
     redis = fakeredis.FakeRedis()
     ledger = _ledger(redis)
-    ledger.change_state(RUN, frozenset({RunState.RUNNING}), RunState.COMPLETE)
+    ledger.change_state(RUN, frozenset({RunState.RUNNING}), RunState.CANCELLED)
     assert "dataworks_run_state" in _exported(ledger)
     redis.hset(RunKeys(RUN).record, "finished_at", "1000000000")
     assert "dataworks_run_state" not in _exported(ledger)

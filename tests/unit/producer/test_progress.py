@@ -11,7 +11,7 @@ import fakeredis
 import pytest
 from rich.console import Console
 
-from dataworks_tasks.ledger.contract import RangeResult, RunState, WorkerReport
+from dataworks_tasks.ledger.contract import PlanEnd, RangeResult, RunState, WorkerReport
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -120,8 +120,8 @@ def test_a_migration_shows_its_collections(ledger: RedisLedger) -> None:
     )
     spec = _spec(MigrationJob(namespaces=pairs), "mig-20260101-000000-0000")
     ledger.create(spec, None)
-    ledger.append_slices(spec.run_id, 0, [b"1"], 300, {"b.left": 300})
-    ledger.append_slices(spec.run_id, 1, [b"2"], 600, {"b.left": 600})
+    ledger.append_slices(spec.run_id, PlanEnd(), [b"1"], 300, {"b.left": 300})
+    ledger.append_slices(spec.run_id, PlanEnd(1, b"1"), [b"2"], 600, {"b.left": 600})
     result = RangeResult({"documents": 400, "documents:b.left": 400})
     ledger.acknowledge(spec.run_id, BatchRange(0, 1), result)
     lines = _drawn(ledger, spec)
@@ -146,12 +146,13 @@ def test_a_pipe_gets_lines_without_escapes(ledger: RedisLedger) -> None:
         _acknowledge(ledger, spec, BatchRange(0, 500))
         view.observe(_observation(ledger, spec))
         view.observe(_observation(ledger, spec))
+        _acknowledge(ledger, spec, BatchRange(500, 1000))
         ledger.change_state(spec.run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE)
         view.observe(_observation(ledger, spec))
     first, last = out.getvalue().splitlines()
     assert first.startswith(f"{spec.run_id} running: 500 of 1,000 documents, ")
     assert first.endswith("1 workers, 7 throttled")
-    assert last.startswith(f"{spec.run_id} complete: 500 of 1,000 documents, ")
+    assert last.startswith(f"{spec.run_id} complete: 1,000 of 1,000 documents, ")
 
 
 def test_a_limit_that_is_passed_is_named_and_told_once(ledger: RedisLedger) -> None:
