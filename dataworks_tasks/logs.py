@@ -21,7 +21,11 @@ from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 
 _FIELDS: ContextVar[Mapping[str, object]] = ContextVar("dataworks_log_fields")
-_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@'\"]+@")
+_CREDENTIALS = re.compile(
+    # Of our own servers up to the last @, because a password may hold a slash before it is refused.
+    r"(?P<scheme>(?:rediss?|sentinel|unix|mongodb(?:\+srv)?)://)\S+@(?=[A-Za-z0-9\[])"
+    r"|(?P<other>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@'\"]+@"
+)
 
 _QUIET = ("pymongo", "faker", "kombu", "amqp", "asyncio")
 """Libraries whose lines below WARNING help nobody who runs a fleet."""
@@ -45,7 +49,7 @@ def log_fields(**fields: object) -> Iterator[None]:
 
 def without_credentials(text: str) -> str:
     """``text`` with the user and password of every URL in it covered."""
-    return _CREDENTIALS.sub(r"\g<scheme>***@", text)
+    return _CREDENTIALS.sub(lambda found: f"{found['scheme'] or found['other']}***@", text)
 
 
 def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:

@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from dataworks_tasks.errors import SettingsError, UnknownName, nearest_or_all
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE, WRITE_CONCERN
+from dataworks_tasks.settings.address_syntax import ENCODE_COMMAND, check_syntax
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.settings.redis_address import check_address
 
@@ -311,10 +312,24 @@ class ConfigManager:
                 branch = branch.setdefault(parent, {})
             branch[last] = value.text
         _drop_unconnected(tree)
+        self._check_databases(tree, values)
         try:
             return FrameworkConfig(**tree)
         except ValidationError as error:
             raise self._problem(error, values, known) from None
+
+    def _check_databases(self, tree: Mapping[str, Any], values: Mapping[str, _Value]) -> None:
+        """Raise SettingsError for a connection string that reads in more than one way."""
+        for side in ("source", "target"):
+            address = tree.get(side, {}).get("connection_string", "")
+            try:
+                if address.startswith(("mongodb://", "mongodb+srv://")):
+                    check_syntax(address)
+            except ValueError as error:
+                name = f"{side.upper()}_DB_CONNECTION_STRING"
+                raise SettingsError(
+                    f"{self.prefix}_{name} in {values[name].origin}: {error}", ENCODE_COMMAND
+                ) from None
 
     def _problem(
         self, error: ValidationError, values: Mapping[str, _Value], known: Mapping[str, SettingName]

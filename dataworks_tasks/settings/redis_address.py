@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from dataworks_tasks.settings.address_syntax import check_syntax
+
 SENTINEL_SCHEME = "sentinel://"
 _SENTINEL_PORT = 26379
 _CLUSTER = (
@@ -89,6 +91,8 @@ def check_address(url: str, *, carries_messages: bool) -> None:
     if "cluster" in scheme:
         raise ValueError(_CLUSTER)
     if scheme == "sentinel":
+        if not _reads_in_one_way(url):
+            raise ValueError(f"it must have the form {_FORM}; percent-encode user and password")
         read_sentinel_address(url)
     elif scheme == "sentinels":
         raise ValueError("TLS is not supported through Sentinels; name one server with rediss://")
@@ -96,6 +100,16 @@ def check_address(url: str, *, carries_messages: bool) -> None:
         raise ValueError("a broker is reached over TCP: redis://, rediss:// or sentinel://")
     elif scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("it must begin with redis://, rediss:// or sentinel://")
+    else:
+        check_syntax(url)
+
+
+def _reads_in_one_way(url: str) -> bool:
+    try:
+        check_syntax(url)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_and_port(text: str) -> tuple[str, int]:

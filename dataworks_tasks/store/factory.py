@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataworks_tasks.errors import SettingsError
+from dataworks_tasks.settings.address_syntax import ENCODE_COMMAND, check_syntax
 from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
 from dataworks_tasks.store.capabilities import type_by_host
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -31,5 +33,10 @@ def create_database_client(config: DatabaseConfig) -> BaseDatabaseClient:
     Raises SettingsError when the connection string cannot work with the dialect.
     """
     type_ = detect_type(config)
-    check_connection_string(config.connection_string.get_secret_value(), type_)
+    address = config.connection_string.get_secret_value()
+    check_connection_string(address, type_)
+    try:
+        check_syntax(address)
+    except ValueError as error:
+        raise SettingsError(f"the connection string: {error}", ENCODE_COMMAND) from None
     return _CLIENTS[type_](config)
