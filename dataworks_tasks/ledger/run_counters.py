@@ -37,3 +37,6 @@ DOCUMENTS_OF = "documents:"
 
 READ_OF = "read:"
 """Prefix of the counter of documents read for a target collection."""
+
+RULE_OF = "rule:"
+"""With a rule's number and an outcome after it: the counter of its values, in a migration."""

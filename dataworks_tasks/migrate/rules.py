@@ -7,9 +7,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import NamedTuple
 
+from dataworks_tasks.ledger.run_counters import RULE_OF
 from dataworks_tasks.runs.spec import Transform
-
-_COUNTER = "rule:"
 
 
 class RuleKind(StrEnum):
@@ -84,12 +83,12 @@ def rule_counters(outcomes: Sequence[RuleOutcome]) -> Iterator[tuple[str, int]]:
     for number, outcome in enumerate(outcomes):
         for name in _OUTCOMES:
             if count := getattr(outcome, name):
-                yield f"{_COUNTER}{number}:{name}", count
+                yield f"{RULE_OF}{number}:{name}", count
 
 
 def read_outcomes(counters: Mapping[str, int], rules: int) -> tuple[RuleOutcome, ...]:
     """The outcomes of so many rules, from the run's counters."""
     return tuple(
-        RuleOutcome(**{name: counters.get(f"{_COUNTER}{number}:{name}", 0) for name in _OUTCOMES})
+        RuleOutcome(**{name: counters.get(f"{RULE_OF}{number}:{name}", 0) for name in _OUTCOMES})
         for number in range(rules)
     )

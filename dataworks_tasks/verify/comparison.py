@@ -6,7 +6,8 @@ is shown of a difference.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import zip_longest
 from typing import NamedTuple
@@ -42,12 +43,16 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How two sets of documents compare. Documents are named by their ``_id``."""
+    """How two sets of documents compare. Documents are named by their ``_id``.
+
+    ``rules``: counters of what the rules of a migration did to the documents that were expected.
+    """
 
     equal: int
     missing: tuple[Element, ...] = ()
     extra: tuple[Element, ...] = ()
     different: tuple[Difference, ...] = ()
+    rules: Mapping[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether there is nothing but equal documents."""

@@ -27,6 +27,7 @@ def verification_result(namespace: Namespace, comparison: Comparison) -> RangeRe
             RunCounter.MISSING: missing,
             RunCounter.EXTRA: extra,
             RunCounter.DIFFERENT: different,
+            **comparison.rules,
         },
         tuple(failures),
     )

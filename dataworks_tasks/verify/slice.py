@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import TypeVar
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element, find_element
 from dataworks_tasks.migrate.document_change import DocumentChange
+from dataworks_tasks.migrate.rules import rule_counters
 from dataworks_tasks.scan.read_slice import PageCutter, SliceSource, read_slice
 from dataworks_tasks.scan.slice import Slice, SliceKind
 from dataworks_tasks.scan.slice_progress import SliceProgress
@@ -48,6 +50,7 @@ class SliceVerification:
         self._readers = readers
         self._route = route
         self._progress = SliceProgress[Comparison](slice_)
+        self._rules: Counter[str] = Counter()  # of what is not handed out yet
         self._by_range = route.keys_stay and slice_.kind is not SliceKind.NATURAL
 
     def run(self, stopped: Stopped) -> bool:
@@ -56,6 +59,7 @@ class SliceVerification:
         Raises StoreUnavailable when a side does not answer.
         """
         self._progress.begin()
+        self._rules.clear()
         if self._route.keys_stay and not self._by_range:
             return self._compare_side_by_side(stopped)
         after = self._progress.completed_to
@@ -86,7 +90,16 @@ class SliceVerification:
         return _together(self._progress.last_part())
 
     def _changed(self, batch: EncodedBatch) -> EncodedBatch:
-        return self._route.change(batch).batch if len(batch) else batch
+        if not len(batch):
+            return batch
+        changed = self._route.change(batch)
+        self._rules.update(dict(rule_counters(changed.rules)))
+        return changed.batch
+
+    def _add(self, comparison: Comparison, position: Element | None) -> None:
+        """Hand out a comparison with what the rules did for it."""
+        rules, self._rules = self._rules, Counter()
+        self._progress.add(replace(comparison, rules=rules), position)
 
     def _new_comparison(self) -> DocumentComparison:
         sides = self._route.source, self._route.target
@@ -108,12 +121,12 @@ class SliceVerification:
         result = _explained(self._route, comparison.result())
         if not self._by_range:
             result = replace(result, extra=())  # documents that were fetched along with others
-        self._progress.add(result, position)
+        self._add(result, position)
 
     def _compare_side_by_side(self, stopped: Stopped) -> bool:
         """Compare what keeps insertion order: neither side can be read up to a key."""
         comparison, route, readers = self._new_comparison(), self._route, self._readers
-        changed = (route.change(batch).batch for batch in read_slice(route.source, self.slice))
+        changed = map(self._changed, read_slice(route.source, self.slice))
         found = _ahead(read_slice(route.target, self.slice), readers)
         for batch in _ahead(changed, readers):
             if stopped():
@@ -123,7 +136,7 @@ class SliceVerification:
             if stopped():
                 return False
             comparison.add(None, batch)
-        self._progress.add(_explained(route, comparison.result()), None)
+        self._add(_explained(route, comparison.result()), None)
         return True
 
 
@@ -133,6 +146,7 @@ def _together(comparisons: list[Comparison]) -> Comparison:
         tuple(id_ for each in comparisons for id_ in each.missing),
         tuple(id_ for each in comparisons for id_ in each.extra),
         tuple(difference for each in comparisons for difference in each.different),
+        sum((Counter(each.rules) for each in comparisons), Counter[str]()),
     )
 
 

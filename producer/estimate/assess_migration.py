@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dataworks_tasks.errors import SettingsError, TerminalError, UsageError
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
 from producer.connections import Connections
 from producer.doctor.database_rights import READING, WRITING, missing_rights
@@ -72,10 +72,11 @@ def assess(connections: Connections, request: MigrationRequest, measuring: Measu
         different_servers=request.different_servers,
         may_write=False,
     )
-    concerns = tuple(concerns_of(connections, request, plan))
+    concerns = list(concerns_of(connections, request, plan))
     readable = _without(plan.job, {item.namespace for item in concerns if item.namespace})
     slice_documents = request.options.batch_size or config.batch_aggregation_size
     estimate = estimate_migration(source, target, readable, slice_documents)
+    concerns += _conflicts(estimate, request)
     site = CopySite(source, target, readable, config, request.options.layout, slice_documents)
     time = measure_time(
         site,
@@ -85,7 +86,25 @@ def assess(connections: Connections, request: MigrationRequest, measuring: Measu
         write=measuring.write,
         limit=request.options.max_rate,
     )
-    return Assessment(estimate, concerns, time, separate)
+    return Assessment(estimate, tuple(concerns), time, separate)
+
+
+def _conflicts(estimate: MigrationEstimate, request: MigrationRequest) -> Iterator[Concern]:
+    """Documents that the target has with other contents, where they stay."""
+    if request.options.drop or not request.options.append:
+        return
+    done = {
+        OnConflict.FAIL: "each is recorded as a failure",
+        OnConflict.REPLACE: "they are replaced by the source's",
+        OnConflict.SKIP: "they stay, and the source's are left out",
+    }[request.on_conflict]
+    for item in estimate.namespaces:
+        if item.conflicts:
+            yield Concern(
+                f"about {item.conflicts:,} documents of {item.pair.source}",
+                f"{item.pair.target} holds others with the same _id: {done}",
+                "--on-conflict fail, replace or skip says what happens to them",
+            )
 
 
 def _without(job: MigrationJob, unreadable: Collection[Namespace]) -> MigrationJob:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.ledger.contract import Ledger, RangeResult
-from dataworks_tasks.ledger.run_counters import DOCUMENTS_OF, READ_OF, RunCounter
+from dataworks_tasks.ledger.run_counters import DOCUMENTS_OF, READ_OF, RULE_OF, RunCounter
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -91,7 +91,7 @@ def _acknowledge_again(connections: Connections, spec: RunSpec) -> Iterator[int]
             counters |= {
                 name: number
                 for name, number in compared.counters.items()
-                if name.startswith(DOCUMENTS_OF)
+                if name.startswith((DOCUMENTS_OF, RULE_OF))
             }
             if spec.is_sliced:
                 counters[RunCounter.READ] = counters[RunCounter.REBUILT] = count

@@ -35,8 +35,15 @@ class Unmatched:
     what: str
     path: str
     nearest: tuple[str, ...] = ()
+    present: bool = False
+    """Whether documents have the field before the rules are applied."""
 
     def __str__(self) -> str:
+        if self.present:
+            return (
+                f"{self.what} matches nothing: a rule before it takes the field {self.path!r} "
+                "away, or that is one name with dots in it, which only --mask and --drop-field find"
+            )
         hint = f": did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
         return f"{self.what} matches nothing, no document has the field {self.path!r}{hint}"
 
@@ -111,7 +118,9 @@ def check_rules(source: BaseDatabaseClient, job: MigrationJob) -> None:
         return
     rare = _Search(source, [pair.source for pair in job.namespaces])
     if not seen.complete:
-        found = [item for item in found if not rare.finds(_source_paths(job, item.path))]
+        found = [
+            item for item in found if item.present or not rare.finds(_source_paths(job, item.path))
+        ]
     if found:
         raise _refusal(found, seen, rare)
     if job.filter is not None:
@@ -122,9 +131,8 @@ def _unmatched(seen: _Seen) -> Iterator[Unmatched]:
     for rule, outcome in zip(rules_of(seen.job.transform), seen.outcomes, strict=True):
         if _is_unmatched(rule, outcome, seen):
             cutoff = _MISTYPED if rule.kind is RuleKind.SET else 0.6
-            yield Unmatched(
-                str(rule), rule.path, tuple(nearest_paths(rule.path, seen.paths, cutoff))
-            )
+            nearest = tuple(nearest_paths(rule.path, seen.paths, cutoff))
+            yield Unmatched(str(rule), rule.path, nearest, present=rule.path in seen.paths)
     query = parsed_filter(seen.job)
     for path in query_paths(query) if query is not None else ():
         if not has_path(seen.read_paths, path):

@@ -107,3 +107,35 @@ def test_rules_on_a_source_without_documents_are_no_failure(fleet: Fleet, target
     only = ("--filter", '{"kind": "firm"}', "--mask", "email=faker:email")
     run = fleet.run_json("migrate", *where(fleet, target), *only)
     assert (run["documents"], run["remarks"]) == (0, [])
+
+
+def test_a_rebuilt_run_knows_what_its_rules_did(fleet: Fleet, target: str) -> None:
+    worker = fleet.start_worker(1)
+    fill(fleet, [{"_id": n, "email": f"u{n}@firm.test", "home": "x"} for n in range(300)])
+    rules = ("--mask", "email=faker:email", "--mask", "home.street=faker:word", "--allow-unmatched")
+    done = fleet.run("migrate", *where(fleet, target), *rules, check=False)
+    assert done.returncode == 4
+    before = json.loads(fleet.run("status", "--json", check=False).stdout)
+    run_id = fleet.newest_run()
+    fleet.redis.flushdb()
+    fleet.run("resume", run_id, "--rebuild", check=False)
+    after = json.loads(fleet.run("status", run_id, "--json", check=False).stdout)
+    assert after["rules"] == before["rules"]
+    assert after["remarks"] == before["remarks"]
+    assert worker.pid
+
+
+def test_a_view_is_no_source_of_masked_documents(fleet: Fleet, target: str) -> None:
+    database = fleet.mongo[fleet.database]
+    fill(fleet, [{"_id": 1, "email": "u1@firm.test"}])
+    database.create_collection("latest", viewOn="users", pipeline=[])
+    view = ("--include", f"{fleet.database}.latest", "--to", f"{target}.latest")
+    done = fleet.run("migrate", *view, "--mask", "email=faker:email", check=False)
+    assert done.returncode == 2
+    assert "Views have no documents of their own" in done.stderr
+    fleet.start_worker(1)
+    both = ("--include", f"{fleet.database}.*", "--map", f"{fleet.database}.*={target}.*")
+    fleet.run("migrate", *both, "--mask", "email=faker:email", "--views")
+    found = [document["email"] for document in fleet.mongo[target]["latest"].find()]
+    assert len(found) == 1
+    assert "firm.test" not in found[0]

@@ -168,6 +168,53 @@ def test_what_the_rules_do_not_reach_in_the_sample(
     assert len(found["concerns"]) == 2
 
 
+def test_documents_that_the_target_has_already(
+    fleet: Fleet, target: str, source: Database[dict[str, Any]]
+) -> None:
+    source.orders.insert_many({"_id": n, "a": n} for n in range(40))
+    fleet.mongo[target].orders.insert_many({"_id": n, "a": 0} for n in range(20))
+    text = the(assess(fleet, target, "--append"), "about 19 documents", "same _id")
+    assert "recorded as a failure" in text
+    text = the(assess(fleet, target, "--append", "--on-conflict", "skip"), "about 19 documents")
+    assert "the source's are left out" in text
+
+
+@pytest.fixture
+def reader(fleet: Fleet) -> Iterator[None]:
+    """Both sides are reached by a user who may only read."""
+    database = fleet.mongo[fleet.database]
+    database.command("createUser", "reader", pwd="pa55word", roles=["read"])
+    for side in ("SOURCE", "TARGET"):
+        name = f"FRAMEWORK_{side}_DB_CONNECTION_STRING"
+        host = fleet.environment[name].split("//")[1].strip("/")
+        login = f"reader:pa55word@{host}/?authSource={fleet.database}"
+        fleet.environment[name] = f"mongodb://{login}"
+    yield
+    database.command("dropUser", "reader")
+
+
+@pytest.mark.usefixtures("reader")
+def test_rights_that_are_missing(
+    fleet: Fleet, target: str, source: Database[dict[str, Any]]
+) -> None:
+    source.orders.insert_one({"_id": 1})
+    found = assess(fleet, target)
+    text = the(found, f"{target} at the target", "the user may not", "insert")
+    assert "Give the user the role readWrite" in text
+    assert "pa55word" not in json.dumps(found)
+
+
+@pytest.mark.usefixtures("cosmos")
+def test_a_unique_index_on_a_filled_collection(
+    fleet: Fleet, target: str, source: Database[dict[str, Any]]
+) -> None:
+    source.orders.insert_many({"_id": n, "a": n} for n in range(10))
+    source.orders.create_index("a", unique=True)
+    fleet.mongo[target].orders.insert_one({"_id": 99, "a": 99})
+    found = assess(fleet, target, "--append", "--different-servers")
+    the(found, "the index a_1", "only while its collection is empty")
+
+
 @pytest.mark.usefixtures("cosmos")
 def test_what_a_cosmos_db_account_does_not_take(
     fleet: Fleet, target: str, source: Database[dict[str, Any]]

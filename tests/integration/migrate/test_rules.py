@@ -19,7 +19,12 @@ from producer.start.check_rules import check_rules, check_time_series
 from producer.start.namespace_selection import SelectionRequest, select_namespaces
 from tests.integration.migrate.conftest import Migration
 
-PERSON = {"email": "a@example.com", "customer": {"name": "A", "phones": ["1", "2"]}, "Notes": "x"}
+PERSON = {
+    "email": "a@example.com",
+    "customer": {"name": "A", "phones": ["1", "2"]},
+    "Notes": "x",
+    "a.b": 1,
+}
 
 
 def job_with(migration: Migration, **changes: Any) -> MigrationJob:
@@ -42,6 +47,8 @@ def mask(*paths: str) -> dict[str, Any]:
         ({"drop": ("notes",)}, r"--drop-field notes matches nothing.*did you mean Notes\?"),
         ({"rename": (("emali", "mail"),)}, r"--rename emali=mail matches nothing"),
         ({"set": (("emial", '""'),)}, r"--set emial matches nothing.*did you mean email\?"),
+        ({**mask("email"), "drop": ("email",)}, r"a rule before it takes the field 'email' away"),
+        ({"rename": (("a.b", "c"),)}, r"one name with dots in it"),
         ({"filter": '{"$or": [{"email": 1}, {"emial": 2}]}'}, r"--filter matches nothing.*email\?"),
         ({"filter": '{"email": "b@example.com"}'}, "--filter matches no document of the source"),
     ],
