@@ -10,7 +10,7 @@ from celery import Celery
 
 from dataworks_tasks.celery_app import create_app
 from dataworks_tasks.errors import LedgerUnavailable, SettingsError, StoreUnavailable, UsageError
-from dataworks_tasks.ledger.connect import connect_ledger
+from dataworks_tasks.ledger.connect import connect_ledger, ledger_setting
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
@@ -55,12 +55,13 @@ class Connections:
             try:
                 ledger.ping()
             except LedgerUnavailable as error:
+                setting = ledger_setting(self.config)
                 host = without_credentials(self.config.effective_ledger_url.get_secret_value())
                 raise UsageError(
                     f"Redis at {host} cannot be used: {error.fact}",
-                    "Give its CA file: FRAMEWORK_BROKER_URL=rediss://...?ssl_ca_certs=FILE"
+                    f"Give its CA file: {setting}=rediss://...?ssl_ca_certs=FILE"
                     if _UNTRUSTED in error.fact
-                    else "Set FRAMEWORK_BROKER_URL, or start one here: dataworks local",
+                    else f"Set {setting}, or start one here: dataworks local",
                 ) from None
             self._ledger = ledger
         return self._ledger

@@ -53,7 +53,7 @@ def connect_redis(config: FrameworkConfig, *, impatient: bool = False) -> Redis:
         return Redis.from_url(url, **options)
     except ValueError:
         raise SettingsError(
-            "FRAMEWORK_LEDGER_URL (or FRAMEWORK_BROKER_URL) is not a Redis URL",
+            f"{ledger_setting(config)} is not a Redis URL",
             "Write redis://HOST:6379/0, or rediss:// for TLS",
         ) from None
 
@@ -76,4 +76,10 @@ def _primary_of(address: SentinelAddress, options: dict[str, Any]) -> Redis:
 
 def connect_ledger(config: FrameworkConfig, *, impatient: bool = False) -> RedisLedger:
     """The ledger; see ``connect_redis``."""
-    return RedisLedger(connect_redis(config, impatient=impatient))
+    redis = connect_redis(config, impatient=impatient)
+    return RedisLedger(redis, ledger_setting(config))
+
+
+def ledger_setting(config: FrameworkConfig) -> str:
+    """The setting that says where the ledger is."""
+    return "FRAMEWORK_LEDGER_URL" if config.ledger_url else "FRAMEWORK_BROKER_URL"

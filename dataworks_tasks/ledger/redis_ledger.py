@@ -37,8 +37,9 @@ from dataworks_tasks.runs.spec import RunSpec
 class RedisLedger:
     """Implements ``contract.Ledger``; see there for what each method promises."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._steps = RedisSteps(redis)
+    def __init__(self, redis: Redis, setting: str = "FRAMEWORK_BROKER_URL") -> None:
+        """``setting``: where the address of ``redis`` was set, for messages."""
+        self._steps = RedisSteps(redis, setting)
         self._runs = RunRecords(self._steps)
         self._ranges = AcknowledgedRanges(self._steps)
         self._slices = PlannedSlices(self._steps)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from redis import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, RedisError
 
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.ledger.redis_steps import RedisSteps
+
+UNKNOWN = "unknown"
+"""What the user may not ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +21,41 @@ class RedisFacts:
 
     server: str
     version: str
-    append_only: bool
+    append_only: bool | None
     eviction: str
+    used_bytes: int = 0
+    most_bytes: int = 0
+    """The limit that its settings give it; 0: none."""
+    clock_ahead_seconds: float = 0.0
+    """How far its clock is ahead of this machine's."""
 
 
 def read_facts(steps: RedisSteps) -> RedisFacts:
     """What the server says of itself; ``unknown`` where the user may not ask."""
-    info = steps.guard("", steps.redis.info)
+    ahead = _clock_ahead(steps)
+    try:
+        info = steps.redis.info()
+    except NoPermissionError:
+        return RedisFacts("redis", UNKNOWN, None, UNKNOWN, clock_ahead_seconds=ahead)
+    except RedisError:
+        info = steps.guard("", steps.redis.info)
     return RedisFacts(
         server=str(info.get("server_name", "redis")),
-        version=str(info.get("valkey_version", info.get("redis_version", "unknown"))),
+        version=str(info.get("valkey_version", info.get("redis_version", UNKNOWN))),
         append_only=bool(info.get("aof_enabled", 0)),
-        eviction=str(info.get("maxmemory_policy", "unknown")),
+        eviction=str(info.get("maxmemory_policy", UNKNOWN)),
+        used_bytes=int(info.get("used_memory", 0)),
+        most_bytes=int(info.get("maxmemory", 0)),
+        clock_ahead_seconds=ahead,
     )
+
+
+def _clock_ahead(steps: RedisSteps) -> float:
+    """Half of the way there and back is taken for the way back."""
+    asked = time.time()
+    seconds, microseconds = steps.guard("", steps.redis.time)
+    answered = time.time()
+    return float(seconds) + float(microseconds) / 1e6 - (asked + answered) / 2
 
 
 def refuse_cluster(redis: Redis) -> None:

@@ -41,8 +41,10 @@ T = TypeVar("T")
 class RedisSteps:
     """A Redis, and the scripts that change a run's keys: one for each atomic step."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, setting: str = "FRAMEWORK_BROKER_URL") -> None:
+        """``setting``: where the address of this Redis was set."""
         self.redis = redis
+        self._setting = setting
 
     @cached_property
     def _scripts(self) -> Mapping[str, Script]:
@@ -65,7 +67,7 @@ class RedisSteps:
         except (AuthenticationError, NoPermissionError):
             raise SettingsError(
                 "Redis refused the user, the password or a command",
-                "Check FRAMEWORK_LEDGER_URL and the ACL in docs/security.md",
+                f"Check {self._setting} and the ACL in docs/security.md",
             ) from None
         except ResponseError as error:
             if "UNKNOWNRUN" in str(error):

@@ -9,6 +9,7 @@ from typing import Any
 from celery.worker.control import inspect_command
 
 from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.runs.reproducibility import versions
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 
@@ -20,9 +21,19 @@ REPORT = "dataworks_report"
 def report(_state: Any, **_: Any) -> dict[str, Any]:
     """Versions, queue, fingerprints and plugins; holds no secret."""
     try:
-        return describe(ConfigManager().load_config())
+        config = ConfigManager().load_config()
+        return {**describe(config), "clock_ahead_seconds": _clock_ahead(config)}
     except DataWorksError as error:
         return {"problem": str(error)}
+
+
+def _clock_ahead(config: FrameworkConfig) -> float:
+    """How far this machine's clock is ahead of the ledger's."""
+    ledger = connect_ledger(config, impatient=True)
+    try:
+        return -ledger.server_facts().clock_ahead_seconds
+    finally:
+        ledger.close()
 
 
 def describe(config: FrameworkConfig) -> dict[str, Any]:

@@ -17,7 +17,8 @@ def command(context: CommandContext) -> None:
     """Check Redis, source, target and workers. Exit code 1 when something must be fixed."""
     good = True
     with context.connections() as connections:
-        for check in run_checks(connections):
+        debug = bool(click.get_current_context().find_root().params.get("debug"))
+        for check in run_checks(connections, debug=debug):
             good &= check.ok
             if context.as_json:
                 context.print_json(check.as_json())

@@ -8,6 +8,8 @@ from typing import Any
 from dataworks_tasks.errors import TerminalError
 from dataworks_tasks.store.client import BaseDatabaseClient
 
+_ANY = "\0"
+"""A database of which no privilege speaks by its name."""
 READING = frozenset({"find", "listCollections", "listIndexes"})
 """What a source's user needs: the actions of the role ``read``."""
 
@@ -30,6 +32,25 @@ def missing_rights(
     if not info.get("authenticatedUsers") or "authenticatedUserPrivileges" not in info:
         return None
     return wanted - allowed_actions(info["authenticatedUserPrivileges"], database, collection)
+
+
+def databases_with(client: BaseDatabaseClient, wanted: frozenset[str]) -> frozenset[str] | None:
+    """The databases on which the user may do all of ``wanted``; ``""``: every one.
+
+    None when the server does not say.
+    """
+    try:
+        status = client.command("admin", {"connectionStatus": 1, "showPrivileges": True})
+    except TerminalError:
+        return None
+    info = status.get("authInfo", {})
+    if not info.get("authenticatedUsers") or "authenticatedUserPrivileges" not in info:
+        return None
+    privileges = info["authenticatedUserPrivileges"]
+    named = {privilege.get("resource", {}).get("db", "") for privilege in privileges}
+    return frozenset(
+        name for name in named if wanted <= allowed_actions(privileges, name or _ANY, "")
+    )
 
 
 def allowed_actions(

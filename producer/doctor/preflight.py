@@ -3,52 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.unexpected import described
 from producer.connections import Connections
 from producer.doctor.check import Check
-from producer.doctor.database_rights import READING, WRITING, missing_rights
+from producer.doctor.database_rights import READING, WRITING, databases_with, missing_rights
+from producer.doctor.redis_checks import redis_checks
 from producer.doctor.worker_checks import worker_checks
 from producer.drive.message_queue import MessageQueue
-from producer.start.start_generation import DEFAULT_DATABASE
+
+_NOT_SAID = "the server does not say; access control may be off"
 
 
-def run_checks(connections: Connections) -> Iterator[Check]:
-    """Every check, in the order in which a run would need the things."""
-    yield from _guarded("redis", lambda: _redis(connections))
+def run_checks(connections: Connections, *, debug: bool = False) -> Iterator[Check]:
+    """Every check, in the order in which a run would need the things.
+
+    ``debug``: raise what nobody foresaw; otherwise it is a check that failed.
+    """
+    for name, checks in _checks(connections):
+        try:
+            yield from checks()
+        except DataWorksError as error:
+            yield Check(name, ok=False, found=error.fact, remedy=error.remedy)
+        except Exception as error:
+            if debug:
+                raise
+            remedy = "The traceback, for a report: dataworks --debug doctor"
+            yield Check(name, ok=False, found=f"an unexpected {described(error)}", remedy=remedy)
+
+
+def _checks(connections: Connections) -> Iterator[tuple[str, Callable[[], Iterator[Check]]]]:
+    yield "redis", lambda: _redis(connections)
     if connections.config.ledger_url is not None:
-        yield from _guarded("broker", lambda: _broker(connections))
+        yield "broker", lambda: _broker(connections)
     for side in ("source", "target"):
-        yield from _guarded(side, lambda side=side: _database(connections, side))  # type: ignore[misc]
-    yield from _guarded("workers", lambda: worker_checks(connections.app, connections.config))
-
-
-def _guarded(name: str, checks: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-    try:
-        yield from checks()
-    except DataWorksError as error:
-        yield Check(name, ok=False, found=error.fact, remedy=error.remedy)
+        yield side, partial(_database, connections, side)
+    yield "workers", lambda: worker_checks(connections.app, connections.config)
 
 
 def _redis(connections: Connections) -> Iterator[Check]:
-    info = connections.ledger.server_facts()
-    name = f"{info.server} {info.version}"
-    yield Check("redis", ok=True, found=name)
-    yield Check(
-        "redis persistence",
-        ok=info.append_only,
-        found="append-only file on" if info.append_only else "append-only file off",
-        remedy="" if info.append_only else "A restart would lose the runs: set appendonly yes",
-    )
-    kept = info.eviction == "noeviction"
-    yield Check(
-        "redis memory",
-        ok=kept,
-        found=f"maxmemory-policy {info.eviction}",
-        remedy="" if kept else "Redis may drop the ledger: set maxmemory-policy noeviction",
-    )
+    facts = connections.ledger.server_facts()
+    yield Check("redis", ok=True, found=f"{facts.server} {facts.version}")
+    yield from redis_checks(facts)
 
 
 def _broker(connections: Connections) -> Iterator[Check]:
@@ -72,15 +72,30 @@ def _database(connections: Connections, side: str) -> Iterator[Check]:
 
 def _rights(client: BaseDatabaseClient, side: str) -> Check:
     name, config = f"{side} rights", client.config
-    database = config.database_name or DEFAULT_DATABASE
-    collection = config.collection_name
-    where = f"{database}.{collection}" if collection else database
     wanted, role = (READING, "read") if side == "source" else (WRITING, "readWrite")
+    database, collection = config.database_name, config.collection_name
+    if not database:
+        return _rights_anywhere(client, name, wanted, role)
+    where = f"{database}.{collection}" if collection else database
     missing = missing_rights(client, database, collection, wanted)
     if missing is None:
-        return Check(name, ok=True, found="the server does not say; access control may be off")
+        return Check(name, ok=True, found=_NOT_SAID)
     if missing:
         lacks = ", ".join(sorted(missing))
         remedy = f"Give the user the role {role} on {database}"
         return Check(name, ok=False, found=f"on {where} the user may not {lacks}", remedy=remedy)
+    return Check(name, ok=True, found=f"{role} on {where}")
+
+
+def _rights_anywhere(
+    client: BaseDatabaseClient, name: str, wanted: frozenset[str], role: str
+) -> Check:
+    """Where no database is set each run names its own."""
+    found = databases_with(client, wanted)
+    if found is None:
+        return Check(name, ok=True, found=_NOT_SAID)
+    if not found:
+        remedy = f"Give the user the role {role} on the databases of your runs"
+        return Check(name, ok=False, found=f"the user has {role} on no database", remedy=remedy)
+    where = "every database" if "" in found else ", ".join(sorted(found))
     return Check(name, ok=True, found=f"{role} on {where}")

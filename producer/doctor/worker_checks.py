@@ -2,33 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from celery import Celery
 
+from dataworks_tasks.broker.broker_errors import broker_errors
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.worker.report import REPORT, describe
 from producer.doctor.check import Check
+from producer.doctor.redis_checks import clock_check
 
 _WAIT_SECONDS = 2.0
+_POOLS = ("prefork", "solo")
+_START = "Start one: celery -A dataworks_tasks worker, or everything: dataworks local"
 
 
 def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
-    """One check for each worker that answers, or one that says that none does."""
-    control = app.control
-    alive: Mapping[str, Any] = control.inspect(timeout=_WAIT_SECONDS).stats() or {}
-    if not alive:
-        remedy = "Start one: celery -A dataworks_tasks worker, or everything: dataworks local"
-        yield Check("workers", ok=False, found="none answers", remedy=remedy)
-        return
-    replies = control.broadcast(REPORT, reply=True, timeout=_WAIT_SECONDS, limit=len(alive)) or []
+    """Checks of each worker that answers, or one that says that none does."""
+    with broker_errors():
+        inspect = app.control.inspect(timeout=_WAIT_SECONDS)
+        alive: Mapping[str, Any] = inspect.stats() or {}
+        if not alive:
+            yield Check("workers", ok=False, found="none answers", remedy=_START)
+            return
+        taking = inspect.active_queues() or {}
+        asked = app.control.broadcast(REPORT, reply=True, timeout=_WAIT_SECONDS)
+    replies: Sequence[Mapping[str, Any]] = asked or []
     reports = {name: report for reply in replies for name, report in reply.items()}
     here = describe(config)
     for worker, stats in sorted(alive.items()):
         processes = stats.get("pool", {}).get("max-concurrency", "?")
-        yield compare(worker, f"{worker}, {processes} processes", here, reports.get(worker))
+        report = reports.get(worker)
+        yield compare(worker, f"{worker}, {processes} processes", here, report)
+        yield from _clock(worker, report)
+        yield from _pool(worker, stats)
+    yield queue_check(config.queue, taking)
+    yield from duplicate_names(replies)
+
+
+def queue_check(queue: str, taking: Mapping[str, Sequence[Mapping[str, Any]]]) -> Check:
+    """Does anybody take from the queue that runs are sent to?"""
+    name = "queue"
+    takers = {worker: {each.get("name") for each in queues} for worker, queues in taking.items()}
+    count = sum(queue in names for names in takers.values())
+    if count:
+        return Check(name, ok=True, found=f"{count} workers take from {queue}")
+    others = ", ".join(sorted({str(other) for names in takers.values() for other in names}))
+    return Check(
+        name,
+        ok=False,
+        found=f"no worker takes from {queue}, where runs are sent; they take from {others}",
+        remedy="Set FRAMEWORK_QUEUE alike on both sides, and start workers without -Q",
+    )
+
+
+def duplicate_names(replies: Sequence[Mapping[str, Any]]) -> Iterator[Check]:
+    """Workers that answer to one name: orders and answers of one get lost."""
+    for worker, count in Counter(name for reply in replies for name in reply).items():
+        if count > 1:
+            yield Check(
+                "worker names",
+                ok=False,
+                found=f"{count} workers are called {worker}",
+                remedy="Give each its own name: celery -A dataworks_tasks worker -n NAME@%h",
+            )
+
+
+def _clock(worker: str, report: Mapping[str, Any] | None) -> Iterator[Check]:
+    ahead = (report or {}).get("clock_ahead_seconds")
+    if isinstance(ahead, int | float):
+        yield clock_check("worker clock", f"{worker}'s clock", ahead, "that of Redis")
+
+
+def _pool(worker: str, stats: Mapping[str, Any]) -> Iterator[Check]:
+    kind = str(stats.get("pool", {}).get("implementation", ""))
+    if kind and not any(known in kind for known in _POOLS):
+        yield Check(
+            "worker pool",
+            ok=False,
+            found=f"{worker} runs the pool {kind}, in which runs stand still",
+            remedy="Start it with --pool prefork, which is the default, or --pool solo",
+        )
 
 
 def compare(

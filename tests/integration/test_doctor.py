@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.fleet import Fleet
+from tests.fleet import Fleet, wait_until
 
 
 def _checks(fleet: Fleet) -> dict[str, dict[str, Any]]:
@@ -69,3 +72,101 @@ def test_rights_that_are_missing_are_named(fleet: Fleet, reader: str) -> None:
         checks["target rights"]["remedy"] == f"Give the user the role readWrite on {fleet.database}"
     )
     assert "dataworks local" in checks["workers"]["remedy"]
+
+
+def _lines(fleet: Fleet, code: int = 1) -> str:
+    """What doctor prints, on one line; it never ends in a traceback."""
+    done = fleet.run("doctor", check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def test_without_redis_there_is_a_line_for_everything(fleet: Fleet) -> None:
+    fleet.environment["FRAMEWORK_BROKER_URL"] = "redis://127.0.0.1:1/0"
+    said = _lines(fleet)
+    assert "FAIL redis: Redis at redis://127.0.0.1:1/0 cannot be used" in said
+    assert "Set FRAMEWORK_BROKER_URL" in said
+    assert "FRAMEWORK_LEDGER_URL" not in said
+    assert "OK target: " in said
+    assert "FAIL workers: the broker does not answer" in said
+
+
+def test_the_setting_that_was_set_is_the_one_that_is_named(fleet: Fleet) -> None:
+    address = fleet.environment["FRAMEWORK_BROKER_URL"]
+    wrong = address.replace("://", "://nobody:wrong@")
+    fleet.environment["FRAMEWORK_LEDGER_URL"] = wrong
+    assert "Check FRAMEWORK_LEDGER_URL" in _lines(fleet)
+    del fleet.environment["FRAMEWORK_LEDGER_URL"]
+    fleet.environment["FRAMEWORK_BROKER_URL"] = wrong
+    said = _lines(fleet)
+    assert "Check FRAMEWORK_BROKER_URL" in said
+    assert "FRAMEWORK_LEDGER_URL" not in said
+    assert "wrong" not in said
+
+
+def test_a_full_redis_is_named_with_its_size(own_fleet: Fleet) -> None:
+    own_fleet.redis.config_set("maxmemory", "1")
+    said = _lines(own_fleet)
+    assert "FAIL redis room: Redis is full: " in said
+    assert "of 0 MB used" in said
+    own_fleet.redis.config_set("maxmemory", "0")
+
+
+def test_a_user_who_may_not_ask_is_no_failure(own_fleet: Fleet) -> None:
+    own_fleet.redis.acl_setuser(
+        "few", enabled=True, passwords=["+pw"], keys=["*"], channels=["*"], categories=["+@all"],
+        commands=["-info", "-config"],
+    )  # fmt: skip
+    address = own_fleet.environment["FRAMEWORK_BROKER_URL"]
+    own_fleet.environment["FRAMEWORK_BROKER_URL"] = address.replace("://", "://few:pw@")
+    own_fleet.start_worker(1)
+    said = _lines(own_fleet, 0)
+    assert "OK redis persistence: this user may not ask (INFO)" in said
+
+
+def test_workers_that_nobody_sends_to_and_pools_that_stand_still_are_named(
+    fleet: Fleet, worker_factory: Any
+) -> None:
+    worker_factory(fleet.environment, 1, arguments=("-Q", "fast", "--pool", "threads"))
+    said = _lines(fleet)
+    assert (
+        "FAIL queue: no worker takes from dataworks, where runs are sent; they take from fast"
+        in (said)
+    )
+    assert "FAIL worker pool: " in said
+    assert "--pool prefork" in said
+
+
+def test_two_workers_of_one_name_are_named(fleet: Fleet) -> None:
+    """A worker says that it is ready by its name, so the second one is waited for by its count."""
+    environment = {**os.environ, **fleet.environment}
+    command = [sys.executable, "-m", "celery", "-A", "dataworks_tasks", "worker", "--pool", "solo"]
+    command += ["--hostname", "same@host", "--without-mingle", "--without-gossip"]
+    workers = [
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(2)
+    ]
+    try:
+        said = wait_until(
+            lambda: found if "worker names" in (found := _lines(fleet)) else None,
+            "both workers answer",
+        )
+        assert "FAIL worker names: 2 workers are called same@host" in said
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+def test_without_a_database_name_the_rights_of_every_database_are_looked_at(
+    fleet: Fleet, reader: str
+) -> None:
+    host = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"].split("//")[1].strip("/")
+    fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"] = f"mongodb://{reader.format(host)}"
+    assert _checks(fleet)["source rights"]["found"] == f"read on {fleet.database}"
+    del fleet.environment["FRAMEWORK_TARGET_DB_NAME"]
+    fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"] = f"mongodb://{reader.format(host)}"
+    assert "the user has readWrite on no database" in _checks(fleet)["target rights"]["found"]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from dataworks_tasks.ledger.redis_server import RedisFacts
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.worker.report import describe
 from producer.cli.doctor import command
+from producer.connections import Connections
+from producer.doctor import preflight
 from producer.doctor.check import Check
 from producer.doctor.database_rights import allowed_actions
+from producer.doctor.redis_checks import clock_check, redis_checks
 from producer.doctor.worker_checks import compare
 
 
@@ -83,7 +88,52 @@ def test_plugins_are_looked_for_and_not_loaded(tmp_path: Any) -> None:
 
 def test_brackets_are_shown_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     extra = Check("target", False, "PyMongo [/x] is too new", "pip install 'dataworks[extra]'")
-    monkeypatch.setattr("producer.cli.doctor.run_checks", lambda _connections: [extra])
+    monkeypatch.setattr("producer.cli.doctor.run_checks", lambda _connections, **_: [extra])
     shown = CliRunner().invoke(command).output
     assert "target: PyMongo [/x] is too new" in shown
     assert "pip install 'dataworks[extra]'" in shown
+
+
+@pytest.mark.parametrize(
+    ("ahead", "ok", "words"),
+    [(0.4, True, "right"), (300.0, False, "300 s ahead of"), (-5.0, False, "5 s behind")],
+)
+def test_a_clock_is_compared(ahead: float, ok: bool, words: str) -> None:
+    check = clock_check("worker clock", "w3's clock", ahead, "that of Redis")
+    assert check.ok is ok
+    assert words in check.found
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "ok", "words"),
+    [
+        (256, 256, False, "Redis is full: 256 of 256 MB"),
+        (240, 256, False, "nearly full"),
+        (10, 256, True, "10 of 256 MB used"),
+        (10, 0, True, "without a limit"),
+    ],
+)
+def test_the_memory_of_redis_is_compared_with_its_limit(
+    used: int, limit: int, ok: bool, words: str
+) -> None:
+    facts = RedisFacts("redis", "8", True, "noeviction", used << 20, limit << 20)
+    check = next(check for check in redis_checks(facts) if check.name == "redis room")
+    assert check.ok is ok
+    assert words in check.found
+
+
+def test_what_nobody_foresaw_is_one_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fine() -> Iterator[Check]:
+        yield Check("redis", ok=True, found="redis 8")
+
+    def broken() -> Iterator[Check]:
+        raise KeyError("no such key")
+
+    checks = [("redis", fine), ("workers", broken), ("redis", fine)]
+    monkeypatch.setattr(preflight, "_checks", lambda _connections: checks)
+    with Connections(_config()) as connections:
+        found = list(preflight.run_checks(connections))
+        assert [check.ok for check in found] == [True, False, True]
+        assert "an unexpected KeyError: 'no such key'" in found[1].found
+        with pytest.raises(KeyError):
+            list(preflight.run_checks(connections, debug=True))

@@ -1,0 +1,178 @@
+"""Every part of a library that DataWorks uses and that library does not promise.
+
+One list, with the reason for each and a test against the installed version: a release that moves
+one of them fails here, by name, and not as a hang or a lost message. The upper bounds in
+pyproject.toml (kombu, redis, PyMongo, Celery) are there because of this list.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import bson
+import pymongo
+import pytest
+from bson.raw_bson import RawBSONDocument
+from celery.exceptions import Reject, Retry, TaskPredicate
+from celery.worker.request import Request
+from faker import Faker
+from kombu import Connection
+from kombu.transport import redis as kombu_redis
+from kombu.transport import virtual
+from pymongo.cursor import RawBatchCursor
+from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
+from redis import Redis
+
+from dataworks_tasks.broker.broker_errors import broker_errors
+from dataworks_tasks.broker.checked_transport import (
+    CheckedChannel,
+    CheckedConnection,
+    CheckedQoS,
+    CheckedRedis,
+    CheckedSentinelTransport,
+    CheckedTransport,
+)
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.errors import LedgerUnavailable
+from dataworks_tasks.migrate.lazy_document import LazyDocument
+from dataworks_tasks.store.insert_command import DocumentSequence
+from dataworks_tasks.store.raw_batches import RawBatches, reply_with_stream
+from dataworks_tasks.store.wire_versions import too_old_server
+
+CHANNEL: Any = kombu_redis.Channel
+DOCUMENT = bson.encode({"_id": 1, "a": "b"})
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def test_kombu_channels_read_by_the_methods_that_are_guarded() -> None:
+    """broker/checked_transport.py: one message that is not JSON would end a worker."""
+    assert _parameters(CHANNEL._handle_message) == ["self", "client", "r"]
+    assert _parameters(CHANNEL._get_client) == ["self"]
+    assert CheckedChannel._handle_message is not CHANNEL._handle_message
+    source = inspect.getsource(CHANNEL)
+    assert "self._handle_message(" in source
+    assert "self._get_client()" in source
+    reading = inspect.getsource(CHANNEL._brpop_read)
+    assert "parse_response(" in reading
+    assert "BRPOP" in reading
+
+
+def test_kombu_asks_the_class_for_its_record_of_deliveries() -> None:
+    """broker/checked_transport.py: a failpoint around taking a message off the queue."""
+    assert CheckedChannel.QoS is CheckedQoS
+    assert issubclass(CheckedQoS, kombu_redis.QoS)
+    assert _parameters(kombu_redis.QoS.ack) == ["self", "delivery_tag"]
+    assert "self.QoS(self)" in inspect.getsource(virtual.Channel)
+
+
+@pytest.mark.parametrize(
+    ("address", "transport"),
+    [
+        ("redis://h/0", CheckedTransport),
+        ("rediss://h/0", CheckedTransport),
+        ("sentinel://h/0", CheckedSentinelTransport),
+    ],
+)
+def test_kombu_takes_the_transport_from_the_connection(address: str, transport: type) -> None:
+    """broker/checked_transport.py: the guard is in the class of the connection."""
+    connection = CheckedConnection(address)
+    assert connection.get_transport_cls() is transport
+    assert isinstance(connection.transport, transport)
+    assert issubclass(transport, Connection(address).get_transport_cls())
+
+
+def test_kombu_keeps_unacknowledged_messages_and_priorities_under_known_keys() -> None:
+    """producer/drive/message_queue.py counts the messages that wait, and those in hand."""
+    channel = CHANNEL
+    assert channel.unacked_key == "unacked"
+    queue = SimpleNamespace(priority_steps=[0, 3, 6, 9], sep="\x06\x16", priority=lambda n: n)
+    names = [channel._q_for_pri(queue, "dataworks", priority) for priority in (0, 6)]
+    assert names == ["dataworks", "dataworks\x06\x166"]
+
+
+def test_redis_hands_every_reply_to_parse_response() -> None:
+    """broker/checked_transport.py reads what BRPOP brings before kombu does."""
+    assert _parameters(Redis.parse_response)[:3] == ["self", "connection", "command_name"]
+    connection = SimpleNamespace(read_response=lambda **_: [b"dataworks", b"not JSON"])
+    client: Any = CheckedRedis.from_url("redis://localhost/0")
+    assert client.parse_response(connection, "BRPOP") is None
+    assert client.parse_response(connection, "LRANGE") == [b"dataworks", b"not JSON"]
+
+
+def test_pymongo_unpacks_a_reply_of_raw_batches_by_this_method() -> None:
+    """store/raw_batches.py: three of five microseconds a document are spent in the driver's own."""
+    named = ["self", "response", "cursor_id", "codec_options", "user_fields", "legacy_response"]
+    assert _parameters(RawBatchCursor._unpack_response) == named
+    assert _parameters(RawBatches._unpack_response) == named
+    reply = bson.encode(
+        {"cursor": {"firstBatch": [bson.decode(DOCUMENT)], "id": 0, "ns": "a.b"}, "ok": 1}
+    )
+    assert reply_with_stream(reply)["cursor"]["firstBatch"] == [DOCUMENT]
+
+
+def test_pymongo_copies_the_bytes_of_a_raw_document_into_a_command() -> None:
+    """store/insert_command.py: many documents where the driver expects one."""
+    sequence = DocumentSequence(EncodedBatch.of([DOCUMENT, DOCUMENT]))
+    assert isinstance(sequence, RawBSONDocument)
+    assert sequence.raw == DOCUMENT * 2
+    encoded = bson.encode({"v": sequence})
+    assert DOCUMENT * 2 in encoded
+
+
+def test_pymongo_encodes_a_lazy_document_as_it_is() -> None:
+    """migrate/lazy_document.py: the encoder asks for ``_type_marker`` and takes ``raw``."""
+    assert RawBSONDocument._type_marker == LazyDocument._type_marker
+    assert bson.encode(LazyDocument(DOCUMENT)) == DOCUMENT
+    assert bson.encode({"v": LazyDocument(DOCUMENT)}) == bson.encode({"v": bson.decode(DOCUMENT)})
+
+
+def test_pymongo_says_these_words() -> None:
+    """store/driver_errors.py and store/wire_versions.py cut texts, and read one."""
+    error = OperationFailure("refused", 1, {"errmsg": "refused", "secret": "x"})
+    assert str(error).partition(", full error")[0] == "refused"
+    client: pymongo.MongoClient[Any] = pymongo.MongoClient(
+        "mongodb://127.0.0.1:1/", serverSelectionTimeoutMS=1
+    )
+    with client, pytest.raises(ServerSelectionTimeoutError) as caught:
+        client.admin.command("ping")
+    assert ", Timeout: " in str(caught.value)
+    assert "reports wire version" in inspect.getsource(pymongo.topology_description)
+    assert too_old_server(
+        "Server at h:1 reports wire version 5, but this version of PyMongo requires at least 8"
+    )
+
+
+def test_faker_has_one_generator_for_each_locale() -> None:
+    """generate/fields/vocabulary_cache.py and generate/custom/base.py give it a random source."""
+    [generator] = Faker("de_DE", use_weighting=False)._factories
+    assert callable(generator.name)
+    generator.random = random.Random(1)
+    first = generator.name()
+    generator.random = random.Random(1)
+    assert generator.name() == first
+
+
+def test_kombu_publishes_by_a_closed_channel_with_this_error() -> None:
+    """broker/broker_errors.py takes one AttributeError for a broker that went away."""
+    error = AttributeError("no client", name="client", obj=None)
+    with pytest.raises(LedgerUnavailable), broker_errors():
+        raise error
+    with pytest.raises(AttributeError), broker_errors():
+        raise AttributeError("a fault", name="client", obj=object())
+
+
+def test_celery_reads_these_settings_and_attributes() -> None:
+    """broker/celery_settings.py and tasks.py: what is promised only in its source."""
+    request = inspect.getsource(Request.on_failure)
+    assert "acks_on_timeout" in request
+    assert "TimeLimitExceeded" in request
+    assert "requeue" in _parameters(Request.reject)
+    assert issubclass(Retry, TaskPredicate)
+    assert issubclass(Reject, TaskPredicate)
