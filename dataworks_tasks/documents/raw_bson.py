@@ -52,6 +52,9 @@ TOLERANT = CodecOptions[dict[str, Any]](
 )
 """For showing a document to a person: never fails on what a server accepts."""
 
+EXTENDED_JSON = JSONOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO, tz_aware=True)
+"""For reading what a person wrote: every date that a server takes, also beyond year 9999."""
+
 _SHOWN: JSONOptions = RELAXED_JSON_OPTIONS
 
 

@@ -11,7 +11,7 @@ from bson.json_util import loads
 
 from dataworks_tasks.documents.bson_types import NULL
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
-from dataworks_tasks.documents.raw_bson import Element, elements
+from dataworks_tasks.documents.raw_bson import EXTENDED_JSON, Element, elements
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.document_change import Changed, DocumentChange
 from dataworks_tasks.migrate.document_layout import Layout, take_apart
@@ -128,7 +128,7 @@ def _path(text: str, option: str) -> Path:
 
 def _parsed(field: str, value: str) -> Element:
     try:
-        return next(elements(encode({"v": loads(value)})))
+        return next(elements(encode({"v": loads(value, json_options=EXTENDED_JSON)})))
     except (ValueError, TypeError, BSONError):
         raise UsageError(
             f"--set {field}={value}: the value is not Extended JSON",

@@ -8,6 +8,7 @@ from bson import encode
 from bson.errors import BSONError
 from bson.json_util import loads
 
+from dataworks_tasks.documents.raw_bson import EXTENDED_JSON
 from dataworks_tasks.errors import SettingsError, UsageError
 from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.declared_change import by_transform
@@ -84,7 +85,7 @@ def parsed_filter(job: MigrationJob) -> bytes | None:
     if job.filter is None:
         return None
     try:
-        return encode(loads(job.filter))
+        return encode(loads(job.filter, json_options=EXTENDED_JSON))
     except (ValueError, TypeError, AttributeError, BSONError) as error:
         raise UsageError(
             f"--filter is not a query in Extended JSON: {error}",
