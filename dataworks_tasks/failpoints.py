@@ -79,7 +79,7 @@ def armed(text: str) -> Callable[[str], None]:
         action, _, rest = rest.partition("@")
         passage, _, folder = rest.partition(":")
         if name not in FAILPOINTS or action not in _SIGNALS:
-            raise ValueError(f"{VARIABLE}: {entry!r} names no failpoint or no action")
+            raise ValueError(f"{VARIABLE}: {entry!r} does not name a failpoint and an action")
         places[name] = _Armed(_SIGNALS[action], int(passage), Path(folder) / name)
     lock = Lock()
 

@@ -117,7 +117,7 @@ def finish(self: Task[Any, Any], run_id: object) -> None:
             check_tries(worker_process().ledger, run, "finishing", error)
         except (TransientError, SettingsError, SpecRefused) as error:
             # The run's driver asks for it again, and another worker may be the right one.
-            log.warning("%s; finishing is tried again", error)
+            log.warning("%s; finishing will be tried again", error)
             worker_process().ledger.note_error(run, str(error))
 
     with log_fields(run=_shown(run_id)):
@@ -188,7 +188,7 @@ def _work_on(task: Task[Any, Any], run_id: str, subject: str, work: Callable[[st
         _retry(task, run_id, error)
     except TerminalError as error:
         log.error(
-            "%s; the run stops, its gaps stay on record: continue with: dataworks resume %s",
+            "%s; the run stops and its gaps stay on record; continue with: dataworks resume %s",
             error,
             run_id,
         )
@@ -200,7 +200,7 @@ def _work_on(task: Task[Any, Any], run_id: str, subject: str, work: Callable[[st
 def _retry(task: Task[Any, Any], run_id: str, error: DataWorksError) -> None:
     pause = _pause(task)
     log.warning(
-        "%s; what is acknowledged stays, the rest of the range is tried again in %.1f s (try %d)",
+        "%s; acknowledged documents stay, the rest of the range is tried again in %.1f s (try %d)",
         error,
         pause,
         (task.request.retries or 0) + 2,

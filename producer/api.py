@@ -105,7 +105,7 @@ class DataGenerationEngine:
         )
 
     async def resume(self, run_id: str) -> RunResult:
-        """Go on with a run: its gaps, and nothing else."""
+        """Resume a run: send its gaps, and nothing else."""
         return await _in_thread(self._run, lambda connections: continue_run(connections, run_id))
 
     def _name_of(self, what: GeneratorType | str) -> str:
@@ -156,7 +156,7 @@ class MigrationEngine:
         )
 
     async def resume(self, run_id: str) -> RunResult:
-        """Go on with a run: its gaps, and nothing else."""
+        """Resume a run: send its gaps, and nothing else."""
         return await _in_thread(self._run, lambda connections: continue_run(connections, run_id))
 
     def _run(self, start: Callable[[Connections], RunSpec], stop: Event) -> RunResult:
@@ -221,7 +221,7 @@ def _run(
 
 
 def _resume(run_id: str) -> str:
-    return f"Go on with: dataworks resume {run_id}"
+    return f"Continue with: dataworks resume {run_id}"
 
 
 def _log_notices(run_id: str) -> Callable[[Observation], None]:

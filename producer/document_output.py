@@ -67,14 +67,14 @@ def _paths(plan: GenerationPlan, output: str) -> list[Path | None]:
         if several:
             listed = ", ".join(part.namespace.collection for part in plan.job.parts)
             raise UsageError(
-                f"the template has several collections ({listed}), and stdout is one stream",
-                "Write files, one a collection: --output FILE.jsonl or FILE.bson",
+                f"the template has several collections ({listed}), but stdout is one stream",
+                "Write one file for each collection: --output FILE.jsonl or FILE.bson",
             )
         return [None]
     path = Path(output)
     if path.suffix not in {".jsonl", ".bson"}:
         raise UsageError(
-            f"--output {output} is not a kind of file that can be written",
+            f"--output {output} is not a supported kind of file",
             "Write stdout, FILE.jsonl or FILE.bson",
         )
     if not several:
@@ -84,7 +84,7 @@ def _paths(plan: GenerationPlan, output: str) -> list[Path | None]:
     names = [str(each) if len(databases) > 1 else each.collection for each in namespaces]
     if len(set(names)) < len(names):
         raise UsageError(
-            "two collections of the template have one name, and would share a file",
+            "two collections of the template have the same name and would share a file",
             "Give them different names in the template",
         )
     return [path.with_name(f"{path.stem}.{quote(name, ' ')}{path.suffix}") for name in names]

@@ -34,7 +34,7 @@ class CheckedRedis(Redis):
         if reason is None:
             return reply
         log.warning(
-            "a message in %s is refused: %s; it is dropped, nothing was written",
+            "a message in %s was rejected: %s; it is dropped, nothing was written",
             reply[0].decode(errors="replace"),
             reason,
         )
@@ -66,7 +66,7 @@ class CheckedChannel(redis_transport.Channel):
         if reason is None:
             return payload
         log.warning(
-            "a message on the channel %s is refused: %s; it is dropped",
+            "a message on the channel %s was rejected: %s; it is dropped",
             channel.decode(errors="replace"),
             reason,
         )

@@ -79,7 +79,7 @@ def control_refusal(data: bytes | str, *, order: bool) -> str | None:
 def _check_order(body: Any) -> None:
     _expect(isinstance(body, dict), "it is not a control command")
     _expect(set(body) <= _PARTS_OF_AN_ORDER, "it has unexpected keys")
-    _expect(_is_text(body.get("method")), "it names no order")
+    _expect(_is_text(body.get("method")), "it names no command")
     _expect(isinstance(body.get("arguments") or {}, dict), "its arguments are not an object")
     for name in ("pattern", "matcher", "ticket"):
         _expect(body.get(name) is None or _is_text(body[name]), f"its {name} is not a text")
@@ -122,7 +122,9 @@ def _is_text(value: object) -> bool:
 def _check_properties(properties: Mapping[str, Any]) -> None:
     _expect(_is_text(properties.get("delivery_tag")), "it has no delivery tag")
     _expect(properties.get("body_encoding") == "base64", "its body is not base64")
-    _expect(properties.get("priority") in (None, FIRST, LATER), "it has another priority")
+    _expect(
+        properties.get("priority") in (None, FIRST, LATER), "its priority is not one of DataWorks"
+    )
     info = _mapping(properties, "delivery_info")
     for name in ("exchange", "routing_key"):
         _expect(_is_text(info.get(name)), f"its {name} is not a short text")
@@ -130,7 +132,7 @@ def _check_properties(properties: Mapping[str, Any]) -> None:
 
 def _check_headers(headers: Mapping[str, Any]) -> None:
     task = headers.get("task")
-    _expect(isinstance(task, str) and task in _TASKS, "it names no task of DataWorks")
+    _expect(isinstance(task, str) and task in _TASKS, "it does not name a task of DataWorks")
     _expect(_is_text(headers.get("id")), "it has no id")
     for name in _TEXTS:
         _expect(headers.get(name) is None or _is_text(headers[name]), f"its {name} is not a text")
@@ -138,7 +140,9 @@ def _check_headers(headers: Mapping[str, Any]) -> None:
         _expect(not headers.get(name), f"it asks for {name}")
     own_limit = FINISH_SECONDS if task in _ARGUMENTS else TASK_SECONDS
     for limit in _limits(headers.get("timelimit")):
-        _expect(limit in (None, TASK_SECONDS, own_limit), "it has other time limits")
+        _expect(
+            limit in (None, TASK_SECONDS, own_limit), "its time limits are not those of DataWorks"
+        )
     _expect(not headers.get("stamped_headers") and not headers.get("stamps"), "it has stamps")
     _expect(
         headers.get("ignore_result") in (None, True, False), "its ignore_result is not a boolean"

@@ -116,14 +116,14 @@ def send_step(
 def read_step(value: object) -> str:
     """The step's name; raises BadMessage when it is not one."""
     if not isinstance(value, str) or not _STEP.fullmatch(value):
-        raise BadMessage("a message names no step of a run", _REMEDY)
+        raise BadMessage("a message does not name a step of a run", _REMEDY)
     return value
 
 
 def read_run_id(value: object) -> str:
     """The run id; raises BadMessage when it is none."""
     if not isinstance(value, str) or not _RUN_ID.fullmatch(value):
-        raise BadMessage("a message names no run id", _REMEDY)
+        raise BadMessage("a message does not name a run id", _REMEDY)
     return value
 
 

@@ -52,7 +52,7 @@ class HeldLease:
     def __enter__(self) -> Self:
         position = self._keep()
         if position is None:
-            raise StepHeld(f"another process does {self._due.step} for {self._due.run_id}")
+            raise StepHeld(f"another process is doing {self._due.step} for {self._due.run_id}")
         self.position = position
         self._heart.start()
         return self

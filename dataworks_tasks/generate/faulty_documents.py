@@ -50,7 +50,7 @@ def _without_repeated_ids(
         if first.setdefault(key, position) == position:
             kept.append(position)
         else:
-            reason = f"the generator gave it the _id of document #{wanted.start + first[key]}"
+            reason = f"the generator gave it the same _id as document #{wanted.start + first[key]}"
             failures.append(_failure(namespace, wanted.start + position, reason))
     return MadeDocuments(batch.select(kept) if failures else batch, tuple(failures))
 

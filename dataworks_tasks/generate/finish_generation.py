@@ -72,8 +72,8 @@ def _indexed(
     except TerminalError as error:
         raise RunFailed(
             f"the template's indexes cannot be built on {namespace}: {error.fact}",
-            "Fix the documents there, then: dataworks resume RUN; or fix the template "
-            "and start again with --drop",
+            f"Fix the documents there, then: dataworks resume {context.spec.run_id}; or fix the "
+            "template and start again with --drop",
         ) from None
 
 

@@ -67,6 +67,6 @@ def refuse_cluster(redis: Redis) -> None:
         return
     if is_cluster:
         raise SettingsError(
-            "this Redis is a node of a Redis Cluster, for which Celery has no transport",
-            "Name one server without cluster mode, or Sentinels: sentinel://HOST:26379/0?master=X",
+            "this Redis is a node of a Redis Cluster, which Celery cannot use",
+            "Use one server without cluster mode, or Sentinels: sentinel://HOST:26379/0?master=X",
         )

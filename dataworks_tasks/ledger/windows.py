@@ -26,7 +26,7 @@ class Taking(StrEnum):
     TAKEN = "taken"  # the range is in this worker's hands
     HELD = "held"  # another worker has it in hand
     STOPPED = "stopped"  # the run is paused or has ended
-    BEYOND = "beyond"  # it is not within what is planned
+    BEYOND = "beyond"  # it is outside what is planned
     PARKED = "parked"  # the run waits for tokens; the range is sent when they are there
     FULL = "full"  # the run has all the processes it may have; the range is sent when one is free
 

@@ -137,7 +137,7 @@ def _miscounted(strategy: BaseMigrationStrategy) -> RunFailed:
     return RunFailed(
         f"read_batch of the strategy {strategy.name!r} does not make one document for each of the "
         "batch",
-        "To drop documents or make several of one, override transform_document",
+        "To drop documents, or to make several from one, override transform_document",
     )
 
 

@@ -38,7 +38,7 @@ class MigrationStrategyFactory:
         if not strategy.name or ":" in strategy.name:
             raise SettingsError(
                 f"a migration strategy needs a name without ':', not {strategy.name!r}",
-                "Set the class attribute name",
+                "Set its class attribute `name`",
             )
         cls._known[strategy.name] = strategy
         return strategy
@@ -60,7 +60,9 @@ class MigrationStrategyFactory:
         if not colon:
             return strategy()
         if strategy.__init__ is object.__init__ or not argument:
-            raise UsageError(f"the strategy {base!r} takes no {argument or 'empty'!r} argument")
+            raise UsageError(
+                f"the strategy {base!r} does not take a {argument or 'empty'!r} argument"
+            )
         return strategy(argument)  # type: ignore[call-arg]
 
     @classmethod

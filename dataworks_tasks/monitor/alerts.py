@@ -70,7 +70,9 @@ def _all_rules(config: FrameworkConfig) -> Iterator[AlertRule]:
         config.alert_stall_seconds,
         lambda run: run.seconds_since_progress,
         lambda run, limit: run.seconds_since_progress > limit,
-        lambda value, _limit: f"nothing was acknowledged for {value:.0f} s; are workers running?",
+        lambda value, _limit: (
+            f"nothing has been acknowledged for {value:.0f} s; are workers running?"
+        ),
     )
     yield AlertRule(
         "throttling",
@@ -98,7 +100,7 @@ def _all_rules(config: FrameworkConfig) -> Iterator[AlertRule]:
         lambda run, limit: run.oldest_gap_seconds > limit,
         lambda value, _limit: (
             f"the first range that is not acknowledged is {value:.0f} s old; "
-            "its message may be lost: dataworks resume sends it again"
+            "its message may be lost; send it again with: dataworks resume"
         ),
     )
 

@@ -155,7 +155,7 @@ class MetricsCollector:
             try:
                 self.get_current_performance()
             except DataWorksError as error:
-                log.warning("no metrics now: %s; they are read again", error)
+                log.warning("no metrics now: %s; reading is tried again", error)
 
     def _progress(self) -> list[RunProgress]:
         if self._run_id is not None:

@@ -39,7 +39,7 @@ _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
     ),
     (
         "retried_requests",
-        "Writes that were sent again after an error that passes.",
+        "Writes that were sent again after a transient error.",
         lambda run: _counter(run, RunCounter.RETRIED_REQUESTS),
     ),
     (
@@ -62,7 +62,7 @@ _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
 _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     (
         "documents_expected",
-        "Documents that the run has in all; grows while a migration is planned.",
+        "Documents of the run; grows while a migration is planned.",
         lambda run: run.documents_expected,
     ),
     (
@@ -84,7 +84,7 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     ),
     (
         "created_timestamp_seconds",
-        "When the run was made, in seconds since 1970.",
+        "When the run was created, in seconds since 1970.",
         lambda run: run.created_at.timestamp(),
     ),
     (
@@ -135,7 +135,7 @@ class LedgerCollector(Collector):
         if self._queue is not None:
             yield from _queue_metrics(self._queue)
         active = GaugeMetricFamily(
-            "dataworks_alert_active", "1 for a limit that is passed.", labels=["run", "alert"]
+            "dataworks_alert_active", "1 for a threshold that is exceeded.", labels=["run", "alert"]
         )
         for alert in self._alerts():
             active.add_metric([alert["run"], alert["name"]], 1)
@@ -193,7 +193,7 @@ def _worker_metrics(runs: list[RunProgress]) -> Iterator[Metric]:
     )
     memory = GaugeMetricFamily(
         "dataworks_worker_peak_memory_bytes",
-        "The most memory that the process has had.",
+        "Peak memory of the process.",
         labels=["worker"],
     )
     reported = GaugeMetricFamily(

@@ -70,7 +70,7 @@ def made_otherwise(what: str, made_with: Mapping[str, str]) -> SpecRefused:
         if here.get(name) != there
     ]
     return SpecRefused(
-        f"this worker makes other {what} than the producer of the run: "
+        f"this worker makes different {what} from the producer of the run: "
         + ("; ".join(others) or "the same versions, so a plugin or its data differs"),
         "Install the same versions on every machine: pip install -c constraints.txt dataworks",
     )

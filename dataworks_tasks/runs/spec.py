@@ -82,14 +82,14 @@ class GenerationJob(_Frozen):
     """Generate documents from a template, or with a generator that workers know by name."""
 
     kind: Literal[RunKind.GENERATION] = RunKind.GENERATION
-    template: Any = Field(default=None, description="the template whole, as JSON")
+    template: Any = Field(default=None, description="the complete template, as JSON")
     generator: str | None = Field(default=None, description="name of a custom generator")
     name: str = Field(description="what was asked for, as a person wrote it")
     seed: int
     parts: tuple[GenerationPart, ...]
     probe_digest: str = Field(description="digest of a few documents; a worker must make the same")
     made_with: dict[str, str] = Field(
-        default={}, description="versions of what has a part in the documents' bytes"
+        default={}, description="versions of everything that affects the documents' bytes"
     )
     documents_format: int = Field(
         default=1, description="which documents a template makes; only one version's go together"
@@ -151,7 +151,7 @@ class MigrationJob(_Frozen):
         default="", description="digest of a few masked values; a worker must make the same"
     )
     made_with: dict[str, str] = Field(
-        default={}, description="versions of what has a part in masked values"
+        default={}, description="versions of everything that affects masked values"
     )
 
 
@@ -178,7 +178,9 @@ class RunSpec(_Frozen):
     batch_size: int = Field(ge=1, description="documents of one batch range, or of one slice")
     write_concern: str = Field(default="majority", description="majority, or a number of nodes")
     on_error: OnError = OnError.SKIP
-    max_failures: int = Field(default=1000, ge=0, description="the run stops when there are more")
+    max_failures: int = Field(
+        default=1000, ge=0, description="the run stops when more documents fail"
+    )
     max_rate: float | None = Field(default=None, gt=0, description="documents per second, fleet")
     max_ru: float | None = Field(
         default=None, gt=0, description="request units per second at the target, fleet"

@@ -79,7 +79,7 @@ class Slice:
             )
         except (KeyError, ValueError, IndexError, struct.error):
             raise SpecRefused(
-                "a slice in the ledger is damaged", "Start the run again; what is copied stays"
+                "a slice in the ledger is damaged", "Start the run again; copied documents stay"
             ) from None
 
     def groups(self, field: bytes = ID) -> list[list[KeyRange]]:

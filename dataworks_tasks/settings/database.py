@@ -29,8 +29,10 @@ class DatabaseConfig(BaseModel):
     connection_string: SecretStr = Field(
         description="MongoDB connection string; holds the password, so it never leaves the process"
     )
-    database_name: str = Field(default="", description="database where a command names none")
-    collection_name: str = Field(default="", description="collection where a command names none")
+    database_name: str = Field(default="", description="database for commands that do not name one")
+    collection_name: str = Field(
+        default="", description="collection for commands that do not name one"
+    )
     db_type: DatabaseType | None = Field(
         default=None,
         description="dialect: mongodb, mongodb-atlas, cosmos-db or azure-documentdb; "

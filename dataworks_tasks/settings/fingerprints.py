@@ -21,6 +21,6 @@ def _check_side(side: str, meant: str, config: DatabaseConfig | None) -> None:
         raise SettingsError(f"no {side} database is set", f"Set {setting} for this process")
     if config.fingerprint != meant:
         raise SpecRefused(
-            f"the run's {side} is {meant}, this process reaches {config.fingerprint}",
+            f"the run's {side} is {meant}, but this process reaches {config.fingerprint}",
             f"Set {setting} to the run's servers on this machine and restart the worker",
         )

@@ -66,7 +66,7 @@ class FrameworkConfig(BaseSettings):
     queue: str = Field(
         default="dataworks",
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
-        description="queue the messages go to; fleets that share a Redis take one each",
+        description="queue of the messages; fleets that share a Redis use one each",
     )
     source: DatabaseConfig | None = None
     target: DatabaseConfig | None = None
@@ -79,10 +79,12 @@ class FrameworkConfig(BaseSettings):
     batch_aggregation_timeout_ms: int = Field(
         default=5_000,
         ge=1,
-        description="longest a worker holds generated documents back to fill a write",
+        description="longest time a worker holds generated documents back to fill a write",
     )
     source_db_batch_size: int = Field(
-        default=5_000, ge=1, description="documents a cursor on the source brings per round trip"
+        default=5_000,
+        ge=1,
+        description="documents that a cursor on the source returns per round trip",
     )
     write_workers: int = Field(
         default=2, ge=1, le=64, description="generation: writes in flight per worker process"
@@ -102,13 +104,13 @@ class FrameworkConfig(BaseSettings):
     write_concern: str = Field(
         default="majority",
         pattern=f"^({WRITE_CONCERN})$",
-        description="what acknowledged means at the target: majority, or a number of nodes",
+        description="write concern at the target: majority, or a number of nodes",
     )
     range_seconds: float = Field(
         default=30.0,
         gt=0,
         le=60,
-        description="longest a worker stays with one message; the rest goes back to the queue",
+        description="longest time a worker spends on one message; the rest returns to the queue",
     )
     stall_seconds: float = Field(
         default=15.0,

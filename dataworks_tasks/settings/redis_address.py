@@ -70,7 +70,7 @@ def read_sentinel_address(url: str) -> SentinelAddress:
     username, _, password = login.partition(":")
     options = {name: values[-1] for name, values in parse_qs(parts["query"] or "").items()}
     if unknown := options.keys() - _OPTIONS:
-        raise ValueError(f"{sorted(unknown)[0]!r} is no option of {_FORM}")
+        raise ValueError(f"{sorted(unknown)[0]!r} is not an option of {_FORM}")
     try:
         sentinels = tuple(_host_and_port(host) for host in hosts.split(","))
         return SentinelAddress(

@@ -255,7 +255,7 @@ class _Write:
         self.result.retried_requests += 1
         if tries > self.policy.backoff.tries:
             raise StoreUnavailable(
-                f"{self.namespace} took no document in {tries} tries: {outcome.reason}"
+                f"{self.namespace} did not accept a document in {tries} tries: {outcome.reason}"
             )
         return self.policy.backoff.pause(tries)
 

@@ -50,7 +50,7 @@ class CollectionGuard:
                 "Documents of both may be at the target: start a new run and let it begin with an "
                 "empty target"
                 if self._side == "source"
-                else "What was written to it before is gone: start a new run",
+                else "The documents written before are gone: start a new run",
             )
         raise SpecRefused(
             f"{namespace} at the {self._side} is not the collection that the run began with: this "

@@ -59,14 +59,14 @@ def _problems(parts: _Parts, type_: DatabaseType) -> Iterator[str]:
     in_azure = all(type_by_host(host) is type_ for host, _ in parts.hosts)
     options = parts.options
     if not DIALECTS[type_].retryable_writes and options.get("retrywrites", "true") != "false":
-        yield "does not say retrywrites=false, and Cosmos DB refuses retryable writes"
+        yield "does not have retrywrites=false, and Cosmos DB refuses retryable writes"
     encrypted = "true" in (options.get("ssl"), options.get("tls"))
     if in_azure and not encrypted and parts.scheme == "mongodb":
-        yield "does not say ssl=true, and the service takes only encrypted connections"
+        yield "does not have ssl=true, and the service accepts only encrypted connections"
     if in_azure and type_ is DatabaseType.COSMOS_DB and parts.scheme == "mongodb":
         ports = {port for _, port in parts.hosts}
         if ports != {_COSMOS_PORT}:
-            yield f"does not name port {_COSMOS_PORT}"
+            yield f"does not use port {_COSMOS_PORT}"
 
 
 def first_host(uri: str) -> str:

@@ -141,6 +141,7 @@ def _check_shard_key(
     if layout.shard_key is None or present == layout.shard_key:
         return
     raise UsageError(
-        f"{namespace} is there with {f'the shard key {present}' if present else 'no shard key'}",
+        f"{namespace} already exists with "
+        + (f"the shard key {present}" if present else "no shard key"),
         "A shard key cannot be changed: add --drop, or choose another collection",
     )

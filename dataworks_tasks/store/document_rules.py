@@ -52,7 +52,7 @@ def _without_shard_key(batch: EncodedBatch, path: str) -> dict[int, str]:
 def _long_bson(batch: EncodedBatch, most: int) -> dict[int, str]:
     sizes = _sizes(batch)
     return {
-        position: f"the document has {int(sizes[position]):,} bytes; the server takes {most:,}"
+        position: f"the document has {int(sizes[position]):,} bytes; the server accepts {most:,}"
         for position in np.flatnonzero(sizes > most).tolist()
     }
 
@@ -63,7 +63,7 @@ def _long_json(batch: EncodedBatch, most: int) -> dict[int, str]:
         size = json_bytes(batch.document(position))
         if size > most:
             refused[position] = (
-                f"the document has {size:,} bytes as JSON; the server takes {most:,}"
+                f"the document has {size:,} bytes as JSON; the server accepts {most:,}"
             )
     return refused
 
@@ -73,7 +73,7 @@ def _long_ids(batch: EncodedBatch, most: int) -> dict[int, str]:
     for position in _with_id_of_any_length(batch, most).tolist():
         size = _id_bytes(batch.document(position))
         if size > most:
-            refused[position] = f"its _id has {size:,} bytes; the server takes {most:,}"
+            refused[position] = f"its _id has {size:,} bytes; the server accepts {most:,}"
     return refused
 
 

@@ -71,7 +71,7 @@ def classify(error: PyMongoError) -> DataWorksError:
     if isinstance(error, OperationFailure):
         return _classify_failure(error, message)
     if isinstance(error, ConfigurationError):
-        return SettingsError(f"the database cannot be used as set up: {message}")
+        return SettingsError(f"the database cannot be used with these settings: {message}")
     if isinstance(error, AutoReconnect | ConnectionFailure | WaitQueueTimeoutError):
         return StoreUnavailable(f"the database does not answer: {message}")
     return TerminalError(f"the driver refused: {message}")
@@ -88,9 +88,9 @@ def classified() -> Iterator[None]:
 
 def _classify_failure(error: OperationFailure, message: str) -> DataWorksError:
     if error.code == 16500:
-        return Throttled("the database is over its rate", "", retry_after_seconds(message))
+        return Throttled("the database exceeds its request rate", "", retry_after_seconds(message))
     if error.code in TRANSIENT_CODES or isinstance(error, ExecutionTimeout):
-        return StoreUnavailable(f"the database could not do it now: {message}")
+        return StoreUnavailable(f"the database cannot do it now: {message}")
     if error.code == 18:
         return SettingsError(
             "the database refused the user name or password", "Check the connection string"

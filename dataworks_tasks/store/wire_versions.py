@@ -31,7 +31,7 @@ def too_old_server(message: str) -> SettingsError | None:
         return None
     address, reported, needed = found[1], int(found[2]), int(found[3])
     fact = (
-        f"the server at {address} speaks MongoDB {server_version(reported)} "
+        f"the server at {address} is compatible with MongoDB {server_version(reported)} "
         f"(wire version {reported}); PyMongo {pymongo.version} needs "
         f"{server_version(needed)} (wire version {needed}) or newer"
     )

@@ -82,7 +82,10 @@ class GenerationVerificationWork:
             names = ", ".join(sorted(map(str, namespaces)))
             surplus = there - (expected - missing)
             failure = DocumentFailure(
-                f"{names}:surplus", "(unknown)", names, f"{surplus:,} documents are not of the run"
+                f"{names}:surplus",
+                "(unknown)",
+                names,
+                f"{surplus:,} documents do not belong to the run",
             )
             self._context.ledger.record_failures(self._context.spec.run_id, [failure])
         return True

@@ -73,13 +73,18 @@ def _again(step: DriverStep, drive: Drive) -> float | None:
         raise
     except (TransientError, SettingsError, SpecRefused) as error:
         # A refusal is tried again too: another worker of the fleet may be the right one.
-        log.warning("%s stops at: %s; it is tried again in %.0f s", step.name, error,
+        log.warning("%s was interrupted: %s; it is tried again in %.0f s", step.name, error,
                     _RETRY_SECONDS)  # fmt: skip
         if not isinstance(error, LedgerUnavailable):
             ledger.note_error(run_id, f"{step.name}: {error}")
         return _RETRY_SECONDS
     except TerminalError as error:
-        log.error("%s fails: %s; the run stops: dataworks resume %s", step.name, error, run_id)
+        log.error(
+            "%s failed: %s; the run stops; continue with: dataworks resume %s",
+            step.name,
+            error,
+            run_id,
+        )
         ledger.change_state(run_id, WORKING, RunState.FAILED, f"{step.name}: {error}")
         return None
 

@@ -46,7 +46,7 @@ class DriverTimer(bootsteps.StartStopStep):
         try:
             self._ledger = connect_ledger(ConfigManager().load_config(), impatient=True)
         except DataWorksError as error:
-            log.warning("%s; this worker drives no runs", error)
+            log.warning("%s; this worker does not drive runs", error)
             return
         look = DueMessages(parent.app, self._ledger, parent.app.amqp.queues.consume_from)
         self._entry = parent.timer.call_repeatedly(_TICK_SECONDS, look)
@@ -82,7 +82,7 @@ class DueMessages:
                     self._send(due, queue)
         except TransientError as error:
             self._quiet_until = time.monotonic() + _OUTAGE_SECONDS
-            log.debug("nobody looks for what is due: %s", error)
+            log.debug("steps that are due were not looked for: %s", error)
 
     def _send(self, due: DueStep, queue: str) -> None:
         try:
@@ -98,7 +98,7 @@ class DueMessages:
         except TransientError:
             raise
         except DataWorksError as error:
-            log.warning("%s of %s is not done from here: %s", due.step, due.run_id, error)
+            log.warning("%s of %s was not started here: %s", due.step, due.run_id, error)
 
     def _spec(self, run_id: str) -> RunSpec:
         known = self._specs.get(run_id)

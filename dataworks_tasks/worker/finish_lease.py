@@ -43,7 +43,7 @@ class HeldFinishLease:
     def __enter__(self) -> Self:
         position = self._ledger.acquire_finish_lease(self._run_id, self._holder, LEASE_SECONDS)
         if position is None:
-            raise LeaseHeld(f"another process finishes {self._run_id}")
+            raise LeaseHeld(f"another process is finishing {self._run_id}")
         self.position = position
         self._heart.start()
         return self
@@ -92,7 +92,7 @@ class HeldFinishLease:
         try:
             return self._describe() if self._describe is not None else ""
         except Exception as error:  # noqa: BLE001 - without this thread the lease is lost
-            log.debug("cannot describe how far finishing is: %s", error)
+            log.debug("the progress of finishing is not known: %s", error)
             return self._shown
 
     def _keep(self) -> None:

@@ -66,4 +66,4 @@ class HandKeeper:
             try:
                 self._ledger.windows.keep(hand.run_id, hand.start, self._holder, HELD_SECONDS)
             except DataWorksError as error:
-                log.debug("a range in hand is not kept: %s", error)
+                log.debug("the claim on a range was not renewed: %s", error)

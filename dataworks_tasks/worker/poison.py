@@ -14,7 +14,7 @@ DEADLY = 20
 def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Release:
     """Raise RunFailed."""
     raise RunFailed(
-        f"{message.range} was given back {deaths} times by workers that died with it",
+        f"{message.range} was returned {deaths} times by workers that died while working on it",
         f"Look for memory limits and crashes in the workers' logs, then "
         f"dataworks resume {message.run_id}",
     )

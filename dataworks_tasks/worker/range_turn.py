@@ -80,11 +80,11 @@ class _Turn:
         self._queue.send(taken.to_send)
         if taken.taking is Taking.BEYOND:
             raise BadMessage(
-                f"{wanted} of {self._run_id} is not within what is planned",
-                "It is left over from before Redis lost data, or somebody else wrote it",
+                f"{wanted} of {self._run_id} is outside what is planned",
+                "It is from before Redis lost data, or another program wrote it",
             )
         if taken.taking is not Taking.TAKEN:
-            log.info("the range is left: %s", taken.taking)
+            log.info("the range is left alone: %s", taken.taking)
         return taken
 
     def _work(self, taken: TakenRange) -> None:

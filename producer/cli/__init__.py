@@ -15,14 +15,14 @@ from dataworks_tasks.version import __version__
 COMMANDS = {
     "demo": "generate, migrate and verify on embedded services",
     "local": "embedded Redis, MongoDB, workers and Flower until Ctrl-C",
-    "plan": "say what a run would take, before it runs",
+    "plan": "estimate what a run takes, before it runs",
     "generate": "fill a collection from a template or a generator",
     "migrate": "copy collections from the source to the target",
     "verify": "compare what a run should have written with its target",
     "resume": "continue a run: send its gaps",
-    "pause": "let workers leave a run alone until it is resumed",
+    "pause": "make workers leave a run alone until it is resumed",
     "cancel": "stop a run",
-    "retry": "try the documents again that could not be written",
+    "retry": "retry the documents that could not be written",
     "indexes": "build the indexes of a migration that its target lacks",
     "failures": "list the documents that could not be written",
     "status": "show a run",
@@ -33,7 +33,7 @@ COMMANDS = {
     "templates": "list, check and preview templates",
     "generators": "list the generators",
     "strategies": "list the migration strategies",
-    "worker-health": "say whether this machine's workers live; for health checks",
+    "worker-health": "check whether this machine's workers are alive; for health checks",
 }
 """Every command with the one line that ``dataworks --help`` shows for it."""
 

@@ -32,7 +32,7 @@ from producer.start.start_migration import start_migration
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Say what will not arrive as it is and how long it takes; write nothing.",
+    help="Show what will not arrive as it is and how long the run takes; write nothing.",
 )
 @measuring_options
 @run_options

@@ -50,7 +50,7 @@ _WEEKEND_SECONDS = 60 * 3600.0
     "--rate",
     type=RATE,
     metavar="R",
-    help="Documents per second that one process writes, as a small run showed.",
+    help="Documents per second that one process writes, measured in a small run.",
 )
 @click.option("--max-rate", type=RATE, metavar="R", help="Documents per second of the whole fleet.")
 @click.option(
@@ -83,7 +83,7 @@ def command(
     flags: dict[str, Any],
     measuring: Measuring,
 ) -> None:
-    """Say what a run would take, before it runs.
+    """Estimate what a run takes, before it runs.
 
     Of a generation: messages, Redis, bytes, request units, hours. Makes some documents of TEMPLATE
     (service_order if none is given) to measure them, and connects to nothing.

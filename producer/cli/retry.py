@@ -13,7 +13,7 @@ from producer.resume.continue_run import retry_failures
 
 @click.command("retry")
 @click.argument("run_id", metavar="RUN")
-@click.option("--detach", is_flag=True, help="Send the ranges and leave.")
+@click.option("--detach", is_flag=True, help="Send the ranges and exit.")
 @with_context
 def command(context: CommandContext, run_id: str, detach: bool) -> None:
     """Try the documents of RUN again that could not be written."""

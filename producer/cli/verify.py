@@ -13,7 +13,7 @@ from producer.start.start_verification import start_verification
 
 @click.command("verify")
 @click.argument("run_id", metavar="RUN")
-@click.option("--detach", is_flag=True, help="Send the messages and leave.")
+@click.option("--detach", is_flag=True, help="Send the messages and exit.")
 @with_context
 def command(context: CommandContext, run_id: str, detach: bool) -> None:
     """Compare what RUN should have written with what its target holds, document by document.

@@ -19,14 +19,16 @@ from dataworks_tasks.worker.liveness import (
 
 
 @click.command("worker-health")
-@click.option("--worker", metavar="NAME", help="Only the worker called NAME, as celery@host.")
+@click.option(
+    "--worker", metavar="NAME", help="Check only the worker called NAME, like celery@host."
+)
 @click.option(
     "--stale-seconds",
     type=click.FloatRange(1),
     default=STALE_SECONDS,
     show_default=True,
     metavar="S",
-    help="A worker that was silent for longer hangs.",
+    help="A worker that is silent for longer counts as hanging.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:

@@ -94,7 +94,9 @@ def compare(
     """The worker's check: ``here`` and ``there`` are descriptions of both processes."""
     name = "worker"
     if there is None or "versions" not in there:
-        problem = (there or {}).get("problem", "it does not know what is asked: another version")
+        problem = (there or {}).get(
+            "problem", "it does not know this request: it has another version"
+        )
         return Check(name, ok=False, found=f"{title}: {problem}", remedy="Update and restart it")
     differences = list(_differences(here, there))
     if differences:
@@ -113,8 +115,8 @@ def _differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[
             )
     if here["queue"] != there["queue"]:
         yield (
-            f"it takes from the queue {there['queue']}, this machine sends to {here['queue']}",
-            "Set FRAMEWORK_QUEUE alike on both",
+            f"it uses the queue {there['queue']}, this machine sends to {here['queue']}",
+            "Set the same FRAMEWORK_QUEUE on both",
         )
     for side in ("source", "target"):
         if here[side] is not None and here[side] != there[side]:
@@ -135,4 +137,4 @@ def _plugin_differences(
             yield f"it has no plugin {plugin}", "Add it to FRAMEWORK_PLUGINS there and restart it"
     for plugin, found in there.items():
         if not found:
-            yield f"its plugin {plugin} is not there", "Install it there and restart it"
+            yield f"its plugin {plugin} is missing", "Install it there and restart it"

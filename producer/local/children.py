@@ -55,7 +55,7 @@ class Children:
         """Start ``command``; OSError when it cannot be, ValueError when its name is taken."""
         known = self._children.get(command.name)
         if known is not None and known.returncode is None:
-            raise ValueError(f"{command.name} runs already")
+            raise ValueError(f"{command.name} is already running")
         with open(command.log, "ab") as log:
             process = subprocess.Popen(
                 command.arguments,

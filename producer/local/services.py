@@ -245,7 +245,7 @@ def _in_use(folder: Path) -> UsageError:
     record = read_record(folder)
     if record is None:
         return UsageError(
-            f"the local services in {folder} are just starting or stopping",
+            f"the local services in {folder} are starting or stopping",
             "Try again in a few seconds",
         )
     if not is_running(record.supervisor_pid):
@@ -256,7 +256,8 @@ def _in_use(folder: Path) -> UsageError:
         )
     addresses = ", ".join(record.urls.values())
     return UsageError(
-        f"local services run in {folder} already: process {record.command_pid} ({addresses})",
+        f"local services are already running in {folder}: "
+        f"process {record.command_pid} ({addresses})",
         f"Use those, or stop them with: kill {record.command_pid}",
     )
 

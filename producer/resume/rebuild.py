@@ -34,12 +34,13 @@ def rebuild_run(connections: Connections, spec: RunSpec) -> int:
     ledger = connections.ledger
     if isinstance(spec.job, VerificationJob):
         raise UsageError(
-            f"{spec.run_id} is a verification", f"Do it again: dataworks verify {spec.job.run_id}"
+            f"{spec.run_id} is a verification",
+            f"Repeat it with: dataworks verify {spec.job.run_id}",
         )
     if _is_on_record(ledger, spec.run_id):
         raise UsageError(
-            f"run {spec.run_id} is on record in this Redis: there is nothing to rebuild",
-            f"Go on with it: dataworks resume {spec.run_id}",
+            f"run {spec.run_id} is on record in this Redis, so there is nothing to rebuild",
+            f"Continue it with: dataworks resume {spec.run_id}",
         )
     connections.check_servers(spec)
     check_documents(spec)

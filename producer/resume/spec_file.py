@@ -29,7 +29,7 @@ def keep_spec(spec: RunSpec, folder: Path = RUNS_FOLDER) -> None:
         unfinished.replace(path)
     except OSError as error:
         log.warning(
-            "the spec of %s is not kept in %s (%s); keep it elsewhere with: "
+            "the spec of %s could not be saved in %s (%s); save it elsewhere with: "
             "dataworks status %s --spec > FILE",
             *(spec.run_id, folder, error.strerror, spec.run_id),
         )

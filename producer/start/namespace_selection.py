@@ -145,7 +145,7 @@ def _check_renames(renames: Sequence[tuple[str, str]], chosen: Sequence[_Found])
             continue
         if any(_matches_any([old], name) for name in names):
             raise UsageError(
-                f"--map {old}={new} is never used: one before it takes all that it matches",
+                f"--map {old}={new} is never used: an earlier one matches the same collections",
                 "Put the narrower --map first",
             )
         raise UsageError(
@@ -181,8 +181,8 @@ def _renamed(namespace: Namespace, renames: Sequence[tuple[str, str]]) -> Namesp
             continue
         if new.count("*") > len(match.groups()):
             raise UsageError(
-                f"--map {old}={new}: the right side has more stars than the left",
-                "Write as many stars on both sides, like shop.*=archive.*",
+                f"--map {old}={new}: the right side has more * than the left",
+                "Write as many * on both sides, like shop.*=archive.*",
             )
         first, *others = new.split("*")
         filled = zip(match.groups(), others, strict=False)

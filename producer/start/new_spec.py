@@ -66,13 +66,13 @@ def _request_units(
     source_counts = source is not None and source.capabilities.request_charge
     if options.source_max_ru is not None and not source_counts:
         raise UsageError(
-            "the source is no Cosmos DB account, so reading from it costs no request units",
+            "the source is not a Cosmos DB account, so reading from it costs no request units",
             "Leave --source-max-ru out",
         )
     one_account = source is not None and source.config.fingerprint == target.config.fingerprint
     if options.source_max_ru is not None and one_account:
         raise UsageError(
-            "source and target are one account, so one budget is for reading and writing",
+            "source and target are one account, so there is one budget for reading and writing",
             "Give --max-ru instead of --source-max-ru",
         )
     if source_counts and not target.capabilities.request_charge:

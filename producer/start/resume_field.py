@@ -33,7 +33,7 @@ def _check(source: BaseDatabaseClient, namespace: Namespace, field: str) -> None
         raise UsageError(f"{namespace} has no index on {field!r} alone, ascending", remedy)
     if any(index.get("sparse") or "partialFilterExpression" in index for index in indexes):
         raise UsageError(
-            f"the index of {namespace} on {field!r} does not hold every document", remedy
+            f"the index of {namespace} on {field!r} does not contain every document", remedy
         )
     if _is_multikey(source, namespace, field):
         raise UsageError(

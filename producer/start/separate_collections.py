@@ -168,7 +168,7 @@ def _remove(target: BaseDatabaseClient, namespace: Namespace) -> None:
     try:
         target.drop(namespace)
     except DataWorksError as error:
-        log.warning("the empty collection %s stays at the target: %s", namespace, error.fact)
+        log.warning("the empty collection %s remains at the target: %s", namespace, error.fact)
 
 
 def _same(suspect: _Suspect) -> UsageError:

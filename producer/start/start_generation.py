@@ -227,7 +227,7 @@ def check_targets(
     """Raise TargetNotEmpty unless every collection is empty or the request says what to do."""
     check_layout(target, options.layout)
     if options.drop and options.append:
-        raise UsageError("--drop and --append exclude each other", "Give one of them")
+        raise UsageError("--drop and --append cannot go together", "Give one of them")
     check_writable(target, namespaces)
     if options.drop or options.append:
         return
@@ -235,7 +235,7 @@ def check_targets(
         if target.has_documents(namespace):
             count = target.estimated_count(namespace)
             raise TargetNotEmpty(
-                f"{namespace} holds {count:,} documents already",
+                f"{namespace} already holds {count:,} documents",
                 "Add --append to keep them, or --drop to delete the collection first",
             )
 
@@ -261,7 +261,7 @@ def check_total(total: int) -> None:
 def _total(request: GenerationRequest, of_template: int | None) -> int:
     total = request.total if request.total is not None else of_template
     if total is None:
-        raise UsageError(f"{request.what} does not say how many documents", "Add --total N")
+        raise UsageError(f"{request.what} does not say how many documents to make", "Add --total N")
     return total
 
 

@@ -32,13 +32,13 @@ def create_as_template_says(
     command = target.capabilities.collection_command
     if template.compression_level:
         if command is CollectionCommand.CUSTOM_ACTION:
-            log.warning("%s: this server has no compressionLevel; it is left out", namespace)
+            log.warning("%s: this server has no compressionLevel, so it is ignored", namespace)
         else:
             _create_compressed(target, namespace, template.compression_level)
     if template.shard_config is None:
         return
     if command is CollectionCommand.NONE:
-        log.warning("%s: the target is not sharded; shardConfig is left out", namespace)
+        log.warning("%s: the target is not sharded, so shardConfig is ignored", namespace)
     elif command is CollectionCommand.CUSTOM_ACTION:
         create_collection(target, namespace, _layout(namespace, template.shard_config))
     else:

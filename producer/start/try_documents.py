@@ -43,8 +43,9 @@ def try_documents(sources: Sequence[TriedSource], own_code: bool) -> None:
             again = [_made(source, index) for index in reversed(indexes)]
             if again[::-1] != documents:
                 raise UsageError(
-                    f"{source.name} makes another document each time it is asked for the same one: "
-                    "it reads a clock, draws from a random source of its own, or keeps state",
+                    f"{source.name} makes a different document each time it is asked for "
+                    "the same one: it reads a clock, draws from a random source of its own, "
+                    "or keeps state",
                     "Take random values from self.random and self.fake only; docs/python-api.md",
                 )
             _check_ids(source)

@@ -191,7 +191,7 @@ def notice(observation: Observation) -> str:
     if progress is not None and queue is not None and queue.waiting and not progress.workers:
         waited = datetime.now(UTC) - progress.created_at
         if waited.total_seconds() > _PATIENCE_SECONDS:
-            return "no worker took a message yet; start one: celery -A dataworks_tasks worker"
+            return "no worker has taken a message yet; start one: celery -A dataworks_tasks worker"
     return ""
 
 

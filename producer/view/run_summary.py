@@ -130,7 +130,7 @@ def _adds_nothing(spec: RunSpec, already_there: int) -> tuple[RunNote, ...]:
     if not (isinstance(spec.job, GenerationJob) and spec.append and already_there):
         return ()
     verb = "was" if already_there == 1 else "were"
-    text = f"{already_there:,} {verb} there already; another --seed adds documents"
+    text = f"{already_there:,} {verb} already there; another --seed adds documents"
     return (RunNote(NoteTopic.ALREADY_THERE, "", text, attention=False),)
 
 

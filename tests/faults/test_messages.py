@@ -236,7 +236,7 @@ def test_a_worker_outlives_whatever_is_in_the_queue(
     check_exact(fleet, run_id, total)
     check_exact(fleet, str(again["run"]), total, "second")
     log = log_of(worker.name)
-    assert log.count("a message in dataworks is refused: ") == len(REFUSED)
+    assert log.count("a message in dataworks was rejected: ") == len(REFUSED)
     assert log.count("the message is dropped, nothing was written") >= len(DROPPED) - 1
     assert log.count("a message on the channel") == len(NO_ORDERS)
     assert log.count("Connected to redis") == 1, "it was never started again"

@@ -75,7 +75,7 @@ def test_verification_finds_every_difference(fleet: Fleet) -> None:
         (["service_order", "--total", "-4"], "--total from 1 to"),
         (["service_order", "--total", "10000000000000"], "--total from 1 to"),
         (["missing.json", "--total", "5"], "missing.json"),
-        (["service_order", "--total", "5", "--drop", "--append"], "exclude each other"),
+        (["service_order", "--total", "5", "--drop", "--append"], "cannot go together"),
         (["service_order", "--total", "5", "--write-concern", "all"], "not a write concern"),
     ],
 )
@@ -95,7 +95,7 @@ def test_a_target_with_documents_needs_a_decision(fleet: Fleet) -> None:
     arguments = ("generate", "service_order", "--total", 50, "--collection", "orders")
     done = fleet.run(*arguments, "--database", fleet.database, check=False)
     assert done.returncode == 2
-    assert "holds 100 documents already" in done.stderr
+    assert "already holds 100 documents" in done.stderr
     generate(fleet, 50, "orders", "--append")
     assert len(fleet.raw_documents("orders")) == 150
     generate(fleet, 50, "orders", "--drop")

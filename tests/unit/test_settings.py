@@ -139,7 +139,7 @@ def test_an_unescaped_password_is_told_without_showing_it(monkeypatch: pytest.Mo
         ("BROKER_URL", "sentinels://:pa55word@h/0?master=m", "TLS is not supported"),
         ("BROKER_URL", "sentinel://:pa55word@h:x/0?master=m", "must have the form"),
         ("LEDGER_URL", "sentinel://:pa55word@h/0", "must have the form"),
-        ("BROKER_URL", "sentinel://:pa55word@h/0?master=m&tls=1", "'tls' is no option"),
+        ("BROKER_URL", "sentinel://:pa55word@h/0?master=m&tls=1", "'tls' is not an option"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused(

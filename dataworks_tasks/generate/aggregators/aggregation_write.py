@@ -116,9 +116,9 @@ def _write(
         refused.append(RefusedUpdate(left[rejection.position].update, reason))
     left[:] = [left[position] for position in outcome.to_send_again]
     if outcome.throttled:
-        raise Throttled("the database is over its rate", "", outcome.delay_seconds)
+        raise Throttled("the database exceeds its request rate", "", outcome.delay_seconds)
     if left:
-        raise StoreUnavailable(f"the database could not do it now: {outcome.reason}")
+        raise StoreUnavailable(f"the database cannot do it now: {outcome.reason}")
 
 
 def _send(target: UpdateTarget, left: Sequence[_Encoded]) -> WriteOutcome:

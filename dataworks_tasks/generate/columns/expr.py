@@ -36,7 +36,7 @@ class ExpressionColumn(Column):
             linker.refuse("expr", str(error))
             return
         if self._bson_type and self._bson_type != "string" and self.kind is not Kind.NUMBER:
-            linker.refuse("bsonType", f"is for numbers, and this is a {self.kind}")
+            linker.refuse("bsonType", f"is for numbers, but this is a {self.kind}")
 
     def depends(self) -> Iterator[Field]:
         """See Column."""

@@ -206,7 +206,7 @@ def read_reference(node: TemplateNode) -> Column:
     if weighting is not ABSENT and {*given} & {"inTurn", "oneToOne", "by"}:
         node.refuse("distribution", f"cannot go with {given[0]}: nothing is drawn")
     if ways["distinct"] and node.record.longest is None:
-        node.refuse("distinct", "is for the elements of an array, and here is none")
+        node.refuse("distinct", "is for the elements of an array only")
     settings = {**ways, "distribution": "" if weighting is ABSENT else repr(weighting)}
     settings["by"] = by.text if isinstance(by, Expression) else ""
     group.join(node, Pool(f"documents of {target}", 0), settings)

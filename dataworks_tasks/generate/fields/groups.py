@@ -42,10 +42,10 @@ class Group:
             node.refuse("group", f"cannot follow {self._first}, which has other rows: see array")
         for name, value in settings.items():
             if value and self.settings.setdefault(name, value) != value:
-                node.refuse(name, f"is another one than a field of the same group has; {_ONE}")
+                node.refuse(name, f"differs from that of another field of the same group; {_ONE}")
 
 
-_ONE = "give it to one of them, and it counts for all"
+_ONE = "give it to one of them; it applies to all"
 
 
 def group_of(node: TemplateNode) -> Group:

@@ -76,7 +76,7 @@ class TargetDraw:
             linker.refuse("by", str(error))
             return
         if kind is not Kind.NUMBER:
-            linker.refuse("by", f"must be the number of a document, and this is a {kind}")
+            linker.refuse("by", f"must be the number of a document, but this is a {kind}")
 
     def depends(self) -> Iterator[Field]:
         """The fields that say which document."""

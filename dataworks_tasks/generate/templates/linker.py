@@ -34,7 +34,7 @@ def _link_once(reader: Reader, targets: Mapping[str, Target]) -> list[Finding]:
             findings.append(Finding(path, str(error)))
             continue
         if kind is not Kind.BOOLEAN:
-            findings.append(Finding(path, f"must be true or false, and this is a {kind}"))
+            findings.append(Finding(path, f"must be true or false, but this is a {kind}"))
     return findings
 
 

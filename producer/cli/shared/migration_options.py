@@ -55,9 +55,11 @@ def migration_options(function: F) -> F:
         help="What to copy; * matches anything; repeatable.",
     )
     @click.option("--exclude", multiple=True, metavar="DB.COLL", help="What to leave out.")
-    @click.option("--to", metavar="DB.COLL", help="Where the one collection goes.")
-    @click.option("--map", "mappings", multiple=True, metavar="A.*=B.*", help="Rename on the way.")
-    @click.option("--views", is_flag=True, help="Define the views that match, too.")
+    @click.option("--to", metavar="DB.COLL", help="Target of a single collection.")
+    @click.option(
+        "--map", "mappings", multiple=True, metavar="A.*=B.*", help="Copy to another name."
+    )
+    @click.option("--views", is_flag=True, help="Also create the views that match.")
     @click.option(
         "--strategy",
         default="default",
@@ -69,13 +71,13 @@ def migration_options(function: F) -> F:
         "--filter", "query", metavar="JSON", help="Copy only what matches, Extended JSON."
     )
     @click.option("--rename", multiple=True, metavar="A.B=C", help="Rename a field.")
-    @click.option("--drop-field", multiple=True, metavar="A.B", help="Leave a field out.")
+    @click.option("--drop-field", multiple=True, metavar="A.B", help="Remove a field.")
     @click.option("--set", "set_", multiple=True, metavar="A.B=JSON", help="Set a field.")
     @click.option(
         "--mask",
         multiple=True,
         metavar="FIELD=faker:METHOD",
-        help="Replace a value by a made-up one, the same for the same value.",
+        help="Replace a value by an invented one; equal values stay equal.",
     )
     @click.option(
         "--mask-seed",
@@ -83,7 +85,7 @@ def migration_options(function: F) -> F:
         default=0,
         show_default=True,
         metavar="S",
-        help="Other seed, other made-up values.",
+        help="Another seed gives other invented values.",
     )
     @click.option(
         "--id-from",
@@ -96,7 +98,7 @@ def migration_options(function: F) -> F:
         type=_CONFLICTS,
         default="fail",
         show_default=True,
-        help="When the target holds another document with the same _id.",
+        help="What to do when the target holds another document with the same _id.",
     )
     @click.option(
         "--indexes",

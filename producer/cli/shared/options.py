@@ -158,7 +158,7 @@ def run_options(function: F) -> F:
         type=click.Choice(["stop", "skip"]),
         default="skip",
         show_default=True,
-        help="When a document can never be written.",
+        help="What to do when a document can never be written.",
     )
     @click.option(
         "--max-failures",
@@ -166,7 +166,7 @@ def run_options(function: F) -> F:
         default=1000,
         show_default=True,
         metavar="N",
-        help="The run stops when more documents than that failed.",
+        help="The run stops when more documents than this fail.",
     )
     @click.option(
         "--max-rate",
@@ -189,7 +189,7 @@ def run_options(function: F) -> F:
     @click.option("--drop", is_flag=True, help="Delete the target collections first.")
     @click.option("--append", is_flag=True, help="Add to target collections that hold documents.")
     @click.option("--verify", is_flag=True, help="Compare everything when the run is complete.")
-    @click.option("--detach", is_flag=True, help="Send everything and leave.")
+    @click.option("--detach", is_flag=True, help="Send everything and exit.")
     @wraps(function)
     def wrapped(*args: Any, **values: Any) -> Any:
         throughput = values.pop("throughput")

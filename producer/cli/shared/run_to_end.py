@@ -32,8 +32,8 @@ class Stay:
     def __post_init__(self) -> None:
         if self.detach and self.verify:
             raise UsageError(
-                "--verify waits for the run, and --detach does not",
-                "Leave --verify out and type afterwards: dataworks verify RUN",
+                "--verify waits for the run, but --detach does not",
+                "Leave --verify out, and afterwards type: dataworks verify RUN",
             )
 
 
@@ -60,7 +60,7 @@ def run_to_end(
     view = create_view(spec, console, connections.ledger, watch)
     progress = attach(connections, spec, view)
     if progress is None:
-        console.print(f"Redis never answered. Go on with: dataworks resume {spec.run_id}")
+        console.print(f"Redis never answered. Continue with: dataworks resume {spec.run_id}")
         return 3
     run = summarize(spec, progress)
     if context.as_json:
@@ -78,7 +78,7 @@ def _detach(context: CommandContext, connections: Connections, spec: RunSpec) ->
     if context.as_json:
         context.print_json({"run": spec.run_id})
     else:
-        context.console.print(f"[bold]{spec.run_id}[/bold]  is given to the workers")
+        context.console.print(f"[bold]{spec.run_id}[/bold]  was handed to the workers")
         context.console.print(f"Watch it with: dataworks status {spec.run_id} --watch")
     return 0
 
@@ -137,11 +137,11 @@ def print_next_step(console: Console, run: RunSummary) -> None:
     for remark in run.remarks:
         console.print(f"[yellow]{escape(remark)}[/yellow]")
     if run.failures and run.kind is RunKind.VERIFICATION:
-        console.print(f"What differs: dataworks failures {run.run_id}")
+        console.print(f"See the differences with: dataworks failures {run.run_id}")
     elif run.failures:
         console.print(
             f"See them with: dataworks failures {run.run_id}; "
             f"try again with: dataworks retry {run.run_id}"
         )
     if run.state.value not in {"complete", "cancelled"}:
-        console.print(f"Go on with: dataworks resume {run.run_id}")
+        console.print(f"Continue with: dataworks resume {run.run_id}")

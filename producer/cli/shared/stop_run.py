@@ -21,4 +21,4 @@ def stop_run(context: CommandContext, run_id: str, state: RunState) -> None:
     if context.as_json:
         context.print_json({"run": run_id, "state": state.value})
     else:
-        context.console.print(f"{run_id} is {state}. Go on with: dataworks resume {run_id}")
+        context.console.print(f"{run_id} is {state}. Continue with: dataworks resume {run_id}")

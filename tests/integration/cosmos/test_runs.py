@@ -204,7 +204,7 @@ def test_a_budget_for_a_source_that_has_none_is_refused(fleet: Fleet) -> None:
             to=f"{fleet.database}.copy",
             options=RunOptions(source_max_ru=100),
         )
-        with pytest.raises(UsageError, match="the source is no Cosmos DB account"):
+        with pytest.raises(UsageError, match="the source is not a Cosmos DB account"):
             start_migration(request, opened.config, opened)
 
 

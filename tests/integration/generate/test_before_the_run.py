@@ -59,6 +59,6 @@ def test_indexes_that_were_tried_are_built_after_the_documents(
     again = fleet.run_json(*arguments, "--append")
     assert (again["state"], again["documents"]) == ("complete", 50)
     (note,) = again["notes"]
-    assert note["text"] == "50 were there already; another --seed adds documents"
+    assert note["text"] == "50 were already there; another --seed adds documents"
     assert (again["remarks"], note["attention"]) == ([], False)
     assert places.count_documents({}) == 50

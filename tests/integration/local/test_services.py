@@ -89,7 +89,7 @@ def test_a_second_command_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     with LocalServices(tmp_path) as services:
         valkey = services.start_valkey()
         with (
-            pytest.raises(UsageError, match=r"run in .* already: process .*redis://"),
+            pytest.raises(UsageError, match=r"already running in .*: process .*redis://"),
             LocalServices(tmp_path),
         ):
             pass
@@ -213,7 +213,7 @@ def test_a_process_that_left_its_group_is_swept() -> None:
 
 def test_a_name_runs_once_and_must_be_known(own_services: LocalServices) -> None:
     own_services.start_valkey()
-    with pytest.raises(UsageError, match="valkey runs already"):
+    with pytest.raises(UsageError, match="valkey is already running"):
         own_services.start_valkey()
     with pytest.raises(UsageError, match="no service is called 'mongod'"):
         own_services.stop("mongod")

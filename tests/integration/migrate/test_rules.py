@@ -216,7 +216,7 @@ def test_patterns_that_match_nothing_are_refused(migration: Migration) -> None:
         ),
         (
             {"renames": [("DB.*", "a.*"), ("DB.orders", "x.y")]},
-            "--map .*orders=x.y is never used: one before it",
+            "--map .*orders=x.y is never used: an earlier one",
         ),
     ]
     for changes, message in cases:

@@ -160,7 +160,7 @@ def test_repeated_ids_of_a_range_are_failures() -> None:
     made = generate_around_faults(source, BatchRange(10, 16), Namespace("d", "c"))
     assert [document["_id"] for document in bson.decode_all(made.batch.data)] == [5, 6, 7]
     assert [failure.document_id for failure in made.failures] == ["#11", "#13", "#15"]
-    assert "the _id of document #10" in made.failures[0].reason
+    assert "the same _id as document #10" in made.failures[0].reason
 
 
 def plugin(folder: Path, name: str, text: str) -> str:

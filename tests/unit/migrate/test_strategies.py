@@ -45,7 +45,7 @@ def test_built_in_strategies_copy_raw() -> None:
 def test_an_unknown_strategy_is_suggested() -> None:
     with pytest.raises(UnknownName, match="date-based"):
         MigrationStrategyFactory.create("date_based")
-    with pytest.raises(UsageError, match="takes no"):
+    with pytest.raises(UsageError, match="does not take"):
         MigrationStrategyFactory.create("default:field")
 
 

@@ -37,7 +37,11 @@ def board() -> AlertBoard:
     [
         ("error-rate", observed(failures=3000), "4.8% of the documents failed, more than 1.0%"),
         ("low-rate", observed(documents=60), "1 documents a second, fewer than 100"),
-        ("stall", observed(last_acknowledged_at=at(-90)), "nothing was acknowledged for 150 s"),
+        (
+            "stall",
+            observed(last_acknowledged_at=at(-90)),
+            "nothing has been acknowledged for 150 s",
+        ),
         ("throttling", observed(counters={"waited_milliseconds": 45_000}), "75% of their time"),
         ("worker-memory", None, "a worker process took 600 MB, more than 550 MB"),
         ("old-gap", None, "is 400 s old"),

@@ -113,7 +113,7 @@ def test_a_name_that_is_a_path_stays_in_the_folder(tmp_path: Path) -> None:
     [
         ([ONE, TWO], "stdout", "stdout is one stream"),
         ([ONE, {**ONE, "database": "d"}], "out.jsonl", ""),
-        (ONE, "out.csv", "not a kind of file"),
+        (ONE, "out.csv", "not a supported kind of file"),
         ({**ONE, "content": {"n": {"type": "countAggregator", "collection": "x", "query": {}}}},
          "out.jsonl", "one.n is computed from other collections"),
     ],

@@ -60,7 +60,7 @@ def test_throttling_never_runs_out_of_tries() -> None:
 
 def test_a_server_that_never_answers_is_unavailable() -> None:
     silence = [lambda sent: WriteOutcome.nothing_known(len(sent), "reset")] * 10
-    with pytest.raises(StoreUnavailable, match=r"took no document in 5 tries: reset"):
+    with pytest.raises(StoreUnavailable, match=r"did not accept a document in 5 tries: reset"):
         write_batch(ScriptedClient(*silence), NAMESPACE, batch(2), QUICK)
 
 
