@@ -47,7 +47,9 @@ def command(
     with LocalServices(STATE_FOLDER) as services:
         with console.status("starting Redis and MongoDB"):
             services.start(Mongod(find_binary(MONGOD)), Valkey(find_binary(VALKEY)))
-        account = CosmosService(services.mongodb_url, cosmos) if cosmos else None
+        account = None
+        if cosmos:
+            account = CosmosService(services.mongodb_url, cosmos, change_streams=True)
         if account is not None:
             services.start(account)
         addresses = LocalAddresses(

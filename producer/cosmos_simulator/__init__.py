@@ -4,7 +4,14 @@ What it does, and from which source each behavior is: docs/cosmos-simulator.md.
 """
 
 from producer.cosmos_simulator.budget import SimulatorStatistics
-from producer.cosmos_simulator.config import FaultDials, SimulatorConfig, TlsFiles
+from producer.cosmos_simulator.config import FaultDials, Service, SimulatorConfig, TlsFiles
 from producer.cosmos_simulator.simulator import CosmosSimulator
 
-__all__ = ["CosmosSimulator", "FaultDials", "SimulatorConfig", "SimulatorStatistics", "TlsFiles"]
+__all__ = [
+    "CosmosSimulator",
+    "FaultDials",
+    "Service",
+    "SimulatorConfig",
+    "SimulatorStatistics",
+    "TlsFiles",
+]

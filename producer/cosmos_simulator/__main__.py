@@ -12,9 +12,11 @@ from dataclasses import fields
 
 from dataworks_tasks.errors import DataWorksError
 from producer.cosmos_simulator.config import (
+    HISTORY_BYTES,
     TWO_MEGABYTES,
     WIRE_VERSIONS,
     FaultDials,
+    Service,
     SimulatorConfig,
     TlsFiles,
 )
@@ -61,6 +63,16 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="_id is unique for each value of the shard key only",
     )
+    parser.add_argument(
+        "--service", default=Service.COSMOS_DB.value, choices=[item.value for item in Service]
+    )
+    parser.add_argument("--change-streams", action="store_true", help="collections have them")
+    parser.add_argument(
+        "--change-history-bytes",
+        type=int,
+        default=HISTORY_BYTES,
+        help="how much of its changes Azure DocumentDB keeps",
+    )
     parser.add_argument("--tls-cert", help="PEM certificate chain; with --tls-key")
     parser.add_argument("--tls-key", help="PEM private key")
     for dial in fields(FaultDials):
@@ -81,6 +93,9 @@ def _config(options: argparse.Namespace) -> SimulatorConfig:
         server_version=options.server_version,
         max_document_bytes=options.max_document_bytes,
         partitioned_ids=options.partitioned_ids,
+        service=Service(options.service),
+        change_streams=options.change_streams,
+        change_history_bytes=options.change_history_bytes,
         faults=FaultDials(
             **{dial.name: getattr(options, dial.name) for dial in fields(FaultDials)}
         ),

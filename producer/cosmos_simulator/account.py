@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from producer.cosmos_simulator.budget import RequestUnitBudget
 from producer.cosmos_simulator.catalog import Catalog
+from producer.cosmos_simulator.change_streams import ChangeStreams
 from producer.cosmos_simulator.config import SimulatorConfig
 from producer.cosmos_simulator.faults import Faults
 from producer.cosmos_simulator.result_pages import ResultPages
@@ -23,3 +24,4 @@ class Account:
     faults: Faults
     catalog: Catalog
     pages: ResultPages
+    streams: ChangeStreams

@@ -14,8 +14,14 @@ from bson.int64 import Int64
 
 from producer.cosmos_simulator.account import Account
 from producer.cosmos_simulator.collection_commands import run_custom_action, shard_collection
+from producer.cosmos_simulator.config import Service
 from producer.cosmos_simulator.data_requests import DATA_REQUESTS, DataRequests, Outcome
-from producer.cosmos_simulator.hello import HELLO_NAMES, build_info, hello_document
+from producer.cosmos_simulator.hello import (
+    HELLO_NAMES,
+    build_info,
+    documentdb_hello,
+    hello_document,
+)
 from producer.cosmos_simulator.index_rules import index_refusal
 from producer.cosmos_simulator.partitioned_ids import data_collection, drop_backing
 from producer.cosmos_simulator.refusals import refusal
@@ -86,6 +92,10 @@ class ClientConnection:
             self._upstream.close()
             self._writer.close()
 
+    @property
+    def _is_documentdb(self) -> bool:
+        return self._account.config.service is Service.AZURE_DOCUMENTDB
+
     async def _answer(self, message: bytes) -> bytes:
         header = Header.of(message)
         if header.op_code == OP_QUERY:
@@ -93,6 +103,11 @@ class ClientConnection:
         if header.op_code != OP_MSG:
             raise WireError(f"opcode {header.op_code} was not offered")
         command = parse_command(message)
+        if self._is_documentdb and "txnNumber" in command.body:
+            # The service has retryable writes; the mongod behind may stand alone.
+            body = {name: value for name, value in command.body.items() if name != "txnNumber"}
+            command = replace(command, body=body)
+            message = encode_command(command)
         if command.flags & EXHAUST_ALLOWED:
             command = replace(command, flags=command.flags & ~EXHAUST_ALLOWED)
             message = encode_command(command)
@@ -102,7 +117,9 @@ class ClientConnection:
             return self._encode(command, error(9, f"The command lacks the field {missing}"))
 
     async def _answer_command(self, command: Command, message: bytes) -> bytes:
-        document = self._answer_here(command) or refusal(command, message)
+        document = self._answer_here(command)
+        if document is None and not self._is_documentdb:
+            document = refusal(command, message)
         if document is None and command.name in DATA_REQUESTS:
             return await self._run_data_request(command, message)
         if document is None:
@@ -118,20 +135,26 @@ class ClientConnection:
         """Legacy OP_QUERY: drivers greet with it; servers of today take nothing else in it."""
         _, query = parse_query(message)
         if next(iter(query), "") in HELLO_NAMES:
-            document = hello_document(self._account.config, self._account.address, query)
+            document = self._hello(query)
         else:
             document = error(352, "Unsupported OP_QUERY command: use OP_MSG")
         return encode_query_reply(document, request_id)
+
+    def _hello(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        account = self._account
+        if self._is_documentdb:
+            return documentdb_hello(account.config)
+        return hello_document(account.config, account.address, body)
 
     def _answer_here(self, command: Command) -> Mapping[str, Any] | None:
         """Answers that need no mongod; None for every other command."""
         account, name = self._account, command.name
         if name in HELLO_NAMES:
-            return hello_document(account.config, account.address, command.body)
+            return self._hello(command.body)
+        if name == "find" and command.namespace == "config.collections":
+            return self._sharded_collection(command)
         if name in {"buildInfo", "buildinfo"}:
             return build_info(account.config)
-        if name == "ping":
-            return {"ok": 1}
         if name == "getLastRequestStatistics":
             last = self._last_request
             return {
@@ -143,29 +166,57 @@ class ClientConnection:
             }
         if name == STATISTICS_COMMAND:
             return {**asdict(account.budget.statistics()), "ok": 1}
-        return None
+        return {"ok": 1} if name == "ping" else None
+
+    def _sharded_collection(self, command: Command) -> Mapping[str, Any]:
+        """A collection's entry among those that are sharded."""
+        wanted = str(command.body.get("filter", {}).get("_id", ""))
+        key = self._account.catalog.shard_key(wanted)
+        found = [{"_id": wanted, "key": {key: "hashed"}}] if key else []
+        cursor = {"firstBatch": found, "id": Int64(0), "ns": command.namespace}
+        return {"cursor": cursor, "ok": 1}
 
     async def _answer_with_mongod(self, command: Command) -> Mapping[str, Any] | None:
         """Answers for which mongod is asked something else first; None: pass the command on."""
-        catalog = self._account.catalog
         match command.name:
             case "customAction":
-                return await run_custom_action(command, catalog, self._upstream)
+                return await self._custom_action(command)
             case "shardCollection":
-                return await shard_collection(command, catalog, self._upstream)
+                return await shard_collection(command, self._account.catalog, self._upstream)
             case "enableSharding":
                 return {"ok": 1}
-            case "createIndexes":
+            case "createIndexes" if not self._is_documentdb:
                 return await self._index_refusal(command)
-            case "drop":
-                if catalog.partitioning_key(command.namespace):
-                    await drop_backing(self._upstream, command.namespace)
-                catalog.forget_collection(command.namespace)
-            case "dropDatabase":
-                for namespace in catalog.partitioned_collections(command.database):
-                    await drop_backing(self._upstream, namespace)
-                catalog.forget_database(command.database)
+            case "drop" | "dropDatabase" | "killCursors":
+                await self._forget(command)
         return None
+
+    async def _custom_action(self, command: Command) -> Mapping[str, Any]:
+        account = self._account
+        if self._is_documentdb:
+            return error(59, "no such command: 'customAction'")
+        if command.body["customAction"] != "GetChangeStreamTokens":
+            return await run_custom_action(command, account.catalog, self._upstream)
+        if not account.config.change_streams:
+            return error(115, "Change streams are not enabled on this account")
+        return await account.streams.tokens(command, self._upstream)
+
+    async def _forget(self, command: Command) -> None:
+        """Forget what is dropped or closed."""
+        catalog, streams = self._account.catalog, self._account.streams
+        if command.name == "killCursors":
+            for cursor_id in command.body["cursors"]:
+                streams.close(int(cursor_id))
+        elif command.name == "drop":
+            if catalog.partitioning_key(command.namespace):
+                await drop_backing(self._upstream, command.namespace)
+            catalog.forget_collection(command.namespace)
+            streams.forget_collection(command.namespace)
+        else:
+            for namespace in catalog.partitioned_collections(command.database):
+                await drop_backing(self._upstream, namespace)
+            catalog.forget_database(command.database)
+            streams.forget_database(command.database)
 
     async def _index_refusal(self, command: Command) -> Mapping[str, Any] | None:
         body = command.body
@@ -186,9 +237,9 @@ class ClientConnection:
             await self._upstream.send(message)
             return b""
         reply = await self._upstream.call(message)
-        if command.name == "listIndexes":
+        if command.name == "listIndexes" and not self._is_documentdb:
             return _with_old_index_fields(reply, command)
-        if command.name == "listCollections":
+        if command.name == "listCollections" and not self._is_documentdb:
             return _without_uuids(reply, command)
         return reply
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from types import MappingProxyType
 
 from dataworks_tasks.errors import SettingsError
@@ -63,6 +64,17 @@ class FaultDials:
             raise SettingsError(f"latency_ms is {self.latency_ms}", "Give milliseconds, 0 or more")
 
 
+HISTORY_BYTES = 400 * 1024 * 1024
+"""What Azure DocumentDB keeps of its changes."""
+
+
+class Service(StrEnum):
+    """Which service is simulated."""
+
+    COSMOS_DB = "cosmos-db"  # request units
+    AZURE_DOCUMENTDB = "azure-documentdb"  # formerly Cosmos DB for MongoDB vCore
+
+
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
     """Paths of a PEM certificate chain and its private key."""
@@ -95,6 +107,16 @@ class SimulatorConfig:
     partitioned_ids: bool = False
     """Whether the ``_id``s of a sharded collection are unique for each value of its shard key only,
     as in an account. Its documents are kept in mongod's database ``local`` then."""
+
+    service: Service = Service.COSMOS_DB
+    change_streams: bool = False
+    """Whether collections have change streams. Each write is looked at for it, before and after."""
+
+    physical_partitions: int = 2
+    """Of a collection's change feed; a document's is told by its shard key, else by its _id."""
+
+    change_history_bytes: int = HISTORY_BYTES
+    """How much of its changes Azure DocumentDB keeps."""
 
     faults: FaultDials = field(default_factory=FaultDials)
     tls: TlsFiles | None = None

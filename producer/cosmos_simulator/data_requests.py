@@ -8,6 +8,9 @@ from typing import Any
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from producer.cosmos_simulator.account import Account
+from producer.cosmos_simulator.change_record import FIND_AND_MODIFY, ChangeRecorder
+from producer.cosmos_simulator.change_streams import is_change_stream
+from producer.cosmos_simulator.config import Service
 from producer.cosmos_simulator.document_rules import (
     Errors,
     refused_documents,
@@ -16,7 +19,7 @@ from producer.cosmos_simulator.document_rules import (
 )
 from producer.cosmos_simulator.faults import RETRY_AFTER_MS_WITHOUT_BUDGET
 from producer.cosmos_simulator.hello import MAX_WRITE_BATCH_SIZE
-from producer.cosmos_simulator.partitioned_ids import from_backing, to_backing
+from producer.cosmos_simulator.partitioned_ids import data_collection, from_backing, to_backing
 from producer.cosmos_simulator.request_units import INSERT_1KB_RU, READ_1KB_RU, read_charge
 from producer.cosmos_simulator.responses import (
     NO_SHARD_KEY_IN_QUERY,
@@ -37,7 +40,6 @@ from producer.cosmos_simulator.wire import (
 )
 from producer.cosmos_simulator.write_admission import Admission, admit, merge_reply, nothing_done
 
-FIND_AND_MODIFY = frozenset({"findAndModify", "findandmodify"})
 READS = frozenset({"find", "aggregate", "getMore", "count", "distinct"})
 DATA_REQUESTS = frozenset(SEQUENCE_FIELDS) | FIND_AND_MODIFY | READS
 
@@ -61,6 +63,16 @@ class DataRequests:
 
     async def run(self, command: Command, message: bytes) -> Outcome:
         """Execute ``command``, whose bytes are ``message``, within the account's budget."""
+        if is_change_stream(command):
+            return await self._open_stream(command)
+        if self._is_of_a_stream(command):
+            return await self._next_events(command)
+        return await self._run(command, message)
+
+    async def _run(self, command: Command, message: bytes) -> Outcome:
+        if self._account.config.service is Service.AZURE_DOCUMENTDB:
+            reply = await self._call(command, message)
+            return Outcome(reply, executed=True)
         if command.name in SEQUENCE_FIELDS and command.statements is not None:
             return await self._write(command, command.statements, message)
         if command.name == "getMore" and (cut := await self._cut_cursor(command)):
@@ -94,9 +106,58 @@ class DataRequests:
         return encode_command(to_backing(parse_command(message), shard_key))
 
     async def _call(self, command: Command, message: bytes) -> bytes:
+        """mongod's answer; what a write changed is noted for the change streams."""
         addressed = self._addressed(command, message)
+        recorder = self._recorder(command)
+        if recorder is not None:
+            await recorder.look(command)
         reply = await self._upstream.call(addressed)
+        if recorder is not None:
+            sent = parse_command(message)
+            self._account.streams.record(await recorder.changes(sent, decode_reply(reply)))
         return reply if addressed is message else from_backing(command, reply)
+
+    def _recorder(self, command: Command) -> ChangeRecorder | None:
+        account = self._account
+        writes = command.name in SEQUENCE_FIELDS or command.name in FIND_AND_MODIFY
+        if not (account.config.change_streams and writes):
+            return None
+        place = data_collection(command, account.catalog)
+        return ChangeRecorder(self._upstream, place, account.catalog.shard_key(command.namespace))
+
+    # Change streams.
+
+    def _is_of_a_stream(self, command: Command) -> bool:
+        streams = self._account.streams
+        return command.name == "getMore" and streams.is_open(int(command.body["getMore"]))
+
+    async def _open_stream(self, command: Command) -> Outcome:
+        account, streams = self._account, self._account.streams
+        if not account.config.change_streams:
+            return self._answer(command, error(115, "Change streams are not enabled"))
+        documentdb = account.config.service is Service.AZURE_DOCUMENTDB
+        if not documentdb and self._is_throttled():
+            account.budget.count_throttled()
+            cursor = {**dict(command.body.get("cursor", {})), "batchSize": 0}
+            command = replace(command, body={**command.body, "cursor": cursor})
+        opening = streams.open_log if documentdb else streams.open_latest
+        return self._events(command, await opening(command, self._upstream))
+
+    async def _next_events(self, command: Command) -> Outcome:
+        account, streams = self._account, self._account.streams
+        if account.faults.happens(account.faults.dials.cursor_cut_share):
+            streams.close(int(command.body["getMore"]))
+            return self._answer(command, cursor_not_found(int(command.body["getMore"])))
+        if self._is_throttled():
+            account.budget.count_throttled()
+            return self._answer(command, streams.empty_page(command))
+        return self._events(command, await streams.next_events(command, self._upstream))
+
+    def _events(self, command: Command, document: Mapping[str, Any]) -> Outcome:
+        reply = encode_reply(document, command.request_id)
+        charge = read_charge(len(reply))
+        self._account.budget.charge(charge)
+        return Outcome(reply, charge, executed=bool(document["ok"]))
 
     def _held_page(self, command: Command) -> bytes | None:
         """What is left of a larger batch that mongod gave before."""

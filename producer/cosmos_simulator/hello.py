@@ -9,6 +9,7 @@ from typing import Any
 from producer.cosmos_simulator.config import TWO_MEGABYTES, SimulatorConfig
 
 MAX_WRITE_BATCH_SIZE = 1000
+DOCUMENTDB_MAX_WRITE_BATCH_SIZE = 25_000
 MAX_MESSAGE_SIZE_BYTES = 4_194_304
 MAX_MESSAGE_SIZE_BYTES_WITH_LARGE_DOCUMENTS = 48_000_000
 """PyMongo refuses an answer longer than maxMessageSizeBytes, so an account with the 16 MB option
@@ -20,6 +21,25 @@ HELLO_NAMES = frozenset({"hello", "ismaster", "isMaster"})
 
 _FIRST_WIRE_VERSION_WITH_HELLO = 13
 """MongoDB 5.0. An older server does not offer ``helloOk``, so drivers stay with isMaster."""
+
+
+def documentdb_hello(config: SimulatorConfig) -> dict[str, Any]:
+    """The answer to hello of an Azure DocumentDB cluster, which drivers take for a router."""
+    return {
+        "ismaster": True,
+        "isWritablePrimary": True,
+        "helloOk": True,
+        "msg": "isdbgrid",
+        "internal": {"documentdb_versions": ["0.108-0"]},
+        "maxBsonObjectSize": MAX_BSON_OBJECT_SIZE,
+        "maxMessageSizeBytes": MAX_MESSAGE_SIZE_BYTES_WITH_LARGE_DOCUMENTS,
+        "maxWriteBatchSize": DOCUMENTDB_MAX_WRITE_BATCH_SIZE,
+        "logicalSessionTimeoutMinutes": 30,
+        "minWireVersion": 0,
+        "maxWireVersion": config.wire_version,
+        "localTime": datetime.now(UTC),
+        "ok": 1,
+    }
 
 
 def hello_document(

@@ -22,6 +22,7 @@ _CODE_NAMES = {
     43: "CursorNotFound",
     48: "NamespaceExists",
     50: "ExceededTimeLimit",
+    59: "CommandNotFound",
     61: "ShardKeyNotFound",
     67: "CannotCreateIndex",
     115: "CommandNotSupported",

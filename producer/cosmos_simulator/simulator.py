@@ -18,8 +18,9 @@ from dataworks_tasks.errors import SettingsError
 from producer.cosmos_simulator.account import Account
 from producer.cosmos_simulator.budget import RequestUnitBudget, SimulatorStatistics
 from producer.cosmos_simulator.catalog import Catalog
+from producer.cosmos_simulator.change_streams import ChangeStreams
 from producer.cosmos_simulator.client_connection import ClientConnection
-from producer.cosmos_simulator.config import SimulatorConfig
+from producer.cosmos_simulator.config import Service, SimulatorConfig
 from producer.cosmos_simulator.faults import Faults
 from producer.cosmos_simulator.result_pages import ResultPages
 from producer.cosmos_simulator.upstream import STREAM_BUFFER_BYTES, Upstream
@@ -45,6 +46,8 @@ class CosmosSimulator:
     def url(self) -> str:
         """The connection string: no credentials; TLS only when certificates were given."""
         tls = "&tls=true" if self.config.tls else ""
+        if self.config.service is Service.AZURE_DOCUMENTDB:
+            return f"mongodb://{self._address()}/?retrywrites=false{tls}"
         return f"mongodb://{self._address()}/?replicaSet=globaldb&retrywrites=false{tls}"
 
     def statistics(self) -> SimulatorStatistics:
@@ -108,13 +111,17 @@ class CosmosSimulator:
             ssl=_tls_context(self.config),
         )
         port: int = server.sockets[0].getsockname()[1]
+        catalog = Catalog(partitioned_ids=self.config.partitioned_ids)
         account = Account(
             self.config,
             f"{self.config.host}:{port}",
             self._budget,
             Faults(self.config.faults),
-            Catalog(partitioned_ids=self.config.partitioned_ids),
+            catalog,
             ResultPages(),
+            ChangeStreams(
+                catalog, self.config.physical_partitions, self.config.change_history_bytes
+            ),
         )
         self._request_stop = partial(loop.call_soon_threadsafe, stop_requested.set)
         self._started.set_result(port)

@@ -23,6 +23,7 @@ class CosmosService:
     ru_per_second: float | None = None
     """The budget of the account; None: without limit."""
     server_version: str = "6.0"
+    change_streams: bool = False
     name: str = "cosmos"
 
     def command(self, site: ServiceSite) -> ChildCommand:
@@ -36,6 +37,7 @@ class CosmosService:
                 *("--port", str(site.port)),
                 *("--server-version", self.server_version),
                 *budget,
+                *(["--change-streams"] if self.change_streams else []),
             ),
             environment={**system_environment(), "PYTHONPATH": str(_PROJECT)},
             folder=site.data,
