@@ -25,6 +25,7 @@ from producer.local.mongod import Mongod
 from producer.local.services import LocalServices, RunningService
 from producer.local.valkey import Valkey
 from tests.fleet import Fleet
+from tests.support.mongod_variant import MongodVariant
 
 WorkerFactory = Callable[..., RunningService]
 
@@ -109,6 +110,13 @@ def mongodb_url(mongod_server: RunningService) -> str:
 def replica_set_url(mongod_replica_set: RunningService) -> str:
     """The address of the shared replica set."""
     return str(mongod_replica_set.url)
+
+
+@pytest.fixture(scope="session")
+def failpoint_url(local_services: LocalServices, stores_available: None) -> str:
+    """The address of a mongod that all tests share and that fails when it is asked to."""
+    variant = MongodVariant(("--setParameter", "enableTestCommands=1"), "mongod-with-failpoints")
+    return str(local_services.start(variant)[0].url)
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,15 @@
 --
 -- KEYS[1] record  KEYS[2] budget
 -- ARGV[1] new state  ARGV[2] error or ""  ARGV[3] 1 if the run ends with it  ARGV[4...] expected
--- Returns 1 if it was changed, else 0; a run with gaps does not become complete.
+-- Returns 1 if it was changed, else 0; a run with gaps is not finished.
 
 local WORKING = {planning = true, running = true}
+local FINISHED = {complete = true, different = true}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   return redis.error_reply('UNKNOWNRUN no such run')
 end
-if ARGV[1] == 'complete' then
+if FINISHED[ARGV[1]] then
   local counts = redis.call('HMGET', KEYS[1], 'total', 'acknowledged', 'planned')
   if not counts[1] or counts[1] ~= counts[2] or counts[1] ~= counts[3] then
     return 0

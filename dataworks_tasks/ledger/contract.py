@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from dataworks_tasks.ledger.run_counters import DIFFERENCES
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
 from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
@@ -24,10 +25,14 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"  # no work is done, unless resumed
     FAILED = "failed"  # an error stopped it; resume tries again
     COMPLETE = "complete"  # every range is acknowledged and the finish is done
+    DIFFERENT = "different"  # a verification that compared everything and found differences
 
 
 WORKING = frozenset({RunState.PLANNING, RunState.RUNNING})
 """States in which workers work."""
+
+FINISHED = frozenset({RunState.COMPLETE, RunState.DIFFERENT})
+"""States of a run that has done everything it was to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,12 @@ class RunProgress:
     workers: Sequence[WorkerReport] = field(default=())
     finishing: str | None = None  # progress of the finishing phase, for people
     notes: Sequence[RunNote] = field(default=())
+
+    @property
+    def differences(self) -> int:
+        """Documents that a verification found to differ; not all of them need be on record."""
+        found = sum(self.counters.get(name, 0) for name in DIFFERENCES)
+        return max(found, self.failures)
 
 
 @dataclass(frozen=True, slots=True)

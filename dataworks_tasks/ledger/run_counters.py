@@ -31,6 +31,10 @@ class RunCounter(StrEnum):
     DIFFERENT = "different"
 
 
+DIFFERENCES = (RunCounter.MISSING, RunCounter.EXTRA, RunCounter.DIFFERENT)
+"""What a verification found that is not equal."""
+
+
 DOCUMENTS_OF = "documents:"
 """Prefix of the counter of a target collection's documents, in a migration."""
 

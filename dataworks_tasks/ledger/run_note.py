@@ -21,6 +21,10 @@ class NoteTopic(StrEnum):
     DUPLICATES = "duplicates"  # documents that the target holds more than once
 
 
+SCHEMA = frozenset({NoteTopic.INDEXES, NoteTopic.OPTIONS, NoteTopic.VIEWS})
+"""Topics in which a note that needs attention is a difference to a verification."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunNote:
     """A fact about a collection, or about the run where ``collection`` is empty.

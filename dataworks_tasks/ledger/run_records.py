@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import cast
 
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.ledger.contract import FinishState, RunState
+from dataworks_tasks.ledger.contract import FINISHED, FinishState, RunState
 from dataworks_tasks.ledger.keys import RUNS, RunKeys, due_key, due_members
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, unknown_run
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
 from dataworks_tasks.runs.spec import RunSpec, read_spec
 
-_ENDED = frozenset({RunState.CANCELLED, RunState.FAILED, RunState.COMPLETE})
+_ENDED = FINISHED | {RunState.CANCELLED, RunState.FAILED}
 
 
 class RunRecords:

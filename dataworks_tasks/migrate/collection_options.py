@@ -34,3 +34,19 @@ def copy_validation(
         return False
     target.command(pair.target.database, {"collMod": pair.target.collection, **rules})
     return True
+
+
+def same_order(
+    source: BaseDatabaseClient,
+    source_name: Namespace,
+    target: BaseDatabaseClient,
+    target_name: Namespace,
+) -> bool:
+    """Whether both collections have the keys of equal documents in the same order."""
+    return _collation(source, source_name) == _collation(target, target_name)
+
+
+def _collation(client: BaseDatabaseClient, namespace: Namespace) -> dict[str, Any]:
+    """A collection's default collation; its version is that of the server's library."""
+    found = (read_options(client, namespace) or {}).get("collation", {})
+    return {name: value for name, value in found.items() if name != "version"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataworks_tasks.ledger.run_note import NoteTopic
+from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.migrate.collection_options import copy_validation
 from dataworks_tasks.migrate.copy_indexes import IndexCopy, copy_indexes
 from dataworks_tasks.migrate.index_notes import (
@@ -12,11 +12,14 @@ from dataworks_tasks.migrate.index_notes import (
 )
 from dataworks_tasks.migrate.route import source_of
 from dataworks_tasks.migrate.run_guards import RunGuards
+from dataworks_tasks.migrate.schema_comparison import compare_options, compare_views
 from dataworks_tasks.migrate.source_counts import compare_counts
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
+
+_NOTED_HERE = (NoteTopic.SOURCE, NoteTopic.OPTIONS, NoteTopic.VIEWS, NoteTopic.LEFT_OUT)
 
 
 def finish_migration(
@@ -25,8 +28,9 @@ def finish_migration(
     """Build the indexes that were to come after the copy, set validators, compare the counts.
 
     False when ``lease`` was over before; what is built is found there at the next. Raises RunFailed
-    when a collection is not the one any more that the run began with. Indexes that could not be
-    built, and what the source has more or less than was read, are noted on the run.
+    when a collection is not the one any more that the run began with. The run notes which indexes
+    could not be built, what the source has more or less than was read, where the target differs
+    from the source, and what was left out.
     """
     source = source_of(context)
     if job.indexes is not IndexPolicy.NONE and not _build_indexes(context, job, source, lease):
@@ -38,9 +42,27 @@ def finish_migration(
     notes = compare_counts(context.spec, job, source, ledger.progress(run_id), lease)
     if notes is None:
         return False
-    guards.check_all(job)  # what was counted is of the collections that were read
-    ledger.set_notes(run_id, NoteTopic.SOURCE, notes)
+    notes += _schema_notes(source, context.target, job)
+    guards.check_all(job)  # what was compared is of the collections that were read
+    for topic in _NOTED_HERE:
+        ledger.set_notes(run_id, topic, [note for note in notes if note.topic is topic])
     return True
+
+
+def _schema_notes(
+    source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
+) -> list[RunNote]:
+    """What the target has otherwise than the source, and what was left out; indexes apart."""
+    indexes = RunNote(NoteTopic.LEFT_OUT, "", "indexes, as --indexes none asks", attention=False)
+    return [
+        *([indexes] if job.indexes is IndexPolicy.NONE else []),
+        *compare_options(source, target, job),
+        *compare_views(source, target, job),
+        *(
+            RunNote(NoteTopic.LEFT_OUT, str(item.namespace), item.reason, item.attention)
+            for item in job.left_out
+        ),
+    ]
 
 
 def _build_indexes(

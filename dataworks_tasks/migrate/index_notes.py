@@ -16,7 +16,12 @@ def record_indexes(
     ledger: Ledger, run_id: str, copies: Iterable[tuple[NamespacePair, IndexCopy]]
 ) -> None:
     """Replace the run's notes of its indexes by what is true of them now."""
-    notes = [note for pair, copy in copies for note in _notes(run_id, pair, copy)]
+    found = list(copies)
+    notes = [note for pair, copy in found for note in _notes(run_id, pair, copy)]
+    there = sum(len(copy.built) + len(copy.present) for _, copy in found)
+    if wanted := there + sum(len(copy.refused) for _, copy in found):
+        text = f"{there:,} of {wanted:,} are at the target"
+        notes.append(RunNote(NoteTopic.INDEXES, "", text, attention=False))
     ledger.set_notes(run_id, NoteTopic.INDEXES, notes)
 
 

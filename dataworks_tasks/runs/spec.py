@@ -133,6 +133,17 @@ class Transform(_Frozen):
         return bool(self.rename or self.drop or self.set or self.mask)
 
 
+class LeftOut(_Frozen):
+    """A collection or view of the source that the run does not copy, and why.
+
+    ``attention``: a person may have expected it at the target.
+    """
+
+    namespace: Namespace
+    reason: str
+    attention: bool = True
+
+
 class MigrationJob(_Frozen):
     """Copy collections."""
 
@@ -144,6 +155,11 @@ class MigrationJob(_Frozen):
     on_conflict: OnConflict = OnConflict.FAIL
     indexes: IndexPolicy = IndexPolicy.AFTER
     partitioner: str = Field(default=Partitioner.AUTO.value, description=", ".join(Partitioner))
+    renames: tuple[tuple[str, str], ...] = Field(
+        default=(), description="patterns of names at the source and at the target"
+    )
+    views: tuple[NamespacePair, ...] = Field(default=(), description="views that the run defines")
+    left_out: tuple[LeftOut, ...] = ()
     allow_unmatched: bool = Field(
         default=False, description="a rule or filter that matches nothing is meant"
     )

@@ -32,19 +32,30 @@ TRANSIENT_CODES = frozenset(
         6,  # HostUnreachable
         7,  # HostNotFound
         16,  # Cosmos DB: 413 under server-side retry
+        24,  # LockTimeout
         43,  # CursorNotFound
+        46,  # LockBusy
         50,  # MaxTimeMSExpired; Cosmos DB: server-side retry gave up
         64,  # WriteConcernFailed
         89,  # NetworkTimeout
         91,  # ShutdownInProgress
         112,  # WriteConflict
+        133,  # FailedToSatisfyReadPreference
         134,  # ReadConcernMajorityNotAvailableYet
+        136,  # CappedPositionLost: the oldest documents went while they were read
+        175,  # QueryPlanKilled: an index or the collection was dropped while it was read
         189,  # PrimarySteppedDown
+        202,  # NetworkInterfaceExceededTimeLimit
+        237,  # CursorKilled
         246,  # SnapshotUnavailable: a majority does not have the collection's latest change yet
         262,  # ExceededTimeLimit
+        314,  # ObjectIsBusy
+        317,  # ConnectionPoolExpired
+        365,  # TemporarilyUnavailable
         9001,  # SocketException
         10107,  # NotWritablePrimary
         11600,  # InterruptedAtShutdown
+        11601,  # Interrupted: somebody killed the operation
         11602,  # InterruptedDueToReplStateChange
         13435,  # NotPrimaryNoSecondaryOk
         13436,  # NotPrimaryOrSecondary

@@ -10,10 +10,17 @@ from functools import partial
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.run_counters import RunCounter
+from dataworks_tasks.ledger.run_note import SCHEMA
+from dataworks_tasks.migrate.collection_options import same_order
 from dataworks_tasks.migrate.copy_stats import by_collection
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.route import document_change, repeated_ids, slice_source, source_of
 from dataworks_tasks.migrate.run_guards import RunGuards
+from dataworks_tasks.migrate.schema_comparison import (
+    compare_indexes,
+    compare_options,
+    compare_views,
+)
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
@@ -61,7 +68,10 @@ class MigrationVerificationWork:
                 check=self._guards.target.checks(pair.target, pair.target_uuid),
                 repeated_ids=repeated_ids(self._context.target, pair.target),
             ),
-            keys_stay=strategy.copies_raw and source.field == ID and not pair.id_from,
+            keys_stay=strategy.copies_raw
+            and source.field == ID
+            and not pair.id_from
+            and same_order(source.client, pair.source, self._context.target, pair.target),
         )
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[CompletedSlice]:
@@ -83,23 +93,38 @@ class MigrationVerificationWork:
         return by_collection(result, self._job, pair)
 
     def finish(self, lease: FinishLease) -> bool:
-        """Count documents that no slice of the source accounts for.
+        """Compare indexes, options and views, and count what no slice of the source accounts for.
 
         Where a strategy may give documents other keys, slices cannot see what should not be there.
         """
-        if not self._exclusive or all(route.keys_stay for route in self._routes):
-            return True
+        self._compare_schema()
+        if self._exclusive and not all(route.keys_stay for route in self._routes):
+            self._count_extra()
+        return True
+
+    def _compare_schema(self) -> None:
+        context, job = self._context, self._job
+        source, target = source_of(context), context.target
+        notes = compare_indexes(source, target, job, exclusive=self._exclusive)
+        if target.capabilities.collection_stats:  # else a migration says what cannot be there
+            notes += compare_options(source, target, job)
+        notes += compare_views(source, target, job)
+        self._guards.check_all(job)
+        for topic in SCHEMA:
+            found = [note for note in notes if note.topic is topic]
+            context.ledger.set_notes(context.spec.run_id, topic, found)
+
+    def _count_extra(self) -> None:
         context = self._context
         counters = context.ledger.progress(context.spec.run_id).counters
         known = counters.get(RunCounter.EQUAL, 0) + counters.get(RunCounter.DIFFERENT, 0)
         there = sum(context.target.count(pair.target) for pair in self._job.namespaces)
         if there > known:
             names = ", ".join(str(pair.target) for pair in self._job.namespaces)
-            extra = f"{there - known} documents are not in the source"
+            extra = f"{there - known:,} documents are not in the source"
             context.ledger.record_failures(
                 context.spec.run_id, [DocumentFailure("extra", "(unknown)", names, extra)]
             )
-        return True
 
     def close(self) -> None:
         """Let go of the threads."""

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dataworks_tasks.broker.messages import RangeMessage
-from dataworks_tasks.errors import RunFailed, UnexpectedError
+from dataworks_tasks.errors import UnexpectedError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import Ledger, RangeResult, RunProgress, RunState
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.unexpected import unexpected_errors
+from dataworks_tasks.worker.failures import check_failures, listed, state_at_end
 from dataworks_tasks.worker.finish_lease import HeldFinishLease
 from dataworks_tasks.worker.process import OpenRun, WorkerProcess
 
@@ -106,7 +107,8 @@ def _run_gap(
     process: WorkerProcess, run: OpenRun, gap: BatchRange, stop: StopSignal, done: _Done
 ) -> None:
     run_id = run.spec.run_id
-    for part in run.work.run(gap, stop):
+    for outcome in run.work.run(gap, stop):
+        part = outcome.with_result(listed(process.ledger, run.spec, outcome.result))
         result = part.result
         report = process.report(result.counters.get(RunCounter.DOCUMENTS, 0))
         failpoint("acknowledge.before")
@@ -115,8 +117,8 @@ def _run_gap(
         done.closed_last_gap |= acknowledgement.closed_last_gap
         done.progressed |= acknowledgement.newly > 0 or acknowledgement.checkpointed
         done.add(result)
-        if result.failures:
-            _check_failures(process.ledger, run)
+        if outcome.result.failures:
+            check_failures(process.ledger, run.spec)
 
 
 def _has_no_gaps(progress: RunProgress) -> bool:
@@ -144,20 +146,12 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
             log.info("finishing continues later", extra={"fields": {"position": lease.position}})
             return turn_clock.is_stopped
     failpoint("finish.after")
-    if ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.COMPLETE):
-        log.info("the run is complete")
+    end = state_at_end(process.open_run(run_id).spec, ledger.progress(run_id))
+    if ledger.change_state(run_id, frozenset({RunState.RUNNING}), end):
+        log.info("the run is %s", end)
     else:
         log.warning("the run is not complete any more: somebody stopped it, or Redis lost ranges")
     return True
-
-
-def _check_failures(ledger: Ledger, run: OpenRun) -> None:
-    count, allowed = ledger.progress(run.spec.run_id).failures, run.spec.max_failures
-    if count > allowed:
-        raise RunFailed(
-            f"{count} documents could not be written, more than the {allowed} allowed",
-            f"See dataworks failures {run.spec.run_id}",
-        )
 
 
 class _TurnClock:

@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.ledger.contract import FINISHED
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import ConfigManager
 from producer.cli.shared.options import COUNT, CommandContext, with_context
@@ -90,7 +91,7 @@ def _finish(connections: Connections, console: Console, spec: RunSpec) -> RunSum
     if progress is None:
         raise RunFailed(f"run {spec.run_id} could not be followed: Redis does not answer")
     run = summarize(spec, progress)
-    if run.state.value != "complete":
+    if run.state not in FINISHED:
         if run.last_error is None:
             raise KeyboardInterrupt
         raise RunFailed(f"run {spec.run_id} is {run.state}: {run.last_error}")

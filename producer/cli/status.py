@@ -17,7 +17,7 @@ from producer.drive.message_queue import MessageQueue
 from producer.drive.observation import Observation, RunView
 from producer.view.live_snapshot import AlertWatch
 from producer.view.progress import JsonView, create_view
-from producer.view.run_summary import exit_code, shown_name, summarize
+from producer.view.run_summary import exit_code, shown_name, summarize, with_differences
 
 _DRAWN_SECONDS = 0.2
 _JSON_SECONDS = 1.0
@@ -38,6 +38,7 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
         if watch:
             _watch(context, connections, chosen)
         run = summarize(connections.ledger.spec(chosen), connections.ledger.progress(chosen))
+        run = with_differences(run, connections.ledger)
         if context.as_json:
             if not watch:
                 context.print_json(run.as_json())

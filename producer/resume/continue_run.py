@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dataworks_tasks.drive.steps import step_names
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.ledger.contract import WORKING, RunState
+from dataworks_tasks.ledger.contract import FINISHED, WORKING, RunState
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec, VerificationJob
@@ -26,7 +26,7 @@ def continue_run(connections: Connections, run_id: str) -> RunSpec:
     spec = ledger.spec(run_id)
     connections.check_servers(spec)
     check_documents(spec)
-    if ledger.state(run_id) is not RunState.COMPLETE:
+    if ledger.state(run_id) not in FINISHED:
         check_collections(connections, spec)
     ledger.set_going(run_id, _STOPPED | WORKING, *_driver(connections, spec))
     return spec

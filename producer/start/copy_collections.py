@@ -110,8 +110,9 @@ def _create(target: BaseDatabaseClient, namespace: Namespace, options: Mapping[s
 
 
 def create_views(target: BaseDatabaseClient, views: Sequence[View]) -> tuple[Namespace, ...]:
-    """Define views at the target that are not there; returns their names."""
-    missing = [view for view in views if read_options(target, view.target) is None]
+    """Define views at the target that are not there and can be; returns their names."""
+    possible = [view for view in views if view.problem is None]
+    missing = [view for view in possible if read_options(target, view.target) is None]
     for view in missing:
         _create(target, view.target, view.options)
     return tuple(view.target for view in missing)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dataworks_tasks.errors import UnknownName, UsageError, nearest_or_all
+from dataworks_tasks.migrate.view_definition import view_definition
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.renaming import Renames, pattern_of, renamed
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import BUCKETS
@@ -19,11 +20,15 @@ _OWN_DATABASES = frozenset({"admin", "local", "config"})
 
 
 class View(NamedTuple):
-    """A view of the source, with the name it would have at the target and its definition."""
+    """A view of the source, with the name and the definition that it would have at the target.
+
+    ``problem``: why it cannot be defined there.
+    """
 
     source: Namespace
     target: Namespace
     options: Mapping[str, Any]
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,7 @@ def select_namespaces(source: BaseDatabaseClient, request: SelectionRequest) -> 
     _check_targets(pairs)
     return NamespaceSelection(
         pairs,
-        tuple(
-            View(item.namespace, _renamed(item.namespace, request.renames), item.options)
-            for item in chosen
-            if item.type == "view"
-        ),
+        tuple(_view(item, request.renames) for item in chosen if item.type == "view"),
         tuple(item.namespace for item in chosen if item.type != "view" and _is_system(item)),
     )
 
@@ -99,26 +100,21 @@ def _list_collections(source: BaseDatabaseClient, patterns: Iterable[str]) -> It
     if any("*" in name for name in databases):
         listed = source.command("admin", {"listDatabases": 1, "nameOnly": True})
         names = {item["name"] for item in listed["databases"]} - _OWN_DATABASES
-        databases = {
-            name for name in names if any(_pattern(wanted).fullmatch(name) for wanted in databases)
-        }
+        wanted = [pattern_of(name) for name in databases]
+        databases = {name for name in names if any(one.fullmatch(name) for one in wanted)}
     for database in sorted(databases):
         for item in list_collections(source, database):
             namespace = Namespace(database, item["name"])
             yield _Found(namespace, item.get("type", "collection"), item.get("options", {}))
 
 
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile("(.*)".join(re.escape(part) for part in text.split("*")), re.DOTALL)
-
-
 def _matches_any(patterns: Iterable[str], namespace: Namespace) -> bool:
-    return any(_pattern(pattern).fullmatch(str(namespace)) for pattern in patterns)
+    return any(pattern_of(pattern).fullmatch(str(namespace)) for pattern in patterns)
 
 
 def _check_matches(pattern: str, found: Mapping[Namespace, _Found]) -> None:
     names = [str(namespace) for namespace in found]
-    if any(_pattern(pattern).fullmatch(name) for name in names):
+    if any(pattern_of(pattern).fullmatch(name) for name in names):
         return
     if "*" not in pattern:
         raise UnknownName.among("collection", pattern, names)
@@ -164,30 +160,22 @@ def _is_system(item: _Found) -> bool:
 
 
 def _pair(item: _Found, renames: Sequence[tuple[str, str]]) -> NamespacePair:
-    target = _renamed(item.namespace, renames)
+    target = renamed(item.namespace, renames)
     if item.type == "timeseries":
         return NamespacePair(source=_buckets(item.namespace), target=_buckets(target))
     return NamespacePair(source=item.namespace, target=target)
 
 
+def _view(item: _Found, renames: Renames) -> View:
+    definition = view_definition(item.namespace, item.options, renames)
+    problem = None
+    if definition.elsewhere is not None:
+        problem = f"it reads {definition.elsewhere}, which goes to another database"
+    return View(item.namespace, renamed(item.namespace, renames), definition.options, problem)
+
+
 def _buckets(namespace: Namespace) -> Namespace:
     return Namespace(namespace.database, BUCKETS + namespace.collection)
-
-
-def _renamed(namespace: Namespace, renames: Sequence[tuple[str, str]]) -> Namespace:
-    for old, new in renames:
-        match = _pattern(old).fullmatch(str(namespace))
-        if match is None:
-            continue
-        if new.count("*") > len(match.groups()):
-            raise UsageError(
-                f"--map {old}={new}: the right side has more * than the left",
-                "Write as many * on both sides, like shop.*=archive.*",
-            )
-        first, *others = new.split("*")
-        filled = zip(match.groups(), others, strict=False)
-        return Namespace.parse(first + "".join(value + other for value, other in filled))
-    return namespace
 
 
 def _check_targets(pairs: Sequence[NamespacePair]) -> None:

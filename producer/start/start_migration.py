@@ -23,6 +23,7 @@ from producer.start.check_unique_ids import check_unique_ids
 from producer.start.collections_in_use import check_not_read
 from producer.start.copy_collections import create_views, prepare_collections, say_what_is_lost
 from producer.start.dropped_collection import describe_collection
+from producer.start.left_out import views_to_define, what_is_left_out
 from producer.start.namespace_selection import (
     NamespaceSelection,
     SelectionRequest,
@@ -54,7 +55,8 @@ def plan_migration(
     """Find the collections and make the job. Raises UsageError; writes nothing."""
     load_plugins(config.plugins)
     MigrationStrategyFactory.create(request.strategy)
-    selection = select_namespaces(connections.source, _selection(request, config))
+    wanted = _selection(request, config)
+    selection = select_namespaces(connections.source, wanted)
     pairs = with_id_from(connections.source, selection.pairs, request.id_from)
     job = MigrationJob(
         namespaces=with_source_uuids(connections.source, pairs),
@@ -64,6 +66,9 @@ def plan_migration(
         on_conflict=request.on_conflict,
         indexes=request.indexes,
         partitioner=request.partitioner,
+        renames=tuple(wanted.renames),
+        views=views_to_define(selection) if request.views else (),
+        left_out=tuple(what_is_left_out(selection, views=request.views)),
         allow_unmatched=request.allow_unmatched,
         mask_digest=mask_digest(request.transform),
         made_with=versions() if request.transform.mask else {},

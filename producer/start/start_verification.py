@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.spec import (
     GenerationJob,
@@ -25,8 +26,12 @@ from producer.start.separate_collections import (
 )
 
 
-def start_verification(run_id: str, connections: Connections) -> RunSpec:
-    """A verification of the complete run ``run_id``.
+def start_verification(
+    run_id: str, connections: Connections, max_failures: int | None = None
+) -> RunSpec:
+    """A verification of the complete run ``run_id``; it stops at more than ``max_failures``.
+
+    Without ``max_failures`` it compares everything, however much differs.
 
     Raises UsageError when that run is not complete, or is a verification itself.
     """
@@ -53,6 +58,7 @@ def start_verification(run_id: str, connections: Connections) -> RunSpec:
             "run_id": new_run_id(RunKind.VERIFICATION),
             "created_at": datetime.now(UTC),
             "max_rate": None,
+            "max_failures": MAX_DOCUMENTS if max_failures is None else max_failures,
             "target_server": server_process(connections.target),
             **_source_server(of, connections),
             "job": VerificationJob(run_id=run_id, of=job, exclusive=not of.append),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from dataworks_tasks.ledger.contract import Ledger, RunProgress, RunState, WorkerReport
+from dataworks_tasks.ledger.contract import FINISHED, Ledger, RunProgress, WorkerReport
 from dataworks_tasks.ledger.run_counters import DOCUMENTS_OF
 from dataworks_tasks.monitor.alerts import Alert, AlertBoard, AlertRule, alert_rules
 from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
@@ -196,7 +196,7 @@ def collections(
 
 def _copies(job: MigrationJob, progress: RunProgress) -> Iterator[CollectionProgress]:
     """What is planned grows until all is planned, and can differ from what was there when read."""
-    is_complete = progress.state is RunState.COMPLETE
+    is_complete = progress.state in FINISHED
     for name in (str(pair.target) for pair in job.namespaces):
         count = progress.counters.get(f"{DOCUMENTS_OF}{name}", 0)
         total = count if is_complete else progress.collections_expected.get(name)

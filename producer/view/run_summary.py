@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
+from dataworks_tasks.ledger.contract import FINISHED, WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunKind, RunSpec, VerificationJob
+from producer.view.differences import DifferenceGroup, group_differences, shown_groups
 from producer.view.rule_figures import RuleFigures, rule_figures, rule_remarks
+
+_OUTCOMES = (
+    RunCounter.WRITTEN,
+    RunCounter.ALREADY_THERE,
+    RunCounter.REPLACED,
+    RunCounter.SKIPPED,
+    RunCounter.DROPPED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +52,25 @@ class RunSummary:
     remarks: tuple[str, ...] = ()
     """What a person has to know of the rules of a complete run."""
     notes: tuple[RunNote, ...] = ()
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Documents of a migration by what was done with them: written, already there, and so on."""
+    differences: tuple[DifferenceGroup, ...] = ()
 
     @property
     def to_read(self) -> tuple[str, ...]:
         """What a person should read of a complete run, although nothing failed."""
         return (*self.remarks, *(str(note) for note in self.notes if note.attention))
+
+    @property
+    def found(self) -> Sequence[str]:
+        """The differences that a verification found, a line for each group."""
+        listed = sum(group.count for group in self.differences)
+        return shown_groups(self.differences, listed, self.failures) if listed else ()
+
+    def _differences_as_json(self) -> dict[str, Any]:
+        if self.kind is not RunKind.VERIFICATION:
+            return {}
+        return {"differences": [group.as_json() for group in self.differences]}
 
     @property
     def is_over(self) -> bool:
@@ -86,6 +110,8 @@ class RunSummary:
             "rules": [rule.as_json() for rule in self.rules],
             "remarks": list(self.to_read),
             "notes": [note.as_json() for note in self.notes],
+            **self.outcomes,
+            **self._differences_as_json(),
         }
 
 
@@ -95,7 +121,8 @@ def summarize(spec: RunSpec, progress: RunProgress, now: datetime | None = None)
     counters = progress.counters
     expected = progress.documents_expected or 0
     documents = counters.get(RunCounter.DOCUMENTS, 0)
-    if progress.state is RunState.COMPLETE and spec.is_sliced:
+    is_verification = spec.kind is RunKind.VERIFICATION
+    if progress.state in FINISHED and spec.is_sliced:
         # What was planned can differ from what was there when it was read.
         expected = documents
     return RunSummary(
@@ -109,7 +136,7 @@ def summarize(spec: RunSpec, progress: RunProgress, now: datetime | None = None)
         bytes=counters.get(RunCounter.BYTES, 0),
         seconds=(until - progress.created_at).total_seconds(),
         gaps=progress.gaps,
-        failures=progress.failures,
+        failures=progress.differences if is_verification else progress.failures,
         throttled_requests=counters.get(RunCounter.THROTTLED_REQUESTS, 0),
         waited_seconds=counters.get(RunCounter.WAITED_MILLISECONDS, 0) / 1000,
         request_units=counters.get(RunCounter.REQUEST_UNITS, 0),
@@ -122,6 +149,7 @@ def summarize(spec: RunSpec, progress: RunProgress, now: datetime | None = None)
         finishing=_finishing(progress),
         **_rules(spec, progress),
         notes=(*progress.notes, *_adds_nothing(spec, counters.get("already_there", 0))),
+        outcomes=_outcomes(spec, progress),
     )
 
 
@@ -143,7 +171,26 @@ def _rules(spec: RunSpec, progress: RunProgress) -> dict[str, Any]:
     if progress.state is not RunState.COMPLETE:
         return {"rules": rules}
     expected = progress.documents_expected or 0
-    return {"rules": rules, "remarks": tuple(rule_remarks(job, rules, counters, expected))}
+    remarks = list(rule_remarks(job, rules, counters, expected))
+    if skipped := counters.get(RunCounter.SKIPPED, 0):
+        remarks.append(
+            f"{skipped:,} documents were skipped: the target has other ones with their _id"
+        )
+    return {"rules": rules, "remarks": tuple(remarks)}
+
+
+def _outcomes(spec: RunSpec, progress: RunProgress) -> dict[str, int]:
+    """What was done with the documents of a migration."""
+    if not isinstance(spec.job, MigrationJob):
+        return {}
+    return {name.value: progress.counters.get(name, 0) for name in _OUTCOMES}
+
+
+def with_differences(run: RunSummary, ledger: Ledger) -> RunSummary:
+    """The summary of a verification with the differences that are on record, in groups."""
+    if run.kind is not RunKind.VERIFICATION or not run.failures:
+        return run
+    return replace(run, differences=tuple(group_differences(ledger.failures(run.run_id))))
 
 
 def _finishing(progress: RunProgress) -> str | None:
@@ -174,10 +221,8 @@ def exit_code(run: RunSummary) -> int:
     0 done, with nothing to say; 1 failed or differs; 3 unfinished; 4 done, and there is something
     to read: failures or notes.
     """
-    if run.state is RunState.FAILED:
+    if run.state in {RunState.FAILED, RunState.DIFFERENT}:
         return 1
     if run.state is not RunState.COMPLETE:
         return 3
-    if run.failures:
-        return 1 if run.kind is RunKind.VERIFICATION else 4
-    return 4 if run.to_read else 0
+    return 4 if run.failures or run.to_read else 0

@@ -106,7 +106,7 @@ def test_a_strategy_in_python_drops_and_changes(fleet: Fleet, target: str, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("policy", "code", "value"), [("fail", 4, "other"), ("skip", 0, "other"), ("replace", 0, 3)]
+    ("policy", "code", "value"), [("fail", 4, "other"), ("skip", 4, "other"), ("replace", 0, 3)]
 )
 def test_conflicts_go_by_the_policy(
     fleet: Fleet, target: str, policy: str, code: int, value: object

@@ -19,7 +19,15 @@ from producer.start.start_verification import start_verification
 from producer.view.live_snapshot import AlertWatch
 from producer.view.progress import create_view
 from producer.view.render import shown_duration
-from producer.view.run_summary import RunSummary, exit_code, shown_name, summarize
+from producer.view.run_summary import RunSummary, exit_code, shown_name, summarize, with_differences
+
+_COLORS = {
+    "complete": "green",
+    "failed": "red",
+    "different": "red",
+    "cancelled": "yellow",
+    "paused": "yellow",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ def run_to_end(
     if progress is None:
         console.print(f"Redis never answered. Continue with: dataworks resume {spec.run_id}")
         return 3
-    run = summarize(spec, progress)
+    run = with_differences(summarize(spec, progress), connections.ledger)
     if context.as_json:
         context.print_json(run.as_json())
     else:
@@ -90,7 +98,7 @@ def summary(run: RunSummary) -> Table:
     table.add_column()
     rows = {
         "state": shown_state(run),
-        "documents": f"{run.documents:,} of {run.documents_total:,}",
+        "documents": f"{run.documents:,} of {run.documents_total:,}{_outcomes(run)}",
         "time": f"{shown_duration(run.seconds)}  ({run.rate:,.0f} docs/s)",
         "size": decimal(run.bytes) if run.bytes else "",
         "gaps": f"{run.gaps:,}",
@@ -118,12 +126,29 @@ def summary(run: RunSummary) -> Table:
     for note in run.notes:
         color = "yellow" if note.attention else "default"
         table.add_row(note.topic, f"[{color}]{escape(str(note))}[/{color}]")
+    for line in run.found:
+        table.add_row("differ", f"[red]{escape(line)}[/red]")
     return table
+
+
+def _outcomes(run: RunSummary) -> str:
+    """What was done with the documents, unless all of them were written."""
+    done = {name: count for name, count in run.outcomes.items() if count}
+    if not done.keys() - {"written"}:
+        return ""
+    counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in done.items()]
+    return f"  ({', '.join(counts)})"
 
 
 def shown_state(run: RunSummary) -> str:
     """The state in its color."""
-    color = {"complete": "green", "failed": "red", "cancelled": "yellow", "paused": "yellow"}
+    color = {
+        "complete": "green",
+        "failed": "red",
+        "different": "red",
+        "cancelled": "yellow",
+        "paused": "yellow",
+    }
     shown = color.get(run.state.value, "cyan")
     if run.state.value == "complete" and run.to_read:
         return f"[yellow]complete, {len(run.to_read)} to read[/yellow]"
@@ -143,5 +168,5 @@ def print_next_step(console: Console, run: RunSummary) -> None:
             f"See them with: dataworks failures {run.run_id}; "
             f"try again with: dataworks retry {run.run_id}"
         )
-    if run.state.value not in {"complete", "cancelled"}:
+    if run.state.value not in {"complete", "different", "cancelled"}:
         console.print(f"Continue with: dataworks resume {run.run_id}")

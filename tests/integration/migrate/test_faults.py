@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from bson import Timestamp, decode, encode
+from pydantic import SecretStr
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable, Throttled, UsageError
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.settings.database import DatabaseConfig
+from dataworks_tasks.store.factory import create_database_client
 from dataworks_tasks.store.mongodb import MongoDBClient
 from dataworks_tasks.store.write_outcome import WriteOutcome
 from producer.start.resume_field import check_resume_field
@@ -187,3 +189,27 @@ def test_a_resume_field_needs_a_whole_scalar_index(migration: Migration) -> None
     collection.create_index("tags")
     with pytest.raises(UsageError, match="arrays"):
         check_resume_field(migration.source, migration.job(strategy="date-based:tags"))
+
+
+@pytest.mark.parametrize("code", [136, 175, 237, 365, 11601])
+@pytest.mark.parametrize("capped", [True, False])
+def test_a_cursor_that_the_server_ends_is_opened_again(
+    failpoint_url: str, database_name: str, code: int, capped: bool
+) -> None:
+    """CappedPositionLost, QueryPlanKilled, CursorKilled, TemporarilyUnavailable, Interrupted."""
+    config = DatabaseConfig(connection_string=SecretStr(failpoint_url))
+    with create_database_client(config) as source, create_database_client(config) as target:
+        migration = Migration(source, target, database_name)
+        database = source.database(database_name)
+        if capped:
+            database.create_collection("source", capped=True, size=10**6)
+        migration.insert_raw("source", [encode({"_id": n}) for n in range(100)])
+        migration.config = migration.config.model_copy(update={"source_db_batch_size": 10})
+        context = migration.context(migration.job())
+        fault = {"failCommands": ["getMore"], "errorCode": code}
+        fail = {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": fault}
+        source.command("admin", fail)
+        counters = migration.work_through(MigrationWork(context), context)
+        assert counters["read"] >= 100
+        assert migration.documents("source") == migration.documents("target")
+        source.mongo.drop_database(database_name)

@@ -15,9 +15,7 @@ from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.settings import ConfigManager
 from producer import MigrationRequest, RunOptions, create_migration_engine
 from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
-from producer.local.services import LocalServices
 from tests.fleet import Fleet, wait_until
-from tests.support.mongod_variant import MongodVariant
 from tests.support.tcp_proxy import TcpProxy
 
 COUNT = 40
@@ -208,12 +206,9 @@ def test_an_account_without_uuids_is_told_apart_by_a_marker(
     assert other[fleet.database].list_collection_names() == ["a"]
 
 
-def test_where_no_marker_can_be_written_the_user_decides(
-    fleet: Fleet, local_services: LocalServices
-) -> None:
+def test_where_no_marker_can_be_written_the_user_decides(fleet: Fleet, failpoint_url: str) -> None:
     fill(fleet, "a")
-    variant = MongodVariant(("--setParameter", "enableTestCommands=1"), "mongod-with-failpoints")
-    url = str(local_services.start(variant)[0].url)
+    url = failpoint_url
     with Mongo(url) as client, CosmosSimulator(SimulatorConfig(url)) as account:
         client[fleet.database].create_collection("a")
         fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"] = account.url

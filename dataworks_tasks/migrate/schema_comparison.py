@@ -1,0 +1,189 @@
+"""Compare what a migration's target is like with its source: indexes, options and views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bson.json_util import RELAXED_JSON_OPTIONS, dumps
+
+from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
+from dataworks_tasks.migrate.collection_options import read_options
+from dataworks_tasks.migrate.copy_indexes import read_indexes
+from dataworks_tasks.migrate.index_definition import differences, same_index
+from dataworks_tasks.migrate.view_definition import view_definition
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import BUCKETS
+
+_NOT_OF_THE_COLLECTION = frozenset({"uuid", "temp", "autoIndexId"})
+_OF_THE_SERVER = frozenset({"storageEngine"})
+"""Options that say how one server keeps the collection. Another may have other engines."""
+_LONGEST_SHOWN = 80
+_ABSENT = object()
+_DEFAULTS = {"validationLevel": "strict", "validationAction": "error", "validator": {}}
+"""Values that are the same as none."""
+
+
+def compare_options(
+    source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
+) -> list[RunNote]:
+    """A note for each option that the target has otherwise, and one that says how many are equal.
+
+    Validators are options too.
+    """
+    notes: list[RunNote] = []
+    equal = 0
+    for pair in job.namespaces:
+        found = list(_option_notes(source, target, pair))
+        notes += found
+        equal += not found
+    return [*notes, _sum(NoteTopic.OPTIONS, "the options of", equal, len(job.namespaces))]
+
+
+def compare_indexes(
+    source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob, *, exclusive: bool
+) -> list[RunNote]:
+    """A note for each index that the target lacks or has otherwise, and one that counts the equal.
+
+    ``exclusive``: indexes that the source does not have count as different too.
+    """
+    if job.indexes is IndexPolicy.NONE:
+        text = "not compared: the run was to leave them out"
+        return [RunNote(NoteTopic.INDEXES, "", text, attention=False)]
+    notes: list[RunNote] = []
+    equal = wanted = 0
+    for pair in job.namespaces:
+        here, there = (
+            read_indexes(source, pair.source),
+            read_indexes(target, pair.target),
+        )
+        missing = [index for index in here if not any(same_index(index, one) for one in there)]
+        extra = [one for one in there if not any(same_index(index, one) for index in here)]
+        notes += _index_notes(pair.target, missing, extra if exclusive else [], there)
+        wanted += len(here)
+        equal += len(here) - len(missing)
+    return [*notes, _sum(NoteTopic.INDEXES, "", equal, wanted)]
+
+
+def compare_views(
+    source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
+) -> list[RunNote]:
+    """A note for each view of the run that the target lacks or defines otherwise, and a count."""
+    if not job.views:
+        return []
+    notes = [note for pair in job.views for note in _view_notes(source, target, job, pair)]
+    equal = len(job.views) - len({note.collection for note in notes})
+    return [*notes, _sum(NoteTopic.VIEWS, "", equal, len(job.views))]
+
+
+def _sum(topic: NoteTopic, what: str, equal: int, of: int) -> RunNote:
+    subject = f"{what} {of:,} collections" if what else f"{of:,}"
+    text = f"{equal:,} of {subject} are equal" if not what else f"{subject}: {equal:,} are equal"
+    return RunNote(topic, "", text, attention=False)
+
+
+def _option_notes(
+    source: BaseDatabaseClient, target: BaseDatabaseClient, pair: NamespacePair
+) -> Iterator[RunNote]:
+    here = read_options(source, _shown(pair.source)) or {}
+    name = str(_shown(pair.target))
+    found = read_options(target, _shown(pair.target))
+    if found is None:
+        yield RunNote(NoteTopic.OPTIONS, name, "there is no such collection at the target")
+        return
+    for option in sorted((here.keys() | found.keys()) - _NOT_OF_THE_COLLECTION):
+        default = _DEFAULTS.get(option, _ABSENT)
+        wanted, there = here.get(option, default), found.get(option, default)
+        if option in _OF_THE_SERVER:
+            if wanted is not _ABSENT:
+                text = f"{option} is not carried over: it belongs to the source's server"
+                yield RunNote(NoteTopic.LEFT_OUT, name, text)
+        elif not _equal(option, wanted, there):
+            text = f"{option} is {_value(there)}, and at the source it is {_value(wanted)}"
+            yield RunNote(NoteTopic.OPTIONS, name, text)
+
+
+def _equal(option: str, wanted: Any, there: Any) -> bool:
+    if isinstance(wanted, Mapping) and isinstance(there, Mapping):
+        if option == "timeseries":  # a newer server adds what an older one does not know
+            return all(there.get(name) == value for name, value in wanted.items())
+        left_out = {"collation": "version", "clusteredIndex": "v"}.get(option)
+        one, other = (
+            {name: value for name, value in item.items() if name != left_out}
+            for item in (wanted, there)
+        )
+        return _exact(one) == _exact(other) if option == "validator" else one == other
+    return bool(wanted == there)
+
+
+def _exact(value: Any) -> Any:
+    """With the order of fields, which a query may depend on."""
+    if isinstance(value, Mapping):
+        return [(name, _exact(item)) for name, item in value.items()]
+    return [_exact(item) for item in value] if isinstance(value, list) else value
+
+
+def _index_notes(
+    collection: Namespace,
+    missing: list[dict[str, Any]],
+    extra: list[dict[str, Any]],
+    there: list[dict[str, Any]],
+) -> Iterator[RunNote]:
+    by_name = {str(index["name"]): index for index in there}
+    named = set()
+    for index in missing:
+        name = str(index["name"])
+        namesake = by_name.get(name)
+        if namesake is None:
+            text = f"the index {name} on {_keys(index)} is missing at the target"
+        else:
+            named.add(name)
+            text = f"the index {name} differs in {', '.join(differences(index, namesake))}"
+        yield RunNote(NoteTopic.INDEXES, str(collection), text)
+    for index in extra:
+        if str(index["name"]) not in named:
+            text = f"the index {index['name']} on {_keys(index)} is not at the source"
+            yield RunNote(NoteTopic.INDEXES, str(collection), text)
+
+
+def _view_notes(
+    source: BaseDatabaseClient,
+    target: BaseDatabaseClient,
+    job: MigrationJob,
+    pair: NamespacePair,
+) -> Iterator[RunNote]:
+    name = str(pair.target)
+    there = read_options(target, pair.target)
+    here = read_options(source, pair.source)
+    if there is None:
+        yield RunNote(NoteTopic.VIEWS, name, "the view is missing at the target")
+    elif here is None:
+        yield RunNote(NoteTopic.VIEWS, name, "the view is not at the source any more")
+    else:
+        wanted = view_definition(pair.source, here, job.renames).options
+        if _exact(wanted) != _exact(there):
+            text = f"the view is {_value(there)}, and was to be {_value(wanted)}"
+            yield RunNote(NoteTopic.VIEWS, name, text)
+        copied = {one.source for one in (*job.namespaces, *job.views)}
+        for read in sorted(view_definition(pair.source, here, job.renames).reads - copied):
+            if Namespace(read.database, BUCKETS + read.collection) not in copied:
+                text = f"the view reads {read}, which the run does not copy"
+                yield RunNote(NoteTopic.VIEWS, name, text)
+
+
+def _shown(namespace: Namespace) -> Namespace:
+    """The time series that a buckets collection belongs to; any other name as it is."""
+    return Namespace(namespace.database, namespace.collection.removeprefix(BUCKETS))
+
+
+def _keys(index: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {kind}" for name, kind in index["key"].items())
+
+
+def _value(value: Any) -> str:
+    if value is _ABSENT or value == {}:
+        return "not set"
+    text = dumps(value, json_options=RELAXED_JSON_OPTIONS)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"

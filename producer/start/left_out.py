@@ -1,0 +1,40 @@
+"""What a migration does not copy of what its patterns match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dataworks_tasks.runs.spec import LeftOut, NamespacePair
+from producer.start.namespace_selection import NamespaceSelection
+
+_SERVERS_OWN = frozenset({"system.views", "system.profile", "system.namespaces", "system.indexes"})
+"""What a server keeps of itself: views and indexes are copied in their own way."""
+
+
+def views_to_define(selection: NamespaceSelection) -> tuple[NamespacePair, ...]:
+    """The views that can be defined at the target."""
+    return tuple(
+        NamespacePair(source=view.source, target=view.target)
+        for view in selection.views
+        if view.problem is None
+    )
+
+
+def what_is_left_out(selection: NamespaceSelection, *, views: bool) -> Iterator[LeftOut]:
+    """Views and system collections that match. ``views``: views are to be defined too."""
+    for view in selection.views:
+        if view.problem is not None:
+            yield LeftOut(namespace=view.source, reason=f"the view is not defined: {view.problem}")
+        elif not views:
+            reason = "a view, which is not copied: add --views to define it at the target"
+            yield LeftOut(namespace=view.source, reason=reason)
+    copied = {pair.source for pair in selection.pairs}
+    for namespace in selection.system:
+        if namespace in copied:
+            continue  # the documents of a time series
+        own = namespace.collection in _SERVERS_OWN
+        yield LeftOut(
+            namespace=namespace,
+            reason="a collection of the server's own" if own else "system collections stay behind",
+            attention=not own,
+        )
