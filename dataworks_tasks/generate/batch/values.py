@@ -34,6 +34,7 @@ class Kind(StrEnum):
     TEXT = "text"
     BOOLEAN = "boolean"
     DATE = "date"
+    DURATION = "duration"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +101,8 @@ class Vocabulary:
 class Values:
     """One value a row. ``present`` is None where every row has one.
 
-    NUMBER data is float64 or int64, BOOLEAN bool, DATE int64 milliseconds since 1970; TEXT is in
+    NUMBER data is float64 or int64, BOOLEAN bool, DATE int64 milliseconds since 1970, DURATION
+    int64 milliseconds; TEXT is in
     ``text``. Data of a row that is not present means nothing.
     """
 

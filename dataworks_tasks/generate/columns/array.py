@@ -13,9 +13,12 @@ from dataworks_tasks.generate.batch.arena import Positions
 from dataworks_tasks.generate.batch.counter_hash import Bits
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant, Elements, Layout
+from dataworks_tasks.generate.batch.values import Kind
 from dataworks_tasks.generate.fields.distributions import read_distribution, weighted
 from dataworks_tasks.generate.fields.encoded import Encoded, int32
-from dataworks_tasks.generate.fields.model import LONGEST_ARRAY, Column, Field, Record
+from dataworks_tasks.generate.fields.expression import Expression
+from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
+from dataworks_tasks.generate.fields.model import LONGEST_ARRAY, Column, Field, Linker, Record
 from dataworks_tasks.generate.fields.numbers import whole_within
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
@@ -47,22 +50,50 @@ class Length:
 class ArrayColumn(Column):
     """Arrays of ``content``; an element that is missing is left out, not null."""
 
-    def __init__(self, path: str, length: Length, content: Field) -> None:
+    def __init__(
+        self, path: str, length: Length, content: Field, counted_by: Expression | None = None
+    ) -> None:
         self.content = content
         self._length = length
+        self._counted_by = counted_by
         self._salt = counter_hash.salt(path, "length")
 
     def elements(self, rows: Rows) -> Rows:
         """The elements of all rows' arrays, kept with the rows."""
         if self not in rows.memo:
-            counts = self._length.counts(rows.keys, self._salt)
-            elements = rows.elements(counts, self._length.most, self._length.fixed)
+            counts = self._counts(rows)
+            fixed = self._length.fixed and self._counted_by is None
+            elements = rows.elements(counts, self._length.most, fixed)
             present = self.content.present(elements)
             if present is not None:
                 elements = _renumbered(elements.select(np.flatnonzero(present)))
             rows.memo[self] = elements
         kept: Rows = rows.memo[self]
         return kept
+
+    def _counts(self, rows: Rows) -> Positions:
+        if self._counted_by is None:
+            return self._length.counts(rows.keys, self._salt)
+        values = self._counted_by.evaluate(rows)
+        counts = whole_within(values.data.astype(np.float64), self._length.least, self._length.most)
+        return counts if values.present is None else np.where(values.present, counts, 0)
+
+    def link(self, linker: Linker) -> None:
+        """See Column."""
+        if self._counted_by is None:
+            return
+        try:
+            kind = self._counted_by.link(linker.record)
+        except ExpressionError as error:
+            linker.refuse("length", str(error))
+            return
+        if kind is not Kind.NUMBER:
+            linker.refuse("length", f"must be a number, and this is a {kind}")
+
+    def depends(self) -> Iterator[Field]:
+        """See Column."""
+        if self._counted_by is not None:
+            yield from self._counted_by.fields()
 
     def most_elements(self) -> int:
         """See Column."""
@@ -94,15 +125,26 @@ def _renumbered(elements: Rows) -> Rows:
 
 @column_type("array")
 def read_array(node: TemplateNode) -> Column:
-    """array: arrayContent, minLength 0, maxLength 3, size for both."""
-    length = _read_length(node)
+    """array: arrayContent, minLength 0, maxLength 3, size for both, length (an expression)."""
+    counted_by = Expression.read(node, "length") if node.has("length") else None
+    if not node.has("length"):
+        node.take("length")
+    if counted_by is not None:
+        for key in ("size", "lengthWeights", "distribution"):
+            if node.has(key):
+                node.refuse(key, "cannot go with length")
+        if not node.has("maxLength"):
+            node.refuse("maxLength", "is missing: the most elements that length can ask for")
+    length = read_length(node)
     record = Record(node.record, longest=length.most)
     path = f"{node.path}[]"
     content = node.take("arrayContent", "content")
-    return ArrayColumn(node.path, length, node.reader.read_field("", content, path, record))
+    field = node.reader.read_field("", content, path, record)
+    return ArrayColumn(node.path, length, field, counted_by)
 
 
-def _read_length(node: TemplateNode) -> Length:
+def read_length(node: TemplateNode) -> Length:
+    """How many elements an array, or entries a map has."""
     weights = node.numbers("lengthWeights", least=0)
     size = node.integer("size", -1, least=0, most=LONGEST_ARRAY)
     least = node.integer("minLength", max(size, 0), least=0, most=LONGEST_ARRAY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, radians
+from math import cos, pi, radians, sin
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from dataworks_tasks.generate.fields.template_node import TemplateNode
 _KM_PER_DEGREE = 111.195
 _DECIMALS = 6
 _ARRAY_HEAD = (27).to_bytes(4, "little") + b"\x01" + b"0\0"
+_POLYGON = b"\x02type\0" + (8).to_bytes(4, "little") + b"Polygon\0"
 _POINT_HEAD = (61).to_bytes(4, "little") + b"\x02type\0" + (6).to_bytes(4, "little") + b"Point\0"
 
 
@@ -88,22 +89,71 @@ class CoordinatesColumn(Column):
     def encode(self, rows: Rows) -> Encoded:
         """See Column."""
         longitude, latitude = self._degrees(rows)
-        pair: list[Segment] = [
-            Constant(_ARRAY_HEAD),
-            Fixed(longitude.astype("<f8", copy=False)),
-            Constant(b"\x011\0"),
-            Fixed(latitude.astype("<f8", copy=False)),
-            Constant(b"\0"),
-        ]
+        pair = _point(longitude, latitude)
         if not self._point:
             return Encoded(ARRAY, pair)
         head = Constant(_POINT_HEAD + b"\x04coordinates\0")
         return Encoded(DOCUMENT, [head, *pair, Constant(b"\0")])
 
+    def encode_polygon(self, rows: Rows, corners: int, size: float) -> Encoded:
+        """A polygon around each position; see PolygonColumn."""
+        longitude, latitude = self._degrees(rows)
+        high = size / _KM_PER_DEGREE
+        # Bhaskara's cosine: near enough, and of operations that are the same everywhere.
+        angle = np.clip(latitude, -85.0, 85.0) * (pi / 180)
+        wide = high / ((pi * pi - 4 * angle * angle) / (pi * pi + angle * angle))
+        ring: list[Segment] = []
+        first: list[Segment] = []
+        for corner in range(corners):
+            bits = counter_hash.draw(rows.keys + counter_hash.nth(corner), self._salts[7])
+            far = 0.6 + 0.4 * counter_hash.unit(bits)
+            across, along = _corner(corner, corners)
+            point = _point(
+                np.clip(_rounded(longitude + wide * (far * across)), -180, 180),
+                np.clip(_rounded(latitude + high * (far * along)), -90, 90),
+            )
+            first = first or point
+            ring += [Constant(b"\x04%d\0" % corner), *point]
+        ring += [Constant(b"\x04%d\0" % corners), *first]
+        ring_size = sum(segment.least for segment in ring) + 5
+        lines = [Constant(ring_size.to_bytes(4, "little")), *ring, Constant(b"\0")]
+        rings = (ring_size + 8).to_bytes(4, "little") + b"\x040\0"
+        head = _POLYGON + b"\x04coordinates\0" + rings
+        total = 4 + len(head) + ring_size + 2
+        start = Constant(total.to_bytes(4, "little") + head)
+        return Encoded(DOCUMENT, [start, *lines, Constant(b"\0\0")])
+
     def text(self, rows: Rows) -> Text:
         """``[longitude,latitude]``."""
         pairs = zip(*(degrees.tolist() for degrees in self._degrees(rows)), strict=True)
         return text_of([f"[{longitude},{latitude}]" for longitude, latitude in pairs])
+
+
+class PolygonColumn(Column):
+    """GeoJSON polygons, star-shaped and counterclockwise, each around a position of ``centers``."""
+
+    def __init__(self, centers: CoordinatesColumn, corners: int, size: float) -> None:
+        self._centers, self._corners, self._size = centers, corners, size
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        return self._centers.encode_polygon(rows, self._corners, self._size)
+
+
+def _corner(corner: int, corners: int) -> tuple[float, float]:
+    """The unit vector to a corner, rounded: the last bits of a sine differ between C libraries."""
+    angle = 2 * pi * corner / corners
+    return float(f"{cos(angle):.9f}"), float(f"{sin(angle):.9f}")
+
+
+def _point(longitude: counter_hash.Floats, latitude: counter_hash.Floats) -> list[Segment]:
+    return [
+        Constant(_ARRAY_HEAD),
+        Fixed(longitude.astype("<f8", copy=False)),
+        Constant(b"\x011\0"),
+        Fixed(latitude.astype("<f8", copy=False)),
+        Constant(b"\0"),
+    ]
 
 
 def _rounded(degrees: counter_hash.Floats) -> counter_hash.Floats:
@@ -114,7 +164,7 @@ def _rounded(degrees: counter_hash.Floats) -> counter_hash.Floats:
 
 @column_type("coordinates", "position")
 def read_coordinates(node: TemplateNode) -> Column:
-    """coordinates: bbox [west, south, east, north], or near [lon, lat] with radiusKm; geoJson."""
+    """coordinates: bbox [west, south, east, north], or near with radiusKm; geoJson; polygon."""
     box = node.numbers("bbox")
     near = node.numbers("near")
     radius = node.number("radiusKm", 10, least=0.001, most=5000)
@@ -129,7 +179,14 @@ def read_coordinates(node: TemplateNode) -> Column:
             node.refuse("bbox", "must be [west, south, east, north] in degrees, without near")
         else:
             area = Box(*box)
-    return CoordinatesColumn(node.path, area, point)
+    corners = node.integer("polygon", 0, least=3, most=100) if node.has("polygon") else 0
+    if not corners:
+        node.take("polygon")
+    size = node.number("sizeKm", 1, least=0.001, most=500)
+    if node.has("sizeKm") and not corners:
+        node.refuse("sizeKm", "needs polygon, the number of its corners")
+    column = CoordinatesColumn(node.path, area, point)
+    return PolygonColumn(column, corners, size) if corners else column
 
 
 def _north(box: list[float]) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +14,16 @@ from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
+from dataworks_tasks.generate.fields.durations import UNITS
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_present
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
+from dataworks_tasks.generate.fields.instants import read_duration, read_instant
 from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.numbers import LONG_LIMIT, whole_within
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, linked, resolve
-from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
+from dataworks_tasks.generate.fields.template_node import TemplateNode
 from dataworks_tasks.generate.fields.variety import Variety
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_LONGEST = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +173,10 @@ def read_date(node: TemplateNode) -> Column:
 
 
 def _read_after(node: TemplateNode, after: str, delay: TemplateNode | None) -> Column:
-    span, sample = Span(0, _UNITS["d"]), None
+    span, sample = Span(0, UNITS["d"]), None
     if delay is not None:
         low = read_duration(delay, "min", 0)
-        high = read_duration(delay, "max", max(low, _UNITS["d"]))
+        high = read_duration(delay, "max", max(low, UNITS["d"]))
         if high < low:
             delay.refuse("max", "is shorter than min")
         span = Span(low, high + 1)
@@ -201,34 +196,3 @@ def _read_series(node: TemplateNode, series: TemplateNode, default: int) -> Colu
     together = series.integer("together", 1, least=1, most=10**12)
     series.finish()
     return SeriesColumn(node.path, Ticks(start, step, jitter, together))
-
-
-def read_instant(node: TemplateNode, key: str, default: str) -> int:
-    """An RFC 3339 instant as milliseconds since 1970; without a zone it is UTC."""
-    text = node.text(key, default)
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        node.refuse(key, f"must be a date like 2024-05-31T12:00:00Z, not {shown(text)}")
-        return 0
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    delta = instant - _EPOCH
-    return delta.days * _UNITS["d"] + delta.seconds * 1000 + delta.microseconds // 1000
-
-
-def read_duration(node: TemplateNode, key: str, default: int) -> int:
-    """A duration in milliseconds: "90s", "1h30m", "3d", or a number of seconds."""
-    value = node.take(key)
-    if value is ABSENT:
-        return default
-    seconds = as_number(value)
-    total = -1.0
-    if seconds is not None:
-        total = seconds * 1000
-    elif isinstance(value, str) and _DURATION.sub("", value) == "" and value:
-        total = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(value))
-    if not 0 <= total <= _LONGEST:
-        node.refuse(key, f"must be a duration like 90s, 15m, 36h or 3d, not {shown(value)}")
-        return default
-    return round(total)

@@ -42,6 +42,8 @@ class Pool:
             self.kind = None
         plain = [value if isinstance(value, str) else str(value) for value in values]
         self._vocabulary = Vocabulary(plain)
+        self.can_be_names = all(word and "\0" not in word for word in plain)
+        """Whether every value, as text, can be the name of a field."""
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -88,6 +90,16 @@ class EnumColumn(Column):
         if not self._group.settings.get("distinct"):
             return None
         return WithoutRepeats(self._salt, len(self._pool), self._longest, self._weights)
+
+    @property
+    def distinct(self) -> bool:
+        """Whether the elements of an array differ."""
+        return bool(self._group.settings.get("distinct"))
+
+    @property
+    def can_be_names(self) -> bool:
+        """Whether every value, as text, can be the name of a field."""
+        return self._pool.can_be_names
 
     def _numbers(self, rows: Rows) -> Positions:
         if self._group not in rows.memo:

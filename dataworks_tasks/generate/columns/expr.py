@@ -35,6 +35,8 @@ class ExpressionColumn(Column):
         except ExpressionError as error:
             linker.refuse("expr", str(error))
             return
+        if self.kind is Kind.DURATION:
+            linker.refuse("expr", "is a duration, which no BSON type holds; see seconds()")
         if self._bson_type and self._bson_type != "string" and self.kind is not Kind.NUMBER:
             linker.refuse("bsonType", f"is for numbers, but this is a {self.kind}")
 

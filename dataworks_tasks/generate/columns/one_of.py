@@ -1,59 +1,110 @@
-"""``oneOf``: for each document one of several columns, of whatever types."""
+"""``oneOf``: for each document one of several columns: by chance, or by another field's value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.batch.arena import Positions
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Choice, Layout
+from dataworks_tasks.generate.batch.values import Kind, Mask, Text, Values, as_text, text_of
 from dataworks_tasks.generate.columns.enum import read_weights
 from dataworks_tasks.generate.fields.distributions import weighted
 from dataworks_tasks.generate.fields.encoded import Encoded
-from dataworks_tasks.generate.fields.model import Column, Field
+from dataworks_tasks.generate.fields.expression import Expression
+from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
+from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
 from dataworks_tasks.generate.fields.variety import Variety
+
+_NONE = -1
 
 
 class OneOfColumn(Column):
     """One of ``variants``, uniform or weighted."""
 
-    def __init__(self, path: str, variants: Sequence[Column], weights: list[float]) -> None:
+    def __init__(self, salted: str, variants: Sequence[Column], weights: list[float]) -> None:
         self._variants = variants
         self._weights = weights or [1.0] * len(variants)
         self._choose = weighted(self._weights)
-        self._salt = counter_hash.salt(path)
+        self._salt = counter_hash.salt(salted)
 
-    def encode(self, rows: Rows) -> Encoded:
+    def link(self, linker: Linker) -> None:
         """See Column."""
-        choice = self._choose(counter_hash.draw(rows.keys, self._salt))
-        codes = np.zeros(len(rows), np.uint8)
-        groups = []
+        kinds = {variant.kind for variant in self._variants}
+        self.kind = kinds.pop() if len(kinds) == 1 else None
+
+    def _choice(self, rows: Rows) -> Positions:
+        """The number of each row's variant; ``_NONE`` where it has none."""
+        return self._choose(counter_hash.draw(rows.keys, self._salt))
+
+    def _groups(self, rows: Rows) -> Iterator[tuple[Positions, Column, Rows]]:
+        """The rows of each variant: their numbers, the variant, and the rows themselves."""
+        choice = self._choice(rows)
         for number, variant in enumerate(self._variants):
             chosen = np.flatnonzero(choice == number)
             if len(chosen):
-                encoded = variant.encode(rows.select(chosen))
-                codes[chosen] = encoded.type_code
-                groups.append((chosen, Layout(encoded.segments)))
+                yield chosen, variant, rows.select(chosen)
+
+    def encode(self, rows: Rows) -> Encoded:
+        """See Column."""
+        codes = np.zeros(len(rows), np.uint8)
+        groups = []
+        for chosen, variant, selected in self._groups(rows):
+            encoded = variant.encode(selected)
+            codes[chosen] = encoded.type_code
+            groups.append((chosen, Layout(encoded.segments)))
         return Encoded(codes, [Choice(len(rows), groups)])
+
+    def values(self, rows: Rows) -> Values | None:
+        """See Column."""
+        if self.kind is None:
+            return None
+        count = len(rows)
+        present = np.zeros(count, np.bool_)
+        words = [""] * count
+        parts: list[tuple[Positions, Values]] = []
+        for chosen, variant, selected in self._groups(rows):
+            values = variant.values(selected)
+            if values is None:
+                return None
+            present[chosen] = True if values.present is None else values.present
+            parts.append((chosen, values))
+        there = None if present.all() else present
+        if self.kind is Kind.TEXT:
+            for chosen, values in parts:
+                for row, word in zip(chosen.tolist(), as_text(values).strings(), strict=True):
+                    words[row] = word
+            return Values.of_text(text_of(words), there)
+        dtype = np.result_type(*(values.data.dtype for _, values in parts)) if parts else np.int64
+        data = np.zeros(count, dtype)
+        for chosen, values in parts:
+            data[chosen] = values.data
+        return Values(self.kind, data, None, there)
+
+    def text(self, rows: Rows) -> Text | None:
+        """See Column."""
+        words = [""] * len(rows)
+        for chosen, variant, selected in self._groups(rows):
+            text = variant.text(selected)
+            for row, word in zip(chosen.tolist(), text.strings() if text else (), strict=False):
+                words[row] = word
+        return text_of(words)
 
     def variety(self) -> Variety | None:
         """See Column."""
         varieties = [variant.variety() for variant in self._variants]
-        if None in varieties:
-            return None
         total = sum(self._weights)
-        shares = [weight / total for weight in self._weights]
-        return Variety(
-            sum(
-                share**2 * variety.chance
-                for share, variety in zip(shares, varieties, strict=True)
-                if variety is not None
-            )
-        )
+        chance = 0.0
+        for weight, variety in zip(self._weights, varieties, strict=True):
+            if variety is None:
+                return None
+            chance += (weight / total) ** 2 * variety.chance
+        return Variety(chance)
 
     def depends(self) -> Iterator[Field]:
         """See Column."""
@@ -66,10 +117,88 @@ class OneOfColumn(Column):
             yield from variant.nested()
 
 
+class CaseColumn(OneOfColumn):
+    """The variant that the value of ``by`` names; ``otherwise`` is the last one's number."""
+
+    def __init__(
+        self, by: Expression, cases: Mapping[str, Column], otherwise: Column | None
+    ) -> None:
+        variants = [*cases.values(), *([otherwise] if otherwise else [])]
+        super().__init__("", variants, [])
+        self._by = by
+        self._numbers = {name: number for number, name in enumerate(cases)}
+        self._otherwise = len(cases) if otherwise else _NONE
+
+    @property
+    def optional(self) -> bool:
+        """See Column."""
+        return self._otherwise == _NONE
+
+    def link(self, linker: Linker) -> None:
+        """See Column."""
+        super().link(linker)
+        try:
+            kind = self._by.link(linker.record)
+        except ExpressionError as error:
+            linker.refuse("by", str(error))
+            return
+        if kind not in {Kind.TEXT, Kind.NUMBER, Kind.BOOLEAN}:
+            linker.refuse("by", f"must be a text, a number, true or false, and this is a {kind}")
+
+    def present(self, rows: Rows) -> Mask | None:
+        """See Column."""
+        return None if self._otherwise != _NONE else self._choice(rows) != _NONE
+
+    def _choice(self, rows: Rows) -> Positions:
+        if self not in rows.memo:
+            values = self._by.evaluate(rows)
+            words = as_text(values).strings()
+            if values.present is not None:
+                there = values.present.tolist()
+                words = [word if here else "" for word, here in zip(words, there, strict=True)]
+            numbers = (self._numbers.get(word, self._otherwise) for word in words)
+            rows.memo[self] = np.fromiter(numbers, np.int64, len(rows))
+        kept: Positions = rows.memo[self]
+        return kept
+
+    def variety(self) -> Variety | None:
+        """See Column."""
+        return None
+
+    def depends(self) -> Iterator[Field]:
+        """See Column."""
+        yield from super().depends()
+        yield from self._by.fields()
+
+
 @column_type("oneOf")
 def read_one_of(node: TemplateNode) -> Column:
-    """oneOf: variants, weights."""
+    """oneOf: variants, weights; or by (an expression), cases by its value, else."""
+    by = Expression.read(node, "by") if node.has("by") else node.take("by")
+    cases = node.take("cases")
+    otherwise = node.take("else")
+    if by is not ABSENT or cases is not ABSENT:
+        return _read_cases(node, by, cases, otherwise)
+    if otherwise is not ABSENT:
+        node.refuse("else", "needs by and cases")
     raw = node.items("variants", "values", "oneOf")
     weights = read_weights(node, len(raw), "variant")
     variants = [node.column(entry, f"variants[{index}]") for index, entry in enumerate(raw)]
     return OneOfColumn(node.path, variants, weights)
+
+
+def _read_cases(node: TemplateNode, by: object, cases: object, otherwise: object) -> Column:
+    for key in ("variants", "values", "oneOf", "weights"):
+        if node.has(key):
+            node.refuse(key, "cannot go with by and cases")
+        node.take(key)
+    if not isinstance(by, Expression):
+        if by is ABSENT:
+            node.refuse("by", "is missing: the field or expression that says which case it is")
+        by = Expression("0")
+    if not isinstance(cases, Mapping) or not cases:
+        node.refuse("cases", f"must be an object of types by value, not {shown(cases)}")
+        cases = {}
+    columns = {name: node.column(entry, f"cases.{name}") for name, entry in cases.items()}
+    last = None if otherwise is ABSENT else node.column(otherwise, "else")
+    return CaseColumn(by, columns, last)

@@ -11,8 +11,8 @@ from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant, Fixed
 from dataworks_tasks.generate.batch.values import bson_string
-from dataworks_tasks.generate.columns.date import read_instant
 from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.instants import read_instant
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode

@@ -20,9 +20,15 @@ from dataworks_tasks.generate.batch.arena import Positions
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.values import Kind, Mask, Values, constant_text, take
 from dataworks_tasks.generate.fields import exact
-from dataworks_tasks.generate.fields.expression_functions import FUNCTIONS, Function
+from dataworks_tasks.generate.fields.expression_functions import (
+    FUNCTIONS,
+    Function,
+    Overloads,
+    check_constants,
+)
 from dataworks_tasks.generate.fields.expression_syntax import (
     Call,
+    Duration,
     ExpressionError,
     Literal,
     Name,
@@ -74,6 +80,45 @@ class _Apply(Linked):
 
     def evaluate(self, rows: Rows) -> Values:
         return self.function.apply([part.evaluate(rows) for part in self.arguments], len(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Index(Linked):
+    """An element's index in its array, without those that are missing."""
+
+    kind: Kind = Kind.NUMBER
+
+    def evaluate(self, rows: Rows) -> Values:
+        return Values(Kind.NUMBER, linked(rows.names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Choose(Linked):
+    """``if``: a branch that does not hold for a row cannot be out of range there."""
+
+    function: Function
+    condition: Linked
+    yes: Linked
+    no: Linked
+    kind: Kind
+
+    def evaluate(self, rows: Rows) -> Values:
+        condition = self.condition.evaluate(rows)
+        holds = condition.data if condition.present is None else condition.data & condition.present
+        branches = [_where(self.yes, rows, holds), _where(self.no, rows, ~holds)]
+        return self.function.apply([condition, *branches], len(rows))
+
+
+def _where(branch: Linked, rows: Rows, holds: Mask) -> Values:
+    try:
+        return branch.evaluate(rows)
+    except exact.OutOfRange:
+        numbers = np.flatnonzero(holds)
+        if not len(numbers):
+            return _Constant(0, branch.kind).evaluate(rows)
+        values = branch.evaluate(rows.select(numbers))
+        places = np.maximum(np.cumsum(holds) - 1, 0)
+        return take(values, places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +178,7 @@ class Expression:
     def __init__(self, text: str) -> None:
         self.text = text
         self.node = parse_expression(text)
+        self._now: int | None = None
         self._linked: Linked | None = None
         self._fields: list[Field] = []
         self.operands: list[Field] = []
@@ -143,10 +189,13 @@ class Expression:
         """The expression under ``key``; a syntax error is a finding."""
         text = node.text(key, "", *aliases)
         try:
-            return cls(text)
+            expression = cls(text)
         except ExpressionError as error:
             node.refuse(key, str(error))
             return None
+        if "now" in _calls(expression.node):
+            expression._now = node.reader.now()
+        return expression
 
     def link(self, record: Record) -> Kind:
         """Resolve the names in ``record``. Raises ExpressionError."""
@@ -154,7 +203,7 @@ class Expression:
         references = [resolve(name, record) for name in names]
         self._fields = [step for reference in references for step in reference.steps]
         self.operands = [reference.steps[-1] for reference in references]
-        self._linked = _link(self.node, record)
+        self._linked = _link(self.node, record, self._now)
         return self._linked.kind
 
     def fields(self) -> Iterator[Field]:
@@ -171,10 +220,12 @@ class Expression:
         return values.data if values.present is None else values.data & values.present
 
 
-def _link(node: Node, record: Record) -> Linked:
+def _link(node: Node, record: Record, now: int | None) -> Linked:
     if isinstance(node, Literal):
         _check_literal(node.value)
         return _Constant(node.value, _literal_kind(node.value))
+    if isinstance(node, Duration):
+        return _Constant(node.milliseconds, Kind.DURATION)
     if isinstance(node, Name):
         reference = resolve(node.path, record)
         kind = reference.kind
@@ -183,17 +234,32 @@ def _link(node: Node, record: Record) -> Linked:
         if kind is None:
             raise ExpressionError(f"{node.path} is of a type an expression cannot use")
         return _Read(reference, kind)
-    aggregate = _link_aggregate(node, record)
-    if aggregate is not None:
-        return aggregate
-    arguments = tuple(_link(argument, record) for argument in node.arguments)
+    if node == Call("now", ()) and now is not None:
+        return _Constant(now, Kind.DATE)
+    if node == Call("index", ()):
+        if record.longest is None:
+            raise ExpressionError("index() is for the elements of an array, and here is none")
+        return _Index()
+    return _link_aggregate(node, record) or _link_function(node, record, now)
+
+
+def _link_function(node: Call, record: Record, now: int | None) -> Linked:
+    arguments = tuple(_link(argument, record, now) for argument in node.arguments)
     function = FUNCTIONS.get(node.function)
     if function is None:
         raise ExpressionError(f"there is no function {node.function!r}. {_functions()}")
-    if node.function == "round" and len(node.arguments) > 1:
-        _check_digits(node.arguments[1])
     kinds = [argument.kind for argument in arguments]
-    return _Apply(function, arguments, function.check(node.function, kinds))
+    if isinstance(function, Overloads):
+        function = function.for_kinds(kinds)
+    kind = function.check(node.function, kinds)
+    check_constants(
+        node.function,
+        [part.value if isinstance(part, Literal) else None for part in node.arguments],
+    )
+    if node.function == "if":
+        condition, yes, no = arguments
+        return _Choose(function, condition, yes, no, kind)
+    return _Apply(function, arguments, kind)
 
 
 def _link_aggregate(node: Call, record: Record) -> Linked | None:
@@ -220,16 +286,18 @@ def _names(node: Node) -> Iterator[str]:
             yield from _names(argument)
 
 
+def _calls(node: Node) -> Iterator[str]:
+    if isinstance(node, Call):
+        yield node.function
+        for argument in node.arguments:
+            yield from _calls(argument)
+
+
 def _check_literal(value: float | int | str | bool) -> None:
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
         raise ExpressionError(f"{value} does not fit a long; write it with a decimal point")
     if isinstance(value, float) and not isfinite(value):
         raise ExpressionError("a number is larger than a double can be")
-
-
-def _check_digits(node: Node) -> None:
-    if not (isinstance(node, Literal) and type(node.value) is int and -15 <= node.value <= 15):
-        raise ExpressionError("round takes its decimals as a number from -15 to 15")
 
 
 def _literal_kind(value: float | int | str | bool) -> Kind:
@@ -240,4 +308,4 @@ def _literal_kind(value: float | int | str | bool) -> Kind:
 
 def _functions() -> str:
     names = [name for name in FUNCTIONS if name.isalpha()]
-    return "Known: " + ", ".join(sorted({*names, *_AGGREGATES}))
+    return "Known: " + ", ".join(sorted({*names, *_AGGREGATES, "now", "index"}))

@@ -17,17 +17,19 @@ from dataworks_tasks.generate.batch.values import (
     both,
     text_of,
 )
-from dataworks_tasks.generate.fields import exact
+from dataworks_tasks.generate.fields import exact, expression_times
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
 from dataworks_tasks.generate.fields.latin_letters import latin_letters
 
 Apply = Callable[[Sequence[Values], int], Values]
-_ANY = frozenset(Kind)
+_ANY = frozenset(Kind) - {Kind.DURATION}
+_EVERY = frozenset(Kind)
 _NUMBER = frozenset({Kind.NUMBER})
 _TEXT = frozenset({Kind.TEXT})
 _TRUTH = frozenset({Kind.BOOLEAN})
-_ORDERED = frozenset({Kind.NUMBER, Kind.DATE})
-_MILLISECONDS = 1000
+_ORDERED = frozenset({Kind.NUMBER, Kind.DATE, Kind.DURATION})
+_DATE = frozenset({Kind.DATE})
+_PLACES = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,19 @@ class Function:
         if self.alike and len(set(kinds)) > 1:
             raise ExpressionError(f"{name} cannot mix {' and '.join(sorted(set(kinds)))}")
         return self.makes or kinds[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Overloads:
+    """A function for each list of kinds; the first one says what is wrong with any other."""
+
+    functions: tuple[tuple[tuple[Kind, ...], Function], ...]
+    otherwise: Function
+
+    def for_kinds(self, kinds: Sequence[Kind]) -> Function:
+        """The function for arguments of these kinds."""
+        found = (function for accepted, function in self.functions if accepted == tuple(kinds))
+        return next(found, self.otherwise)
 
 
 def _present(arguments: Sequence[Values]) -> Mask | None:
@@ -111,7 +126,7 @@ def _equality(wanted: bool) -> Function:
         data = data if wanted else ~data
         return Values(Kind.BOOLEAN, data if present is None else data & present)
 
-    return Function(apply, _ANY, Kind.BOOLEAN, 2, 2, alike=True)
+    return Function(apply, _EVERY, Kind.BOOLEAN, 2, 2, alike=True)
 
 
 def _same_text(left: Text, right: Text) -> Mask:
@@ -179,15 +194,57 @@ def _length(arguments: Sequence[Values], count: int) -> Values:
     return Values(Kind.NUMBER, data, None, arguments[0].present)
 
 
-def _seconds(arguments: Sequence[Values], _count: int) -> Values:
-    later, earlier = arguments
-    data = (later.data - earlier.data) / _MILLISECONDS
-    return Values(Kind.NUMBER, data, None, _present(arguments))
+def _coalesce(arguments: Sequence[Values], count: int) -> Values:
+    """The first value of each row that is there."""
+    result = arguments[0]
+    for other in arguments[1:]:
+        if result.present is None:
+            return result
+        there = Values(Kind.BOOLEAN, result.present)
+        result = _choose([there, result, other], count)
+    return result
 
 
-def _year(arguments: Sequence[Values], _count: int) -> Values:
-    years = arguments[0].data.astype("datetime64[ms]").astype("datetime64[Y]").astype(np.int64)
-    return Values(Kind.NUMBER, years + 1970, None, arguments[0].present)
+def _is_null(arguments: Sequence[Values], count: int) -> Values:
+    present = arguments[0].present
+    return Values(Kind.BOOLEAN, np.zeros(count, np.bool_) if present is None else ~present)
+
+
+def _by_row(function: Callable[..., str]) -> Apply:
+    """A function of a text and more, row by row."""
+
+    def apply(arguments: Sequence[Values], _count: int) -> Values:
+        columns = [
+            values.text.strings() if values.text is not None else values.data.tolist()
+            for values in arguments
+        ]
+        words = [function(*row) for row in zip(*columns, strict=True)]
+        return Values.of_text(text_of(words), _present(arguments))
+
+    return apply
+
+
+def _substring(text: str, start: float, length: float | None = None) -> str:
+    first = max(int(start), 0) if start >= 0 else max(len(text) + int(start), 0)
+    return text[first:] if length is None else text[first : first + max(int(length), 0)]
+
+
+def _power(arguments: Sequence[Values], _count: int) -> Values:
+    """By multiplications alone: a C library's power differs from processor to processor."""
+    base, exponent = arguments
+    power = exponent.data[0] if len(exponent.data) else 1
+    if power == 0.5:
+        with np.errstate(invalid="ignore"):
+            data = np.sqrt(base.data.astype(np.float64))
+        there = base.data >= 0
+        return Values(Kind.NUMBER, np.where(there, data, 0.0), None, both(base.present, there))
+    result = Values(Kind.NUMBER, np.ones_like(base.data), None, base.present)
+    for _ in range(abs(int(power))):
+        result = _MULTIPLY.apply([result, base], len(base.data))
+    if power < 0:
+        one = Values(Kind.NUMBER, np.ones(len(base.data)))
+        return _DIVIDE.apply([one, result], len(base.data))
+    return result
 
 
 def _round(arguments: Sequence[Values], _count: int) -> Values:
@@ -235,11 +292,47 @@ def slug(word: str) -> str:
     return "-".join(latin_letters(word).split())
 
 
-FUNCTIONS: dict[str, Function] = {
-    "+": _numeric(np.add, 2, exactly=exact.add),
-    "-": _numeric(np.subtract, 2, exactly=exact.subtract),
-    "*": _numeric(np.multiply, 2, exactly=exact.multiply),
-    "/": _numeric(np.true_divide, 2),
+_MULTIPLY = _numeric(np.multiply, 2, exactly=exact.multiply)
+_DIVIDE = _numeric(np.true_divide, 2)
+_TIME, _SPAN, _COUNT = Kind.DATE, Kind.DURATION, Kind.NUMBER
+
+
+def _shifting(sign: int, numbers: Function) -> Overloads:
+    functions: list[tuple[tuple[Kind, ...], Function]] = [
+        ((kind, _SPAN), Function(expression_times.shifted(kind, sign), _EVERY, kind, 2, 2))
+        for kind in (_TIME, _SPAN)
+    ]
+    if sign > 0:
+        dates = Function(expression_times.shifted(_TIME, sign), _EVERY, _TIME, 2, 2)
+        functions.append(((_SPAN, _TIME), dates))
+    else:
+        spans = Function(expression_times.shifted(_SPAN, sign), _EVERY, _SPAN, 2, 2)
+        functions.append(((_TIME, _TIME), spans))
+    return Overloads(tuple(functions), numbers)
+
+
+def _times() -> Overloads:
+    function = Function(expression_times.times, _EVERY, _SPAN, 2, 2)
+    return Overloads((((_SPAN, _COUNT), function), ((_COUNT, _SPAN), function)), _MULTIPLY)
+
+
+def _formatting() -> Overloads:
+    dates = Function(expression_times.formatted, _EVERY, Kind.TEXT, 2, 2)
+    numbers = Function(expression_times.number_formatted, _NUMBER, Kind.TEXT, 2, 2)
+    return Overloads((((_TIME, Kind.TEXT), dates),), numbers)
+
+
+def _counting_seconds() -> Overloads:
+    span = Function(expression_times.seconds_between, _EVERY, Kind.NUMBER, 1, 1)
+    dates = Function(expression_times.seconds_between, _DATE, Kind.NUMBER, 2, 2)
+    return Overloads((((_SPAN,), span),), dates)
+
+
+FUNCTIONS: dict[str, Function | Overloads] = {
+    "+": _shifting(1, _numeric(np.add, 2, exactly=exact.add)),
+    "-": _shifting(-1, _numeric(np.subtract, 2, exactly=exact.subtract)),
+    "*": _times(),
+    "/": _DIVIDE,
     "%": Function(_remainder, _NUMBER, Kind.NUMBER, 2, 2),
     "negative": _numeric(np.negative, 1, exactly=exact.negative),
     "==": _equality(wanted=True),
@@ -264,6 +357,44 @@ FUNCTIONS: dict[str, Function] = {
     "title": _words("title", str.title),
     "slug": _words("slug", slug),
     "length": Function(_length, _TEXT, Kind.NUMBER, 1, 1),
-    "seconds": Function(_seconds, frozenset({Kind.DATE}), Kind.NUMBER, 2, 2),
-    "year": Function(_year, frozenset({Kind.DATE}), Kind.NUMBER, 1, 1),
+    "coalesce": Function(_coalesce, _ANY, None, 2, 20, alike=True),
+    "isNull": Function(_is_null, _ANY, Kind.BOOLEAN, 1, 1),
+    "substr": Overloads(
+        (
+            ((Kind.TEXT, _COUNT), Function(_by_row(_substring), _EVERY, Kind.TEXT, 2, 2)),
+            ((Kind.TEXT, _COUNT, _COUNT), Function(_by_row(_substring), _EVERY, Kind.TEXT, 3, 3)),
+        ),
+        Function(_by_row(_substring), _TEXT, Kind.TEXT, 2, 3),
+    ),
+    "replace": Function(_by_row(str.replace), _TEXT, Kind.TEXT, 3, 3),
+    "pow": Function(_power, _NUMBER, Kind.NUMBER, 2, 2),
+    "seconds": _counting_seconds(),
+    "format": _formatting(),
+    **{
+        name: Function(expression_times.part_of_date(part), _DATE, Kind.NUMBER, 1, 1)
+        for name, part in expression_times.PARTS.items()
+    },
 }
+
+
+def check_constants(name: str, constants: Sequence[float | int | str | bool | None]) -> None:
+    """Refuse arguments that must be the same in every row; None is one that is not a constant.
+
+    Raises ExpressionError.
+    """
+    last = constants[-1] if constants else None
+    if name == "round" and len(constants) > 1:
+        _check_whole("round takes its decimals", last, -_PLACES, _PLACES)
+    if name == "pow" and last != 0.5:
+        _check_whole("pow takes 0.5 or an exponent", last, -64, 64)
+    if name == "format" and isinstance(last, str):
+        problem = expression_times.format_problem(last)
+        if problem:
+            raise ExpressionError(f"format: {problem}")
+    elif name == "format":
+        _check_whole("format takes a pattern in quotes, or decimals", last, 0, _PLACES)
+
+
+def _check_whole(what: str, value: object, least: int, most: int) -> None:
+    if type(value) is not int or not least <= value <= most:
+        raise ExpressionError(f"{what} as a number from {least} to {most}")

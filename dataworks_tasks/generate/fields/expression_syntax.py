@@ -3,7 +3,7 @@
 or   = and { ("or" | "||") and }            and  = not { ("and" | "&&") not }
 not  = ("not" | "!") not | compared         compared = sum [ (== != < <= > >=) sum ]
 sum  = product { (+ | -) product }          product  = sign { (* | / | %) sign }
-sign = "-" sign | number | 'text' | true | false | name(args) | path | "(" or ")"
+sign = "-" sign | number | 3d | 'text' | true | false | name(args) | path | "(" or ")"
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dataworks_tasks.generate.fields.durations import PATTERN as DURATION
+from dataworks_tasks.generate.fields.durations import milliseconds_of
+
 MAX_LENGTH = 2_000
 MAX_NODES = 400
 MAX_DEPTH = 40
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
+    rf"\s*(?:(?P<duration>{DURATION}(?![\w.]))"
+    r"|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
     r"|(?P<text>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
     r"|(?P<name>[^\W\d]\w*(?:\.\w+)*)"
     r"|(?P<sign>==|!=|<=|>=|&&|\|\||[-+*/%()<>,!]))"
@@ -39,6 +43,13 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
+class Duration:
+    """A span of time like ``1h30m``."""
+
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
     """A field by its path."""
 
@@ -53,7 +64,7 @@ class Call:
     arguments: tuple[Node, ...]
 
 
-Node = Literal | Name | Call
+Node = Literal | Duration | Name | Call
 
 
 class _Token(NamedTuple):
@@ -176,6 +187,11 @@ class _Parser:
         self._next += 1
         if token.kind == "number":
             return Literal(int(token.text) if token.text.isdigit() else float(token.text))
+        if token.kind == "duration":
+            milliseconds = milliseconds_of(token.text)
+            if milliseconds is None:
+                raise ExpressionError(f"{token.text} is too long a duration")
+            return Duration(milliseconds)
         if token.kind == "text":
             return Literal(re.sub(r"\\(.)", r"\1", token.text[1:-1]))
         if token.kind == "name":

@@ -115,6 +115,8 @@ class Field:
     shares: Shares | None = None
     condition: Condition | None = None
     distinct: int = 0
+    hidden: bool = False
+    """Whether it is there for expressions only, and not written."""
 
     @property
     def always(self) -> bool:
@@ -253,7 +255,8 @@ class Record:
 
     def document(self, rows: Rows) -> list[Segment]:
         """A whole BSON document a row."""
-        inner = [segment for field in self.fields.values() for segment in field.element(rows)]
+        written = [field for field in self.fields.values() if not field.hidden]
+        inner = [segment for field in written for segment in field.element(rows)]
         return [int32(total_size(inner), 5), *inner, Constant(b"\0")]
 
 

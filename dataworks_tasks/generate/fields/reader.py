@@ -44,12 +44,20 @@ class Reader:
         self.groups: dict[tuple[str, str], Any] = {}
         """The groups of fields by collection and name."""
         self.collection = ""
+        self.moment = 0
+        """What ``now`` means, in milliseconds since 1970."""
+        self.moment_used = False
         self._depth = 0
         self._count = 0
 
     def refuse(self, path: str, problem: str) -> None:
         """Record a finding."""
         self.findings.append(Finding(path, problem))
+
+    def now(self) -> int:
+        """Return what ``now`` means, and remember that the template needs it."""
+        self.moment_used = True
+        return self.moment
 
     def note(self, text: str) -> None:
         """Record something that the template says and that is left out."""
@@ -72,13 +80,16 @@ class Reader:
         node = self._open(value, path, record)
         if node is None:
             return Field(name, path, Unreadable())
+        hidden = node.flag("hidden", False)
+        if hidden and (not name or name == "_id"):
+            node.refuse("hidden", "is for fields of an object, other than _id")
         shares = _read_shares(node)
         distinct = node.integer("maxDistinctValue", 0, least=0, most=1 << 40)
         condition = self._read_condition(node)
         if distinct:
             # Values that repeat are those of other documents: nothing here can be read with them.
             node.record = Record(rows_of=(*record.rows_of, distinct))
-        return Field(name, path, self._close(node), shares, condition, distinct)
+        return Field(name, path, self._close(node), shares, condition, distinct, hidden)
 
     def read_column(self, value: object, path: str, record: Record) -> Column:
         """A column without a name of its own: a part, a variant."""

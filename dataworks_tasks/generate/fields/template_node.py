@@ -30,6 +30,10 @@ class TemplateReading(Protocol):
         """Record a finding."""
         ...
 
+    def now(self) -> int:
+        """Return the run's moment in milliseconds since 1970: the same wherever it is read."""
+        ...
+
     def note(self, text: str) -> None:
         """Record something that the template says and that is left out."""
         ...

@@ -9,12 +9,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import floor
 from pathlib import PurePath
+from time import time
 from typing import Any
 
 from dataworks_tasks.errors import Finding, TemplateError
 from dataworks_tasks.generate.columns.aggregator import aggregators_of, without_aggregators
 from dataworks_tasks.generate.columns.simple import ObjectIdColumn
+from dataworks_tasks.generate.fields.instants import read_instant, shown_instant
 from dataworks_tasks.generate.fields.model import Field, Record, Target
 from dataworks_tasks.generate.fields.reader import Reader
 from dataworks_tasks.generate.fields.registry import column_types
@@ -45,6 +48,11 @@ def read_template(document: object, source: str) -> Template:
     head = TemplateNode(document, "", reader, Record())
     name = head.text("name", stem)
     description = head.text("description", "")
+    reader.moment = floor(time() * 1000)
+    if head.has("now"):
+        reader.moment = read_instant(head, "now", "")
+    else:
+        head.take("now")
     for ignored in ("version", "$schema", "metadata"):
         head.take(ignored)
     if head.has("collections"):
@@ -60,7 +68,11 @@ def read_template(document: object, source: str) -> Template:
     if reader.findings:
         raise TemplateError(source, reader.findings)
     notes = tuple(reader.notes)
-    return Template(name, description, tuple(collections), dict(document), notes)
+    kept = dict(document)
+    if reader.moment_used and not head.has("now"):
+        # Every worker must mean the same moment, also tomorrow.
+        kept["now"] = shown_instant(reader.moment)
+    return Template(name, description, tuple(collections), kept, notes)
 
 
 def _entry(entry: object, place: int, reader: Reader) -> TemplateNode | None:

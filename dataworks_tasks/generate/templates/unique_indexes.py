@@ -39,7 +39,7 @@ def _fields_of(content: Record, path: str) -> list[Field] | None:
     found: list[Field] = []
     for step in path.split("."):
         field = record.fields.get(step) if record is not None else None
-        if field is None:
+        if field is None or field.hidden:
             return []
         found.append(field)
         if isinstance(field.column, HoldsElements):
