@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from producer.cli.shared.options import COUNT, CommandContext, run_options, with_context
+from producer.cli.shared.options import COUNT, SCALE, CommandContext, run_options, with_context
 from producer.cli.shared.run_to_end import Stay, run_new
 from producer.document_output import write_documents
 from producer.start.run_request import GenerationRequest, RunOptions
@@ -16,6 +16,9 @@ from producer.start.start_generation import plan_generation, start_generation
 @click.command("generate")
 @click.argument("what", metavar="TEMPLATE")
 @click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
+@click.option(
+    "--scale", type=SCALE, metavar="F", help="Multiply the counts of the template's collections."
+)
 @click.option("--database", metavar="D", help="Target database.")
 @click.option("--collection", metavar="C", help="Target collection.")
 @click.option("--seed", type=int, metavar="S", help="The same seed gives the same documents.")

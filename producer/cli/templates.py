@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from rich.filesize import decimal
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.generate.templates.load_template import (
@@ -12,8 +14,9 @@ from dataworks_tasks.generate.templates.load_template import (
     builtin_text,
     starter_text,
 )
-from producer.cli.shared.options import COUNT, CommandContext, with_context
+from producer.cli.shared.options import COUNT, SCALE, CommandContext, with_context
 from producer.document_output import preview_lines
+from producer.estimate.template_preview import SAMPLE, CollectionPreview, preview_collection
 from producer.start.run_request import GenerationRequest
 from producer.start.start_generation import plan_generation
 
@@ -34,13 +37,16 @@ def command(context: CommandContext) -> None:
 @command.command("check")
 @click.argument("what", metavar="TEMPLATE")
 @click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
+@click.option(
+    "--scale", type=SCALE, metavar="F", help="Multiply the counts of the template's collections."
+)
 @with_context
-def check(context: CommandContext, what: str, total: int | None) -> None:
+def check(context: CommandContext, what: str, total: int | None, scale: float | None) -> None:
     """Refuse TEMPLATE for whatever ``generate`` would refuse, without any server.
 
     TEMPLATE is a built-in name, a file, - for stdin, or a generator.
     """
-    request = GenerationRequest(what, total=total, seed=1)
+    request = GenerationRequest(what, total=total, scale=scale, seed=1)
     plan = plan_generation(request, context.config(), assumed_count=1)
     counts = [part.count for part in plan.job.parts]
     if total is None and plan.templates:
@@ -89,13 +95,57 @@ def new(_context: CommandContext, path: Path) -> None:
     help="Documents of each collection.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, metavar="S")
+@click.option(
+    "--sample",
+    type=click.IntRange(0, 1_000_000),
+    metavar="N",
+    help="Documents to count the fields' values in; 0 for none. Default: 10,000, with --json none.",
+)
 @with_context
-def preview(context: CommandContext, what: str, count: int, seed: int) -> None:
-    """Print documents of TEMPLATE as Extended JSON, without any server."""
+def preview(context: CommandContext, what: str, count: int, seed: int, sample: int | None) -> None:
+    """Print documents of TEMPLATE as Extended JSON, and what many of them look like.
+
+    For each field: how many documents have it, its values and how they are distributed; then the
+    sizes of documents and indexes, and how many documents a process makes in a second.
+    """
     request = GenerationRequest(what, seed=seed)
     plan = plan_generation(request, context.config(), assumed_count=count)
-    for namespace, source in zip(plan.namespaces, plan.sources, strict=True):
+    if sample is None:
+        sample = 0 if context.as_json else SAMPLE
+    for position, (part, source) in enumerate(zip(plan.job.parts, plan.sources, strict=True)):
+        template = plan.templates[position] if plan.templates else None
         if len(plan.sources) > 1 and not context.as_json:
-            click.echo(f"# {namespace.collection}")
+            click.echo(f"# {part.namespace.collection}")
         for line in preview_lines(source, count, indent=None if context.as_json else 2):
             click.echo(line)
+        if not sample:
+            continue
+        figures = preview_collection(source, template.indexes if template else (), sample)
+        if context.as_json:
+            context.print_json({"collection": part.namespace.collection, **figures.as_json()})
+            continue
+        documents = template.count if template else None
+        for line in figure_lines(figures, documents or 1_000_000):
+            click.echo(line)
+
+
+def figure_lines(figures: CollectionPreview, documents: int) -> Iterator[str]:
+    """A table of the fields, then sizes and the rate, for a collection of ``documents``."""
+    yield f"\n{figures.sampled:,} documents:"
+    width = max((len(entry.path) for entry in figures.fields), default=0)
+    for entry in figures.fields:
+        types = "/".join(name for name, _ in entry.types.most_common(3))
+        present = f"{entry.documents / figures.sampled:.0%}"
+        null = f", {entry.nulls / entry.seen:.0%} null" if entry.nulls else ""
+        bars = entry.histogram()
+        values = f"{entry.distinct:,} different: {entry.described()}" if entry.distinct else ""
+        line = f"  {entry.path:<{width}}  {types:<8} {present:>4}{null}  {values}"
+        yield f"{line}  |{bars}|" if bars else line.rstrip()
+    size = figures.mean_bytes
+    yield f"A document has {size:,.0f} bytes; {documents:,} have {decimal(int(size * documents))}"
+    for name, entry_bytes in figures.index_bytes.items():
+        whole = decimal(int(entry_bytes * documents))
+        yield f"Index {name}: about {entry_bytes:.0f} bytes a document, {whole} uncompressed"
+    rate = figures.documents_per_second
+    if rate:
+        yield f"One process makes {rate:,.0f} documents/s ({decimal(int(rate * size))}/s)"

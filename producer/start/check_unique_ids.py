@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.namespace import Namespace
@@ -43,15 +43,22 @@ def check_unique_ids(target: BaseDatabaseClient, namespaces: Sequence[Namespace]
 
 
 def with_repeating_ids(
-    target: BaseDatabaseClient, job: GenerationJob, *, allowed: bool
+    target: BaseDatabaseClient,
+    job: GenerationJob,
+    *,
+    allowed: bool,
+    created_as_series: Collection[Namespace] = (),
 ) -> GenerationJob:
     """The job with the parts marked whose target does not keep each ``_id`` once.
 
-    Raises UsageError unless that is allowed.
+    ``created_as_series`` are those that the template makes time series. Raises UsageError unless
+    that is allowed.
     """
     parts = []
     for part in job.parts:
         reason = why_ids_repeat(target, part.namespace)
+        if part.namespace in created_as_series:
+            reason = "is a time series, which does not keep an _id unique"
         if reason is not None and not allowed:
             raise UsageError(
                 f"{part.namespace} {reason}: {_REDONE}",

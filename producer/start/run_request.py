@@ -35,6 +35,8 @@ class GenerationRequest:
     seed: int | None = None
     allow_duplicates: bool = False
     options: RunOptions = RunOptions()
+    scale: float | None = None
+    """What the counts of a template's collections are multiplied by."""
 
 
 @dataclass(frozen=True, slots=True)

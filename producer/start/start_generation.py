@@ -20,6 +20,7 @@ from dataworks_tasks.generate.templates.load_template import (
     document_source,
     is_template_file,
     load_template,
+    scaled,
 )
 from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
 from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
@@ -95,6 +96,8 @@ def plan_generation(
             f"unknown template or generator {request.what!r}",
             f"{hint}{stop} List them with: dataworks templates, dataworks generators",
         )
+    if request.scale is not None:
+        raise UsageError("--scale goes with a template", "Give a generator's run --total N")
     source = factory.create(request.what, seed)
     wanted = [
         _Wanted(_namespace(request, config, "", request.what), 0, _total(request, assumed_count))
@@ -109,13 +112,17 @@ def _from_template(
     template: Template,
     assumed_count: int | None,
 ) -> GenerationPlan:
+    if request.scale is not None:
+        if request.total is not None:
+            raise UsageError("--scale and --total exclude each other", "Give one of them")
+        template = scaled(template, request.scale)
     collections = template.collections
     if len(collections) > 1 and (request.collection or request.total is not None):
         flag = "--collection" if request.collection else "--total"
         names = ", ".join(collection.collection for collection in collections)
         raise UsageError(
             f"{flag} goes with a template of one collection; {request.what} has {names}",
-            "Set the counts in the template file",
+            "Set the counts in the template file, or multiply them: --scale F",
         )
     for note in template.notes:
         log.warning("%s: %s", request.what, note)
@@ -180,7 +187,16 @@ def start_generation(
     if request.options.drop:
         check_not_read(ledger, target, plan.namespaces)
     check_targets(target, plan.namespaces, request.options)
-    job = with_repeating_ids(target, plan.job, allowed=request.allow_duplicates)
+    job = with_repeating_ids(
+        target,
+        plan.job,
+        allowed=request.allow_duplicates,
+        created_as_series=[
+            namespace
+            for template, namespace in zip(plan.templates, plan.namespaces, strict=False)
+            if "timeseries" in template.options
+        ],
+    )
     spec = new_spec(job, request.options, config, target)
     _try_indexes(target, plan, try_beside, with_documents=True)
     if request.options.drop:
@@ -211,7 +227,9 @@ def _drop(target: BaseDatabaseClient, plan: GenerationPlan, options: RunOptions)
     templates = [*plan.templates, *[None] * len(plan.namespaces)]
     dropped = []
     for template, namespace in zip(templates, plan.namespaces, strict=False):
-        says = template is not None and bool(template.compression_level or template.shard_config)
+        says = template is not None and bool(
+            template.compression_level or template.shard_config or template.options
+        )
         laid_out = bool(options.layout) or says
         dropped.append(describe_collection(target, namespace, laid_out=laid_out))
     for namespace in plan.namespaces:

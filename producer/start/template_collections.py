@@ -21,20 +21,22 @@ log = logging.getLogger(__name__)
 def create_as_template_says(
     target: BaseDatabaseClient, template: CollectionTemplate, namespace: Namespace
 ) -> None:
-    """Create the collection with the template's ``compressionLevel`` and ``shardConfig``.
+    """Create the collection with the template's compressor, ``options`` and ``shardConfig``.
 
     A collection that is there keeps what it has. What the server does not have at all is left out
     with a warning, so that a template works on a laptop as it does on a cluster. Raises UsageError
     when the server refuses the values.
     """
-    if not (template.compression_level or template.shard_config) or is_there(target, namespace):
+    asked = template.compression_level or template.options or template.shard_config
+    if not asked or is_there(target, namespace):
         return
     command = target.capabilities.collection_command
-    if template.compression_level:
+    if template.compression_level or template.options:
         if command is CollectionCommand.CUSTOM_ACTION:
-            log.warning("%s: this server has no compressionLevel, so it is ignored", namespace)
+            ignored = "compressionLevel and options" if template.options else "compressionLevel"
+            log.warning("%s: this server has no %s, so it is ignored", namespace, ignored)
         else:
-            _create_compressed(target, namespace, template.compression_level)
+            _create(target, namespace, template)
     if template.shard_config is None:
         return
     if command is CollectionCommand.NONE:
@@ -56,10 +58,13 @@ def _layout(namespace: Namespace, shard_config: Mapping[str, Any]) -> Collection
     return CollectionLayout(shard_key=first)
 
 
-def _create_compressed(target: BaseDatabaseClient, namespace: Namespace, compressor: str) -> None:
-    engine = {"wiredTiger": {"configString": f"block_compressor={compressor}"}}
-    command = {"create": namespace.collection, "storageEngine": engine}
-    _run(target, namespace.database, command, f"{namespace} cannot have this compressionLevel")
+def _create(target: BaseDatabaseClient, namespace: Namespace, template: CollectionTemplate) -> None:
+    command = {"create": namespace.collection, **template.options}
+    if template.compression_level:
+        engine = {"configString": f"block_compressor={template.compression_level}"}
+        command["storageEngine"] = {"wiredTiger": engine}
+    refused = "options" if template.options else "compressionLevel"
+    _run(target, namespace.database, command, f"{namespace} cannot have these {refused}")
 
 
 def _shard(

@@ -17,8 +17,10 @@ from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.values import Text, Values
 from dataworks_tasks.generate.columns.constant import kind_of
 from dataworks_tasks.generate.columns.enum import Pool
+from dataworks_tasks.generate.columns.one_of import OneOfColumn
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
 from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.faker_js_names import faker_js_advice
 from dataworks_tasks.generate.fields.gofakeit_names import (
     FAKER_METHODS,
     UNMAPPED,
@@ -29,7 +31,7 @@ from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import whole_within
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.storable import storable
-from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
+from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
 from dataworks_tasks.generate.fields.variety import Variety
 from dataworks_tasks.generate.fields.vocabulary_cache import FakerWords, known_locales, seedable
 from dataworks_tasks.runs.reproducibility import CLOCK_METHODS, METHODS_REFUSED, UNSEEDED_METHODS
@@ -177,20 +179,52 @@ class FakerCallColumn(Column):
 
 @column_type("faker")
 def read_faker(node: TemplateNode) -> Column:
-    """faker: method, args, locale en_US, pool 10,000 (0: call for every document)."""
+    """faker: method, args, locale en_US (or weights by locale), pool 10,000 (0: no pool)."""
     written = node.text("method", "")
     method = FAKER_METHODS.get(plain_name(written), written)
     if plain_name(written) in replaced_methods() and not _is_fakers(written):
         return _read_replacement(node, written)
-    locale = node.text("locale", "en_US")
+    locales = _read_locales(node)
     arguments = node.take("args")
     default = _SLOW_POOL if method in _SLOW_METHODS else DEFAULT_POOL
     size = node.integer("pool", default, least=0, most=LARGEST_POOL)
     sample = read_distribution(node, 0, max(size - 1, 1))
-    call = _read_call(node, (written, method), locale, arguments)
-    if call is None:
-        return FakerCallColumn(node.path, FakerCall.of("boolean", "en_US", {}))
-    return FakerColumn(node.path, call, size, sample) if size else FakerCallColumn(node.path, call)
+    columns: list[Column] = []
+    for locale in locales:
+        call = _read_call(node, (written, method), locale, arguments)
+        if call is None:
+            return FakerCallColumn(node.path, FakerCall.of("boolean", "en_US", {}))
+        path = node.path if len(locales) == 1 else f"{node.path} {locale}"
+        pooled = FakerColumn(path, call, size, sample) if size else None
+        columns.append(pooled or FakerCallColumn(path, call))
+    if len(columns) == 1:
+        return columns[0]
+    # Fields with one mix follow each other: a first name and a last name of one locale.
+    mix = json.dumps(locales, sort_keys=True)
+    salted = f"{node.reader.collection} locales {mix}"
+    return OneOfColumn(salted, columns, list(locales.values()))
+
+
+def _read_locales(node: TemplateNode) -> dict[str, float]:
+    """The locales and their weights."""
+    value = node.take("locale")
+    if value is ABSENT:
+        return {"en_US": 1.0}
+    if isinstance(value, str):
+        return {value: 1.0}
+    if isinstance(value, list) and value and all(isinstance(entry, str) for entry in value):
+        return dict.fromkeys(value, 1.0)
+    weights: dict[str, float] = {}
+    for locale, entry in value.items() if isinstance(value, dict) else ():
+        weight = as_number(entry)
+        if weight is None or weight < 0:
+            node.refuse(f"locale.{locale}", f"must be a weight, not {shown(entry)}")
+            return {"en_US": 1.0}
+        weights[locale] = float(weight)
+    if not sum(weights.values()):
+        node.refuse("locale", f"must be a name, or an object of weights, not {shown(value)}")
+        return {"en_US": 1.0}
+    return {locale: weight for locale, weight in weights.items() if weight}
 
 
 def _is_fakers(written: str) -> bool:
@@ -252,6 +286,9 @@ def _unknown_method(written: str, locale: str) -> str:
     advice = UNMAPPED.get(plain_name(written))
     if advice:
         return f"{written!r} needs arguments; {advice}"
+    of_faker_js = faker_js_advice(written)
+    if of_faker_js:
+        return of_faker_js
     names = [
         name
         for name in dir(seedable(locale)[0])

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
+from dataworks_tasks.generate.batch.values import Kind
+from dataworks_tasks.generate.fields.model import Record
+from dataworks_tasks.generate.fields.template_node import (
+    ABSENT,
+    TemplateNode,
+    TemplateReading,
+    as_number,
+    shown,
+)
 
 _KINDS = ("text", "2d", "2dsphere", "hashed")
 _FLAGS = ("unique", "sparse", "background", "hidden")
@@ -114,3 +122,53 @@ def read_shard_config(
         read["collation"] = collation
     config.finish()
     return read
+
+
+_CREATE_OPTIONS: Mapping[str, type] = {
+    "timeseries": dict, "expireAfterSeconds": int, "capped": bool, "size": int, "max": int,
+    "validator": dict, "validationLevel": str, "validationAction": str, "collation": dict,
+    "clusteredIndex": dict, "changeStreamPreAndPostImages": dict,
+}  # fmt: skip
+
+
+def read_create_options(node: TemplateNode) -> Mapping[str, Any]:
+    """``options`` of the ``create`` command, each of its JSON type."""
+    inner = node.nested("options")
+    if inner is None:
+        return {}
+    options: dict[str, Any] = {}
+    for name, kind in _CREATE_OPTIONS.items():
+        value = inner.take(name)
+        if value is ABSENT:
+            continue
+        right = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+        if not right:
+            inner.refuse(name, f"must be {_KIND_NAMES[kind]}, not {shown(value)}")
+        options[name] = value
+    inner.finish()
+    if "capped" in options and "size" not in options:
+        inner.refuse("capped", "needs size, the most bytes of the collection")
+    if "timeseries" in options and not isinstance(options["timeseries"].get("timeField"), str):
+        inner.refuse("timeseries", "needs timeField, the field with each document's date")
+    return options
+
+
+_KIND_NAMES: Mapping[type, str] = {
+    dict: "an object", int: "a whole number", bool: "true or false", str: "a string",
+}  # fmt: skip
+
+
+def check_create_options(
+    reading: TemplateReading, name: str, options: Mapping[str, Any], content: Record
+) -> None:
+    """Refuse a time series whose documents have no date for their place in it."""
+    series = options.get("timeseries")
+    if not isinstance(series, dict) or not isinstance(series.get("timeField"), str):
+        return
+    field = content.fields.get(series["timeField"])
+    dated = field is not None and field.column.kind is Kind.DATE
+    if field is None or field.hidden or not field.always or not dated:
+        reading.refuse(
+            f"{name}.options.timeseries.timeField",
+            f"must be a date that every document has, and {series['timeField']!r} is not",
+        )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from dataworks_tasks.errors import UnknownName
+from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.generate.templates.json_text import parse_json
 from dataworks_tasks.generate.templates.template import Template
@@ -60,6 +61,24 @@ def parse_template(document: object, source: str) -> Template:
     Raises TemplateError with everything that is wrong.
     """
     return read_template(document, source)
+
+
+def scaled(template: Template, factor: float) -> Template:
+    """The same template with every count multiplied: references find the documents there are.
+
+    Raises UsageError where a collection has no count.
+    """
+    document = copy.deepcopy(dict(template.document))
+    entries = document.get("collections", [document])
+    for entry, collection in zip(entries, template.collections, strict=True):
+        if collection.count is None:
+            raise UsageError(
+                f"{collection.collection} has no count that could be scaled",
+                "Give it one in the template, or use --total N",
+            )
+        for key in [key for key in entry if key.lower() == "count"]:
+            entry[key] = max(1, round(collection.count * factor))
+    return parse_template(document, template.name)
 
 
 def document_source(template: Template, position: int, seed: int) -> DocumentSource:

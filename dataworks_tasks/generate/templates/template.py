@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dataworks_tasks.errors import UsageError
@@ -31,6 +31,8 @@ class CollectionTemplate:
     shard_config: Mapping[str, Any] | None
     aggregators: tuple[Mapping[str, Any], ...]
     content: Record
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the ``create`` command."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,12 @@ from dataworks_tasks.generate.fields.template_node import (
     TemplateReading,
     shown,
 )
-from dataworks_tasks.generate.templates.collection_options import read_indexes, read_shard_config
+from dataworks_tasks.generate.templates.collection_options import (
+    check_create_options,
+    read_create_options,
+    read_indexes,
+    read_shard_config,
+)
 from dataworks_tasks.generate.templates.linker import link
 from dataworks_tasks.generate.templates.schema_form import content_of_schema
 from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
@@ -65,6 +70,7 @@ def read_template(document: object, source: str) -> Template:
     _link_all(reader, collections)
     for collection in collections:
         _check_id(collection.content, reader, collection.name)
+        check_create_options(reader, collection.name, collection.options, collection.content)
     if reader.findings:
         raise TemplateError(source, reader.findings)
     notes = tuple(reader.notes)
@@ -93,12 +99,13 @@ def _read_collection(node: TemplateNode, template_name: str) -> CollectionTempla
     indexes = read_indexes(node)
     shard_config = read_shard_config(node, database, collection)
     compression = node.choice("compressionLevel", "", _COMPRESSORS)
+    options = read_create_options(node)
     content = _read_content(node, name)
     aggregators = aggregators_of(content)
     node.finish()
     return CollectionTemplate(
         name, database, collection, count or None, indexes, compression,
-        shard_config, aggregators, without_aggregators(content),
+        shard_config, aggregators, without_aggregators(content), options,
     )  # fmt: skip
 
 

@@ -101,6 +101,7 @@ class Count(click.ParamType[int]):
 
 
 COUNT = Count()
+SCALE = click.FloatRange(min=0, min_open=True)
 
 
 class Rate(Count):

@@ -10,17 +10,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dataworks_tasks.errors import TemplateError
-from dataworks_tasks.generate.fields.model import Record
-from dataworks_tasks.generate.fields.reader import Reader
-from dataworks_tasks.generate.fields.registry import ColumnType, column_types
-from dataworks_tasks.generate.fields.template_node import TemplateNode
 from dataworks_tasks.generate.templates.load_template import builtin_templates, parse_template
 from tests.unit.generate.examples import examples
+from tests.unit.generate.schema_file import TYPES, asked, read, updated
 
 GENERATE = files("dataworks_tasks.generate.templates")
 SCHEMA = json.loads(GENERATE.joinpath("schema/template.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
-TYPES = {kind.name: kind for kind in column_types().values()}
 
 
 def whole(example: Any) -> Any:
@@ -29,20 +25,31 @@ def whole(example: Any) -> Any:
     return {"content": example}
 
 
-def asked(kind: ColumnType) -> set[str]:
-    """Every key the parser of a type looks for."""
-    node = TemplateNode({"type": kind.name}, "x", Reader(column_types()), Record())
-    node.take("type")
-    kind.read(node)
-    return set(node.asked)
+def test_the_schema_is_that_of_the_parsers() -> None:
+    assert updated(read()) == SCHEMA, "run: python -m tests.unit.generate.schema_file"
 
 
 @pytest.mark.parametrize("name", TYPES)
 def test_each_type_has_the_keys_of_its_parser(name: str) -> None:
-    definition = SCHEMA["$defs"][f"column_{name}"]
-    assert set(definition["properties"]) == asked(TYPES[name])
-    spelled = {alias.lower() for alias in definition["properties"]["type"]["enum"]}
-    assert spelled == {alias for alias, kind in column_types().items() if kind.name == name}
+    assert set(SCHEMA["$defs"][f"column_{name}"]["properties"]) == asked(TYPES[name])
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"CONTENT": {"a": {"TYPE": "Int", "MINInt": "3", "Max": 5, "Unique": "true"}}},
+        {"content": {}, "COUNT": "7"},
+        {"content": {"a": {"type": "DATE", "AFTER": "b", "Delay": {"MAX": "3d"}},
+                     "b": {"type": "date"}}},
+        {"content": {"a": {"type": "double", "distribution": {"TYPE": "Normal", "Mean": "0.5"}}}},
+        {"content": {"a": {"type": "string", "HIDDEN": True}}, "CompressionLevel": "ZSTD"},
+        {"content": {"a": {"type": "int", "bsonType": "LONG"}}},
+        [{"Database": "d", "Collection": "c", "content": {}}],
+    ],
+)  # fmt: skip
+def test_both_take_any_letters(document: Any) -> None:
+    parse_template(document, "t")
+    VALIDATOR.validate(document)
 
 
 def test_the_schema_is_one() -> None:

@@ -1,0 +1,76 @@
+"""A collection of a template before its billion documents: fields, sizes, indexes and the rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dataworks_tasks.generate.batch.document_source import DocumentSource
+from dataworks_tasks.generate.chunk_size import ChunkSize
+from producer.estimate.field_figures import FieldFigures, field_figures
+
+SAMPLE = 10_000
+_MOST_BYTES = 64_000_000
+"""Of a sample: of large documents there are fewer."""
+_ENTRY_BYTES = 9
+"""What an entry of an index has besides its key: a record id and the type of a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionPreview:
+    """What a sample of a collection's documents says about all of them."""
+
+    sampled: int
+    mean_bytes: float
+    documents_per_second: float
+    """Of one process that only generates, once its pools are filled."""
+    fields: tuple[FieldFigures, ...]
+    index_bytes: Mapping[str, float]
+    """The bytes of an entry by index, before compression."""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Field names and values for machines."""
+        return {
+            "sampled": self.sampled,
+            "mean_bytes": round(self.mean_bytes, 1),
+            "documents_per_second": round(self.documents_per_second),
+            "index_entry_bytes": {name: round(size, 1) for name, size in self.index_bytes.items()},
+            "fields": [entry.as_json(self.sampled) for entry in self.fields],
+        }
+
+
+def preview_collection(
+    source: DocumentSource, indexes: Sequence[Mapping[str, Any]], sample: int = SAMPLE
+) -> CollectionPreview:
+    """Generate a sample, count what is in it, and time how long a part of it takes again."""
+    documents: list[bytes] = []
+    size = ChunkSize(1000, 5.0)
+    total = 0
+    while len(documents) < sample and total < _MOST_BYTES:
+        start = len(documents)
+        batch = source.generate(start, start + size.of(sample - start))
+        size.learn(len(batch), batch.size_bytes, 0)
+        documents += batch.documents()
+        total += batch.size_bytes
+    timed = min(len(documents), size.documents * 5)
+    source.generate(0, timed)  # fills the pools of words, which a worker does once
+    began = time.perf_counter()
+    source.generate(0, timed)
+    seconds = time.perf_counter() - began
+    figures = field_figures(documents)
+    by_path = {entry.path: entry for entry in figures}
+    keys = {"_id_": ["_id"]} | {str(index["name"]): list(index["key"]) for index in indexes}
+    return CollectionPreview(
+        sampled=len(documents),
+        mean_bytes=total / len(documents) if documents else 0.0,
+        documents_per_second=timed / seconds if seconds else 0.0,
+        fields=tuple(figures),
+        index_bytes={name: _entry_bytes(by_path, fields) for name, fields in keys.items()},
+    )
+
+
+def _entry_bytes(by_path: Mapping[str, FieldFigures], fields: Sequence[str]) -> float:
+    found = [by_path.get(path) or by_path.get(f"{path}[]") for path in fields]
+    return _ENTRY_BYTES + sum(entry.mean_bytes if entry else 1.0 for entry in found)
