@@ -120,7 +120,9 @@ class _Builder:
             if not build_indexes(self._target, self._namespace, [wanted], self._lease):
                 return False
         except (TerminalError, RightMissing) as error:
-            copy.refused.append(RefusedIndex(self._namespace, name, error.fact))
+            # The server names its build and the collection first, which the reader knows.
+            reason = error.fact.rpartition(" :: caused by :: ")[2]
+            copy.refused.append(RefusedIndex(self._namespace, name, reason))
             return True
         (copy.built if there is None else copy.present).append(name)
         if there is None:

@@ -27,6 +27,7 @@ from producer.estimate.migration_time import MigrationTime, measure_time
 from producer.sampling.source_sample import sample_collection
 from producer.start.check_repeated_ids import check_repeated_ids
 from producer.start.check_rules import check_rules, check_time_series
+from producer.start.check_unique_ids import check_unique_ids
 from producer.start.run_request import MigrationRequest
 from producer.start.separate_collections import check_separate
 from producer.start.start_generation import check_targets
@@ -145,13 +146,15 @@ def _refusals(
 ) -> Iterator[Concern]:
     """What would keep the run from beginning."""
     source, target = connections.source, connections.target
-    pairs = plan.job.namespaces
+    pairs, drop = plan.job.namespaces, request.options.drop
     checks: list[Callable[[], object]] = [
         lambda: check_time_series(plan.job),
         lambda: check_targets(target, [pair.target for pair in pairs], request.options),
         lambda: check_rules(source, plan.job),
         lambda: check_repeated_ids(source, target, plan.job, request.options.layout.shard_key),
     ]
+    if not drop:
+        checks.append(lambda: check_unique_ids(target, [pair.target for pair in pairs]))
     for check in checks:
         try:
             check()

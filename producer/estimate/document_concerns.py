@@ -18,7 +18,7 @@ from dataworks_tasks.store.document_rules import refused_documents
 from dataworks_tasks.store.driver_errors import classify
 from producer.estimate.collection_concerns import shown
 from producer.estimate.concern import Concern
-from producer.sampling.field_paths import field_paths
+from producer.sampling.similar_fields import similar_fields
 
 _SEARCH_MILLISECONDS = 3000
 
@@ -52,28 +52,19 @@ def document_concerns(
             yield Concern(
                 f"{rule} in {name}",
                 f"{outcome.unreached:,} values on the way to the field in {count:,} sampled "
-                "documents are no documents, and pass as they are",
+                "documents are not documents, and are copied as they are",
                 "A rule for the field that holds them",
             )
     yield from _similar_fields(job, name, sample)
 
 
 def _similar_fields(job: MigrationJob, name: str, sample: EncodedBatch) -> Iterator[Concern]:
-    """Fields called like one that is masked or dropped, in other letters."""
-    named = [*(path for path, _ in job.transform.mask), *job.transform.drop]
-    paths = field_paths(sample.documents())
-    for path in named:
-        others = sorted(
-            other
-            for other in paths
-            if other.casefold() == path.casefold() and other != path and other not in named
+    for found in similar_fields(job.transform, sample.documents()):
+        yield Concern(
+            f"{found.path} of {name}, in {found.documents:,} of {len(sample):,} sampled documents",
+            f"no rule names it, and there is one for {found.named}",
+            "A rule of its own: names are exact",
         )
-        if others:
-            yield Concern(
-                f"{', '.join(others)} of {name}",
-                f"no rule names it, and {path} is masked or dropped",
-                "A rule of its own: names are exact",
-            )
 
 
 def large_documents(

@@ -11,6 +11,8 @@ from producer.estimate.migration_estimate import MigrationEstimate
 
 _MEASURED = 3
 """Collections that are measured, the largest ones: the others are taken for their average."""
+_BEGINNING_SECONDS = 1.0
+"""Planning the first slices, sending them and finishing: the time of a few documents."""
 _UNKNOWN = 0.1
 """Relative error besides that of the measurement: workers share servers and networks, and the
 documents at one end of a collection are not those at the other."""
@@ -43,7 +45,7 @@ class MigrationTime:
     @property
     def seconds(self) -> float:
         """All of it."""
-        return self.copy_seconds + self.index_seconds
+        return _BEGINNING_SECONDS + self.copy_seconds + self.index_seconds
 
     @property
     def error_seconds(self) -> float:
@@ -52,7 +54,7 @@ class MigrationTime:
 
     def workers_for(self, seconds: float) -> int | None:
         """How many workers it takes to be done within ``seconds``; None: no number will do."""
-        left = seconds - self.index_seconds
+        left = seconds - _BEGINNING_SECONDS - self.index_seconds
         if left <= 0 or not self.rate:
             return None
         needed = self.documents / left

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.masking import mask_digest
 from dataworks_tasks.migrate.route import document_change, parsed_filter
@@ -30,6 +31,7 @@ from producer.start.namespace_selection import (
     select_namespaces,
 )
 from producer.start.new_spec import new_spec
+from producer.start.note_similar_fields import similar_field_notes
 from producer.start.record_run import record_run
 from producer.start.resume_field import check_resume_field
 from producer.start.run_request import MigrationRequest, RunOptions
@@ -111,6 +113,8 @@ def start_migration(
     job = plan.job.model_copy(update={"namespaces": with_target_uuids(target, pairs)})
     spec = spec.model_copy(update={"job": job})
     record_run(ledger, spec, None, connections.run_queue)
+    if notes := list(similar_field_notes(source, job)):
+        ledger.set_notes(spec.run_id, NoteTopic.RULES, notes)
     return spec
 
 

@@ -65,9 +65,9 @@ def rule_remarks(
     for item in figures:
         rule, outcome = item.rule, item.outcome
         if outcome.unreached:
-            left = "was not changed there" if rule.kind is RuleKind.SET else "passed as it was"
+            left = "was not changed" if rule.kind is RuleKind.SET else "was copied as it was"
             yield (
-                f"{rule}: {outcome.unreached:,} values on the way to the field are no documents; "
+                f"{rule}: {outcome.unreached:,} values on the way to the field are not documents; "
                 f"what they hold {left}"
             )
         if read and not outcome.matched and not job.allow_unmatched:

@@ -70,7 +70,7 @@ def test_values_that_no_mask_reached_are_exit_code_4(fleet: Fleet, target: str) 
     assert done.returncode == 4
     assert "50 masked, 10 not reached" in done.stdout
     text = " ".join(done.stdout.split())
-    assert "10 values on the way to the field are no documents; what they hold passed" in text
+    assert "10 values on the way to the field are not documents; what they hold was copied" in text
     found = list(fleet.mongo[target]["users"].find({"home": {"$type": "string"}}))
     assert len(found) == 10
 
@@ -139,3 +139,18 @@ def test_a_view_is_no_source_of_masked_documents(fleet: Fleet, target: str) -> N
     found = [document["email"] for document in fleet.mongo[target]["latest"].find()]
     assert len(found) == 1
     assert "firm.test" not in found[0]
+
+
+def test_a_field_in_other_letters_is_said(fleet: Fleet, target: str) -> None:
+    fleet.start_worker(1)
+    fill(fleet, [{"_id": n, "email": f"u{n}@firm.test"} for n in range(20)])
+    fill(fleet, [{"_id": n, "E_Mail": f"u{n}@firm.test"} for n in range(20, 25)])
+    arguments = ("migrate", *where(fleet, target), "--mask", "email=faker:email")
+    done = fleet.run(*arguments, check=False)
+    assert done.returncode == 4
+    text = " ".join(done.stdout.split())
+    assert "E_Mail is in 5 of 25 sampled documents and copied as it is" in text
+    assert fleet.run(*arguments, "--drop", "--allow-unmatched").returncode == 0
+    fleet.run(*arguments, "--drop", "--mask", "E_Mail=faker:email")
+    found = [str(document) for document in fleet.mongo[target]["users"].find()]
+    assert not [text for text in found if "firm.test" in text]

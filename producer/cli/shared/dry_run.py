@@ -12,6 +12,7 @@ from rich.table import Table
 
 from producer.cli.shared.options import CommandContext
 from producer.estimate.assess_migration import Assessment
+from producer.estimate.collection_concerns import shown
 from producer.estimate.concern import Concern
 from producer.estimate.migration_estimate import MigrationEstimate
 from producer.estimate.migration_time import MigrationTime
@@ -110,7 +111,7 @@ def _collections(estimate: MigrationEstimate) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for item in estimate.namespaces:
         table.add_row(
-            f"{item.pair.source} -> {item.pair.target}",
+            f"{shown(item.pair.source)} -> {shown(item.pair.target)}",
             f"{item.documents:,}",
             decimal(item.bytes),
             f"{item.slices:,}",
