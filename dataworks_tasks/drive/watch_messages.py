@@ -62,6 +62,7 @@ class WatchMessages:
             room = min(_MOST_ROOM, ROOM + math.floor(taken.a_second * _SENDING_SECONDS))
         drive.lease.note(f"{seen.takes} {seen.now:.3f}")
         drive.queue.send(windows.correct(run_id, room, missing, pieces))
+        drive.ledger.history.sample(run_id)
         progress = drive.ledger.progress(run_id)
         self._plan_where_needed(drive, progress)
         self._finish_where_done(drive, progress)

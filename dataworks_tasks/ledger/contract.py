@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from dataworks_tasks.ledger.run_counters import DIFFERENCES
+from dataworks_tasks.ledger.history import RunHistories
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
 from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
@@ -43,6 +44,14 @@ class DocumentFailure:
     document_id: str
     namespace: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePage:
+    """Some of a run's failures. ``cursor`` asks for the next ones; 0 when there are no more."""
+
+    failures: tuple[DocumentFailure, ...]
+    cursor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +144,10 @@ class Ledger(Protocol):
     def driver(self) -> DriverLeases:
         """Who drives which run, and what is due."""
 
+    @property
+    def history(self) -> RunHistories:
+        """The progress of each run over time."""
+
     def create(
         self, spec: RunSpec, total: int | None, queue: str = "", steps: Sequence[str] = ()
     ) -> None:
@@ -152,6 +165,9 @@ class Ledger(Protocol):
 
     def state(self, run_id: str) -> RunState:
         """The run's state."""
+
+    def states(self) -> dict[str, RunState]:
+        """The state of every run, newest first; in two round trips however many there are."""
 
     def change_state(
         self,
@@ -203,6 +219,13 @@ class Ledger(Protocol):
 
     def failures(self, run_id: str) -> Iterator[DocumentFailure]:
         """Every recorded failure."""
+
+    def failure_page(self, run_id: str, cursor: int = 0) -> FailurePage:
+        """Some failures from ``cursor`` on, about a thousand; 0 begins. A failure that is recorded
+        meanwhile may be missing, and one may come twice."""
+
+    def failed_ranges(self, run_id: str) -> tuple[BatchRange, ...]:
+        """The acknowledged ranges that hold failures."""
 
     def set_going(
         self,

@@ -112,6 +112,16 @@ class RunKeys:
         return self._key("budget")
 
     @property
+    def history(self) -> str:
+        """List: samples of the counters over time."""
+        return self._key("history")
+
+    @property
+    def events(self) -> str:
+        """List: what people did to the run, as JSON."""
+        return self._key("events")
+
+    @property
     def notes(self) -> str:
         """Hash: what a person has to know of the run, by topic."""
         return self._key("notes")

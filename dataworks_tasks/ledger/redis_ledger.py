@@ -11,6 +11,7 @@ from dataworks_tasks.ledger.acknowledged_ranges import AcknowledgedRanges
 from dataworks_tasks.ledger.contract import (
     Acknowledgement,
     DocumentFailure,
+    FailurePage,
     FinishState,
     PlanEnd,
     RangeResult,
@@ -20,10 +21,12 @@ from dataworks_tasks.ledger.contract import (
 )
 from dataworks_tasks.ledger.driver_leases import RedisDriverLeases
 from dataworks_tasks.ledger.failure_records import FailureRecords
+from dataworks_tasks.ledger.history import RunHistories
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.planned_slices import PlannedSlices, slice_keys
 from dataworks_tasks.ledger.redis_server import RedisFacts, read_facts, refuse_cluster
 from dataworks_tasks.ledger.redis_steps import RedisSteps
+from dataworks_tasks.ledger.run_histories import RedisRunHistories
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.run_progress import read_progress
 from dataworks_tasks.ledger.run_records import RunRecords
@@ -46,6 +49,7 @@ class RedisLedger:
         self._failures = FailureRecords(self._steps)
         self.windows: SendWindows = RedisSendWindows(self._steps)
         self.driver: DriverLeases = RedisDriverLeases(self._steps)
+        self.history: RunHistories = RedisRunHistories(self._steps)
 
     def close(self) -> None:
         """Close the connections."""
@@ -74,6 +78,9 @@ class RedisLedger:
 
     def state(self, run_id: str) -> RunState:
         return self._runs.state(run_id)
+
+    def states(self) -> dict[str, RunState]:
+        return self._runs.states()
 
     def change_state(
         self,
@@ -121,6 +128,12 @@ class RedisLedger:
 
     def failures(self, run_id: str) -> Iterator[DocumentFailure]:
         return self._failures.all(run_id)
+
+    def failure_page(self, run_id: str, cursor: int = 0) -> FailurePage:
+        return self._failures.page(run_id, cursor)
+
+    def failed_ranges(self, run_id: str) -> tuple[BatchRange, ...]:
+        return self._failures.ranges(run_id)
 
     def set_going(
         self,

@@ -28,6 +28,7 @@ _SCRIPTS = (
     "hold_step",
     "note_error",
     "reopen_failed",
+    "sample_history",
     "set_going",
     "set_notes",
     "checkpoint_slice",

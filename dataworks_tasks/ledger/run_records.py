@@ -78,6 +78,19 @@ class RunRecords:
             raise unknown_run(run_id)
         return RunState(as_text(cast("bytes", value)))
 
+    def states(self) -> dict[str, RunState]:
+        """The state of every run, newest first."""
+        run_ids = self.run_ids()
+
+        def read() -> list[bytes | None]:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for run_id in run_ids:
+                    pipe.hget(RunKeys(run_id).record, "state")
+                return pipe.execute()
+
+        found = zip(run_ids, self._steps.guard("", read), strict=True)
+        return {run_id: RunState(as_text(state)) for run_id, state in found if state is not None}
+
     def change_state(
         self,
         run_id: str,

@@ -89,6 +89,13 @@ class RedisSendWindows:
             found[int(hands) :],
         )
 
+    def in_hand(self, run_id: str) -> tuple[BatchRange, ...]:
+        key = RunKeys(run_id).hands
+        found = self._steps.guard(run_id, lambda: self._redis.hgetall(key))
+        hands = cast("dict[bytes, bytes]", found)
+        stops = {int(start): int(as_text(hand).partition("|")[0]) for start, hand in hands.items()}
+        return tuple(sorted(BatchRange(start, stop) for start, stop in stops.items()))
+
     def correct(
         self, run_id: str, room: int, suspects: Sequence[BatchRange], lost: Sequence[BatchRange]
     ) -> tuple[BatchRange, ...]:

@@ -123,6 +123,9 @@ class SendWindows(Protocol):
     def look(self, run_id: str) -> WindowState:
         """What the probe that is executed now finds; counts the deaths of workers that are gone."""
 
+    def in_hand(self, run_id: str) -> tuple[BatchRange, ...]:
+        """The ranges that workers have in hand, for people; changes nothing."""
+
     def correct(
         self, run_id: str, room: int, suspects: Sequence[BatchRange], lost: Sequence[BatchRange]
     ) -> tuple[BatchRange, ...]:

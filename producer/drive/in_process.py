@@ -88,6 +88,7 @@ class _Loop:
             return
         chunk = BatchRange(gap.start, min(gap.stop, gap.start + self._size))
         run_range(self._process, RangeMessage(self._spec.kind, run_id, chunk))
+        self._ledger.history.sample(run_id)
 
     def _wait_out(self, error: TransientError) -> None:
         self._outages += 1
