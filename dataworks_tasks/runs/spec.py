@@ -267,6 +267,11 @@ def _format_of(text: str | bytes) -> int | None:
 _PREFIX = {RunKind.GENERATION: "gen", RunKind.MIGRATION: "mig", RunKind.VERIFICATION: "ver"}
 
 
+def kind_of(run_id: str) -> RunKind | None:
+    """The kind of run that an id made by ``new_run_id`` is of."""
+    return next((kind for kind, prefix in _PREFIX.items() if run_id.startswith(f"{prefix}-")), None)
+
+
 def new_run_id(kind: RunKind, now: datetime | None = None) -> str:
     """An id that sorts by time and reads well, like ``gen-20261122-142501-7f3a``."""
     moment = now or datetime.now(UTC)

@@ -27,6 +27,8 @@ COMMANDS = {
     "failures": "list the documents that could not be written",
     "status": "show a run",
     "runs": "list the runs",
+    "web": "serve pages and an API that show every run",
+    "report": "write a report of a run to hand over",
     "doctor": "check Redis, databases and workers",
     "metrics": "serve the fleet's metrics for Prometheus, and watch alerts",
     "profiles": "list the profiles, or show one with its reasons",

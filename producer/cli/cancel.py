@@ -6,7 +6,7 @@ import click
 
 from dataworks_tasks.ledger.contract import RunState
 from producer.cli.shared.options import CommandContext, with_context
-from producer.cli.shared.stop_run import stop_run
+from producer.cli.shared.stop_run import stop_and_print
 
 
 @click.command("cancel")
@@ -14,4 +14,4 @@ from producer.cli.shared.stop_run import stop_run
 @with_context
 def command(context: CommandContext, run_id: str) -> None:
     """Stop RUN. What is written stays, and resume would continue the run."""
-    stop_run(context, run_id, RunState.CANCELLED)
+    stop_and_print(context, run_id, RunState.CANCELLED)

@@ -6,7 +6,7 @@ import click
 
 from dataworks_tasks.ledger.contract import RunState
 from producer.cli.shared.options import CommandContext, with_context
-from producer.cli.shared.stop_run import stop_run
+from producer.cli.shared.stop_run import stop_and_print
 
 
 @click.command("pause")
@@ -14,4 +14,4 @@ from producer.cli.shared.stop_run import stop_run
 @with_context
 def command(context: CommandContext, run_id: str) -> None:
     """Let workers leave RUN alone. What they are writing is finished and acknowledged."""
-    stop_run(context, run_id, RunState.PAUSED)
+    stop_and_print(context, run_id, RunState.PAUSED)

@@ -30,7 +30,9 @@ WORKERS = """
 PRODUCER = """
     __main__ __init__
     cli api
-    document_output estimate resume view
+    web
+    document_output estimate resume report
+    view
     doctor
     drive start
     connections sampling

@@ -1,23 +1,16 @@
-"""What pausing and cancelling have in common."""
+"""What the commands that pause and cancel a run have in common."""
 
 from __future__ import annotations
 
-from dataworks_tasks.errors import UsageError
-from dataworks_tasks.ledger.contract import WORKING, RunState
+from dataworks_tasks.ledger.contract import RunState
 from producer.cli.shared.options import CommandContext
+from producer.resume.stop_run import stop_run
 
 
-def stop_run(context: CommandContext, run_id: str, state: RunState) -> None:
-    """Take the run out of work; raises UsageError when it has ended already."""
+def stop_and_print(context: CommandContext, run_id: str, state: RunState) -> None:
+    """Take the run out of work and say how to continue it."""
     with context.connections() as connections:
-        ledger = connections.ledger
-        before = ledger.state(run_id)
-        allowed = WORKING | {RunState.PAUSED} if state is RunState.CANCELLED else WORKING
-        if before is not state and not ledger.change_state(run_id, allowed, state):
-            raise UsageError(
-                f"run {run_id} is {before} and cannot be {state}",
-                f"See it with: dataworks status {run_id}",
-            )
+        stop_run(connections.ledger, run_id, state)
     if context.as_json:
         context.print_json({"run": run_id, "state": state.value})
     else:

@@ -1,0 +1,43 @@
+"""``dataworks report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dataworks_tasks.errors import UsageError
+from producer.cli.shared.options import CommandContext, with_context
+from producer.report.render_report import render_report
+from producer.report.run_report import read_report
+
+
+@click.command("report")
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The HTML file to write.  [default: RUN.html]",
+)
+@click.option("--hide-keys", is_flag=True, help="Show no keys of documents.")
+@with_context
+def command(context: CommandContext, run_id: str, output: Path | None, hide_keys: bool) -> None:
+    """Write a report of RUN and its verifications that can be handed over or printed.
+
+    It is one HTML file without scripts. With --json the report is printed instead.
+    """
+    with context.connections() as connections:
+        report = read_report(connections.ledger, run_id)
+    if context.as_json:
+        context.print_json(report.as_json(hide_keys=hide_keys))
+        return
+    path = output or Path(f"{run_id}.html")
+    try:
+        path.write_text(render_report(report, hide_keys=hide_keys))
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", "Name another file with --output"
+        ) from None
+    context.console.print(report.verdict, soft_wrap=True)
+    context.console.print(f"The report is in {path}", soft_wrap=True)

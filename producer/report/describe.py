@@ -1,0 +1,50 @@
+"""What a run was asked to do, as rows for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dataworks_tasks.migrate.rules import rules_of
+from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec, VerificationJob
+
+Row = tuple[str, str]
+_MOST_NAMES = 200
+
+
+def described_spec(spec: RunSpec) -> tuple[Row, ...]:
+    """Names and values of what the run was asked to do; servers by host name only."""
+    return tuple((name, value) for name, value in _rows(spec) if value)
+
+
+def _rows(spec: RunSpec) -> Iterator[Row]:
+    job = spec.job
+    if isinstance(job, VerificationJob):
+        yield "verifies", job.run_id
+        yield from _data_rows(job.of)
+    else:
+        yield from _data_rows(job)
+    yield "source", spec.source_fingerprint or ""
+    yield "target", spec.target_fingerprint
+    yield "write concern", spec.write_concern
+    yield "batch size", f"{spec.batch_size:,} documents"
+    yield "documents that cannot be written", f"{spec.on_error}, at most {spec.max_failures:,}"
+    yield "limit", f"{spec.max_rate:,g} documents/s" if spec.max_rate else ""
+    yield "request units", f"{spec.max_ru:,g} RU/s" if spec.max_ru else ""
+
+
+def _data_rows(job: GenerationJob | MigrationJob) -> Iterator[Row]:
+    if isinstance(job, GenerationJob):
+        yield "template", job.name
+        yield "seed", str(job.seed)
+        yield "digest of sample documents", job.probe_digest
+        names = [f"{part.namespace}: {part.count:,} documents" for part in job.parts]
+    else:
+        names = [f"{pair.source} to {pair.target}" for pair in job.namespaces]
+        yield "strategy", job.strategy
+        yield "filter", job.filter or ""
+        for number, rule in enumerate(rules_of(job.transform), 1):
+            yield f"rule {number}", str(rule)
+        yield "conflicts", job.on_conflict.value
+        yield "indexes", job.indexes.value
+        yield "digest of masked values", job.mask_digest
+    yield "collections", ", ".join(names[:_MOST_NAMES])

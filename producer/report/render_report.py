@@ -1,0 +1,44 @@
+"""The report as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.resources import files
+
+from rich.filesize import decimal
+from tornado.template import Template
+
+from producer.report.run_report import RunReport
+from producer.view.hidden_keys import hidden_reason
+from producer.view.range_map import strip_picture
+from producer.view.rate_chart import rate_chart
+from producer.view.render import shown_duration
+
+
+def render_report(report: RunReport, *, hide_keys: bool = False) -> str:
+    """The report as a page: style and pictures are part of it, and there is no script."""
+    source = files("producer.report").joinpath("report.html").read_text()
+    detail = report.detail
+    page = Template(source, name="report.html").generate(
+        report=report,
+        detail=detail,
+        run=detail.live.run,
+        counters=report.progress.counters,
+        began=report.progress.created_at,
+        ended=report.progress.finished_at,
+        chart=rate_chart(detail.rate),
+        strips=[(strip, strip_picture(strip)) for strip in detail.strips],
+        size=decimal,
+        duration=shown_duration,
+        moment=_moment,
+        hide_keys=hide_keys,
+        shown_reason=hidden_reason if hide_keys else str,
+    )
+    return page.decode()
+
+
+def _moment(at: datetime | float | None) -> str:
+    if at is None:
+        return "not yet"
+    moment = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,170 @@
+"""A run's report: what was asked, what was done, what was compared, and a verdict."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.ledger.contract import Ledger, RunProgress, RunState
+from dataworks_tasks.runs.spec import RunKind, RunSpec, VerificationJob, kind_of
+from dataworks_tasks.version import __version__
+from producer.report.describe import described_spec
+from producer.view.live_snapshot import LiveMeter
+from producer.view.run_detail import RunDetail, read_detail
+from producer.view.run_summary import RunSummary, summarize
+
+_LIBRARIES = ("celery", "pymongo", "redis", "numpy", "faker")
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A verification of the run."""
+
+    summary: RunSummary
+    progress: RunProgress
+
+    @property
+    def compared(self) -> int:
+        """Documents that were compared."""
+        return self.summary.documents
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether it compared everything and found nothing."""
+        return (
+            self.summary.state is RunState.COMPLETE
+            and not self.summary.failures
+            and not self.summary.to_read
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """Everything that the report says, as of ``made_at``."""
+
+    detail: RunDetail
+    progress: RunProgress
+    verifications: tuple[Verification, ...]
+    made_at: datetime
+    versions: tuple[tuple[str, str], ...]
+
+    @property
+    def verdict(self) -> str:
+        """One sentence that says whether the run did what was asked."""
+        return " ".join(_verdict(self))
+
+    @property
+    def mood(self) -> str:
+        """``good``: nothing to say; ``read``: see the notes; ``bad``: failed, or it differs."""
+        run = self.detail.live.run
+        differs = bool(self.verifications) and self.verifications[0].summary.failures > 0
+        if run.state in {RunState.FAILED, RunState.CANCELLED} or differs:
+            return "bad"
+        if run.kind is RunKind.VERIFICATION and run.failures:
+            return "bad"
+        if run.state is not RunState.COMPLETE or run.failures or run.to_read:
+            return "read"
+        return "good"
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What was asked."""
+        return described_spec(self.detail.spec)
+
+    def as_json(self, *, hide_keys: bool = False) -> dict[str, Any]:
+        """The report for machines."""
+        detail = self.detail.as_json(hide_keys=hide_keys)
+        return {
+            **detail,
+            "verdict": self.verdict,
+            "made_at": self.made_at.isoformat(),
+            "asked": [{"name": name, "value": value} for name, value in self.facts],
+            "counters": dict(sorted(self.progress.counters.items())),
+            "verifications": [
+                {**one.summary.as_json(), "compared": one.compared, "equal": one.is_equal}
+                for one in self.verifications
+            ],
+            "versions": dict(self.versions),
+        }
+
+
+def read_report(ledger: Ledger, run_id: str) -> RunReport:
+    """The report of a run as of now. Raises UnknownName and LedgerUnavailable."""
+    spec = ledger.spec(run_id)
+    detail = read_detail(ledger, spec, LiveMeter(spec, ledger))
+    return RunReport(
+        detail=detail,
+        progress=ledger.progress(run_id),
+        verifications=tuple(_verifications(ledger, spec)),
+        made_at=datetime.now(UTC),
+        versions=_versions(),
+    )
+
+
+def _verifications(ledger: Ledger, spec: RunSpec) -> Iterator[Verification]:
+    """The verifications of the run, newest first; none of a verification."""
+    if spec.kind is RunKind.VERIFICATION:
+        return
+    for run_id in ledger.run_ids():
+        if kind_of(run_id) is not RunKind.VERIFICATION:
+            continue
+        try:
+            found = ledger.spec(run_id)
+        except SpecRefused:
+            continue  # of a version that this one cannot read
+        if isinstance(found.job, VerificationJob) and found.job.run_id == spec.run_id:
+            progress = ledger.progress(run_id)
+            yield Verification(summarize(found, progress), progress)
+
+
+def _versions() -> tuple[tuple[str, str], ...]:
+    libraries = ((name, version(name)) for name in _LIBRARIES)
+    return (("dataworks", __version__), ("python", platform.python_version()), *libraries)
+
+
+def _verdict(report: RunReport) -> Iterator[str]:
+    run = report.detail.live.run
+    if run.state is not RunState.COMPLETE:
+        yield (
+            f"The run is {run.state}: {run.documents:,} of {run.documents_total:,} documents "
+            f"are acknowledged, and {_count(run.gaps, 'range')} missing."
+        )
+        return
+    noun = "compared" if run.kind is RunKind.VERIFICATION else "acknowledged by the target"
+    yield f"The run is complete: {run.documents:,} documents were {noun}."
+    if run.failures and run.kind is RunKind.VERIFICATION:
+        yield f"{_count(run.failures, 'difference')} on record."
+    elif run.failures:
+        yield f"{_count(run.failures, 'document')} on record that could not be written."
+    if run.to_read:
+        yield f"{_count(len(run.to_read), 'note')} to read below."
+    if run.kind is not RunKind.VERIFICATION:
+        yield _compared(report.verifications)
+
+
+def _compared(verifications: tuple[Verification, ...]) -> str:
+    if not verifications:
+        return "Nothing was compared afterwards."
+    newest = verifications[0]
+    if newest.is_equal:
+        return f"{newest.compared:,} documents were compared afterwards and are equal."
+    if newest.summary.state is not RunState.COMPLETE:
+        return f"The newest verification is {newest.summary.state}."
+    return (
+        f"The newest verification compared {newest.compared:,} documents and found "
+        f"{newest.summary.failures:,} differences."
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    """Like "1 range is" and "2 ranges are"; the verb is part of it."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'} {_are(number)}"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"

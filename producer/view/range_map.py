@@ -1,0 +1,139 @@
+"""Which parts of a run are done, in work, failed, or still missing: its key space as strips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+from dataworks_tasks.ledger.contract import Ledger, RunProgress
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import GenerationJob, RunSpec
+
+_CELLS = 100
+_MOST_STRIPS = 50
+_MOST_GAPS = 20_000
+"""Reading more than these would take longer than a person waits."""
+
+
+class CellState(StrEnum):
+    """What most needs to be known of a piece of the key space."""
+
+    DONE = "done"
+    PART = "part"  # some of it is acknowledged
+    WORKING = "working"  # a worker has some of it in hand
+    FAILED = "failed"  # it holds documents that could not be written
+    MISSING = "missing"  # nothing of it is acknowledged
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A collection of a generation run, or the slices of another run. ``done``: from 0 to 1."""
+
+    name: str
+    unit: str
+    size: int
+    done: float
+    cells: tuple[CellState, ...]
+
+    @property
+    def words(self) -> str:
+        """What the strip shows, for whoever cannot see it."""
+        counts = {state: self.cells.count(state) for state in CellState}
+        shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        return f"{self.name}: {self.done:.1%} acknowledged; of {len(self.cells)} parts: {shown}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Names and values for machines."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "size": self.size,
+            "done": round(self.done, 4),
+            "cells": [cell.value for cell in self.cells],
+        }
+
+
+def read_strips(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> tuple[Strip, ...]:
+    """The run's strips. A migration's slices are one strip: they are planned in their order."""
+    hands = ledger.windows.in_hand(spec.run_id)
+    failed = ledger.failed_ranges(spec.run_id)
+    job = spec.job
+    if isinstance(job, GenerationJob):
+        named = [(str(part.namespace), part.range) for part in job.parts if part.count]
+        unit = "documents"
+    else:
+        named, unit = [("slices", BatchRange(0, progress.total or progress.planned))], "slices"
+    return tuple(
+        _strip(ledger, spec.run_id, name, unit, within, hands, failed)
+        for name, within in named[:_MOST_STRIPS]
+        if within.size
+    )
+
+
+def _strip(  # noqa: PLR0913, PLR0917 - private, and each is a thing of its own
+    ledger: Ledger,
+    run_id: str,
+    name: str,
+    unit: str,
+    within: BatchRange,
+    hands: Sequence[BatchRange],
+    failed: Sequence[BatchRange],
+) -> Strip:
+    count = min(_CELLS, within.size)
+    gaps = list(islice(ledger.gaps(run_id, within), _MOST_GAPS))
+    missing = [0] * count
+    for gap in gaps:
+        for index, amount in _shares(gap, within, count):
+            missing[index] += amount
+    sizes = [0] * count
+    for index, amount in _shares(within, within, count):
+        sizes[index] += amount
+    working = {index for one in hands for index, _ in _shares(one, within, count)}
+    broken = {index for one in failed for index, _ in _shares(one, within, count)}
+    cells = tuple(
+        _state(missing[index], sizes[index], index in working, index in broken)
+        for index in range(count)
+    )
+    return Strip(name, unit, within.size, 1 - sum(missing) / within.size, cells)
+
+
+def _shares(piece: BatchRange, within: BatchRange, count: int) -> Iterator[tuple[int, int]]:
+    """How much of ``piece`` lies in each of the ``count`` cells of ``within`` that it touches."""
+    start, stop = max(piece.start, within.start), min(piece.stop, within.stop)
+    while start < stop:
+        index = (start - within.start) * count // within.size
+        ends = within.start + -(-(index + 1) * within.size // count)
+        end = min(stop, ends)
+        yield index, end - start
+        start = end
+
+
+def _state(missing: int, size: int, working: bool, broken: bool) -> CellState:
+    if broken:
+        return CellState.FAILED
+    if not missing:
+        return CellState.DONE
+    if working:
+        return CellState.WORKING
+    return CellState.PART if missing < size else CellState.MISSING
+
+
+def strip_picture(strip: Strip) -> str:
+    """The strip as SVG; the colors are classes, so that light and dark pages have their own."""
+    cells = "".join(
+        f'<rect class="{cell.value}" x="{index * 10}" y="0" width="10" height="28"/>'
+        for index, cell in enumerate(strip.cells)
+    )
+    return (
+        f'<svg class="strip" viewBox="0 0 {10 * len(strip.cells)} 28" '
+        f'preserveAspectRatio="none" shape-rendering="crispEdges" role="img" '
+        f'aria-label="{_escaped(strip.words)}">{cells}</svg>'
+    )
+
+
+def _escaped(text: str) -> str:
+    replacements = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+    return "".join(replacements.get(letter, letter) for letter in text)

@@ -1,0 +1,145 @@
+"""Reads runs for the pages: each snapshot is shared by everybody who looks at that moment."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from threading import Lock
+
+from dataworks_tasks.errors import SpecRefused, UnknownName
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState, WorkerReport
+from dataworks_tasks.monitor.operation import WORKER_SILENT_SECONDS
+from dataworks_tasks.runs.spec import RunKind, RunSpec, kind_of
+from producer.view.live_snapshot import LiveMeter
+from producer.view.run_detail import RunDetail, read_detail
+from producer.view.run_summary import RunSummary, summarize
+
+PAGE_SIZE = 50
+_FRESH_SECONDS = 0.9
+_RUNS_KEPT = 200
+_WORKERS_OF_RUNS = 20
+"""Workers report to the run that they work on: those of so many of the newest runs are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Some runs, newest first. ``total``: how many fit the filter; ``following``: where the next
+    page begins, or None."""
+
+    runs: tuple[RunSummary, ...]
+    total: int
+    following: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs to show; None: all."""
+
+    state: RunState | None = None
+    kind: RunKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker process, and the run to which it reported last."""
+
+    run_id: str
+    report: WorkerReport
+    silent_seconds: float
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it reported a short while ago."""
+        return self.silent_seconds < WORKER_SILENT_SECONDS
+
+
+class RunReader:
+    """Reads the ledger; may be called from any thread."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._lock = Lock()
+        self._specs: OrderedDict[str, RunSpec] = OrderedDict()
+        self._details: OrderedDict[str, _Watched] = OrderedDict()
+
+    def runs(self, wanted: RunFilter, first: int = 0) -> RunPage:
+        """A page of runs. Only those on the page are read in full."""
+        chosen = [run_id for run_id, state in self._ledger.states().items()
+                  if _fits(run_id, state, wanted)]  # fmt: skip
+        shown = chosen[first : first + PAGE_SIZE]
+        following = first + PAGE_SIZE if first + PAGE_SIZE < len(chosen) else None
+        return RunPage(tuple(self._summaries(shown)), len(chosen), following)
+
+    def _summaries(self, run_ids: list[str]) -> Iterator[RunSummary]:
+        for run_id in run_ids:
+            try:
+                yield summarize(self.spec(run_id), self._ledger.progress(run_id))
+            except (UnknownName, SpecRefused):
+                continue  # forgotten meanwhile, or of a version that this one cannot read
+
+    def detail(self, run_id: str) -> RunDetail:
+        """The run as of less than a second ago. Raises UnknownName and LedgerUnavailable."""
+        with self._lock:
+            watched = self._details.get(run_id)
+        if watched is None:
+            watched = _Watched(LiveMeter(self.spec(run_id), self._ledger))
+        with self._lock:
+            watched = self._details.setdefault(run_id, watched)
+            self._details.move_to_end(run_id)
+            while len(self._details) > _RUNS_KEPT:
+                self._details.popitem(last=False)
+        with watched.lock:
+            now = self._clock()
+            if watched.detail is None or now - watched.read_at >= _FRESH_SECONDS:
+                watched.detail = read_detail(self._ledger, self.spec(run_id), watched.meter)
+                watched.read_at = now
+            return watched.detail
+
+    def workers(self) -> list[WorkerRow]:
+        """Worker processes, those that were heard of last first."""
+        newest: dict[str, WorkerRow] = {}
+        now = time.time()
+        for run_id in list(self._ledger.states())[:_WORKERS_OF_RUNS]:
+            for report in self._ledger.progress(run_id).workers:
+                row = WorkerRow(run_id, report, max(0.0, now - report.reported_at))
+                known = newest.get(report.name)
+                if known is None or known.report.reported_at < report.reported_at:
+                    newest[report.name] = row
+        return sorted(newest.values(), key=lambda row: row.silent_seconds)
+
+    def spec(self, run_id: str) -> RunSpec:
+        """The run's spec, which never changes."""
+        with self._lock:
+            known = self._specs.get(run_id)
+        if known is not None:
+            return known
+        spec = self._ledger.spec(run_id)
+        with self._lock:
+            self._specs[run_id] = spec
+            while len(self._specs) > _RUNS_KEPT:
+                self._specs.popitem(last=False)
+        return spec
+
+
+class _Watched:
+    """The latest look at one run."""
+
+    def __init__(self, meter: LiveMeter) -> None:
+        self.meter = meter
+        self.lock = Lock()
+        self.detail: RunDetail | None = None
+        self.read_at = 0.0
+
+
+def _fits(run_id: str, state: RunState, wanted: RunFilter) -> bool:
+    if wanted.kind is not None and kind_of(run_id) is not wanted.kind:
+        return False
+    return wanted.state is None or state is wanted.state
+
+
+def is_working(detail: RunDetail) -> bool:
+    """Whether the run changes while one looks at it."""
+    return detail.live.run.state in WORKING
