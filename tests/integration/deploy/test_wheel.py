@@ -90,7 +90,7 @@ def test_a_plain_install_imports_every_module(plain: PlainInstall) -> None:
 
 def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
     used = {"local", "metrics", "demo", "generate", "migrate", "verify", "status", "failures"}
-    used |= {"plan", "pause", "resume", "cancel", "retry", *SHOWN}
+    used |= {"plan", "pause", "resume", "cancel", "retry", "web", "report", "indexes", *SHOWN}
     assert used == COMMANDS.keys()
     assert plain.json("plan", "service_order", "--total", "1M")["documents"] == 1_000_000
     with plain.serving("Ctrl-C stops", "dataworks", "local", "--workers", "1", "--json") as log:
@@ -103,6 +103,8 @@ def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
         _interrupt(plain)
         with plain.serving("/metrics", "dataworks", "metrics", "--port", "0"):
             pass
+        with plain.serving("Ctrl-C stops", "dataworks", "web", "--listen", "127.0.0.1:0"):
+            pass
 
 
 def _run_and_look(plain: PlainInstall) -> None:
@@ -113,6 +115,9 @@ def _run_and_look(plain: PlainInstall) -> None:
     copied = plain.json("migrate", "--include", "shop.orders", "--to", "archive.orders")
     assert (copied["state"], copied["documents"]) == ("complete", 2000)
     assert plain.run("dataworks", "failures", copied["run"]).returncode == 0
+    assert plain.run("dataworks", "indexes", copied["run"]).returncode == 0
+    reported = plain.json("report", copied["run"])
+    assert reported["verdict"].startswith("The run is complete: 2,000 documents")
     assert "has no failures" in plain.run("dataworks", "retry", copied["run"]).stderr
 
 

@@ -6,9 +6,11 @@ fails while a page does not show what the code says.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from pydantic import SecretStr
@@ -17,6 +19,7 @@ from dataworks_tasks.settings.loader import known_settings
 from producer.cli import COMMANDS, cli
 
 DOCS = Path(__file__).parents[3] / "docs"
+SCHEMA = DOCS.parent / "producer/view/run.schema.json"
 _MARKED = re.compile(r"(<!-- begin (?P<name>[^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -33,7 +36,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 def tables() -> dict[str, str]:
     """Every table by the name of its marker."""
     flags = {f"flags of {name}": _flags(name, command) for name, command in commands()}
-    return {**flags, "settings": _settings()}
+    return {**flags, **_schemas(), "settings": _settings()}
 
 
 def written_anew(page: str) -> str:
@@ -71,6 +74,26 @@ def _meaning(option: click.Option) -> str:
     return f"{text} Default: {option.default}.".strip()
 
 
+def _schemas() -> dict[str, str]:
+    """A table of the fields for each part of the schema of JSON output."""
+    known = json.loads(SCHEMA.read_text())["$defs"]
+    run, now, detail = (known[name]["properties"] for name in ("run", "now", "detail"))
+    added = {name: field for name, field in detail.items() if name not in run and name != "now"}
+    parts = {"run schema": run, "now schema": now, "detail schema": added}
+    return {name: "".join(_fields(fields)) for name, fields in parts.items()}
+
+
+def _fields(properties: Mapping[str, Any], inside: str = "") -> Iterator[str]:
+    if not inside:
+        yield "| field | meaning |\n| --- | --- |\n"
+    for name, field in properties.items():
+        yield f"| `{inside}{name}` | {field['description']} |\n"
+        options = [field, field.get("items", {}), *field.get("oneOf", ())]
+        for one in options:
+            below = f"{inside}{name}[]." if one is field.get("items") else f"{inside}{name}."
+            yield from _fields(one.get("properties", {}), below)
+
+
 def _settings() -> str:
     rows = "".join(
         f"| `FRAMEWORK_{one.name}` | {_default(one.default)} | {one.description} |\n"
@@ -86,5 +109,5 @@ def _default(value: object) -> str:
 
 
 if __name__ == "__main__":
-    for path in (DOCS / "commands.md", DOCS / "settings.md"):
+    for path in (DOCS / "commands.md", DOCS / "settings.md", DOCS / "json.md"):
         path.write_text(written_anew(path.read_text()))

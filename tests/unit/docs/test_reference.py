@@ -22,14 +22,14 @@ ROOT = DOCS.parent
 REWRITE = "run: python -m tests.unit.docs.reference_tables"
 
 
-@pytest.mark.parametrize("name", ["commands", "settings"])
+@pytest.mark.parametrize("name", ["commands", "settings", "json"])
 def test_the_tables_are_those_of_the_code(name: str) -> None:
     page = (DOCS / f"{name}.md").read_text()
     assert page == written_anew(page), REWRITE
 
 
 def test_every_command_and_every_setting_has_its_table() -> None:
-    pages = [(DOCS / f"{name}.md").read_text() for name in ("commands", "settings")]
+    pages = [(DOCS / f"{name}.md").read_text() for name in ("commands", "settings", "json")]
     assert sorted(name for page in pages for name in marked_tables(page)) == sorted(tables())
 
 
