@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from dataworks_tasks.ledger.run_counters import DIFFERENCES
 from dataworks_tasks.ledger.history import RunHistories
+from dataworks_tasks.ledger.run_counters import DIFFERENCES
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
 from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
