@@ -22,6 +22,10 @@ from dataworks_tasks.logs import without_credentials
 log = logging.getLogger(__name__)
 
 
+_ANSWERS = b".reply.celery.pidbox"
+"""Queues in which workers answer to control commands; one that starts asks the others."""
+
+
 class CheckedRedis(Redis):
     """Hands out what ``BRPOP`` brings only when it is a message of DataWorks."""
 
@@ -30,7 +34,8 @@ class CheckedRedis(Redis):
         reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
         if command_name != "BRPOP" or not reply:
             return reply
-        reason = refusal(reply[1])
+        is_answer = reply[0].endswith(_ANSWERS)
+        reason = control_refusal(reply[1], order=False) if is_answer else refusal(reply[1])
         if reason is None:
             return reply
         log.warning(
@@ -51,10 +56,8 @@ class CheckedQoS(redis_transport.QoS):
         failpoint("celery-ack.after")
 
 
-class CheckedChannel(redis_transport.Channel):
-    """Reads through ``CheckedRedis``, also what other processes gave back."""
-
-    QoS = CheckedQoS
+class _Checked:
+    """What both kinds of channel do: read through ``CheckedRedis``, and check what is broadcast."""
 
     def _handle_message(self, client: Any, r: Any) -> dict[str, Any]:
         """What came on a channel, without its data when nobody could read them."""
@@ -77,20 +80,22 @@ class CheckedChannel(redis_transport.Channel):
         return CheckedRedis
 
 
+class CheckedChannel(_Checked, redis_transport.Channel):
+    """Reads through ``CheckedRedis``, also what other processes gave back."""
+
+    QoS = CheckedQoS
+
+
 class CheckedTransport(redis_transport.Transport):
     """The transport of every ``redis://`` and ``rediss://`` address."""
 
     Channel = CheckedChannel
 
 
-class CheckedSentinelChannel(redis_transport.SentinelChannel):
+class CheckedSentinelChannel(_Checked, redis_transport.SentinelChannel):
     """The same guard on the server that Sentinels name as primary."""
 
     QoS = CheckedQoS
-
-    def _get_client(self) -> Callable[..., Redis]:
-        super()._get_client()  # type: ignore[misc] # refuses a redis-py that is too old
-        return CheckedRedis
 
 
 class CheckedSentinelTransport(redis_transport.SentinelTransport):

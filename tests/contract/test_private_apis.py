@@ -33,6 +33,7 @@ from dataworks_tasks.broker.checked_transport import (
     CheckedConnection,
     CheckedQoS,
     CheckedRedis,
+    CheckedSentinelChannel,
     CheckedSentinelTransport,
     CheckedTransport,
 )
@@ -55,7 +56,9 @@ def test_kombu_channels_read_by_the_methods_that_are_guarded() -> None:
     """broker/checked_transport.py: one message that is not JSON would end a worker."""
     assert _parameters(CHANNEL._handle_message) == ["self", "client", "r"]
     assert _parameters(CHANNEL._get_client) == ["self"]
-    assert CheckedChannel._handle_message is not CHANNEL._handle_message
+    for checked in (CheckedChannel, CheckedSentinelChannel):
+        assert checked._handle_message is not CHANNEL._handle_message
+        assert checked._get_client is not CHANNEL._get_client
     source = inspect.getsource(CHANNEL)
     assert "self._handle_message(" in source
     assert "self._get_client()" in source

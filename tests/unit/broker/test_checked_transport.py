@@ -1,0 +1,59 @@
+"""What is broadcast, and what workers answer, is checked on every kind of channel."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dataworks_tasks.broker.checked_transport import (
+    CheckedChannel,
+    CheckedRedis,
+    CheckedSentinelChannel,
+)
+
+ANSWERS = b"d2c1.reply.celery.pidbox"
+
+
+def _message(body: object) -> bytes:
+    properties = {
+        "delivery_tag": "1",
+        "body_encoding": "base64",
+        "delivery_info": {"exchange": "reply.celery.pidbox", "routing_key": "d2c1"},
+    }
+    return json.dumps(
+        {
+            "body": b64encode(json.dumps(body).encode()).decode(),
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+            "headers": {"clock": 3},
+            "properties": properties,
+        }
+    ).encode()
+
+
+@pytest.mark.parametrize("kind", [CheckedChannel, CheckedSentinelChannel])
+@pytest.mark.parametrize("data", [b"garbage", b"{}", _message(["no command"])])
+def test_a_command_that_nobody_can_read_is_dropped(kind: type, data: bytes) -> None:
+    channel: Any = object.__new__(kind)
+    found = channel._handle_message(None, [b"pmessage", b"/0.*", b"/0.celery.pidbox", data])
+    assert found["data"] is None
+    good = _message({"method": "ping", "arguments": {}, "destination": None})
+    kept = channel._handle_message(None, [b"pmessage", b"/0.*", b"/0.celery.pidbox", good])
+    assert kept["data"] == good
+
+
+def test_a_worker_that_starts_hears_the_answers_of_the_others() -> None:
+    client: Any = CheckedRedis.from_url("redis://localhost/0")
+
+    def read(key: bytes, data: bytes) -> Any:
+        connection = SimpleNamespace(read_response=lambda **_: [key, data])
+        return client.parse_response(connection, "BRPOP")
+
+    answer = _message({"celery@other": {"clock": 5, "revoked": {}}})
+    assert list(read(ANSWERS, answer)) == [ANSWERS, answer]
+    assert read(ANSWERS, b"garbage") is None
+    assert read(b"dataworks", answer) is None, "no task of ours"
