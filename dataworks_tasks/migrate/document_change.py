@@ -88,28 +88,20 @@ def _documents(
 
     Nothing is collected: a document that was just read is still in the processor's cache.
     """
-    reading = _read(strategy, batch)
     read = 0
-    for source in batch.documents():
-        try:
-            yield source, next(reading)
+    try:
+        reading = iter(strategy.read_batch(batch))
+        for pair in zip(batch.documents(), reading, strict=False):  # counted below
+            yield pair
             read += 1
-        except StopIteration:
-            raise _miscounted(strategy) from None
-        except Exception as error:  # noqa: BLE001 - a strategy may raise anything: for which document?
-            _raise_if_it_passes(error)
-            break
+    except Exception as error:  # noqa: BLE001 - a strategy may raise anything: for which document?
+        _raise_if_it_passes(error)
     else:
-        if next(reading, None) is not None:
+        if read < len(batch) or next(reading, None) is not None:
             raise _miscounted(strategy)
         return
     for source in islice(batch.documents(), read, None):
         yield source, _read_alone(strategy, source)
-
-
-def _read(strategy: BaseMigrationStrategy, batch: EncodedBatch) -> Iterator[Document]:
-    """What ``read_batch`` makes; as a generator it raises nothing before it is asked."""
-    yield from strategy.read_batch(batch)
 
 
 def _read_alone(strategy: BaseMigrationStrategy, source: bytes) -> Document | Exception:
