@@ -9,7 +9,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
-from dataworks_tasks.errors import LedgerUnavailable, TransientError
+from dataworks_tasks.errors import DataWorksError, LedgerUnavailable, TransientError
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.ledger.windows import DueStep
 
@@ -86,6 +86,9 @@ class HeldLease:
                 self._lost = self._keep() is None
             except LedgerUnavailable:
                 continue  # it is kept when Redis is back, or somebody else has it by then
+            except DataWorksError:
+                self._lost = True  # Redis has lost the run: who does the step sees that too
+                return
 
     def _keep(self, position: str | None = None) -> str | None:
         return self._ledger.driver.hold(

@@ -9,6 +9,9 @@ from dataworks_tasks.ledger.keys import RunKeys, due_key, turns_key
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
 from dataworks_tasks.ledger.windows import DueStep
 
+_PARTS = 2
+"""A run and a step."""
+
 
 class RedisDriverLeases:
     """Implements ``windows.DriverLeases``; see there for what each method promises."""
@@ -25,7 +28,9 @@ class RedisDriverLeases:
 
     def claim(self, queue: str, most: int, seconds: float) -> list[DueStep]:
         found = self._steps.run("", "claim_due", [due_key(queue)], most, f"{seconds:g}")
-        return [DueStep(*as_text(member).split(" ")) for member in cast("list[bytes]", found)]
+        named = [as_text(member).split(" ") for member in cast("list[bytes]", found)]
+        # Whoever can write to Redis can put anything there; what names no step is left alone.
+        return [DueStep(*parts) for parts in named if len(parts) == _PARTS]
 
     def hold(
         self,

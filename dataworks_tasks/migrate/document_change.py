@@ -62,7 +62,7 @@ def by_strategy(strategy: BaseMigrationStrategy) -> DocumentChange:
         dropped = 0
         for source, document in _documents(strategy, batch):
             try:
-                if isinstance(document, Exception):
+                if isinstance(document, BaseException):
                     raise document
                 result = transform(document)
                 if type(result) is LazyDocument and "_id" in result:  # mostly: the short way
@@ -70,7 +70,7 @@ def by_strategy(strategy: BaseMigrationStrategy) -> DocumentChange:
                     continue
                 results = _as_sequence(result)
                 encoded = [_encoded(result, n, source) for n, result in enumerate(results)]
-            except Exception as error:  # noqa: BLE001 - a strategy may raise anything: on record
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - it may raise anything: on record
                 _raise_if_it_passes(error)
                 refused.append((source, f"the strategy raised {type(error).__name__}: {error}"))
                 continue
@@ -83,7 +83,7 @@ def by_strategy(strategy: BaseMigrationStrategy) -> DocumentChange:
 
 def _documents(
     strategy: BaseMigrationStrategy, batch: EncodedBatch
-) -> Iterator[tuple[bytes, Document | Exception]]:
+) -> Iterator[tuple[bytes, Document | BaseException]]:
     """Each raw document with what the strategy reads; one by one where the batch does not pass.
 
     Nothing is collected: a document that was just read is still in the processor's cache.
@@ -94,7 +94,7 @@ def _documents(
         for pair in zip(batch.documents(), reading, strict=False):  # counted below
             yield pair
             read += 1
-    except Exception as error:  # noqa: BLE001 - a strategy may raise anything: for which document?
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - see above: for which document?
         _raise_if_it_passes(error)
     else:
         if read < len(batch) or next(reading, None) is not None:
@@ -104,10 +104,10 @@ def _documents(
         yield source, _read_alone(strategy, source)
 
 
-def _read_alone(strategy: BaseMigrationStrategy, source: bytes) -> Document | Exception:
+def _read_alone(strategy: BaseMigrationStrategy, source: bytes) -> Document | BaseException:
     try:
         documents = list(strategy.read_batch(EncodedBatch.of([source])))
-    except Exception as error:  # noqa: BLE001 - see above
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - see above
         _raise_if_it_passes(error)
         return error
     if len(documents) != 1:
@@ -115,7 +115,7 @@ def _read_alone(strategy: BaseMigrationStrategy, source: bytes) -> Document | Ex
     return documents[0]
 
 
-def _raise_if_it_passes(error: Exception) -> None:
+def _raise_if_it_passes(error: BaseException) -> None:
     """Raise what is not the document's fault, so that it is tried again."""
     if isinstance(error, TransientError | MemoryError):
         raise error

@@ -22,6 +22,7 @@ from dataworks_tasks.settings import ConfigManager
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
+_REFUSED_SECONDS = 30.0
 _OUTAGE_SECONDS = 2.0
 _CLAIMED_AT_ONCE = 20
 _SPECS_KEPT = 100
@@ -83,6 +84,9 @@ class DueMessages:
         except TransientError as error:
             self._quiet_until = time.monotonic() + _OUTAGE_SECONDS
             log.debug("steps that are due were not looked for: %s", error)
+        except DataWorksError as error:
+            self._quiet_until = time.monotonic() + _REFUSED_SECONDS
+            log.warning("%s; this worker does not drive runs for now", error)
 
     def _send(self, due: DueStep, queue: str) -> None:
         try:

@@ -8,7 +8,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
-from dataworks_tasks.errors import LedgerUnavailable, TransientError
+from dataworks_tasks.errors import DataWorksError, LedgerUnavailable, TransientError
 from dataworks_tasks.ledger.contract import FinishState, Ledger
 from dataworks_tasks.runs.lease import StopSignal
 
@@ -86,6 +86,9 @@ class HeldFinishLease:
                     self._keep()
             except LedgerUnavailable:
                 continue  # the lease is kept when Redis is back, or somebody else has it by then
+            except DataWorksError:
+                self._lost = True  # Redis has lost the run: who finishes it sees that too
+                return
 
     def _asked(self) -> str:
         """How far the work is. A server that does not say costs a line of text, not the lease."""

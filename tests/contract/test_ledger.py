@@ -26,6 +26,7 @@ from dataworks_tasks.ledger.keys import RunKeys, due_key
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
+from dataworks_tasks.ledger.windows import DueStep
 from dataworks_tasks.runs.batch_range import BatchRange
 from tests.contract.contract_support import generation_spec, migration_spec
 from tests.contract.ledger_model import LedgerModel
@@ -492,3 +493,10 @@ def test_failures_can_be_read_page_by_page(ledger: RedisLedger) -> None:
     assert (page.failures, page.cursor) == ((failure,), 0)
     assert ledger.failed_ranges(spec.run_id) == (BatchRange(4, 6),)
     assert ledger.windows.in_hand(spec.run_id) == ()
+
+
+def test_what_names_no_step_is_not_due(ledger: RedisLedger, redis: Redis) -> None:
+    """Whoever can write to Redis can put anything there, and a worker looks four times a second."""
+    due = {"garbage": 0, "two many words": 0, "gen-1 watch": 0}
+    redis.zadd(due_key("dataworks"), due)
+    assert ledger.driver.claim("dataworks", 10, 5.0) == [DueStep("gen-1", "watch")]

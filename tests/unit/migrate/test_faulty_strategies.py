@@ -15,6 +15,7 @@ from dataworks_tasks.errors import RunFailed, TransientError
 from dataworks_tasks.migrate.document_change import by_strategy
 
 BATCH = EncodedBatch.of(bson.encode({"_id": number}) for number in range(6))
+FAULTS = [KeyError("x"), StopIteration(), RuntimeError(), ValueError(), SystemExit(3)]
 
 
 class Reading(BaseMigrationStrategy):
@@ -27,7 +28,7 @@ class Reading(BaseMigrationStrategy):
         yield from self._read(list(super().read_batch(batch)))
 
 
-def _raising(error: Exception, number: int) -> Any:
+def _raising(error: BaseException, number: int) -> Any:
     def read(documents: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for document in documents:
             if document["_id"] == number:
@@ -38,8 +39,8 @@ def _raising(error: Exception, number: int) -> Any:
 
 
 @pytest.mark.parametrize("number", [0, 3, 5])
-@pytest.mark.parametrize("error", [KeyError("x"), StopIteration(), RuntimeError(), ValueError()])
-def test_one_document_fails_and_the_others_are_written(error: Exception, number: int) -> None:
+@pytest.mark.parametrize("error", FAULTS)
+def test_one_document_fails_and_the_others_are_written(error: BaseException, number: int) -> None:
     changed = by_strategy(Reading(_raising(error, number)))(BATCH)
     ids = [document["_id"] for document in bson.decode_all(changed.batch.data)]
     assert ids == [other for other in range(6) if other != number]
