@@ -97,8 +97,8 @@ def test_an_address_is_refused_without_a_word_of_it_or_means_what_it_says(
         assert found is not None
         assert found.replace("+", " ") == decoded if "mongo" in form else found == decoded
     else:
-        assert "ercent-encode" in said or "from 1 to 65535" in said
-        assert [part for part in parts(password) if part in said] == []
+        assert "ercent-encode" in said
+        assert said == _load(form, FORMS[form].format("a/b@c")), "it depends on the password"
 
 
 @pytest.mark.parametrize("form", FORMS)
