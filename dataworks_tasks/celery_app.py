@@ -12,6 +12,7 @@ from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 from dataworks_tasks.worker.driver_timer import DriverTimer
 from dataworks_tasks.worker.liveness_step import LivenessStep
+from dataworks_tasks.worker.pool_check import PoolCheck
 
 
 def _settings_from_environment() -> dict[str, Any]:
@@ -36,5 +37,6 @@ def create_app(config: FrameworkConfig | None = None) -> Celery:
 
 
 app = create_app()
+app.steps["worker"].add(PoolCheck)
 app.steps["consumer"].add(LivenessStep)
 app.steps["consumer"].add(DriverTimer)

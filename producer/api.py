@@ -13,13 +13,14 @@ from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorTyp
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory, Strategy
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.runs.spec import RunKind, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.connections import Connections
 from producer.drive.attach import stay
 from producer.drive.in_process import work_here
 from producer.drive.observation import Observation, StopRequest
 from producer.resume.continue_run import continue_run
+from producer.resume.named_run import find_named_run
 from producer.resume.spec_file import keep_spec
 from producer.start.run_request import GenerationRequest, MigrationRequest, RunOptions
 from producer.start.start_generation import start_generation
@@ -101,7 +102,10 @@ class DataGenerationEngine:
         generators = tuple(self._generators.values())
         return await _in_thread(
             self._run,
-            lambda connections: start_generation(request, self._config, connections, generators),
+            lambda connections: (
+                find_named_run(connections, options.run_name, RunKind.GENERATION, total)
+                or start_generation(request, self._config, connections, generators)
+            ),
         )
 
     async def resume(self, run_id: str) -> RunResult:
@@ -152,7 +156,11 @@ class MigrationEngine:
         """
         wanted = replace(request, strategy=self._strategy) if self._strategy else request
         return await _in_thread(
-            self._run, lambda connections: start_migration(wanted, self._config, connections)
+            self._run,
+            lambda connections: (
+                find_named_run(connections, wanted.options.run_name, RunKind.MIGRATION)
+                or start_migration(wanted, self._config, connections)
+            ),
         )
 
     async def resume(self, run_id: str) -> RunResult:

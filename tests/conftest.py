@@ -191,9 +191,10 @@ def fleet(
         concurrency: int = 1,
         environment_too: Mapping[str, str] | None = None,
         application: str = APPLICATION,
+        arguments: tuple[str, ...] = (),
     ) -> RunningService:
         settings = {**environment, **(environment_too or {})}
-        return worker_factory(settings, concurrency, application)
+        return worker_factory(settings, concurrency, application, arguments)
 
     made = Fleet(environment, redis_client, mongo_client, database_name, tmp_path, start_worker)
     yield made

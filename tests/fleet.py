@@ -57,7 +57,8 @@ class Fleet:
         """A producer command line."""
         return [sys.executable, "-m", "producer", *map(str, arguments)]
 
-    def _environment(self) -> dict[str, str]:
+    def process_environment(self) -> dict[str, str]:
+        """The environment of its commands and workers."""
         # What the tests were started with stays first: another driver, perhaps.
         root = str(Path(__file__).parent.parent)
         path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), root)))
@@ -65,7 +66,7 @@ class Fleet:
 
     def run(self, *arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a producer command to its end."""
-        done = WARM.run([*map(str, arguments)], self._environment(), self.folder, 110)
+        done = WARM.run([*map(str, arguments)], self.process_environment(), self.folder, 110)
         if check:
             assert done.returncode == 0, f"exit {done.returncode}: {done.stdout}{done.stderr}"
         return done
@@ -74,7 +75,7 @@ class Fleet:
         """Start a producer command, with ``environment`` over the fleet's."""
         producer = subprocess.Popen(
             self.command(*arguments),
-            env={**self._environment(), **environment},
+            env={**self.process_environment(), **environment},
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

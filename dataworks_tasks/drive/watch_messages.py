@@ -10,13 +10,13 @@ from dataworks_tasks.driver_step import Drive
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.windows import DueStep, WindowState
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.runs.spec import Priority, RunSpec
 from dataworks_tasks.slicing.plan_step import PlanSlices
 
-ROOM = 2
+ROOM = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 8}
 """Messages of a run that wait in the queue. Ten runs of 2 take turns with an evenness of 0.997, and
 a new one waits for 20 of them at most."""
-_MOST_ROOM = 32
+MOST_ROOM = 32
 _SENDING_SECONDS = 0.01
 """From a message that is taken to the one in its place: a fast run has as many waiting as are taken
 meanwhile."""
@@ -55,11 +55,11 @@ class WatchMessages:
         missing = self._missing(drive.ledger, run_id, seen)
         lost = list(_common(missing, seen.suspects))
         pieces = [piece for gap in lost for piece in gap.split(seen.size)]
-        taken, room = _taken_since(drive.lease.position, seen), ROOM
+        taken, room = _taken_since(drive.lease.position, seen), _room(drive.spec)
         if taken is not None and taken.seconds < _SHORTEST_LOOK_SECONDS:
             return _LOOK_SECONDS  # probes that were sent again while this one was on its way
         if taken is not None:
-            room = min(_MOST_ROOM, ROOM + math.floor(taken.a_second * _SENDING_SECONDS))
+            room = min(MOST_ROOM, room + math.floor(taken.a_second * _SENDING_SECONDS))
         drive.lease.note(f"{seen.takes} {seen.now:.3f}")
         drive.queue.send(windows.correct(run_id, room, missing, pieces))
         drive.ledger.history.sample(run_id)
@@ -118,7 +118,11 @@ def _taken_since(position: str, seen: WindowState) -> _Taken | None:
 def open_window(ledger: Ledger, spec: RunSpec, queue: str) -> None:
     """Begin to send at the run's first gap."""
     size = 1 if spec.is_sliced else spec.batch_size
-    ledger.windows.open(spec.run_id, queue, size, ROOM)
+    ledger.windows.open(spec.run_id, queue, size, _room(spec), spec.max_processes or 0)
+
+
+def _room(spec: RunSpec) -> int:
+    return ROOM[spec.priority or Priority.NORMAL]
 
 
 def _without(gap: BatchRange, covered: Sequence[BatchRange]) -> Iterator[BatchRange]:

@@ -9,10 +9,12 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from dataworks_tasks.ledger.history import RunHistories
+from dataworks_tasks.ledger.redis_server import RedisMemory
 from dataworks_tasks.ledger.run_counters import DIFFERENCES
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
 from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
+from dataworks_tasks.ledger.worker_registry import WorkerRegistry
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 
@@ -101,6 +103,7 @@ class RunProgress:
     finished_at: datetime | None
     last_acknowledged_at: datetime | None
     last_error: str | None
+    last_error_at: datetime | None = None
     documents_expected: int | None = None
     collections_expected: Mapping[str, int] = field(default_factory=dict)  # of a migration
     workers: Sequence[WorkerReport] = field(default=())
@@ -141,6 +144,13 @@ class Ledger(Protocol):
         """Which messages of a run are waiting, in hand, or to be sent."""
 
     @property
+    def workers(self) -> WorkerRegistry:
+        """The workers that are alive."""
+
+    def memory(self) -> RedisMemory:
+        """How much memory the server has, and how much of it is taken."""
+
+    @property
     def driver(self) -> DriverLeases:
         """Who drives which run, and what is due."""
 
@@ -162,6 +172,19 @@ class Ledger(Protocol):
 
     def run_ids(self) -> list[str]:
         """All runs, newest first."""
+
+    def named_run(self, name: str) -> str | None:
+        """The id of the run that a person called so; it may not be on record yet."""
+
+    def name_run(self, name: str, run_id: str, seconds: float) -> str:
+        """Give the run its name, unless a run on record has it, or one that is being started.
+
+        A name that was given longer than ``seconds`` ago to a run that is not on record is free.
+        Returns the id of the run that has the name.
+        """
+
+    def forget(self, run_id: str) -> None:
+        """Delete everything that is known of the run."""
 
     def state(self, run_id: str) -> RunState:
         """The run's state."""

@@ -12,6 +12,13 @@ SLICES_PER_KEY = 100
 """Slices kept in one hash: few enough for Redis' compact encoding."""
 
 
+WORKERS = "dataworks:workers"
+"""Hash: the workers that are alive, by the id that each draws."""
+
+NAMES = "dataworks:names"
+"""Hash: what people called a run, and its id."""
+
+
 def due_key(queue: str) -> str:
     """Sorted set of ``RUN STEP`` by when a worker of the queue looks after it."""
     return f"dataworks:due:{queue}"
@@ -125,6 +132,23 @@ class RunKeys:
     def notes(self) -> str:
         """Hash: what a person has to know of the run, by topic."""
         return self._key("notes")
+
+    @property
+    def all(self) -> list[str]:
+        """Every key but the slices and the record."""
+        names = ("spec", "acknowledged", "counters", "failures", "failed_ranges", "parts")
+        more = (
+            "attempts",
+            "window",
+            "hands",
+            "rests",
+            "notes",
+            "finish_sent",
+            "steps",
+            "workers",
+            "budget",
+        )
+        return [self._key(name) for name in (*names, *more)]
 
     def slices(self, number: int) -> str:
         """Hash: the slices around ``number`` that are not acknowledged."""

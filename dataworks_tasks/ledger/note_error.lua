@@ -6,5 +6,6 @@
 if redis.call('HEXISTS', KEYS[1], 'state') == 0 then
   return redis.error_reply('UNKNOWNRUN no such run')
 end
-redis.call('HSET', KEYS[1], 'error', ARGV[1])
+local now = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'error', ARGV[1], 'error_at', now[1] .. '.' .. string.format('%06d', now[2]))
 return 1

@@ -24,7 +24,13 @@ from dataworks_tasks.ledger.failure_records import FailureRecords
 from dataworks_tasks.ledger.history import RunHistories
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.planned_slices import PlannedSlices, slice_keys
-from dataworks_tasks.ledger.redis_server import RedisFacts, read_facts, refuse_cluster
+from dataworks_tasks.ledger.redis_server import (
+    RedisFacts,
+    RedisMemory,
+    read_facts,
+    read_memory,
+    refuse_cluster,
+)
 from dataworks_tasks.ledger.redis_steps import RedisSteps
 from dataworks_tasks.ledger.run_histories import RedisRunHistories
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
@@ -33,6 +39,7 @@ from dataworks_tasks.ledger.run_records import RunRecords
 from dataworks_tasks.ledger.send_window import RedisSendWindows
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
 from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
+from dataworks_tasks.ledger.worker_registry import WorkerRegistry
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 
@@ -48,6 +55,7 @@ class RedisLedger:
         self._slices = PlannedSlices(self._steps)
         self._failures = FailureRecords(self._steps)
         self.windows: SendWindows = RedisSendWindows(self._steps)
+        self.workers = WorkerRegistry(self._steps)
         self.driver: DriverLeases = RedisDriverLeases(self._steps)
         self.history: RunHistories = RedisRunHistories(self._steps)
 
@@ -60,6 +68,9 @@ class RedisLedger:
         redis = self._steps.redis
         self._steps.guard("", redis.ping)
         self._steps.guard("", lambda: refuse_cluster(redis))
+
+    def memory(self) -> RedisMemory:
+        return read_memory(self._steps)
 
     def server_facts(self) -> RedisFacts:
         """What the server says of itself; ``unknown`` where the user may not ask."""
@@ -75,6 +86,15 @@ class RedisLedger:
 
     def run_ids(self) -> list[str]:
         return self._runs.run_ids()
+
+    def named_run(self, name: str) -> str | None:
+        return self._runs.named(name)
+
+    def name_run(self, name: str, run_id: str, seconds: float) -> str:
+        return self._runs.name(name, run_id, seconds)
+
+    def forget(self, run_id: str) -> None:
+        self._runs.forget(run_id)
 
     def state(self, run_id: str) -> RunState:
         return self._runs.state(run_id)

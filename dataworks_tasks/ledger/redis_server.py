@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from redis import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.ledger.redis_steps import RedisSteps
@@ -28,6 +30,27 @@ class RedisFacts:
     """The limit that its settings give it; 0: none."""
     clock_ahead_seconds: float = 0.0
     """How far its clock is ahead of this machine's."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisMemory:
+    """Bytes; ``limit`` is 0 where there is none, or where the user may not ask."""
+
+    used: int = 0
+    limit: int = 0
+
+
+def read_memory(steps: RedisSteps) -> RedisMemory:
+    """How full the server is."""
+
+    def read() -> Mapping[str, Any]:
+        try:
+            return steps.redis.info("memory")
+        except ResponseError:  # the user may not ask, or the server does not say
+            return {}
+
+    info = steps.guard("", read)
+    return RedisMemory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0)))
 
 
 def read_facts(steps: RedisSteps) -> RedisFacts:

@@ -26,6 +26,7 @@ _SCRIPTS = (
     "close_plan",
     "acquire_finish_lease",
     "hold_step",
+    "name_run",
     "note_error",
     "reopen_failed",
     "sample_history",

@@ -50,6 +50,7 @@ def read_progress(steps: RedisSteps, run_id: str) -> RunProgress:
         finished_at=_moment(fields.get("finished_at")),
         last_acknowledged_at=_moment(fields.get("last_acknowledged_at")),
         last_error=fields.get("error"),
+        last_error_at=_moment(fields.get("error_at")),
         documents_expected=int(fields["expected"]),
         collections_expected={
             name.removeprefix(_EXPECTED): int(value)

@@ -7,11 +7,20 @@ from typing import cast
 
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import FINISHED, FinishState, RunState
-from dataworks_tasks.ledger.keys import RUNS, RunKeys, due_key, due_members
+from dataworks_tasks.ledger.keys import (
+    NAMES,
+    RUNS,
+    SLICES_PER_KEY,
+    RunKeys,
+    due_key,
+    due_members,
+    turns_key,
+)
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, unknown_run
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
 from dataworks_tasks.runs.spec import RunSpec, read_spec
 
+_DELETED_AT_ONCE = 1000
 _ENDED = FINISHED | {RunState.CANCELLED, RunState.FAILED}
 
 
@@ -69,6 +78,42 @@ class RunRecords:
         """All runs, newest first."""
         found = self._steps.guard("", lambda: self._redis.zrevrange(RUNS, 0, -1))
         return [as_text(run_id) for run_id in cast("list[bytes]", found)]
+
+    def named(self, name: str) -> str | None:
+        """The id of the run that has the name, on record or about to be."""
+        found = self._steps.guard("", lambda: self._redis.hget(NAMES, name))
+        return None if found is None else as_text(cast("bytes", found)).partition(" ")[0]
+
+    def name(self, name: str, run_id: str, seconds: float) -> str:
+        """Give the run its name; the id of the run that has it."""
+        return as_text(self._steps.run(run_id, "name_run", [NAMES], name, run_id, f"{seconds:g}"))
+
+    def forget(self, run_id: str) -> None:
+        """Delete everything of the run; its record and its place in the list at last."""
+        keys = RunKeys(run_id)
+        planned, queue = cast(
+            "list[bytes | None]",
+            self._steps.guard(run_id, lambda: self._redis.hmget(keys.record, ["planned", "queue"])),
+        )
+        slices = [keys.slices(first) for first in range(0, int(planned or 0) + 1, SLICES_PER_KEY)]
+        names = cast(
+            "dict[bytes, bytes]", self._steps.guard("", lambda: self._redis.hgetall(NAMES))
+        )
+        own = [name for name, value in names.items() if as_text(value).startswith(f"{run_id} ")]
+
+        def delete() -> None:
+            for first in range(0, len(slices), _DELETED_AT_ONCE):
+                self._redis.delete(*slices[first : first + _DELETED_AT_ONCE])
+            with self._redis.pipeline(transaction=True) as pipe:
+                pipe.delete(*keys.all, keys.record)
+                pipe.zrem(RUNS, run_id)
+                if queue:
+                    pipe.zrem(turns_key(as_text(queue)), run_id)
+                if own:
+                    pipe.hdel(NAMES, *own)
+                pipe.execute()
+
+        self._steps.guard(run_id, delete)
 
     def state(self, run_id: str) -> RunState:
         """The run's state."""

@@ -107,6 +107,18 @@ class RedisSendWindows:
         state, others, takes = self._run(run_id, "others")
         return Rivals(as_text(state) in WORKING, int(others), int(takes))
 
+    def waiting_behind(self, run_id: str) -> list[str]:
+        keys, turns = RunKeys(run_id), turns_key(self.queue(run_id))
+
+        def ask() -> list[bytes]:
+            if self._redis.hlen(keys.hands):
+                return []
+            seconds, _ = self._redis.time()
+            return cast("list[bytes]", self._redis.zrangebyscore(turns, "-inf", seconds))
+
+        found = [as_text(member) for member in self._steps.guard(run_id, ask)]
+        return [other for other in found if other != run_id] if run_id in found else []
+
     def _run(self, run_id: str, command: str, *arguments: object) -> list[bytes]:
         keys, queue = RunKeys(run_id), self.queue(run_id)
         names = [

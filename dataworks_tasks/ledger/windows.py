@@ -134,6 +134,9 @@ class SendWindows(Protocol):
     def rivals(self, run_id: str) -> Rivals:
         """Who else wants the processes of this run's queue."""
 
+    def waiting_behind(self, run_id: str) -> list[str]:
+        """The other runs that get the processes while nobody has this one's messages in hand."""
+
 
 class DriverLeases(Protocol):
     """Who drives which run, and what is due. All methods raise what ``contract.Ledger`` raises."""

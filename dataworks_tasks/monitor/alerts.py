@@ -17,6 +17,9 @@ _WARM_UP_SECONDS = 30.0
 _WARM_UP_DOCUMENTS = 100
 """A share of failures means nothing before that many documents."""
 
+_TOLD_LONG_ENOUGH_SECONDS = 24 * 3600.0
+"""A run that nobody wants to work on does not alert for ever."""
+
 _MEGABYTE = 1_000_000
 
 
@@ -41,6 +44,8 @@ class AlertRule:
     value: Callable[[OperationMetrics], float]
     is_passed: Callable[[OperationMetrics, float], bool]
     text: Callable[[float, float], str]
+    shows_cause: bool = False
+    """Whether the message ends with what holds the run up, where that is known."""
 
 
 def alert_rules(config: FrameworkConfig) -> tuple[AlertRule, ...]:
@@ -62,17 +67,28 @@ def _all_rules(config: FrameworkConfig) -> Iterator[AlertRule]:
         "low-rate",
         config.alert_min_rate,
         lambda run: run.documents_per_second,
-        lambda run, limit: run.seconds > _WARM_UP_SECONDS and run.documents_per_second < limit,
+        lambda run, limit: (
+            run.has_workers and run.seconds > _WARM_UP_SECONDS and run.documents_per_second < limit
+        ),
         lambda value, limit: f"{value:,.0f} documents a second, fewer than {limit:,.0f}",
     )
     yield AlertRule(
         "stall",
         config.alert_stall_seconds,
         lambda run: run.seconds_since_progress,
-        lambda run, limit: run.seconds_since_progress > limit,
-        lambda value, _limit: (
-            f"nothing has been acknowledged for {value:.0f} s; are workers running?"
+        lambda run, limit: run.has_workers and run.seconds_since_progress > limit,
+        lambda value, _limit: f"nothing has been acknowledged for {value:.0f} s",
+        shows_cause=True,
+    )
+    yield AlertRule(
+        "no-worker",
+        config.alert_stall_seconds,
+        lambda run: run.seconds_since_progress,
+        lambda run, limit: (
+            not run.has_workers and limit < run.seconds_since_progress < _TOLD_LONG_ENOUGH_SECONDS
         ),
+        lambda value, _limit: f"nobody has worked on it for {value:.0f} s",
+        shows_cause=True,
     )
     yield AlertRule(
         "throttling",
@@ -97,11 +113,9 @@ def _all_rules(config: FrameworkConfig) -> Iterator[AlertRule]:
         "old-gap",
         config.alert_gap_seconds,
         lambda run: run.oldest_gap_seconds,
-        lambda run, limit: run.oldest_gap_seconds > limit,
-        lambda value, _limit: (
-            f"the first range that is not acknowledged is {value:.0f} s old; "
-            "its message may be lost; send it again with: dataworks resume"
-        ),
+        lambda run, limit: run.has_workers and run.oldest_gap_seconds > limit,
+        lambda value, _limit: f"the first range that is not acknowledged is {value:.0f} s old",
+        shows_cause=True,
     )
 
 
@@ -139,6 +153,8 @@ class AlertBoard:
 def _alert(rule: AlertRule, run: OperationMetrics, state: Literal["raised", "ended"]) -> Alert:
     value = rule.value(run)
     text = rule.text(value, rule.limit) if state == "raised" else f"{rule.name} is over"
+    if state == "raised" and rule.shows_cause and run.cause:
+        text = f"{text}: {run.cause}"
     return Alert(
         name=rule.name,
         state=state,

@@ -16,6 +16,7 @@ from dataworks_tasks.ledger.contract import WORKING, RunProgress
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.monitor.alerts import Alert, AlertBoard, alert_rules
 from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
+from dataworks_tasks.monitor.standstill import standstill
 from dataworks_tasks.monitor.webhook import Webhook
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 
@@ -169,7 +170,7 @@ class MetricsCollector:
     def _observe(self, progress: RunProgress) -> OperationMetrics:
         monitor = self._monitors.setdefault(progress.run_id, PerformanceMonitor())
         gap = next(self._ledger.gaps(progress.run_id), None) if progress.gaps else None
-        return monitor.observe(progress, gap)
+        return monitor.observe(progress, gap, standstill=standstill(self._ledger, progress))
 
     def _forget_others(self, run_ids: set[str]) -> None:
         for run_id in self._monitors.keys() - run_ids:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState, WorkerReport
 from dataworks_tasks.ledger.run_counters import RunCounter
+from dataworks_tasks.monitor.standstill import GETS_ON, Standstill
 from dataworks_tasks.runs.batch_range import BatchRange
 
 WINDOW_SECONDS = 5.0
@@ -50,6 +51,10 @@ class OperationMetrics:
     workers: tuple[WorkerReport, ...]
     """The worker processes that are alive."""
     last_error: str | None
+    cause: str | None = None
+    """Why the run does not get on, where that is known."""
+    has_workers: bool = True
+    """Whether a living worker takes from its queue."""
 
     @property
     def error_rate(self) -> float:
@@ -92,6 +97,7 @@ class PerformanceMonitor:
         progress: RunProgress,
         first_gap: BatchRange | None = None,
         now: datetime | None = None,
+        standstill: Standstill = GETS_ON,
     ) -> OperationMetrics:
         """The run's metrics; ``now`` is what the ledger's times are compared with."""
         moment = now or datetime.now(UTC)
@@ -138,6 +144,8 @@ class PerformanceMonitor:
             oldest_gap_seconds=self._gap_age(first_gap, sample.at) if working else 0.0,
             workers=workers,
             last_error=progress.last_error,
+            cause=standstill.cause,
+            has_workers=standstill.has_workers,
         )
 
     def _earlier(self, sample: _Sample) -> _Sample | None:

@@ -32,6 +32,14 @@ class OnError(StrEnum):
     SKIP = "skip"
 
 
+class Priority(StrEnum):
+    """Turns among other runs: a normal one gets two where a low one gets one, a high one eight."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
 class OnConflict(StrEnum):
     """What happens when the target holds another document with the same ``_id``."""
 
@@ -204,6 +212,8 @@ class RunSpec(_Frozen):
     source_max_ru: float | None = Field(
         default=None, gt=0, description="request units per second at the source, fleet"
     )
+    priority: Priority | None = Field(default=None, description="None: normal")
+    max_processes: int | None = Field(default=None, ge=1, description="at once, of the fleet")
     append: bool = False
     source_fingerprint: str | None = None
     target_fingerprint: str

@@ -115,10 +115,7 @@ class FrameworkConfig(BaseSettings):
     stall_seconds: float = Field(
         default=15.0,
         gt=0,
-        description="an attached producer sends gaps again after this long without progress",
-    )
-    send_window: int = Field(
-        default=200, ge=1, description="messages an attached producer keeps in the queue"
+        description="longest between two looks for lost messages of a run, times two",
     )
     plugins: CommaSeparated = Field(
         default=(),

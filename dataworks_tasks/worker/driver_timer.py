@@ -15,9 +15,11 @@ from dataworks_tasks.drive.watch_messages import WatchMessages
 from dataworks_tasks.errors import DataWorksError, TransientError, UnknownName
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.windows import WAKE, DueStep
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import ConfigManager
+from dataworks_tasks.worker.presence import PRESENCE_SECONDS, Presence
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +41,9 @@ class DriverTimer(bootsteps.StartStopStep):
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self._entry: Any = None
-        self._ledger: Any = None
+        self._entries: list[Any] = []
+        self._ledger: RedisLedger | None = None
+        self._presence: Presence | None = None
 
     def start(self, parent: Any) -> None:
         """Look four times a second from now on."""
@@ -49,14 +52,19 @@ class DriverTimer(bootsteps.StartStopStep):
         except DataWorksError as error:
             log.warning("%s; this worker does not drive runs", error)
             return
+        self._presence = Presence(parent, self._ledger)
+        self._presence()
+        self._entries.append(parent.timer.call_repeatedly(PRESENCE_SECONDS, self._presence))
         look = DueMessages(parent.app, self._ledger, parent.app.amqp.queues.consume_from)
-        self._entry = parent.timer.call_repeatedly(_TICK_SECONDS, look)
+        self._entries.append(parent.timer.call_repeatedly(_TICK_SECONDS, look))
 
     def stop(self, parent: Any) -> None:
         """Stop looking."""
-        if self._entry is not None:
-            parent.timer.cancel(self._entry)
-            self._entry = None
+        while self._entries:
+            parent.timer.cancel(self._entries.pop())
+        if self._presence is not None:
+            self._presence.leave()
+            self._presence = None
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None

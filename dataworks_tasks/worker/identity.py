@@ -10,6 +10,11 @@ _WORKER = f"{socket.gethostname()}-{secrets.token_hex(3)}"
 """Drawn before the fork: the processes of one worker share it."""
 
 
+def worker_id() -> str:
+    """The id of the worker that this process is of, or is."""
+    return _WORKER
+
+
 def process_name() -> str:
     """This process' name."""
     return f"{_WORKER}:{os.getpid()}"

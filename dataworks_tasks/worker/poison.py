@@ -4,17 +4,57 @@ from __future__ import annotations
 
 from dataworks_tasks.broker.messages import RangeMessage
 from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.windows import Release
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import GenerationJob, OnError, RunSpec
+from dataworks_tasks.worker.failures import check_failures
 from dataworks_tasks.worker.process import WorkerProcess
 
-DEADLY = 20
-"""So many workers died with a range in hand, without any progress in between."""
+_DEADLY, _DEADLY_ALONE, _DEADLY_SLICE = 2, 3, 20
+"""So many workers died with a range, one document, or a slice in hand, without any progress."""
+_PARTS = 10
+
+
+def is_deadly(spec: RunSpec, wanted: BatchRange, deaths: int) -> bool:
+    """Whether to try the range as it is no more."""
+    if spec.is_sliced:
+        return deaths >= _DEADLY_SLICE
+    return deaths >= (_DEADLY_ALONE if wanted.size == 1 else _DEADLY)
 
 
 def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Release:
-    """Raise RunFailed."""
-    raise RunFailed(
-        f"{message.range} was returned {deaths} times by workers that died while working on it",
-        f"Look for memory limits and crashes in the workers' logs, then "
-        f"dataworks resume {message.run_id}",
-    )
+    """Split the range until the document is alone; then it is a failure on record.
+
+    Raises RunFailed for a slice, whose documents cannot be told apart from here, and where the run
+    stops at failures.
+    """
+    spec, wanted = process.spec(message.run_id), message.range
+    if spec.is_sliced:
+        raise RunFailed(
+            f"{deaths} workers died with slice {wanted} in hand",
+            "Look for memory limits and crashes in the workers' logs, then "
+            f"dataworks resume {message.run_id}",
+        )
+    if wanted.size > 1:
+        return Release(list(wanted.split(-(-wanted.size // _PARTS))), progressed=True)
+    failure = _failure(spec, wanted.start, deaths)
+    if spec.on_error is OnError.STOP:
+        process.ledger.record_failures(message.run_id, [failure])
+        raise RunFailed(
+            f"document {failure.document_id} of {failure.namespace}: {failure.reason}",
+            f"See dataworks failures {message.run_id}",
+        )
+    process.ledger.acknowledge(message.run_id, wanted, RangeResult({}, [failure]))
+    check_failures(process.ledger, spec)
+    return Release(progressed=True)
+
+
+def _failure(spec: RunSpec, index: int, deaths: int) -> DocumentFailure:
+    job = spec.data_job
+    if not isinstance(job, GenerationJob):
+        raise TypeError(f"{spec.run_id} has slices")
+    part = next(part for part in job.parts if part.range.start <= index < part.range.stop)
+    shown = f"#{index - part.first}"
+    reason = f"every worker that tried it died ({deaths} of {deaths})"
+    return DocumentFailure(f"{part.namespace}:{shown}", shown, str(part.namespace), reason)

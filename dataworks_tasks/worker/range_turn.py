@@ -25,7 +25,7 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.unexpected import check_tries, unexpected_errors
 from dataworks_tasks.worker.hand_keeper import HELD_SECONDS
 from dataworks_tasks.worker.identity import is_gone
-from dataworks_tasks.worker.poison import DEADLY, isolate
+from dataworks_tasks.worker.poison import is_deadly, isolate
 from dataworks_tasks.worker.process import WorkerProcess
 from dataworks_tasks.worker.run_range import RangeOutcome, run_range
 
@@ -52,7 +52,7 @@ class _Turn:
         self._windows = process.ledger.windows
         self._message = message
         self._run_id = message.run_id
-        spec = process.spec(message.run_id)
+        self._spec = spec = process.spec(message.run_id)
         if spec.kind is not message.kind:
             raise BadMessage(
                 f"a {message.kind} message names {message.run_id}, which is a {spec.kind}",
@@ -66,7 +66,7 @@ class _Turn:
         if taken.taking is not Taking.TAKEN:
             return
         with self._process.keeper.holding(self._run_id, self._message.range.start):
-            if taken.deaths >= DEADLY:
+            if is_deadly(self._spec, self._message.range, taken.deaths):
                 self._isolate(taken)
             else:
                 self._work(taken)

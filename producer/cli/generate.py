@@ -6,9 +6,11 @@ import sys
 
 import click
 
+from dataworks_tasks.runs.spec import RunKind
 from producer.cli.shared.options import COUNT, SCALE, CommandContext, run_options, with_context
 from producer.cli.shared.run_to_end import Stay, run_new
 from producer.document_output import write_documents
+from producer.resume.named_run import find_named_run
 from producer.start.run_request import GenerationRequest, RunOptions
 from producer.start.start_generation import plan_generation, start_generation
 
@@ -55,5 +57,6 @@ def command(
         click.echo(f"{plan.job.total:,} documents written to {written}", err=True)
         return
     with context.connections() as connections:
-        spec = start_generation(request, connections.config, connections)
+        known = find_named_run(connections, options.run_name, RunKind.GENERATION, request.total)
+        spec = known or start_generation(request, connections.config, connections)
         sys.exit(run_new(context, connections, spec, stay))

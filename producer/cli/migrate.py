@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.runs.spec import RunKind
 from producer.cli.shared.dry_run import print_assessment
 from producer.cli.shared.migration_options import (
     measuring_options,
@@ -17,6 +18,7 @@ from producer.cli.shared.migration_options import (
 from producer.cli.shared.options import RATE, CommandContext, run_options, with_context
 from producer.cli.shared.run_to_end import Stay, run_new
 from producer.estimate.assess_migration import Measuring, assess
+from producer.resume.named_run import find_named_run
 from producer.start.run_request import RunOptions
 from producer.start.start_migration import start_migration
 
@@ -61,5 +63,6 @@ def command(
             found = assess(connections, request, measuring)
             print_assessment(context, found)
             sys.exit(4 if found.concerns else 0)
-        spec = start_migration(request, connections.config, connections)
+        known = find_named_run(connections, options.run_name, RunKind.MIGRATION)
+        spec = known or start_migration(request, connections.config, connections)
         sys.exit(run_new(context, connections, spec, stay))

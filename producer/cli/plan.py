@@ -187,14 +187,8 @@ def _sizes(found: ScalingEstimate) -> Table:
     )
     table.add_row(
         "queue",
-        decimal(found.window_bytes),
-        f"attached: {found.window:,} at a time",
-    )
-    table.add_row(
-        "",
-        decimal(found.queue_bytes_detached),
-        f"detached: all of them, {decimal(found.queue_bytes_compressed)} compressed, "
-        f"{shown_duration(found.sending_seconds)} to send",
+        decimal(found.waiting_bytes),
+        f"{found.waiting:,} of them wait at once, at most",
     )
     table.add_row("ledger", decimal(found.ledger_bytes), "at most, whatever the total")
     each_charge = found.request_units / found.documents

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import click
 from rich.console import Console
 from rich.markup import escape
@@ -9,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dataworks_tasks.ledger.contract import Ledger
-from producer.cli.shared.options import CommandContext, with_context
+from dataworks_tasks.monitor.standstill import cause_of_standstill
+from producer.cli.shared.options import DURATION, CommandContext, with_context
+from producer.cli.shared.prune_runs import prune_runs
 from producer.cli.shared.run_to_end import shown_state
 from producer.view.render import shown_duration
 from producer.view.run_summary import RunSummary, summarize
@@ -26,11 +30,20 @@ _WIDE_COLUMNS = 110
     metavar="N",
     help="The newest N runs.",
 )
+@click.option(
+    "--prune",
+    type=DURATION,
+    metavar="AGE",
+    help="Forget runs that ended longer ago, like 30d or 12h; their documents stay.",
+)
 @with_context
-def command(context: CommandContext, limit: int) -> None:
+def command(context: CommandContext, limit: int, prune: float | None) -> None:
     """List the runs, newest first."""
     with context.connections() as connections:
         ledger = connections.ledger
+        if prune is not None:
+            _print_forgotten(context, prune_runs(ledger, timedelta(seconds=prune)))
+            return
         found = [_summarize(ledger, run_id) for run_id in ledger.run_ids()[:limit]]
     if context.as_json:
         context.print_rows(run.as_json() for run in found)
@@ -42,8 +55,17 @@ def command(context: CommandContext, limit: int) -> None:
         print_runs(context.console, found)
 
 
+def _print_forgotten(context: CommandContext, run_ids: list[str]) -> None:
+    if context.as_json:
+        context.print_json({"forgotten": run_ids})
+    else:
+        context.console.print(f"{len(run_ids):,} runs are forgotten")
+
+
 def _summarize(ledger: Ledger, run_id: str) -> RunSummary:
-    return summarize(ledger.spec(run_id), ledger.progress(run_id))
+    progress = ledger.progress(run_id)
+    cause = cause_of_standstill(ledger, progress)
+    return summarize(ledger.spec(run_id), progress, cause=cause)
 
 
 def print_runs(console: Console, found: list[RunSummary]) -> None:
@@ -61,6 +83,9 @@ def print_runs(console: Console, found: list[RunSummary]) -> None:
         table.add_row(run.run_id, shown_state(run), *_numbers(run), *more)
     if wide:
         console.print(table)
+        for run in found:
+            if run.cause:
+                console.print(Text(f"{run.run_id}: {run.cause}", style="yellow"))
         return
     with console.capture() as capture:
         console.print(table)
@@ -69,6 +94,8 @@ def print_runs(console: Console, found: list[RunSummary]) -> None:
     for line, run in zip(lines, found, strict=True):
         console.print(Text.from_ansi(line))
         console.print(Text(f"  {run.name}", style="dim"), no_wrap=True, overflow="ellipsis")
+        if run.cause:
+            console.print(Text(f"  {run.cause}", style="yellow"))
 
 
 def _numbers(run: RunSummary) -> tuple[str, str, str]:

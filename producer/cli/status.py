@@ -10,9 +10,11 @@ from rich.markup import escape
 
 from dataworks_tasks.errors import TransientError, UsageError
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
+from dataworks_tasks.monitor.standstill import cause_of_standstill
 from producer.cli.shared.options import CommandContext, with_context
 from producer.cli.shared.run_to_end import print_next_step, summary
 from producer.connections import Connections
+from producer.drive.causes import Causes
 from producer.drive.message_queue import MessageQueue
 from producer.drive.observation import Observation, RunView
 from producer.view.live_snapshot import AlertWatch
@@ -37,7 +39,9 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
             return
         if watch:
             _watch(context, connections, chosen)
-        run = summarize(connections.ledger.spec(chosen), connections.ledger.progress(chosen))
+        progress = connections.ledger.progress(chosen)
+        cause = cause_of_standstill(connections.ledger, progress)
+        run = summarize(connections.ledger.spec(chosen), progress, cause=cause)
         run = with_differences(run, connections.ledger)
         if context.as_json:
             if not watch:
@@ -73,12 +77,13 @@ def _watch(context: CommandContext, connections: Connections, run_id: str) -> No
         view, pause = create_view(spec, context.console, ledger, watch), _DRAWN_SECONDS
         context.console.print(f"[bold]{run_id}[/bold]  {escape(shown_name(spec))}")
     queue = MessageQueue(connections.app)
+    causes = Causes(ledger)
     progress: RunProgress | None = None
     with view:
         while progress is None or progress.state in WORKING:
             try:
                 progress = ledger.progress(run_id)
-                view.observe(Observation(progress, queue.depth()))
+                view.observe(Observation(progress, queue.depth(), standstill=causes.of(progress)))
             except TransientError as error:
                 view.observe(Observation(None, None, outage=str(error)))
             if progress is None or progress.state in WORKING:

@@ -14,6 +14,7 @@ from dataworks_tasks.errors import RunFailed, TransientError, UnknownName
 from dataworks_tasks.ledger.contract import WORKING, RunProgress
 from dataworks_tasks.runs.spec import RunSpec
 from producer.connections import Connections
+from producer.drive.causes import Causes
 from producer.drive.message_queue import MessageQueue
 from producer.drive.observation import Observation, RunView, StopRequest
 
@@ -47,6 +48,7 @@ def stay(
     """
     ledger, queue = connections.ledger, MessageQueue(connections.app)
     progress: RunProgress | None = None
+    causes = Causes(ledger)
     is_going = False
     try:
         while should_stop() is not StopRequest.NOW:
@@ -55,7 +57,7 @@ def stay(
                     set_going(connections, spec)
                     is_going = True
                 progress = ledger.progress(spec.run_id)
-                observe(Observation(progress, queue.depth()))
+                observe(Observation(progress, queue.depth(), standstill=causes.of(progress)))
                 if progress.state not in WORKING:
                     return progress
                 time.sleep(_POLL_SECONDS)

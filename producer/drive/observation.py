@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from dataworks_tasks.ledger.contract import RunProgress
+from dataworks_tasks.monitor.standstill import GETS_ON, Standstill
 
 
 class QueueDepth(NamedTuple):
@@ -31,6 +32,7 @@ class Observation:
     progress: RunProgress | None
     queue: QueueDepth | None
     outage: str | None = None
+    standstill: Standstill = GETS_ON
 
 
 class RunView(Protocol):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dataworks_tasks.drive.watch_messages import MOST_ROOM
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
 from dataworks_tasks.settings import FrameworkConfig
@@ -21,12 +22,6 @@ from producer.start.start_generation import GenerationPlan
 
 MESSAGE_BYTES = 1_111
 """A message in the queue: 925 to 1,111 bytes, measured with Valkey 9.1."""
-
-COMPRESSED_MESSAGE_BYTES = 218
-"""The same with ``list-compress-depth 1``, which ``dataworks local`` and compose set."""
-
-SENT_PER_SECOND = 2_300
-"""Messages that one producer puts on the queue."""
 
 TAKEN_PER_PROCESS_PER_SECOND = 224
 """Messages that one worker process takes and acknowledges, events on, with nothing to do."""
@@ -92,11 +87,8 @@ class ScalingEstimate:
     total_bytes: float
     batch_size: int
     messages: int
-    window: int
-    window_bytes: int
-    queue_bytes_detached: int
-    queue_bytes_compressed: int
-    sending_seconds: float
+    waiting: int
+    waiting_bytes: int
     ledger_bytes: int
     processes: int
     request_units: float
@@ -133,11 +125,6 @@ class ScalingEstimate:
             if fitting != self.batch_size:
                 shown = f"{self.range_seconds:,.{1 if self.range_seconds < 10 else 0}f}"
                 yield f"a range takes {shown} s, best is 1 to 30 s: --batch-size {fitting}"
-        if self.window < min(self.messages, 2 * self.processes):
-            yield (
-                f"the window keeps {self.window} messages for {self.processes} processes: "
-                f"FRAMEWORK_SEND_WINDOW={4 * self.processes}"
-            )
 
     @property
     def writing_is_known(self) -> bool:
@@ -153,7 +140,7 @@ def estimate_scaling(
     batch_size = options.batch_size or config.batch_aggregation_size
     # A message carries one range of the run, whichever collections it touches.
     messages = -(-plan.job.total // batch_size)
-    window = min(messages, config.send_window)
+    waiting = min(messages, MOST_ROOM)
     request_units = estimated_charge(plan.job.total, round(measured.bytes * plan.job.total))
     spec_bytes = len(plan.job.model_dump_json(exclude_none=True))
     total_bytes = measured.bytes * plan.job.total
@@ -166,15 +153,12 @@ def estimate_scaling(
         total_bytes=total_bytes,
         batch_size=batch_size,
         messages=messages,
-        window=window,
-        window_bytes=window * MESSAGE_BYTES,
-        queue_bytes_detached=messages * MESSAGE_BYTES,
-        queue_bytes_compressed=messages * COMPRESSED_MESSAGE_BYTES,
-        sending_seconds=messages / SENT_PER_SECOND,
+        waiting=waiting,
+        waiting_bytes=waiting * MESSAGE_BYTES,
         ledger_bytes=(
             _RECORD_BYTES
             + spec_bytes
-            + (window + fleet.processes) * _INTERVAL_BYTES
+            + (waiting + fleet.processes) * _INTERVAL_BYTES
             + fleet.processes * _WORKER_BYTES
         ),
         processes=fleet.processes,
@@ -233,7 +217,7 @@ def _limits(
     yield RateLimit(f"{count} making them", fleet.processes * measured.made_per_second)
     if fleet.rate:
         yield RateLimit(f"{count} writing them", fleet.processes * fleet.rate)
-    taken = min(SENT_PER_SECOND, fleet.processes * TAKEN_PER_PROCESS_PER_SECOND)
+    taken = fleet.processes * TAKEN_PER_PROCESS_PER_SECOND
     yield RateLimit("the queue", float(taken * batch_size))
     if options.max_rate:
         yield RateLimit("--max-rate", options.max_rate)

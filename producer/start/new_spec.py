@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE, WRITE_CONCERN
-from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec, new_run_id
+from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, Priority, RunSpec, new_run_id
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_guard import server_process
@@ -47,6 +47,8 @@ def new_spec(
         max_rate=options.max_rate,
         max_ru=max_ru,
         source_max_ru=source_max_ru,
+        priority=None if options.priority is Priority.NORMAL else options.priority,
+        max_processes=options.max_processes,
         append=options.append,
         source_fingerprint=source.config.fingerprint if source else None,
         target_fingerprint=target.config.fingerprint,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dataworks_tasks.runs.spec import IndexPolicy, OnConflict, OnError, Transform
+from dataworks_tasks.runs.spec import IndexPolicy, OnConflict, OnError, Priority, Transform
 from dataworks_tasks.store.create_collection import CollectionLayout
 
 
@@ -19,6 +19,9 @@ class RunOptions:
     max_rate: float | None = None
     max_ru: float | None = None
     source_max_ru: float | None = None
+    priority: Priority = Priority.NORMAL
+    max_processes: int | None = None
+    run_name: str | None = None
     drop: bool = False
     append: bool = False
     layout: CollectionLayout = field(default_factory=CollectionLayout)

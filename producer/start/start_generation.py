@@ -36,6 +36,7 @@ from producer.start.collections_in_use import check_not_read
 from producer.start.dropped_collection import describe_collection
 from producer.start.new_spec import new_spec
 from producer.start.record_run import record_run
+from producer.start.run_name import name_run
 from producer.start.run_request import GenerationRequest, RunOptions
 from producer.start.template_collections import create_as_template_says
 from producer.start.try_documents import TriedSource, try_documents
@@ -199,6 +200,7 @@ def start_generation(
     )
     spec = new_spec(job, request.options, config, target)
     _try_indexes(target, plan, try_beside, with_documents=True)
+    name_run(ledger, spec, request.options.run_name)
     if request.options.drop:
         _drop(target, plan, request.options)
     create_collections(target, plan.namespaces, request.options)

@@ -34,6 +34,7 @@ from producer.start.new_spec import new_spec
 from producer.start.note_similar_fields import similar_field_notes
 from producer.start.record_run import record_run
 from producer.start.resume_field import check_resume_field
+from producer.start.run_name import name_run
 from producer.start.run_request import MigrationRequest, RunOptions
 from producer.start.separate_collections import (
     check_separate,
@@ -104,6 +105,7 @@ def start_migration(
     if not request.options.drop:  # else each is made again like its source
         check_unique_ids(target, namespaces)
     spec = new_spec(plan.job, request.options, config, target, source)
+    name_run(ledger, spec, request.options.run_name)
     if request.options.drop:
         _drop(source, target, pairs, request.options)
     create_collections(target, namespaces, request.options)

@@ -151,13 +151,14 @@ class LiveMeter:
             return None
         if observation.outage is None:
             self._look_closer(progress)
-        metrics = self._monitor.observe(progress, self._gap)
+        standstill = observation.standstill
+        metrics = self._monitor.observe(progress, self._gap, standstill=standstill)
         transitions = self._board.check(metrics) if observation.outage is None else []
         if self._tell is not None:
             for alert in transitions:
                 self._tell(alert)
         return LiveSnapshot(
-            summarize(self._spec, progress),
+            summarize(self._spec, progress, cause=standstill.cause),
             metrics,
             self._collections,
             tuple(self._worker(worker) for worker in metrics.workers),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -185,14 +184,7 @@ def notice(observation: Observation) -> str:
     """What a person should know of besides the numbers; empty when all is well."""
     if observation.outage:
         return f"{observation.outage}; waiting for it"
-    progress, queue = observation.progress, observation.queue
-    if progress is not None and progress.last_error:
-        return f"last error: {progress.last_error}"
-    if progress is not None and queue is not None and queue.waiting and not progress.workers:
-        waited = datetime.now(UTC) - progress.created_at
-        if waited.total_seconds() > _PATIENCE_SECONDS:
-            return "no worker has taken a message yet; start one: celery -A dataworks_tasks worker"
-    return ""
+    return observation.standstill.cause or ""
 
 
 def create_view(

@@ -55,6 +55,8 @@ class RunSummary:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     """Documents of a migration by what was done with them: written, already there, and so on."""
     differences: tuple[DifferenceGroup, ...] = ()
+    cause: str | None = None
+    """Why it does not get on, where that is known."""
 
     @property
     def to_read(self) -> tuple[str, ...]:
@@ -106,6 +108,7 @@ class RunSummary:
             "peak_worker_bytes": self.peak_worker_bytes,
             "workers": self.workers,
             "last_error": self.last_error,
+            "cause": self.cause,
             "finishing": self.finishing,
             "rules": [rule.as_json() for rule in self.rules],
             "remarks": list(self.to_read),
@@ -115,7 +118,12 @@ class RunSummary:
         }
 
 
-def summarize(spec: RunSpec, progress: RunProgress, now: datetime | None = None) -> RunSummary:
+def summarize(
+    spec: RunSpec,
+    progress: RunProgress,
+    now: datetime | None = None,
+    cause: str | None = None,
+) -> RunSummary:
     """The run's figures as of ``now``."""
     until = progress.finished_at or now or datetime.now(UTC)
     counters = progress.counters
@@ -147,6 +155,7 @@ def summarize(spec: RunSpec, progress: RunProgress, now: datetime | None = None)
         workers=len(progress.workers),
         last_error=progress.last_error,
         finishing=_finishing(progress),
+        cause=cause,
         **_rules(spec, progress),
         notes=(*progress.notes, *_adds_nothing(spec, counters.get("already_there", 0))),
         outcomes=_outcomes(spec, progress),

@@ -87,8 +87,8 @@ def test_a_bad_setting_is_named_with_what_is_accepted(
 
 
 def test_a_bad_setting_in_a_file_names_the_file() -> None:
-    Path(".env_local").write_text("FRAMEWORK_SEND_WINDOW=-1\n")
-    with pytest.raises(SettingsError, match=r"FRAMEWORK_SEND_WINDOW in \.env_local"):
+    Path(".env_local").write_text("FRAMEWORK_WRITE_WORKERS=-1\n")
+    with pytest.raises(SettingsError, match=r"FRAMEWORK_WRITE_WORKERS in \.env_local"):
         ConfigManager().load_config()
 
 

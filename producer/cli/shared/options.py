@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
+from dataworks_tasks.runs.spec import Priority
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 from dataworks_tasks.store.create_collection import CollectionLayout, Throughput
 from producer.connections import Connections
@@ -181,6 +182,24 @@ def run_options(function: F) -> F:
         metavar="R",
         help="Request units per second of the whole fleet at the target (Cosmos DB).",
     )
+    @click.option(
+        "--priority",
+        type=click.Choice([item.value for item in Priority]),
+        default=Priority.NORMAL.value,
+        show_default=True,
+        help="Turns among the runs of the same queue.",
+    )
+    @click.option(
+        "--max-processes",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Worker processes that work on the run at once.",
+    )
+    @click.option(
+        "--run-name",
+        metavar="NAME",
+        help="Go on with the run of that name where there is one: for jobs that are restarted.",
+    )
     @click.option("--shard-key", metavar="FIELD", help="Create target collections sharded by it.")
     @click.option(
         "--throughput",
@@ -190,7 +209,7 @@ def run_options(function: F) -> F:
     @click.option("--drop", is_flag=True, help="Delete the target collections first.")
     @click.option("--append", is_flag=True, help="Add to target collections that hold documents.")
     @click.option("--verify", is_flag=True, help="Compare everything when the run is complete.")
-    @click.option("--detach", is_flag=True, help="Send everything and exit.")
+    @click.option("--detach", is_flag=True, help="Start the run and leave it to the workers.")
     @wraps(function)
     def wrapped(*args: Any, **values: Any) -> Any:
         throughput = values.pop("throughput")
@@ -199,6 +218,7 @@ def run_options(function: F) -> F:
         )
         names = {item.name for item in fields(RunOptions)} & values.keys()
         flags = {name: values.pop(name) for name in names}
+        flags["priority"] = Priority(flags["priority"])
         return function(*args, options=RunOptions(**flags, layout=layout), **values)
 
     return wrapped  # type: ignore[return-value]

@@ -98,6 +98,7 @@ def summary(run: RunSummary) -> Table:
     table.add_column()
     rows = {
         "state": shown_state(run),
+        "cause": escape(run.cause or ""),
         "documents": f"{run.documents:,} of {run.documents_total:,}{_outcomes(run)}",
         "time": f"{shown_duration(run.seconds)}  ({run.rate:,.0f} docs/s)",
         "size": decimal(run.bytes) if run.bytes else "",
@@ -168,5 +169,7 @@ def print_next_step(console: Console, run: RunSummary) -> None:
             f"See them with: dataworks failures {run.run_id}; "
             f"try again with: dataworks retry {run.run_id}"
         )
-    if run.state.value not in {"complete", "different", "cancelled"}:
+    if not run.is_over:
+        console.print(f"Watch it with: dataworks status {run.run_id} --watch")
+    elif run.state.value not in {"complete", "different", "cancelled"}:
         console.print(f"Continue with: dataworks resume {run.run_id}")

@@ -14,6 +14,7 @@ from rich.console import Console
 from dataworks_tasks.ledger.contract import PlanEnd, RangeResult, RunState, WorkerReport
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.monitor.alerts import Alert
+from dataworks_tasks.monitor.standstill import Standstill
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import (
@@ -83,8 +84,8 @@ def test_a_terminal_of_80_columns_shows_it_all(ledger: RedisLedger) -> None:
     spec = _spec(_generation("customers", "a_collection_with_a_name_too_long_for_the_screen"))
     ledger.create(spec, 2000)
     _acknowledge(ledger, spec, BatchRange(500, 1500))
-    ledger.note_error(spec.run_id, "the target [/oops] did not answer")
-    lines = _drawn(ledger, spec)
+    standstill = Standstill("the target [/oops] did not answer")
+    lines = _drawn(ledger, spec, standstill=standstill)
     assert max(map(len, lines)) <= 80
     assert re.match(r"generate +[━╸╺]+ +50%  1,000 / 2,000  ETA 0:\d\d$", lines[0])
     assert re.match(r"  shop.customers +[━╸╺]+ +50%    500 / 1,000$", lines[1])
@@ -95,7 +96,7 @@ def test_a_terminal_of_80_columns_shows_it_all(ledger: RedisLedger) -> None:
         "7 requests",
         "failures   0",
         "vm:1  0 docs/s  1,000  150.0 MB",
-        "last error: the target [/oops] did not answer",
+        "the target [/oops] did not answer",
     ):
         assert words in shown
 

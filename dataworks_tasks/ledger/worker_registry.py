@@ -1,0 +1,89 @@
+"""The workers that are alive: each says so every few seconds, in the Redis of the ledger."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from dataworks_tasks.ledger.keys import WORKERS
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
+
+ALIVE_SECONDS = 20.0
+"""A worker that said nothing for longer is gone."""
+_FORGOTTEN_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class LivingWorker:
+    """A worker as it was ``seen_seconds`` ago.
+
+    ``id`` is drawn at its start; ``name`` is Celery's, and may be another worker's as well.
+    ``clock_seconds``: how far its clock is ahead of Redis'.
+    """
+
+    id: str
+    name: str
+    queues: tuple[str, ...]
+    pool: str
+    processes: int
+    clock_seconds: float
+    version: str
+    seen_seconds: float = 0.0
+
+
+class WorkerRegistry:
+    """Raises what ``contract.Ledger`` raises."""
+
+    def __init__(self, steps: RedisSteps) -> None:
+        self._steps = steps
+        self._redis = steps.redis
+
+    def clock_seconds(self) -> float:
+        """How far this machine's clock is ahead of Redis'."""
+        before = time.time()
+        now = self._now()
+        return (before + time.time()) / 2 - now
+
+    def enter(self, worker: LivingWorker) -> None:
+        """Say that the worker is alive, and forget those that said nothing for long."""
+        value = {**asdict(worker), "at": self._now()}
+        gone = [
+            id_
+            for id_, entry in self._entries()
+            if value["at"] - float(entry["at"]) > _FORGOTTEN_SECONDS
+        ]
+
+        def store() -> None:
+            self._redis.hset(WORKERS, worker.id, json.dumps(value))
+            if gone:
+                self._redis.hdel(WORKERS, *gone)
+
+        self._steps.guard("", store)
+
+    def leave(self, worker_id: str) -> None:
+        """The worker ends."""
+        self._steps.guard("", lambda: self._redis.hdel(WORKERS, worker_id))
+
+    def alive(self) -> list[LivingWorker]:
+        """The workers that were heard of lately, by name."""
+        now, found = self._now(), []
+        for _, entry in self._entries():
+            seen = now - float(entry.pop("at"))
+            if seen <= ALIVE_SECONDS:
+                values = {**entry, "queues": tuple(entry["queues"]), "seen_seconds": seen}
+                found.append(LivingWorker(**values))
+        return sorted(found, key=lambda worker: (worker.name, worker.id))
+
+    def _entries(self) -> Sequence[tuple[str, dict[str, Any]]]:
+        found = self._steps.guard("", lambda: self._redis.hgetall(WORKERS))
+        return [
+            (as_text(id_), json.loads(value))
+            for id_, value in cast("dict[bytes, bytes]", found).items()
+        ]
+
+    def _now(self) -> float:
+        seconds, micros = self._steps.guard("", self._redis.time)
+        return seconds + micros / 1_000_000

@@ -1,0 +1,105 @@
+"""Why a run does not get on, in one line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
+from dataworks_tasks.ledger.worker_registry import LivingWorker
+
+CLOCK_SECONDS = 20.0
+"""A clock that is further off brings messages back that nobody has lost."""
+_FULL_SHARE = 0.98
+_QUIET_SECONDS = 5.0
+_MEGABYTE = 1_000_000
+_START = "start one: celery -A dataworks_tasks worker"
+_MOST_NAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """``cause``: what holds a run up, in one line. ``has_workers``: whether anybody could work."""
+
+    cause: str | None = None
+    has_workers: bool = True
+
+
+GETS_ON = Standstill()
+
+
+def cause_of_standstill(ledger: Ledger, progress: RunProgress) -> str | None:
+    """What holds the run up; None when nothing is known to. Raises what the ledger raises."""
+    return standstill(ledger, progress).cause
+
+
+def standstill(ledger: Ledger, progress: RunProgress) -> Standstill:
+    """What holds the run up, and whether anybody could work on it.
+
+    Raises what the ledger raises.
+    """
+    if progress.state not in WORKING:
+        return GETS_ON
+    queue = ledger.windows.queue(progress.run_id)
+    if not queue:  # the process that recorded the run works on it
+        return Standstill(progress.last_error if _is_newest(progress) else None)
+    workers = ledger.workers.alive()
+    causes = _causes(ledger, progress, queue, workers)
+    return Standstill(next(causes, None), any(queue in worker.queues for worker in workers))
+
+
+def _causes(
+    ledger: Ledger, progress: RunProgress, queue: str, workers: Sequence[LivingWorker]
+) -> Iterator[str]:
+    memory = ledger.memory()
+    if memory.limit and memory.used >= _FULL_SHARE * memory.limit:
+        used, limit = memory.used // _MEGABYTE, memory.limit // _MEGABYTE
+        yield f"Redis is full ({used:,} of {limit:,} MB); give it more memory"
+    yield from no_worker(workers, queue)
+    yield from wrong_clocks(workers)
+    if _is_newest(progress):
+        yield f"{progress.last_error}"
+    waiting = ledger.windows.waiting_behind(progress.run_id)
+    if waiting and _seconds_quiet(ledger, progress) > _QUIET_SECONDS:
+        yield f"waiting behind {_listed(waiting)}"
+
+
+def wrong_clocks(workers: Sequence[LivingWorker]) -> Iterator[str]:
+    """The workers whose clock is not Redis'."""
+    for worker in workers:
+        if abs(worker.clock_seconds) > CLOCK_SECONDS:
+            side = "ahead" if worker.clock_seconds > 0 else "behind"
+            seconds = abs(worker.clock_seconds)
+            yield f"the clock of {worker.name} is {seconds:,.0f} s {side}; set it (NTP)"
+
+
+def no_worker(workers: Sequence[LivingWorker], queue: str) -> Iterator[str]:
+    """Why nobody takes from ``queue``; nothing where somebody does."""
+    if not workers:
+        yield f"no worker is running; {_START}"
+    elif not any(queue in worker.queues for worker in workers):
+        taken = "; ".join(
+            f"{worker.name} takes from {', '.join(worker.queues)}"
+            for worker in workers[:_MOST_NAMES]
+        )
+        yield f"no worker takes from the queue {queue}: {taken}; set FRAMEWORK_QUEUE={queue} there"
+
+
+def _is_newest(progress: RunProgress) -> bool:
+    """Whether nothing was acknowledged since the last error."""
+    if progress.last_error is None or progress.last_error_at is None:
+        return False
+    last = progress.last_acknowledged_at
+    return last is None or progress.last_error_at > last
+
+
+def _seconds_quiet(ledger: Ledger, progress: RunProgress) -> float:
+    last = progress.last_acknowledged_at or progress.created_at
+    return time.time() - ledger.workers.clock_seconds() - last.timestamp()
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    shown = ", ".join(names[:_MOST_NAMES])
+    return f"{shown} and {more} more" if more > 0 else shown

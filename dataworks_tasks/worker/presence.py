@@ -1,0 +1,62 @@
+"""Say in the ledger that this worker is alive, what it takes from, and what its clock says."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.ledger.worker_registry import LivingWorker
+from dataworks_tasks.version import __version__
+from dataworks_tasks.worker.identity import worker_id
+
+log = logging.getLogger(__name__)
+
+PRESENCE_SECONDS = 5.0
+_CLOCK_SECONDS = 20.0
+
+
+class Presence:
+    """Called from time to time on the event loop of the worker."""
+
+    def __init__(self, consumer: Any, ledger: Ledger) -> None:
+        self._consumer = consumer
+        self._ledger = ledger
+        self._warned = False
+
+    def __call__(self) -> None:
+        """Say it once more. A Redis that does not answer is asked again later."""
+        try:
+            clock = self._ledger.workers.clock_seconds()
+            self._ledger.workers.enter(self._worker(clock))
+        except DataWorksError as error:
+            log.debug("nobody hears that this worker is alive: %s", error)
+            return
+        if abs(clock) > _CLOCK_SECONDS and not self._warned:
+            self._warned = True
+            log.warning(
+                "the clock of this machine is %.0f s %s Redis': messages come back that nobody "
+                "has lost; set the clock (NTP)",
+                abs(clock),
+                "ahead of" if clock > 0 else "behind",
+            )
+
+    def leave(self) -> None:
+        """This worker ends, or looks for its broker again."""
+        try:
+            self._ledger.workers.leave(worker_id())
+        except DataWorksError as error:
+            log.debug("nobody hears that this worker ends: %s", error)
+
+    def _worker(self, clock: float) -> LivingWorker:
+        pool = self._consumer.pool
+        return LivingWorker(
+            id=worker_id(),
+            name=str(self._consumer.hostname),
+            queues=tuple(sorted(self._consumer.app.amqp.queues.consume_from)),
+            pool=type(pool).__module__.rpartition(".")[2],
+            processes=int(getattr(pool, "num_processes", 0) or pool.limit or 1),
+            clock_seconds=round(clock, 3),
+            version=__version__,
+        )

@@ -1,0 +1,195 @@
+"""Messages of a run: what waits, what is in hand, what is lost, and who may begin when."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+
+import pytest
+from redis import Redis
+
+from dataworks_tasks.errors import UnknownName
+from dataworks_tasks.ledger.contract import PlanEnd, RangeResult, RunState
+from dataworks_tasks.ledger.keys import due_key, turns_key
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.windows import WAKE, DueStep, Release, Taking
+from dataworks_tasks.runs.batch_range import BatchRange
+from tests.contract.contract_support import generation_spec, migration_spec
+
+QUEUE = "fleet"
+nothing = RangeResult({})
+
+
+def opened(ledger: RedisLedger, total: int, room: int = 2, processes: int = 0) -> str:
+    """A run of ranges of ten, ready to be sent."""
+    spec = generation_spec(total)
+    ledger.create(spec, total, QUEUE, ["watch"])
+    ledger.windows.open(spec.run_id, QUEUE, 10, room, processes)
+    return spec.run_id
+
+
+def test_a_taken_message_is_replaced_by_the_next(ledger: RedisLedger) -> None:
+    run, windows = opened(ledger, 60), ledger.windows
+    assert windows.refill(run) == ((0, 10), (10, 20))
+    assert windows.refill(run) == (), "the window is full"
+    first = windows.take(run, BatchRange(0, 10), "w1", 5)
+    assert (first.taking, first.to_send) == (Taking.TAKEN, ((20, 30),))
+    ledger.acknowledge(run, BatchRange(0, 10), nothing)
+    ledger.acknowledge(run, BatchRange(30, 40), nothing)
+    again = windows.take(run, BatchRange(0, 10), "w2", 5)
+    assert (again.taking, again.to_send) == (Taking.HELD, ((40, 50),))
+    assert windows.release(run, 0, "w1", Release(progressed=True)) == ()
+
+
+def test_a_rest_is_sent_before_what_is_new(ledger: RedisLedger) -> None:
+    run, windows = opened(ledger, 100, room=1), ledger.windows
+    windows.refill(run)
+    assert windows.take(run, BatchRange(0, 10), "w1", 5).to_send == ((10, 20),)
+    assert windows.release(run, 0, "w1", Release([BatchRange(4, 10)])) == ()
+    assert windows.take(run, BatchRange(10, 20), "w1", 5).to_send == ((4, 10),)
+
+
+def test_a_run_that_waits_for_tokens_has_no_messages(ledger: RedisLedger, redis: Redis) -> None:
+    run, windows = opened(ledger, 60), ledger.windows
+    other = opened(ledger, 60)
+    windows.refill(run)
+    assert windows.take(run, BatchRange(0, 10), "w1", 5).others == 1
+    assert windows.release(run, 0, "w1", Release([BatchRange(2, 10)], 30.0, parks=True)) == ()
+    assert windows.take(run, BatchRange(10, 20), "w1", 5).taking is Taking.PARKED
+    assert windows.refill(run) == ()
+    assert windows.rivals(other).others == 0, "it wants no process meanwhile"
+    wake = f"{run} {WAKE}"
+    assert redis.zscore(due_key(QUEUE), wake)
+    redis.zadd(due_key(QUEUE), {wake: 0})
+    assert DueStep(run, WAKE) in ledger.driver.claim(QUEUE, 10, 5)
+    assert redis.zscore(due_key(QUEUE), wake) is None
+
+
+def test_a_range_that_failed_comes_back_later_and_counts(ledger: RedisLedger) -> None:
+    run, windows = opened(ledger, 20), ledger.windows
+    windows.refill(run)
+    windows.take(run, BatchRange(0, 10), "w1", 5)
+    assert windows.release(run, 0, "w1", Release([BatchRange(0, 10)], 60.0, failed=True)) == ()
+    assert windows.look(run).put_off == ((0, 10),)
+    assert windows.take(run, BatchRange(0, 10), "w2", 5).tries == 1
+    windows.release(run, 0, "w2", Release([BatchRange(0, 10)], progressed=True))
+    assert windows.take(run, BatchRange(0, 10), "w2", 5).tries == 0
+
+
+def test_ranges_that_fail_do_not_pile_up(ledger: RedisLedger) -> None:
+    run, windows = opened(ledger, 100_000), ledger.windows
+    queue = deque(windows.refill(run))
+    while queue:
+        taken = queue.popleft()
+        queue += windows.take(run, taken, "w1", 5).to_send
+        queue += windows.release(run, taken.start, "w1", Release([taken], 60.0, failed=True))
+    assert len(windows.look(run).put_off) == 66
+
+
+def test_a_run_keeps_to_its_processes(ledger: RedisLedger) -> None:
+    run, windows = opened(ledger, 100, room=4, processes=2), ledger.windows
+    first, second = windows.refill(run)
+    assert windows.take(run, first, "w1", 5).to_send == ()
+    assert windows.take(run, second, "w2", 5).to_send == ()
+    assert windows.take(run, BatchRange(50, 60), "w3", 5).taking is Taking.FULL
+    assert windows.release(run, first.start, "w1", Release()) == ((50, 60),)
+
+
+def test_the_dead_are_counted_and_their_ranges_are_free(ledger: RedisLedger) -> None:
+    run, windows = opened(ledger, 100), ledger.windows
+    first, _ = windows.refill(run)
+    windows.take(run, first, "w1", 0)
+    seen = windows.look(run)
+    assert (seen.in_hand, seen.sent) == ((), 30)
+    assert windows.take(run, first, "w2", 60).deaths == 1
+    assert windows.take(run, first, "w3", 60, dead=True).deaths == 2
+    assert windows.keep(run, first.start, "w3", 60)
+    assert not windows.keep(run, first.start, "w2", 60)
+    assert windows.look(run).in_hand == (first,)
+
+
+def test_nothing_is_sent_for_a_run_that_is_paused(ledger: RedisLedger, redis: Redis) -> None:
+    run, windows = opened(ledger, 100), ledger.windows
+    first, _ = windows.refill(run)
+    ledger.change_state(run, frozenset({RunState.RUNNING}), RunState.PAUSED)
+    assert windows.take(run, first, "w1", 5).taking is Taking.STOPPED
+    assert windows.refill(run) == ()
+    assert redis.zscore(turns_key(QUEUE), run) is None
+
+
+def test_a_message_beyond_what_is_planned(ledger: RedisLedger) -> None:
+    spec = migration_spec()
+    ledger.create(spec, None, QUEUE, ["plan", "watch"])
+    ledger.windows.open(spec.run_id, QUEUE, 1, 2)
+    assert ledger.windows.refill(spec.run_id) == ()
+    assert ledger.windows.take(spec.run_id, BatchRange(0, 1), "w", 5).taking is Taking.BEYOND
+    ledger.append_slices(spec.run_id, PlanEnd(0, None), [b"a", b"b", b"c"], 3)
+    assert ledger.windows.refill(spec.run_id) == ((0, 1), (1, 2))
+
+
+def test_a_run_that_is_not_on_record(ledger: RedisLedger) -> None:
+    with pytest.raises(UnknownName):
+        ledger.windows.refill("gen-unknown")
+    with pytest.raises(UnknownName):
+        ledger.driver.hold(DueStep("gen-unknown", "watch"), QUEUE, "w", 5)
+
+
+def test_one_process_at_a_time_does_a_step(ledger: RedisLedger, redis: Redis) -> None:
+    run = opened(ledger, 10)
+    due, hold = DueStep(run, "watch"), ledger.driver.hold
+    assert due in ledger.driver.claim(QUEUE, 10, 5), "it is due since the run is on record"
+    assert due not in ledger.driver.claim(QUEUE, 10, 5)
+    assert hold(due, QUEUE, "w1", 5, None, 5) == ""
+    assert hold(due, QUEUE, "w2", 5, None, 5) is None
+    assert hold(due, QUEUE, "w1", 0, "far", 0.0) == "far"
+    assert due in ledger.driver.claim(QUEUE, 10, 5)
+    assert hold(due, QUEUE, "w2", 5, None, 5) == "far"
+    assert hold(due, QUEUE, "w2", 0, None, None) == "far"
+    assert redis.zscore(due_key(QUEUE), f"{run} watch") is None
+
+
+def test_a_finish_is_asked_for_once_in_a_while(ledger: RedisLedger) -> None:
+    run = opened(ledger, 10)
+    assert ledger.driver.may_send_finish(run, 60)
+    assert not ledger.driver.may_send_finish(run, 60)
+    other = opened(ledger, 10)
+    ledger.acquire_finish_lease(other, "w1", 60)
+    assert not ledger.driver.may_send_finish(other, 60)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_lossy_queue_never_loses_a_range(ledger: RedisLedger, seed: int) -> None:
+    """Messages are lost and duplicated, workers die; looks at what is missing end the run."""
+    draw, total = random.Random(seed), 400
+    run, windows = opened(ledger, total, room=3), ledger.windows
+    queue, longest = deque(windows.refill(run)), 0
+    for step in range(2000):
+        if next(ledger.gaps(run), None) is None:
+            break
+        if queue and draw.random() < 0.8:
+            wanted = queue.popleft()
+            if draw.random() < 0.15:
+                continue
+            if draw.random() < 0.1:
+                queue.append(wanted)
+            taken = windows.take(run, wanted, f"w{step}", 60)
+            queue += taken.to_send
+            if taken.taking is not Taking.TAKEN:
+                continue
+            stop = draw.randrange(wanted.start + 1, wanted.stop + 1)
+            ledger.acknowledge(run, BatchRange(wanted.start, stop), nothing)
+            if draw.random() < 0.1:
+                windows.keep(run, wanted.start, f"w{step}", 0)
+                continue
+            rests = [BatchRange(stop, wanted.stop)] if stop < wanted.stop else []
+            queue += windows.release(run, wanted.start, f"w{step}", Release(rests, progressed=True))
+            longest = max(longest, len(queue))
+        elif not queue:
+            windows.probe(run)
+            seen = windows.look(run)
+            covered = {*seen.in_hand, *seen.put_off}
+            gaps = ledger.gaps(run, BatchRange(0, seen.sent)) if seen.sent else ()
+            lost = [gap for gap in gaps if gap not in covered]
+            queue += windows.correct(run, 3, (), [part for gap in lost for part in gap.split(10)])
+    assert list(ledger.gaps(run)) == []
+    assert longest < 12, "the window stays small"

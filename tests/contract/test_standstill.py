@@ -1,0 +1,125 @@
+"""Why a run does not get on, in one line; and which alerts say so."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from redis import Redis
+
+from dataworks_tasks.ledger.contract import RangeResult, RunState
+from dataworks_tasks.ledger.keys import WORKERS
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.redis_server import RedisMemory
+from dataworks_tasks.ledger.worker_registry import LivingWorker
+from dataworks_tasks.monitor.alerts import AlertBoard, alert_rules
+from dataworks_tasks.monitor.operation import PerformanceMonitor
+from dataworks_tasks.monitor.standstill import cause_of_standstill, standstill
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.settings import FrameworkConfig
+from tests.contract.contract_support import generation_spec
+
+QUEUE = "dataworks"
+
+
+@pytest.fixture(autouse=True)
+def _no_workers_of_others(redis: Redis) -> None:
+    redis.delete(WORKERS)
+
+
+def running(ledger: RedisLedger, queue: str = QUEUE) -> str:
+    spec = generation_spec(100)
+    ledger.create(spec, 100, queue, ["watch"] if queue else [])
+    if queue:
+        ledger.windows.open(spec.run_id, queue, 10, 2)
+    return spec.run_id
+
+
+def cause(ledger: RedisLedger, run_id: str) -> str | None:
+    return cause_of_standstill(ledger, ledger.progress(run_id))
+
+
+def enter(ledger: RedisLedger, id_: str, queue: str = QUEUE, clock: float = 0.0) -> None:
+    ledger.workers.enter(LivingWorker(id_, f"celery@{id_}", (queue,), "prefork", 2, clock, "1"))
+
+
+def test_nobody_is_there(ledger: RedisLedger) -> None:
+    run_id = running(ledger)
+    assert str(cause(ledger, run_id)).startswith("no worker is running; start one: celery")
+    ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.PAUSED)
+    assert cause(ledger, run_id) is None
+
+
+def test_a_worker_that_said_nothing_for_long_is_gone(ledger: RedisLedger, redis: Redis) -> None:
+    enter(ledger, "w1")
+    entry = json.loads(redis.hgetall(WORKERS)[b"w1"])
+    redis.hset(WORKERS, "w1", json.dumps({**entry, "at": entry["at"] - 3600}))
+    assert ledger.workers.alive() == []
+    enter(ledger, "w2")
+    assert redis.hkeys(WORKERS) == [b"w2"], "it is forgotten"
+    ledger.workers.leave("w2")
+    assert not redis.exists(WORKERS)
+
+
+def test_workers_that_take_from_another_queue(ledger: RedisLedger) -> None:
+    enter(ledger, "w1", "fast")
+    assert cause(ledger, running(ledger)) == (
+        "no worker takes from the queue dataworks: celery@w1 takes from fast; "
+        "set FRAMEWORK_QUEUE=dataworks there"
+    )
+
+
+@pytest.mark.parametrize(("seconds", "side"), [(300, "ahead"), (-300, "behind")])
+def test_a_clock_that_is_off(ledger: RedisLedger, seconds: float, side: str) -> None:
+    enter(ledger, "w3", clock=seconds)
+    assert cause(ledger, running(ledger)) == (
+        f"the clock of celery@w3 is 300 s {side}; set it (NTP)"
+    )
+
+
+def test_an_error_counts_until_something_is_acknowledged(ledger: RedisLedger) -> None:
+    enter(ledger, "w1")
+    run_id = running(ledger)
+    assert cause(ledger, run_id) is None
+    ledger.note_error(run_id, "the target's disk is full")
+    assert cause(ledger, run_id) == "the target's disk is full"
+    ledger.acknowledge(run_id, BatchRange(0, 10), RangeResult({}))
+    assert cause(ledger, run_id) is None
+    own = running(ledger, "")
+    ledger.note_error(own, "the target does not answer")
+    assert cause(ledger, own) == "the target does not answer"
+
+
+def test_a_full_redis(ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = running(ledger)
+    monkeypatch.setattr(ledger, "memory", lambda: RedisMemory(256_000_000, 256_000_000))
+    assert cause(ledger, run_id) == "Redis is full (256 of 256 MB); give it more memory"
+
+
+def test_waiting_behind_another_run(ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(ledger, "w1")
+    other, run_id = running(ledger), running(ledger)
+    monkeypatch.setattr("dataworks_tasks.monitor.standstill._QUIET_SECONDS", -60.0)
+    assert other in str(cause(ledger, run_id))
+    ledger.windows.refill(run_id)
+    ledger.windows.take(run_id, BatchRange(0, 10), "w", 60)
+    assert cause(ledger, run_id) is None
+
+
+def test_a_run_without_workers_does_not_alert_for_ever(ledger: RedisLedger) -> None:
+    run_id, board = running(ledger), AlertBoard(alert_rules(FrameworkConfig()))
+    found = standstill(ledger, ledger.progress(run_id))
+
+    def alerts(after: timedelta) -> list[str]:
+        now = datetime.now(UTC) + after
+        metrics = PerformanceMonitor().observe(
+            ledger.progress(run_id), BatchRange(0, 100), now, found
+        )
+        return [f"{alert['name']} {alert['state']}" for alert in board.check(metrics)]
+
+    assert alerts(timedelta(seconds=10)) == []
+    assert alerts(timedelta(minutes=10)) == ["no-worker raised"]
+    assert "no worker is running" in board.raised[0]["message"]
+    assert alerts(timedelta(minutes=20)) == []
+    assert alerts(timedelta(days=2)) == ["no-worker ended"]

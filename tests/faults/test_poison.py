@@ -1,0 +1,60 @@
+"""A document that kills every worker becomes a failure; the rest of its range is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataworks_tasks.ledger.contract import RunState
+from tests.fleet import Fleet
+
+POISON = """
+import os, signal
+from dataworks_tasks import BaseDataGenerator, GeneratorType
+
+
+class Poisonous(BaseDataGenerator):
+    name = "poisonous"
+    generator_type = GeneratorType.CUSTOM
+
+    def generate_document(self, document_id):
+        if document_id == 137 and os.environ.get("DEADLY"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"_id": document_id, "number": document_id}
+"""
+
+
+def test_a_document_that_kills_workers_becomes_a_failure(fleet: Fleet, tmp_path: Path) -> None:
+    path = tmp_path / "poisonous.py"
+    path.write_text(POISON)
+    fleet.environment["FRAMEWORK_PLUGINS"] = str(path)
+    fleet.start_worker(2, {"DEADLY": "1"})
+    place = ("--database", fleet.database, "--collection", "orders", "--batch-size", 50)
+    run_id = str(fleet.run_json("generate", "poisonous", "--total", 300, *place, "--detach")["run"])
+    fleet.wait_for_state(run_id, RunState.COMPLETE, 90)
+    (failure,) = fleet.ledger.failures(run_id)
+    assert (failure.document_id, "died" in failure.reason) == ("#137", True)
+    written = {item["_id"] for item in fleet.mongo[fleet.database]["orders"].find()}
+    assert written == set(range(300)) - {137}
+    assert fleet.run("status", run_id, check=False).returncode == 4
+
+
+@pytest.mark.parametrize("pool", ["threads"])
+def test_pools_that_share_a_process_are_refused_by_name(fleet: Fleet, pool: str) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "dataworks_tasks", "worker", "--pool", pool]
+    environment = fleet.process_environment()
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert f"the pool '{pool}' is not supported" in done.stderr
+
+
+def test_a_solo_worker_does_a_run_alone(fleet: Fleet) -> None:
+    fleet.start_worker(1, arguments=("--pool", "solo"))
+    result = fleet.run_json("generate", "service_order", "--total", 3000, "--batch-size", 500,
+                            "--database", fleet.database, "--collection", "orders")  # fmt: skip
+    assert (result["state"], result["documents"]) == ("complete", 3000)
