@@ -19,7 +19,7 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.capabilities import Capabilities
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 
 PROCESSES = 2
 WRITE_CONCERN = "majority"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
     from dataworks_tasks.store.client import BaseDatabaseClient
     from dataworks_tasks.store.cosmosdb import CosmosDBClient
-    from dataworks_tasks.store.factory import create_database_client
+    from dataworks_tasks.store.create_client import create_database_client
     from dataworks_tasks.store.mongodb import MongoDBAtlasClient
 
 _HOMES = {
@@ -42,7 +42,7 @@ _HOMES = {
     "DatabaseConfig": "settings.database",
     "DatabaseType": "settings.database",
     "CosmosDBClient": "store.cosmosdb",
-    "create_database_client": "store.factory",
+    "create_database_client": "store.create_client",
     "MongoDBAtlasClient": "store.mongodb",
 }
 

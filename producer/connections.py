@@ -17,7 +17,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.settings.fingerprints import check_fingerprints
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 
 _UNTRUSTED = "certificate verify failed"
 """OpenSSL's words for a server certificate of an unknown authority."""
@@ -56,7 +56,7 @@ class Connections:
                 ledger.ping()
             except LedgerUnavailable as error:
                 setting = ledger_setting(self.config)
-                host = without_credentials(self.config.effective_ledger_url.get_secret_value())
+                host = public_address(self.config.effective_ledger_url.get_secret_value())
                 raise UsageError(
                     f"Redis at {host} cannot be used: {error.fact}",
                     f"Give its CA file: {setting}=rediss://...?ssl_ca_certs=FILE"
@@ -116,7 +116,7 @@ class Connections:
         return self._databases[side]
 
 
-def without_credentials(url: str) -> str:
+def public_address(url: str) -> str:
     """Scheme, host and path of a URL, for messages."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"

@@ -87,7 +87,7 @@ def unknown_run(run_id: str) -> UnknownName:
     )
 
 
-def as_text(value: bytes | str) -> str:
+def decoded_text(value: bytes | str) -> str:
     """A reply's text, whether or not the connection decodes replies."""
     return value.decode() if isinstance(value, bytes) else value
 

@@ -14,7 +14,7 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import EXTENDED_JSON, Element, elements
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.document_change import Changed, DocumentChange
-from dataworks_tasks.migrate.document_layout import Layout, take_apart
+from dataworks_tasks.migrate.document_layout import DocumentLayout, take_apart
 from dataworks_tasks.migrate.field_tree import (
     ARRAY,
     FieldNames,
@@ -73,7 +73,7 @@ class _Application:
         self._latest = [RuleOutcome() for _ in steps]
         self._steps = list(zip(steps, self._latest, strict=True))
 
-    def to_layout(self, layout: Layout) -> bool:
+    def to_layout(self, layout: DocumentLayout) -> bool:
         """Change all documents of a layout; False where they have to be changed one by one."""
         try:
             self._apply(layout.fields, len(layout.rows))

@@ -31,14 +31,14 @@ _MOST_LAYOUTS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class DocumentLayout:
     """Documents ``rows`` of a batch, and the fields they have; ``fields`` holds columns."""
 
     rows: Offsets
     fields: FieldNodes
 
 
-def take_apart(batch: EncodedBatch, names: FieldNames) -> Iterator[Layout]:
+def take_apart(batch: EncodedBatch, names: FieldNames) -> Iterator[DocumentLayout]:
     """Layouts of most of the documents; the others have to be done one by one.
 
     An array that a change goes into is never alike.
@@ -162,7 +162,7 @@ class _Walk:
                 return False
         return True
 
-    def layout(self, names: FieldNames) -> Layout:
+    def layout(self, names: FieldNames) -> DocumentLayout:
         """The documents that walked to the end, and the fields called ``names``."""
         rows, data = self.here.rows, self.source.data
         chosen = {id(rows): np.arange(len(rows))}
@@ -191,7 +191,7 @@ class _Walk:
                     parts.append(column)
             return FieldNodes(parts, names)
 
-        return Layout(rows, fields(names))
+        return DocumentLayout(rows, fields(names))
 
     def _parted(self, here: _Places) -> _Walk:
         return replace(self, here=here, levels=[*self.levels], steps=[*self.steps])

@@ -7,7 +7,7 @@ from itertools import chain, repeat
 import numpy as np
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch, Offsets
-from dataworks_tasks.migrate.document_layout import Layout
+from dataworks_tasks.migrate.document_layout import DocumentLayout
 from dataworks_tasks.migrate.field_tree import FieldNode, FieldNodes
 from dataworks_tasks.migrate.value_column import ValueColumn
 
@@ -29,7 +29,7 @@ class RebuiltBatch:
         self._pieces[row] = (document,)
         self._lengths[row] = len(document)
 
-    def put_layout(self, layout: Layout) -> None:
+    def put_layout(self, layout: DocumentLayout) -> None:
         """The documents of a layout."""
         pieces, lengths = _document(layout.fields, len(layout.rows))
         columns = [

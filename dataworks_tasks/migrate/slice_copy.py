@@ -17,7 +17,7 @@ from dataworks_tasks.migrate.copy_stats import CopyStats
 from dataworks_tasks.migrate.document_change import DocumentChange
 from dataworks_tasks.migrate.rules import rule_counters
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
-from dataworks_tasks.rate_limits.reads import ChargeMeter
+from dataworks_tasks.rate_limits.reads import ReadCharges
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.read_slice import Page, PageCutter, SliceSource, read_slice
 from dataworks_tasks.scan.slice import Slice, SliceKind
@@ -84,7 +84,7 @@ class SliceCopy:
         self._route = route
         self._resources = resources
         self._progress = SliceProgress[CopyStats](slice_)
-        self._charges = ChargeMeter()
+        self._charges = ReadCharges()
 
     def run(self, stopped: Callable[[], bool]) -> bool:
         """Copy what is left; False when it was stopped before the end.
@@ -122,7 +122,7 @@ class _Attempt:
     route: CopyRoute
     resources: CopyResources
     progress: SliceProgress[CopyStats]
-    charges: ChargeMeter
+    charges: ReadCharges
     stopped: Callable[[], bool]
     writes: deque[tuple[Future[CopyStats], Element | None]] = field(default_factory=deque)
 

@@ -52,7 +52,7 @@ class ReadCharge:
     estimated: float = 0.0
 
 
-class ChargeMeter:
+class ReadCharges:
     """Adds up charges on one thread and gives them out on another."""
 
     def __init__(self) -> None:

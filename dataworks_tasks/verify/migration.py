@@ -30,7 +30,7 @@ from dataworks_tasks.scan.slice import slice_of_run
 from dataworks_tasks.scan.slice_pool import CompletedSlice, SliceJob, Stopped, run_slices
 from dataworks_tasks.verify.comparison import Comparison
 from dataworks_tasks.verify.result import verification_result
-from dataworks_tasks.verify.slice import SliceVerification, VerificationRoute
+from dataworks_tasks.verify.slice_verification import SliceVerification, VerificationRoute
 
 
 class MigrationVerificationWork:

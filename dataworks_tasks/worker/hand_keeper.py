@@ -13,7 +13,7 @@ from dataworks_tasks.ledger.contract import Ledger
 
 log = logging.getLogger(__name__)
 
-HELD_SECONDS = 6.0
+HAND_SECONDS = 6.0
 """A range belongs to its process for so long after it was last heard of."""
 _HEARTBEAT_SECONDS = 2.0
 
@@ -64,6 +64,6 @@ class HandKeeper:
             if hand is None:
                 continue
             try:
-                self._ledger.windows.keep(hand.run_id, hand.start, self._holder, HELD_SECONDS)
+                self._ledger.windows.keep(hand.run_id, hand.start, self._holder, HAND_SECONDS)
             except DataWorksError as error:
                 log.debug("the claim on a range was not renewed: %s", error)

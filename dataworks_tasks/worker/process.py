@@ -23,7 +23,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.settings.fingerprints import check_fingerprints
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 from dataworks_tasks.worker.hand_keeper import HandKeeper
 from dataworks_tasks.worker.identity import process_name
 from dataworks_tasks.worker.work_factory import create_work

@@ -23,7 +23,7 @@ from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.windows import Release, TakenRange, Taking
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.unexpected import check_tries, unexpected_errors
-from dataworks_tasks.worker.hand_keeper import HELD_SECONDS
+from dataworks_tasks.worker.hand_keeper import HAND_SECONDS
 from dataworks_tasks.worker.identity import is_gone
 from dataworks_tasks.worker.poison import is_deadly, isolate
 from dataworks_tasks.worker.process import WorkerProcess
@@ -73,10 +73,10 @@ class _Turn:
 
     def _take(self) -> TakenRange:
         wanted, name = self._message.range, self._process.name
-        taken = self._windows.take(self._run_id, wanted, name, HELD_SECONDS)
+        taken = self._windows.take(self._run_id, wanted, name, HAND_SECONDS)
         if taken.taking is Taking.HELD and is_gone(taken.holder):
             self._queue.send(taken.to_send)
-            taken = self._windows.take(self._run_id, wanted, name, HELD_SECONDS, dead=True)
+            taken = self._windows.take(self._run_id, wanted, name, HAND_SECONDS, dead=True)
         self._queue.send(taken.to_send)
         if taken.taking is Taking.BEYOND:
             raise BadMessage(

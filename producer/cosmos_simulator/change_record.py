@@ -10,7 +10,7 @@ from bson.raw_bson import RawBSONDocument
 
 from dataworks_tasks.documents.raw_bson import assemble, element_bytes, find_element
 from dataworks_tasks.store.shard_key import value_at
-from producer.cosmos_simulator.document_rules import is_replacement
+from producer.cosmos_simulator.document_refusals import is_replacement
 from producer.cosmos_simulator.upstream import Upstream
 from producer.cosmos_simulator.wire import Command
 

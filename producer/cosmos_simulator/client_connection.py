@@ -16,7 +16,7 @@ from producer.cosmos_simulator.account import Account
 from producer.cosmos_simulator.collection_commands import run_custom_action, shard_collection
 from producer.cosmos_simulator.config import Service
 from producer.cosmos_simulator.data_requests import DATA_REQUESTS, DataRequests, Outcome
-from producer.cosmos_simulator.hello import (
+from producer.cosmos_simulator.handshake import (
     HELLO_NAMES,
     build_info,
     documentdb_hello,

@@ -11,14 +11,14 @@ from producer.cosmos_simulator.account import Account
 from producer.cosmos_simulator.change_record import FIND_AND_MODIFY, ChangeRecorder
 from producer.cosmos_simulator.change_streams import is_change_stream
 from producer.cosmos_simulator.config import Service
-from producer.cosmos_simulator.document_rules import (
+from producer.cosmos_simulator.document_refusals import (
     Errors,
     refused_documents,
     refused_statements,
     targets_one_shard,
 )
 from producer.cosmos_simulator.faults import RETRY_AFTER_MS_WITHOUT_BUDGET
-from producer.cosmos_simulator.hello import MAX_WRITE_BATCH_SIZE
+from producer.cosmos_simulator.handshake import MAX_WRITE_BATCH_SIZE
 from producer.cosmos_simulator.partitioned_ids import data_collection, from_backing, to_backing
 from producer.cosmos_simulator.request_units import INSERT_1KB_RU, READ_1KB_RU, read_charge
 from producer.cosmos_simulator.responses import (

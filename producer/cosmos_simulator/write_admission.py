@@ -15,7 +15,7 @@ from bson.raw_bson import RawBSONDocument
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from producer.cosmos_simulator.budget import RequestUnitBudget
-from producer.cosmos_simulator.document_rules import Errors, is_replacement
+from producer.cosmos_simulator.document_refusals import Errors, is_replacement
 from producer.cosmos_simulator.faults import RETRY_AFTER_MS_WITHOUT_BUDGET, Faults
 from producer.cosmos_simulator.request_units import (
     INSERT_1KB_RU,

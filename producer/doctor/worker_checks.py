@@ -36,7 +36,7 @@ def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
     for worker, stats in sorted(alive.items()):
         processes = stats.get("pool", {}).get("max-concurrency", "?")
         report = reports.get(worker)
-        yield compare(worker, f"{worker}, {processes} processes", here, report)
+        yield compare_worker(worker, f"{worker}, {processes} processes", here, report)
         yield from _clock(worker, report)
         yield from _pool(worker, stats)
     yield queue_check(config.queue, taking)
@@ -88,7 +88,7 @@ def _pool(worker: str, stats: Mapping[str, Any]) -> Iterator[Check]:
         )
 
 
-def compare(
+def compare_worker(
     worker: str, title: str, here: Mapping[str, Any], there: Mapping[str, Any] | None
 ) -> Check:
     """The worker's check: ``here`` and ``there`` are descriptions of both processes."""

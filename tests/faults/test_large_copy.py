@@ -16,7 +16,7 @@ from dataworks_tasks.generate.templates.load_template import document_source, lo
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.settings.database import DatabaseConfig
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 from producer.local.services import LocalServices
 from tests.fleet import Fleet, wait_until
 from tests.support.exact import SEED, migrate_arguments

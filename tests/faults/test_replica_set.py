@@ -25,7 +25,7 @@ from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store import client as client_module
 from dataworks_tasks.store import replace_document as replace_module
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 from dataworks_tasks.store.replace_document import replace_document
 from dataworks_tasks.verify.generation import DOCUMENTS_PER_COMPARISON
 from producer.local.services import LocalServices, RunningService

@@ -23,7 +23,7 @@ from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 from producer.local.celery_services import CeleryWorker, Flower
 from producer.local.services import LocalServices, RunningService
 from tests.fleet import Fleet, wait_until

@@ -37,7 +37,7 @@ def fill_source(fleet: Fleet, total: int) -> None:
     from pydantic import SecretStr
 
     from dataworks_tasks.settings.database import DatabaseConfig
-    from dataworks_tasks.store.factory import create_database_client
+    from dataworks_tasks.store.create_client import create_database_client
 
     batch = EncodedBatch.of(expected_documents(total))
     url = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]

@@ -293,7 +293,7 @@ def offsets_of(size: Size, count: int) -> Positions:
     return offsets
 
 
-def assemble(layout: Layout, count: int) -> tuple[bytes, Positions]:
+def lay_out(layout: Layout, count: int) -> tuple[bytes, Positions]:
     """``count`` rows of ``layout`` laid end to end, and the offsets of the rows."""
     offsets = offsets_of(layout.size, count)
     output = Output(int(offsets[-1]))

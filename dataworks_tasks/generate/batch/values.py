@@ -20,11 +20,11 @@ from dataworks_tasks.generate.batch.segments import (
     Ragged,
     Segment,
     Size,
-    assemble,
+    lay_out,
     total_size,
 )
 
-Mask = NDArray[np.bool_]
+RowMask = NDArray[np.bool_]
 
 
 class Kind(StrEnum):
@@ -59,7 +59,7 @@ class Text:
         if self.vocabulary is not None and self.numbers is not None:
             words = self.vocabulary.words
             return [words[number] for number in self.numbers.tolist()]
-        data, offsets = assemble(Layout(self.segments), self.count)
+        data, offsets = lay_out(Layout(self.segments), self.count)
         return [data[start:stop].decode() for start, stop in pairwise(offsets.tolist())]
 
 
@@ -109,10 +109,10 @@ class Values:
     kind: Kind
     data: NDArray[Any]
     text: Text | None = None
-    present: Mask | None = None
+    present: RowMask | None = None
 
     @classmethod
-    def of_text(cls, text: Text, present: Mask | None = None) -> Values:
+    def of_text(cls, text: Text, present: RowMask | None = None) -> Values:
         """Text values."""
         return cls(Kind.TEXT, np.empty(0), text, present)
 
@@ -145,7 +145,7 @@ def text_of(words: Sequence[str]) -> Text:
     return Text([Ragged.of([word.encode() for word in words])], len(words))
 
 
-def both(left: Mask | None, right: Mask | None) -> Mask | None:
+def both(left: RowMask | None, right: RowMask | None) -> RowMask | None:
     """Where both are present."""
     if left is None or right is None:
         return right if left is None else left

@@ -27,7 +27,7 @@ from dataworks_tasks.generate.fields.variety import Variety
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeSpan:
     """Milliseconds from ``low`` up to but not ``high``."""
 
     low: int
@@ -45,7 +45,7 @@ class DateColumn(Column):
 
     kind = Kind.DATE
 
-    def __init__(self, path: str, span: Span, sample: Sample | None = None) -> None:
+    def __init__(self, path: str, span: TimeSpan, sample: Sample | None = None) -> None:
         self._span = span
         self._sample = sample
         self._salt = counter_hash.salt(path)
@@ -83,7 +83,7 @@ def _encode_dates(values: Values) -> Encoded:
 class DateAfterColumn(DateColumn):
     """Another date of the document plus a delay."""
 
-    def __init__(self, path: str, after: str, span: Span, sample: Sample | None) -> None:
+    def __init__(self, path: str, after: str, span: TimeSpan, sample: Sample | None) -> None:
         super().__init__(path, span, sample)
         self._after = after
         self._reference: Reference | None = None
@@ -129,7 +129,7 @@ class SeriesColumn(DateColumn):
     """start + step * number of the document, with jitter."""
 
     def __init__(self, path: str, ticks: Ticks) -> None:
-        super().__init__(path, Span(0, ticks.jitter))
+        super().__init__(path, TimeSpan(0, ticks.jitter))
         self._ticks = ticks
         self.unique = ticks.jitter == 0 and ticks.together == 1 and ticks.step > 0
 
@@ -169,17 +169,17 @@ def read_date(node: TemplateNode) -> Column:
         node.refuse("delay", "needs after, the date it counts from")
     if end < start:
         node.refuse("endDate", "is earlier than startDate")
-    return DateColumn(node.path, Span(start, end), read_distribution(node, start, end))
+    return DateColumn(node.path, TimeSpan(start, end), read_distribution(node, start, end))
 
 
 def _read_after(node: TemplateNode, after: str, delay: TemplateNode | None) -> Column:
-    span, sample = Span(0, UNITS["d"]), None
+    span, sample = TimeSpan(0, UNITS["d"]), None
     if delay is not None:
         low = read_duration(delay, "min", 0)
         high = read_duration(delay, "max", max(low, UNITS["d"]))
         if high < low:
             delay.refuse("max", "is shorter than min")
-        span = Span(low, high + 1)
+        span = TimeSpan(low, high + 1)
         sample = read_distribution(delay, low, high)
         delay.finish()
     return DateAfterColumn(node.path, after, span, sample)

@@ -17,8 +17,7 @@ from dataworks_tasks.generate.batch.without_repeats import WithoutRepeats
 from dataworks_tasks.generate.columns.constant import bson_value, extended, kind_of
 from dataworks_tasks.generate.fields.distributions import weighted
 from dataworks_tasks.generate.fields.encoded import Encoded, TypeCode
-from dataworks_tasks.generate.fields.groups import Group, group_of
-from dataworks_tasks.generate.fields.groups import Pool as Picks
+from dataworks_tasks.generate.fields.groups import Group, ValueSet, group_of
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode, shown
@@ -148,7 +147,7 @@ def read_enum(node: TemplateNode) -> Column:
     distinct = node.flag("distinct", False)
     group = group_of(node)
     group.join(
-        node, Picks("values", len(values)), {"weights": tuple(weights), "distinct": distinct}
+        node, ValueSet("values", len(values)), {"weights": tuple(weights), "distinct": distinct}
     )
     pool = Pool(values or [None])
     if distinct:

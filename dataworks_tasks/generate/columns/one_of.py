@@ -10,7 +10,7 @@ from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.arena import Positions
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Choice, Layout
-from dataworks_tasks.generate.batch.values import Kind, Mask, Text, Values, as_text, text_of
+from dataworks_tasks.generate.batch.values import Kind, RowMask, Text, Values, as_text, text_of
 from dataworks_tasks.generate.columns.enum import read_weights
 from dataworks_tasks.generate.fields.distributions import weighted
 from dataworks_tasks.generate.fields.encoded import Encoded
@@ -145,7 +145,7 @@ class CaseColumn(OneOfColumn):
         if kind not in {Kind.TEXT, Kind.NUMBER, Kind.BOOLEAN}:
             linker.refuse("by", f"must be a text, a number, true or false, and this is a {kind}")
 
-    def present(self, rows: Rows) -> Mask | None:
+    def present(self, rows: Rows) -> RowMask | None:
         """See Column."""
         return None if self._otherwise != _NONE else self._choice(rows) != _NONE
 

@@ -16,10 +16,10 @@ from dataworks_tasks.generate.batch.values import Kind, Text, Values
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.pattern_syntax import (
-    Group,
     Letters,
     Part,
     PatternError,
+    PatternGroup,
     Repeat,
     parse_pattern,
 )
@@ -33,7 +33,7 @@ class PatternColumn(Column):
 
     kind = Kind.TEXT
 
-    def __init__(self, path: str, group: Group) -> None:
+    def __init__(self, path: str, group: PatternGroup) -> None:
         self._path = path
         self._group = group
         self._salts: dict[str, np.uint64] = {}
@@ -66,7 +66,7 @@ class PatternColumn(Column):
         if isinstance(part, Letters):
             bits = self._bits(keys, place)
             return [_pick(part.letters, counter_hash.below(bits, len(part.letters)))]
-        if isinstance(part, Group):
+        if isinstance(part, PatternGroup):
             return self._group_segments(part, keys, place)
         if part.least == part.most:
             return self._times(part.part, part.least, keys, place)
@@ -87,7 +87,7 @@ class PatternColumn(Column):
             for segment in self._segments(part, keys, f"{place}*{number}")
         ]
 
-    def _group_segments(self, group: Group, keys: Bits, place: str) -> list[Segment]:
+    def _group_segments(self, group: PatternGroup, keys: Bits, place: str) -> list[Segment]:
         if len(group.variants) == 1:
             return self._sequence(group.variants[0], keys, place)
         choice = counter_hash.below(self._bits(keys, f"{place}|"), len(group.variants))
@@ -192,7 +192,7 @@ class UniquePatternColumn(Column):
         return self._count
 
 
-def read_unique_pattern(node: TemplateNode, group: Group) -> Column:
+def read_unique_pattern(node: TemplateNode, group: PatternGroup) -> Column:
     """A column of distinct texts that ``group`` matches; it must have a fixed length."""
     alphabets = _alphabets(group)
     if alphabets is None:
@@ -218,13 +218,13 @@ def _alphabets(part: Part) -> list[str] | None:
     return alphabets
 
 
-def parse_or_refuse(node: TemplateNode) -> Group:
+def parse_or_refuse(node: TemplateNode) -> PatternGroup:
     """The pattern under ``pattern``; a bad one is a finding."""
     try:
         return parse_pattern(node.text("pattern", ""))
     except PatternError as error:
         node.refuse("pattern", str(error))
-        return Group(((),))
+        return PatternGroup(((),))
 
 
 @column_type("pattern")

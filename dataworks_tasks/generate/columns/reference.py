@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.batch.values import Mask, Text, Values, both
+from dataworks_tasks.generate.batch.values import RowMask, Text, Values, both
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.expression import Expression
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
-from dataworks_tasks.generate.fields.groups import Pool, group_of
+from dataworks_tasks.generate.fields.groups import ValueSet, group_of
 from dataworks_tasks.generate.fields.model import Column, Field, Linker, Record
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, linked, resolve
@@ -94,7 +94,7 @@ class ReferenceColumn(Column):
             others = step.modulo_rows(others)
         return last, others
 
-    def present(self, rows: Rows) -> Mask | None:
+    def present(self, rows: Rows) -> RowMask | None:
         """See Column."""
         mask = self._draw.present(rows)
         others = self._draw.documents(rows)
@@ -209,7 +209,7 @@ def read_reference(node: TemplateNode) -> Column:
         node.refuse("distinct", "is for the elements of an array only")
     settings = {**ways, "distribution": "" if weighting is ABSENT else repr(weighting)}
     settings["by"] = by.text if isinstance(by, Expression) else ""
-    group.join(node, Pool(f"documents of {target}", 0), settings)
+    group.join(node, ValueSet(f"documents of {target}", 0), settings)
     draw: TargetDraw = group.settings.setdefault("draw", TargetDraw(group, node.record.longest))
     if weighting is not ABSENT:
         draw.node = node

@@ -15,7 +15,7 @@ from dataworks_tasks.generate.batch.values import Kind, Text, Values
 from dataworks_tasks.generate.fields.distributions import weighted
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
-from dataworks_tasks.generate.fields.groups import Group, Pool, group_of
+from dataworks_tasks.generate.fields.groups import Group, ValueSet, group_of
 from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, resolve
@@ -156,7 +156,7 @@ def read_vin(node: TemplateNode) -> Column:
     if len(valid) != len(makers):
         node.refuse("makers", "must be codes of three letters or digits without I, O and Q")
     group = group_of(node)
-    group.join(node, Pool("values", len(makers)), {})
+    group.join(node, ValueSet("values", len(makers)), {})
     if group.settings.get("distinct"):
         node.refuse("group", "a vin cannot follow a group of distinct values")
     column = VinColumn(node.path, group, tuple(valid) or _MAKERS, node.flag("unique", False))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataworks_tasks.generate.batch.arena import Positions
-from dataworks_tasks.generate.batch.values import Mask
+from dataworks_tasks.generate.batch.values import RowMask
 
 Longs = NDArray[np.int64]
 _LOW, _HIGH = -(1 << 63), (1 << 63) - 1
@@ -22,19 +22,19 @@ class OutOfRange(ArithmeticError):
     """A number of a document does not fit its type."""
 
 
-def add(left: Longs, right: Longs, present: Mask | None) -> Longs:
+def add(left: Longs, right: Longs, present: RowMask | None) -> Longs:
     """Return left + right."""
     result = left + right
     return _checked(result, ((left ^ result) & (right ^ result)) < 0, present, "+", left, right)
 
 
-def subtract(left: Longs, right: Longs, present: Mask | None) -> Longs:
+def subtract(left: Longs, right: Longs, present: RowMask | None) -> Longs:
     """Return left - right."""
     result = left - right
     return _checked(result, ((left ^ right) & (left ^ result)) < 0, present, "-", left, right)
 
 
-def multiply(left: Longs, right: Longs, present: Mask | None) -> Longs:
+def multiply(left: Longs, right: Longs, present: RowMask | None) -> Longs:
     """Return left * right."""
     result = left * right
     doubtful = np.abs(left.astype(np.float64) * right.astype(np.float64)) > _SAFE_FACTOR
@@ -49,17 +49,17 @@ def remainder(left: Longs, right: Longs) -> Longs:
     return result
 
 
-def negative(data: Longs, present: Mask | None) -> Longs:
+def negative(data: Longs, present: RowMask | None) -> Longs:
     """Return -data."""
     return _checked(-data, data == _LOW, present, "-", np.zeros_like(data), data)
 
 
-def absolute(data: Longs, present: Mask | None) -> Longs:
+def absolute(data: Longs, present: RowMask | None) -> Longs:
     """Return abs(data)."""
     return _checked(np.abs(data), data == _LOW, present, "-", np.zeros_like(data), data)
 
 
-def whole(data: NDArray[np.float64], present: Mask | None, name: str) -> Longs:
+def whole(data: NDArray[np.float64], present: RowMask | None, name: str) -> Longs:
     """Return doubles that are whole numbers as longs."""
     outside = ~((data >= -(2.0**63)) & (data < 2.0**63))
     if present is not None:
@@ -86,7 +86,7 @@ def sums(data: Longs, groups: Positions, count: int) -> Longs:
 
 
 def _checked(
-    result: Longs, wrong: Mask, present: Mask | None, sign: str, left: Longs, right: Longs
+    result: Longs, wrong: RowMask, present: RowMask | None, sign: str, left: Longs, right: Longs
 ) -> Longs:
     if present is not None:
         wrong = wrong & present

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dataworks_tasks.generate.batch.arena import Positions
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.batch.values import Kind, Mask, Values, constant_text, take
+from dataworks_tasks.generate.batch.values import Kind, RowMask, Values, constant_text, take
 from dataworks_tasks.generate.fields import exact
 from dataworks_tasks.generate.fields.expression_functions import (
     FUNCTIONS,
@@ -109,7 +109,7 @@ class _Choose(Linked):
         return self.function.apply([condition, *branches], len(rows))
 
 
-def _where(branch: Linked, rows: Rows, holds: Mask) -> Values:
+def _where(branch: Linked, rows: Rows, holds: RowMask) -> Values:
     try:
         return branch.evaluate(rows)
     except exact.OutOfRange:
@@ -214,7 +214,7 @@ class Expression:
         """The value of every row."""
         return linked(self._linked).evaluate(rows)
 
-    def holds(self, rows: Rows) -> Mask:
+    def holds(self, rows: Rows) -> RowMask:
         """Where the condition is true."""
         values = self.evaluate(rows)
         return values.data if values.present is None else values.data & values.present

@@ -10,7 +10,7 @@ import numpy as np
 
 from dataworks_tasks.generate.batch.values import (
     Kind,
-    Mask,
+    RowMask,
     Text,
     Values,
     as_text,
@@ -73,8 +73,8 @@ class Overloads:
         return next(found, self.otherwise)
 
 
-def _present(arguments: Sequence[Values]) -> Mask | None:
-    mask: Mask | None = None
+def _present(arguments: Sequence[Values]) -> RowMask | None:
+    mask: RowMask | None = None
     for values in arguments:
         mask = both(mask, values.present)
     return mask
@@ -129,7 +129,7 @@ def _equality(wanted: bool) -> Function:
     return Function(apply, _EVERY, Kind.BOOLEAN, 2, 2, alike=True)
 
 
-def _same_text(left: Text, right: Text) -> Mask:
+def _same_text(left: Text, right: Text) -> RowMask:
     if left.constant is not None:
         left, right = right, left
     if left.vocabulary is not None and left.numbers is not None and right.constant is not None:
@@ -174,7 +174,7 @@ def _concat(arguments: Sequence[Values], count: int) -> Values:
 def _choose(arguments: Sequence[Values], count: int) -> Values:
     condition, yes, no = arguments
     where = condition.data if condition.present is None else condition.data & condition.present
-    present: Mask | None = None
+    present: RowMask | None = None
     if yes.present is not None or no.present is not None:
         every = np.ones(count, np.bool_)
         present = np.where(

@@ -10,7 +10,7 @@ from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class ValueSet:
     """What a field picks from: how many of what. Only fields with equal pools go together."""
 
     what: str
@@ -28,10 +28,10 @@ class Group:
     """What the draws are salted with."""
     settings: dict[str, Any] = field(default_factory=dict)
     _first: str = ""
-    _pool: Pool | None = None
+    _pool: ValueSet | None = None
     _rows: tuple[object, ...] = ()
 
-    def join(self, node: TemplateNode, pool: Pool, settings: Mapping[str, Any]) -> None:
+    def join(self, node: TemplateNode, pool: ValueSet, settings: Mapping[str, Any]) -> None:
         """Add the field of ``node``; what does not go with the others is a finding."""
         rows = node.record.rows_of
         if self._pool is None:

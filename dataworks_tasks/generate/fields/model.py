@@ -27,7 +27,7 @@ from dataworks_tasks.generate.batch.segments import (
     Segment,
     total_size,
 )
-from dataworks_tasks.generate.batch.values import Kind, Mask, Text, Values, both
+from dataworks_tasks.generate.batch.values import Kind, RowMask, Text, Values, both
 from dataworks_tasks.generate.fields.encoded import Encoded, int32
 from dataworks_tasks.generate.fields.shares import Shares
 from dataworks_tasks.generate.fields.variety import Variety
@@ -50,7 +50,7 @@ class Column(ABC):
         """Whether the column itself leaves some rows without a value."""
         return False
 
-    def present(self, rows: Rows) -> Mask | None:
+    def present(self, rows: Rows) -> RowMask | None:
         """Where an optional column has a value; None: everywhere."""
         return None
 
@@ -96,7 +96,7 @@ class Column(ABC):
 class Condition(Protocol):
     """A linked expression that says yes or no by row."""
 
-    def holds(self, rows: Rows) -> Mask:
+    def holds(self, rows: Rows) -> RowMask:
         """True where it holds."""
         ...
 
@@ -151,9 +151,9 @@ class Field:
         folded: Rows = rows.memo[key]
         return folded
 
-    def present(self, rows: Rows) -> Mask | None:
+    def present(self, rows: Rows) -> RowMask | None:
         """Where the field is there, null included; None: everywhere."""
-        mask: Mask | None = None
+        mask: RowMask | None = None
         if self.shares is not None:
             mask = self.shares.ranks(self.path, rows) >= self.shares.missing
         if self.condition is not None:
@@ -207,7 +207,7 @@ class Field:
         codes[filled] = encoded.type_code
         return Encoded(codes, [Choice(len(rows), [(filled, Layout(encoded.segments))])])
 
-    def filled(self, rows: Rows) -> Mask:
+    def filled(self, rows: Rows) -> RowMask:
         """Where the field is there and not null."""
         present = self.present(rows)
         mask = np.ones(len(rows), np.bool_) if present is None else present.copy()
@@ -215,12 +215,12 @@ class Field:
             mask &= ~self._null(rows)
         return mask
 
-    def _null(self, rows: Rows) -> Mask:
+    def _null(self, rows: Rows) -> RowMask:
         shares = self.shares
         if shares is None:
             return np.zeros(len(rows), np.bool_)
         rank = shares.ranks(self.path, rows)
-        mask: Mask = (rank >= shares.missing) & (rank < shares.missing + shares.null)
+        mask: RowMask = (rank >= shares.missing) & (rank < shares.missing + shares.null)
         return mask
 
 

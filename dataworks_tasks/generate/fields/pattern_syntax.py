@@ -40,16 +40,16 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class PatternGroup:
     """One of some sequences."""
 
     variants: tuple[tuple[Part, ...], ...]
 
 
-Part = Letters | Repeat | Group
+Part = Letters | Repeat | PatternGroup
 
 
-def parse_pattern(text: str) -> Group:
+def parse_pattern(text: str) -> PatternGroup:
     """The parts of ``text``. Raises PatternError."""
     if len(text) > MAX_LENGTH:
         raise PatternError(f"is longer than {MAX_LENGTH} characters")
@@ -75,7 +75,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.rest = text
 
-    def group(self, depth: int) -> Group:
+    def group(self, depth: int) -> PatternGroup:
         if depth > MAX_DEPTH:
             raise PatternError(f"is nested deeper than {MAX_DEPTH}")
         variants: list[tuple[Part, ...]] = []
@@ -87,7 +87,7 @@ class _Parser:
                 parts = []
             else:
                 parts.append(self._quantified(self._atom(depth)))
-        return Group((*variants, tuple(parts)))
+        return PatternGroup((*variants, tuple(parts)))
 
     def _take(self) -> str:
         if not self.rest:

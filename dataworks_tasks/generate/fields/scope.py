@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from dataworks_tasks.errors import nearest_or_all
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.batch.values import Kind, Mask, Values, both, take
+from dataworks_tasks.generate.batch.values import Kind, RowMask, Values, both, take
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
 from dataworks_tasks.generate.fields.model import Column, Field, Record
 
@@ -53,7 +53,7 @@ class Reference:
             parent, parents = rows.parent_rows()
             outer = Reference(self.path, self.up - 1, self.steps, None).evaluate(parent)
             return take(outer, parents)
-        mask: Mask | None = None
+        mask: RowMask | None = None
         for field in self.steps[:-1]:
             mask = both(mask, None if field.always else field.filled(rows))
             rows = field.modulo_rows(rows)
@@ -62,7 +62,7 @@ class Reference:
 
     def elements(self, rows: Rows) -> tuple[Rows, Values | None]:
         """The elements of the array on the way, and the values in them, for an aggregate."""
-        mask: Mask | None = None
+        mask: RowMask | None = None
         for index, field in enumerate(self.steps):
             mask = both(mask, None if field.always else field.filled(rows))
             rows = field.modulo_rows(rows)
@@ -82,7 +82,7 @@ class Reference:
         return Values(values.kind, values.data, values.text, both(values.present, mask))
 
 
-def _masked(values: Values | None, mask: Mask | None, elements: Rows) -> Values | None:
+def _masked(values: Values | None, mask: RowMask | None, elements: Rows) -> Values | None:
     if mask is None or elements.parents is None:
         return values
     inside = mask[elements.parents]

@@ -10,7 +10,7 @@ from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.counter_hash import Bits
 from dataworks_tasks.generate.batch.permutation import permute
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.batch.values import Kind, Mask, Values
+from dataworks_tasks.generate.batch.values import Kind, RowMask, Values
 from dataworks_tasks.generate.batch.without_repeats import WithoutRepeats
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
 from dataworks_tasks.generate.fields.exact import whole
@@ -90,10 +90,10 @@ class TargetDraw:
         kept: Rows = rows.memo[self]
         return kept
 
-    def present(self, rows: Rows) -> Mask | None:
+    def present(self, rows: Rows) -> RowMask | None:
         """The rows that point somewhere; None: all."""
         if self.is_drawn("earlier"):
-            there: Mask = rows.indexes > np.uint64(0)
+            there: RowMask = rows.indexes > np.uint64(0)
             return there
         return self.by.evaluate(rows).present if self.by is not None else None
 

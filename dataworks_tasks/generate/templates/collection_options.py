@@ -29,7 +29,7 @@ _SPELLED = {"sphereVersion": "2dsphereIndexVersion", "defaultLanguage": "default
 _NOT_GIVEN = float("nan")
 
 
-def read_indexes(node: TemplateNode) -> tuple[Mapping[str, Any], ...]:
+def template_indexes(node: TemplateNode) -> tuple[Mapping[str, Any], ...]:
     """``indexes`` as index documents of ``createIndexes``; keys keep their order."""
     indexes = []
     entries = node.take("indexes")

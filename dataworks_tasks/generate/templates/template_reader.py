@@ -30,8 +30,8 @@ from dataworks_tasks.generate.fields.template_node import (
 from dataworks_tasks.generate.templates.collection_options import (
     check_create_options,
     read_create_options,
-    read_indexes,
     read_shard_config,
+    template_indexes,
 )
 from dataworks_tasks.generate.templates.linker import link
 from dataworks_tasks.generate.templates.schema_form import content_of_schema
@@ -96,7 +96,7 @@ def _read_collection(node: TemplateNode, template_name: str) -> CollectionTempla
         node.refuse("collection", "is missing")
     name = f"{database}.{collection}" if database else collection
     count = node.integer("count", 0, least=1, most=MAX_DOCUMENTS)
-    indexes = read_indexes(node)
+    indexes = template_indexes(node)
     shard_config = read_shard_config(node, database, collection)
     compression = node.choice("compressionLevel", "", _COMPRESSORS)
     options = read_create_options(node)

@@ -8,7 +8,7 @@ import numpy as np
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.batch.segments import Layout, assemble
+from dataworks_tasks.generate.batch.segments import Layout, lay_out
 from dataworks_tasks.generate.fields.model import Field, Record
 
 MOST_AT_ONCE = 5_000
@@ -42,7 +42,7 @@ class TemplateSource:
 
     def _chunk(self, start: int, stop: int) -> EncodedBatch:
         rows = Rows.documents(self._seed, np.arange(start, stop, dtype=np.uint64))
-        data, offsets = assemble(Layout(self._content.document(rows)), len(rows))
+        data, offsets = lay_out(Layout(self._content.document(rows)), len(rows))
         return EncodedBatch(data, offsets)
 
 

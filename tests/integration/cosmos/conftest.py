@@ -10,7 +10,7 @@ import pytest
 
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
 
 StartSimulator = Callable[..., CosmosSimulator]

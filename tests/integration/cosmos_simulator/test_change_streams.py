@@ -16,7 +16,7 @@ from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 
 from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 from producer.cosmos_simulator import CosmosSimulator, FaultDials, Service, SimulatorConfig
 
 Client = pymongo.MongoClient[dict[str, Any]]

@@ -24,7 +24,7 @@ from dataworks_tasks.runs.lease import UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
 from tests.fleet import Fleet, pool_children, wait_until
 

@@ -17,7 +17,7 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationJob, GenerationPart
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 from dataworks_tasks.store.unique_ids import why_ids_repeat
 from dataworks_tasks.verify.comparison import compare
 from dataworks_tasks.verify.field_order import with_sorted_fields

@@ -26,7 +26,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.slicing.split_migration import plan_slices
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 from dataworks_tasks.verify.migration import MigrationVerificationWork
 
 

@@ -17,7 +17,7 @@ from dataworks_tasks.errors import StoreUnavailable, Throttled, UsageError
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.settings.database import DatabaseConfig
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 from dataworks_tasks.store.mongodb import MongoDBClient
 from dataworks_tasks.store.write_outcome import WriteOutcome
 from producer.start.resume_field import check_resume_field

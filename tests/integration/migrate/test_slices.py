@@ -17,7 +17,7 @@ from dataworks_tasks.scan.read_slice import SliceSource, read_slice
 from dataworks_tasks.scan.slice import OBJECT_ID, Slice, SliceKind
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.slicing.split_migration import plan_slices
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 from dataworks_tasks.verify.comparison import id_bytes
 from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
 from tests.integration.migrate.conftest import Migration

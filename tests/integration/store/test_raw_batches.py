@@ -8,7 +8,7 @@ from bson import encode
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store import raw_batches
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 
 
 def test_the_driver_hands_over_every_reply(

@@ -27,7 +27,7 @@ from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.factory import create_database_client
+from dataworks_tasks.store.create_client import create_database_client
 
 FAR = DatetimeMS(253_402_300_800_000)
 REPLACING = WritePolicy(on_conflict=OnConflict.REPLACE)

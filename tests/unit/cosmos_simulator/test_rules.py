@@ -12,7 +12,7 @@ from bson.raw_bson import RawBSONDocument
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import SettingsError
 from producer.cosmos_simulator import CosmosSimulator, FaultDials, SimulatorConfig
-from producer.cosmos_simulator.document_rules import (
+from producer.cosmos_simulator.document_refusals import (
     json_bytes,
     refused_documents,
     targets_one_shard,

@@ -6,7 +6,7 @@ import pytest
 
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
-from dataworks_tasks.store.factory import create_database_client, detect_type
+from dataworks_tasks.store.create_client import create_database_client, detect_type
 
 HOST = "shop.mongo.cosmos.azure.com"
 OPTIONS = "ssl=true&replicaSet=globaldb&retrywrites=false&maxIdleTimeMS=120000&appName=@shop@"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -14,6 +14,7 @@ from dataworks_tasks.migrate.document_change import DocumentChange
 from dataworks_tasks.migrate.rules import rule_counters
 from dataworks_tasks.scan.read_slice import PageCutter, SliceSource, read_slice
 from dataworks_tasks.scan.slice import Slice, SliceKind
+from dataworks_tasks.scan.slice_pool import Stopped
 from dataworks_tasks.scan.slice_progress import SliceProgress
 from dataworks_tasks.verify.comparison import (
     Comparison,
@@ -23,7 +24,6 @@ from dataworks_tasks.verify.comparison import (
 )
 
 T = TypeVar("T")
-Stopped = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
