@@ -3,6 +3,7 @@
 ``dataworks local --cosmos RU``, then ``generate`` and ``verify`` in the same folder. Exits 1 unless
 the target holds exactly the documents that were asked for, no failure is on record, and what the
 account charged a second is within 5 % of the budget, on the whole and in any ten seconds.
+``--refusals`` measures what refusals cost instead.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 import pymongo
 
+from benchmarks.refusals import measure_refusals, print_refusals
 from benchmarks.templates import flat
 from producer.cosmos_simulator.client_connection import STATISTICS_COMMAND
 
@@ -61,7 +63,10 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--ru", type=float, default=5000.0)
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--refusals", action="store_true", help="what refusals cost, instead")
     chosen = parser.parse_args()
+    if chosen.refusals:
+        sys.exit(0 if print_refusals(*measure_refusals(local_services, run_command)) else 1)
     run = within_budget(chosen.documents, chosen.ru, chosen.workers)
     print(f"{run.found:,} of {run.documents:,} documents, {run.failures} failures or differences")
     print(f"{run.average:,.0f} RU/s of {run.budget:,.0f}, {run.average / run.budget:.1%}")
@@ -75,13 +80,13 @@ def within_budget(documents: int, ru: float, workers: int) -> BudgetRun:
     with tempfile.TemporaryDirectory(prefix="dataworks-cosmos-") as place:
         folder = Path(place)
         (folder / "flat.json").write_text(json.dumps(flat()))
-        with _local_services(folder, ru, workers) as account:
+        with local_services(folder, ru, workers) as account:
             asked = ("--total", documents, "--max-ru", ru)
-            made = _command(folder, "generate", "flat.json", *asked)
+            made = run_command(folder, "generate", "flat.json", *asked)
             with pymongo.MongoClient[dict[str, Any]](account) as client:
                 told = client.admin.command(STATISTICS_COMMAND)
                 found = client["dataworks"]["flat"].count_documents({})
-            compared = _command(folder, "verify", made["run"])
+            compared = run_command(folder, "verify", made["run"])
     seconds = _rates(told["ru_per_second"])
     windows = range(max(1, len(seconds) - _WINDOW_SECONDS + 1))
     most = max(sum(seconds[at : at + _WINDOW_SECONDS]) for at in windows)
@@ -105,7 +110,7 @@ def _rates(told: Sequence[tuple[int, float]]) -> list[float]:
 
 
 @contextmanager
-def _local_services(folder: Path, ru: float, workers: int) -> Iterator[str]:
+def local_services(folder: Path, ru: float, workers: int) -> Iterator[str]:
     """``dataworks local`` until Ctrl-C; the address of its account."""
     signal(SIGINT, default_int_handler)  # a shell has it ignored for what it starts with &
     options = ("--cosmos", str(ru), "--workers", str(workers), "--no-flower", "--json")
@@ -127,7 +132,7 @@ def _local_services(folder: Path, ru: float, workers: int) -> Iterator[str]:
         local.communicate()
 
 
-def _command(folder: Path, *arguments: object) -> Mapping[str, Any]:
+def run_command(folder: Path, *arguments: object) -> Mapping[str, Any]:
     """What a command's ``--json`` says of its run. Raises RuntimeError unless it succeeds."""
     command = (*_DATAWORKS, *map(str, arguments), "--json")
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)

@@ -12,6 +12,7 @@ from typing import Any
 from bson.errors import InvalidBSON
 from bson.int64 import Int64
 
+from dataworks_tasks.errors import SettingsError
 from producer.cosmos_simulator.account import Account
 from producer.cosmos_simulator.collection_commands import run_custom_action, shard_collection
 from producer.cosmos_simulator.config import Service
@@ -46,6 +47,10 @@ from producer.cosmos_simulator.wire import (
 EXHAUST_ALLOWED = 1 << 16
 STATISTICS_COMMAND = "cosmosSimulatorStatistics"
 """Not a Cosmos DB command: what this simulator counted, for tests and ``dataworks local``."""
+
+
+DIALS_COMMAND = "cosmosSimulatorDials"
+"""``{cosmosSimulatorDials: {throttle_share: 0.1}}``: other dials from now on."""
 
 
 class _ConnectionDropped(Exception):
@@ -164,9 +169,21 @@ class ClientConnection:
                 "RequestCharge": last.charge,
                 "RequestDurationInMilliSeconds": Int64(last.duration_ms),
             }
-        if name == STATISTICS_COMMAND:
+        return {"ok": 1} if name == "ping" else self._own_command(command)
+
+    def _own_command(self, command: Command) -> Mapping[str, Any] | None:
+        """What no service has: what was counted, and other dials from now on."""
+        account = self._account
+        if command.name == STATISTICS_COMMAND:
             return {**asdict(account.budget.statistics()), "ok": 1}
-        return {"ok": 1} if name == "ping" else None
+        if command.name == DIALS_COMMAND:
+            changes = dict(command.body[DIALS_COMMAND].items())
+            try:
+                account.faults.dials = replace(account.faults.dials, **changes)
+            except (TypeError, SettingsError) as refused:
+                return error(2, str(refused))
+            return {"ok": 1}
+        return None
 
     def _sharded_collection(self, command: Command) -> Mapping[str, Any]:
         """A collection's entry among those that are sharded."""

@@ -28,6 +28,9 @@ class FaultDials:
     throttle_share: float = 0.0
     """Answered with 16500 although the budget would do; a bulk write is executed in part."""
 
+    document_throttle_share: float = 0.0
+    """Documents of bulk writes that are refused with 16500, each by itself."""
+
     omit_retry_after_share: float = 0.0
     """Of the throttled answers: those whose text has no ``RetryAfterMs``."""
 

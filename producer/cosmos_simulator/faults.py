@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from producer.cosmos_simulator.config import FaultDials
 
@@ -20,6 +21,13 @@ class Faults:
     def happens(self, share: float) -> bool:
         """Whether a fault with this share happens now; asks for no chance when it is off."""
         return share > 0 and self._random.random() < share
+
+    def refused(self, positions: Sequence[int]) -> set[int]:
+        """Those of ``positions`` that the dial for single documents refuses."""
+        share = self.dials.document_throttle_share
+        if not share:
+            return set()
+        return {position for position in positions if self._random.random() < share}
 
     def retry_after_ms(self, retry_after_ms: int) -> int | None:
         """The delay that a throttled answer names; None: it names none."""

@@ -77,9 +77,12 @@ def admit(
     candidates = [index for index in range(stop) if index not in refused]
     errors = {stop: refused[stop]} if ordered and stop in refused else dict(refused)
     charges = statement_charges(command.name, statements)
+    by_chance = faults.refused(candidates)
+    if by_chance:
+        candidates = _before_first(candidates, by_chance, ordered=ordered)
     throttled_by_dial = bool(candidates) and faults.happens(faults.dials.throttle_share)
     total = float(charges[candidates].sum())
-    if not throttled_by_dial and total <= budget.available():
+    if not (throttled_by_dial or by_chance) and total <= budget.available():
         return Admission(candidates, errors, total)
     order = candidates
     if not ordered:
@@ -88,18 +91,28 @@ def admit(
     if throttled_by_dial:
         kept = min(kept, faults.accepted(len(order)))
     admitted = sorted(order[:kept])
-    late = order[kept:]
+    late = [*order[kept:], *sorted(by_chance)]
     if not late:
         return Admission(admitted, errors, total)
-    missing = float(charges[late].sum())
+    missing = float(charges[order[kept:]].sum())
     delay = faults.retry_after_ms(
-        RETRY_AFTER_MS_WITHOUT_BUDGET if throttled_by_dial else budget.retry_after_ms(missing)
+        RETRY_AFTER_MS_WITHOUT_BUDGET
+        if throttled_by_dial or by_chance
+        else budget.retry_after_ms(missing)
     )
     text = throttled_text(delay)
     reported = late[:1] if ordered else late
     throttled_errors = {index: write_error(index, THROTTLED, text) for index in reported}
     errors = throttled_errors if ordered else errors | throttled_errors
     return Admission(admitted, errors, total - missing, len(late), delay)
+
+
+def _before_first(candidates: Sequence[int], refused: set[int], *, ordered: bool) -> list[int]:
+    """The others; of an ordered write only those before the first that is refused."""
+    stop = min(refused) if ordered else None
+    return [
+        index for index in candidates if index not in refused and (stop is None or index < stop)
+    ]
 
 
 def _affordable_count(charges: Charges, budget: RequestUnitBudget) -> int:

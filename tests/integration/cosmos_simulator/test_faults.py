@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import AutoReconnect, CursorNotFound, ExecutionTimeout, OperationFailure
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    CursorNotFound,
+    ExecutionTimeout,
+    OperationFailure,
+)
 
 from producer.cosmos_simulator import CosmosSimulator, FaultDials
 
@@ -94,3 +100,22 @@ def test_faults_happen_about_as_often_as_asked_and_the_same_way_again(
     first = outcomes()
     assert 20 <= sum(first) <= 60
     assert outcomes() == first
+
+
+def test_dials_are_set_while_it_runs(
+    start_simulator: Any, connect: Connect, database_name: str
+) -> None:
+    client = connect(start_simulator())
+    orders = client[database_name]["orders"]
+    orders.insert_one({"_id": 0})
+    client.admin.command({"cosmosSimulatorDials": {"document_throttle_share": 0.5}})
+    with pytest.raises(BulkWriteError) as refused:
+        orders.insert_many([{"_id": number} for number in range(1, 200)], ordered=False)
+    details: Any = refused.value.details
+    assert {problem["code"] for problem in details["writeErrors"]} == {16500}
+    assert 50 < details["nInserted"] == orders.count_documents({}) - 1 < 150
+    client.admin.command({"cosmosSimulatorDials": {"document_throttle_share": 0.0}})
+    orders.insert_many([{"_id": number} for number in range(200, 400)])
+    for wrong in ({"document_throttle_share": 2.0}, {"unknown": 1}):
+        with pytest.raises(OperationFailure):
+            client.admin.command({"cosmosSimulatorDials": wrong})

@@ -36,13 +36,15 @@ def frozen_budget(ru: float) -> RequestUnitBudget:
     ru=st.floats(6, 300),
     bad=st.sets(st.integers(0, 39)),
     throttle=st.sampled_from([0.0, 0.5, 1.0]),
+    single=st.sampled_from([0.0, 0.3, 1.0]),
     seed=st.integers(0, 5),
 )
 def test_unordered_every_statement_is_executed_or_reported_once(
-    count: int, ru: float, bad: set[int], throttle: float, seed: int
+    count: int, ru: float, bad: set[int], throttle: float, single: float, seed: int
 ) -> None:
     bad = {index for index in bad if index < count}
-    faults = Faults(FaultDials(throttle_share=throttle, seed=seed))
+    dials = FaultDials(throttle_share=throttle, document_throttle_share=single, seed=seed)
+    faults = Faults(dials)
     admission = admit(insert(count, ordered=False), refused(bad), frozen_budget(ru), faults)
     assert sorted([*admission.admitted, *admission.errors]) == list(range(count))
     assert bad <= set(admission.errors)
@@ -52,11 +54,18 @@ def test_unordered_every_statement_is_executed_or_reported_once(
 
 
 @settings(deadline=None)
-@given(count=st.integers(1, 40), ru=st.floats(6, 300), bad=st.sets(st.integers(0, 39)))
-def test_ordered_stops_at_the_first_error(count: int, ru: float, bad: set[int]) -> None:
+@given(
+    count=st.integers(1, 40),
+    ru=st.floats(6, 300),
+    bad=st.sets(st.integers(0, 39)),
+    single=st.sampled_from([0.0, 0.3, 1.0]),
+)
+def test_ordered_stops_at_the_first_error(
+    count: int, ru: float, bad: set[int], single: float
+) -> None:
     bad = {index for index in bad if index < count}
-    budget = frozen_budget(ru)
-    admission = admit(insert(count, ordered=True), refused(bad), budget, Faults(FaultDials()))
+    faults = Faults(FaultDials(document_throttle_share=single))
+    admission = admit(insert(count, ordered=True), refused(bad), frozen_budget(ru), faults)
     assert list(admission.admitted) == list(range(len(admission.admitted)))
     if len(admission.admitted) == count:
         assert not admission.errors
