@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dataworks_tasks.errors import SettingsError, TerminalError, UsageError
+from dataworks_tasks.errors import RightMissing, SettingsError, TerminalError, UsageError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -79,15 +79,23 @@ def assess(connections: Connections, request: MigrationRequest, measuring: Measu
     estimate = estimate_migration(source, target, readable, slice_documents)
     concerns += _conflicts(estimate, request)
     site = CopySite(source, target, readable, config, request.options.layout, slice_documents)
-    time = measure_time(
-        site,
-        estimate,
-        measuring.workers,
-        measuring.seconds,
-        write=measuring.write,
-        limit=request.options.max_rate,
-    )
+    limit = request.options.max_rate
+    try:
+        time = _measure(site, estimate, measuring, limit)
+    except (TerminalError, RightMissing) as error:
+        if not measuring.write:
+            raise
+        remedy = error.remedy or "Leave --write-sample out"
+        concerns.append(Concern("the sample", f"it could not be written: {error.fact}", remedy))
+        time = _measure(site, estimate, replace(measuring, write=False), limit)
     return Assessment(estimate, tuple(concerns), time, separate)
+
+
+def _measure(
+    site: CopySite, estimate: MigrationEstimate, measuring: Measuring, limit: float | None
+) -> MigrationTime:
+    workers, seconds = measuring.workers, measuring.seconds
+    return measure_time(site, estimate, workers, seconds, write=measuring.write, limit=limit)
 
 
 def _conflicts(estimate: MigrationEstimate, request: MigrationRequest) -> Iterator[Concern]:

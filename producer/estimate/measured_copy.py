@@ -11,7 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event, Lock
 
+from dataworks_tasks.errors import TerminalError
 from dataworks_tasks.ledger.contract import RangeResult
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.migrate.copy_indexes import copy_indexes
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.route import document_change, parsed_filter
@@ -110,7 +112,8 @@ class _Measurement:
         self._site, self._pair, self._namespace = site, pair, namespace
         self._over = Event()
         self._lock = Lock()
-        self._documents = self._bytes = 0
+        self._documents = self._bytes = self._failures = 0
+        self._reason = ""
         self._copies: list[SliceCopy] = []
         self._slices = self._planned()
 
@@ -134,6 +137,7 @@ class _Measurement:
             for future in running:
                 future.result()
         self._collect()
+        self._check()
         took = time.monotonic() - began
         return CopyMeasurement(
             self._pair,
@@ -208,7 +212,18 @@ class _Measurement:
                 self._count(part[0])
 
     def _count(self, result: RangeResult) -> None:
-        self._add(result.counters["read"], result.counters["bytes"])
+        with self._lock:
+            self._failures += len(result.failures)
+            if result.failures:
+                self._reason = result.failures[0].reason
+        self._add(result.counters[RunCounter.READ], result.counters[RunCounter.BYTES])
+
+    def _check(self) -> None:
+        """Raise TerminalError when the target took nothing: then the rate says nothing."""
+        if self._documents and self._failures >= self._documents:
+            raise TerminalError(
+                f"the target took none of {self._documents:,} documents: {self._reason}"
+            )
 
     def _add(self, documents: int, size: int) -> None:
         with self._lock:
