@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test unit check lint types audit bench load soak fault-table docs lock unbound spelling clean
+.PHONY: help setup demo test unit check lint types audit bench load soak fault-table docs pictures lock unbound spelling clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -82,6 +82,9 @@ unbound: ## tests with other dependencies than the pinned ones: RESOLUTION=lowes
 	@.venv-unbound/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
 	  tests/unit tests/contract tests/integration/test_generation_runs.py \
 	  tests/integration/test_migration_runs.py
+
+pictures: $(STAMP) ## take the pictures of the pages again, from a real run
+	@$(BIN)/python -m tests.support.pictures
 
 clean: ## remove the virtual environment, caches and local state
 	rm -rf $(VENV) .venv-unbound build .dataworks .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import click
+from pydantic import SecretStr
 from rich.console import Console
 
 from dataworks_tasks.errors import StoreUnavailable
@@ -14,8 +15,10 @@ from producer.local.celery_services import CeleryWorker, Flower
 from producer.local.cosmos_service import CosmosService
 from producer.local.environment import LocalAddresses
 from producer.local.mongod import Mongod
+from producer.local.service_definition import ServiceDefinition
 from producer.local.services import LocalServices
 from producer.local.valkey import Valkey
+from producer.local.web_service import WebPages
 from producer.state_folder import STATE_FOLDER
 
 
@@ -29,6 +32,7 @@ from producer.state_folder import STATE_FOLDER
 @click.option(
     "--flower/--no-flower", default=True, show_default=True, help="Celery's web page on loopback."
 )
+@click.option("--web/--no-web", default=True, show_default=True, help="The page for runs.")
 @click.option(
     "--cosmos",
     type=click.FloatRange(0, min_open=True),
@@ -37,9 +41,13 @@ from producer.state_folder import STATE_FOLDER
 )
 @with_context
 def command(
-    context: CommandContext, workers: int | None, flower: bool, cosmos: float | None
+    context: CommandContext,
+    workers: int | None,
+    flower: bool,
+    web: bool,
+    cosmos: float | None,
 ) -> None:
-    """Run Redis, MongoDB, workers and Flower here until Ctrl-C; data stays in .dataworks/.
+    """Run Redis, MongoDB, workers and pages here until Ctrl-C; data stays in .dataworks/.
 
     Other dataworks commands in this folder find them by themselves.
     """
@@ -58,13 +66,40 @@ def command(
             services.urls()[account.name] if account else None,
         )
         count = workers or os.cpu_count() or 1
+        environment = _not_set_elsewhere(context, addresses)
         with console.status("starting the workers"):
-            children = [CeleryWorker(addresses.environment, concurrency=count)]
-            services.start(*children, *([Flower(addresses.environment)] if flower else []))
+            pages: list[ServiceDefinition] = [
+                *([Flower(environment)] if flower else []),
+                *([WebPages(environment)] if web else []),
+            ]
+            services.start(CeleryWorker(environment, concurrency=count), *pages)
         if context.as_json:
             context.print_json({"settings": addresses.environment, "urls": services.urls()})
         _explain(console, addresses, services.urls(), count)
         _wait(services, console)
+
+
+def _not_set_elsewhere(context: CommandContext, addresses: LocalAddresses) -> dict[str, str]:
+    """The local addresses that neither the environment nor ``.env_local`` overrides.
+
+    Workers read those by themselves, as the producer does: both must reach the same servers.
+    """
+    config = context.config()
+    in_force: dict[str, SecretStr | None] = {
+        "FRAMEWORK_BROKER_URL": config.broker_url,
+        "FRAMEWORK_LEDGER_URL": config.ledger_url,
+        "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": (
+            config.source.connection_string if config.source else None
+        ),
+        "FRAMEWORK_TARGET_DB_CONNECTION_STRING": (
+            config.target.connection_string if config.target else None
+        ),
+    }
+    return {
+        name: value
+        for name, value in addresses.environment.items()
+        if (secret := in_force[name]) is not None and secret.get_secret_value() == value
+    }
 
 
 def _explain(
@@ -73,6 +108,8 @@ def _explain(
     console.print(
         f"[green]Running[/green] with {workers} worker processes. Ctrl-C stops all of it."
     )
+    if "web" in urls:
+        console.print(f"Runs: {urls['web']}")
     if "flower" in urls:
         console.print(f"Flower: {urls['flower']}")
     console.print("\nIn this folder, in another terminal:")
