@@ -22,6 +22,7 @@ from dataworks_tasks.broker.messages import (
     DRIVE_RUN,
     FINISH_RUN,
     GENERATE_RANGE,
+    REPAIR_RANGE,
     VERIFY_RANGE,
     RangeMessage,
     read_range,
@@ -95,6 +96,12 @@ def copy_range(self: Task[Any, Any], run_id: object, start: object, stop: object
 def verify_range(self: Task[Any, Any], run_id: object, start: object, stop: object) -> None:
     """Compare the documents or slices ``[start, stop)`` of a run with the target."""
     _on_range(self, RunKind.VERIFICATION, run_id, start, stop)
+
+
+@app.task(name=REPAIR_RANGE, bind=True, max_retries=_MAX_RETRIES)
+def repair_range(self: Task[Any, Any], run_id: object, start: object, stop: object) -> None:
+    """Reconcile the key windows ``[start, stop)`` of a repair."""
+    _on_range(self, RunKind.REPAIR, run_id, start, stop)
 
 
 @app.task(name=FINISH_RUN, bind=True, max_retries=_MAX_RETRIES, time_limit=FINISH_SECONDS)

@@ -18,6 +18,7 @@ from dataworks_tasks.runs.spec import MigrationJob, RunKind, RunSpec
 GENERATE_RANGE = "dataworks.generate_range"
 COPY_RANGE = "dataworks.copy_range"
 VERIFY_RANGE = "dataworks.verify_range"
+REPAIR_RANGE = "dataworks.repair_range"
 FINISH_RUN = "dataworks.finish_run"
 DRIVE_RUN = "dataworks.drive_run"
 
@@ -25,6 +26,7 @@ TASK_OF = {
     RunKind.GENERATION: GENERATE_RANGE,
     RunKind.MIGRATION: COPY_RANGE,
     RunKind.VERIFICATION: VERIFY_RANGE,
+    RunKind.REPAIR: REPAIR_RANGE,
 }
 
 _RUN_ID = re.compile(r"[a-z]{3}-[A-Za-z0-9-]{1,64}")

@@ -29,6 +29,8 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationPart, OnConflict, OnError
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
 
+DOCUMENTS_PER_COMPARISON = 5_000
+"""Documents that are made again at once, to be compared or written."""
 DOCUMENTS_PER_WRITE = 5_000
 """Large enough that the command's overhead disappears (measured: 0.9 us a document of 1 KB at
 5,000, 2.5 us at 1,000), small enough that three of them fit a worker's memory."""

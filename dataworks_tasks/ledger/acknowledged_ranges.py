@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from typing import cast
 
 from dataworks_tasks.ledger.contract import Acknowledgement, RangeResult, WorkerReport
 from dataworks_tasks.ledger.failure_records import failure_arguments
 from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text, unknown_run
+from dataworks_tasks.ledger.worker_arguments import report_arguments
 from dataworks_tasks.runs.batch_range import BatchRange
 
-_REPORTED = tuple(field.name for field in fields(WorkerReport))
 _PAGE = 1000
 
 
@@ -43,7 +42,7 @@ class AcknowledgedRanges:
             done.start,
             done.stop,
             json.dumps(dict(result.counters)),
-            *_report_arguments(worker),
+            *report_arguments(worker),
             SLICES_PER_KEY,
             expected_slice,
             *failure_arguments(result.failures),
@@ -70,7 +69,7 @@ class AcknowledgedRanges:
             expected_slice,
             rest,
             json.dumps(dict(result.counters)),
-            *_report_arguments(worker),
+            *report_arguments(worker),
             *failure_arguments(result.failures),
         )
         return bool(changed)
@@ -126,9 +125,3 @@ def interval(member: bytes | str) -> BatchRange:
     """A member of the sorted set of acknowledged ranges."""
     start, stop = decoded_text(member).split(":")
     return BatchRange(int(start), int(stop))
-
-
-def _report_arguments(worker: WorkerReport | None) -> tuple[str, str]:
-    if worker is None:
-        return "", ""
-    return worker.name, json.dumps({name: getattr(worker, name) for name in _REPORTED})

@@ -9,7 +9,14 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from dataworks_tasks.ledger.history import RunHistories
+from dataworks_tasks.ledger.key_windows import KeyWindows
 from dataworks_tasks.ledger.redis_server import RedisMemory
+from dataworks_tasks.ledger.results import (
+    Acknowledgement,
+    DocumentFailure,
+    RangeResult,
+    WorkerReport,
+)
 from dataworks_tasks.ledger.run_counters import DIFFERENCES
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
@@ -17,6 +24,9 @@ from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
 from dataworks_tasks.ledger.worker_registry import WorkerRegistry
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
+
+# The values of results.py belong to this contract as well.
+__all__ = ["Acknowledgement", "DocumentFailure", "RangeResult", "WorkerReport"]
 
 
 class RunState(StrEnum):
@@ -39,52 +49,11 @@ FINISHED = frozenset({RunState.COMPLETE, RunState.DIFFERENT})
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentFailure:
-    """A document that was not written. ``document_id`` is Extended JSON; ``key`` names it once."""
-
-    key: str
-    document_id: str
-    namespace: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class FailurePage:
     """Some of a run's failures. ``cursor`` asks for the next ones; 0 when there are no more."""
 
     failures: tuple[DocumentFailure, ...]
     cursor: int
-
-
-@dataclass(frozen=True, slots=True)
-class RangeResult:
-    """The outcome of a range: what to add to the counters, and what could not be written."""
-
-    counters: Mapping[str, int]
-    failures: Sequence[DocumentFailure] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """``newly``: how many indexes or slices were not acknowledged before.
-
-    ``closed_last_gap`` is true for exactly one call in a run's life (again after a retry).
-    ``checkpointed``: a part of a slice was recorded, and the rest of the slice is left.
-    """
-
-    newly: int
-    closed_last_gap: bool
-    checkpointed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerReport:
-    """A worker process as it was when it last acknowledged."""
-
-    name: str
-    reported_at: float
-    documents: int
-    peak_rss_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +111,10 @@ class Ledger(Protocol):
     @property
     def windows(self) -> SendWindows:
         """Which messages of a run are waiting, in hand, or to be sent."""
+
+    @property
+    def key_windows(self) -> KeyWindows:
+        """What repair and live migration add: claims and key windows."""
 
     @property
     def workers(self) -> WorkerRegistry:

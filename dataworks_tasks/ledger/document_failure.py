@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from dataworks_tasks.documents.raw_bson import shown_id
+from dataworks_tasks.documents.raw_bson import element_bytes, find_element, shown_id
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.runs.namespace import Namespace
 
@@ -21,4 +21,8 @@ def document_failure(
     """
     name = document + number.to_bytes(4) if number else document
     digest = blake2b(name, key=str(namespace).encode()[:64], digest_size=12).hexdigest()
-    return DocumentFailure(digest, shown_id(document), str(namespace), reason[:_LONGEST_REASON])
+    id_ = find_element(document, b"_id")
+    bson_id = "" if id_ is None else element_bytes(id_).hex()
+    return DocumentFailure(
+        digest, shown_id(document), str(namespace), reason[:_LONGEST_REASON], bson_id
+    )

@@ -67,5 +67,9 @@ def failure_arguments(failures: Sequence[DocumentFailure]) -> list[str]:
     arguments: list[str] = []
     for failure in failures:
         values = asdict(failure)
+        if not failure.bson_id:
+            del values["bson_id"]
+        if failure.index is None:
+            del values["index"]
         arguments += values.pop("key"), json.dumps(values)
     return arguments

@@ -147,8 +147,31 @@ class RunKeys:
             "steps",
             "workers",
             "budget",
+            "claims",
+            "hot",
+            "deferred",
         )
         return [self._key(name) for name in (*names, *more)]
+
+    @property
+    def claims(self) -> str:
+        """Hash: who holds which slice or key window until when, and how often it was claimed."""
+        return self._key("claims")
+
+    @property
+    def hot(self) -> str:
+        """Hash: keys that changed while they were reconciled, with their collection pair."""
+        return self._key("hot")
+
+    @property
+    def deferred(self) -> str:
+        """Sorted set: windows to reconcile again, by the time when no late write can arrive."""
+        return self._key("deferred")
+
+    @property
+    def slice_prefix(self) -> str:
+        """What the names of the hashes of slices begin with."""
+        return self._key("slices:")
 
     def slices(self, number: int) -> str:
         """Hash: the slices around ``number`` that are not acknowledged."""

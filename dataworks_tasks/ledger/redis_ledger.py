@@ -22,6 +22,7 @@ from dataworks_tasks.ledger.contract import (
 from dataworks_tasks.ledger.driver_leases import RedisDriverLeases
 from dataworks_tasks.ledger.failure_records import FailureRecords
 from dataworks_tasks.ledger.history import RunHistories
+from dataworks_tasks.ledger.key_window_ledger import KeyWindowLedger
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.planned_slices import PlannedSlices, slice_keys
 from dataworks_tasks.ledger.redis_server import (
@@ -58,6 +59,7 @@ class RedisLedger:
         self.workers = WorkerRegistry(self._steps)
         self.driver: DriverLeases = RedisDriverLeases(self._steps)
         self.history: RunHistories = RedisRunHistories(self._steps)
+        self.key_windows = KeyWindowLedger(self._steps, self._ranges)
 
     def close(self) -> None:
         """Close the connections."""

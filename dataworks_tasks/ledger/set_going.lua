@@ -6,7 +6,7 @@
 -- ARGV[4] number of expected states that follow  ARGV[5...] those, then the members of due
 -- Returns 1 if the run is going now, be it by this call or before.
 
-local record = redis.call('HMGET', KEYS[1], 'state', 'total', 'planned')
+local record = redis.call('HMGET', KEYS[1], 'state', 'total', 'planned', 'copy_slices')
 if not record[1] then
   return redis.error_reply('UNKNOWNRUN no such run')
 end
@@ -24,7 +24,8 @@ if ARGV[1] == '1' and total and total ~= record[3] then
   redis.call('HDEL', KEYS[1], 'total')
   total = false
 end
-local going = total and ARGV[3] or ARGV[2]
+-- A run that follows its source is planned when its copy is; its plan stays open.
+local going = (total or record[4]) and ARGV[3] or ARGV[2]
 if record[1] ~= going then
   redis.call('HSET', KEYS[1], 'state', going)
   redis.call('HDEL', KEYS[1], 'finished_at', 'error')

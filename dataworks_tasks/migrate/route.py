@@ -7,6 +7,7 @@ from functools import reduce
 from bson import encode
 from bson.errors import BSONError
 from bson.json_util import loads
+from bson.timestamp import Timestamp
 
 from dataworks_tasks.documents.raw_bson import EXTENDED_JSON
 from dataworks_tasks.errors import SettingsError, UsageError
@@ -56,7 +57,15 @@ def slice_source(
         rate_limiter=context.source_reads,
         check=guards.source.checks(pair.source, pair.source_uuid),
         repeated_ids=repeated_ids(source, pair.source),
+        at_least=_start_of_following(job),
     )
+
+
+def _start_of_following(job: MigrationJob) -> Timestamp | None:
+    """A copy that is followed by its source's changes must not read what is older than those."""
+    if job.follow is None:
+        return None
+    return Timestamp(job.follow.position.seconds, job.follow.position.increment)
 
 
 def repeated_ids(client: BaseDatabaseClient, namespace: Namespace) -> RepeatedIds | None:

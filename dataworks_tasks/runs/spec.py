@@ -23,6 +23,7 @@ class RunKind(StrEnum):
     GENERATION = "generation"
     MIGRATION = "migration"
     VERIFICATION = "verification"
+    REPAIR = "repair"
 
 
 class OnError(StrEnum):
@@ -152,6 +153,42 @@ class LeftOut(_Frozen):
     attention: bool = True
 
 
+class OnDdl(StrEnum):
+    """What happens when a followed collection itself is changed at the source."""
+
+    STOP = "stop"
+    IGNORE = "ignore"
+
+
+class ClaimTimes(_Frozen):
+    """How long one process has a key window for itself, the same for the whole fleet."""
+
+    seconds: float = Field(default=30.0, gt=0, description="a claim ends so long after a heartbeat")
+    late_seconds: float = Field(
+        default=180.0, ge=0, description="a write of a lost process arrives within that"
+    )
+
+
+class StartPosition(_Frozen):
+    """A position in a source's history: a resume token, and its cluster time."""
+
+    token: str = Field(description="BSON as hexadecimal digits")
+    seconds: int
+    increment: int
+
+
+class FollowPart(_Frozen):
+    """How a migration follows its source after the copy."""
+
+    position: StartPosition = Field(description="where the changes begin: before the first slice")
+    nonce: str = Field(description="in every window, so that no two plans are alike")
+    database: str | None = Field(
+        default=None, description="the only database that is followed; None: the deployment"
+    )
+    on_ddl: OnDdl = OnDdl.STOP
+    claims: ClaimTimes = ClaimTimes()
+
+
 class MigrationJob(_Frozen):
     """Copy collections."""
 
@@ -177,6 +214,7 @@ class MigrationJob(_Frozen):
     made_with: dict[str, str] = Field(
         default={}, description="versions of everything that affects masked values"
     )
+    follow: FollowPart | None = None
 
 
 class VerificationJob(_Frozen):
@@ -190,7 +228,20 @@ class VerificationJob(_Frozen):
     )
 
 
-Job = Annotated[GenerationJob | MigrationJob | VerificationJob, Field(discriminator="kind")]
+class RepairJob(_Frozen):
+    """Make equal what a verification found to differ. Its ranges count key windows."""
+
+    kind: Literal[RunKind.REPAIR] = RunKind.REPAIR
+    run_id: str
+    of: GenerationJob | MigrationJob = Field(discriminator="kind")
+    verification: str = Field(description="the run whose differences are repaired")
+    delete_extra: bool = Field(description="whether documents that should not be there are deleted")
+    claims: ClaimTimes = ClaimTimes()
+
+
+Job = Annotated[
+    GenerationJob | MigrationJob | VerificationJob | RepairJob, Field(discriminator="kind")
+]
 
 
 class RunSpec(_Frozen):
@@ -230,13 +281,18 @@ class RunSpec(_Frozen):
 
     @property
     def data_job(self) -> GenerationJob | MigrationJob:
-        """The job that writes the data: of a verification, the one that it checks."""
-        return self.job.of if isinstance(self.job, VerificationJob) else self.job
+        """The job that writes the data: of a verification or repair, the one that it is about."""
+        return self.job.of if isinstance(self.job, VerificationJob | RepairJob) else self.job
+
+    @property
+    def follows(self) -> bool:
+        """Whether it is a migration that follows its source until the cut-over."""
+        return isinstance(self.job, MigrationJob) and self.job.follow is not None
 
     @property
     def is_sliced(self) -> bool:
         """Whether its ranges count slices of a key space, not document indexes."""
-        return isinstance(self.data_job, MigrationJob)
+        return isinstance(self.data_job, MigrationJob) or self.kind is RunKind.REPAIR
 
     def to_json(self) -> str:
         """The spec as the ledger keeps it."""
@@ -274,7 +330,12 @@ def _format_of(text: str | bytes) -> int | None:
     return version if isinstance(version, int) else None
 
 
-_PREFIX = {RunKind.GENERATION: "gen", RunKind.MIGRATION: "mig", RunKind.VERIFICATION: "ver"}
+_PREFIX = {
+    RunKind.GENERATION: "gen",
+    RunKind.MIGRATION: "mig",
+    RunKind.VERIFICATION: "ver",
+    RunKind.REPAIR: "rep",
+}
 
 
 def kind_of(run_id: str) -> RunKind | None:

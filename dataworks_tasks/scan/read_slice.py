@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+from bson.timestamp import Timestamp
+
 from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element
@@ -25,6 +27,7 @@ from dataworks_tasks.scan.key_space import (
 )
 from dataworks_tasks.scan.repeated_ids import LastGroup, RepeatedIds, told_apart
 from dataworks_tasks.scan.slice import Slice, SliceKind, groups_after, groups_through
+from dataworks_tasks.store.bounded_reads import find_at_least
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_guard import CheckCollection
 
@@ -54,6 +57,9 @@ class SliceSource:
     def simple_order(self) -> bool:
         """Whether strings are known to compare by their bytes."""
         return self.repeated_ids is not None and self.repeated_ids.simple_order
+
+    at_least: Timestamp | None = None
+    """What is read is no older than this moment, where the server knows such a bound."""
 
 
 class SliceInterrupted(StoreUnavailable):
@@ -159,7 +165,14 @@ class _Reading:
         if source.check is not None:
             source.check()
         failpoint("read.before")
-        pages = source.client.find_raw(source.namespace, wanted, **self.options, batch_size=size)
+        pages = find_at_least(
+            source.client,
+            source.namespace,
+            wanted,
+            source.at_least,
+            **self.options,
+            batch_size=size,
+        )
         if rate_limiter is not None:
             charge = partial(source.client.read_charge, source.namespace.database)
             pages = self._reported(rate_limited(pages, size, rate_limiter, charge, self.waiting))

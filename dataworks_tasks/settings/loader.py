@@ -117,6 +117,20 @@ class FrameworkConfig(BaseSettings):
         gt=0,
         description="longest between two looks for lost messages of a run, times two",
     )
+    claim_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        le=600,
+        description="repair and live migration: a process that is silent for so long loses its "
+        "key window to another",
+    )
+    late_write_seconds: float = Field(
+        default=180.0,
+        ge=1,
+        le=3600,
+        description="repair and live migration: a write of such a process may arrive this much "
+        "later; its window is reconciled once more then",
+    )
     plugins: CommaSeparated = Field(
         default=(),
         description="modules or .py files with generators and strategies, separated by commas; "

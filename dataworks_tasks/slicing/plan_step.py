@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataworks_tasks.driver_step import Drive
 from dataworks_tasks.ledger.contract import WORKING
-from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.runs.spec import MigrationJob, RunKind, RunSpec
 from dataworks_tasks.slicing.planning import Planner, needs_planning
 
 
@@ -15,7 +15,7 @@ class PlanSlices:
 
     def belongs_to(self, spec: RunSpec) -> bool:
         """See DriverStep."""
-        return spec.is_sliced
+        return isinstance(spec.data_job, MigrationJob) and spec.kind is not RunKind.REPAIR
 
     def run(self, drive: Drive) -> float | None:
         """See DriverStep."""

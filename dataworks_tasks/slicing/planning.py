@@ -29,6 +29,8 @@ _OUTAGE_SECONDS = 1.0
 
 def needs_planning(ledger: Ledger, spec: RunSpec) -> bool:
     """Whether the run has slices that are not planned yet."""
+    if spec.follows and ledger.key_windows.copy_slices(spec.run_id) is not None:
+        return False
     if not spec.is_sliced:
         return False
     progress = ledger.progress(spec.run_id)
@@ -65,7 +67,12 @@ class Planner:
             end = PlanEnd(end.planned + len(planned.slices), planned.slices[-1])
             yield end.planned
         failpoint("close-plan.before")
-        self._ledger.close_plan(run_id, end)
+        follow = self._job.follow if self._spec.follows else None
+        if follow is not None:
+            late_seconds = follow.claims.late_seconds
+            self._ledger.key_windows.close_copy(run_id, end.planned, late_seconds)
+        else:
+            self._ledger.close_plan(run_id, end)
         failpoint("close-plan.after")
 
     def stop(self) -> None:

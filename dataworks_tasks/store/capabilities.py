@@ -51,6 +51,8 @@ class Capabilities:
 
     A server alone has no failover. Azure maps a read's concern to an account's consistency level.
     """
+    fenced_writes: bool = False
+    """Whether writes can carry transaction numbers, so that late ones are refused."""
     request_charge: bool = False
     """Whether the server counts request units, and reports them after a request."""
     collection_command: CollectionCommand = CollectionCommand.NONE
@@ -85,6 +87,8 @@ class Capabilities:
             commit_quorum=self.collection_command is CollectionCommand.NONE
             and "setName" in hello
             and int(hello.get("maxWireVersion", 0)) >= _COMMIT_QUORUM_WIRE_VERSION,
+            fenced_writes=self.collection_command is CollectionCommand.NONE
+            and ("setName" in hello or is_mongos),
             majority_reads=self.collection_command is CollectionCommand.NONE
             and ("setName" in hello or is_mongos),
         )

@@ -119,9 +119,12 @@ class BaseDatabaseClient:
         """A database of the driver's, that decodes whatever a server holds."""
         return self.mongo.get_database(name, codec_options=TOLERANT)
 
-    def collection(self, namespace: Namespace) -> Documents:
-        """A collection of the driver's, that decodes whatever a server holds."""
-        committed = self._reads_committed and self._capabilities.majority_reads
+    def collection(self, namespace: Namespace, *, committed: bool = False) -> Documents:
+        """A collection of the driver's, that decodes whatever a server holds.
+
+        ``committed``: read only what no failover can take back, where the server knows that.
+        """
+        committed = (committed or self._reads_committed) and self._capabilities.majority_reads
         with classified():  # the driver refuses names that servers take, such as a..b
             return self.database(namespace.database).get_collection(
                 namespace.collection, read_concern=_MAJORITY if committed else None
@@ -200,14 +203,19 @@ class BaseDatabaseClient:
         self._shard_keys.forget(namespace)
 
     def find_raw(
-        self, namespace: Namespace, query: Mapping[str, Any], **options: Any
+        self,
+        namespace: Namespace,
+        query: Mapping[str, Any],
+        *,
+        committed: bool = False,
+        **options: Any,
     ) -> Iterator[bytes]:
         """Raw batches of what matches: bytes of whole documents, as the server sent them.
 
         Throttling before the first batch is waited out. Later it raises Throttled, as a cut cursor
         raises StoreUnavailable: only the caller knows how to continue after what it has.
         """
-        yield from raw_batches(self.collection(namespace), query, **options)
+        yield from raw_batches(self.collection(namespace, committed=committed), query, **options)
 
     def read_charge(self, database: str) -> float | None:
         """RU of the page that this thread has just read; None where the server reports none."""

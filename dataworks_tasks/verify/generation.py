@@ -18,8 +18,9 @@ from dataworks_tasks.documents.raw_bson import (
     ids_filter,
 )
 from dataworks_tasks.generate.batch.document_id import PREFIX_BYTES
-from dataworks_tasks.generate.generation_work import PartSource
+from dataworks_tasks.generate.generation_work import DOCUMENTS_PER_COMPARISON, PartSource
 from dataworks_tasks.ledger.contract import DocumentFailure
+from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.range_work import CompletedRange, RunContext
 from dataworks_tasks.rate_limits.reads import rate_limited
@@ -29,8 +30,8 @@ from dataworks_tasks.runs.spec import VerificationJob
 from dataworks_tasks.verify.comparison import compare
 from dataworks_tasks.verify.field_order import with_sorted_fields
 from dataworks_tasks.verify.result import verification_result
+from dataworks_tasks.verify.run_ids import RunIds
 
-DOCUMENTS_PER_COMPARISON = 5_000
 BYTES_PER_COMPARISON = 32 << 20
 """Judged by the first document: what is compared at once has to fit a worker."""
 _OBJECT_ID = 0x07
@@ -64,7 +65,8 @@ class GenerationVerificationWork:
                 found = self._fetch(source, expected)
                 if not part.unique_ids:
                     expected, found = with_sorted_fields(expected), with_sorted_fields(found)
-                result = verification_result(part.namespace, compare(expected, found))
+                compared = compare(expected, found)
+                result = verification_result(part.namespace, compared, first=chunk.start)
                 yield CompletedRange(chunk, result)
 
     def finish(self, lease: FinishLease) -> bool:
@@ -79,16 +81,46 @@ class GenerationVerificationWork:
         namespaces = {source.part.namespace for source in self._sources}
         there = sum(self._context.target.count(namespace) for namespace in namespaces)
         if there > expected - missing:
-            names = ", ".join(sorted(map(str, namespaces)))
-            surplus = there - (expected - missing)
-            failure = DocumentFailure(
-                f"{names}:surplus",
-                "(unknown)",
-                names,
-                f"{surplus:,} documents do not belong to the run",
-            )
-            self._context.ledger.record_failures(self._context.spec.run_id, [failure])
+            named = 0
+            for failures in self._extra_documents():
+                self._context.ledger.record_failures(self._context.spec.run_id, failures)
+                named += len(failures)
+            surplus = there - (expected - missing) - named
+            if surplus > 0:
+                names = ", ".join(sorted(map(str, namespaces)))
+                failure = DocumentFailure(
+                    f"{names}:surplus",
+                    "(unknown)",
+                    names,
+                    f"{surplus:,} documents do not belong to the run",
+                )
+                self._context.ledger.record_failures(self._context.spec.run_id, [failure])
         return True
+
+    def _extra_documents(self) -> Iterator[list[DocumentFailure]]:
+        """Documents that are not of the run, where an ``_id`` says of which document it is.
+
+        No more are named than the run may have failures.
+        """
+        left = self._context.spec.max_failures
+        for namespace in {source.part.namespace for source in self._sources}:
+            ids = RunIds.of([s for s in self._sources if s.part.namespace == namespace])
+            if ids is None:
+                continue
+            pages = self._context.target.find_raw(
+                namespace, {}, projection={"_id": 1}, sort=[("_id", 1)]
+            )
+            for page in pages:
+                strangers = [
+                    document_failure(namespace, document, "not of the run")
+                    for document in EncodedBatch.parse(page).documents()
+                    if document not in ids
+                ][:left]
+                left -= len(strangers)
+                if strangers:
+                    yield strangers
+                if left <= 0:
+                    return
 
     def close(self) -> None:
         """Nothing is kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
@@ -13,8 +14,13 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.verify.comparison import Comparison, Difference
 
 
-def verification_result(namespace: Namespace, comparison: Comparison) -> RangeResult:
-    """A comparison as the ledger keeps it: counters, and a failure for each document."""
+def verification_result(
+    namespace: Namespace, comparison: Comparison, first: int | None = None
+) -> RangeResult:
+    """A comparison as the ledger keeps it: counters, and a failure for each document.
+
+    ``first``: of generated documents, where their batch begins in the run.
+    """
     missing, extra = len(comparison.missing), len(comparison.extra)
     different = len(comparison.different)
     failures = list(_failures(namespace, comparison.missing, "missing at the target"))
@@ -29,7 +35,7 @@ def verification_result(namespace: Namespace, comparison: Comparison) -> RangeRe
             RunCounter.DIFFERENT: different,
             **comparison.rules,
         },
-        tuple(failures),
+        tuple(failures if first is None else (replace(each, index=first) for each in failures)),
     )
 
 

@@ -12,6 +12,8 @@ from dataworks_tasks.migrate.masking import check_masks
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.range_work import RangeWork, RunContext
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunKind
+from dataworks_tasks.sync.follow_work import FollowWork
+from dataworks_tasks.sync.repair_work import RepairWork
 from dataworks_tasks.verify.generation import GenerationVerificationWork
 from dataworks_tasks.verify.migration import MigrationVerificationWork
 
@@ -21,15 +23,22 @@ def create_work(context: RunContext, generators: Sequence[BaseDataGenerator] = (
 
     ``generators`` are those that this process registered in its own code.
     """
-    verifies = context.spec.kind is RunKind.VERIFICATION
+    kind = context.spec.kind
+    verifies = kind is RunKind.VERIFICATION
     match context.spec.data_job:
         case GenerationJob() as job:
             sources = _checked_sources(context, job, generators)
+            if kind is RunKind.REPAIR:
+                return RepairWork(context, sources)
             if verifies:
                 return GenerationVerificationWork(context, sources)
             return GenerationWork(context, sources)
         case MigrationJob() as job:
             check_masks(job)
+            if kind is RunKind.REPAIR:
+                return RepairWork(context)
+            if kind is RunKind.MIGRATION and job.follow is not None:
+                return FollowWork(context)
             return MigrationVerificationWork(context) if verifies else MigrationWork(context)
 
 

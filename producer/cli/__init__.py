@@ -19,6 +19,7 @@ COMMANDS = {
     "generate": "fill a collection from a template or a generator",
     "migrate": "copy collections from the source to the target",
     "verify": "compare what a run should have written with its target",
+    "cutover": "finish a migration that follows its source",
     "resume": "continue a run: send its gaps",
     "pause": "make workers leave a run alone until it is resumed",
     "cancel": "stop a run",

@@ -8,11 +8,16 @@ from pathlib import Path
 import click
 
 from dataworks_tasks.errors import UsageError
+from producer.cli.shared.compare_and_repair import compare_and_repair
 from producer.cli.shared.options import CommandContext, with_context
 from producer.cli.shared.run_to_end import run_to_end
+from producer.connections import Connections
+from producer.drive.attach import set_going
 from producer.resume.continue_run import continue_run
 from producer.resume.rebuild import rebuild_run
+from producer.resume.resync import resynced, take_new_position
 from producer.resume.spec_file import load_spec
+from producer.start.start_repair import RepairRequest
 
 
 @click.command("resume")
@@ -30,16 +35,40 @@ from producer.resume.spec_file import load_spec
     metavar="FILE",
     help="With --rebuild: the run's spec; .dataworks/runs/RUN.json if not given.",
 )
+@click.option(
+    "--resync",
+    is_flag=True,
+    help="The source's history is lost: take a new position, compare everything and repair it.",
+)
 @with_context
 def command(
-    context: CommandContext, run_id: str, detach: bool, rebuild: bool, spec_file: Path | None
+    context: CommandContext,
+    run_id: str,
+    detach: bool,
+    rebuild: bool,
+    spec_file: Path | None,
+    resync: bool,
 ) -> None:
     """Resume RUN after a crash, a pause, a cancel or an error: send its gaps, nothing else."""
     if spec_file is not None and not rebuild:
         raise UsageError("--spec goes with --rebuild", f"dataworks resume {run_id} --rebuild")
     with context.connections() as connections:
+        if resync:
+            sys.exit(_resync(context, connections, run_id))
         if rebuild:
             found = rebuild_run(connections, load_spec(run_id, spec_file))
             context.console.print(f"{run_id} is on record again with {found:,} documents")
         spec = continue_run(connections, run_id)
         sys.exit(run_to_end(context, connections, spec, detach=detach))
+
+
+def _resync(context: CommandContext, connections: Connections, run_id: str) -> int:
+    """Follow on from a new position, and reconcile what changed in between."""
+    take_new_position(connections, run_id)
+    spec = continue_run(connections, run_id)
+    set_going(connections, spec)
+    request = RepairRequest(delete_extra=True)
+    code = compare_and_repair(context, connections, run_id, request, live=True)
+    if code == 0:
+        resynced(connections.ledger, run_id)
+    return code

@@ -17,6 +17,7 @@ from producer.connections import Connections
 from producer.drive.causes import Causes
 from producer.drive.message_queue import MessageQueue
 from producer.drive.observation import Observation, RunView
+from producer.view.follow_figures import follow_figures
 from producer.view.live_snapshot import AlertWatch
 from producer.view.progress import JsonView, create_view
 from producer.view.run_summary import exit_code, shown_name, summarize, with_differences
@@ -39,19 +40,23 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
             return
         if watch:
             _watch(context, connections, chosen)
-        progress = connections.ledger.progress(chosen)
+        chosen_spec, progress = connections.ledger.spec(chosen), connections.ledger.progress(chosen)
         cause = cause_of_standstill(connections.ledger, progress)
-        run = summarize(connections.ledger.spec(chosen), progress, cause=cause)
+        run = summarize(chosen_spec, progress, cause=cause)
         run = with_differences(run, connections.ledger)
+        following = follow_figures(connections.ledger, chosen_spec, progress)
         if context.as_json:
             if not watch:
-                context.print_json(run.as_json())
+                more = {"following": following.as_json()} if following else {}
+                context.print_json({**run.as_json(), **more})
         else:
             if watch:
                 context.console.print()
             else:
                 context.console.print(f"[bold]{run.run_id}[/bold]  {escape(run.name)}")
             context.console.print(summary(run))
+            for name, value in following.rows() if following else ():
+                context.console.print(f"[dim]{name:<10}[/dim] {value}")
             print_next_step(context.console, run)
         sys.exit(exit_code(run))
 

@@ -6,8 +6,11 @@ import sys
 
 import click
 
+from dataworks_tasks.errors import UsageError
+from producer.cli.shared.compare_and_repair import compare_and_repair
 from producer.cli.shared.options import CommandContext, with_context
 from producer.cli.shared.run_to_end import run_to_end
+from producer.start.start_repair import RepairRequest
 from producer.start.start_verification import start_verification
 
 
@@ -20,14 +23,55 @@ from producer.start.start_verification import start_verification
     metavar="N",
     help="Stop at more than N differences; by default everything is compared.",
 )
+@click.option(
+    "--live",
+    is_flag=True,
+    help="The source changes: look again at what differs before it counts.",
+)
+@click.option(
+    "--repair", is_flag=True, help="List what differs, make it equal, and compare it again."
+)
+@click.option(
+    "--delete-extra", is_flag=True, help="With --repair: delete documents that should not be there."
+)
+@click.option(
+    "--overwrite-changes",
+    is_flag=True,
+    help="With --repair: even if others have changed the target since the run.",
+)
 @with_context
-def command(context: CommandContext, run_id: str, detach: bool, max_failures: int | None) -> None:
+def command(
+    context: CommandContext,
+    run_id: str,
+    detach: bool,
+    max_failures: int | None,
+    live: bool,
+    repair: bool,
+    delete_extra: bool,
+    overwrite_changes: bool,
+) -> None:
     """Compare what RUN should have written with what its target holds, document by document.
 
     A generation run is generated again. A migration is compared with its source: documents,
     indexes, options, validators and views. When anything differs, the verification ends as
     "different" with exit code 1, and `dataworks failures` lists the documents that do.
+
+    --repair makes equal what differs, and says what still does. --live is for a source that
+    changes: what differs is looked at again until it is equal, or counts.
     """
+    if (delete_extra or overwrite_changes) and not repair:
+        raise UsageError(
+            "--delete-extra and --overwrite-changes go with --repair",
+            f"dataworks verify {run_id} --repair",
+        )
+    if detach and (repair or live):
+        raise UsageError(
+            "--repair and --live wait for the comparison, and --detach does not",
+            "Leave --detach out",
+        )
     with context.connections() as connections:
-        spec = start_verification(run_id, connections, max_failures)
-        sys.exit(run_to_end(context, connections, spec, detach=detach))
+        if not (repair or live):
+            spec = start_verification(run_id, connections, max_failures)
+            sys.exit(run_to_end(context, connections, spec, detach=detach))
+        request = RepairRequest(delete_extra, overwrite_changes) if repair else None
+        sys.exit(compare_and_repair(context, connections, run_id, request, live=live))

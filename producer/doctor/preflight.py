@@ -10,6 +10,7 @@ from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.unexpected import described
 from producer.connections import Connections
+from producer.doctor.change_history import change_history
 from producer.doctor.check import Check
 from producer.doctor.database_rights import READING, WRITING, databases_with, missing_rights
 from producer.doctor.redis_checks import redis_checks
@@ -68,6 +69,8 @@ def _database(connections: Connections, side: str) -> Iterator[Check]:
     found = f"{client.config.fingerprint}: {type(client).__name__}, server {info.version}"
     yield Check(side, ok=True, found=found)
     yield _rights(client, side)
+    if side == "source":
+        yield change_history(client)
 
 
 def _rights(client: BaseDatabaseClient, side: str) -> Check:

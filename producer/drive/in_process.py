@@ -8,7 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from dataworks_tasks.broker.messages import RangeMessage
-from dataworks_tasks.errors import SettingsError, TerminalError, TransientError, UnexpectedError
+from dataworks_tasks.errors import (
+    SettingsError,
+    TerminalError,
+    TransientError,
+    UnexpectedError,
+    UsageError,
+)
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -41,6 +47,11 @@ def work_here(
     An outage is waited out; after 10 in a row its TransientError is raised and the run can be
     resumed. TerminalError and SettingsError fail the run and are raised.
     """
+    if spec.follows:
+        raise UsageError(
+            "a migration that follows its source needs workers",
+            "Start one: celery -A dataworks_tasks worker, and leave in_process out",
+        )
     config = connections.config
     config = config.model_copy(update={"range_seconds": min(_RANGE_SECONDS, config.range_seconds)})
     process = WorkerProcess(config, generators)

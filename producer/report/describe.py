@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataworks_tasks.migrate.rules import rules_of
-from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import (
+    GenerationJob,
+    MigrationJob,
+    RepairJob,
+    RunSpec,
+    VerificationJob,
+)
 
 Row = tuple[str, str]
 _MOST_NAMES = 200
@@ -18,8 +24,8 @@ def described_spec(spec: RunSpec) -> tuple[Row, ...]:
 
 def _rows(spec: RunSpec) -> Iterator[Row]:
     job = spec.job
-    if isinstance(job, VerificationJob):
-        yield "verifies", job.run_id
+    if isinstance(job, VerificationJob | RepairJob):
+        yield "verifies" if isinstance(job, VerificationJob) else "repairs", job.run_id
         yield from _data_rows(job.of)
     else:
         yield from _data_rows(job)

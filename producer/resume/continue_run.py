@@ -9,7 +9,9 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, RunState
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.runs.reproducibility import check_documents
-from dataworks_tasks.runs.spec import MigrationJob, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import MigrationJob, RepairJob, RunSpec, VerificationJob
+from dataworks_tasks.sync.key_window import id_of_failure
+from dataworks_tasks.sync.window_work import hot_key
 from producer.connections import Connections
 
 _STOPPED = frozenset({RunState.PAUSED, RunState.CANCELLED, RunState.FAILED})
@@ -26,7 +28,8 @@ def continue_run(connections: Connections, run_id: str) -> RunSpec:
     spec = ledger.spec(run_id)
     connections.check_servers(spec)
     check_documents(spec)
-    if ledger.state(run_id) not in FINISHED:
+    follows_on = spec.follows and ledger.key_windows.copy_slices(run_id) is not None
+    if ledger.state(run_id) not in FINISHED and not follows_on:
         check_collections(connections, spec)
     ledger.set_going(run_id, _STOPPED | WORKING, *_driver(connections, spec))
     return spec
@@ -35,7 +38,7 @@ def continue_run(connections: Connections, run_id: str) -> RunSpec:
 def retry_failures(connections: Connections, run_id: str) -> RunSpec:
     """Turn the ranges that hold failures into gaps again and set the run going.
 
-    Raises UsageError when the run has no failures.
+    Raises UsageError when the run has no failures, and for a repair, which is done again instead.
     """
     ledger = connections.ledger
     spec = ledger.spec(run_id)
@@ -44,8 +47,36 @@ def retry_failures(connections: Connections, run_id: str) -> RunSpec:
     check_collections(connections, spec)
     if ledger.progress(run_id).failures == 0:
         raise UsageError(f"run {run_id} has no failures", f"See it with: dataworks status {run_id}")
+    if isinstance(spec.job, RepairJob):
+        raise UsageError(
+            f"{run_id} is a repair", f"Repair again: dataworks verify {spec.job.run_id} --repair"
+        )
+    if isinstance(spec.job, MigrationJob) and spec.follows:
+        _reconcile_failed(connections, spec, spec.job)
+        return spec
     ledger.reopen_failed(run_id, *_driver(connections, spec))
     return spec
+
+
+def _reconcile_failed(connections: Connections, spec: RunSpec, job: MigrationJob) -> None:
+    """Have the keys of failures reconciled again; what succeeds takes its failure away."""
+    ledger, run_id = connections.ledger, spec.run_id
+    if ledger.state(run_id) is RunState.COMPLETE:
+        raise UsageError(
+            f"run {run_id} was cut over: nothing is written to its target any more",
+            f"See what failed: dataworks failures {run_id}",
+        )
+    pairs = {str(pair.target): number for number, pair in enumerate(job.namespaces)}
+    keys = [
+        (
+            hot_key(pairs[failure.namespace], id_of_failure(failure.bson_id)),
+            pairs[failure.namespace],
+        )
+        for failure in ledger.failures(run_id)
+        if failure.bson_id and failure.namespace in pairs
+    ]
+    ledger.key_windows.add_hot_keys(run_id, keys)
+    ledger.set_going(run_id, _STOPPED | WORKING, *_driver(connections, spec))
 
 
 def _driver(connections: Connections, spec: RunSpec) -> tuple[str, Sequence[str]]:

@@ -13,7 +13,7 @@ from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.runs.reproducibility import check_documents
-from dataworks_tasks.runs.spec import GenerationJob, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import GenerationJob, RepairJob, RunSpec, VerificationJob
 from dataworks_tasks.slicing.planning import Planner
 from dataworks_tasks.store.collection_guard import server_process
 from dataworks_tasks.worker.work_factory import create_work
@@ -32,9 +32,9 @@ def rebuild_run(connections: Connections, spec: RunSpec) -> int:
     this machine reaches other servers than the run's.
     """
     ledger = connections.ledger
-    if isinstance(spec.job, VerificationJob):
+    if isinstance(spec.job, VerificationJob | RepairJob):
         raise UsageError(
-            f"{spec.run_id} is a verification",
+            f"{spec.run_id} is a {spec.kind}",
             f"Repeat it with: dataworks verify {spec.job.run_id}",
         )
     if _is_on_record(ledger, spec.run_id):
@@ -64,7 +64,7 @@ def rebuild_run(connections: Connections, spec: RunSpec) -> int:
 def _acknowledge_again(connections: Connections, spec: RunSpec) -> Iterator[int]:
     ledger, run_id = connections.ledger, spec.run_id
     job = spec.job
-    if isinstance(job, VerificationJob):
+    if isinstance(job, VerificationJob | RepairJob):
         raise TypeError(f"{run_id} is a verification")
     as_verification = spec.model_copy(
         update={"job": VerificationJob(run_id=run_id, of=job, exclusive=False)}

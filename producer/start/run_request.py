@@ -58,6 +58,8 @@ class MigrationRequest:
     on_conflict: OnConflict = OnConflict.FAIL
     indexes: IndexPolicy = IndexPolicy.AFTER
     partitioner: str = "auto"
+    follow: bool = False
+    on_ddl: str = "stop"
     different_servers: bool = False
     allow_unmatched: bool = False
     options: RunOptions = RunOptions()

@@ -41,6 +41,7 @@ from producer.start.separate_collections import (
     with_source_uuids,
     with_target_uuids,
 )
+from producer.start.start_follow import follow_part
 from producer.start.start_generation import check_targets, create_collections
 
 
@@ -104,6 +105,9 @@ def start_migration(
     check_targets(target, namespaces, request.options)
     if not request.options.drop:  # else each is made again like its source
         check_unique_ids(target, namespaces)
+    if request.follow:
+        follow = follow_part(source, target, plan.job, request, config)
+        plan = replace(plan, job=plan.job.model_copy(update={"follow": follow}))
     spec = new_spec(plan.job, request.options, config, target, source)
     name_run(ledger, spec, request.options.run_name)
     if request.options.drop:

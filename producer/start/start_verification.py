@@ -11,6 +11,7 @@ from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.spec import (
     GenerationJob,
     MigrationJob,
+    RepairJob,
     RunKind,
     RunSpec,
     VerificationJob,
@@ -27,25 +28,33 @@ from producer.start.separate_collections import (
 
 
 def start_verification(
-    run_id: str, connections: Connections, max_failures: int | None = None
+    run_id: str,
+    connections: Connections,
+    max_failures: int | None = None,
+    *,
+    following: bool = False,
 ) -> RunSpec:
     """A verification of the complete run ``run_id``; it stops at more than ``max_failures``.
 
     Without ``max_failures`` it compares everything, however much differs.
+    ``following``: a run that follows its source may be verified before its cut-over.
 
     Raises UsageError when that run is not complete, or is a verification itself.
     """
     ledger = connections.ledger
     of = ledger.spec(run_id)
-    if isinstance(of.job, VerificationJob):
+    if isinstance(of.job, VerificationJob | RepairJob):
         raise UsageError(
-            f"{run_id} is a verification itself",
+            f"{run_id} is a {of.kind} itself",
             f"Repeat it with: dataworks verify {of.job.run_id}",
         )
     connections.check_servers(of)
     check_documents(of)
     progress = ledger.progress(run_id)
-    if progress.state is not RunState.COMPLETE:
+    may_be_verified = progress.state is RunState.COMPLETE or (
+        following and of.follows and ledger.key_windows.is_copied(run_id)
+    )
+    if not may_be_verified:
         raise UsageError(
             f"run {run_id} is {progress.state} with {progress.gaps} gaps: it is not complete",
             f"Finish it first: dataworks resume {run_id}",

@@ -27,6 +27,7 @@ _VERB = {
     RunKind.GENERATION: "generate",
     RunKind.MIGRATION: "migrate",
     RunKind.VERIFICATION: "verify",
+    RunKind.REPAIR: "repair",
 }
 _LONGEST_VERB = max(map(len, _VERB.values()))
 """Bars of runs that follow each other begin in the same column."""

@@ -10,7 +10,14 @@ from typing import Any
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
-from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunKind, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import (
+    GenerationJob,
+    MigrationJob,
+    RepairJob,
+    RunKind,
+    RunSpec,
+    VerificationJob,
+)
 from producer.view.differences import DifferenceGroup, group_differences, shown_groups
 from producer.view.rule_figures import RuleFigures, rule_figures, rule_remarks
 
@@ -213,6 +220,8 @@ def shown_name(spec: RunSpec) -> str:
     job = spec.job
     if isinstance(job, VerificationJob):
         return f"verify {job.run_id}"
+    if isinstance(job, RepairJob):
+        return f"repair {job.run_id}"
     if isinstance(job, GenerationJob):
         targets = [str(part.namespace) for part in job.parts]
         return f"{job.name} -> {_listed(targets)}"
@@ -234,4 +243,6 @@ def exit_code(run: RunSummary) -> int:
         return 1
     if run.state is not RunState.COMPLETE:
         return 3
-    return 4 if run.failures or run.to_read else 0
+    if run.failures:
+        return 1 if run.kind is RunKind.REPAIR else 4
+    return 4 if run.to_read else 0

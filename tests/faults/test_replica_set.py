@@ -17,6 +17,7 @@ from pymongo.write_concern import WriteConcern
 from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
+from dataworks_tasks.generate.generation_work import DOCUMENTS_PER_COMPARISON
 from dataworks_tasks.generate.templates.load_template import document_source, load_template
 from dataworks_tasks.migrate.zero_timestamps import write_one_by_one
 from dataworks_tasks.runs.namespace import Namespace
@@ -27,7 +28,6 @@ from dataworks_tasks.store import replace_document as replace_module
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
 from dataworks_tasks.store.create_client import create_database_client
 from dataworks_tasks.store.replace_document import replace_document
-from dataworks_tasks.verify.generation import DOCUMENTS_PER_COMPARISON
 from producer.local.services import LocalServices, RunningService
 from tests.fleet import Fleet, wait_until
 from tests.support.exact import SEED, check_exact, expected_documents, generate_arguments

@@ -31,6 +31,7 @@ PRODUCER = """
     __main__ __init__
     cli api
     web
+    cutover
     document_output estimate resume report
     view
     doctor

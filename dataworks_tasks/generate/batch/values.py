@@ -152,7 +152,7 @@ def both(left: RowMask | None, right: RowMask | None) -> RowMask | None:
     return left & right
 
 
-def as_text(values: Values) -> Text:
+def decoded_text(values: Values) -> Text:
     """Any value as text: numbers as Python writes them, dates as RFC 3339 in UTC."""
     if values.text is not None:
         return values.text

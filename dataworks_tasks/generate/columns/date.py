@@ -12,7 +12,7 @@ from dataworks_tasks.documents.bson_types import DATE
 from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed
-from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, decoded_text
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
 from dataworks_tasks.generate.fields.durations import UNITS
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_present
@@ -73,7 +73,7 @@ class DateColumn(Column):
 
     def text(self, rows: Rows) -> Text:
         """See Column."""
-        return as_text(self.values(rows))
+        return decoded_text(self.values(rows))
 
 
 def _encode_dates(values: Values) -> Encoded:

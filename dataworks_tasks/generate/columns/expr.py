@@ -9,7 +9,7 @@ import numpy as np
 from dataworks_tasks.documents.bson_types import BOOLEAN, DATE
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed
-from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, decoded_text
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_present, encode_text
 from dataworks_tasks.generate.fields.expression import Expression
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
@@ -62,7 +62,7 @@ class ExpressionColumn(Column):
 
     def _encode_all(self, values: Values) -> Encoded:
         if self._bson_type == "string" or values.kind is Kind.TEXT:
-            return encode_text(as_text(values))
+            return encode_text(decoded_text(values))
         if values.kind is Kind.BOOLEAN:
             return Encoded(BOOLEAN, [Fixed(values.data.astype(np.uint8))])
         if values.kind is Kind.DATE:
@@ -73,7 +73,7 @@ class ExpressionColumn(Column):
 
     def text(self, rows: Rows) -> Text:
         """See Column."""
-        return as_text(self.values(rows))
+        return decoded_text(self.values(rows))
 
 
 @column_type("expr", "expression")

@@ -12,7 +12,7 @@ from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.counter_hash import Bits, Floats
 from dataworks_tasks.generate.batch.permutation import permute
 from dataworks_tasks.generate.batch.rows import Rows
-from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, decoded_text
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
@@ -78,7 +78,7 @@ class IntegerColumn(Column):
 
     def text(self, rows: Rows) -> Text:
         """See Column."""
-        return as_text(self.values(rows))
+        return decoded_text(self.values(rows))
 
     def _kept(self, rows: Rows) -> NDArray[np.int64]:
         if self not in rows.memo:
@@ -189,7 +189,7 @@ class DoubleColumn(Column):
 
     def text(self, rows: Rows) -> Text:
         """See Column."""
-        return as_text(self.values(rows))
+        return decoded_text(self.values(rows))
 
 
 @column_type("int", "integer")

@@ -10,7 +10,7 @@ from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.arena import Positions
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Choice, Layout
-from dataworks_tasks.generate.batch.values import Kind, RowMask, Text, Values, as_text, text_of
+from dataworks_tasks.generate.batch.values import Kind, RowMask, Text, Values, decoded_text, text_of
 from dataworks_tasks.generate.columns.enum import read_weights
 from dataworks_tasks.generate.fields.distributions import weighted
 from dataworks_tasks.generate.fields.encoded import Encoded
@@ -77,7 +77,7 @@ class OneOfColumn(Column):
         there = None if present.all() else present
         if self.kind is Kind.TEXT:
             for chosen, values in parts:
-                for row, word in zip(chosen.tolist(), as_text(values).strings(), strict=True):
+                for row, word in zip(chosen.tolist(), decoded_text(values).strings(), strict=True):
                     words[row] = word
             return Values.of_text(text_of(words), there)
         dtype = np.result_type(*(values.data.dtype for _, values in parts)) if parts else np.int64
@@ -152,7 +152,7 @@ class CaseColumn(OneOfColumn):
     def _choice(self, rows: Rows) -> Positions:
         if self not in rows.memo:
             values = self._by.evaluate(rows)
-            words = as_text(values).strings()
+            words = decoded_text(values).strings()
             if values.present is not None:
                 there = values.present.tolist()
                 words = [word if here else "" for word, here in zip(words, there, strict=True)]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant, Fixed, Ragged, Segment
-from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, decoded_text
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import INT_LIMIT, LONG_LIMIT, encode_numbers
@@ -44,7 +44,7 @@ class CounterColumn(Column):
 
     def text(self, rows: Rows) -> Text:
         """See Column."""
-        return as_text(self.values(rows))
+        return decoded_text(self.values(rows))
 
     def capacity(self) -> int:
         """See Column."""

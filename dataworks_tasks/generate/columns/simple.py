@@ -14,7 +14,7 @@ from dataworks_tasks.generate.batch.document_id import (
 )
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant, Fixed
-from dataworks_tasks.generate.batch.values import Kind, Text, Values, as_text, text_of
+from dataworks_tasks.generate.batch.values import Kind, Text, Values, decoded_text, text_of
 from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
@@ -46,7 +46,7 @@ class BooleanColumn(Column):
 
     def text(self, rows: Rows) -> Text:
         """See Column."""
-        return as_text(self.values(rows))
+        return decoded_text(self.values(rows))
 
 
 class ObjectIdColumn(Column):

@@ -13,8 +13,8 @@ from dataworks_tasks.generate.batch.values import (
     RowMask,
     Text,
     Values,
-    as_text,
     both,
+    decoded_text,
     text_of,
 )
 from dataworks_tasks.generate.fields import exact, expression_times
@@ -156,7 +156,7 @@ def _words(name: str, function: Callable[[str], str]) -> Function:
 
     def apply(arguments: Sequence[Values], _count: int) -> Values:
         (values,) = arguments
-        text = as_text(values)
+        text = decoded_text(values)
         if text.vocabulary is not None and text.numbers is not None:
             changed = text.vocabulary.derived(name, function).at(text.numbers)
         else:
@@ -167,7 +167,7 @@ def _words(name: str, function: Callable[[str], str]) -> Function:
 
 
 def _concat(arguments: Sequence[Values], count: int) -> Values:
-    segments = [segment for values in arguments for segment in as_text(values).segments]
+    segments = [segment for values in arguments for segment in decoded_text(values).segments]
     return Values.of_text(Text(segments, count), _present(arguments))
 
 
@@ -189,7 +189,7 @@ def _choose(arguments: Sequence[Values], count: int) -> Values:
 
 
 def _length(arguments: Sequence[Values], count: int) -> Values:
-    text = as_text(arguments[0])
+    text = decoded_text(arguments[0])
     data = np.fromiter(map(len, text.strings()), np.int64, count)
     return Values(Kind.NUMBER, data, None, arguments[0].present)
 

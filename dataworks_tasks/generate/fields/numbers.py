@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dataworks_tasks.documents.bson_types import DECIMAL128, DOUBLE, INT32, INT64
 from dataworks_tasks.generate.batch.counter_hash import Floats
 from dataworks_tasks.generate.batch.segments import Fixed
-from dataworks_tasks.generate.batch.values import Kind, Values, as_text
+from dataworks_tasks.generate.batch.values import Kind, Values, decoded_text
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.exact import OutOfRange
 from dataworks_tasks.generate.fields.template_node import TemplateNode
@@ -73,7 +73,7 @@ def encode_numbers(
         return Encoded(DOUBLE, [Fixed(data.astype("<f8", copy=False))])
     if bson_type == "decimal":
         return Encoded(DECIMAL128, [Fixed(_decimals(data, scale))])
-    return encode_text(as_text(Values(Kind.NUMBER, data)))
+    return encode_text(decoded_text(Values(Kind.NUMBER, data)))
 
 
 def decimal128(coefficients: NDArray[np.int64], scale: int) -> NDArray[np.void]:

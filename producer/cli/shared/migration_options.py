@@ -40,6 +40,8 @@ _FLAGS = (
     "on_conflict",
     "indexes",
     "partitioner",
+    "follow",
+    "on_ddl",
     "different_servers",
     "allow_unmatched",
 )
@@ -115,6 +117,18 @@ def migration_options(function: F) -> F:
         help="How the key space is cut into slices.",
     )
     @click.option(
+        "--follow",
+        is_flag=True,
+        help="After the copy, follow the source's changes until: dataworks cutover RUN.",
+    )
+    @click.option(
+        "--on-ddl",
+        type=click.Choice(["stop", "ignore"]),
+        default="stop",
+        show_default=True,
+        help="With --follow: when a collection is dropped or renamed at the source.",
+    )
+    @click.option(
         "--different-servers",
         is_flag=True,
         help="Source and target are two servers, though their collections have the same UUIDs "
@@ -179,6 +193,8 @@ def migration_request(options: RunOptions, flags: Mapping[str, Any]) -> Migratio
         on_conflict=OnConflict(flags["on_conflict"]),
         indexes=IndexPolicy(flags["indexes"]),
         partitioner=flags["partitioner"],
+        follow=flags["follow"],
+        on_ddl=flags["on_ddl"],
         different_servers=flags["different_servers"],
         allow_unmatched=flags["allow_unmatched"],
         options=options,

@@ -164,6 +164,8 @@ def print_next_step(console: Console, run: RunSummary) -> None:
         console.print(f"[yellow]{escape(remark)}[/yellow]")
     if run.failures and run.kind is RunKind.VERIFICATION:
         console.print(f"See the differences with: dataworks failures {run.run_id}")
+    elif run.failures and run.kind is RunKind.REPAIR:
+        console.print(f"What still differs: dataworks failures {run.run_id}")
     elif run.failures:
         console.print(
             f"See them with: dataworks failures {run.run_id}; "

@@ -1,0 +1,239 @@
+"""Key windows in the ledger: claims, places of readers, hot keys and deferred windows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from dataworks_tasks.ledger.acknowledged_ranges import AcknowledgedRanges
+from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.failure_records import failure_arguments
+from dataworks_tasks.ledger.key_windows import (
+    Append,
+    ClaimGrant,
+    ClaimRequest,
+    CompletedKeys,
+    Place,
+    WindowStatus,
+)
+from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, decoded_text
+from dataworks_tasks.ledger.results import Acknowledgement, WorkerReport
+from dataworks_tasks.ledger.worker_arguments import report_arguments
+from dataworks_tasks.runs.batch_range import BatchRange
+
+
+@dataclass(slots=True)
+class KeyWindowLedger:
+    """The steps that live migration and repair add to the ledger; see the Lua files.
+
+    All methods raise LedgerUnavailable when Redis does not answer, and UnknownName for a run that
+    is not on record.
+    """
+
+    _steps: RedisSteps
+    _ranges: AcknowledgedRanges
+    _epochs: dict[str, int] = field(default_factory=dict)
+
+    def claim(self, run_id: str, request: ClaimRequest) -> ClaimGrant | None:
+        """Claim a slice or window; None while somebody else has it, or when it is done."""
+        return self._claim(run_id, request, 0, unanswered=False)
+
+    def extend(self, run_id: str, request: ClaimRequest, claim: int) -> bool:
+        """Keep a claim for ``request.seconds`` from now; False when it is lost."""
+        return self._claim(run_id, request, claim, unanswered=False) is not None
+
+    def give_back(
+        self, run_id: str, request: ClaimRequest, claim: int, *, unanswered: bool
+    ) -> None:
+        """End a claim before its time; ``unanswered``: a write of it has no answer."""
+        released = ClaimRequest(
+            request.number, request.data, request.holder, 0, request.late_seconds
+        )
+        self._claim(run_id, released, claim, unanswered=unanswered)
+
+    def _claim(
+        self, run_id: str, request: ClaimRequest, claim: int, *, unanswered: bool
+    ) -> ClaimGrant | None:
+        keys = RunKeys(run_id)
+        granted, epoch, suspect = self._steps.run(
+            run_id,
+            "claim",
+            [keys.record, keys.claims, keys.slices(request.number)],
+            request.number,
+            request.data,
+            request.holder,
+            f"{request.seconds:g}",
+            self._epochs.get(run_id, 0),
+            f"{request.late_seconds:g}",
+            int(unanswered),
+            claim,
+        )
+        self._epochs[run_id] = max(int(epoch), self._epochs.get(run_id, 0))
+        return ClaimGrant(int(granted), bool(suspect)) if granted else None
+
+    def checkpoint(
+        self,
+        run_id: str,
+        window: CompletedKeys,
+        worker: WorkerReport | None = None,
+    ) -> Acknowledgement:
+        """Acknowledge a window; nothing happens when its claim is lost."""
+        result, outcome = window.result, window.outcome
+        keys = RunKeys(run_id)
+        hot = [part for key, pair in outcome.hot for part in (key, pair)]
+        counts = [len(outcome.appended), len(outcome.hot), len(outcome.cleared)]
+        newly, closed = self._steps.run(
+            run_id,
+            "checkpoint_window",
+            [
+                *(keys.record, keys.acknowledged, keys.counters, keys.failures),
+                *(keys.workers, keys.claims, keys.hot, keys.deferred),
+            ],
+            window.number,
+            window.data,
+            outcome.claim,
+            outcome.holder,
+            json.dumps(dict(result.counters)),
+            *report_arguments(worker),
+            f"{outcome.late_seconds:g}",
+            int(outcome.unanswered),
+            keys.slice_prefix,
+            SLICES_PER_KEY,
+            json.dumps(counts),
+            *outcome.appended,
+            *hot,
+            *outcome.cleared,
+            *failure_arguments(result.failures),
+        )
+        return Acknowledgement(int(newly), bool(closed))
+
+    def append(self, run_id: str, append: Append) -> int | None:
+        """Append windows, and those deferred ones that are due; how many.
+
+        None when somebody else moved the place, or the run is over: nothing was appended then.
+        """
+        keys, place = RunKeys(run_id), append.place or Place("", b"", b"")
+        appended, _ = self._steps.run(
+            run_id,
+            "append_windows",
+            [keys.record, keys.hot, keys.deferred],
+            place.name,
+            place.before,
+            place.after,
+            keys.slice_prefix,
+            SLICES_PER_KEY,
+            json.dumps([len(append.windows), len(append.hot_keys), append.documents]),
+            append.due,
+            *append.windows,
+            *append.hot_keys,
+        )
+        return None if int(appended) < 0 else int(appended)
+
+    def place(self, run_id: str, name: str) -> bytes:
+        """Where the reader called ``name`` is; empty when it has not begun."""
+        record = RunKeys(run_id).record
+        found = self._steps.guard(run_id, lambda: self._steps.redis.hget(record, name))
+        return cast("bytes | None", found) or b""
+
+    def hot_keys(self, run_id: str) -> Mapping[bytes, int]:
+        """The hot set: keys as BSON, each with its collection pair."""
+        key = RunKeys(run_id).hot
+        found = self._steps.guard(run_id, lambda: self._steps.redis.hgetall(key))
+        return {name: int(pair) for name, pair in cast("dict[bytes, bytes]", found).items()}
+
+    def has_failures(self, run_id: str) -> bool:
+        """Whether any document's failure is on record."""
+        key = RunKeys(run_id).failures
+        return bool(self._steps.guard(run_id, lambda: self._steps.redis.exists(key)))
+
+    def status(self, run_id: str) -> WindowStatus:
+        """What is still to come besides the run's gaps; times are of Redis' clock."""
+        keys, redis = RunKeys(run_id), self._steps.redis
+
+        def read() -> list[object]:
+            with redis.pipeline(transaction=True) as pipe:
+                pipe.hlen(keys.hot)
+                pipe.zcard(keys.deferred)
+                pipe.zrange(keys.deferred, -1, -1, withscores=True)
+                pipe.hmget(keys.record, ["suspect_until", "late_until"])
+                return pipe.execute()
+
+        hot, deferred, last, suspect = self._steps.guard(run_id, read)
+        moments = cast("list[bytes | None]", suspect)
+        until = cast("list[tuple[bytes, float]]", last)
+        return WindowStatus(
+            hot_keys=cast("int", hot),
+            deferred=cast("int", deferred),
+            deferred_until=until[0][1] if until else 0.0,
+            suspect_until=max(float(decoded_text(each or b"0")) for each in moments),
+        )
+
+    def now(self) -> float:
+        """Redis' clock, in seconds since 1970."""
+        seconds, micros = self._steps.guard("", self._steps.redis.time)
+        return seconds + micros / 1_000_000
+
+    def add_hot_keys(self, run_id: str, keys: Sequence[tuple[bytes, int]]) -> None:
+        """Add keys, each with its collection pair, to the hot set."""
+        if keys:
+            name = RunKeys(run_id).hot
+            items: list[Any] = [part for item in keys for part in item]
+            self._steps.guard(run_id, lambda: self._steps.redis.hset(name, items=items))
+
+    def close_copy(self, run_id: str, slices: int, late_seconds: float) -> None:
+        """Every slice of the copy is planned: there are ``slices`` of them.
+
+        ``late_seconds``: how long after the end of a claim its holder's writes may still arrive.
+        """
+        states = (RunState.PLANNING, RunState.RUNNING)
+        self._steps.run(
+            run_id, "close_copy", [RunKeys(run_id).record], slices, *states, f"{late_seconds:g}"
+        )
+
+    def copy_slices(self, run_id: str) -> int | None:
+        """How many slices the copy has; None while they are planned."""
+        record = RunKeys(run_id).record
+        found = self._steps.guard(run_id, lambda: self._steps.redis.hget(record, "copy_slices"))
+        return None if found is None else int(cast("bytes", found))
+
+    def is_copied(self, run_id: str) -> bool:
+        """Whether the copy is done, and no write of any holder of its slices may still arrive."""
+        slices = self.copy_slices(run_id)
+        if slices is None or any(self._ranges.gaps(run_id, BatchRange(0, slices))):
+            return False
+        keys, redis = RunKeys(run_id), self._steps.redis
+        claims = cast(
+            "dict[bytes, bytes]", self._steps.guard(run_id, lambda: redis.hgetall(keys.claims))
+        )
+        late = self._steps.guard(run_id, lambda: redis.hget(keys.record, "late_seconds"))
+        now, late_seconds = self.now(), float(decoded_text(cast("bytes", late or b"0")))
+        for value in claims.values():
+            # A holder that died keeps its claim; what it wrote has arrived some time after its end.
+            _, until, holder = [*decoded_text(value).split("|", 2), "", ""][:3]
+            if holder and now < float(until) + late_seconds:
+                return False
+        return now >= self.status(run_id).suspect_until
+
+    def complete(self, run_id: str, place: str, expected: bytes) -> bool:
+        """Close the plan and complete the run; False while anything is left, or the place moved."""
+        keys = RunKeys(run_id)
+        states = (RunState.RUNNING, RunState.COMPLETE)
+        names = [keys.record, keys.hot, keys.deferred]
+        return bool(self._steps.run(run_id, "complete_follow", names, place, expected, *states))
+
+    def note_target(self, run_id: str, seconds: int, increment: int) -> None:
+        """Keep the target's position at the cut-over: the way back begins there."""
+        record = RunKeys(run_id).record
+        position = {"target_position": f"{seconds}:{increment}"}
+        self._steps.guard(
+            run_id, lambda: self._steps.redis.hset(record, mapping=as_mapping(position))
+        )
+
+    def clear_failures(self, run_id: str, keys: Sequence[str]) -> None:
+        """Forget failures that are over, by the names of their documents."""
+        if keys:
+            name = RunKeys(run_id).failures
+            self._steps.guard(run_id, lambda: self._steps.redis.hdel(name, *keys))

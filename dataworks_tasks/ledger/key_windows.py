@@ -1,0 +1,170 @@
+"""What the ledger promises of claims and key windows, and the values for that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dataworks_tasks.ledger.results import Acknowledgement, RangeResult, WorkerReport
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """A slice or window that ``holder`` wants for itself.
+
+    ``late_seconds``: how long after a claim's end a write of its holder may still arrive.
+    """
+
+    number: int
+    data: bytes
+    holder: str
+    seconds: float
+    late_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimGrant:
+    """``claim`` grows with every claim of a number, also when Redis loses its last moments.
+
+    ``suspect``: a write of an earlier holder may still arrive.
+    """
+
+    claim: int
+    suspect: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOutcome:
+    """What reconciling a key window gave besides counters and failures.
+
+    ``appended``: windows of keys that changed meanwhile. ``hot``: such keys as BSON with their
+    collection pair, to be reconciled soon. ``cleared``: document keys whose failures are over.
+    ``unanswered``: a write has no answer, so it may still arrive within ``late_seconds``.
+    """
+
+    claim: int
+    holder: str
+    late_seconds: float
+    appended: Sequence[bytes] = ()
+    hot: Sequence[tuple[bytes, int]] = ()
+    cleared: Sequence[str] = ()
+    unanswered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedKeys:
+    """A key window as it was worked on, with its result and its outcome."""
+
+    number: int
+    data: bytes
+    result: RangeResult
+    outcome: WindowOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A reader's place: it moves from ``before`` to ``after`` with the windows it appends."""
+
+    name: str
+    before: bytes
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WindowStatus:
+    """What of a run's windows is still to come besides its gaps.
+
+    ``suspect_until``: until then a write of a lost process may still arrive.
+    """
+
+    hot_keys: int
+    deferred: int
+    deferred_until: float
+    suspect_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Windows to append; ``hot_keys`` are those that the windows take over from the hot set.
+
+    ``due``: how many deferred windows may be appended as well. ``documents``: how many documents
+    more the run is expected to have.
+    """
+
+    windows: Sequence[bytes] = ()
+    place: Place | None = None
+    hot_keys: Sequence[bytes] = ()
+    due: int = 0
+    documents: int = 0
+
+
+class KeyWindows(Protocol):
+    """The steps that repair and live migration add to the ledger.
+
+    All methods raise what ``contract.Ledger`` raises.
+    """
+
+    def claim(self, run_id: str, request: ClaimRequest) -> ClaimGrant | None:
+        """Claim a slice or window; None while somebody else has it, or when it is done."""
+
+    def extend(self, run_id: str, request: ClaimRequest, claim: int) -> bool:
+        """Keep a claim for ``request.seconds`` from now; False when it is lost."""
+
+    def give_back(
+        self, run_id: str, request: ClaimRequest, claim: int, *, unanswered: bool
+    ) -> None:
+        """End a claim before its time; ``unanswered``: a write of it has no answer."""
+
+    def checkpoint(
+        self,
+        run_id: str,
+        window: CompletedKeys,
+        worker: WorkerReport | None = None,
+    ) -> Acknowledgement:
+        """Acknowledge a window; nothing happens when its claim is lost."""
+
+    def append(self, run_id: str, append: Append) -> int | None:
+        """Append windows, and those deferred ones that are due; how many.
+
+        None when somebody else moved the place, or the run is over: nothing was appended then.
+        """
+
+    def place(self, run_id: str, name: str) -> bytes:
+        """Where the reader called ``name`` is; empty when it has not begun."""
+
+    def hot_keys(self, run_id: str) -> Mapping[bytes, int]:
+        """The hot set: keys as BSON, each with its collection pair."""
+
+    def has_failures(self, run_id: str) -> bool:
+        """Whether any document's failure is on record."""
+
+    def status(self, run_id: str) -> WindowStatus:
+        """What is still to come besides the run's gaps; times are of Redis' clock."""
+
+    def now(self) -> float:
+        """Redis' clock, in seconds since 1970."""
+
+    def add_hot_keys(self, run_id: str, keys: Sequence[tuple[bytes, int]]) -> None:
+        """Add keys, each with its collection pair, to the hot set."""
+
+    def close_copy(self, run_id: str, slices: int, late_seconds: float) -> None:
+        """Every slice of the copy is planned: there are ``slices`` of them.
+
+        ``late_seconds``: how long after the end of a claim its holder's writes may still arrive.
+        """
+
+    def copy_slices(self, run_id: str) -> int | None:
+        """How many slices the copy has; None while they are planned."""
+
+    def is_copied(self, run_id: str) -> bool:
+        """Whether the copy is done, and no write of any holder of its slices may still arrive."""
+
+    def complete(self, run_id: str, place: str, expected: bytes) -> bool:
+        """Close the plan and complete the run; False while anything is left, or the place moved."""
+
+    def note_target(self, run_id: str, seconds: int, increment: int) -> None:
+        """Keep the target's position at the cut-over: the way back begins there."""
+
+    def clear_failures(self, run_id: str, keys: Sequence[str]) -> None:
+        """Forget failures that are over, by the names of their documents."""

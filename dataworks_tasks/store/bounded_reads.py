@@ -1,0 +1,45 @@
+"""Reads that are no older than a moment of the server's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from bson.timestamp import Timestamp
+
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.driver_errors import classified
+
+Bound = Callable[[], Timestamp | None]
+"""The moment that reads must not be older than; None where the server knows no such bound."""
+
+
+def find_at_least(
+    client: BaseDatabaseClient,
+    namespace: Namespace,
+    query: Mapping[str, Any],
+    at_least: Timestamp | None,
+    **options: Any,
+) -> Iterator[bytes]:
+    """Raw batches of what a majority of nodes had at ``at_least`` or later.
+
+    Neither an old primary in a partition nor a lagging secondary answers with less.
+    """
+    if at_least is None or not client.capabilities.majority_reads:
+        yield from client.find_raw(namespace, query, **options)
+        return
+    with classified():
+        session = client.mongo.start_session(causal_consistency=True)
+    with session:
+        session.advance_operation_time(at_least)
+        yield from client.find_raw(namespace, query, session=session, committed=True, **options)
+
+
+def now_at(client: BaseDatabaseClient) -> Timestamp | None:
+    """The server's newest operation, as a bound for what is read later; None where it has none."""
+    if not client.capabilities.majority_reads:
+        return None
+    with classified(), client.mongo.start_session(causal_consistency=True) as session:
+        client.mongo.admin.command("ping", session=session)
+        return session.operation_time

@@ -1,0 +1,77 @@
+"""Writes that a server refuses once somebody else has begun to write in the same session.
+
+Every write names the session of its key window and a transaction number made of the claim and the
+command. A server that saw a larger number answers ``TransactionTooOld`` (225), so a write that was
+on its way when its process lost the claim changes nothing when it arrives.
+https://www.mongodb.com/docs/manual/core/retryable-writes/
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from bson.binary import Binary
+from bson.int64 import Int64
+
+from dataworks_tasks.documents.raw_bson import TOLERANT
+from dataworks_tasks.store.client import BaseDatabaseClient
+
+TRANSACTION_TOO_OLD = 225
+_COMMAND_BITS = 20
+MOST_COMMANDS = 1 << _COMMAND_BITS
+
+
+class WriteFence:
+    """The session and the transaction numbers of one claim.
+
+    A number that is sent twice is not executed the second time, so every command takes another.
+    """
+
+    def __init__(self, session_id: bytes, claim: int) -> None:
+        self.session_id = session_id
+        self._claim = claim
+        self._commands = 0
+
+    def next_number(self) -> Int64:
+        """The transaction number of the next command."""
+        self._commands += 1
+        if self._commands >= MOST_COMMANDS:
+            raise ValueError("a claim has no transaction numbers left")
+        return Int64(self._claim << _COMMAND_BITS | self._commands)
+
+
+class _FencedSession:
+    """What the driver keeps of a session, with an id of ours.
+
+    The driver (4.10 and 4.20 were read) takes the id from here, and drops the object at the end
+    because it is ``dirty``: the id must not serve other commands.
+    """
+
+    dirty = True
+    generation = -1
+
+    def __init__(self, session_id: bytes) -> None:
+        self.session_id = {"id": Binary(session_id, 4)}
+        self.last_use = time.monotonic()
+
+    def mark_dirty(self) -> None:
+        """It is."""
+
+    @property
+    def transaction_id(self) -> NoReturn:
+        raise RuntimeError("the command brings its own transaction number")
+
+
+def fenced_command(
+    client: BaseDatabaseClient, database: str, command: Mapping[str, Any], fence: WriteFence | None
+) -> dict[str, Any]:
+    """Run a write command behind the fence; without one, as it is. Raises the driver's errors."""
+    where = client.database(database)
+    if fence is None:
+        return where.command(dict(command), codec_options=TOLERANT)
+    with client.mongo.start_session(causal_consistency=False) as session:
+        session._server_session = _FencedSession(fence.session_id)
+        numbered = {**command, "txnNumber": fence.next_number()}
+        return where.command(numbered, codec_options=TOLERANT, session=session)

@@ -1,0 +1,200 @@
+"""Read a source's change stream: which keys changed, and up to which position."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from bson.timestamp import Timestamp
+from pymongo.change_stream import ChangeStream, ClusterChangeStream, DatabaseChangeStream
+from pymongo.errors import OperationFailure, PyMongoError
+
+from dataworks_tasks.documents.raw_bson import Element, element_bytes, elements, find_element
+from dataworks_tasks.errors import RunFailed, TerminalError
+from dataworks_tasks.runs.spec import NamespacePair
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.driver_errors import classify
+
+_RAW = CodecOptions[RawBSONDocument](document_class=RawBSONDocument)
+_AWAIT_MILLISECONDS = 200
+_HISTORY_LOST = frozenset({286, 280, 260, 136})
+"""ChangeStreamHistoryLost, ChangeStreamFatalError, InvalidResumeToken, CappedPositionLost."""
+_KEY_EVENTS = frozenset({b"insert", b"update", b"replace", b"delete"})
+_PIPELINE_FIELDS = {"operationType": 1, "documentKey._id": 1, "ns": 1, "to": 1}
+
+
+class HistoryLost(RunFailed):
+    """The source no longer has the changes since the run's position."""
+
+
+class DdlEvent(NamedTuple):
+    """A change of a collection itself, such as a drop."""
+
+    operation: str
+    namespace: str
+
+
+@dataclass(slots=True)
+class CapturedChanges:
+    """Keys that changed, each once, by collection pair; and the position after the last event.
+
+    ``is_idle``: there was nothing more to read. ``ddl``: reading stopped after this event.
+    """
+
+    keys: dict[tuple[int, bytes], Element] = field(default_factory=dict)
+    events: int = 0
+    token: bytes = b""
+    is_idle: bool = False
+    ddl: DdlEvent | None = None
+
+    @property
+    def time(self) -> Timestamp:
+        """The cluster time of the position."""
+        return token_time(self.token)
+
+
+class ChangeReader:
+    """Follows the collections of a run from a position; a context manager.
+
+    ``database``: the only one that is followed; None follows the whole deployment, and then the
+    stream survives that a database is dropped. Raises HistoryLost where the source cannot go back
+    to the position.
+    """
+
+    def __init__(
+        self,
+        source: BaseDatabaseClient,
+        namespaces: tuple[NamespacePair, ...],
+        database: str | None,
+        token: bytes | None,
+    ) -> None:
+        self._source, self._database, self._token = source, database, token
+        self._pairs = {
+            (pair.source.database.encode(), pair.source.collection.encode()): number
+            for number, pair in enumerate(namespaces)
+        }
+        self._databases = {pair.source.database.encode() for pair in namespaces}
+        self._stream: ChangeStream[Any] | None = None
+
+    def __enter__(self) -> Self:
+        self._stream = self._guarded(self._open)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    @property
+    def token(self) -> bytes:
+        """The position after what was read; a new stream has one as well."""
+        stream = self._opened()
+        token: Any = stream.resume_token
+        return bytes(token.raw) if token else self._token or b""
+
+    def read(self, most_keys: int, seconds: float) -> CapturedChanges:
+        """What changed next: at most so many keys, and for at most so many seconds."""
+        stream, captured = self._opened(), CapturedChanges()
+        until = time.monotonic() + seconds
+        while len(captured.keys) < most_keys and captured.ddl is None:
+            event = self._guarded(stream.try_next)
+            if event is None:
+                captured.is_idle = True
+                break
+            self._take(bytes(event.raw), captured)
+            if time.monotonic() >= until:
+                break
+        captured.token = self.token
+        return captured
+
+    def _take(self, event: bytes, captured: CapturedChanges) -> None:
+        captured.events += 1
+        fields = {element.name: element for element in elements(event)}
+        operation = _text(fields[b"operationType"])
+        where = fields.get(b"ns")
+        if operation not in _KEY_EVENTS:
+            if self._concerns(operation, where, fields.get(b"to")):
+                captured.ddl = DdlEvent(operation.decode(), _shown(where))
+            return
+        pair = self._pairs.get(_names(where))
+        key = find_element(fields[b"documentKey"].value, b"_id")
+        if pair is not None and key is not None:
+            captured.keys[pair, element_bytes(key)] = key
+
+    def _concerns(self, operation: bytes, where: Element | None, to: Element | None) -> bool:
+        if operation in (b"dropDatabase", b"invalidate"):
+            return where is None or _names(where)[0] in self._databases
+        return _names(where) in self._pairs or (to is not None and _names(to) in self._pairs)
+
+    def _open(self) -> ChangeStream[Any]:
+        names = [
+            {"ns.db": database.decode(), "ns.coll": collection.decode()}
+            for database, collection in self._pairs
+        ]
+        others = {"operationType": {"$in": ["drop", "rename", "dropDatabase", "invalidate"]}}
+        pipeline: list[Mapping[str, Any]] = [
+            {"$match": {"$or": [*names, others]}},
+            {"$project": _PIPELINE_FIELDS},
+        ]
+        options: dict[str, Any] = {"max_await_time_ms": _AWAIT_MILLISECONDS, "batch_size": 10_000}
+        options |= {"full_document": None, "resume_after": None, "collation": None}
+        options |= {"start_at_operation_time": None, "session": None}
+        options["start_after"] = RawBSONDocument(self._token) if self._token else None
+        kind = ClusterChangeStream if self._database is None else DatabaseChangeStream
+        where = self._source.mongo.get_database(self._database or "admin", codec_options=_RAW)
+        stream: ChangeStream[Any] = kind(where, pipeline, **options)
+        # What the driver's own watch() does; that one decodes the events of a deployment.
+        stream._initialize_cursor()
+        return stream
+
+    def _opened(self) -> ChangeStream[Any]:
+        if self._stream is None:
+            raise RuntimeError("the change reader is not open")
+        return self._stream
+
+    def _guarded(self, ask: Any) -> Any:
+        try:
+            return ask()
+        except OperationFailure as error:
+            if error.code in _HISTORY_LOST:
+                raise HistoryLost(
+                    f"the source's change history no longer reaches back to the run's position "
+                    f"(code {error.code})",
+                    "Take a new position and compare everything: dataworks resume RUN --resync",
+                ) from None
+            raise classify(error) from None
+        except PyMongoError as error:
+            raise classify(error) from None
+
+
+def token_time(token: bytes) -> Timestamp:
+    """The cluster time that a resume token of MongoDB begins with."""
+    data = find_element(token, b"_data")
+    if data is None:
+        raise TerminalError("the server's resume tokens have no time", "Follow a MongoDB server")
+    digits = bytes.fromhex(_text(data).decode()[:18])
+    return Timestamp(int.from_bytes(digits[1:5]), int.from_bytes(digits[5:9]))
+
+
+def _text(element: Element) -> bytes:
+    return element.value[4:-1]
+
+
+def _names(where: Element | None) -> tuple[bytes, bytes]:
+    if where is None:
+        return b"", b""
+    fields = {element.name: _text(element) for element in elements(where.value)}
+    return fields.get(b"db", b""), fields.get(b"coll", b"")
+
+
+def _shown(where: Element | None) -> str:
+    return b".".join(filter(None, _names(where))).decode(errors="replace")

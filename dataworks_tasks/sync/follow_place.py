@@ -1,0 +1,62 @@
+"""How far following has got: what the reader moves in one step with the windows it appends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from bson import Int64, decode, encode
+from bson.timestamp import Timestamp
+
+from dataworks_tasks.runs.spec import FollowPart
+
+PLACE = "follow"
+"""The place's name in the ledger."""
+RESYNC = "resync"
+"""The name of what says that a run took a new position and has to be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowPlace:
+    """``token``: everything up to it is in the change log. ``time``: its cluster time.
+
+    ``logged``: entries of the change log that count. ``planned``: those that are windows already.
+    ``events``: changes seen so far.
+    """
+
+    token: bytes
+    time: Timestamp
+    logged: int = 0
+    planned: int = 0
+    events: int = 0
+
+    def to_bytes(self) -> bytes:
+        """As the ledger keeps it: BSON as hexadecimal digits, because a run's record is text."""
+        fields = {
+            "t": self.token,
+            "c": self.time,
+            "l": Int64(self.logged),
+            "p": Int64(self.planned),
+            "e": Int64(self.events),
+        }
+        return encode(fields).hex().encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read a place."""
+        fields = decode(bytes.fromhex(data.decode()))
+        return cls(
+            bytes(fields["t"]),
+            fields["c"],
+            int(fields["l"]),
+            int(fields["p"]),
+            int(fields["e"]),
+        )
+
+
+def first_place(part: FollowPart) -> FollowPlace:
+    """Where a run begins: at the position that was taken before its first slice."""
+    position = part.position
+    return FollowPlace(
+        bytes.fromhex(position.token), Timestamp(position.seconds, position.increment)
+    )

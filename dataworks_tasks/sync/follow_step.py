@@ -1,0 +1,187 @@
+"""The driver's step that follows a source: read what changed, and have it reconciled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from dataworks_tasks.documents.raw_bson import Element, element_bytes
+from dataworks_tasks.driver_step import Drive
+from dataworks_tasks.errors import TransientError
+from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.ledger.contract import WORKING, RunState
+from dataworks_tasks.ledger.key_windows import Append, Place
+from dataworks_tasks.runs.spec import MigrationJob, OnDdl, RunSpec
+from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
+from dataworks_tasks.sync.change_reader import CapturedChanges, ChangeReader, DdlEvent
+from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place
+from dataworks_tasks.sync.key_window import KeyWindow, windows_of
+from dataworks_tasks.sync.window_work import read_hot_key
+
+_KEYS_AT_ONCE = 20_000
+_READING_SECONDS = 0.25
+_MOST_OPEN_WINDOWS = 200
+_ENTRIES_AT_ONCE = 64
+_DUE_AT_ONCE = 20
+_HOT_SECONDS = 1.0
+_IDLE_SECONDS = 1.0
+"""How often the place moves when nothing changes: the position must not get old."""
+
+
+class FollowChanges:
+    """Reads the source's changes for a turn, and leaves their keys as windows to the workers.
+
+    While the copy runs the keys stay in the change log. Later they become windows at once, as long
+    as the workers keep up.
+    """
+
+    name = "follow"
+
+    def belongs_to(self, spec: RunSpec) -> bool:
+        """See DriverStep."""
+        return spec.follows
+
+    def run(self, drive: Drive) -> float | None:
+        """See DriverStep."""
+        if drive.ledger.state(drive.spec.run_id) not in WORKING | {RunState.PAUSED}:
+            return None
+        try:
+            return _Follower(drive).follow()
+        except _Over:
+            return None
+
+
+class _Over(Exception):
+    """The run has ended meanwhile."""
+
+
+class _Follower:
+    """One turn of following."""
+
+    def __init__(self, drive: Drive) -> None:
+        job = drive.spec.job
+        if not isinstance(job, MigrationJob) or job.follow is None:
+            raise TypeError(f"{drive.spec.run_id} follows nothing")
+        self._drive, self._job, self._part = drive, job, job.follow
+        self._run_id, self._windows = drive.spec.run_id, drive.ledger.key_windows
+        namespace = change_log_namespace(drive.spec)
+        self._log = ChangeLog(drive.databases.target(), namespace)
+        kept = self._windows.place(self._run_id, PLACE)
+        self._kept = kept
+        self._place = FollowPlace.from_bytes(kept) if kept else first_place(self._part)
+        self._kept_at = self._hot_at = 0.0
+        self._copied = False
+
+    def follow(self) -> float | None:
+        """Follow until the turn is over."""
+        lease, source = self._drive.lease, self._drive.databases.source()
+        with ChangeReader(
+            source, self._job.namespaces, self._part.database, self._place.token
+        ) as reader:
+            while not lease.reached:
+                captured = reader.read(_KEYS_AT_ONCE, _READING_SECONDS)
+                self._keep(captured)
+                self._plan()
+                self._drive.queue.refill()
+                if captured.ddl is not None and self._part.on_ddl is OnDdl.STOP:
+                    self._stop_at(captured.ddl)
+                    return _IDLE_SECONDS
+        state = self._drive.ledger.state(self._run_id)
+        return 0.0 if state in WORKING else _IDLE_SECONDS
+
+    def _keep(self, captured: CapturedChanges) -> None:
+        """Log what was captured and move the place; windows at once where the workers keep up."""
+        windows = [window.to_bytes() for window in self._windows_of(captured)]
+        now = time.monotonic()
+        if not windows and captured.ddl is None and now - self._kept_at < _IDLE_SECONDS:
+            return
+        if windows:
+            failpoint("capture.before")
+            self._log.append(self._place.logged, windows)
+        logged = self._place.logged + len(windows)
+        at_once = self._has_room() and self._place.planned == self._place.logged
+        place = FollowPlace(
+            captured.token,
+            captured.time,
+            logged,
+            logged if at_once else self._place.planned,
+            self._place.events + captured.events,
+        )
+        self._move(place, Append(windows if at_once else ()))
+        failpoint("capture.after")
+        self._kept_at = now
+
+    def _plan(self) -> None:
+        """Make windows of what waits in the change log, in the hot set, and of what is due."""
+        if not self._has_room():
+            return
+        place = self._place
+        if place.planned < place.logged:
+            stop = min(place.logged, place.planned + _ENTRIES_AT_ONCE)
+            entries = [KeyWindow.from_bytes(e) for e in self._log.read(place.planned, stop)]
+            seconds = min((entry.seconds for entry in entries), default=0)
+            planned = self._as_windows(_keys_of(entries), seconds)
+            windows = [window.to_bytes() for window in planned]
+            self._move(replace(place, planned=stop), Append(windows))
+        now = time.monotonic()
+        if now - self._hot_at >= _HOT_SECONDS:
+            self._hot_at = now
+            self._plan_hot_keys()
+
+    def _plan_hot_keys(self) -> None:
+        hot = list(self._windows.hot_keys(self._run_id))
+        windows = [each.to_bytes() for each in self._as_windows(map(read_hot_key, hot))]
+        self._windows.append(self._run_id, Append(windows, hot_keys=hot, due=_DUE_AT_ONCE))
+
+    def _move(self, place: FollowPlace, append: Append) -> None:
+        data = place.to_bytes()
+        moved = replace(append, place=Place(PLACE, self._kept, data))
+        if self._windows.append(self._run_id, moved) is None:
+            if self._drive.ledger.state(self._run_id) not in WORKING | {RunState.PAUSED}:
+                raise _Over
+            raise TransientError("another process follows the source, or the run has ended")
+        self._place, self._kept = place, data
+
+    def _has_room(self) -> bool:
+        """Whether windows may be planned: the copy is done, and the workers keep up."""
+        if not self._copied:
+            self._copied = self._windows.is_copied(self._run_id)
+        if not self._copied:
+            return False
+        progress = self._drive.ledger.progress(self._run_id)
+        return progress.planned - progress.acknowledged < _MOST_OPEN_WINDOWS
+
+    def _windows_of(self, captured: CapturedChanges) -> Iterator[KeyWindow]:
+        keys = ((pair, key) for (pair, _), key in captured.keys.items())
+        return self._as_windows(keys, self._place.time.time)
+
+    def _as_windows(
+        self, keys: Iterable[tuple[int, Element]], seconds: int = 0
+    ) -> Iterator[KeyWindow]:
+        nonce = bytes.fromhex(self._part.nonce)
+        by_pair: dict[int, list[Element]] = {}
+        for pair, key in keys:
+            by_pair.setdefault(pair, []).append(key)
+        for pair, several in by_pair.items():
+            yield from windows_of(several, KeyWindow(pair, (), nonce=nonce, seconds=seconds))
+
+    def _stop_at(self, event: DdlEvent) -> None:
+        """Pause the run after a change of a collection itself, and say how to continue."""
+        reason = (
+            f"{event.operation} of {event.namespace} at the source: the run is paused after it. "
+            f"If the target should stay as it is: dataworks resume {self._run_id}; "
+            f"then use --verify full at the cut-over"
+        )
+        self._drive.ledger.change_state(self._run_id, WORKING, RunState.PAUSED, reason)
+
+
+def _keys_of(entries: Iterable[KeyWindow]) -> Iterator[tuple[int, Element]]:
+    """The keys of several entries, each once."""
+    known: set[tuple[int, bytes]] = set()
+    for window in entries:
+        for key in window.keys:
+            name = (window.pair, element_bytes(key))
+            if name not in known:
+                known.add(name)
+                yield window.pair, key

@@ -1,0 +1,104 @@
+"""The work of a migration that follows its source: copy slices, then reconcile key windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from bson.timestamp import Timestamp
+
+from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.ledger.contract import RangeResult
+from dataworks_tasks.migrate.migration_work import MigrationWork
+from dataworks_tasks.range_work import Completed, RunContext
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.lease import FinishLease, StopSignal
+from dataworks_tasks.runs.spec import MigrationJob, OnError
+from dataworks_tasks.sync.claims import ClaimKeeper, ClaimTerms
+from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place
+from dataworks_tasks.sync.key_window import id_of_failure, is_key_window
+from dataworks_tasks.sync.routes import migration_routes
+from dataworks_tasks.sync.window_work import WindowRun, check_held, hot_key, work_on_windows
+
+
+class FollowWork:
+    """Copies slices under claims, and reconciles windows once all of them are copied.
+
+    A document that the copy could not write is not a failure: its key is reconciled later, with
+    what the source has then. Raises SpecRefused for a run that follows nothing.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        job = context.spec.job
+        if not isinstance(job, MigrationJob) or job.follow is None:
+            raise SpecRefused(f"{context.spec.run_id} follows nothing")
+        self._context, self._part = context, job.follow
+        self._pairs = {
+            str(namespace): number
+            for number, pair in enumerate(job.namespaces)
+            for namespace in (pair.source, pair.target)
+        }
+        spec = context.spec.model_copy(update={"on_error": OnError.SKIP})
+        self._copy = MigrationWork(replace(context, spec=spec))
+        routes = migration_routes(context, job, self._bound)
+        self._windows = WindowRun(
+            context, job.follow.claims, lambda window: routes[window.pair], hot=True
+        )
+
+    def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[Completed]:
+        """See ``RangeWork.run``."""
+        slices = self._context.ledger.slices(self._context.spec.run_id, wanted)
+        windows = {number: data for number, data in slices.items() if is_key_window(data)}
+        yield from self._copied(slices.keys() - windows.keys(), slices, stop)
+        yield from work_on_windows(self._windows, windows, stop)
+
+    def _copied(
+        self, numbers: set[int], slices: Mapping[int, bytes], stop: StopSignal
+    ) -> Iterator[Completed]:
+        run_id, times = self._context.spec.run_id, self._part.claims
+        terms = ClaimTerms(times.seconds, times.late_seconds)
+        held: list[int] = []
+        with ClaimKeeper(self._context.ledger.key_windows, run_id, terms) as keeper:
+            for number in sorted(numbers):
+                if stop.reached:
+                    return
+                claim = keeper.claim(number, slices[number])
+                if claim is None:
+                    held.append(number)
+                    continue
+
+                def interrupted() -> bool:
+                    return stop.interrupted() or claim.seconds_left <= 0.0  # noqa: B023
+
+                until = StopSignal(stop.deadline, interrupted)
+                for completed in self._copy.run(BatchRange(number, number + 1), until):
+                    result = completed.result
+                    self._reconcile_later(result)
+                    claim.check()
+                    yield completed.with_result(replace(result, failures=()))
+                keeper.give_back(claim)
+        check_held(self._context, held)
+
+    def _reconcile_later(self, result: RangeResult) -> None:
+        """Put the keys of documents that were not written into the hot set."""
+        keys = [
+            (
+                hot_key(self._pairs[failure.namespace], id_of_failure(failure.bson_id)),
+                self._pairs[failure.namespace],
+            )
+            for failure in result.failures
+        ]
+        self._context.ledger.key_windows.add_hot_keys(self._context.spec.run_id, keys)
+
+    def _bound(self) -> Timestamp:
+        """The newest planned position: what is read must not be older."""
+        kept = self._context.ledger.key_windows.place(self._context.spec.run_id, PLACE)
+        return FollowPlace.from_bytes(kept).time if kept else first_place(self._part).time
+
+    def finish(self, lease: FinishLease) -> bool:
+        """Nothing: a run that follows ends with its cut-over."""
+        return True
+
+    def close(self) -> None:
+        """See ``RangeWork.close``."""
+        self._copy.close()

@@ -1,0 +1,128 @@
+"""``dataworks cutover``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich.markup import escape
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.runs.spec import RunSpec
+from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.run_to_end import run_to_end
+from producer.cutover.cut_over import (
+    OUTSIDE_OPEN_TRANSACTIONS_SECONDS,
+    CutOver,
+    CutOverRequest,
+    is_cut_over,
+)
+from producer.doctor.check import Check
+from producer.start.start_verification import start_verification
+
+
+class Seconds(click.ParamType[float]):
+    """A number of seconds, as 65 or 65s."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number that ``value`` says."""
+        try:
+            return float(str(value).removesuffix("s"))
+        except ValueError:
+            self.fail(f"{value!r} is not a number of seconds such as 65s", param, ctx)
+
+
+@click.command("cutover")
+@click.argument("run_id", metavar="RUN")
+@click.option("--dry-run", is_flag=True, help="Print the checklist, and change nothing.")
+@click.option(
+    "--verify",
+    type=click.Choice(["changed", "full", "none"]),
+    default="changed",
+    show_default=True,
+    help="What is compared before RUN is complete.",
+)
+@click.option(
+    "--quiet",
+    type=Seconds(),
+    default=OUTSIDE_OPEN_TRANSACTIONS_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long nobody may write to the source.",
+)
+@click.option(
+    "--block-writes", is_flag=True, help="Have the source refuse writes (MongoDB 6.0 and newer)."
+)
+@click.option(
+    "--accept-failures", is_flag=True, help="Even if some documents could not be written."
+)
+@with_context
+def command(
+    context: CommandContext,
+    run_id: str,
+    dry_run: bool,
+    verify: str,
+    quiet: float,
+    block_writes: bool,
+    accept_failures: bool,
+) -> None:
+    """Finish a migration that follows its source: drain, verify, build unique indexes, complete.
+
+    It may be killed at any moment and repeated. Until the last step the run follows on.
+    """
+    request = CutOverRequest(verify, quiet, block_writes, accept_failures)
+    with context.connections() as connections:
+        spec = connections.ledger.spec(run_id)
+        connections.check_servers(spec)
+        if is_cut_over(connections, run_id):
+            _say_done(context, spec)
+            return
+
+        def verify_full() -> int:
+            check = start_verification(run_id, connections, following=True)
+            run_to_end(context, connections, check, detach=False)
+            return connections.ledger.progress(check.run_id).failures
+
+        def say(line: str) -> None:
+            context.console.print(escape(line))
+
+        cut_over = CutOver(connections, spec, request, say, verify_full)
+        checks = cut_over.checks()
+        _print_checks(context, checks)
+        if dry_run:
+            sys.exit(0 if all(check.ok for check in checks) else 1)
+        _refuse(run_id, checks)
+        cut_over.run()
+        _say_done(context, spec)
+
+
+def _print_checks(context: CommandContext, checks: list[Check]) -> None:
+    for check in checks:
+        if context.as_json:
+            context.print_json(check.as_json())
+            continue
+        mark = "[green]ok[/green]" if check.ok else "[red]no[/red]"
+        context.console.print(f"{mark}  {escape(check.name)}: {escape(check.found)}")
+        if check.remedy and not check.ok:
+            context.console.print(f"    {escape(check.remedy)}")
+
+
+def _refuse(run_id: str, checks: list[Check]) -> None:
+    failed = next((check for check in checks if not check.ok), None)
+    if failed is not None:
+        raise UsageError(
+            f"run {run_id} cannot be cut over: {failed.name}: {failed.found}", failed.remedy
+        )
+
+
+def _say_done(context: CommandContext, spec: RunSpec) -> None:
+    if context.as_json:
+        context.print_json({"run": spec.run_id, "state": "complete"})
+        return
+    context.console.print(
+        f"{spec.run_id} is complete: point your application at {spec.target_fingerprint}"
+    )

@@ -1,0 +1,78 @@
+"""Compare a run with its target, and repair what differs: in the order that a person sees."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import click
+
+from dataworks_tasks.ledger.contract import FINISHED
+from producer.cli.shared.options import CommandContext
+from producer.cli.shared.run_to_end import run_to_end
+from producer.connections import Connections
+from producer.start.look_again import look_again
+from producer.start.start_repair import (
+    MOST_DIFFERENCES,
+    RepairRequest,
+    check_repairable,
+    start_repair,
+)
+from producer.start.start_verification import start_verification
+
+_LISTED = 20
+
+
+def compare_and_repair(
+    context: CommandContext,
+    connections: Connections,
+    run_id: str,
+    request: RepairRequest | None,
+    *,
+    live: bool,
+) -> int:
+    """Compare, list what differs and repair it where ``request`` says so; the exit code.
+
+    ``live``: the source changes, so what differs is looked at again before it counts.
+    """
+    if request is not None:
+        check_repairable(run_id, request, connections)
+    verification = start_verification(run_id, connections, MOST_DIFFERENCES, following=live)
+    code = run_to_end(context, connections, verification, detach=False)
+    state = connections.ledger.state(verification.run_id)
+    if code == 0 or state not in FINISHED:
+        return code
+    if live:
+        context.console.print("Looking again at what differs...")
+        left = look_again(connections, verification)
+        context.console.print(f"{left:,} documents still differ")
+        if not left:
+            return 0
+    if request is None:
+        return 1
+    _list_differences(context, connections, verification.run_id)
+    spec = start_repair(verification.run_id, request, connections)
+    code = run_to_end(context, connections, spec, detach=False)
+    return _with_unnamed(context, connections, verification.run_id, code)
+
+
+def _list_differences(context: CommandContext, connections: Connections, run_id: str) -> None:
+    """Print the first differences before anything is changed."""
+    if context.as_json:
+        return
+    count = connections.ledger.progress(run_id).failures
+    for failure in islice(connections.ledger.failures(run_id), _LISTED):
+        click.echo(f"  {failure.namespace}  {failure.document_id}  {failure.reason}")
+    if count > _LISTED:
+        click.echo(f"  and {count - _LISTED:,} more: dataworks failures {run_id}")
+
+
+def _with_unnamed(
+    context: CommandContext, connections: Connections, verification: str, code: int
+) -> int:
+    """1 when a difference is left whose document is not known, besides what the repair says."""
+    unnamed = [
+        failure for failure in connections.ledger.failures(verification) if not failure.bson_id
+    ]
+    for failure in unnamed:
+        context.console.print(f"{failure.namespace}: {failure.reason}; they are not repaired")
+    return 1 if unnamed and code == 0 else code

@@ -1,0 +1,1 @@
+"""Cut a migration that follows its source over to the target."""

@@ -1,0 +1,48 @@
+"""Compare every key that changed since a run began, on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dataworks_tasks.documents.raw_bson import Element, element_bytes
+from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.runs.spec import MigrationJob
+from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
+from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
+from dataworks_tasks.sync.key_window import KeyWindow
+from dataworks_tasks.sync.routes import migration_routes
+from dataworks_tasks.sync.still_different import still_different
+
+_ENTRIES_AT_ONCE = 64
+_KEYS_AT_ONCE = 1000
+_MOST_RECORDED = 1000
+
+
+def verify_changed(context: RunContext, job: MigrationJob) -> int:
+    """How many of the keys in the run's change log differ; they are recorded as failures."""
+    ledger, run_id = context.ledger, context.spec.run_id
+    routes = migration_routes(context, job)
+    different = 0
+    for pair, keys in _changed_keys(context):
+        failures = list(still_different(routes[pair], keys))
+        different += len(failures)
+        if failures and different <= _MOST_RECORDED:
+            ledger.record_failures(run_id, failures)
+    return different
+
+
+def _changed_keys(context: RunContext) -> Iterator[tuple[int, list[Element]]]:
+    """Keys of one collection at a time, each once in a group of entries."""
+    run_id = context.spec.run_id
+    place = FollowPlace.from_bytes(context.ledger.key_windows.place(run_id, PLACE))
+    log = ChangeLog(context.target, change_log_namespace(context.spec))
+    for first in range(0, place.logged, _ENTRIES_AT_ONCE):
+        known: dict[int, dict[bytes, Element]] = {}
+        for entry in log.read(first, min(first + _ENTRIES_AT_ONCE, place.logged)):
+            window = KeyWindow.from_bytes(entry)
+            keys = known.setdefault(window.pair, {})
+            keys.update((element_bytes(key), key) for key in window.keys)
+        for pair, found in known.items():
+            several = list(found.values())
+            for start in range(0, len(several), _KEYS_AT_ONCE):
+                yield pair, several[start : start + _KEYS_AT_ONCE]

@@ -1,0 +1,186 @@
+"""What has to be right before a cut-over: a list that a person can read out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.ledger.contract import Ledger, RunState
+from dataworks_tasks.migrate.collection_options import read_options
+from dataworks_tasks.migrate.copy_indexes import read_indexes
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.driver_errors import classified
+from producer.connections import Connections
+from producer.cutover.drain import backlog
+from producer.doctor.check import Check
+from producer.doctor.database_rights import missing_rights
+from producer.resume.resync import is_resync_pending
+
+_BLOCK_RIGHT = frozenset({"setUserWriteBlockMode"})
+_LARGEST_LAG_SECONDS = 60
+
+
+def checklist(
+    connections: Connections, spec: RunSpec, *, block_writes: bool, accept_failures: bool
+) -> Iterator[Check]:
+    """Every check, in the order of the cut-over. Nothing is changed."""
+    ledger = connections.ledger
+    job = spec.data_job
+    if not isinstance(job, MigrationJob):
+        raise TypeError(f"{spec.run_id} is not a migration")
+    yield from _run(ledger, spec, accept_failures=accept_failures)
+    for pair in job.namespaces:
+        yield _collection(connections, pair)
+        yield from _unique_indexes(connections, pair)
+    if block_writes:
+        yield _may_block(connections)
+
+
+def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Check]:
+    run_id = spec.run_id
+    progress = ledger.progress(run_id)
+    running = progress.state is RunState.RUNNING
+    yield Check(
+        "run",
+        ok=running,
+        found=f"{progress.state}",
+        remedy="" if running else f"Continue it: dataworks resume {run_id}",
+    )
+    copied = ledger.key_windows.is_copied(run_id)
+    yield Check(
+        "copy",
+        ok=copied,
+        found="done" if copied else "not done, or a late write may still arrive",
+        remedy="" if copied else f"Wait for it: dataworks status {run_id} --watch",
+    )
+    pending = is_resync_pending(ledger, run_id)
+    yield Check(
+        "history",
+        ok=not pending,
+        found="a new position was taken, and nothing was compared since" if pending else "complete",
+        remedy=f"Compare and repair: dataworks resume {run_id} --resync" if pending else "",
+    )
+    left = backlog(ledger, run_id)
+    lag = max(0.0, ledger.key_windows.now() - left.time.time)
+    yield Check(
+        "lag",
+        ok=lag <= _LARGEST_LAG_SECONDS,
+        found=f"{lag:.0f} s; left: {left}",
+        remedy="" if lag <= _LARGEST_LAG_SECONDS else "Wait until it has caught up",
+    )
+    yield Check(
+        "suspect windows",
+        ok=True,
+        found=f"{left.deferred:,}, over in {left.deferred_seconds:.0f} s"
+        if left.deferred
+        else "none",
+    )
+    failures = progress.failures
+    yield Check(
+        "failures",
+        ok=not failures or accept_failures,
+        found=f"{failures:,} documents could not be written",
+        remedy=f"See them: dataworks failures {run_id}; or cut over with --accept-failures"
+        if failures and not accept_failures
+        else "",
+    )
+
+
+def _collection(connections: Connections, pair: NamespacePair) -> Check:
+    """The collection is on both sides, with the same options."""
+    name = str(pair.source)
+    ours, theirs = (
+        read_options(client, namespace)
+        for client, namespace in (
+            (connections.source, pair.source),
+            (connections.target, pair.target),
+        )
+    )
+    if ours is None or theirs is None:
+        where = "source" if ours is None else "target"
+        return Check(
+            name, ok=False, found=f"it is gone at the {where}", remedy="Start the migration again"
+        )
+    differing = [
+        option
+        for option in ("collation", "capped", "timeseries", "clusteredIndex")
+        if _comparable(ours, option) != _comparable(theirs, option)
+    ]
+    found = f"options differ: {', '.join(differing)}" if differing else "options are the same"
+    return Check(name, ok=not differing, found=found)
+
+
+def _comparable(options: Mapping[str, Any], name: str) -> Any:
+    value = options.get(name)
+    return {k: v for k, v in value.items() if k != "v"} if isinstance(value, Mapping) else value
+
+
+def _unique_indexes(connections: Connections, pair: NamespacePair) -> Iterator[Check]:
+    """Duplicates that a unique index will meet: better found now than at the last step."""
+    for index in read_indexes(connections.source, pair.source):
+        if not index.get("unique"):
+            continue
+        name = f"unique index {index['name']}"
+        try:
+            duplicate = _duplicate(connections.target, pair.target, index)
+        except DataWorksError as error:
+            yield Check(name, ok=False, found=error.fact, remedy=error.remedy)
+            continue
+        yield Check(
+            name,
+            ok=duplicate is None,
+            found="no duplicates at the target"
+            if duplicate is None
+            else f"{pair.target} has several documents with {duplicate}",
+            remedy="" if duplicate is None else "Change them at the source, or leave the index out",
+        )
+
+
+def _duplicate(
+    target: BaseDatabaseClient, namespace: Namespace, index: Mapping[str, Any]
+) -> str | None:
+    fields = list(index["key"])
+    matched = index.get("partialFilterExpression") or {}
+    if index.get("sparse"):
+        matched = {"$or": [{field: {"$exists": True}} for field in fields]}
+    group = {str(number): f"${field}" for number, field in enumerate(fields)}
+    pipeline: list[Mapping[str, Any]] = [
+        {"$match": matched},
+        {"$group": {"_id": group, "n": {"$sum": 1}}},
+        {"$match": {"n": {"$gt": 1}}},
+        {"$limit": 1},
+    ]
+    options = {"collation": index["collation"]} if "collation" in index else {}
+    with classified():
+        found = next(
+            iter(target.collection(namespace).aggregate(pipeline, allowDiskUse=True, **options)),
+            None,
+        )
+    if found is None:
+        return None
+    return ", ".join(f"{field} = {found['_id'].get(str(n))!r}" for n, field in enumerate(fields))
+
+
+def _may_block(connections: Connections) -> Check:
+    source, target = connections.source, connections.target
+    if source.config.fingerprint == target.config.fingerprint:
+        return Check(
+            "--block-writes",
+            ok=False,
+            found="source and target are one server: it would refuse the writes to the target too",
+            remedy="Stop the writers yourself and leave --block-writes out",
+        )
+    missing = missing_rights(source, "", "", _BLOCK_RIGHT)
+    return Check(
+        "--block-writes",
+        ok=not missing,
+        found="the source's user may block writes"
+        if not missing
+        else "the source's user may not do setUserWriteBlockMode",
+        remedy=""
+        if not missing
+        else "Grant the role hostManager, or stop the writers yourself and leave it out",
+    )

@@ -1,0 +1,92 @@
+"""Wait until nothing of a run that follows its source is left to reconcile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+
+from bson.timestamp import Timestamp
+
+from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.ledger.contract import Ledger, RunState
+from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
+
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is left of a followed run at one moment. ``place``: the reader's, as the ledger has it.
+
+    ``deferred_seconds``: when the last window is over whose writes may still arrive.
+    """
+
+    open_windows: int
+    waiting_entries: int
+    hot_keys: int
+    deferred: int
+    deferred_seconds: float
+    place: bytes
+    time: Timestamp
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything up to the place is reconciled."""
+        return not (self.open_windows or self.waiting_entries or self.hot_keys or self.deferred)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{count:,} {name}"
+            for count, name in (
+                (self.open_windows, "windows"),
+                (self.waiting_entries, "entries of the change log"),
+                (self.hot_keys, "hot keys"),
+                (self.deferred, f"windows to repeat in {self.deferred_seconds:.0f} s"),
+            )
+            if count
+        ]
+        return ", ".join(parts) or "nothing"
+
+
+def backlog(ledger: Ledger, run_id: str) -> Backlog:
+    """What is left now. Raises RunFailed while the run has not begun to follow."""
+    progress, status = ledger.progress(run_id), ledger.key_windows.status(run_id)
+    kept = ledger.key_windows.place(run_id, PLACE)
+    if not kept:
+        raise RunFailed(
+            f"run {run_id} has not begun to follow its source",
+            "Start a worker: celery -A dataworks_tasks worker",
+        )
+    place = FollowPlace.from_bytes(kept)
+    left = status.deferred_until - ledger.key_windows.now() if status.deferred else 0.0
+    return Backlog(
+        open_windows=progress.planned - progress.acknowledged,
+        waiting_entries=place.logged - place.planned,
+        hot_keys=status.hot_keys,
+        deferred=status.deferred,
+        deferred_seconds=max(0.0, left),
+        place=kept,
+        time=place.time,
+    )
+
+
+def drain(
+    ledger: Ledger, run_id: str, barrier: Timestamp, show: Callable[[Backlog], None]
+) -> Backlog:
+    """Wait until everything up to ``barrier`` is reconciled; returns the empty backlog.
+
+    Raises RunFailed when the run stops meanwhile.
+    """
+    while True:
+        left = backlog(ledger, run_id)
+        if left.is_empty and left.time >= barrier:
+            return left
+        state = ledger.state(run_id)
+        if state is not RunState.RUNNING:
+            raise RunFailed(
+                f"run {run_id} is {state}, so it does not catch up",
+                f"See why: dataworks status {run_id}; continue it: dataworks resume {run_id}",
+            )
+        show(left)
+        Event().wait(_LOOK_SECONDS)

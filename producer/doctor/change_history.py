@@ -1,0 +1,47 @@
+"""Can a migration follow this source, and how far does its history reach back?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.errors import OperationFailure, PyMongoError
+
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.driver_errors import classify
+from producer.doctor.check import Check
+
+_NAME = "source changes"
+
+
+def change_history(client: BaseDatabaseClient) -> Check:
+    """What ``migrate --follow`` would find. Only following needs it, so nothing here is wrong."""
+    if not client.capabilities.majority_reads:
+        return Check(
+            _NAME, ok=True, found="no change streams: migrate --follow needs a replica set"
+        )
+    database = client.database(client.config.database_name or "admin")
+    stream: dict[str, Any] = {"$changeStream": {}}
+    if not client.config.database_name:
+        stream = {"$changeStream": {"allChangesForCluster": True}}
+    try:
+        database.aggregate([stream], batchSize=0).close()
+    except OperationFailure as error:
+        return Check(_NAME, ok=True, found=f"the user may not read them (code {error.code})")
+    except PyMongoError as error:
+        raise classify(error) from None
+    return Check(_NAME, ok=True, found=f"can be followed; {_reach(client)}")
+
+
+def _reach(client: BaseDatabaseClient) -> str:
+    """How far the history reaches back; only some users may look."""
+    entries = client.mongo["local"]["oplog.rs"]
+    try:
+        first, last = (
+            entries.find_one({}, {"ts": 1}, sort=[("$natural", direction)]) for direction in (1, -1)
+        )
+    except PyMongoError:
+        return "the server does not say how far its history reaches back"
+    if not first or not last:
+        return "the server does not say how far its history reaches back"
+    hours = (last["ts"].time - first["ts"].time) / 3600
+    return f"the history reaches back {hours:,.1f} h"

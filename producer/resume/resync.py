@@ -1,0 +1,64 @@
+"""Let a run follow on whose position the source's change history no longer has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.ledger.contract import Ledger, RunState
+from dataworks_tasks.ledger.key_windows import Append, Place
+from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.sync.change_reader import ChangeReader
+from dataworks_tasks.sync.follow_place import PLACE, RESYNC, FollowPlace, first_place
+from producer.connections import Connections
+
+_PENDING = b"1"
+
+
+def take_new_position(connections: Connections, run_id: str) -> RunSpec:
+    """Move the run to the newest position, and note that everything has to be compared.
+
+    Raises UsageError for a run that follows nothing, is still copied, or was cut over.
+    """
+    ledger = connections.ledger
+    spec = ledger.spec(run_id)
+    job = spec.job
+    if not isinstance(job, MigrationJob) or job.follow is None:
+        raise UsageError(
+            f"{run_id} does not follow its source", f"Continue it: dataworks resume {run_id}"
+        )
+    if ledger.state(run_id) is RunState.COMPLETE:
+        raise UsageError(f"run {run_id} was cut over", f"See it with: dataworks status {run_id}")
+    if not ledger.key_windows.is_copied(run_id):
+        raise UsageError(
+            f"run {run_id} is not copied yet, so there is nothing to compare",
+            "Start the migration again with --drop",
+        )
+    connections.check_servers(spec)
+    with ChangeReader(connections.source, job.namespaces, job.follow.database, None) as reader:
+        captured = reader.read(1, 0)
+    windows = ledger.key_windows
+    _move(ledger, run_id, RESYNC, windows.place(run_id, RESYNC), _PENDING)
+    kept = windows.place(run_id, PLACE)
+    place = FollowPlace.from_bytes(kept) if kept else first_place(job.follow)
+    moved = replace(place, token=captured.token, time=captured.time)
+    _move(ledger, run_id, PLACE, kept, moved.to_bytes())
+    return spec
+
+
+def resynced(ledger: Ledger, run_id: str) -> None:
+    """Everything was compared and repaired since the new position."""
+    _move(ledger, run_id, RESYNC, ledger.key_windows.place(run_id, RESYNC), b"")
+
+
+def is_resync_pending(ledger: Ledger, run_id: str) -> bool:
+    """Whether the run took a new position, and was not compared since."""
+    return ledger.key_windows.place(run_id, RESYNC) == _PENDING
+
+
+def _move(ledger: Ledger, run_id: str, name: str, before: bytes, after: bytes) -> None:
+    if ledger.key_windows.append(run_id, Append(place=Place(name, before, after))) is None:
+        raise UsageError(
+            f"another process moves the position of {run_id}",
+            f"Try again: dataworks resume {run_id} --resync",
+        )

@@ -1,0 +1,93 @@
+"""Has anybody else changed a run's target since the run wrote it? The target's history tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson.json_util import RELAXED_JSON_OPTIONS, dumps
+from bson.timestamp import Timestamp
+from pymongo.errors import OperationFailure, PyMongoError
+
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.driver_errors import classify
+
+_MOST_COUNTED = 1000
+_CLOCK_SECONDS = 1
+"""Clocks differ, and the run's last writes are no foreign ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChanges:
+    """Changes of a target. ``count`` stops at 1,000; ``last`` names one, for a person.
+
+    ``count`` is None where the server's history does not tell.
+    """
+
+    count: int | None
+    last: str = ""
+
+
+def changes_since(
+    client: BaseDatabaseClient, namespaces: Iterable[Namespace], moment: datetime
+) -> TargetChanges:
+    """Changes of these collections that were made after ``moment``."""
+    if not client.capabilities.majority_reads:
+        return TargetChanges(None)
+    by_database: dict[str, list[str]] = {}
+    for namespace in namespaces:
+        by_database.setdefault(namespace.database, []).append(namespace.collection)
+    begin = Timestamp(int(moment.timestamp()) + _CLOCK_SECONDS, 0)
+    found = [_changes_of(client, database, names, begin) for database, names in by_database.items()]
+    if any(changes.count is None for changes in found):
+        return TargetChanges(None)
+    last = next((changes.last for changes in found if changes.last), "")
+    return TargetChanges(sum(changes.count or 0 for changes in found), last)
+
+
+def _changes_of(
+    client: BaseDatabaseClient, database: str, names: list[str], begin: Timestamp
+) -> TargetChanges:
+    pipeline: list[Mapping[str, Any]] = [
+        {"$match": {"ns.coll": {"$in": names}}},
+        {"$project": {"ns": 1, "operationType": 1, "documentKey._id": 1}},
+    ]
+    try:
+        now = client.command("admin", {"hello": 1})["lastWrite"]["opTime"]["ts"]
+        with client.database(database).watch(
+            pipeline, start_at_operation_time=begin, max_await_time_ms=200
+        ) as stream:
+            return _counted(stream, now)
+    except OperationFailure:
+        # The history does not reach back so far, or the user may not read it.
+        return TargetChanges(None)
+    except PyMongoError as error:
+        raise classify(error) from None
+
+
+def _counted(stream: Any, now: Timestamp) -> TargetChanges:
+    count, last = 0, ""
+    while count < _MOST_COUNTED:
+        event = stream.try_next()
+        if event is not None:
+            count += 1
+            last = _shown(event)
+        elif token_time(stream.resume_token) >= now:
+            break
+    return TargetChanges(count, last)
+
+
+def _shown(event: dict[str, Any]) -> str:
+    named = event.get("documentKey", {}).get("_id")
+    where = f"{event['ns']['db']}.{event['ns'].get('coll', '*')}"
+    id_ = dumps(named, json_options=RELAXED_JSON_OPTIONS) if named is not None else ""
+    return f"{event['operationType']} of {id_} in {where}" if id_ else str(event["operationType"])
+
+
+def token_time(token: Any) -> Timestamp:
+    """The cluster time that a resume token of MongoDB begins with."""
+    data = bytes.fromhex(token["_data"])
+    return Timestamp(int.from_bytes(data[1:5]), int.from_bytes(data[5:9]))

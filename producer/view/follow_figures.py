@@ -1,0 +1,105 @@
+"""How far a migration that follows its source is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from dataworks_tasks.ledger.contract import Ledger, RunProgress, RunState
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place
+from dataworks_tasks.sync.key_window import KeyWindow, is_key_window
+
+_CAUGHT_UP_SECONDS = 10.0
+
+
+class Phase(StrEnum):
+    """What a run that follows its source does."""
+
+    COPYING = "copying"
+    CATCHING_UP = "catching up"
+    FOLLOWING = "following"
+    COMPLETE = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class FollowFigures:
+    """``lag_seconds``: the age of the oldest change that is not at the target; about 0 when idle.
+
+    ``entries_waiting``: what is in the change log at the target, and not in a window yet.
+    """
+
+    phase: Phase
+    lag_seconds: float
+    changes: int
+    windows_waiting: int
+    entries_waiting: int
+    hot_keys: int
+    suspect_windows: int
+    suspect_seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Field names and values for machines."""
+        return {**asdict(self), "phase": self.phase.value}
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Names and values for people."""
+        yield "phase", self.phase.value
+        yield "lag", f"{self.lag_seconds:.0f} s"
+        yield "changes", f"{self.changes:,}"
+        if self.windows_waiting or self.entries_waiting or self.hot_keys:
+            yield (
+                "waiting",
+                f"{self.windows_waiting:,} windows, {self.entries_waiting:,} entries of the change "
+                f"log, {self.hot_keys:,} hot keys",
+            )
+        if self.suspect_windows:
+            yield (
+                "suspect",
+                f"{self.suspect_windows:,} windows, over in {self.suspect_seconds:.0f} s",
+            )
+
+
+def follow_figures(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> FollowFigures | None:
+    """The figures of a run that follows its source; None for another one."""
+    job = spec.job
+    if not isinstance(job, MigrationJob) or job.follow is None:
+        return None
+    kept = ledger.key_windows.place(spec.run_id, PLACE)
+    place = FollowPlace.from_bytes(kept) if kept else first_place(job.follow)
+    status, now = ledger.key_windows.status(spec.run_id), ledger.key_windows.now()
+    slices = ledger.key_windows.copy_slices(spec.run_id)
+    copying = slices is None or any(ledger.gaps(spec.run_id, BatchRange(0, slices)))
+    waiting = 0 if copying else progress.planned - progress.acknowledged
+    oldest = _oldest_open(ledger, spec.run_id) if waiting else 0
+    lag = max(0.0, now - (oldest or place.time.time))
+    return FollowFigures(
+        phase=_phase(progress, copying=copying, lag=lag),
+        lag_seconds=0.0 if progress.state is RunState.COMPLETE else lag,
+        changes=place.events,
+        windows_waiting=waiting,
+        entries_waiting=place.logged - place.planned,
+        hot_keys=status.hot_keys,
+        suspect_windows=status.deferred,
+        suspect_seconds=max(0.0, status.deferred_until - now) if status.deferred else 0.0,
+    )
+
+
+def _oldest_open(ledger: Ledger, run_id: str) -> int:
+    """When the first change of the first open window was read; 0 where that is not known."""
+    gap = next(iter(ledger.gaps(run_id)), None)
+    if gap is None:
+        return 0
+    data = ledger.slices(run_id, BatchRange(gap.start, gap.start + 1)).get(gap.start)
+    return KeyWindow.from_bytes(data).seconds if data and is_key_window(data) else 0
+
+
+def _phase(progress: RunProgress, *, copying: bool, lag: float) -> Phase:
+    if progress.state is RunState.COMPLETE:
+        return Phase.COMPLETE
+    if copying:
+        return Phase.COPYING
+    return Phase.FOLLOWING if lag <= _CAUGHT_UP_SECONDS else Phase.CATCHING_UP

@@ -1,0 +1,167 @@
+"""A migration follows its source until the cut-over, and both sides are equal then."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dataworks_tasks.ledger.contract import RunState
+from tests.fleet import Fleet, wait_until
+from tests.integration.sync.writers import Writers, raw_documents
+
+
+def start(fleet: Fleet, *more: object) -> str:
+    """Start a migration of the fleet's database that follows; its run id."""
+    source = f"{fleet.database}.*"
+    names = ("--include", source, "--map", f"{source}={fleet.database}_copy.*")
+    run: str = fleet.run_json("migrate", *names, "--follow", "--detach", "--batch-size", 50, *more)[
+        "run"
+    ]
+    return run
+
+
+def fill(fleet: Fleet, *names: str, count: int = 300) -> None:
+    for name in names:
+        documents = [{"_id": n, "n": n} for n in range(count)]
+        fleet.mongo[fleet.database][name].insert_many(documents)
+
+
+def cut_over(fleet: Fleet, run: str, *more: object) -> None:
+    fleet.run("cutover", run, "--quiet", "2s", *more)
+
+
+def check_equal(fleet: Fleet, *names: str) -> None:
+    for name in names:
+        source = raw_documents(fleet.mongo, fleet.database, name)
+        assert raw_documents(fleet.mongo, f"{fleet.database}_copy", name) == source
+
+
+def test_a_source_is_followed_and_cut_over(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    fleet.start_worker(2)
+    fill(fleet, "orders", "people")
+    url = fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"]
+    with Writers(url, fleet.database, ("orders", "people"), seed=7) as writers:
+        run = start(fleet)
+        wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+        changes = writers.changes
+        wait_until(lambda: writers.changes > changes + 300, "changes are followed")
+    cut_over(fleet, run)
+    check_equal(fleet, "orders", "people")
+    progress = fleet.ledger.progress(run)
+    assert (progress.state, progress.failures) == (RunState.COMPLETE, 0)
+    names = fleet.mongo[f"{fleet.database}_copy"].list_collection_names()
+    assert sorted(names) == ["orders", "people"], "the change log is gone"
+    cut_over(fleet, run)  # done already
+
+
+def test_transformed_documents_are_followed(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    fleet.start_worker(2)
+    fill(fleet, "orders")
+    changes = ("--filter", '{"n": {"$gte": 100}}', "--rename", "n=number")
+    run = start(fleet, *changes, "--set", "done=true")
+    orders, copy = (fleet.mongo[name].orders for name in (fleet.database, f"{fleet.database}_copy"))
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    orders.update_one({"_id": 5}, {"$set": {"n": 1000}})  # enters the filter
+    orders.update_one({"_id": 200}, {"$set": {"n": 1}})  # leaves it
+    orders.delete_one({"_id": 201})
+    orders.insert_one({"_id": "new", "n": 500})
+    cut_over(fleet, run)
+    found = {document["_id"]: document for document in copy.find({})}
+    assert found.keys() == {5, "new", *range(100, 200), *range(202, 300)}
+    assert found["new"] == {"_id": "new", "number": 500, "done": True}
+
+
+def test_the_cut_over_refuses_while_somebody_writes(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    fleet.start_worker(2)
+    fill(fleet, "orders")
+    run = start(fleet)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    url = fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"]
+    with Writers(url, fleet.database, ("orders",), seed=3):
+        refused = fleet.run("cutover", run, "--quiet", "20s", check=False)
+    assert refused.returncode == 1
+    assert f"somebody still writes to {fleet.database}.orders" in refused.stderr
+    assert fleet.ledger.state(run) is RunState.RUNNING
+    cut_over(fleet, run, "--verify", "full")
+    check_equal(fleet, "orders")
+
+
+def test_a_unique_index_meets_its_duplicates_in_the_checklist(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    fleet.start_worker(2)
+    fill(fleet, "orders")
+    orders = fleet.mongo[fleet.database].orders
+    orders.create_index("n", unique=True)
+    run = start(fleet, "--set", "n=1")
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    listed = fleet.run("cutover", run, "--dry-run", check=False)
+    assert listed.returncode == 1
+    assert "has several documents with n = 1" in listed.stdout
+
+
+def test_a_dropped_collection_stops_the_run(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    fleet.start_worker(2)
+    fill(fleet, "orders", "people")
+    run = start(fleet)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    fleet.mongo[fleet.database].people.drop()
+    wait_until(lambda: fleet.ledger.state(run) is RunState.PAUSED, "the run is paused")
+    error = fleet.ledger.progress(run).last_error or ""
+    assert f"drop of {fleet.database}.people" in error
+    assert fleet.mongo[f"{fleet.database}_copy"].people.count_documents({}) == 300
+
+
+def test_what_cannot_be_followed_is_refused(live_fleet: Fleet, mongodb_url: str) -> None:
+    fleet = live_fleet
+    fill(fleet, "orders", count=3)
+    names = ("--include", f"{fleet.database}.orders", "--to", f"{fleet.database}_copy.orders")
+    clock = """{"$expr": {"$lt": ["$at", "$$NOW"]}}"""
+    for flags, reason in (
+        (("--append",), "wants a target of its own"),
+        (("--indexes", "before"), "unique and TTL indexes at the cut-over"),
+        (("--filter", clock), "uses $$NOW"),
+    ):
+        refused = fleet.run("migrate", *names, "--follow", *flags, check=False)
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert reason in refused.stderr
+    standalone: dict[str, Any] = {"FRAMEWORK_SOURCE_DB_CONNECTION_STRING": mongodb_url}
+    fleet.environment.update(standalone)
+    refused = fleet.run("migrate", *names, "--follow", check=False)
+    assert refused.returncode == 2
+
+
+def test_a_followed_target_is_verified_and_repaired_while_it_changes(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    fleet.start_worker(2)
+    fill(fleet, "orders")
+    run = start(fleet)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    copy = fleet.mongo[f"{fleet.database}_copy"].orders
+    copy.delete_many({"_id": {"$lt": 5}})
+    copy.insert_one({"_id": "extra"})
+    url = fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"]
+    with Writers(url, fleet.database, ("orders",), seed=11):
+        fleet.run("verify", run, "--live", "--repair", "--delete-extra")
+    cut_over(fleet, run)
+    check_equal(fleet, "orders")
+    refused = fleet.run("verify", run, "--repair", check=False)
+    assert refused.returncode == 2
+    assert "was cut over" in refused.stderr
+
+
+def test_status_shows_phase_and_lag(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    fleet.start_worker(2)
+    fill(fleet, "orders", count=20)
+    run = start(fleet)
+
+    def following() -> bool:
+        shown = fleet.run("status", run, "--json", check=False).stdout
+        figures = json.loads(shown.splitlines()[-1])["following"]
+        return bool(figures["phase"] == "following" and figures["lag_seconds"] < 5)
+
+    wait_until(following, "the run follows")

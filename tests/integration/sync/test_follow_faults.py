@@ -1,0 +1,92 @@
+"""Processes are killed and suspended while a source is followed; both sides end equal."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from functools import partial
+
+import psutil
+import pytest
+
+from dataworks_tasks.ledger.contract import RunState
+from producer.local.services import RunningService
+from tests.fleet import Fleet, pool_children, wait_until
+from tests.integration.sync.test_follow import check_equal, cut_over, fill, start
+from tests.integration.sync.writers import Writers
+
+NAMES = ("orders", "people")
+SUSPENDED_SECONDS = 4.0
+"""Longer than a claim of these fleets."""
+
+
+class Faults:
+    """Kills and suspends processes of a fleet, drawn from a seed."""
+
+    def __init__(self, fleet: Fleet, seed: int) -> None:
+        self._fleet, self._random = fleet, random.Random(seed)
+        self._workers: list[RunningService] = [fleet.start_worker(2) for _ in range(2)]
+        self._suspended: list[tuple[float, psutil.Process]] = []
+        self.done: list[str] = []
+
+    def once(self) -> None:
+        """Do one of them, and wake who has been suspended for long enough."""
+        self._wake(SUSPENDED_SECONDS)
+        what = self._random.choice(["kill child", "suspend child", "kill worker"])
+        worker = self._random.choice(self._workers)
+        children = list(pool_children(worker))
+        if what == "kill worker":
+            psutil.Process(worker.pid).kill()
+            self._workers.remove(worker)
+            self._workers.append(self._fleet.start_worker(2))
+        elif children:
+            child = self._random.choice(children)
+            if what == "kill child":
+                child.send_signal(signal.SIGKILL)
+            else:
+                child.send_signal(signal.SIGSTOP)
+                self._suspended.append((time.monotonic(), child))
+        self.done.append(what)
+
+    def end(self) -> None:
+        """Wake everybody."""
+        self._wake(0.0)
+
+    def _wake(self, after_seconds: float) -> None:
+        for since, process in list(self._suspended):
+            if time.monotonic() - since >= after_seconds:
+                self._suspended.remove((since, process))
+                if process.is_running():
+                    process.send_signal(signal.SIGCONT)
+
+
+def follow_with_faults(fleet: Fleet, seed: int, faults: int) -> None:
+    """One schedule, and the comparison that ends it."""
+    chaos = Faults(fleet, seed)
+    fill(fleet, *NAMES, count=200)
+    url = fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"]
+    with Writers(url, fleet.database, NAMES, seed) as writers:
+        run = start(fleet)
+        for _ in range(faults):
+            chaos.once()
+            enough = writers.changes + 100
+            wait_until(partial(writers.have_made, enough), "the writers write")
+        chaos.end()
+        wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    cut_over(fleet, run, "--accept-failures")
+    check_equal(fleet, *NAMES)
+    progress = fleet.ledger.progress(run)
+    assert (progress.state, progress.failures) == (RunState.COMPLETE, 0), (seed, chaos.done)
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_a_schedule_of_faults_ends_equal(live_fleet: Fleet, seed: int) -> None:
+    follow_with_faults(live_fleet, seed, faults=4)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(100, 300))
+def test_many_schedules_of_faults_end_equal(live_fleet: Fleet, seed: int) -> None:
+    follow_with_faults(live_fleet, seed, faults=10)

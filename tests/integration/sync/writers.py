@@ -1,0 +1,110 @@
+"""Somebody who changes a source while it is followed, and the comparison that ends a test."""
+
+from __future__ import annotations
+
+import random
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+from bson import Int64
+from bson.decimal128 import Decimal128
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
+from pymongo.errors import DuplicateKeyError
+
+_HOT_KEYS = 5
+_COLD_KEYS = 400
+
+
+class Writers:
+    """Inserts, updates, replaces and deletes documents, hot keys more often than cold ones.
+
+    An ``_id`` may come back as another type of number, and some changes come in transactions.
+    """
+
+    def __init__(self, url: str, database: str, collections: tuple[str, ...], seed: int) -> None:
+        self._url, self._database, self._collections = url, database, collections
+        self._random = random.Random(seed)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self.changes = 0
+        self.problem: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop, and raise what stopped the writers before."""
+        self._stop.set()
+        self._thread.join()
+        if self.problem is not None:
+            raise self.problem
+
+    def have_made(self, changes: int) -> bool:
+        """Whether there were so many changes."""
+        return self.changes >= changes
+
+    def _write(self) -> None:
+        try:
+            with MongoClient[dict[str, Any]](self._url) as client:
+                while not self._stop.is_set():
+                    self._once(client)
+        except BaseException as error:  # noqa: BLE001 - the test's thread raises it
+            self.problem = error
+
+    def _once(self, client: MongoClient[dict[str, Any]]) -> None:
+        draw = self._random
+        name = draw.choice(self._collections)
+        collection = client[self._database][name]
+        key = self._key()
+        self.changes += 1
+        what = draw.random()
+        try:
+            if what < 0.3:
+                collection.update_one({"_id": key}, {"$inc": {"n": 1}}, upsert=True)
+            elif what < 0.55:
+                collection.replace_one({"_id": key}, self._document(), upsert=True)
+            elif what < 0.8:
+                collection.delete_one({"_id": key})
+            elif what < 0.95:
+                collection.insert_one({"_id": key, **self._document()})
+            else:
+                self._in_a_transaction(client, key)
+        except DuplicateKeyError:
+            pass
+
+    def _in_a_transaction(self, client: MongoClient[dict[str, Any]], key: Any) -> None:
+        database = client[self._database]
+
+        def several(session: Any) -> None:
+            for name in self._collections:
+                database[name].delete_one({"_id": key}, session=session)
+                database[name].insert_one({"_id": key, **self._document()}, session=session)
+
+        with client.start_session() as session:
+            session.with_transaction(several)
+
+    def _key(self) -> Any:
+        number = self._random.randrange(_HOT_KEYS if self._random.random() < 0.4 else _COLD_KEYS)
+        kinds = (int, float, Int64, lambda n: Decimal128(str(n)), lambda n: f"k{n}")
+        return self._random.choice(kinds)(number)
+
+    def _document(self) -> dict[str, Any]:
+        return {"n": self._random.randrange(10**6), "text": "x" * self._random.randrange(200)}
+
+
+def raw_documents(client: MongoClient[dict[str, Any]], database: str, name: str) -> list[bytes]:
+    """Every document's bytes, sorted."""
+    collection = client[database][name]
+    options = collection.codec_options.with_options(document_class=RawBSONDocument)
+    return sorted(bytes(each.raw) for each in collection.with_options(options).find({}))
