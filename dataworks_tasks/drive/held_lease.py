@@ -72,11 +72,9 @@ class HeldLease:
 
     @property
     def reached(self) -> bool:
-        """See StepLease."""
         return self._lost or self._is_over(time.monotonic() - self._began)
 
     def note(self, position: str) -> None:
-        """See StepLease."""
         self.position = position
         self._lost = self._keep(position) is None
 

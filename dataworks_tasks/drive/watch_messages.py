@@ -39,11 +39,9 @@ class WatchMessages:
     name = "watch"
 
     def belongs_to(self, spec: RunSpec) -> bool:
-        """See DriverStep."""
         return True
 
     def run(self, drive: Drive) -> float | None:
-        """See DriverStep."""
         run_id, windows = drive.spec.run_id, drive.ledger.windows
         seen = windows.look(run_id)
         if not seen.is_working:

@@ -91,7 +91,6 @@ class GenerationWork:
                 future.cancel()
 
     def finish(self, lease: FinishLease) -> bool:
-        """See ``range_work.RangeWork``."""
         asked = [
             (source.part.namespace, source.indexes, source.aggregations) for source in self._sources
         ]

@@ -17,7 +17,6 @@ _EXPECTED = "expected:"
 
 
 def read_progress(steps: RedisSteps, run_id: str) -> RunProgress:
-    """See ``contract.Ledger.progress``."""
     keys = RunKeys(run_id)
 
     def read() -> list[Any]:

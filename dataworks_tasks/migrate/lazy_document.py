@@ -109,20 +109,17 @@ class LazyDocument(dict[str, Any]):
         return self._source.startswith(key.encode() + b"\0", 5) or bool(self._find(key))
 
     def get(self, key: str, default: Any = None, /) -> Any:
-        """See dict."""
         try:
             return self[key]
         except KeyError:
             return default
 
     def setdefault(self, key: str, default: Any = None, /) -> Any:
-        """See dict."""
         if key not in self:
             self[key] = default
         return self[key]
 
     def pop(self, key: str, *default: Any) -> Any:
-        """See dict."""
         if self._source is None:
             return super().pop(key, *default)
         value = self._value(key)
@@ -137,7 +134,6 @@ class LazyDocument(dict[str, Any]):
         return value
 
     def update(self, *other: Any, **named: Any) -> None:
-        """See dict."""
         for key, value in dict(*other, **named).items():
             self[key] = value
 

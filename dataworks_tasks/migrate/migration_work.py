@@ -63,7 +63,6 @@ class MigrationWork:
         )
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[CompletedSlice]:
-        """See ``RangeWork.run``. Slices that are acknowledged already are left out."""
         context = self._context
         slices = context.ledger.slices(context.spec.run_id, wanted)
         return run_slices(self._readers, context.config.parallel_cursors, slices, self._open, stop)
@@ -123,10 +122,8 @@ class _CopyJob:
             raise
 
     def part(self) -> tuple[RangeResult, bytes] | None:
-        """See ``SliceJob``."""
         part = self.copy.part()
         return (self.checked(part[0]), part[1]) if part else None
 
     def last_part(self) -> RangeResult:
-        """See ``SliceJob``."""
         return self.checked(self.copy.last_part())

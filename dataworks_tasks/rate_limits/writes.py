@@ -88,7 +88,6 @@ class WriteRateLimiter:
         return self.short_seconds is not None
 
     def max_documents(self, bytes_per_document: float) -> int | None:
-        """See ``RateLimiter``."""
         cost = estimated_charge(1, round(bytes_per_document)) * self._cost.factor
         limits = [
             rate * _WRITE_SECONDS / (cost if name == REQUEST_UNITS else 1.0)
@@ -107,7 +106,6 @@ class WriteRateLimiter:
     def reserve(
         self, documents: int, size_bytes: int, until: float | None = None
     ) -> Reservation | None:
-        """See ``RateLimiter``. Raises LedgerUnavailable when Redis does not answer."""
         reserved = Reservation(
             documents, estimated_charge(documents, size_bytes) * self._cost.factor
         )

@@ -53,5 +53,4 @@ class UnlimitedLease:
     def note(self, position: str) -> None:
         """See FinishLease. Nothing comes back, so nothing is kept."""
 
-    def show(self, describe: Callable[[], str]) -> None:
-        """See FinishLease."""
+    def show(self, describe: Callable[[], str]) -> None: ...

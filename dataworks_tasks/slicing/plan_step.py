@@ -14,11 +14,9 @@ class PlanSlices:
     name = "plan"
 
     def belongs_to(self, spec: RunSpec) -> bool:
-        """See DriverStep."""
         return isinstance(spec.data_job, MigrationJob) and spec.kind is not RunKind.REPAIR
 
     def run(self, drive: Drive) -> float | None:
-        """See DriverStep."""
         run_id = drive.spec.run_id
         if not needs_planning(drive.ledger, drive.spec):
             return None

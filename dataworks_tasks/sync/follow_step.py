@@ -39,11 +39,9 @@ class FollowChanges:
     name = "follow"
 
     def belongs_to(self, spec: RunSpec) -> bool:
-        """See DriverStep."""
         return spec.follows
 
     def run(self, drive: Drive) -> float | None:
-        """See DriverStep."""
         if drive.ledger.state(drive.spec.run_id) not in WORKING | {RunState.PAUSED}:
             return None
         try:

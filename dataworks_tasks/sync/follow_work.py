@@ -46,7 +46,6 @@ class FollowWork:
         )
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[Completed]:
-        """See ``RangeWork.run``."""
         slices = self._context.ledger.slices(self._context.spec.run_id, wanted)
         windows = {number: data for number, data in slices.items() if is_key_window(data)}
         yield from self._copied(slices.keys() - windows.keys(), slices, stop)
@@ -100,5 +99,4 @@ class FollowWork:
         return True
 
     def close(self) -> None:
-        """See ``RangeWork.close``."""
         self._copy.close()

@@ -49,7 +49,6 @@ class RepairWork:
         self._run = WindowRun(context, job.claims, self._route, counter="documents")
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[CompletedWindow]:
-        """See ``RangeWork.run``."""
         windows = self._context.ledger.slices(self._context.spec.run_id, wanted)
         yield from work_on_windows(self._run, windows, stop)
 

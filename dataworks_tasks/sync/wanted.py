@@ -58,7 +58,6 @@ class SourceDocuments:
     def read(
         self, keys: Sequence[Element], at_least: Timestamp | None, take: TakeBatch
     ) -> list[Element]:
-        """See WantedDocuments."""
         found: set[bytes] = set()
         for batch in self._find(ids_filter(keys), at_least):
             found.update(key_bytes(document) for document in batch.documents())
@@ -114,7 +113,6 @@ class GeneratedDocuments:
     def read(
         self, keys: Sequence[Element], _at_least: Timestamp | None, take: TakeBatch
     ) -> list[Element]:
-        """See WantedDocuments."""
         wanted = {element_bytes(key, b"_id"): key for key in keys}
         start, count = self.start, 1
         while wanted and start < self.stop:

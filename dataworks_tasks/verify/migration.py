@@ -75,7 +75,6 @@ class MigrationVerificationWork:
         )
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[CompletedSlice]:
-        """See ``RangeWork.run``. What differs comes as failures."""
         context = self._context
         slices = context.ledger.slices(context.spec.run_id, wanted)
         return run_slices(self._slices, context.config.parallel_cursors, slices, self._open, stop)
@@ -140,14 +139,11 @@ class _VerificationJob:
     result: Callable[[Comparison], RangeResult]
 
     def run(self, stopped: Stopped) -> bool:
-        """See ``SliceJob``."""
         return self.verification.run(stopped)
 
     def part(self) -> tuple[RangeResult, bytes] | None:
-        """See ``SliceJob``."""
         part = self.verification.part()
         return (self.result(part[0]), part[1]) if part else None
 
     def last_part(self) -> RangeResult:
-        """See ``SliceJob``."""
         return self.result(self.verification.last_part())

@@ -103,7 +103,6 @@ class _Turn:
         self._asked_at = time.monotonic()
 
     def is_over(self, seconds: float) -> bool:
-        """See HeldLease."""
         if seconds >= self._longest:
             return True
         now = time.monotonic()

@@ -63,16 +63,13 @@ class HeldFinishLease:
 
     @property
     def reached(self) -> bool:
-        """See FinishLease."""
         return self._lost or self._stop.reached
 
     def note(self, position: str) -> None:
-        """See FinishLease."""
         self.position = position
         self._keep()
 
     def show(self, describe: Callable[[], str]) -> None:
-        """See FinishLease."""
         self._describe = describe
         self._told.set()
 

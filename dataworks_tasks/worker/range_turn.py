@@ -61,7 +61,6 @@ class _Turn:
         self._queue = RunQueue(app, process.ledger, spec, queue)
 
     def work(self) -> None:
-        """See ``work_on``."""
         taken = self._take()
         if taken.taking is not Taking.TAKEN:
             return
@@ -140,7 +139,6 @@ class _Turn:
         time.sleep(away)
 
     def _isolate(self, taken: TakenRange) -> None:
-        """See ``poison.isolate``."""
         self._release(isolate(self._process, self._message, taken.deaths))
 
     def _release(self, release: Release) -> None:

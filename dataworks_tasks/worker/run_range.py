@@ -168,7 +168,6 @@ class _TurnClock:
         self.is_stopped = False
 
     def is_over(self) -> bool:
-        """See StopSignal."""
         now = time.monotonic()
         if not self.is_stopped and now - self._asked_at >= _STATE_CHECK_SECONDS:
             self._asked_at = now

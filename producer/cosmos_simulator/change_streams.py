@@ -253,7 +253,6 @@ class LatestVersionStream:
         return Extra(answer={"operationTime": Timestamp(int(time.time()), 1)})
 
     async def page(self, upstream: Upstream, limit: int) -> list[Any] | Reply:
-        """See ``Stream``. Documents that were deleted since are left out without a word."""
         if not self.is_current():
             return error(26, f"Collection {self.namespace} not found")
         after, keys = next_page(self.feed, self.positions, limit)
@@ -302,7 +301,6 @@ class LogStream:
         return Extra(cursor={"postBatchResumeToken": token(self.number)})
 
     async def page(self, upstream: Upstream, limit: int) -> list[Any] | Reply:
-        """See ``Stream``."""
         if not self.log.reaches(self.number):
             return error(2, EXPIRED_TEXT)
         events: list[Any] = []

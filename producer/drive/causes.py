@@ -19,7 +19,6 @@ class Causes:
         self._asked_at = time.monotonic()
 
     def of(self, progress: RunProgress) -> Standstill:
-        """See ``standstill``."""
         now = time.monotonic()
         if now - self._asked_at >= _ASKED_EVERY_SECONDS:
             self._asked_at = now

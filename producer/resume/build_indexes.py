@@ -97,7 +97,6 @@ class ShownLease:
         """See FinishLease. Nothing comes back, so nothing is kept."""
 
     def show(self, describe: Callable[[], str]) -> None:
-        """See FinishLease."""
         self._describe = describe
 
     def _run(self) -> None:

@@ -61,11 +61,9 @@ class Request(RequestHandler):
     """Whether a visitor who is not signed in may see it."""
 
     def initialize(self, site: Site) -> None:
-        """See tornado.web.RequestHandler."""
         self.site = site
 
     def set_default_headers(self) -> None:
-        """See tornado.web.RequestHandler."""
         for name, value in _HEADERS.items():
             self.set_header(name, value)
 

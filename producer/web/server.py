@@ -33,7 +33,6 @@ class StaticFile(Request, StaticFileHandler):
     is_public = True
 
     def initialize(self, site: Site, path: str) -> None:  # type: ignore[override]
-        """See tornado.web.StaticFileHandler."""
         Request.initialize(self, site)
         StaticFileHandler.initialize(self, path)
 

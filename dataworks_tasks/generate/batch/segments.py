@@ -53,7 +53,6 @@ class Constant(Segment):
         self.size = self.least = len(data)
 
     def write(self, output: Output, positions: Positions, spare: int) -> None:
-        """See Segment."""
         if self.data:
             output.put(positions, np.full(len(positions), np.void(self.data)))
 
@@ -68,7 +67,6 @@ class Fixed(Segment):
         self.size = self.least = column.dtype.itemsize
 
     def write(self, output: Output, positions: Positions, spare: int) -> None:
-        """See Segment."""
         output.put(positions, self.column.view(f"V{self.size}"))
 
 
@@ -93,7 +91,6 @@ class Run(Segment):
         self.size = self.least = sum(part.least for part in parts)
 
     def write(self, output: Output, positions: Positions, spare: int) -> None:
-        """See Segment."""
         signature = tuple(
             part.data if isinstance(part, Constant) else part.column.dtype.str
             for part in self.parts
@@ -127,7 +124,6 @@ class Ragged(Segment):
         return cls(arena, arena.starts, arena.lengths)
 
     def write(self, output: Output, positions: Positions, spare: int) -> None:
-        """See Segment."""
         longest = self.longest
         if longest and longest - self.least <= spare and longest <= _WIDEST_SPILL:
             output.put(positions, self.arena.windows(longest)[self.starts])
@@ -156,7 +152,6 @@ class Gather(Segment):
         return folded
 
     def write(self, output: Output, positions: Positions, spare: int) -> None:
-        """See Segment."""
         arena = self.arena
         if arena.longest - arena.shortest <= spare and 0 < arena.longest <= _WIDEST_SPILL:
             output.put(positions, arena.table(self.prefix)[self.numbers])
@@ -181,7 +176,6 @@ class Choice(Segment):
         self.least = min((layout.least for _, layout in groups), default=0) if covered else 0
 
     def write(self, output: Output, positions: Positions, spare: int) -> None:
-        """See Segment."""
         for rows, layout in self.groups:
             layout.write(output, positions[rows], spare)
 
@@ -204,7 +198,6 @@ class Elements(Segment):
         self.least = 0
 
     def write(self, output: Output, positions: Positions, spare: int) -> None:
-        """See Segment."""
         firsts = self._starts[np.cumsum(self.counts) - self.counts]
         shift = (positions - firsts)[self.parents]
         self.layout.write(output, shift + self._starts[:-1], 0)

@@ -79,7 +79,6 @@ class ArrayColumn(Column):
         return counts if values.present is None else np.where(values.present, counts, 0)
 
     def link(self, linker: Linker) -> None:
-        """See Column."""
         if self._counted_by is None:
             return
         try:
@@ -91,20 +90,16 @@ class ArrayColumn(Column):
             linker.refuse("length", f"must be a number, and this is a {kind}")
 
     def depends(self) -> Iterator[Field]:
-        """See Column."""
         if self._counted_by is not None:
             yield from self._counted_by.fields()
 
     def most_elements(self) -> int:
-        """See Column."""
         return max(self._length.most, 1)
 
     def nested(self) -> Iterator[Field]:
-        """See Column."""
         yield self.content
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         elements = self.elements(rows)
         _, parents = elements.parent_rows()
         counts = np.bincount(parents, minlength=len(rows))

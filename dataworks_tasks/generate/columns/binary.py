@@ -50,7 +50,6 @@ class UuidColumn(Column):
         return data
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         data = self._bytes(rows)
         block = np.full((len(rows), _UUID_TEXT), ord("-"), np.uint8)
         digits = np.empty((len(rows), 32), np.uint8)
@@ -60,11 +59,9 @@ class UuidColumn(Column):
         return Text([Fixed(block.view(f"V{_UUID_TEXT}").ravel())], len(rows))
 
     def values(self, rows: Rows) -> Values | None:
-        """See Column."""
         return None if self._binary else Values.of_text(self.text(rows))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         if self._binary:
             head = Constant((16).to_bytes(4, "little") + bytes([_UUID_SUBTYPE]))
             return Encoded(BINARY, [head, Fixed(self._bytes(rows).view("V16").ravel())])
@@ -81,11 +78,9 @@ class BinaryColumn(Column):
         self._length_salt = counter_hash.salt(path, "length")
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return of_lengths(256, self._least, self._most)
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         subtype = Constant(bytes([self._subtype]))
         span = self._most - self._least + 1
         lengths = counter_hash.below(counter_hash.draw(rows.keys, self._length_salt), span)

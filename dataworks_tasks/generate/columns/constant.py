@@ -64,15 +64,12 @@ class ConstantColumn(Column):
         self.kind = kind_of(value)
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return CONSTANT
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return Encoded(self._code, [Constant(self._data)])
 
     def values(self, rows: Rows) -> Values | None:
-        """See Column."""
         if self.kind is None:
             return None
         if self.kind is Kind.TEXT:
@@ -80,7 +77,6 @@ class ConstantColumn(Column):
         return Values(self.kind, np.full(len(rows), self._value))
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         value = self._value
         return constant_text(value if isinstance(value, str) else str(value), len(rows))
 

@@ -87,7 +87,6 @@ class CoordinatesColumn(Column):
         return across, along
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         longitude, latitude = self._degrees(rows)
         pair = _point(longitude, latitude)
         if not self._point:
@@ -136,7 +135,6 @@ class PolygonColumn(Column):
         self._centers, self._corners, self._size = centers, corners, size
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return self._centers.encode_polygon(rows, self._corners, self._size)
 
 

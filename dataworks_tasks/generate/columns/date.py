@@ -51,7 +51,6 @@ class DateColumn(Column):
         self._salt = counter_hash.salt(path)
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         if self not in rows.memo:
             rows.memo[self] = self._drawn(rows)
         kept: Values = rows.memo[self]
@@ -64,15 +63,12 @@ class DateColumn(Column):
         return counter_hash.draw(rows.keys, self._salt)
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return Variety.among(self._span.high - self._span.low)
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_present(self.values(rows), _encode_dates)
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         return decoded_text(self.values(rows))
 
 
@@ -89,7 +85,6 @@ class DateAfterColumn(DateColumn):
         self._reference: Reference | None = None
 
     def link(self, linker: Linker) -> None:
-        """See Column."""
         try:
             self._reference = resolve(self._after, linker.record)
         except ExpressionError as error:
@@ -99,11 +94,9 @@ class DateAfterColumn(DateColumn):
             linker.refuse("after", f"{self._after!r} is not a date")
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return None
 
     def depends(self) -> Iterator[Field]:
-        """See Column."""
         if self._reference is not None:
             yield from self._reference.steps
 
@@ -134,11 +127,9 @@ class SeriesColumn(DateColumn):
         self.unique = ticks.jitter == 0 and ticks.together == 1 and ticks.step > 0
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return Variety.never_repeats(self.capacity()) if self.unique else None
 
     def capacity(self) -> int | None:
-        """See Column."""
         ticks = self._ticks
         if not ticks.step:
             return None

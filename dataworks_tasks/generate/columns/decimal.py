@@ -45,21 +45,17 @@ class DecimalColumn(Column):
         return whole_within(scaled, self._low, self._high)
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return Variety.among(self._high - self._low + 1)
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return Encoded(DECIMAL128, [Fixed(decimal128(self.coefficients(rows), self._scale))])
 
     def values(self, rows: Rows) -> Values | None:
-        """See Column."""
         if self.kind is None:
             return None
         return Values(Kind.NUMBER, self.coefficients(rows) / float(10**self._scale))
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         numbers = self.coefficients(rows).tolist()
         return text_of([str(Decimal(number).scaleb(-self._scale)) for number in numbers])
 

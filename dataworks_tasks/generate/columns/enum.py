@@ -117,7 +117,6 @@ class EnumColumn(Column):
         return counter_hash.below(bits, len(self._pool))
 
     def variety(self) -> Variety | None:
-        """See Column."""
         if self._weights:
             return Variety.weighted(self._weights)
         if self._random or self._pool.variety < len(self._pool):
@@ -125,15 +124,12 @@ class EnumColumn(Column):
         return Variety.never_repeats(len(self._pool))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return self._pool.encode(self._numbers(rows))
 
     def values(self, rows: Rows) -> Values | None:
-        """See Column."""
         return self._pool.values(self._numbers(rows))
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         return self._pool.text(self._numbers(rows))
 
 

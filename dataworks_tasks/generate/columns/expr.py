@@ -29,7 +29,6 @@ class ExpressionColumn(Column):
         self._decimals = decimals
 
     def link(self, linker: Linker) -> None:
-        """See Column."""
         try:
             self.kind = self._expression.link(linker.record)
         except ExpressionError as error:
@@ -41,23 +40,19 @@ class ExpressionColumn(Column):
             linker.refuse("bsonType", f"is for numbers, but this is a {self.kind}")
 
     def depends(self) -> Iterator[Field]:
-        """See Column."""
         yield from self._expression.fields()
 
     def variety(self) -> Variety | None:
-        """See Column."""
         fields = {field.path: field for field in self._expression.operands}
         return together(field.variety() for field in fields.values())
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         if self not in rows.memo:
             rows.memo[self] = self._expression.evaluate(rows)
         kept: Values = rows.memo[self]
         return kept
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_present(self.values(rows), self._encode_all)
 
     def _encode_all(self, values: Values) -> Encoded:
@@ -72,7 +67,6 @@ class ExpressionColumn(Column):
         return encode_numbers(values.data, bson_type, self._decimals)
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         return decoded_text(self.values(rows))
 
 

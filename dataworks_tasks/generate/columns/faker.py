@@ -129,21 +129,17 @@ class FakerColumn(Column):
         return whole_within(self._sample(bits), 0, self._size - 1)
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return Variety.among(self._size)
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         pool, numbers = self._drawn(rows)
         return pool.encode(numbers)
 
     def values(self, rows: Rows) -> Values | None:
-        """See Column."""
         pool, numbers = self._drawn(rows)
         return pool.values(numbers)
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         pool, numbers = self._drawn(rows)
         return pool.text(numbers)
 
@@ -165,15 +161,12 @@ class FakerCallColumn(Column):
         return kept
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return self._made(rows).encode(np.arange(len(rows)))
 
     def values(self, rows: Rows) -> Values | None:
-        """See Column."""
         return self._made(rows).values(np.arange(len(rows)))
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         return self._made(rows).text(np.arange(len(rows)))
 
 

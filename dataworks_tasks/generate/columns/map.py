@@ -27,20 +27,16 @@ class MapColumn(Column):
         self._content = content
 
     def most_elements(self) -> int:
-        """See Column."""
         return self._entries.most_elements()
 
     def nested(self) -> Iterator[Field]:
-        """See Column."""
         yield self._content
         yield Field("", f"{self._content.path}.keys", self._keys)
 
     def depends(self) -> Iterator[Field]:
-        """See Column."""
         yield from self._keys.depends()
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         entries = self._entries.elements(rows)
         _, parents = entries.parent_rows()
         counts = np.bincount(parents, minlength=len(rows))

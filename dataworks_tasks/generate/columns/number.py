@@ -65,19 +65,15 @@ class IntegerColumn(Column):
         return self._at(whole_within(steps, 0, self._count - 1))
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return Variety.among(self._count)
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_numbers(self._kept(rows), self._bson_type)
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         return Values(Kind.NUMBER, self._kept(rows))
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         return decoded_text(self.values(rows))
 
     def _kept(self, rows: Rows) -> NDArray[np.int64]:
@@ -93,15 +89,12 @@ class UniqueIntegerColumn(IntegerColumn):
     unique = True
 
     def numbers(self, rows: Rows) -> NDArray[np.int64]:
-        """See IntegerColumn."""
         return self._at(permute(rows.ordinals, self._count, self._salt, rows.seed))
 
     def capacity(self) -> int:
-        """See Column."""
         return self._count
 
     def variety(self) -> Variety:
-        """See Column."""
         return Variety.never_repeats(self._count)
 
 
@@ -172,23 +165,19 @@ class DoubleColumn(Column):
         return np.clip(rounded, self._low, self._high)
 
     def variety(self) -> Variety | None:
-        """See Column."""
         same = self._low == self._high
         return Variety.among(self.grid.count if self.grid else 1 if same else EXACT_IN_DOUBLES)
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_numbers(self.values(rows).data, self._bson_type, self._scale)
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         if self not in rows.memo:
             rows.memo[self] = Values(Kind.NUMBER, self.numbers(rows))
         kept: Values = rows.memo[self]
         return kept
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         return decoded_text(self.values(rows))
 
 

@@ -21,22 +21,18 @@ class ObjectColumn(Column):
 
     @property
     def unique(self) -> bool:  # type: ignore[override]
-        """See Column."""
         return any(
             field.column.unique and field.always and not field.distinct
             for field in self.inner.fields.values()
         )
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return together(field.variety() for field in self.inner.fields.values())
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return Encoded(DOCUMENT, self.inner.document(rows))
 
     def nested(self) -> Iterator[Field]:
-        """See Column."""
         yield from self.inner.fields.values()
 
 

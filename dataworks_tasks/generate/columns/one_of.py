@@ -34,7 +34,6 @@ class OneOfColumn(Column):
         self._salt = counter_hash.salt(salted)
 
     def link(self, linker: Linker) -> None:
-        """See Column."""
         kinds = {variant.kind for variant in self._variants}
         self.kind = kinds.pop() if len(kinds) == 1 else None
 
@@ -51,7 +50,6 @@ class OneOfColumn(Column):
                 yield chosen, variant, rows.select(chosen)
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         codes = np.zeros(len(rows), np.uint8)
         groups = []
         for chosen, variant, selected in self._groups(rows):
@@ -61,7 +59,6 @@ class OneOfColumn(Column):
         return Encoded(codes, [Choice(len(rows), groups)])
 
     def values(self, rows: Rows) -> Values | None:
-        """See Column."""
         if self.kind is None:
             return None
         count = len(rows)
@@ -87,7 +84,6 @@ class OneOfColumn(Column):
         return Values(self.kind, data, None, there)
 
     def text(self, rows: Rows) -> Text | None:
-        """See Column."""
         words = [""] * len(rows)
         for chosen, variant, selected in self._groups(rows):
             text = variant.text(selected)
@@ -96,7 +92,6 @@ class OneOfColumn(Column):
         return text_of(words)
 
     def variety(self) -> Variety | None:
-        """See Column."""
         varieties = [variant.variety() for variant in self._variants]
         total = sum(self._weights)
         chance = 0.0
@@ -107,12 +102,10 @@ class OneOfColumn(Column):
         return Variety(chance)
 
     def depends(self) -> Iterator[Field]:
-        """See Column."""
         for variant in self._variants:
             yield from variant.depends()
 
     def nested(self) -> Iterator[Field]:
-        """See Column."""
         for variant in self._variants:
             yield from variant.nested()
 
@@ -131,11 +124,9 @@ class CaseColumn(OneOfColumn):
 
     @property
     def optional(self) -> bool:
-        """See Column."""
         return self._otherwise == _NONE
 
     def link(self, linker: Linker) -> None:
-        """See Column."""
         super().link(linker)
         try:
             kind = self._by.link(linker.record)
@@ -146,7 +137,6 @@ class CaseColumn(OneOfColumn):
             linker.refuse("by", f"must be a text, a number, true or false, and this is a {kind}")
 
     def present(self, rows: Rows) -> RowMask | None:
-        """See Column."""
         return None if self._otherwise != _NONE else self._choice(rows) != _NONE
 
     def _choice(self, rows: Rows) -> Positions:
@@ -162,11 +152,9 @@ class CaseColumn(OneOfColumn):
         return kept
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return None
 
     def depends(self) -> Iterator[Field]:
-        """See Column."""
         yield from super().depends()
         yield from self._by.fields()
 

@@ -31,7 +31,6 @@ class TimestampColumn(Column):
         self._salt = counter_hash.salt(path)
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         bits = counter_hash.draw(rows.keys, self._salt)
         seconds = counter_hash.below(bits, self._end - self._start) + self._start
         words = np.empty((len(rows), 2), "<u4")
@@ -47,11 +46,9 @@ class VerbatimColumn(Column):
         self._code, self._data = code, data
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return CONSTANT
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return Encoded(self._code, [Constant(self._data)])
 
 

@@ -39,20 +39,16 @@ class PatternColumn(Column):
         self._salts: dict[str, np.uint64] = {}
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         segments = self._group_segments(self._group, rows.keys, "")
         return Text(_joined(segments), len(rows))
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         return Values.of_text(self.text(rows))
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return Variety(_same(self._group))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_text(self.text(rows))
 
     def _bits(self, keys: Bits, place: str) -> Bits:
@@ -168,7 +164,6 @@ class UniquePatternColumn(Column):
         self._salt = counter_hash.salt(path)
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         limit = min(self._count, 1 << 63)
         rest = permute(rows.ordinals, limit, self._salt, rows.seed).view(np.uint64)
         segments: list[Segment] = []
@@ -180,15 +175,12 @@ class UniquePatternColumn(Column):
         return Text(_joined(segments[::-1]), len(rows))
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         return Values.of_text(self.text(rows))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_text(self.text(rows))
 
     def capacity(self) -> int:
-        """See Column."""
         return self._count
 
 

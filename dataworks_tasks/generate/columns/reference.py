@@ -32,7 +32,6 @@ class ReferenceColumn(Column):
 
     @property
     def unique(self) -> bool:  # type: ignore[override]
-        """See Column."""
         steps = self._reference.steps if self._reference else ()
         return (
             self._draw.is_drawn("oneToOne")
@@ -43,12 +42,10 @@ class ReferenceColumn(Column):
 
     @property
     def optional(self) -> bool:
-        """See Column."""
         steps = self._reference.steps if self._reference else ()
         return self._draw.optional or not all(step.always for step in steps)
 
     def link(self, linker: Linker) -> None:
-        """See Column."""
         target = linker.targets.get(self._target)
         if target is None:
             known = ", ".join(sorted(linker.targets)) or "none"
@@ -68,11 +65,9 @@ class ReferenceColumn(Column):
         self._draw.link(linker, target.count)
 
     def capacity(self) -> int | None:
-        """See Column."""
         return self._draw.count if self._draw.is_drawn("oneToOne") else None
 
     def variety(self) -> Variety | None:
-        """See Column."""
         if self._reference is None or self._draw.by is not None:
             return None
         copied = self._reference.steps[-1].variety()
@@ -82,7 +77,6 @@ class ReferenceColumn(Column):
         return Variety(max(1 / self._draw.count, copied.chance if copied else 0))
 
     def depends(self) -> Iterator[Field]:
-        """See Column."""
         yield from self._draw.depends()
         if self._reference is not None:
             yield from self._reference.steps
@@ -95,7 +89,6 @@ class ReferenceColumn(Column):
         return last, others
 
     def present(self, rows: Rows) -> RowMask | None:
-        """See Column."""
         mask = self._draw.present(rows)
         others = self._draw.documents(rows)
         *objects, last = linked(self._reference).steps
@@ -105,17 +98,14 @@ class ReferenceColumn(Column):
         return both(mask, last.present(others))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         field, others = self._others(rows)
         return field.encoded(others)
 
     def values(self, rows: Rows) -> Values | None:
-        """See Column."""
         field, others = self._others(rows)
         return field.values(others)
 
     def text(self, rows: Rows) -> Text | None:
-        """See Column."""
         field, others = self._others(rows)
         return field.text(others)
 
@@ -137,12 +127,10 @@ class SharedColumn(Column):
 
     @property
     def unique(self) -> bool:  # type: ignore[override]
-        """See Column."""
         field = self._shared.field
         return field is not None and field.column.unique and not field.distinct
 
     def link(self, linker: Linker) -> None:
-        """See Column."""
         field = self._shared.field
         if field is None:
             linker.refuse("refContent", f"is missing, and no other field defines id {self._id!r}")
@@ -155,14 +143,12 @@ class SharedColumn(Column):
         self._shared.count = target.count
 
     def variety(self) -> Variety | None:
-        """See Column."""
         copied = self._shared.field.variety() if self._shared.field else None
         if copied is None:
             return None
         return Variety(1 / self._shared.count, min(self._shared.count, copied.period))
 
     def depends(self) -> Iterator[Field]:
-        """See Column."""
         if self._shared.field is not None:
             yield self._shared.field
 
@@ -173,15 +159,12 @@ class SharedColumn(Column):
         return kept
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return linked(self._shared.field).encoded(self._rows(rows))
 
     def values(self, rows: Rows) -> Values | None:
-        """See Column."""
         return linked(self._shared.field).values(self._rows(rows))
 
     def text(self, rows: Rows) -> Text | None:
-        """See Column."""
         return linked(self._shared.field).text(self._rows(rows))
 
 

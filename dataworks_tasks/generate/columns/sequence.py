@@ -35,19 +35,15 @@ class CounterColumn(Column):
         return rows.ordinals.view(np.int64) * self._step + self._start
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         return Values(Kind.NUMBER, self.numbers(rows))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_numbers(self.numbers(rows), self._bson_type)
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         return decoded_text(self.values(rows))
 
     def capacity(self) -> int:
-        """See Column."""
         limit = INT_LIMIT if self._bson_type == "int" else LONG_LIMIT
         room = limit - self._start if self._step > 0 else self._start + limit
         return room // abs(self._step) + 1
@@ -65,20 +61,16 @@ class SequenceColumn(Column):
         self._width = width
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         digits = number_text(self._counter.numbers(rows), self._width)
         return Text([Constant(self._before), digits, Constant(self._after)], len(rows))
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         return Values.of_text(self.text(rows))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_text(self.text(rows))
 
     def capacity(self) -> int:
-        """See Column."""
         return self._counter.capacity()
 
 

@@ -32,20 +32,16 @@ class BooleanColumn(Column):
         self._salt = counter_hash.salt(path)
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         bits = counter_hash.draw(rows.keys, self._salt)
         return Values(Kind.BOOLEAN, counter_hash.unit(bits) < self._share)
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return Variety.weighted([self._share, 1 - self._share])
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return Encoded(BOOLEAN, [Fixed(self.values(rows).data.astype(np.uint8))])
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         return decoded_text(self.values(rows))
 
 
@@ -58,17 +54,14 @@ class ObjectIdColumn(Column):
         self._identity = identity
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         prefix = Constant(object_id_prefix(rows.seed, self._identity))
         return Encoded(OBJECT_ID, [prefix, Fixed(index_bytes(rows.ordinals))])
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         prefix = object_id_prefix(rows.seed, self._identity)
         return text_of([object_id(prefix, index).hex() for index in rows.ordinals.tolist()])
 
     def capacity(self) -> int:
-        """See Column."""
         return INDEX_LIMIT
 
 
@@ -79,11 +72,9 @@ class KeyColumn(Column):
         self._code = code
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return CONSTANT
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return Encoded(self._code, [])
 
 

@@ -38,7 +38,6 @@ class StringColumn(Column):
         self._length_salt = counter_hash.salt(path, "length")
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         if not self._most:
             return Text([], len(rows))
         lengths = np.full(len(rows), self._most)
@@ -52,15 +51,12 @@ class StringColumn(Column):
         return Text([Ragged(arena, arena.starts, lengths)], len(rows))
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return of_lengths(len(LETTERS), self._least, self._most)
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         return Values.of_text(self.text(rows))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_text(self.text(rows))
 
 
@@ -74,7 +70,6 @@ class UniqueStringColumn(Column):
         self._width = width
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         block = np.full((len(rows), self._width), _ALPHABET[0], np.uint8)
         rest = rows.ordinals
         for place in range(self._width - 1, max(self._width - 11, -1), -1):
@@ -83,15 +78,12 @@ class UniqueStringColumn(Column):
         return Text([Fixed(block.view(f"V{self._width}").ravel())], len(rows))
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         return Values.of_text(self.text(rows))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_text(self.text(rows))
 
     def capacity(self) -> int:
-        """See Column."""
         return 1 << 6 * min(self._width, 10)
 
 
@@ -105,30 +97,24 @@ class JoinedColumn(Column):
         self.unique = any(part.unique for part in parts) and len(parts) == 1
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         segments: list[Segment] = []
         for part in self._parts:
             segments += linked(part.text(rows)).segments
         return Text(segments, len(rows))
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         return Values.of_text(self.text(rows))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_text(self.text(rows))
 
     def capacity(self) -> int | None:
-        """See Column."""
         return self._parts[0].capacity() if self.unique else None
 
     def variety(self) -> Variety | None:
-        """See Column."""
         return together(part.variety() for part in self._parts)
 
     def depends(self) -> Iterator[Field]:
-        """See Column."""
         for part in self._parts:
             yield from part.depends()
 

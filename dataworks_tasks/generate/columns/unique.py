@@ -29,21 +29,17 @@ class UniqueFormatColumn(Column):
         self._salt = counter_hash.salt(path)
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         numbers = permute(rows.ordinals, self.capacity(), self._salt, rows.seed)
         digits = number_text(numbers, self._width)
         return Text([Constant(self._before), digits, Constant(self._after)], len(rows))
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         return Values.of_text(self.text(rows))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_text(self.text(rows))
 
     def capacity(self) -> int:
-        """See Column."""
         return int(10**self._width)
 
 

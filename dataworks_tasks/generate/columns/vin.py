@@ -64,7 +64,6 @@ class VinColumn(Column):
         self._reference: Reference | None = None
 
     def link(self, linker: Linker) -> None:
-        """See Column."""
         if not self.year:
             return
         try:
@@ -76,7 +75,6 @@ class VinColumn(Column):
             linker.refuse("year", f"{self.year!r} is not a number")
 
     def depends(self) -> Iterator[Field]:
-        """See Column."""
         if self._reference is not None:
             yield from self._reference.steps
 
@@ -124,19 +122,15 @@ class VinColumn(Column):
         return digits
 
     def text(self, rows: Rows) -> Text:
-        """See Column."""
         return Text([self._characters(rows)], len(rows))
 
     def values(self, rows: Rows) -> Values:
-        """See Column."""
         return Values.of_text(self.text(rows))
 
     def encode(self, rows: Rows) -> Encoded:
-        """See Column."""
         return encode_text(self.text(rows))
 
     def capacity(self) -> int | None:
-        """See Column."""
         return self._serials if self.unique else None
 
     @property
