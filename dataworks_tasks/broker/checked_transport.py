@@ -121,11 +121,11 @@ class CheckedConnection(Connection):
     def info(self) -> dict[str, Any]:
         """What ``inspect stats`` and Flower show. Kombu's own has the password of every
         Sentinel's address, and the Sentinels' own, in it."""
-        told = dict(super().info())
-        told["alternates"] = [without_credentials(url) for url in told.get("alternates", ())]
-        options = dict(told.get("transport_options") or {})
+        info = dict(super().info())
+        info["alternates"] = [without_credentials(url) for url in info.get("alternates", ())]
+        options = dict(info.get("transport_options") or {})
         options.pop("sentinel_kwargs", None)
-        return {**told, "transport_options": options}
+        return {**info, "transport_options": options}
 
 
 class CheckedQueue(AMQP):

@@ -123,14 +123,14 @@ def read_step(value: object) -> str:
 
 
 def read_run_id(value: object) -> str:
-    """The run id; raises BadMessage when it is none."""
+    """Read the run id; raises BadMessage when it is not one."""
     if not isinstance(value, str) or not _RUN_ID.fullmatch(value):
         raise BadMessage("a message does not name a run id", _REMEDY)
     return value
 
 
 def read_range(start: object, stop: object) -> BatchRange:
-    """The range; raises BadMessage when it is none."""
+    """Read the range; raises BadMessage when it is not one."""
     for value in (start, stop):
         if not isinstance(value, int) or isinstance(value, bool):
             raise BadMessage("a message's range is not made of whole numbers", _REMEDY)

@@ -256,7 +256,7 @@ class Ledger(Protocol):
         expected: int,
         by_collection: Mapping[str, int] = ...,
     ) -> None:
-        """Add planned slices behind ``end``.
+        """Add planned slices after ``end``.
 
         Raises TransientError when the plan on record ends elsewhere: another planner adds to it, or
         Redis lost its last moments.

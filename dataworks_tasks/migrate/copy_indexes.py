@@ -73,7 +73,7 @@ def copy_indexes(
     built is in the result with the reason: the server's, with the offending key where a unique
     index meets duplicates, or that the target has another index of that name. Those of ``refused``
     were tried before and are left out. The result is not complete when ``lease`` is over before;
-    the server goes on with what it is building.
+    the server continues what it is building.
     """
     lease = lease or UnlimitedLease()
     copy = IndexCopy()

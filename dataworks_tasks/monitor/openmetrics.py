@@ -117,7 +117,7 @@ class LedgerCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric; without an answer of Redis only that there is none."""
+        """Every metric; when Redis does not answer, only that."""
         up = GaugeMetricFamily("dataworks_ledger_up", "Whether the ledger's Redis answers.")
         info = GaugeMetricFamily("dataworks_build_info", "The version.", labels=["version"])
         info.add_metric([__version__], 1)

@@ -1,7 +1,7 @@
 """Collections in which several documents have the same ``_id``.
 
 Cosmos DB keeps ``_id`` unique for each value of the shard key only, and so does each shard of a
-sharded MongoDB by itself. Such a collection cannot be read behind an ``_id``: there may be more.
+sharded MongoDB by itself. Such a collection cannot be read after an ``_id``: there may be more.
 """
 
 from __future__ import annotations

@@ -39,10 +39,10 @@ def detect_dialect(
 
     Raises SettingsError for a connection string that does not fit that dialect.
     """
-    told = None if config.db_type else type_by_hello(hello)
-    if told is not None and told is not supposed:
-        check_connection_string(config.connection_string.get_secret_value(), told)
-        supposed = told
+    detected = None if config.db_type else type_by_hello(hello)
+    if detected is not None and detected is not supposed:
+        check_connection_string(config.connection_string.get_secret_value(), detected)
+        supposed = detected
     return supposed, DIALECTS[supposed].reported(hello, config.large_documents)
 
 

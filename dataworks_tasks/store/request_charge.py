@@ -75,7 +75,7 @@ class ChargeMeter:
             return None
         before = self._watch.last_checkout()
         try:
-            told = ask({"getLastRequestStatistics": 1})
+            reply = ask({"getLastRequestStatistics": 1})
         except TerminalError:
             self._supported = False
             return None
@@ -85,9 +85,9 @@ class ChargeMeter:
         if before is None or after is None:
             return None
         same = after.connection == before.connection and after.number == before.number + 1
-        if not same or told.get("CommandName") not in self._commands:
+        if not same or reply.get("CommandName") not in self._commands:
             return None
-        charge = float(told["RequestCharge"])
+        charge = float(reply["RequestCharge"])
         with self._lock:
             self._cost.learn(estimated, charge)
         return charge

@@ -18,7 +18,7 @@ _REPORTED = re.compile(
 
 
 def server_version(wire_version: int) -> str:
-    """The MongoDB version that a ``maxWireVersion`` stands for (docs/cosmos-facts.md section 1)."""
+    """The MongoDB version that has a ``maxWireVersion`` (docs/cosmos-facts.md section 1)."""
     if wire_version < _OLDEST:
         return "older than 3.6"
     return next((version for wire, version in _SERVERS if wire_version >= wire), "3.6")

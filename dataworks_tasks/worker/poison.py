@@ -26,7 +26,7 @@ def is_deadly(spec: RunSpec, wanted: BatchRange, deaths: int) -> bool:
 def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Release:
     """Split the range until the document is alone; then it is a failure on record.
 
-    Raises RunFailed for a slice, whose documents cannot be told apart from here, and where the run
+    Raises RunFailed for a slice, whose documents are not known one by one here, and where the run
     stops at failures.
     """
     spec, wanted = process.spec(message.run_id), message.range

@@ -58,7 +58,7 @@ class ChangeLog:
 
 
 def token(number: int) -> dict[str, str]:
-    """A resume token: nobody can tell a time or an order by it."""
+    """A resume token, which shows neither a time nor an order."""
     plain = number.to_bytes(8)
     mask = hashlib.sha256(b"documentdb" + plain[7:]).digest()[:7]
     hidden = bytes(a ^ b for a, b in zip(plain[:7], mask, strict=True)) + plain[7:]

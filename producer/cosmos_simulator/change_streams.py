@@ -249,7 +249,7 @@ class LatestVersionStream:
         return True
 
     def extra(self) -> Extra:
-        """A time, and no token: a page without events tells nothing to resume from."""
+        """A time, and no token: a page without events has nothing to resume from."""
         return Extra(answer={"operationTime": Timestamp(int(time.time()), 1)})
 
     async def page(self, upstream: Upstream, limit: int) -> list[Any] | Reply:

@@ -116,7 +116,7 @@ class SimulatorConfig:
     """Whether collections have change streams. Each write is looked at for it, before and after."""
 
     physical_partitions: int = 2
-    """Of a collection's change feed; a document's is told by its shard key, else by its _id."""
+    """Of a collection's change feed; a document's is found by its shard key, else by its _id."""
 
     change_history_bytes: int = HISTORY_BYTES
     """How much of its changes Azure DocumentDB keeps."""

@@ -83,7 +83,7 @@ def _pool(worker: str, stats: Mapping[str, Any]) -> Iterator[Check]:
         yield Check(
             "worker pool",
             ok=False,
-            found=f"{worker} runs the pool {kind}, in which runs stand still",
+            found=f"{worker} runs the pool {kind}, in which runs make no progress",
             remedy="Start it with --pool prefork, which is the default, or --pool solo",
         )
 

@@ -21,7 +21,7 @@ _LONGEST_VALUE = 24
 
 @dataclass(slots=True)
 class FieldFigures:
-    """One field of a sample, by its path; ``[]`` stands for the elements of an array."""
+    """One field of a sample, by its path; ``[]`` means the elements of an array."""
 
     path: str
     seen: int = 0

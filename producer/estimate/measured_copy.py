@@ -56,7 +56,7 @@ class CopyMeasurement:
 
     @property
     def spread(self) -> float:
-        """The relative standard error of the rate; 0 where there is too little to tell."""
+        """The relative standard error of the rate; 0 where there is too little data."""
         steady = self.rates[1:]  # connections are opened in the first
         mean = statistics.fmean(steady) if len(steady) > 1 else 0.0
         return statistics.stdev(steady) / mean / math.sqrt(len(steady)) if mean else 0.0

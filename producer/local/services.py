@@ -14,7 +14,7 @@ from typing import Self
 
 from dataworks_tasks.errors import StoreUnavailable, UsageError
 from producer.local.binaries import MONGOD, VALKEY, find_binary
-from producer.local.celery_services import CeleryWorker, Flower
+from producer.local.celery_services import CeleryWorker
 from producer.local.mongod import Mongod
 from producer.local.process_control import is_running
 from producer.local.service_definition import ServiceDefinition, ServiceSite, free_port
@@ -113,10 +113,6 @@ class LocalServices:
     ) -> RunningService:
         """Start a Celery worker; ``environment`` is laid over this process's own."""
         return self.start(CeleryWorker(environment, name, concurrency))[0]
-
-    def start_flower(self, environment: Mapping[str, str]) -> RunningService:
-        """Start Flower; ``environment`` is laid over this process's own."""
-        return self.start(Flower(environment))[0]
 
     def stop(self, name: str, signal: Signals | None = None) -> int | None:
         """Stop a service and wait for it; its return code. Its data stays, and so does its name."""

@@ -51,7 +51,7 @@ def build_indexes_again(
     """Build what the target lacks, collection by collection, and note on the run what is missing.
 
     ``show`` is given a line that says how far it is, about once a second. What is interrupted the
-    server goes on with; calling it again joins that.
+    server continues; calling it again joins that.
     """
     job = spec.job
     assert isinstance(job, MigrationJob)

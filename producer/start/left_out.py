@@ -35,6 +35,8 @@ def what_is_left_out(selection: NamespaceSelection, *, views: bool) -> Iterator[
         own = namespace.collection in _SERVERS_OWN
         yield LeftOut(
             namespace=namespace,
-            reason="a collection of the server's own" if own else "system collections stay behind",
+            reason="a collection of the server's own"
+            if own
+            else "system collections are not copied",
             attention=not own,
         )

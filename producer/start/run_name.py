@@ -29,5 +29,5 @@ def name_run(ledger: Ledger, spec: RunSpec, name: str | None) -> None:
     if holder != spec.run_id:
         raise UsageError(
             f"another command starts the run named {name} at this moment",
-            "Type the command again in a minute: it goes on with that run",
+            "Type the command again in a minute: it continues that run",
         )

@@ -1,6 +1,6 @@
 """Make sure that a migration writes to none of the collections that it reads.
 
-Host names do not say whether two connections reach one server: it may have an alias, stand behind a
+Host names do not say whether two connections reach one server: it may have an alias, be behind a
 proxy or a tunnel, or be simulated. So collections are compared by their UUIDs. Where a server has
 none, a marker document that is written to the target is looked for at the source.
 """

@@ -49,7 +49,7 @@ class AlertWatch:
     """Which thresholds a view compares the run with, and who else is notified."""
 
     rules: tuple[AlertRule, ...] = ()
-    tell: Callable[[Alert], None] | None = None
+    notify: Callable[[Alert], None] | None = None
 
     @classmethod
     def of(cls, config: FrameworkConfig, *, notifies: bool = False) -> Self:
@@ -134,7 +134,7 @@ class LiveMeter:
         self._ledger = ledger
         self._clock = clock
         self._board = AlertBoard(watch.rules)
-        self._tell = watch.tell
+        self._notify = watch.notify
         self._monitor = PerformanceMonitor(_RATE_WINDOW_SECONDS, clock)
         self._worker_meters: dict[str, RateMeter] = {}
         self._collections: tuple[CollectionProgress, ...] = ()
@@ -154,9 +154,9 @@ class LiveMeter:
         standstill = observation.standstill
         metrics = self._monitor.observe(progress, self._gap, standstill=standstill)
         transitions = self._board.check(metrics) if observation.outage is None else []
-        if self._tell is not None:
+        if self._notify is not None:
             for alert in transitions:
-                self._tell(alert)
+                self._notify(alert)
         return LiveSnapshot(
             summarize(self._spec, progress, cause=standstill.cause),
             metrics,

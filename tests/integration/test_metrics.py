@@ -60,15 +60,15 @@ def test_the_collector_follows_a_run_and_tells_alerts(
 ) -> None:
     for name, value in {**fleet.environment, "FRAMEWORK_ALERT_STALL_SECONDS": "0.5"}.items():
         monkeypatch.setenv(name, value)
-    told: list[Alert] = []
+    alerts: list[Alert] = []
     with MetricsCollector(ConfigManager().load_config()) as collector:
-        collector.add_alert_callback(told.append)
+        collector.add_alert_callback(alerts.append)
         assert collector.get_current_performance().runs == ()
         fleet.start("generate", "service_order", "--total", 20_000, "--max-rate", 10_000)
         run_id = fleet.newest_run()
-        wait_until(lambda: told, "the stall of a run without workers is told")
-        assert (told[0]["name"], told[0]["run"]) == ("stall", run_id)
-        assert "nothing was acknowledged" in told[0]["message"]
+        wait_until(lambda: alerts, "the stall of a run without workers is reported")
+        assert (alerts[0]["name"], alerts[0]["run"]) == ("stall", run_id)
+        assert "nothing has been acknowledged" in alerts[0]["message"]
         fleet.start_worker(1)
         fleet.wait_for_share(run_id, 0.2)
         now = collector.get_current_performance()
@@ -76,7 +76,7 @@ def test_the_collector_follows_a_run_and_tells_alerts(
         wait_until(lambda: fleet.ledger.state(run_id) is RunState.COMPLETE, "the run completes")
         end = collector.get_current_performance()
         assert (end.documents, end.runs[0].state) == (20_000, RunState.COMPLETE)
-        assert [alert["state"] for alert in told if alert["name"] == "stall"][-1] == "ended"
+        assert [alert["state"] for alert in alerts if alert["name"] == "stall"][-1] == "ended"
 
 
 def test_a_run_that_is_not_on_record_is_named(

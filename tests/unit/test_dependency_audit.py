@@ -1,4 +1,4 @@
-"""The audit tells what an index knows, and says so when it knows nothing."""
+"""The audit reports what an index knows, and says so when it knows nothing."""
 
 from __future__ import annotations
 

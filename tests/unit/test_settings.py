@@ -1,4 +1,4 @@
-"""Settings: layers, names, and what a person is told when one is wrong."""
+"""Settings: layers, names, and the message when one is wrong."""
 
 from __future__ import annotations
 

@@ -50,17 +50,6 @@ class Arena:
         self._tables: dict[bytes, NDArray[np.void]] = {}
 
     @classmethod
-    def of_rows(cls, rows: Bytes) -> Arena:
-        """One string a row of a matrix, all of the matrix's width."""
-        arena = cls(())
-        count, width = rows.shape
-        arena.lengths = np.full(count, width)
-        arena.starts = np.arange(count) * width
-        arena.longest = arena.shortest = width
-        arena.buffer = np.append(np.ascontiguousarray(rows).ravel(), np.zeros(width, np.uint8))
-        return arena
-
-    @classmethod
     def over(cls, buffer: Bytes, starts: Positions, lengths: Positions) -> Arena:
         """The strings that lie in ``buffer``, which ends with the padding."""
         arena = cls(())

@@ -104,7 +104,7 @@ class PatternColumn(Column):
 
 
 def _same(part: Part) -> float:
-    """How likely two texts of a part are the same, told apart by how they were drawn."""
+    """How likely two texts of a part are the same, distinguished by how they were drawn."""
     if isinstance(part, Letters):
         return 1 / len(part.letters)
     if isinstance(part, Repeat):

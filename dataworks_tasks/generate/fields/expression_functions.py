@@ -288,7 +288,7 @@ def _extreme(reduce: Callable[..., Any]) -> Function:
 
 
 def slug(word: str) -> str:
-    """``word`` as it stands in an address: ASCII letters and digits in lower case, and dashes."""
+    """``word`` as in an address: ASCII letters and digits in lower case, and dashes."""
     return "-".join(latin_letters(word).split())
 
 

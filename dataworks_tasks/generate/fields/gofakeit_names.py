@@ -58,7 +58,7 @@ UNMAPPED = {name: advice for advice, names in _BY_ADVICE.items() for name in nam
 
 @cache
 def replaced_methods() -> Mapping[str, Any]:
-    """Method's name -> the field of our language that stands for it.
+    """Method's name -> the field of our language that replaces it.
 
     These are gofakeit's where Faker has no twin, and Faker's own that read the clock: a run must
     repeat, so for them it is always 2025-01-01.

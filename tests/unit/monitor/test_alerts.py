@@ -1,4 +1,4 @@
-"""Limits: each is told once when it is passed, and once when that is over."""
+"""Alert thresholds: an alert fires once when one is exceeded, and once when that is over."""
 
 from __future__ import annotations
 

@@ -160,9 +160,9 @@ def test_a_limit_that_is_passed_is_named_and_told_once(ledger: RedisLedger) -> N
     spec = _spec(_generation("customers"))
     ledger.create(spec, 1000)
     _acknowledge(ledger, spec, BatchRange(0, 500))
-    told: list[Alert] = []
+    alerts: list[Alert] = []
     rules = AlertWatch.of(FrameworkConfig(alert_worker_memory_mb=100)).rules
-    watch = AlertWatch(rules, told.append)
+    watch = AlertWatch(rules, alerts.append)
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, height=24)
     with TerminalView(spec, console, ledger, watch) as view:
@@ -177,7 +177,7 @@ def test_a_limit_that_is_passed_is_named_and_told_once(ledger: RedisLedger) -> N
     raised, *_, ended, _last = plain.getvalue().splitlines()
     assert raised.startswith(f"alert worker-memory raised: run {spec.run_id}: ")
     assert ended.startswith("alert worker-memory ended: ")
-    assert [alert["state"] for alert in told] == ["raised", "raised", "ended"]
+    assert [alert["state"] for alert in alerts] == ["raised", "raised", "ended"]
 
 
 def test_machines_get_an_object_a_moment(ledger: RedisLedger) -> None:

@@ -1,4 +1,4 @@
-"""Reading goes on exactly, also where documents share their ``_id``."""
+"""Reading continues exactly, also where documents share their ``_id``."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_every_document_comes_once_whatever_cursors_are_cut(
 def test_parts_of_a_slice_count_every_document_once(
     ids: Sequence[Any], size: int, seed: int
 ) -> None:
-    """Another process goes on at the checkpoint, wherever the one before it was stopped."""
+    """Another process continues at the checkpoint, wherever the one before it was stopped."""
     there = documents(ids, 9, seed)
     chance = random.Random(seed)
     client = Partitions(there, seed, cut_share=0.05)
