@@ -150,7 +150,7 @@ def test_a_duplicate_is_compared_with_its_shard_key(
     layout = CollectionLayout("place.shop", Throughput(4000))
     assert create_collection(client, namespace, layout)
     assert not create_collection(client, namespace, layout)
-    with pytest.raises(UsageError, match="is there with the shard key"):
+    with pytest.raises(UsageError, match="already exists with the shard key"):
         create_collection(client, namespace, CollectionLayout("other"))
 
     def batch(value: str) -> EncodedBatch:
@@ -190,8 +190,8 @@ def test_what_cosmos_db_never_takes_is_not_sent(
     reasons = [failure.reason for failure in result.failures]
     assert [failure.position for failure in result.failures] == [0, 1, 2]
     assert "has no shop" in reasons[0]
-    assert "1,024 bytes; the server takes 1,023" in reasons[1]
-    assert "as JSON; the server takes 2,097,152" in reasons[2]
+    assert "1,024 bytes; the server accepts 1,023" in reasons[1]
+    assert "as JSON; the server accepts 2,097,152" in reasons[2]
     assert simulator.statistics().requests == 1
 
 
