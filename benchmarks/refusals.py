@@ -26,8 +26,8 @@ _NO_LIMIT_RU = 1e9
 _MEASURED_SECONDS, _CHANGE_SECONDS, _LOOK_SECONDS = 6.0, 3.0, 0.25
 _RECOVERED, _LONGEST_RECOVERY_SECONDS = 0.9, 10.0
 _COSTS_AT_MOST = 3
-_NOISE = 0.05
-"""How far two measurements of the same thing differ on a machine that is not idle."""
+_NOISE = 0.1
+"""How far the rates without refusals differ within one run on two cores."""
 
 
 @dataclass(frozen=True, slots=True)

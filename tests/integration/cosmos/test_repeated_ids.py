@@ -12,6 +12,7 @@ from bson.raw_bson import RawBSONDocument
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.migration_work import MigrationWork
+from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, OnConflict, Transform
 from dataworks_tasks.settings import FrameworkConfig
 from producer.cosmos_simulator import CosmosSimulator, FaultDials
@@ -21,6 +22,7 @@ from producer.start.check_repeated_ids import (
     count_collisions,
     with_id_from,
 )
+from producer.start.dropped_collection import describe_collection
 from tests.integration.cosmos.conftest import Connect, StartSimulator
 from tests.integration.migrate.conftest import Migration
 
@@ -205,3 +207,22 @@ def test_the_rule_is_refused_where_it_cannot_work(
         job = MigrationJob(namespaces=made, transform=transform)
         with pytest.raises(UsageError, match="needs 'tenant', which another rule takes away"):
             check_id_from(job)
+
+
+def test_a_dropped_collection_keeps_its_shard_key_and_throughput(
+    start_simulator: StartSimulator, connect: Connect, database_name: str
+) -> None:
+    simulator = start_simulator()
+    target = connect(simulator.url)
+    namespace = Namespace(database_name, "orders")
+    made: dict[str, Any] = {"collection": "orders", "shardKey": "tenant"}
+    made["autoScaleSettings"] = {"maxThroughput": 20_000}
+    target.command(database_name, {"customAction": "CreateCollection", **made})
+    asked = {"customAction": "GetCollection", "collection": "orders"}
+    before = target.command(database_name, asked)
+    dropped = describe_collection(target, namespace, laid_out=False)
+    target.drop(namespace)
+    assert dropped is not None
+    dropped.create(target)
+    assert target.command(database_name, asked) == before
+    assert target.shard_key(namespace) == "tenant"
