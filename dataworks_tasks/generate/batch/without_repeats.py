@@ -53,16 +53,15 @@ class WithoutRepeats:
             return self._sampled(self._sample, parent.keys[parents], parents, places)
         if self._weights is None and self._count > max(_SMALL, 4 * self._longest):
             return self._redrawn(parent.keys, parents, places)
-        wanted, numbered = np.unique(parents, return_inverse=True)
         taken = int(places.max()) + 1
-        drawn = np.empty((len(wanted), taken), np.int64)
+        drawn = np.empty((len(parent), taken), np.int64)
         height = max(1, _CELLS // self._count)
-        for first in range(0, len(wanted), height):
-            keys = parent.keys[wanted[first : first + height]]
+        for first in range(0, len(parent), height):
+            keys = parent.keys[first : first + height]
             drawn[first : first + height] = (
                 self._shuffled(keys, taken) if self._weights is None else self._weighed(keys, taken)
             )
-        numbers: Positions = drawn[numbered, places]
+        numbers: Positions = drawn[parents, places]
         return numbers
 
     def _bits(self, keys: Bits, number: int) -> Bits:
@@ -70,14 +69,17 @@ class WithoutRepeats:
 
     def _shuffled(self, keys: Bits, taken: int) -> Positions:
         """The first ``taken`` steps of Fisher and Yates' shuffle, a row an array."""
-        deck = np.tile(np.arange(self._count, dtype=np.int64), (len(keys), 1))
-        every = np.arange(len(keys))
+        deck = np.tile(np.arange(self._count, dtype=np.int32), len(keys))
+        rows = deck.reshape(len(keys), self._count)
+        firsts = np.arange(len(keys)) * self._count
         for place in range(taken):
-            other = counter_hash.below(self._bits(keys, place), self._count - place) + place
-            chosen = deck[every, other]
-            deck[every, other] = deck[:, place]
-            deck[:, place] = chosen
-        return deck[:, :taken]
+            other = counter_hash.below(self._bits(keys, place), self._count - place)
+            other += firsts
+            other += place
+            chosen = deck[other]
+            deck[other] = rows[:, place]
+            rows[:, place] = chosen
+        return rows[:, :taken].astype(np.int64)
 
     def _weighed(self, keys: Bits, taken: int) -> Positions:
         left = np.tile(self._weights, (len(keys), 1)) if self._weights is not None else None

@@ -13,7 +13,7 @@ from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, decoded_text
-from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
+from dataworks_tasks.generate.fields.distributions import Sample, Unit, read_distribution
 from dataworks_tasks.generate.fields.durations import UNITS
 from dataworks_tasks.generate.fields.encoded import Encoded, encode_present
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
@@ -23,6 +23,12 @@ from dataworks_tasks.generate.fields.numbers import LONG_LIMIT, whole_within
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, linked, resolve
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.time_profile import (
+    Bursts,
+    Profile,
+    read_bursts,
+    read_profile,
+)
 from dataworks_tasks.generate.fields.variety import Variety
 
 
@@ -49,6 +55,8 @@ class DateColumn(Column):
         self._span = span
         self._sample = sample
         self._salt = counter_hash.salt(path)
+        self.profile: Profile | None = None
+        self.bursts: Bursts | None = None
 
     def values(self, rows: Rows) -> Values:
         if self not in rows.memo:
@@ -57,7 +65,14 @@ class DateColumn(Column):
         return kept
 
     def _drawn(self, rows: Rows) -> Values:
-        return Values(Kind.DATE, self._span.at(self._bits(rows), self._sample))
+        bits = self._bits(rows)
+        if self.profile is not None:
+            moments = self.profile.at(bits, counter_hash.mix(bits + counter_hash.GOLDEN))
+        else:
+            moments = self._span.at(bits, self._sample)
+        if self.bursts is not None:
+            moments = self.bursts.applied(moments, rows, self._span.low, self._span.high)
+        return Values(Kind.DATE, moments)
 
     def _bits(self, rows: Rows) -> counter_hash.Bits:
         return counter_hash.draw(rows.keys, self._salt)
@@ -146,12 +161,18 @@ class SeriesColumn(DateColumn):
 
 @column_type("date", "datetime")
 def read_date(node: TemplateNode) -> Column:
-    """date: startDate, endDate (excluded); or after and delay; or series."""
+    """date: startDate, endDate (excluded), profile, bursts; or after and delay; or series."""
     after = node.text("after", "")
     delay = node.nested("delay")
     series = node.nested("series")
     start = read_instant(node, "startDate", "2000-01-01T00:00:00Z")
     end = read_instant(node, "endDate", "2030-01-01T00:00:00Z")
+    profile = read_profile(node, start, max(end, start + 1))
+    bursts = read_bursts(node, start, end)
+    if (profile or bursts) and (series is not None or after):
+        node.refuse("profile" if profile else "bursts", "is for startDate and endDate")
+    if profile is not None and node.has("distribution"):
+        node.refuse("profile", "cannot go with a distribution")
     if series is not None:
         return _read_series(node, series, start)
     if after:
@@ -160,7 +181,10 @@ def read_date(node: TemplateNode) -> Column:
         node.refuse("delay", "needs after, the date it counts from")
     if end < start:
         node.refuse("endDate", "is earlier than startDate")
-    return DateColumn(node.path, TimeSpan(start, end), read_distribution(node, start, end))
+    sample = read_distribution(node, start, end, Unit.INSTANT)
+    column = DateColumn(node.path, TimeSpan(start, end), sample)
+    column.profile, column.bursts = profile, bursts
+    return column
 
 
 def _read_after(node: TemplateNode, after: str, delay: TemplateNode | None) -> Column:
@@ -171,7 +195,7 @@ def _read_after(node: TemplateNode, after: str, delay: TemplateNode | None) -> C
         if high < low:
             delay.refuse("max", "is shorter than min")
         span = TimeSpan(low, high + 1)
-        sample = read_distribution(delay, low, high)
+        sample = read_distribution(delay, low, high, Unit.DURATION)
         delay.finish()
     return DateAfterColumn(node.path, after, span, sample)
 

@@ -26,6 +26,7 @@ from dataworks_tasks.generate.fields.numbers import (
     read_bson_type,
     whole_within,
 )
+from dataworks_tasks.generate.fields.random_walk import Walk, folded, read_walk
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
 from dataworks_tasks.generate.fields.variety import Variety
@@ -45,9 +46,12 @@ class IntegerColumn(Column):
         self._bson_type = bson_type
         self._salt = counter_hash.salt(path)
         self.sample: Sample | None = None
+        self.walk: Walk | None = None
 
     def numbers(self, rows: Rows) -> NDArray[np.int64]:
         """The number of every row."""
+        if self.walk is not None:
+            return self._sampled(folded(self.walk.at(rows, self._salt), self._low, self._last))
         bits = counter_hash.draw(rows.keys, self._salt)
         if self.sample is not None:
             return self._sampled(self.sample(bits))
@@ -112,8 +116,11 @@ class Grid:
 
     def at(self, places: NDArray[np.int64]) -> Floats:
         """The doubles with these numbers."""
-        numbers: Floats = (places * self.step + self.first) / float(self.scale)
-        return numbers
+        numbers = places if self.step == 1 else places * self.step
+        if self.first:
+            numbers = numbers + self.first
+        quotients: Floats = numbers / float(self.scale)
+        return quotients
 
     def drawn(self, bits: Bits) -> Floats:
         """One of them a row."""
@@ -140,11 +147,15 @@ class DoubleColumn(Column):
         self._salt = counter_hash.salt(path)
         self.sample: Sample | None = None
         self.grid: Grid | None = None
+        self.walk: Walk | None = None
         self.decimals: int | None = None
         """What numbers are rounded to where there is no grid."""
 
     def numbers(self, rows: Rows) -> Floats:
         """The number of every row."""
+        if self.walk is not None:
+            walked = folded(self.walk.at(rows, self._salt), self._low, self._high)
+            return self._rounded(walked) if self.grid is None else self.grid.nearest(walked)
         bits = counter_hash.draw(rows.keys, self._salt)
         if self.sample is None and self.grid is not None:
             return self.grid.drawn(bits)
@@ -205,12 +216,13 @@ def _read_integer(node: TemplateNode, low: int, high: int, bson_type: str) -> Co
     bson_type = read_bson_type(node, bson_type)
     check_bson_type(node, bson_type, low, high)
     sample = read_distribution(node, low, high)
+    walk = _read_walk(node, low, high)
     if node.flag("unique", False):
-        if sample is not None:
+        if sample is not None or walk is not None:
             node.refuse("unique", "cannot go with a distribution: each number is used once")
         return UniqueIntegerColumn(node.path, (low, high, step), bson_type)
     column = IntegerColumn(node.path, (low, high, step), bson_type)
-    column.sample = sample
+    column.sample, column.walk = sample, walk
     return column
 
 
@@ -228,12 +240,23 @@ def read_double(node: TemplateNode) -> Column:
     scale = DECIMAL_SCALE if decimals is None else decimals
     column = DoubleColumn(node.path, (float(low), float(high)), bson_type, scale)
     column.sample = read_distribution(node, low, high)
+    column.walk = _read_walk(node, low, high)
     if bson_type in {"int", "long"}:
         check_bson_type(node, bson_type, low, high)
     if step or decimals is not None:
         column.grid = _grid(node, (low, high), step, decimals)
         column.decimals = decimals
     return column
+
+
+def _read_walk(node: TemplateNode, low: float, high: float) -> Walk | None:
+    walk = read_walk(node, low, high)
+    if walk is not None and node.has("distribution"):
+        node.refuse("walk", "cannot go with a distribution")
+    if walk is not None and high - low > 1e100:
+        node.refuse("walk", "needs min and max, at which it turns")
+        return None
+    return walk
 
 
 def _read_decimals(node: TemplateNode, bson_type: str) -> int | None:

@@ -9,6 +9,7 @@ by IEEE 754. A table has ``_STEPS`` quantiles; what lies beyond the first and th
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from functools import lru_cache
 from math import exp, log
 from statistics import NormalDist
@@ -17,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataworks_tasks.generate.batch.counter_hash import Bits, Floats
-from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
+from dataworks_tasks.generate.fields.instants import read_duration, read_instant
+from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
 
 NAMES = ("uniform", "normal", "lognormal", "exponential", "poisson", "zipf")
 _STEPS = 1 << 14
@@ -27,7 +29,17 @@ _LARGEST = 1e306
 Sample = Callable[[Bits], Floats]
 
 
-def read_distribution(node: TemplateNode, low: float, high: float) -> Sample | None:
+class Unit(StrEnum):
+    """What the parameters of a distribution can be, besides numbers."""
+
+    NUMBER = "number"
+    INSTANT = "instant"  # a mean is a moment, a deviation a duration
+    DURATION = "duration"
+
+
+def read_distribution(
+    node: TemplateNode, low: float, high: float, unit: Unit = Unit.NUMBER
+) -> Sample | None:
     """The distribution under ``distribution``, a name or an object; None: uniform.
 
     ``low`` and ``high`` are the bounds of the value, from which the defaults are made.
@@ -42,9 +54,27 @@ def read_distribution(node: TemplateNode, low: float, high: float) -> Sample | N
         return None
     inner = TemplateNode(value, f"{node.path}.distribution", node.reader, node.record)
     name = inner.choice("type", "uniform", NAMES)
+    if unit is not Unit.NUMBER:
+        _convert(inner, unit)
     sample = _READERS[name](inner, low, high)
     inner.finish()
     return sample
+
+
+def _convert(node: TemplateNode, unit: Unit) -> None:
+    """Turn moments and durations into the milliseconds that numbers mean there."""
+    for key in ("mean", "median", "stdDev", "sigma"):
+        value = node.peek(key)
+        if not isinstance(value, str) or as_number(value) is not None:
+            continue
+        moment = unit is Unit.INSTANT and key in {"mean", "median"}
+        read = read_instant(node, key, "") if moment else read_duration(node, key, 0)
+        node.put(key, read)
+
+
+def standard_normal() -> Sample:
+    """Normal numbers of mean 0 and deviation 1."""
+    return _interpolate(_standard_normal())
 
 
 def weighted(weights: list[float]) -> Callable[[Bits], NDArray[np.int64]]:

@@ -256,8 +256,11 @@ def _round(arguments: Sequence[Values], _count: int) -> Values:
     scale = float(10**digits) if digits >= 0 else 1 / float(10**-digits)
     with np.errstate(over="ignore"):
         scaled = values.data * scale
-    # A number so large has no decimals to round.
-    data = np.where(np.isfinite(scaled), np.rint(scaled) / scale, values.data)
+    data = np.rint(scaled) / scale
+    finite = np.isfinite(scaled)
+    if not finite.all():
+        # A number so large has no decimals to round.
+        data = np.where(finite, data, values.data)
     return Values(Kind.NUMBER, data, None, values.present)
 
 

@@ -116,15 +116,11 @@ def _largest(data: NDArray[np.generic]) -> int:
 
 
 def _whole(data: NDArray[Any], limit: int) -> NDArray[np.int64]:
-    rounded = data
-    if data.dtype.kind == "f":
-        rounded = np.rint(data.astype(np.float64, copy=False))
-        outside = (rounded < -float(limit) - 1) | (rounded >= float(limit) + 1)
-    elif limit == LONG_LIMIT:
-        return data.astype(np.int64, copy=False)
-    else:
-        outside = (data < -limit - 1) | (data > limit)
-    if outside.any():
-        name = "int" if limit == INT_LIMIT else "long"
-        raise OutOfRange(f"{data[outside][0]} does not fit the BSON type {name}")
+    rounded = np.rint(data) if data.dtype.kind == "f" else data
+    if len(rounded) and (data.dtype.kind == "f" or limit < LONG_LIMIT):
+        least, most = rounded.min(), rounded.max()
+        if least < -limit - 1 or most >= limit + 1:
+            name = "int" if limit == INT_LIMIT else "long"
+            wrong = least if least < -limit - 1 else most
+            raise OutOfRange(f"{wrong} does not fit the BSON type {name}")
     return rounded.astype(np.int64, copy=False)

@@ -81,6 +81,14 @@ class TemplateNode:
         """Whether the key is given."""
         return name.lower() in self._members
 
+    def peek(self, name: str) -> object:
+        """The value of ``name`` or ABSENT, without taking it."""
+        return self._members.get(name.lower(), ("", ABSENT))[1]
+
+    def put(self, name: str, value: object) -> None:
+        """Replace the value of ``name`` by what it means."""
+        self._members[name.lower()] = (name, value)
+
     def take(self, name: str, *aliases: str) -> object:
         """The value of ``name`` or of one of its aliases, or ABSENT."""
         found = ABSENT
