@@ -28,6 +28,7 @@ from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationPart, OnConflict, OnError
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
+from dataworks_tasks.store.collection_guard import CollectionGuard
 
 DOCUMENTS_PER_COMPARISON = 5_000
 """Documents that are made again at once, to be compared or written."""
@@ -62,6 +63,7 @@ class GenerationWork:
     def __init__(self, context: RunContext, sources: Sequence[PartSource]) -> None:
         self._context = context
         self._sources = tuple(sources)
+        self._guard = CollectionGuard(context.target, "target", context.spec.target_server)
         self._policy = WritePolicy(write_concern=context.spec.write_concern)
         self._aggregated = {source.part.namespace for source in sources if source.aggregations}
         most = documents_per_write(
@@ -77,6 +79,7 @@ class GenerationWork:
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[CompletedRange]:
         """Generate and write ``wanted``; see ``range_work.RangeWork``."""
+        self._check_targets(wanted)
         in_flight: deque[tuple[_Chunk, Future[WriteResult]]] = deque()
         chunks = self._chunks(wanted)
         try:
@@ -96,8 +99,16 @@ class GenerationWork:
         ]
         if not finish_generation(self._context, asked, lease):
             return False
+        self._check_targets()
         note_duplicates(self._context, [source.part for source in self._sources])
         return True
+
+    def _check_targets(self, wanted: BatchRange | None = None) -> None:
+        """Raise RunFailed or SpecRefused when a collection is not that of the run any more."""
+        for source in self._sources:
+            within = source.part.range
+            if wanted is None or (wanted.start < within.stop and within.start < wanted.stop):
+                self._guard.check(source.part.namespace, source.part.uuid)
 
     def close(self) -> None:
         """Wait for the writes on the wire, then let the threads go."""

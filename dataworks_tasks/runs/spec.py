@@ -80,6 +80,7 @@ class GenerationPart(_Frozen):
     unique_ids: bool = Field(
         default=True, description="the collection keeps each _id once; a time series does not"
     )
+    uuid: str | None = Field(default=None, description="the collection's, when the run began")
 
     @property
     def range(self) -> BatchRange:

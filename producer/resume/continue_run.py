@@ -9,7 +9,14 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, RunState
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.runs.reproducibility import check_documents
-from dataworks_tasks.runs.spec import MigrationJob, RepairJob, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import (
+    MigrationJob,
+    RepairJob,
+    RunKind,
+    RunSpec,
+    VerificationJob,
+)
+from dataworks_tasks.store.collection_guard import CollectionGuard
 from dataworks_tasks.sync.key_window import id_of_failure
 from dataworks_tasks.sync.window_work import hot_key
 from producer.connections import Connections
@@ -90,3 +97,7 @@ def check_collections(connections: Connections, spec: RunSpec) -> None:
     job = spec.job.of if isinstance(spec.job, VerificationJob) else spec.job
     if isinstance(job, MigrationJob):
         RunGuards(spec, connections.source, connections.target).check_all(job)
+    elif spec.kind is RunKind.GENERATION:
+        guard = CollectionGuard(connections.target, "target", spec.target_server)
+        for part in job.parts:
+            guard.check(part.namespace, part.uuid)

@@ -19,6 +19,7 @@ from dataworks_tasks.store.collection_guard import server_process
 from dataworks_tasks.worker.work_factory import create_work
 from producer.connections import Connections
 from producer.resume.continue_run import check_collections
+from producer.start.generation_targets import create_missing, with_collection_uuids
 from producer.start.separate_collections import check_still_separate, with_target_uuids
 
 
@@ -45,10 +46,14 @@ def rebuild_run(connections: Connections, spec: RunSpec) -> int:
     connections.check_servers(spec)
     check_documents(spec)
     load_plugins(connections.config.plugins)
+    # What the target holds is compared anyway, so another collection there does no harm.
     if isinstance(spec.job, GenerationJob):
-        ledger.create(spec, spec.job.total)
+        create_missing(connections.target, [part.namespace for part in spec.job.parts])
+        made = with_collection_uuids(connections.target, spec.job)
+        server = server_process(connections.target)
+        spec = spec.model_copy(update={"job": made, "target_server": server})
+        ledger.create(spec, made.total)
     else:
-        # What the target holds is compared anyway, so another collection there does no harm.
         pairs = with_target_uuids(connections.target, spec.job.namespaces)
         check_still_separate(pairs, spec.job.namespaces)
         job = spec.job.model_copy(update={"namespaces": pairs})

@@ -34,6 +34,7 @@ from producer.connections import Connections
 from producer.start.check_unique_ids import check_writable, with_repeating_ids
 from producer.start.collections_in_use import check_not_read
 from producer.start.dropped_collection import describe_collection
+from producer.start.generation_targets import create_missing, with_collection_uuids
 from producer.start.new_spec import new_spec
 from producer.start.record_run import record_run
 from producer.start.run_name import name_run
@@ -208,6 +209,8 @@ def start_generation(
     for template, namespace in zip(plan.templates, plan.namespaces, strict=False):
         create_as_template_says(target, template, namespace)
     _try_indexes(target, plan, try_in_place, with_documents=False)
+    create_missing(target, plan.namespaces)
+    spec = spec.model_copy(update={"job": with_collection_uuids(target, job)})
     record_run(ledger, spec, plan.job.total, connections.run_queue)
     return spec
 

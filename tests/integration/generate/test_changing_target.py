@@ -1,0 +1,75 @@
+"""A generation belongs to the collection that it began with, not to a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.collection import Collection
+
+from dataworks_tasks.ledger.contract import RunState
+from tests.fleet import Fleet, wait_until
+from tests.support.tcp_proxy import TcpProxy
+
+Documents = Collection[dict[str, Any]]
+
+
+def dropped(orders: Documents) -> None:
+    orders.drop()
+
+
+def renamed(orders: Documents) -> None:
+    orders.rename("elsewhere")
+
+
+def replaced(orders: Documents) -> None:
+    orders.database["fresh"].insert_one({"_id": "of somebody else"})
+    orders.database["fresh"].rename("orders", dropTarget=True)
+
+
+@pytest.mark.parametrize("change", [dropped, renamed, replaced])
+def test_another_collection_stops_the_run(
+    fleet: Fleet, change: Callable[[Documents], None]
+) -> None:
+    fleet.start_worker(1)
+    where = ("--collection", "orders", "--batch-size", "100", "--max-rate", "1000")
+    fleet.start("generate", "service_order", "--total", "3000", *where)
+    run = fleet.newest_run()
+    wait_until(lambda: fleet.ledger.progress(run).acknowledged >= 300, "some ranges are written")
+    change(fleet.mongo[fleet.database]["orders"])
+    output, _ = fleet.producers[-1].communicate(timeout=60)
+    assert fleet.producers[-1].returncode == 1, output
+    progress = fleet.ledger.progress(run)
+    assert progress.state is RunState.FAILED
+    assert f"{fleet.database}.orders at the target was " in (progress.last_error or "")
+    resumed = fleet.run("resume", run, check=False)
+    assert resumed.returncode == 1
+    assert "since the run began" in resumed.stderr
+
+
+@pytest.fixture
+def other(replica_set_url: str, fleet: Fleet) -> Iterator[MongoClient[dict[str, Any]]]:
+    """Another server, with the fleet's database of its own on it."""
+    with MongoClient[dict[str, Any]](replica_set_url) as client:
+        yield client
+        client.drop_database(fleet.database)
+
+
+def test_a_worker_on_another_server_of_the_same_name_writes_nothing(
+    fleet: Fleet, other: MongoClient[dict[str, Any]], replica_set_url: str
+) -> None:
+    here = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]
+    elsewhere = TcpProxy.before(replica_set_url)
+    with TcpProxy.before(here) as proxy:
+        url = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
+        fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"] = url
+        wanted = ("generate", "service_order", "--total", "300", "--collection", "orders")
+        run = fleet.run_json(*wanted, "--detach")["run"]
+        proxy._address = elsewhere._address
+        proxy.reset()
+        fleet.start_worker(1, fleet.environment)
+        error = wait_until(lambda: fleet.ledger.progress(run).last_error, "the worker refuses")
+        assert "another server of the same name" in error
+        assert other[fleet.database].list_collection_names() == []
