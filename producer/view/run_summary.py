@@ -64,11 +64,18 @@ class RunSummary:
     differences: tuple[DifferenceGroup, ...] = ()
     cause: str | None = None
     """Why it does not get on, where that is known."""
+    verified: str | None = None
+    """The run that a verification is about."""
 
     @property
     def to_read(self) -> tuple[str, ...]:
         """What a person should read of a complete run, although nothing failed."""
-        return (*self.remarks, *(str(note) for note in self.notes if note.attention))
+        return (*self.remarks, *map(str, self.notes_to_read))
+
+    @property
+    def notes_to_read(self) -> tuple[RunNote, ...]:
+        """The notes that need attention; of a verification, some of them are differences."""
+        return tuple(note for note in self.notes if note.attention)
 
     @property
     def found(self) -> Sequence[str]:
@@ -166,6 +173,7 @@ def summarize(
         **_rules(spec, progress),
         notes=(*progress.notes, *_adds_nothing(spec, counters.get("already_there", 0))),
         outcomes=_outcomes(spec, progress),
+        verified=spec.job.run_id if isinstance(spec.job, VerificationJob) else None,
     )
 
 

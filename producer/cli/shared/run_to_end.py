@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.cli.shared.options import CommandContext
 from producer.connections import Connections
@@ -171,6 +172,8 @@ def print_next_step(console: Console, run: RunSummary) -> None:
             f"See them with: dataworks failures {run.run_id}; "
             f"try again with: dataworks retry {run.run_id}"
         )
+    if run.verified and any(note.topic is NoteTopic.INDEXES for note in run.notes_to_read):
+        console.print(f"Build indexes that are missing: dataworks indexes {run.verified}")
     if not run.is_over:
         console.print(f"Watch it with: dataworks status {run.run_id} --watch")
     elif run.state.value not in {"complete", "different", "cancelled"}:

@@ -114,7 +114,9 @@ def test_a_schema_that_differs_is_a_difference(
     assert (code, check["state"], check["failures"]) == (1, "different", 0)
     assert any(said in text for text in texts(check, topic)), check["notes"]
     assert "different" in fleet.run("runs").stdout
-    assert fleet.run("status", check["run"], check=False).returncode == 1
+    status = fleet.run("status", check["run"], check=False)
+    assert status.returncode == 1
+    assert (f"dataworks indexes {run}" in status.stdout) is (topic == "indexes")
 
 
 def test_a_verification_compares_everything_and_groups_what_differs(
