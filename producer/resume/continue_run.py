@@ -14,7 +14,6 @@ from dataworks_tasks.runs.spec import (
     RepairJob,
     RunKind,
     RunSpec,
-    VerificationJob,
 )
 from dataworks_tasks.store.collection_guard import CollectionGuard
 from dataworks_tasks.sync.key_window import id_of_failure
@@ -94,10 +93,10 @@ def _driver(connections: Connections, spec: RunSpec) -> tuple[str, Sequence[str]
 
 def check_collections(connections: Connections, spec: RunSpec) -> None:
     """Raise RunFailed or SpecRefused unless the run's collections are those it began with."""
-    job = spec.job.of if isinstance(spec.job, VerificationJob) else spec.job
+    job = spec.data_job
     if isinstance(job, MigrationJob):
         RunGuards(spec, connections.source, connections.target).check_all(job)
-    elif spec.kind is RunKind.GENERATION:
+    elif spec.kind is not RunKind.VERIFICATION:
         guard = CollectionGuard(connections.target, "target", spec.target_server)
         for part in job.parts:
             guard.check(part.namespace, part.uuid)

@@ -165,6 +165,7 @@ def print_next_step(console: Console, run: RunSummary) -> None:
         console.print(f"[yellow]{escape(remark)}[/yellow]")
     if run.failures and run.kind is RunKind.VERIFICATION:
         console.print(f"See the differences with: dataworks failures {run.run_id}")
+        console.print(f"Make them equal with: dataworks verify {run.verified} --repair")
     elif run.failures and run.kind is RunKind.REPAIR:
         console.print(f"What still differs: dataworks failures {run.run_id}")
     elif run.failures:

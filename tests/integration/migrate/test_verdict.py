@@ -142,6 +142,7 @@ def test_a_verification_compares_everything_and_groups_what_differs(
     shown = " ".join(fleet.run("status", check["run"], check=False).stdout.split())
     assert "1,100 missing at the target" in shown
     assert f"dataworks failures {check['run']}" in shown
+    assert f"dataworks verify {run} --repair" in shown
     stopped_code, stopped = verified(fleet, run, "--max-failures", "10")
     assert (stopped_code, stopped["state"]) == (1, "failed")
     assert "differ, more than the 10 allowed" in stopped["last_error"]
