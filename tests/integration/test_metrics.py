@@ -55,7 +55,7 @@ def test_a_scrape_shows_the_fleet(fleet: Fleet) -> None:
     assert exporter.wait(10) == 0
 
 
-def test_the_collector_follows_a_run_and_tells_alerts(
+def test_the_collector_follows_a_run_and_reports_alerts(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {**fleet.environment, "FRAMEWORK_ALERT_STALL_SECONDS": "0.5"}.items():
@@ -66,9 +66,9 @@ def test_the_collector_follows_a_run_and_tells_alerts(
         assert collector.get_current_performance().runs == ()
         fleet.start("generate", "service_order", "--total", 20_000, "--max-rate", 10_000)
         run_id = fleet.newest_run()
-        wait_until(lambda: alerts, "the stall of a run without workers is reported")
-        assert (alerts[0]["name"], alerts[0]["run"]) == ("stall", run_id)
-        assert "nothing has been acknowledged" in alerts[0]["message"]
+        wait_until(lambda: alerts, "a run without workers is reported")
+        assert (alerts[0]["name"], alerts[0]["run"]) == ("no-worker", run_id)
+        assert "no worker is running" in alerts[0]["message"]
         fleet.start_worker(1)
         fleet.wait_for_share(run_id, 0.2)
         now = collector.get_current_performance()
@@ -76,7 +76,7 @@ def test_the_collector_follows_a_run_and_tells_alerts(
         wait_until(lambda: fleet.ledger.state(run_id) is RunState.COMPLETE, "the run completes")
         end = collector.get_current_performance()
         assert (end.documents, end.runs[0].state) == (20_000, RunState.COMPLETE)
-        assert [alert["state"] for alert in alerts if alert["name"] == "stall"][-1] == "ended"
+        assert [alert["state"] for alert in alerts if alert["name"] == "no-worker"][-1] == "ended"
 
 
 def test_a_run_that_is_not_on_record_is_named(
