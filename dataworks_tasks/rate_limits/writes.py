@@ -21,7 +21,7 @@ _PATIENCE_SECONDS, _NO_PATIENCE_SECONDS = 1.0, 0.05
 """The longest that a process waits for tokens with a message in hand, alone and among others."""
 _SAVED_SECONDS = 0.4
 """Among others a run comes back when so much of its rate is saved up."""
-_LONGEST_PLACE_SECONDS = 0.5
+_LONGEST_PLACE_SECONDS, _LONGEST_PLACE_UNDER_CONTROL_SECONDS = 2.0, 0.5
 """A place in the queue is taken at most this early: the rate may change while one waits, and the
 controller sees what a rate does only in the writes that it granted at it."""
 _ASK_AGAIN_SECONDS = 1.0
@@ -115,7 +115,8 @@ class WriteRateLimiter:
             left = math.inf if until is None else until - time.monotonic()
             if left <= 0:
                 return None
-            longest = min(left, _LONGEST_PLACE_SECONDS, self._patience)
+            place = _LONGEST_PLACE_UNDER_CONTROL_SECONDS if self._epoch else _LONGEST_PLACE_SECONDS
+            longest = min(left, place, self._patience)
             grant = self._ledger.take_tokens(self._run_id, self._request(reserved, longest))
             self._enter(grant)
             if grant.granted:
