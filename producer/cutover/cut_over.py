@@ -134,7 +134,11 @@ class CutOver:
         barrier = now_at(self._connections.source)
         if barrier is None:
             raise RunFailed("the source has no positions", "Follow a replica set")
-        return drain(self._ledger, self._run_id, barrier, self._show)
+        return drain(self._ledger, self._run_id, barrier, self._show, self._still_changed)
+
+    def _still_changed(self, before: Backlog, after: Backlog) -> None:
+        places = (FollowPlace.from_bytes(each.place) for each in (before, after))
+        self._refuse_writers(*places)
 
     def _show(self, left: Backlog) -> None:
         now = time.monotonic()
@@ -202,7 +206,9 @@ class CutOver:
             if self._ledger.key_windows.complete(self._run_id, PLACE, drained.place):
                 ChangeLog(self._connections.target, change_log_namespace(self._spec)).drop()
                 return
-            drained = drain(self._ledger, self._run_id, drained.time, self._show)
+            drained = drain(
+                self._ledger, self._run_id, drained.time, self._show, self._still_changed
+            )
         raise StillWriting(
             "the source keeps changing", f"Stop its writers: dataworks cutover {self._run_id}"
         )

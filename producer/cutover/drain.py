@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
@@ -13,6 +14,8 @@ from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
 
 _LOOK_SECONDS = 0.1
+_GRACE_SECONDS = 5.0
+"""What was on its way when the writers stopped may arrive for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Backlog:
     deferred_seconds: float
     place: bytes
     time: Timestamp
+    changes: int
 
     @property
     def is_empty(self) -> bool:
@@ -68,20 +72,32 @@ def backlog(ledger: Ledger, run_id: str) -> Backlog:
         deferred_seconds=max(0.0, left),
         place=kept,
         time=place.time,
+        changes=place.logged,
     )
 
 
 def drain(
-    ledger: Ledger, run_id: str, barrier: Timestamp, show: Callable[[Backlog], None]
+    ledger: Ledger,
+    run_id: str,
+    barrier: Timestamp,
+    show: Callable[[Backlog], None],
+    still_changed: Callable[[Backlog, Backlog], None],
 ) -> Backlog:
     """Wait until everything up to ``barrier`` is reconciled; returns the empty backlog.
 
-    Raises RunFailed when the run stops meanwhile.
+    ``still_changed`` is called with two moments between which the source was changed, long enough
+    after the barrier; it may raise. Raises RunFailed when the run stops meanwhile.
     """
+    quiet_from = time.monotonic() + _GRACE_SECONDS
+    before: Backlog | None = None
     while True:
         left = backlog(ledger, run_id)
         if left.is_empty and left.time >= barrier:
             return left
+        if left.time >= barrier and time.monotonic() >= quiet_from:
+            if before is not None and left.changes > before.changes:
+                still_changed(before, left)
+            before = left
         state = ledger.state(run_id)
         if state is not RunState.RUNNING:
             raise RunFailed(
