@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
+
+import jsonschema
 
 from dataworks_tasks.ledger.contract import RunState
 from tests.fleet import Fleet, wait_until
@@ -165,3 +168,14 @@ def test_status_shows_phase_and_lag(live_fleet: Fleet) -> None:
         return bool(figures["phase"] == "following" and figures["lag_seconds"] < 5)
 
     wait_until(following, "the run follows")
+
+
+def test_the_figures_of_following_are_documented(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    fleet.start_worker(1)
+    fill(fleet, "orders", count=5)
+    run = start(fleet)
+    schema = json.loads(Path("producer/view/run.schema.json").read_text())
+    shown = json.loads(fleet.run("status", run, "--json", check=False).stdout.splitlines()[-1])
+    jsonschema.validate(shown, {"$ref": "#/$defs/run", "$defs": schema["$defs"]})
+    assert shown["following"]["phase"] in {"copying", "catching up", "following"}
