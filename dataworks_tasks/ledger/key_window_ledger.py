@@ -201,6 +201,16 @@ class KeyWindowLedger:
 
     def is_copied(self, run_id: str) -> bool:
         """Whether the copy is done, and no write of any holder of its slices may still arrive."""
+        record, redis = RunKeys(run_id).record, self._steps.redis
+        if self._steps.guard(run_id, lambda: redis.hexists(record, "copied")):
+            return True
+        if not self._has_copied(run_id):
+            return False
+        # From now on claims are those of key windows, which do not hold the copy up.
+        self._steps.guard(run_id, lambda: redis.hset(record, "copied", "1"))
+        return True
+
+    def _has_copied(self, run_id: str) -> bool:
         slices = self.copy_slices(run_id)
         if slices is None or any(self._ranges.gaps(run_id, BatchRange(0, slices))):
             return False

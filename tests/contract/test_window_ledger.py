@@ -28,6 +28,7 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from tests.contract.contract_support import migration_spec
 
 LATE_SECONDS = 40.0
+nothing = RangeResult({})
 
 
 @pytest.fixture
@@ -210,6 +211,26 @@ def test_a_run_that_nobody_knows(ledger: RedisLedger) -> None:
         ledger.key_windows.claim("mig-gone", wanted(0, b"", "a"))
     with pytest.raises(UnknownName):
         ledger.key_windows.append("mig-gone", Append([b"x"]))
+
+
+def test_a_copy_is_done_when_no_write_of_a_lost_holder_may_arrive(ledger: RedisLedger) -> None:
+    spec = migration_spec()
+    run_id = spec.run_id
+    ledger.create(spec, None)
+    ledger.append_slices(run_id, PlanEnd(), [b"zero"], 1)
+    assert not ledger.key_windows.is_copied(run_id)
+    ledger.key_windows.close_copy(run_id, 1, 0.3)
+    assert not ledger.key_windows.is_copied(run_id)
+    held = claimed(ledger, run_id, 0, b"zero", "a", seconds=0.1)
+    ledger.acknowledge(run_id, BatchRange(0, 1), nothing, None, b"zero")
+    assert not ledger.key_windows.is_copied(run_id), "its holder may still write"
+    assert held.claim
+    deadline = time.monotonic() + 10
+    while not ledger.key_windows.is_copied(run_id):
+        assert time.monotonic() < deadline
+    ledger.key_windows.append(run_id, Append([b"window"]))
+    claimed(ledger, run_id, 1, b"window", "b")
+    assert ledger.key_windows.is_copied(run_id), "windows do not hold the copy up"
 
 
 def test_no_key_is_left_of_windows_that_are_done(
