@@ -22,6 +22,7 @@ def start_run(app: Celery, ledger: Ledger, spec: RunSpec, queue: str) -> None:
     names = step_names(spec)
     ledger.driver.schedule(spec.run_id, queue, names, CLAIM_SECONDS)
     messages.refill(first=True)
+    ledger.windows.want(spec.run_id, 1)  # where there is no worker yet, an autoscaler starts one
     for name in names:
         messages.send_step(name, first=True)
 

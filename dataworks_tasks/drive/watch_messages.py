@@ -45,6 +45,7 @@ class WatchMessages:
         run_id, windows = drive.spec.run_id, drive.ledger.windows
         seen = windows.look(run_id)
         if not seen.is_working:
+            windows.want(run_id, 0)
             drive.ledger.driver.forget(DueStep(run_id, self.name), drive.queue.name)
             return None
         if not seen.size:
@@ -63,6 +64,7 @@ class WatchMessages:
         drive.ledger.history.sample(run_id)
         progress = drive.ledger.progress(run_id)
         self._plan_where_needed(drive, progress)
+        windows.want(run_id, wanted_processes(drive.spec, progress, seen))
         self._finish_where_done(drive, progress)
         if missing or taken is None or not taken.messages:
             return _LOOK_SECONDS
@@ -111,6 +113,15 @@ def _taken_since(position: str, seen: WindowState) -> _Taken | None:
         return None
     count = max(0, seen.takes - int(takes))
     return _Taken(count, max(0.001, seen.now - float(moment)))
+
+
+def wanted_processes(spec: RunSpec, progress: RunProgress, seen: WindowState) -> int:
+    """How many processes the run could use: none that would only wait for tokens."""
+    left = -(-(progress.planned - progress.acknowledged) // max(1, seen.size))
+    wanted = max(1, left)  # planning and finishing want one, too
+    if spec.max_rate or spec.max_ru:
+        wanted = min(wanted, len(seen.in_hand) + (0 if seen.parked_seconds else 1))
+    return min(wanted, spec.max_processes or wanted)
 
 
 def open_window(ledger: Ledger, spec: RunSpec, queue: str) -> None:

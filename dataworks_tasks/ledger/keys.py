@@ -34,6 +34,11 @@ def turns_key(queue: str) -> str:
     return f"dataworks:turns:{queue}"
 
 
+def wanted_keys(queue: str) -> list[str]:
+    """Hash of the processes that each run could use, and a list as long as their sum."""
+    return [f"dataworks:wanted-by:{queue}", f"dataworks:wanted:{queue}"]
+
+
 @dataclass(frozen=True, slots=True)
 class RunKeys:
     """The keys of one run."""
@@ -143,6 +148,8 @@ class RunKeys:
             "hands",
             "rests",
             "notes",
+            "history",
+            "events",
             "finish_sent",
             "steps",
             "workers",

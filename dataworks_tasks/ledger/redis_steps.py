@@ -40,6 +40,7 @@ _SCRIPTS = (
     "checkpoint_slice",
     "send_window",
     "take_tokens",
+    "want_processes",
 )
 
 T = TypeVar("T")

@@ -15,6 +15,7 @@ from dataworks_tasks.ledger.keys import (
     due_key,
     due_members,
     turns_key,
+    wanted_keys,
 )
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, decoded_text, unknown_run
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
@@ -113,6 +114,7 @@ class RunRecords:
                 pipe.zrem(RUNS, run_id)
                 if queue:
                     pipe.zrem(turns_key(decoded_text(queue)), run_id)
+                    pipe.hdel(wanted_keys(decoded_text(queue))[0], run_id)
                 if own:
                     pipe.hdel(NAMES, *own)
                 pipe.execute()

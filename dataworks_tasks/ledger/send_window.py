@@ -7,10 +7,12 @@ from typing import cast
 
 from dataworks_tasks.ledger.acknowledged_ranges import interval
 from dataworks_tasks.ledger.contract import WORKING
-from dataworks_tasks.ledger.keys import RunKeys, due_key, turns_key
+from dataworks_tasks.ledger.keys import RunKeys, due_key, turns_key, wanted_keys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text, unknown_run
 from dataworks_tasks.ledger.windows import Release, Rivals, TakenRange, Taking, WindowState
 from dataworks_tasks.runs.batch_range import BatchRange
+
+_MOST_WANTED = 1000
 
 
 class RedisSendWindows:
@@ -108,6 +110,10 @@ class RedisSendWindows:
     def rivals(self, run_id: str) -> Rivals:
         state, others, takes = self._run(run_id, "others")
         return Rivals(decoded_text(state) in WORKING, int(others), int(takes))
+
+    def want(self, run_id: str, processes: int) -> None:
+        keys = wanted_keys(self.queue(run_id))
+        self._steps.run(run_id, "want_processes", keys, run_id, processes, _MOST_WANTED)
 
     def waiting_behind(self, run_id: str) -> list[str]:
         keys, turns = RunKeys(run_id), turns_key(self.queue(run_id))

@@ -134,6 +134,9 @@ class SendWindows(Protocol):
     def rivals(self, run_id: str) -> Rivals:
         """Who else wants the processes of this run's queue."""
 
+    def want(self, run_id: str, processes: int) -> None:
+        """Say how many processes the run could use now; an autoscaler reads the sum of all runs."""
+
     def waiting_behind(self, run_id: str) -> list[str]:
         """The other runs that get the processes while nobody has this one's messages in hand."""
 

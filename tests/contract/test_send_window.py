@@ -8,12 +8,14 @@ from collections import deque
 import pytest
 from redis import Redis
 
+from dataworks_tasks.drive.watch_messages import wanted_processes
 from dataworks_tasks.errors import UnknownName
 from dataworks_tasks.ledger.contract import PlanEnd, RangeResult, RunState
-from dataworks_tasks.ledger.keys import due_key, turns_key
+from dataworks_tasks.ledger.keys import RunKeys, due_key, turns_key, wanted_keys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.windows import WAKE, DueStep, Release, Taking
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.spec import RunSpec
 from tests.contract.contract_support import generation_spec, migration_spec
 
 QUEUE = "fleet"
@@ -146,6 +148,55 @@ def test_one_process_at_a_time_does_a_step(ledger: RedisLedger, redis: Redis) ->
     assert hold(due, QUEUE, "w2", 5, None, 5) == "far"
     assert hold(due, QUEUE, "w2", 0, None, None) == "far"
     assert redis.zscore(due_key(QUEUE), f"{run} watch") is None
+
+
+def test_an_autoscaler_reads_what_all_runs_want(ledger: RedisLedger, redis: Redis) -> None:
+    one, two = opened(ledger, 100), opened(ledger, 100)
+    wanted = wanted_keys(QUEUE)[1]
+    redis.delete(*wanted_keys(QUEUE))
+    for run, processes, length in ((one, 3, 3), (two, 4, 7), (one, 1, 5), (one, 10**6, 1000)):
+        ledger.windows.want(run, processes)
+        assert redis.llen(wanted) == length
+    ledger.windows.want(one, 0)
+    assert redis.llen(wanted) == 4
+    ledger.forget(two)
+    ledger.windows.want(one, 0)
+    assert not redis.exists(wanted)
+
+
+def test_a_run_wants_no_process_that_would_sleep(ledger: RedisLedger) -> None:
+    spec = generation_spec(100)
+    ledger.create(spec, 100, QUEUE, ["watch"])
+    ledger.windows.open(spec.run_id, QUEUE, 10, 2)
+    limited = spec.model_copy(update={"max_rate": 5.0})
+
+    def wanted(of: RunSpec) -> int:
+        seen = ledger.windows.look(spec.run_id)
+        return wanted_processes(of, ledger.progress(spec.run_id), seen)
+
+    assert wanted(spec) == 10
+    assert wanted(spec.model_copy(update={"max_processes": 3})) == 3
+    assert wanted(limited) == 1
+    first, _ = ledger.windows.refill(spec.run_id)
+    ledger.windows.take(spec.run_id, first, "w1", 60)
+    assert wanted(limited) == 2, "one that works, and one more to see whether it finds tokens"
+    ledger.windows.take(spec.run_id, BatchRange(10, 20), "w2", 60)
+    ledger.windows.release(spec.run_id, 10, "w2", Release([BatchRange(10, 20)], 60, parks=True))
+    assert wanted(limited) == 1, "there were none"
+
+
+def test_a_forgotten_run_leaves_nothing(ledger: RedisLedger, redis: Redis) -> None:
+    run = opened(ledger, 100)
+    keys = RunKeys(run)
+    own = {
+        getattr(keys, name)
+        for name, value in vars(RunKeys).items()
+        if isinstance(value, property) and name != "all"
+    }
+    assert own == {*keys.all, keys.record}, "a new key of a run is named in RunKeys.all"
+    ledger.forget(run)
+    assert not redis.keys(f"*{run}*")
+    assert run not in ledger.run_ids()
 
 
 def test_a_finish_is_asked_for_once_in_a_while(ledger: RedisLedger) -> None:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from dataworks_tasks import __version__
+from dataworks_tasks.ledger.keys import wanted_keys
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 from dataworks_tasks.settings.loader import known_settings
 from tests.unit.deploy.compose_file import ROOT, image_command, manifests, services
@@ -115,7 +116,8 @@ def test_flower_never_runs_without_a_password() -> None:
 def test_the_autoscaler_looks_at_the_queue_that_workers_read() -> None:
     [trigger] = only("ScaledObject")["spec"]["triggers"]
     assert trigger["type"] == "redis"
-    assert trigger["metadata"]["listName"] == settings().queue
+    assert trigger["metadata"]["listName"] == wanted_keys(settings().queue)[1]
+    assert trigger["metadata"]["listLength"] == str(settings().generation_workers)
     assert trigger["metadata"].keys() <= {
         *("listName", "listLength", "activationListLength", "databaseIndex", "enableTLS"),
     }
