@@ -135,5 +135,5 @@ def test_the_producer_is_killed_at_every_place_and_nobody_resumes(
 
 @pytest.mark.parametrize("text", ["write.aftr=kill@1:/tmp", "write.after=burn@1:/tmp", "x"])
 def test_a_mistyped_failpoint_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="names no failpoint"):
+    with pytest.raises(ValueError, match="does not name a failpoint"):
         armed(text)
