@@ -21,7 +21,7 @@ from dataworks_tasks.worker.process import OpenRun, WorkerProcess
 
 log = logging.getLogger(__name__)
 
-_STATE_CHECK_SECONDS = 1.0
+_STATE_CHECK_SECONDS = 0.5
 _TURN_SECONDS = 0.5
 """So long a worker stays with one run's message while other runs wait for a process."""
 
@@ -157,7 +157,7 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
 class _TurnClock:
     """Whether somebody stopped the run, or a turn is over while other runs wait.
 
-    Asks the ledger once a second at most.
+    Asks the ledger twice a second at most.
     """
 
     def __init__(self, ledger: Ledger, run_id: str, others: int = 0) -> None:
