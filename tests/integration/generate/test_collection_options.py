@@ -48,6 +48,28 @@ def test_a_server_that_is_not_sharded_gets_the_compressor_and_a_warning(
     assert compressor(fleet, "there") == "snappy"
 
 
+def test_options_of_the_template_are_those_of_the_collection(fleet: Fleet, tmp_path: Path) -> None:
+    validator = {"a": {"$gte": 0}}
+    series = {"timeField": "at", "metaField": "a"}
+    dated = {"at": {"type": "date"}, "a": {"type": "int"}}
+    template = [
+        {"collection": "kept", "count": 5, "content": TEMPLATE["content"],
+         "options": {"validator": validator, "collation": {"locale": "de"}}},
+        {"collection": "series", "count": 5, "content": dated, "options": {"timeseries": series}},
+    ]  # fmt: skip
+    path = tmp_path / "options.json"
+    path.write_text(json.dumps(template))
+    arguments = ("generate", path, "--database", fleet.database, "--detach")
+    refused = fleet.run(*arguments, check=False)
+    assert refused.returncode == 2
+    assert "is a time series, which does not keep an _id unique" in refused.stderr
+    fleet.run(*arguments, "--allow-duplicates")
+    found = {entry["name"]: entry for entry in fleet.mongo[fleet.database].list_collections()}
+    assert found["kept"]["options"]["validator"] == validator
+    assert found["kept"]["options"]["collation"]["locale"] == "de"
+    assert found["series"]["options"]["timeseries"]["timeField"] == "at"
+
+
 class Recorded(BaseDatabaseClient):
     """A sharded cluster that is not there: the commands it was sent."""
 
