@@ -1,4 +1,4 @@
-"""Why a run does not get on, in one line."""
+"""Why a run makes no progress, in one line."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def test_waiting_for_workers_is_said(
         waiting = asyncio.create_task(
             engine.generate_data("service_order", 10, f"{fleet.database}.orders")
         )
-        said = "no worker has taken a message yet"
+        said = "no worker is running"
         await asyncio.to_thread(wait_until, lambda: said in caplog.text, said)
         waiting.cancel()
         await asyncio.wait([waiting])
