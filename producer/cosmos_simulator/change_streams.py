@@ -199,8 +199,8 @@ class ChangeStreams:
         return _cursor("firstBatch", found, cursor_id, command.namespace, stream.extra())
 
     def is_open(self, cursor_id: int) -> bool:
-        """Whether a cursor is a change stream's."""
-        return cursor_id >= _FIRST_CURSOR_ID and cursor_id < _FIRST_CURSOR_ID * 2
+        """Whether a cursor is an open change stream's. mongod's own ids may be any number."""
+        return cursor_id in self._streams
 
     async def next_events(self, command: Command, upstream: Upstream) -> Reply:
         """The answer to getMore."""
