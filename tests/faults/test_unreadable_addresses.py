@@ -25,6 +25,7 @@ ARGUMENTS = {
     "migrate": ("--include", "a.b"),
     "metrics": ("--port", "0"),
     **dict.fromkeys(("verify", "resume", "pause", "cancel", "retry", "failures", "status"), (RUN,)),
+    **dict.fromkeys(("cutover", "indexes", "report"), (RUN,)),
 }
 FIRST = "FRAMEWORK_BROKER_URL"
 WITHOUT_SETTINGS = {"demo", "local", "plan", "profiles", "templates", "worker-health"}

@@ -125,17 +125,13 @@ def test_a_user_who_may_not_ask_is_no_failure(own_fleet: Fleet) -> None:
     assert "OK redis persistence: this user may not ask (INFO)" in said
 
 
-def test_workers_that_nobody_sends_to_and_pools_that_stand_still_are_named(
-    fleet: Fleet, worker_factory: Any
-) -> None:
-    worker_factory(fleet.environment, 1, arguments=("-Q", "fast", "--pool", "threads"))
+def test_workers_that_nobody_sends_to_are_named(fleet: Fleet, worker_factory: Any) -> None:
+    worker_factory(fleet.environment, 1, arguments=("-Q", "fast"))
     said = _lines(fleet)
     assert (
         "FAIL queue: no worker takes from dataworks, where runs are sent; they take from fast"
         in (said)
     )
-    assert "FAIL worker pool: " in said
-    assert "--pool prefork" in said
 
 
 def test_two_workers_of_one_name_are_named(fleet: Fleet) -> None:

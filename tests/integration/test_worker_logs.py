@@ -46,6 +46,6 @@ def test_a_failed_try_shows_cause_consequence_and_what_comes_next(fleet: Fleet) 
 
     line = wait_until(told, "the refusal is logged")
     assert "the run's target is" in line
-    assert "what is acknowledged stays, the rest of the range is tried again in" in line
+    assert "the range is left to other workers" in line
     assert f"run={run_id}  range=[0:100)" in line
     assert "pa55word" not in worker.site.log_text()

@@ -90,7 +90,18 @@ def test_a_plain_install_imports_every_module(plain: PlainInstall) -> None:
 
 def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
     used = {"local", "metrics", "demo", "generate", "migrate", "verify", "status", "failures"}
-    used |= {"plan", "pause", "resume", "cancel", "retry", "web", "report", "indexes", *SHOWN}
+    used |= {
+        "plan",
+        "pause",
+        "resume",
+        "cancel",
+        "retry",
+        "web",
+        "report",
+        "indexes",
+        "cutover",
+        *SHOWN,
+    }
     assert used == COMMANDS.keys()
     assert plain.json("plan", "service_order", "--total", "1M")["documents"] == 1_000_000
     with plain.serving("Ctrl-C stops", "dataworks", "local", "--workers", "1", "--json") as log:

@@ -17,6 +17,10 @@ from tests.fleet import wait_until
 Mongo = pymongo.MongoClient[dict[str, Any]]
 
 
+MONITORS = 2
+"""One waits for the server's next hello, and one measures the round trip."""
+
+
 def config(url: str, **settings: Any) -> DatabaseConfig:
     return DatabaseConfig.model_validate({"connection_string": url, **settings})
 
@@ -29,7 +33,7 @@ def marked(mongodb_url: str) -> tuple[str, str]:
 
 
 def connections(mongo: Mongo, mark: str) -> int:
-    """Connections of the pool: monitors have said hello and nothing else."""
+    """Connections that the client has open, those of its monitors too."""
     pipeline: list[dict[str, Any]] = [
         {"$currentOp": {"allUsers": True, "idleConnections": True}},
         {"$match": {"appName": mark}},
@@ -41,11 +45,11 @@ def test_warming_up_opens_the_connections(marked: tuple[str, str], mongo_client:
     url, mark = marked
     with create_database_client(config(url)) as cold:
         cold.warm_up()
-        base = connections(mongo_client, mark)
+        wait_until(lambda: connections(mongo_client, mark) == MONITORS + 1, "one is open")
     wait_until(lambda: connections(mongo_client, mark) == 0, "the connections are closed")
     with create_database_client(config(url, warmup_connections=9, max_pool_size=4)) as warm:
         warm.warm_up()
-        assert connections(mongo_client, mark) == base - 1 + 9
+        wait_until(lambda: connections(mongo_client, mark) == MONITORS + 9, "nine are open")
 
 
 def test_idle_connections_are_recycled(marked: tuple[str, str], mongo_client: Mongo) -> None:
@@ -53,8 +57,8 @@ def test_idle_connections_are_recycled(marked: tuple[str, str], mongo_client: Mo
     idle = config(url, warmup_connections=6, max_idle_time_ms=1000)
     with create_database_client(idle) as client:
         client.warm_up()
-        before = connections(mongo_client, mark)
-        wait_until(lambda: connections(mongo_client, mark) <= before - 6, "they are closed", 25)
+        wait_until(lambda: connections(mongo_client, mark) == MONITORS + 6, "six are open")
+        wait_until(lambda: connections(mongo_client, mark) == MONITORS, "they are closed", 25)
 
 
 def test_the_smallest_pool_is_kept_open(marked: tuple[str, str], mongo_client: Mongo) -> None:
