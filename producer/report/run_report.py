@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from dataworks_tasks.errors import SpecRefused
-from dataworks_tasks.ledger.contract import Ledger, RunProgress, RunState
+from dataworks_tasks.ledger.contract import FINISHED, Ledger, RunProgress, RunState
 from dataworks_tasks.runs.spec import RunKind, RunSpec, VerificationJob, kind_of
 from dataworks_tasks.version import __version__
 from producer.report.describe import described_spec
@@ -129,7 +129,7 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 def _verdict(report: RunReport) -> Iterator[str]:
     run = report.detail.live.run
-    if run.state is not RunState.COMPLETE:
+    if run.state not in FINISHED:
         yield (
             f"The run is {run.state}: {run.documents:,} of {run.documents_total:,} documents "
             f"are acknowledged, and {_count(run.gaps, 'range')} missing."
@@ -153,11 +153,11 @@ def _compared(verifications: tuple[Verification, ...]) -> str:
     newest = verifications[0]
     if newest.is_equal:
         return f"{newest.compared:,} documents were compared afterwards and are equal."
-    if newest.summary.state is not RunState.COMPLETE:
+    if newest.summary.state not in FINISHED:
         return f"The newest verification is {newest.summary.state}."
     return (
         f"The newest verification compared {newest.compared:,} documents and found "
-        f"{newest.summary.failures:,} differences."
+        f"{newest.summary.failures:,} difference{'' if newest.summary.failures == 1 else 's'}."
     )
 
 
