@@ -8,11 +8,11 @@ import click
 from rich.markup import escape
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
 from dataworks_tasks.runs.spec import RunSpec
 from producer.cli.shared.options import CommandContext, with_context
 from producer.cli.shared.run_to_end import run_to_end
 from producer.cutover.cut_over import (
-    OUTSIDE_OPEN_TRANSACTIONS_SECONDS,
     CutOver,
     CutOverRequest,
     is_cut_over,

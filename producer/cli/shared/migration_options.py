@@ -9,13 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.runs.spec import (
-    ID_FROM_SHARD_KEY,
-    IndexPolicy,
-    OnConflict,
-    Partitioner,
-    Transform,
-)
+from dataworks_tasks.runs.choices import ID_FROM_SHARD_KEY, IndexPolicy, OnConflict, Partitioner
+from dataworks_tasks.runs.spec import Transform
 from producer.estimate.assess_migration import Measuring
 from producer.start.run_request import MigrationRequest, RunOptions
 

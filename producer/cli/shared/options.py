@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
-from dataworks_tasks.runs.spec import Priority
+from dataworks_tasks.runs.choices import Priority
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 from dataworks_tasks.store.create_collection import CollectionLayout, Throughput
 from producer.connections import Connections
