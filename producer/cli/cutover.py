@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
-from dataworks_tasks.runs.spec import RunSpec
 from producer.cli.shared.options import CommandContext, with_context
-from producer.cli.shared.run_to_end import run_to_end
-from producer.cutover.cut_over import (
-    CutOver,
-    CutOverRequest,
-    is_cut_over,
-)
-from producer.doctor.check import Check
-from producer.start.start_verification import start_verification
+
+if TYPE_CHECKING:
+    from dataworks_tasks.runs.spec import RunSpec
+    from producer.doctor.check import Check
 
 
 class Seconds(click.ParamType[float]):
@@ -74,6 +69,12 @@ def command(
 
     It may be killed at any moment and repeated. Until the last step the run follows on.
     """
+    from rich.markup import escape
+
+    from producer.cli.shared.run_to_end import run_to_end
+    from producer.cutover.cut_over import CutOver, CutOverRequest, is_cut_over
+    from producer.start.start_verification import start_verification
+
     request = CutOverRequest(verify, quiet, block_writes, accept_failures)
     with context.connections() as connections:
         spec = connections.ledger.spec(run_id)
@@ -101,6 +102,8 @@ def command(
 
 
 def _print_checks(context: CommandContext, checks: list[Check]) -> None:
+    from rich.markup import escape
+
     for check in checks:
         if context.as_json:
             context.print_json(check.as_json())
