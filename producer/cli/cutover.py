@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
-from producer.cli.shared.options import CommandContext, with_context
-
-if TYPE_CHECKING:
-    from dataworks_tasks.runs.spec import RunSpec
-    from producer.doctor.check import Check
+from dataworks_tasks.runs.spec import RunSpec
+from producer.cli.shared.options import CommandContext, with_connections
+from producer.cli.shared.run_to_end import run_to_end
+from producer.cutover.cut_over import (
+    OUTSIDE_OPEN_TRANSACTIONS_SECONDS,
+    CutOver,
+    CutOverRequest,
+    is_cut_over,
+)
+from producer.doctor.check import Check
+from producer.start.start_verification import start_verification
 
 
 class Seconds(click.ParamType[float]):
@@ -55,7 +60,7 @@ class Seconds(click.ParamType[float]):
 @click.option(
     "--accept-failures", is_flag=True, help="Even if some documents could not be written."
 )
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     run_id: str,
@@ -69,12 +74,6 @@ def command(
 
     It may be killed at any moment and repeated. Until the last step the run follows on.
     """
-    from rich.markup import escape
-
-    from producer.cli.shared.run_to_end import run_to_end
-    from producer.cutover.cut_over import CutOver, CutOverRequest, is_cut_over
-    from producer.start.start_verification import start_verification
-
     request = CutOverRequest(verify, quiet, block_writes, accept_failures)
     with context.connections() as connections:
         spec = connections.ledger.spec(run_id)
@@ -102,8 +101,6 @@ def command(
 
 
 def _print_checks(context: CommandContext, checks: list[Check]) -> None:
-    from rich.markup import escape
-
     for check in checks:
         if context.as_json:
             context.print_json(check.as_json())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
-from producer.cli.shared.options import COUNT, SCALE, CommandContext, run_options, with_context
-
-if TYPE_CHECKING:
-    from producer.start.run_request import RunOptions
+from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs.spec import RunKind
+from producer.cli.shared.options import COUNT, SCALE, CommandContext, run_options, with_connections
+from producer.cli.shared.run_to_end import Stay, run_new
+from producer.document_output import write_documents
+from producer.resume.named_run import find_named_run
+from producer.start.run_request import GenerationRequest, RunOptions
+from producer.start.start_generation import plan_generation, start_generation
 
 
 @click.command("generate")
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     help="Write to a time series, in which a range that is redone is there twice.",
 )
 @run_options
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     what: str,
@@ -47,19 +50,12 @@ def command(
     dataworks generate service_order --total 1M
     dataworks generate template.json --total 5 --database shop --collection orders --drop
     """
-    from dataworks_tasks.runs.spec import RunKind
-    from producer.cli.shared.run_to_end import Stay, run_new
-    from producer.document_output import write_documents
-    from producer.resume.named_run import find_named_run
-    from producer.start.run_request import GenerationRequest
-    from producer.start.start_generation import plan_generation, start_generation
-
     stay = Stay(detach, verify)
     request = GenerationRequest(what=what, options=options, **flags)  # type: ignore[arg-type]
     if output is not None:
         plan = plan_generation(request, context.config())
         written = ", ".join(write_documents(plan, output))
-        click.echo(f"{plan.job.total:,} documents written to {written}", err=True)
+        click.echo(f"{counted(plan.job.total, 'document')} written to {written}", err=True)
         return
     with context.connections() as connections:
         known = find_named_run(connections, options.run_name, RunKind.GENERATION, request.total)

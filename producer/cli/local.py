@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import click
+from pydantic import SecretStr
+from rich.console import Console
 
 from dataworks_tasks.errors import StoreUnavailable
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import RATE, CommandContext, Count, with_context
+from producer.local.binaries import MONGOD, VALKEY, find_binary
+from producer.local.celery_services import CeleryWorker, Flower
+from producer.local.cosmos_service import CosmosService
+from producer.local.environment import LocalAddresses
+from producer.local.mongod import Mongod
+from producer.local.service_definition import ServiceDefinition
+from producer.local.services import LocalServices
+from producer.local.valkey import Valkey
+from producer.local.web_service import WebPages
 from producer.state_folder import STATE_FOLDER
-
-if TYPE_CHECKING:
-    from pydantic import SecretStr
-    from rich.console import Console
-
-    from producer.local.environment import LocalAddresses
-    from producer.local.service_definition import ServiceDefinition
-    from producer.local.services import LocalServices
 
 
 @click.command("local")
 @click.option(
     "--workers",
-    type=click.IntRange(1, 64),
+    type=Count(1, 64),
     metavar="N",
     help="Worker processes; one per core if not given.",
 )
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--web/--no-web", default=True, show_default=True, help="The page for runs.")
 @click.option(
     "--cosmos",
-    type=click.FloatRange(0, min_open=True),
+    type=RATE,
     metavar="RU",
     help="A simulated Cosmos DB account with RU request units a second is the target.",
 )
@@ -43,21 +45,12 @@ def command(
     workers: int | None,
     flower: bool,
     web: bool,
-    cosmos: float | None,
+    cosmos: int | None,
 ) -> None:
     """Run Redis, MongoDB, workers and pages here until Ctrl-C; data stays in .dataworks/.
 
     Other dataworks commands in this folder find them by themselves.
     """
-    from producer.local.binaries import MONGOD, VALKEY, find_binary
-    from producer.local.celery_services import CeleryWorker, Flower
-    from producer.local.cosmos_service import CosmosService
-    from producer.local.environment import LocalAddresses
-    from producer.local.mongod import Mongod
-    from producer.local.services import LocalServices
-    from producer.local.valkey import Valkey
-    from producer.local.web_service import WebPages
-
     console = context.console
     with LocalServices(STATE_FOLDER) as services:
         with console.status("starting Redis and MongoDB"):

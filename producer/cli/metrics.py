@@ -6,9 +6,15 @@ import signal
 from threading import Event
 
 import click
+from prometheus_client import start_http_server
+from prometheus_client.registry import CollectorRegistry
 
 from dataworks_tasks.errors import UsageError
-from producer.cli.shared.options import CommandContext, with_context
+from dataworks_tasks.logs import set_up_logging
+from dataworks_tasks.monitor.metrics import MetricsCollector
+from dataworks_tasks.monitor.openmetrics import LedgerCollector
+from producer.cli.shared.options import CommandContext, with_connections
+from producer.drive.message_queue import MessageQueue
 
 
 @click.command("metrics")
@@ -27,20 +33,12 @@ from producer.cli.shared.options import CommandContext, with_context
     metavar="A",
     help="Address to listen on; 0.0.0.0 for every network.",
 )
-@with_context
+@with_connections
 def command(context: CommandContext, port: int, address: str) -> None:
     """Serve the fleet's metrics for Prometheus and watch the alert limits, until Ctrl-C.
 
     It reads the ledger only. Alerts go to the log and to FRAMEWORK_ALERT_WEBHOOK_URL.
     """
-    from prometheus_client import start_http_server
-    from prometheus_client.registry import CollectorRegistry
-
-    from dataworks_tasks.logs import set_up_logging
-    from dataworks_tasks.monitor.metrics import MetricsCollector
-    from dataworks_tasks.monitor.openmetrics import LedgerCollector
-    from producer.drive.message_queue import MessageQueue
-
     stopped = Event()
     set_up_logging(context.config())
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
+from producer.cli.shared.dry_run import assessment_as_json, spoken, time_line
 from producer.cli.shared.migration_options import (
     measuring_options,
     migration_options,
     migration_request,
 )
-from producer.cli.shared.options import COUNT, DURATION, RATE, CommandContext, with_context
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-    from producer.estimate.assess_migration import Measuring
-    from producer.estimate.scaling import ScalingEstimate
-    from producer.start.run_request import MigrationRequest
+from producer.cli.shared.options import (
+    COUNT,
+    DURATION,
+    RATE,
+    CommandContext,
+    Count,
+    with_connections,
+)
+from producer.estimate.assess_migration import Measuring, assess
+from producer.estimate.scaling import Fleet, ScalingEstimate, estimate_scaling
+from producer.start.run_request import GenerationRequest, MigrationRequest, RunOptions
+from producer.start.start_generation import plan_generation
+from producer.view.render import shown_duration
 
 _WEEKEND_SECONDS = 60 * 3600.0
 
@@ -32,13 +42,13 @@ _WEEKEND_SECONDS = 60 * 3600.0
 @click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
 @click.option(
     "--batch-size",
-    type=click.IntRange(1, MAX_BATCH_SIZE),
+    type=Count(1, MAX_BATCH_SIZE),
     metavar="B",
     help="Documents of one message.",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, 100_000),
+    type=Count(1, 100_000),
     default=2,
     show_default=True,
     metavar="N",
@@ -67,7 +77,7 @@ _WEEKEND_SECONDS = 60 * 3600.0
 )
 @migration_options
 @measuring_options
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     what: str | None,
@@ -94,10 +104,6 @@ def command(
     dataworks plan service_order --total 1e9 --workers 32 --rate 20k
     dataworks plan --include 'shop.*' --workers 8 --write-sample
     """
-    from producer.estimate.scaling import Fleet, estimate_scaling
-    from producer.start.run_request import GenerationRequest, RunOptions
-    from producer.start.start_generation import plan_generation
-
     options = RunOptions(batch_size=batch_size, max_rate=max_rate, max_ru=max_ru)
     if flags["include"]:
         if what is not None or total is not None:
@@ -121,11 +127,6 @@ def command(
 def _plan_migration(
     context: CommandContext, request: MigrationRequest, measuring: Measuring, within: float
 ) -> None:
-    from rich.filesize import decimal
-
-    from producer.cli.shared.dry_run import assessment_as_json, spoken, time_line
-    from producer.estimate.assess_migration import assess
-
     with context.connections() as connections:
         found = assess(connections, request, measuring)
     time = found.time
@@ -138,13 +139,17 @@ def _plan_migration(
     console, estimate = context.console, found.estimate
     console.print(
         f"[bold]{estimate.documents:,}[/bold] documents, {decimal(estimate.bytes)}, "
-        f"in {len(estimate.namespaces):,} collections\n"
+        f"in {counted(len(estimate.namespaces), 'collection')}\n"
     )
     window = "the weekend" if within == _WEEKEND_SECONDS else spoken(within)
     verdict = f"fits {window}" if fits else f"does not fit {window}"
     console.print(f"[bold {'green' if fits else 'red'}]{verdict}[/]: {time_line(time)}")
     if not fits:
-        advice = "no number of workers will do" if needed is None else f"{needed:,} workers would"
+        advice = (
+            "no number of workers will do"
+            if needed is None
+            else f"{counted(needed, 'worker')} would"
+        )
         console.print(f"It has {spoken(within)}: {advice}, if source and target keep up.")
     if not time.written:
         console.print("Not in it: how fast the target writes. Measure that with: --write-sample")
@@ -167,8 +172,6 @@ def _as_json(found: ScalingEstimate) -> dict[str, object]:
 
 
 def _print(console: Console, found: ScalingEstimate) -> None:
-    from rich.markup import escape
-
     console.print(f"[bold]{found.documents:,}[/bold] documents of {escape(found.name)}\n")
     console.print(_sizes(found))
     console.print()
@@ -184,9 +187,6 @@ def _print(console: Console, found: ScalingEstimate) -> None:
 
 
 def _sizes(found: ScalingEstimate) -> Table:
-    from rich.filesize import decimal
-    from rich.table import Table
-
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(justify="right", style="bold", no_wrap=True)
@@ -195,7 +195,7 @@ def _sizes(found: ScalingEstimate) -> Table:
     spread = f"{found.smallest_document:,} to {found.largest_document:,}"
     table.add_row("data", decimal(round(found.total_bytes)), f"{each}, {spread}; without indexes")
     table.add_row(
-        "messages", f"{found.messages:,}", f"one a range of {found.batch_size:,} documents"
+        "messages", f"{found.messages:,}", f"one a range of {counted(found.batch_size, 'document')}"
     )
     table.add_row(
         "queue",
@@ -216,10 +216,6 @@ def _sizes(found: ScalingEstimate) -> Table:
 
 
 def _limits(found: ScalingEstimate) -> Table:
-    from rich.table import Table
-
-    from producer.view.render import shown_duration
-
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("no faster than")
     table.add_column("docs/s", justify="right", no_wrap=True)

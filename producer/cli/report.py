@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from dataworks_tasks.errors import UsageError
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_connections
+from producer.report.render_report import render_report
+from producer.report.run_report import read_report
 
 
 @click.command("report")
@@ -19,15 +21,12 @@ from producer.cli.shared.options import CommandContext, with_context
     help="The HTML file to write.  [default: RUN.html]",
 )
 @click.option("--hide-keys", is_flag=True, help="Show no keys of documents.")
-@with_context
+@with_connections
 def command(context: CommandContext, run_id: str, output: Path | None, hide_keys: bool) -> None:
     """Write a report of RUN and its verifications that can be handed over or printed.
 
     It is one HTML file without scripts. With --json the report is printed instead.
     """
-    from producer.report.render_report import render_report
-    from producer.report.run_report import read_report
-
     with context.connections() as connections:
         report = read_report(connections.ledger, run_id)
     if context.as_json:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
-from producer.cli.shared.options import DURATION, CommandContext, with_context
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from dataworks_tasks.ledger.contract import Ledger
-    from producer.view.run_summary import RunSummary
+from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.monitor.standstill import cause_of_standstill
+from dataworks_tasks.numerals import counted
+from producer.cli.shared.options import DURATION, CommandContext, Count, with_connections
+from producer.cli.shared.prune_runs import prune_runs
+from producer.cli.shared.run_to_end import shown_state
+from producer.view.render import shown_duration
+from producer.view.run_summary import RunSummary, summarize
 
 _WIDE_COLUMNS = 110
 
@@ -21,7 +25,7 @@ _WIDE_COLUMNS = 110
 @click.command("runs")
 @click.option(
     "--limit",
-    type=click.IntRange(1),
+    type=Count(1),
     default=20,
     show_default=True,
     metavar="N",
@@ -33,11 +37,9 @@ _WIDE_COLUMNS = 110
     metavar="AGE",
     help="Forget runs that ended longer ago, like 30d or 12h; their documents stay.",
 )
-@with_context
+@with_connections
 def command(context: CommandContext, limit: int, prune: float | None) -> None:
     """List the runs, newest first."""
-    from producer.cli.shared.prune_runs import prune_runs
-
     with context.connections() as connections:
         ledger = connections.ledger
         if prune is not None:
@@ -58,13 +60,10 @@ def _print_forgotten(context: CommandContext, run_ids: list[str]) -> None:
     if context.as_json:
         context.print_json({"forgotten": run_ids})
     else:
-        context.console.print(f"{len(run_ids):,} runs are forgotten")
+        context.console.print(f"{counted(len(run_ids), 'run is', 'runs are')} forgotten")
 
 
 def _summarize(ledger: Ledger, run_id: str) -> RunSummary:
-    from dataworks_tasks.monitor.standstill import cause_of_standstill
-    from producer.view.run_summary import summarize
-
     progress = ledger.progress(run_id)
     cause = cause_of_standstill(ledger, progress)
     return summarize(ledger.spec(run_id), progress, cause=cause)
@@ -72,12 +71,6 @@ def _summarize(ledger: Ledger, run_id: str) -> RunSummary:
 
 def print_runs(console: Console, found: list[RunSummary]) -> None:
     """A run a line; where a line has no room for what the run is about, that comes below."""
-    from rich.markup import escape
-    from rich.table import Table
-    from rich.text import Text
-
-    from producer.cli.shared.run_to_end import shown_state
-
     wide = console.width >= _WIDE_COLUMNS
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("run", "state"):
@@ -107,6 +100,4 @@ def print_runs(console: Console, found: list[RunSummary]) -> None:
 
 
 def _numbers(run: RunSummary) -> tuple[str, str, str]:
-    from producer.view.render import shown_duration
-
     return f"{run.documents:,}", f"{run.rate:,.0f}", shown_duration(run.seconds)

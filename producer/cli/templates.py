@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from rich.filesize import decimal
 
 from dataworks_tasks.errors import UsageError
-from producer.cli.shared.options import COUNT, SCALE, CommandContext, with_context
-
-if TYPE_CHECKING:
-    from producer.estimate.template_preview import CollectionPreview
+from dataworks_tasks.generate.templates.load_template import (
+    builtin_templates,
+    builtin_text,
+    starter_text,
+)
+from dataworks_tasks.numerals import counted
+from producer.cli.shared.options import COUNT, SCALE, CommandContext, Count, with_context
+from producer.document_output import preview_lines
+from producer.estimate.template_preview import SAMPLE, CollectionPreview, preview_collection
+from producer.start.run_request import GenerationRequest
+from producer.start.start_generation import plan_generation
 
 
 @click.group("templates", invoke_without_command=True)
 @with_context
 def command(context: CommandContext) -> None:
     """List the built-in templates; check or preview a template file."""
-    from dataworks_tasks.generate.templates.load_template import builtin_templates
-
     if click.get_current_context().invoked_subcommand is not None:
         return
     for name, about in builtin_templates().items():
@@ -42,9 +47,6 @@ def check(context: CommandContext, what: str, total: int | None, scale: float | 
 
     TEMPLATE is a built-in name, a file, - for stdin, or a generator.
     """
-    from producer.start.run_request import GenerationRequest
-    from producer.start.start_generation import plan_generation
-
     request = GenerationRequest(what, total=total, scale=scale, seed=1)
     plan = plan_generation(request, context.config(), assumed_count=1)
     counts = [part.count for part in plan.job.parts]
@@ -63,8 +65,6 @@ def check(context: CommandContext, what: str, total: int | None, scale: float | 
 @with_context
 def show(_context: CommandContext, name: str) -> None:
     """Print the built-in template NAME, to begin a file of your own with."""
-    from dataworks_tasks.generate.templates.load_template import builtin_text
-
     click.echo(builtin_text(name), nl=False)
 
 
@@ -73,8 +73,6 @@ def show(_context: CommandContext, name: str) -> None:
 @with_context
 def new(_context: CommandContext, path: Path) -> None:
     """Write a small template with comments to FILE, to begin with."""
-    from dataworks_tasks.generate.templates.load_template import starter_text
-
     if path.suffix.lower() != ".json":
         raise UsageError(f"{path} does not end in .json", f"Name it {path.with_suffix('.json')}")
     try:
@@ -92,7 +90,7 @@ def new(_context: CommandContext, path: Path) -> None:
 @click.option(
     "-n",
     "count",
-    type=click.IntRange(1, 10_000),
+    type=Count(1, 10_000),
     default=3,
     show_default=True,
     help="Documents of each collection.",
@@ -100,7 +98,7 @@ def new(_context: CommandContext, path: Path) -> None:
 @click.option("--seed", type=int, default=1, show_default=True, metavar="S")
 @click.option(
     "--sample",
-    type=click.IntRange(0, 1_000_000),
+    type=Count(0, 1_000_000),
     metavar="N",
     help="Documents to count the fields' values in; 0 for none. Default: 10,000, with --json none.",
 )
@@ -111,11 +109,6 @@ def preview(context: CommandContext, what: str, count: int, seed: int, sample: i
     For each field: how many documents have it, its values and how they are distributed; then the
     sizes of documents and indexes, and how many documents a process makes in a second.
     """
-    from producer.document_output import preview_lines
-    from producer.estimate.template_preview import SAMPLE, preview_collection
-    from producer.start.run_request import GenerationRequest
-    from producer.start.start_generation import plan_generation
-
     request = GenerationRequest(what, seed=seed)
     plan = plan_generation(request, context.config(), assumed_count=count)
     if sample is None:
@@ -139,9 +132,7 @@ def preview(context: CommandContext, what: str, count: int, seed: int, sample: i
 
 def figure_lines(figures: CollectionPreview, documents: int) -> Iterator[str]:
     """A table of the fields, then sizes and the rate, for a collection of ``documents``."""
-    from rich.filesize import decimal
-
-    yield f"\n{figures.sampled:,} documents:"
+    yield f"\n{counted(figures.sampled, 'document')}:"
     width = max((len(entry.path) for entry in figures.fields), default=0)
     for entry in figures.fields:
         types = "/".join(name for name, _ in entry.types.most_common(3))

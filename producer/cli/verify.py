@@ -7,7 +7,11 @@ import sys
 import click
 
 from dataworks_tasks.errors import UsageError
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.compare_and_repair import compare_and_repair
+from producer.cli.shared.options import COUNT, CommandContext, with_connections
+from producer.cli.shared.run_to_end import run_to_end
+from producer.start.start_repair import RepairRequest
+from producer.start.start_verification import start_verification
 
 
 @click.command("verify")
@@ -15,7 +19,7 @@ from producer.cli.shared.options import CommandContext, with_context
 @click.option("--detach", is_flag=True, help="Send the messages and exit.")
 @click.option(
     "--max-failures",
-    type=click.IntRange(0),
+    type=COUNT,
     metavar="N",
     help="Stop at more than N differences; by default everything is compared.",
 )
@@ -35,7 +39,7 @@ from producer.cli.shared.options import CommandContext, with_context
     is_flag=True,
     help="With --repair: even if others have changed the target since the run.",
 )
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     run_id: str,
@@ -55,11 +59,6 @@ def command(
     --repair makes equal what differs, and says what still does. --live is for a source that
     changes: what differs is looked at again until it is equal, or counts.
     """
-    from producer.cli.shared.compare_and_repair import compare_and_repair
-    from producer.cli.shared.run_to_end import run_to_end
-    from producer.start.start_repair import RepairRequest
-    from producer.start.start_verification import start_verification
-
     if (delete_extra or overwrite_changes) and not repair:
         raise UsageError(
             "--delete-extra and --overwrite-changes go with --repair",

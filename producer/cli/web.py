@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from producer.cli.shared.options import CommandContext, with_context
-
-if TYPE_CHECKING:
-    from producer.connections import Connections
-    from producer.web.options import WebOptions
+from producer.cli.shared.options import CommandContext, with_connections
+from producer.connections import Connections
+from producer.web.options import RequestedOptions, WebOptions, check_options
+from producer.web.server import serve
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -38,7 +37,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--allow-actions", is_flag=True, help="Let visitors pause, resume, retry and cancel.")
 @click.option("--hide-keys", is_flag=True, help="Show no keys of documents.")
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     listen: str,
@@ -55,10 +54,6 @@ def command(
 
     They read the ledger only. Without a password they are for this machine alone.
     """
-    import asyncio
-
-    from producer.web.options import RequestedOptions, check_options
-
     requested = RequestedOptions(
         listen,
         password_file,
@@ -77,10 +72,6 @@ def command(
 
 
 async def _serve(context: CommandContext, connections: Connections, options: WebOptions) -> None:
-    import asyncio
-
-    from producer.web.server import serve
-
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
