@@ -46,7 +46,35 @@ PARENT_FAILPOINTS = ("celery-ack.before", "celery-ack.after")
 """In the worker itself, around taking a message off the queue."""
 PRODUCER_FAILPOINTS = ("record.before", "record.after", "send.before", "send.after")
 """In the producer: the run's record, its first messages."""
-FAILPOINTS = tuple(dict.fromkeys(CHILD_FAILPOINTS + PARENT_FAILPOINTS + PRODUCER_FAILPOINTS))
+FOLLOW_FAILPOINTS = (
+    "capture.before",
+    "capture.after",
+    "reconcile-write.before",
+    "reconcile-write.after",
+    "reconcile-read.before",
+    "reconcile-read.after",
+)
+"""In the processes of a worker's pool, where a run follows its source."""
+CUT_OVER_FAILPOINTS = (
+    "cut-over-lease.after",
+    "cut-over-stop.after",
+    "cut-over-drain.after",
+    "cut-over-quiet.after",
+    "cut-over-verify.after",
+    "cut-over-indexes.after",
+    "cut-over-complete.before",
+    "cut-over-complete.after",
+)
+"""In the command that cuts a run over, after each of its steps."""
+FAILPOINTS = tuple(
+    dict.fromkeys(
+        CHILD_FAILPOINTS
+        + PARENT_FAILPOINTS
+        + PRODUCER_FAILPOINTS
+        + FOLLOW_FAILPOINTS
+        + CUT_OVER_FAILPOINTS
+    )
+)
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 

@@ -113,6 +113,13 @@ def replica_set_url(mongod_replica_set: RunningService) -> str:
 
 
 @pytest.fixture(scope="session")
+def other_replica_set_url(local_services: LocalServices, stores_available: None) -> str:
+    """A second replica set of one: a source that may be blocked while its target is not."""
+    mongod = Mongod(_binary(MONGOD), name="mongod-other-set", replica_set=True)
+    return str(local_services.start(mongod)[0].url)
+
+
+@pytest.fixture(scope="session")
 def failpoint_url(local_services: LocalServices, stores_available: None) -> str:
     """The address of a mongod that all tests share and that fails when it is asked to."""
     variant = MongodVariant(("--setParameter", "enableTestCommands=1"), "mongod-with-failpoints")

@@ -13,7 +13,7 @@ from typing import Any
 from celery.app.amqp import AMQP
 from kombu import Connection
 from kombu.transport import redis as redis_transport
-from redis import Redis
+from redis import ConnectionError, Redis
 
 from dataworks_tasks.broker.envelope import control_refusal, refusal
 from dataworks_tasks.failpoints import failpoint
@@ -74,6 +74,15 @@ class _Checked:
             reason,
         )
         return {**payload, "data": None}
+
+    def _create_client(self, asynchronous: bool = False) -> Redis:
+        """A client; kombu's own ends the worker with an AttributeError on a channel that it has
+        closed after an outage, which still has acknowledgements to send (kombu 5.7)."""
+        transport = self.connection  # type: ignore[attr-defined]
+        if transport is None or transport.client is None:
+            raise ConnectionError("the channel was closed: its messages are delivered again")
+        made: Redis = super()._create_client(asynchronous)  # type: ignore[misc]
+        return made
 
     def _get_client(self) -> Callable[..., Redis]:
         super()._get_client()  # type: ignore[misc] # refuses a redis-py that is too old

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,15 +65,15 @@ def copy_indexes(
     pair: NamespacePair,
     lease: FinishLease | None = None,
     refused: Collection[RefusedIndex] = (),
-    unique_only: bool = False,
+    wanted: Callable[[Mapping[str, Any]], bool] = lambda _index: True,
 ) -> IndexCopy:
     """Build the source's indexes at the target, the unique ones first; try every one of them.
 
     An index that the target has already, under this or another name, stays. One that cannot be
     built is in the result with the reason: the server's, with the offending key where a unique
     index meets duplicates, or that the target has another index of that name. Those of ``refused``
-    were tried before and are left out. The result is not complete when ``lease`` is over before;
-    the server continues what it is building.
+    were tried before and are left out; ``wanted``: which of the others are built. The result is not
+    complete when ``lease`` is over before; the server continues what it is building.
     """
     lease = lease or UnlimitedLease()
     copy = IndexCopy()
@@ -81,7 +81,7 @@ def copy_indexes(
     known = {item.name for item in refused if item.namespace == pair.target}
     indexes = [index for index in read_indexes(source, pair.source) if index["name"] not in known]
     for index in sorted(indexes, key=lambda index: not index.get("unique")):
-        if unique_only and not index.get("unique"):
+        if not wanted(index):
             continue
         if lease.reached or not builder.build(index, copy):
             copy.complete = False

@@ -7,6 +7,7 @@ from typing import Any
 
 from bson.timestamp import Timestamp
 
+from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
@@ -29,6 +30,7 @@ def find_at_least(
     if at_least is None or not client.capabilities.majority_reads:
         yield from client.find_raw(namespace, query, **options)
         return
+    _hear_of(client, at_least)
     with classified():
         session = client.mongo.start_session(causal_consistency=True)
     with session:
@@ -42,4 +44,17 @@ def now_at(client: BaseDatabaseClient) -> Timestamp | None:
         return None
     with classified(), client.mongo.start_session(causal_consistency=True) as session:
         client.mongo.admin.command("ping", session=session)
+        client.newest_time = session.operation_time
         return session.operation_time
+
+
+def _hear_of(client: BaseDatabaseClient, moment: Timestamp) -> None:
+    """Have the driver hear of ``moment``: a node that lags takes it from there, and waits for it.
+
+    A node refuses to wait for a moment that neither it nor the driver has heard of.
+    """
+    if client.newest_time is not None and client.newest_time >= moment:
+        return
+    newest = now_at(client)
+    if newest is not None and newest < moment:
+        raise StoreUnavailable("the source's primary is older than what was read of its changes")

@@ -8,6 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from bson.timestamp import Timestamp
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
@@ -63,6 +64,8 @@ class BaseDatabaseClient:
         self._charges = RequestCharges(self._watch)
         self._shard_keys = ShardKeys(self)
         self._reads_committed = False
+        self.newest_time: Timestamp | None = None
+        """The newest operation that the driver has heard of from this server, as far as is known"""
         self._client: Driver | None = None
         self._without_timeout: Driver | None = None
 
@@ -107,6 +110,7 @@ class BaseDatabaseClient:
         if self._client is not None:
             self._client.close()
             self._client = None
+            self.newest_time = None
 
     def read_committed(self) -> None:
         """From now on read only what no failover can take back, where the server knows that.

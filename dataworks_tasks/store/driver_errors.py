@@ -64,6 +64,7 @@ TRANSIENT_CODES = frozenset(
 )
 """Server error codes that pass by themselves (mongo/src/mongo/base/error_codes.yml)."""
 
+_INVALID_OPTIONS = 72
 _RETRY_AFTER = re.compile(r"RetryAfterMs=(\d+)")
 
 
@@ -100,6 +101,8 @@ def classified() -> Iterator[None]:
 def _classify_failure(error: OperationFailure, message: str) -> DataWorksError:
     if error.code == 16500:
         return Throttled("the database exceeds its request rate", "", retry_after_seconds(message))
+    if error.code == _INVALID_OPTIONS and "afterClusterTime" in message:
+        return StoreUnavailable(f"a node has not heard of the newest changes yet: {message}")
     if error.code in TRANSIENT_CODES or isinstance(error, ExecutionTimeout):
         return StoreUnavailable(f"the database cannot do it now: {message}")
     if error.code == 18:

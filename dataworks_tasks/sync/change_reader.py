@@ -15,8 +15,9 @@ from pymongo.change_stream import ChangeStream, ClusterChangeStream, DatabaseCha
 from pymongo.errors import OperationFailure, PyMongoError
 
 from dataworks_tasks.documents.raw_bson import Element, element_bytes, elements, find_element
-from dataworks_tasks.errors import RunFailed, TerminalError
+from dataworks_tasks.errors import RunFailed, StoreUnavailable, TerminalError
 from dataworks_tasks.runs.spec import NamespacePair
+from dataworks_tasks.store.bounded_reads import now_at
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classify
 
@@ -147,8 +148,13 @@ class ChangeReader:
         ]
         options: dict[str, Any] = {"max_await_time_ms": _AWAIT_MILLISECONDS, "batch_size": 10_000}
         options |= {"full_document": None, "resume_after": None, "collation": None}
-        options |= {"start_at_operation_time": None, "session": None}
-        options["start_after"] = RawBSONDocument(self._token) if self._token else None
+        options |= {"start_at_operation_time": None, "session": None, "start_after": None}
+        if self._token:
+            options["start_after"] = RawBSONDocument(self._token)
+        else:
+            # Left to itself the server begins after its newest operation, at a moment that has not
+            # come yet: no node could read at it, and the next change may be of just that moment.
+            options["start_at_operation_time"] = now_at(self._source)
         kind = ClusterChangeStream if self._database is None else DatabaseChangeStream
         where = self._source.mongo.get_database(self._database or "admin", codec_options=_RAW)
         stream: ChangeStream[Any] = kind(where, pipeline, **options)
@@ -171,6 +177,8 @@ class ChangeReader:
                     f"(code {error.code})",
                     "Take a new position and compare everything: dataworks resume RUN --resync",
                 ) from None
+            if error.has_error_label("ResumableChangeStreamError"):
+                raise StoreUnavailable(f"the source's change stream was cut: {error}") from None
             raise classify(error) from None
         except PyMongoError as error:
             raise classify(error) from None

@@ -9,13 +9,13 @@ from rich.markup import escape
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.spec import RunSpec
-from producer.cli.shared.options import CommandContext, with_connections
+from producer.cli.shared.options import CommandContext, with_context
 from producer.cli.shared.run_to_end import run_to_end
 from producer.cutover.cut_over import (
     OUTSIDE_OPEN_TRANSACTIONS_SECONDS,
     CutOver,
     CutOverRequest,
-    is_cut_over,
+    end_cut_over,
 )
 from producer.doctor.check import Check
 from producer.start.start_verification import start_verification
@@ -58,9 +58,11 @@ class Seconds(click.ParamType[float]):
     "--block-writes", is_flag=True, help="Have the source refuse writes (MongoDB 6.0 and newer)."
 )
 @click.option(
-    "--accept-failures", is_flag=True, help="Even if some documents could not be written."
+    "--accept-failures",
+    is_flag=True,
+    help="Even if documents could not be written, or an index could not be built.",
 )
-@with_connections
+@with_context
 def command(
     context: CommandContext,
     run_id: str,
@@ -78,7 +80,7 @@ def command(
     with context.connections() as connections:
         spec = connections.ledger.spec(run_id)
         connections.check_servers(spec)
-        if is_cut_over(connections, run_id):
+        if end_cut_over(connections, spec):
             _say_done(context, spec)
             return
 
@@ -98,6 +100,11 @@ def command(
         _refuse(run_id, checks)
         cut_over.run()
         _say_done(context, spec)
+        if block_writes and not context.as_json:
+            context.console.print(
+                "The source still refuses writes. When nobody needs that any more, allow writes: "
+                "db.adminCommand({setUserWriteBlockMode: 1, global: false})"
+            )
 
 
 def _print_checks(context: CommandContext, checks: list[Check]) -> None:

@@ -14,8 +14,7 @@ from dataworks_tasks.generate.templates.load_template import (
     builtin_text,
     starter_text,
 )
-from dataworks_tasks.numerals import counted
-from producer.cli.shared.options import COUNT, SCALE, CommandContext, Count, with_context
+from producer.cli.shared.options import COUNT, SCALE, CommandContext, with_context
 from producer.document_output import preview_lines
 from producer.estimate.template_preview import SAMPLE, CollectionPreview, preview_collection
 from producer.start.run_request import GenerationRequest
@@ -90,7 +89,7 @@ def new(_context: CommandContext, path: Path) -> None:
 @click.option(
     "-n",
     "count",
-    type=Count(1, 10_000),
+    type=click.IntRange(1, 10_000),
     default=3,
     show_default=True,
     help="Documents of each collection.",
@@ -98,7 +97,7 @@ def new(_context: CommandContext, path: Path) -> None:
 @click.option("--seed", type=int, default=1, show_default=True, metavar="S")
 @click.option(
     "--sample",
-    type=Count(0, 1_000_000),
+    type=click.IntRange(0, 1_000_000),
     metavar="N",
     help="Documents to count the fields' values in; 0 for none. Default: 10,000, with --json none.",
 )
@@ -132,7 +131,7 @@ def preview(context: CommandContext, what: str, count: int, seed: int, sample: i
 
 def figure_lines(figures: CollectionPreview, documents: int) -> Iterator[str]:
     """A table of the fields, then sizes and the rate, for a collection of ``documents``."""
-    yield f"\n{counted(figures.sampled, 'document')}:"
+    yield f"\n{figures.sampled:,} documents:"
     width = max((len(entry.path) for entry in figures.fields), default=0)
     for entry in figures.fields:
         types = "/".join(name for name, _ in entry.types.most_common(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataworks_tasks.documents.raw_bson import Element, element_bytes
+from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
@@ -15,20 +16,18 @@ from dataworks_tasks.sync.still_different import still_different
 
 _ENTRIES_AT_ONCE = 64
 _KEYS_AT_ONCE = 1000
-_MOST_RECORDED = 1000
 
 
-def verify_changed(context: RunContext, job: MigrationJob) -> int:
-    """How many of the keys in the run's change log differ; they are recorded as failures."""
-    ledger, run_id = context.ledger, context.spec.run_id
+def verify_changed(context: RunContext, job: MigrationJob) -> tuple[int, DocumentFailure | None]:
+    """How many of the keys in the run's change log differ, and the first of them."""
     routes = migration_routes(context, job)
-    different = 0
+    different: int = 0
+    first: DocumentFailure | None = None
     for pair, keys in _changed_keys(context):
         failures = list(still_different(routes[pair], keys))
         different += len(failures)
-        if failures and different <= _MOST_RECORDED:
-            ledger.record_failures(run_id, failures)
-    return different
+        first = first or next(iter(failures), None)
+    return different, first
 
 
 def _changed_keys(context: RunContext) -> Iterator[tuple[int, list[Element]]]:

@@ -9,13 +9,13 @@ from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.copy_indexes import read_indexes
-from dataworks_tasks.numerals import counted
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
-from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.driver_errors import classified
+from dataworks_tasks.sync.reconcile import KeyRoute
+from dataworks_tasks.sync.routes import migration_routes
 from producer.connections import Connections
 from producer.cutover.drain import backlog
+from producer.cutover.duplicates import lasting_duplicate
 from producer.doctor.check import Check
 from producer.doctor.database_rights import missing_rights
 from producer.resume.resync import is_resync_pending
@@ -33,9 +33,10 @@ def checklist(
     if not isinstance(job, MigrationJob):
         raise TypeError(f"{spec.run_id} is not a migration")
     yield from _run(ledger, spec, accept_failures=accept_failures)
-    for pair in job.namespaces:
+    context = RunContext(spec, connections.config, ledger, connections.target, connections.source)
+    for pair, route in zip(job.namespaces, migration_routes(context, job), strict=True):
         yield _collection(connections, pair)
-        yield from _unique_indexes(connections, pair)
+        yield from _unique_indexes(connections, pair, route)
     if block_writes:
         yield _may_block(connections)
 
@@ -83,7 +84,7 @@ def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Ch
     yield Check(
         "failures",
         ok=not failures or accept_failures,
-        found=f"{counted(failures, 'document')} could not be written",
+        found=f"{failures:,} documents could not be written",
         remedy=f"See them: dataworks failures {run_id}; or cut over with --accept-failures"
         if failures and not accept_failures
         else "",
@@ -119,14 +120,16 @@ def _comparable(options: Mapping[str, Any], name: str) -> Any:
     return {k: v for k, v in value.items() if k != "v"} if isinstance(value, Mapping) else value
 
 
-def _unique_indexes(connections: Connections, pair: NamespacePair) -> Iterator[Check]:
+def _unique_indexes(
+    connections: Connections, pair: NamespacePair, route: KeyRoute
+) -> Iterator[Check]:
     """Duplicates that a unique index will meet: better found now than at the last step."""
     for index in read_indexes(connections.source, pair.source):
         if not index.get("unique"):
             continue
         name = f"unique index {index['name']}"
         try:
-            duplicate = _duplicate(connections.target, pair.target, index)
+            duplicate = lasting_duplicate(route, index)
         except DataWorksError as error:
             yield Check(name, ok=False, found=error.fact, remedy=error.remedy)
             continue
@@ -138,31 +141,6 @@ def _unique_indexes(connections: Connections, pair: NamespacePair) -> Iterator[C
             else f"{pair.target} has several documents with {duplicate}",
             remedy="" if duplicate is None else "Change them at the source, or leave the index out",
         )
-
-
-def _duplicate(
-    target: BaseDatabaseClient, namespace: Namespace, index: Mapping[str, Any]
-) -> str | None:
-    fields = list(index["key"])
-    matched = index.get("partialFilterExpression") or {}
-    if index.get("sparse"):
-        matched = {"$or": [{field: {"$exists": True}} for field in fields]}
-    group = {str(number): f"${field}" for number, field in enumerate(fields)}
-    pipeline: list[Mapping[str, Any]] = [
-        {"$match": matched},
-        {"$group": {"_id": group, "n": {"$sum": 1}}},
-        {"$match": {"n": {"$gt": 1}}},
-        {"$limit": 1},
-    ]
-    options = {"collation": index["collation"]} if "collation" in index else {}
-    with classified():
-        found = next(
-            iter(target.collection(namespace).aggregate(pipeline, allowDiskUse=True, **options)),
-            None,
-        )
-    if found is None:
-        return None
-    return ", ".join(f"{field} = {found['_id'].get(str(n))!r}" for n, field in enumerate(fields))
 
 
 def _may_block(connections: Connections) -> Check:

@@ -5,28 +5,33 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Event
+from typing import Any
 
 from bson.timestamp import Timestamp
 
 from dataworks_tasks.documents.raw_bson import shown_value
-from dataworks_tasks.errors import RunFailed, TerminalError, UsageError
+from dataworks_tasks.errors import DataWorksError, RunFailed, TerminalError, UsageError
+from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import RunState
-from dataworks_tasks.migrate.copy_indexes import read_indexes
+from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes, read_indexes
 from dataworks_tasks.migrate.finish_migration import finish_migration
+from dataworks_tasks.migrate.index_notes import refused_of_position
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.lease import StopSignal
-from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, RunSpec
 from dataworks_tasks.store.bounded_reads import now_at
+from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
 from dataworks_tasks.sync.key_window import KeyWindow
-from dataworks_tasks.worker.finish_lease import HeldFinishLease
+from dataworks_tasks.worker.finish_lease import LEASE_SECONDS, HeldFinishLease, LeaseHeld
 from producer.connections import Connections
+from producer.cutover.block_writes import allow_writes, block_writes
 from producer.cutover.changed_keys import verify_changed
 from producer.cutover.checklist import checklist
 from producer.cutover.drain import Backlog, drain
@@ -37,6 +42,7 @@ OUTSIDE_OPEN_TRANSACTIONS_SECONDS = 65.0
 _LOOK_SECONDS = 0.2
 _LONGEST_SECONDS = 24 * 3600.0
 _SHOW_SECONDS = 2.0
+_QUIET_WHILE_BLOCKED_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,49 +97,107 @@ class CutOver:
 
     def run(self) -> None:
         """Steps 2 to 10. Raises what stopped it; the run follows on, and it can be repeated."""
-        stop = StopSignal(time.monotonic() + _LONGEST_SECONDS)
-        holder = f"cutover:{socket.gethostname()}:{os.getpid()}"
-        with (
-            HeldFinishLease(self._ledger, self._run_id, holder, stop) as lease,
-            self._writes_stopped(),
-        ):
-            drained = self._drained()
-            if not self._request.block_writes:
+        with self._lease() as lease:
+            failpoint("cut-over-lease.after")
+            self._build_what_may_be_there(lease)
+            with self._writes_stopped() as barrier:
+                failpoint("cut-over-stop.after")
+                drained = self._drained(barrier)
+                failpoint("cut-over-drain.after")
                 drained = self._quiet(drained)
-            self._verify()
-            self._say("building unique and TTL indexes, setting validators")
-            if not finish_migration(self._context(), self._job, self._guards(), lease):
-                raise RunFailed(
-                    "the lease of the cut-over was lost",
-                    f"Repeat it: dataworks cutover {self._run_id}",
-                )
-            self._complete(drained)
+                failpoint("cut-over-quiet.after")
+                self._verify()
+                failpoint("cut-over-verify.after")
+                self._build_the_rest(lease)
+                failpoint("cut-over-indexes.after")
+                self._complete(drained)
 
     @contextmanager
-    def _writes_stopped(self) -> Iterator[None]:
-        """Step 2: block the source's writes, or ask for it. A failed cut-over unblocks them."""
+    def _lease(self) -> Iterator[HeldFinishLease]:
+        """One cut-over at a time; one that was killed keeps its lease for some seconds."""
+        stop = StopSignal(time.monotonic() + _LONGEST_SECONDS)
+        holder = f"cutover:{socket.gethostname()}:{os.getpid()}"
+        until = time.monotonic() + LEASE_SECONDS + _LOOK_SECONDS
+        said = False
+        with ExitStack() as stack:
+            while True:
+                lease = HeldFinishLease(self._ledger, self._run_id, holder, stop)
+                try:
+                    stack.enter_context(lease)
+                except LeaseHeld:
+                    if time.monotonic() >= until:
+                        raise UsageError(
+                            f"another process cuts {self._run_id} over",
+                            f"See how far it is: dataworks status {self._run_id}",
+                        ) from None
+                    if not said:
+                        self._say("waiting for another cut-over of this run, or for its lease")
+                    said = True
+                    Event().wait(_LOOK_SECONDS)
+                    continue
+                lease.note("")  # what a cut-over before this one could not build is tried again
+                yield lease
+                return
+
+    def _build_what_may_be_there(self, lease: HeldFinishLease) -> None:
+        """Build the indexes that hinder nobody while writers write: less is left for later."""
+        if self._job.indexes is IndexPolicy.NONE:
+            return
+        for pair in self._job.namespaces:
+            source, target = self._connections.source, self._connections.target
+            copy = copy_indexes(source, target, pair, lease, wanted=_hinders_nobody)
+            if copy.built:
+                self._say(f"{pair.target}: built {', '.join(copy.built)}")
+            self._refuse_indexes(copy.refused)
+
+    def _build_the_rest(self, lease: HeldFinishLease) -> None:
+        """Step 8. Raises RunFailed when an index cannot be built."""
+        self._say("building unique and TTL indexes, setting validators")
+        if not finish_migration(self._context(), self._job, self._guards(), lease):
+            raise RunFailed(
+                "the lease of the cut-over was lost",
+                f"Repeat it: dataworks cutover {self._run_id}",
+            )
+        self._refuse_indexes(refused_of_position(lease.position))
+
+    def _refuse_indexes(self, refused: Sequence[RefusedIndex]) -> None:
+        if not refused or self._request.accept_failures:
+            return
+        first = refused[0]
+        raise RunFailed(
+            f"{first.namespace}: {first}",
+            f"Correct that at the source, then: dataworks cutover {self._run_id}; "
+            "or cut over without it: --accept-failures, and build it later: "
+            f"dataworks indexes {self._run_id}",
+        )
+
+    @contextmanager
+    def _writes_stopped(self) -> Iterator[Timestamp]:
+        """Step 2: block the source's writes, or ask for it; a position after that.
+
+        A cut-over that fails takes the block back.
+        """
+        source = self._connections.source
         if not self._request.block_writes:
             self._say("stop your writers now")
-            yield
+            yield _position(source)
             return
-        self._block(True)
+        self._say("blocking writes to the source; open transactions may take a minute")
+        block_writes(source)
         self._say("writes to the source are blocked")
         try:
-            yield
+            yield _position(source)
         except BaseException:
-            self._block(False)
-            self._say("the cut-over did not finish: writes to the source are allowed again")
+            try:
+                allow_writes(source)
+            except DataWorksError as error:
+                self._say(f"writes to the source are still blocked: {error}")
+            else:
+                self._say("the cut-over did not finish: writes to the source are allowed again")
             raise
 
-    def _block(self, blocked: bool) -> None:
-        command = {"setUserWriteBlockMode": 1, "global": blocked}
-        self._connections.source.command("admin", command)
-
-    def _drained(self) -> Backlog:
-        """Steps 3 and 4: a position after the writers stopped, and everything up to it."""
-        barrier = now_at(self._connections.source)
-        if barrier is None:
-            raise RunFailed("the source has no positions", "Follow a replica set")
+    def _drained(self, barrier: Timestamp) -> Backlog:
+        """Steps 3 and 4: everything up to a position after the writers stopped."""
         return drain(self._ledger, self._run_id, barrier, self._show, self._still_changed)
 
     def _still_changed(self, before: Backlog, after: Backlog) -> None:
@@ -149,6 +213,9 @@ class CutOver:
     def _quiet(self, drained: Backlog) -> Backlog:
         """Step 5: nothing is written for long enough. Raises StillWriting, naming the last key."""
         seconds = self._request.quiet_seconds
+        if self._request.block_writes:
+            # No transaction is open any more. Users with bypassWriteBlockingMode write all the same
+            seconds = min(seconds, _QUIET_WHILE_BLOCKED_SECONDS)
         if seconds <= 0:
             return drained
         self._say(f"watching the source for {seconds:.0f} s: nobody may write to it")
@@ -160,7 +227,7 @@ class CutOver:
                 self._refuse_writers(before, place)
                 before = place
             Event().wait(_LOOK_SECONDS)
-        drained = self._drained()
+        drained = self._drained(_position(self._connections.source))
         after = FollowPlace.from_bytes(drained.place)
         if after.logged > before.logged:
             self._refuse_writers(before, after)
@@ -187,13 +254,16 @@ class CutOver:
         if self._request.verify == "none":
             return
         if self._request.verify == "full":
-            different, where = self._verify_full(), "documents differ"
+            different, what = self._verify_full(), "documents differ"
         else:
             self._say("comparing every key that changed")
-            different, where = verify_changed(self._context(), self._job), "changed keys differ"
+            different, first = verify_changed(self._context(), self._job)
+            what = "changed keys differ"
+            if first is not None:
+                what += f", such as {first.document_id} of {first.namespace}: {first.reason}"
         if different:
             raise RunFailed(
-                f"{different:,} {where}",
+                f"{different:,} {what}",
                 f"Repair them: dataworks verify {self._run_id} --live --repair --delete-extra",
             )
 
@@ -203,7 +273,9 @@ class CutOver:
         if position is not None:
             self._record_target(position)
         for _ in range(100):
+            failpoint("cut-over-complete.before")
             if self._ledger.key_windows.complete(self._run_id, PLACE, drained.place):
+                failpoint("cut-over-complete.after")
                 ChangeLog(self._connections.target, change_log_namespace(self._spec)).drop()
                 return
             drained = drain(
@@ -226,6 +298,21 @@ class CutOver:
         return RunGuards(self._spec, self._connections.source, self._connections.target)
 
 
-def is_cut_over(connections: Connections, run_id: str) -> bool:
-    """Whether the run is complete already: a cut-over that was killed after its last step."""
-    return connections.ledger.state(run_id) is RunState.COMPLETE
+def _position(source: BaseDatabaseClient) -> Timestamp:
+    position = now_at(source)
+    if position is None:
+        raise RunFailed("the source has no positions", "Follow a replica set")
+    return position
+
+
+def _hinders_nobody(index: Mapping[str, Any]) -> bool:
+    """Whether an index may be there while documents are reconciled in any order."""
+    return not index.get("unique") and "expireAfterSeconds" not in index
+
+
+def end_cut_over(connections: Connections, spec: RunSpec) -> bool:
+    """Whether the run is complete already; what a cut-over that was killed then left is removed."""
+    if not spec.follows or connections.ledger.state(spec.run_id) is not RunState.COMPLETE:
+        return False
+    ChangeLog(connections.target, change_log_namespace(spec)).drop()
+    return True

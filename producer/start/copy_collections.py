@@ -65,7 +65,9 @@ def _prepare(
     before = job.indexes is IndexPolicy.BEFORE
     while_empty = target.capabilities.unique_indexes_while_empty
     if before or (while_empty and job.indexes is IndexPolicy.AFTER):
-        copy = copy_indexes(source, target, pair, unique_only=not before)
+        copy = copy_indexes(
+            source, target, pair, wanted=lambda index: before or bool(index.get("unique"))
+        )
         indexes, refused = tuple(copy.built), tuple(copy.refused)
     return PreparedCollection(pair.target, created, tuple(options), left_out, indexes, refused)
 

@@ -56,12 +56,15 @@ def test_kombu_channels_read_by_the_methods_that_are_guarded() -> None:
     """broker/checked_transport.py: one message that is not JSON would end a worker."""
     assert _parameters(CHANNEL._handle_message) == ["self", "client", "r"]
     assert _parameters(CHANNEL._get_client) == ["self"]
+    assert _parameters(CHANNEL._create_client) == ["self", "asynchronous"]
     for checked in (CheckedChannel, CheckedSentinelChannel):
         assert checked._handle_message is not CHANNEL._handle_message
         assert checked._get_client is not CHANNEL._get_client
+        assert checked._create_client is not CHANNEL._create_client
     source = inspect.getsource(CHANNEL)
     assert "self._handle_message(" in source
     assert "self._get_client()" in source
+    assert "self._create_client()" in inspect.getsource(CHANNEL.conn_or_acquire)
     reading = inspect.getsource(CHANNEL._brpop_read)
     assert "parse_response(" in reading
     assert "BRPOP" in reading

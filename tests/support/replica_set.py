@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from signal import SIGCONT, SIGSTOP
 from typing import Any
@@ -19,20 +19,32 @@ NAME = "three"
 
 
 class ReplicaSet:
-    """Starts its members among ``services``, and waits until one is primary."""
+    """Starts its members among ``services``, and waits until one is primary.
 
-    def __init__(self, services: LocalServices, election_milliseconds: int = 1000) -> None:
+    ``by_way_of``: the port that members and clients reach a member's own port by.
+    """
+
+    def __init__(
+        self,
+        services: LocalServices,
+        election_milliseconds: int = 1000,
+        name: str = "mongod",
+        arguments: tuple[str, ...] = (),
+        by_way_of: Callable[[int], int] = lambda port: port,
+    ) -> None:
         self._services = services
-        self.names = tuple(f"mongod-{number}" for number in range(3))
-        arguments = ("--replSet", NAME)
+        self.names = tuple(f"{name}-{number}" for number in range(3))
+        arguments = ("--replSet", NAME, *arguments)
         servers = services.start(*(MongodVariant(arguments, name) for name in self.names))
-        self._hosts = {server.name: f"127.0.0.1:{server.site.port}" for server in servers}
+        self._hosts = {
+            server.name: f"127.0.0.1:{by_way_of(server.site.port)}" for server in servers
+        }
         members = [
             {"_id": number, "host": host} for number, host in enumerate(self._hosts.values())
         ]
         settings = {"electionTimeoutMillis": election_milliseconds, "heartbeatIntervalMillis": 200}
         config = {"_id": NAME, "members": members, "settings": settings}
-        with self._directly(self.names[0]) as client:
+        with self.directly(self.names[0]) as client:
             client.admin.command("replSetInitiate", config)
         wait_until(self._first_primary, "the first member is primary")
 
@@ -44,7 +56,7 @@ class ReplicaSet:
     def primary(self, among: Iterable[str] | None = None) -> str | None:
         """The name of the member that says it is primary."""
         for name in among or self.names:
-            with suppress(PyMongoError), self._directly(name) as client:
+            with suppress(PyMongoError), self.directly(name) as client:
                 if client.admin.command("hello")["isWritablePrimary"]:
                     return name
         return None
@@ -67,11 +79,12 @@ class ReplicaSet:
 
     def _first_primary(self) -> bool:
         """Whether the first member is primary; it is asked to be, so that no timeout must pass."""
-        with suppress(PyMongoError), self._directly(self.names[0]) as client:
+        with suppress(PyMongoError), self.directly(self.names[0]) as client:
             client.admin.command("replSetStepUp")
         return self.primary(self.names[:1]) is not None
 
-    def _directly(self, name: str) -> pymongo.MongoClient[dict[str, Any]]:
+    def directly(self, name: str) -> pymongo.MongoClient[dict[str, Any]]:
+        """A client of one member."""
         return pymongo.MongoClient(
             f"mongodb://{self._hosts[name]}/?directConnection=true",
             serverSelectionTimeoutMS=500,

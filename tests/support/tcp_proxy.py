@@ -96,7 +96,7 @@ class TcpProxy:
         self.connections += 1
         try:
             there_reader, there_writer = await asyncio.open_connection(*self._address)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             writer.transport.abort()
             return
         ends = {writer, there_writer}

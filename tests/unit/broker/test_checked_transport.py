@@ -8,9 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 
 from dataworks_tasks.broker.checked_transport import (
     CheckedChannel,
+    CheckedQoS,
     CheckedRedis,
     CheckedSentinelChannel,
 )
@@ -57,3 +59,12 @@ def test_a_worker_that_starts_hears_the_answers_of_the_others() -> None:
     assert list(read(ANSWERS, answer)) == [ANSWERS, answer]
     assert read(ANSWERS, b"garbage") is None
     assert read(b"dataworks", answer) is None, "no task of ours"
+
+
+@pytest.mark.parametrize("kind", [CheckedChannel, CheckedSentinelChannel])
+def test_an_acknowledgement_on_a_closed_channel_is_a_lost_connection(kind: type) -> None:
+    """Celery waits for Redis then. The AttributeError that kombu raises ends the worker."""
+    channel: Any = object.__new__(kind)
+    channel.connection = SimpleNamespace(client=None)  # as kombu leaves it after an outage
+    with pytest.raises(redis.ConnectionError, match="the channel was closed"):
+        CheckedQoS(channel).ack("tag")

@@ -1,0 +1,56 @@
+"""Have a server refuse the writes of users, and allow them again."""
+
+from __future__ import annotations
+
+from pymongo.errors import OperationFailure, PyMongoError
+
+from dataworks_tasks.errors import RunFailed, UsageError
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.driver_errors import classify
+
+_UNAUTHORIZED, _UNKNOWN_COMMAND = 13, 59
+_WAITED_TOO_LONG = frozenset({50, 262})
+_LONGEST_MILLISECONDS = 90_000
+"""The server waits for open transactions, which live for 60 seconds by default."""
+
+
+def block_writes(server: BaseDatabaseClient) -> None:
+    """Block; raises UsageError or RunFailed where the server cannot, with what helps."""
+    _set_block(server, blocked=True)
+
+
+def allow_writes(server: BaseDatabaseClient) -> None:
+    """Take the block back."""
+    _set_block(server, blocked=False)
+
+
+def _set_block(server: BaseDatabaseClient, *, blocked: bool) -> None:
+    command = {
+        "setUserWriteBlockMode": 1,
+        "global": blocked,
+        "maxTimeMS": _LONGEST_MILLISECONDS,
+    }
+    try:
+        # Its answer takes as long as the longest transaction.
+        server.without_timeout.admin.command(command)
+    except OperationFailure as error:
+        if error.code == _UNAUTHORIZED:
+            raise UsageError(
+                "the source's user may not do setUserWriteBlockMode",
+                'Grant it: db.grantRolesToUser(USER, [{"role": "hostManager", "db": "admin"}]), '
+                "or stop the writers yourself and leave --block-writes out",
+            ) from None
+        if error.code == _UNKNOWN_COMMAND:
+            raise UsageError(
+                "the source cannot block writes: that takes MongoDB 6.0 or newer",
+                "Stop the writers yourself and leave --block-writes out",
+            ) from None
+        if error.code in _WAITED_TOO_LONG:
+            allow_writes(server)  # it has begun to block, and waits for the transactions only
+            raise RunFailed(
+                "the source did not block writes: transactions stayed open for too long",
+                "Stop who holds them open, then repeat the cut-over",
+            ) from None
+        raise classify(error) from None
+    except PyMongoError as error:
+        raise classify(error) from None

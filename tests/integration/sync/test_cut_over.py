@@ -1,0 +1,159 @@
+"""Each step of a cut-over may be killed, fail or meet a surprise; it is repeated, and exact."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pymongo
+import pytest
+from pymongo.errors import WriteError
+
+from dataworks_tasks.failpoints import CUT_OVER_FAILPOINTS
+from dataworks_tasks.ledger.contract import RunState
+from tests.fleet import Fleet, wait_until
+from tests.integration.sync.writers import raw_documents
+
+Servers = tuple[Fleet, pymongo.MongoClient[dict[str, Any]]]
+
+
+def follow(servers: Servers, *more: object, count: int = 100) -> str:
+    """Fill the source, and start a run that is copied when this returns."""
+    fleet, source = servers
+    orders = source[fleet.database].orders
+    orders.insert_many([{"_id": n, "n": n, "place": n} for n in range(count)])
+    orders.create_index("place", unique=True)
+    orders.create_index("n")
+    fleet.start_worker(2)
+    name = f"{fleet.database}.orders"
+    flags = ("--include", name, "--to", name, "--follow", "--detach", "--batch-size", 50)
+    run: str = fleet.run_json("migrate", *flags, *more)["run"]
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    return run
+
+
+def check_cut_over(servers: Servers, run: str) -> None:
+    fleet, source = servers
+    found = raw_documents(fleet.mongo, fleet.database, "orders")
+    assert found == raw_documents(source, fleet.database, "orders")
+    assert fleet.ledger.state(run) is RunState.COMPLETE
+    assert fleet.mongo[fleet.database].list_collection_names() == ["orders"]
+    indexes = fleet.mongo[fleet.database].orders.index_information()
+    assert indexes["place_1"]["unique"]
+    assert "n_1" in indexes
+
+
+def kill_at(fleet: Fleet, run: str, place: str, marks: Path, *more: object) -> None:
+    """Cut over, and be killed at the place; its lease ends as if it had expired."""
+    failpoints = f"{place}=kill@1:{marks}"
+    command = fleet.start("cutover", run, *more, DATAWORKS_FAILPOINTS=failpoints)
+    output = command.communicate()[0]
+    assert command.returncode == -signal.SIGKILL, f"{place}: {output}"
+    holder = f"cutover:{socket.gethostname()}:{command.pid}"
+    fleet.ledger.acquire_finish_lease(run, holder, 0)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        pytest.param(("cut-over-stop.after", "cut-over-complete.after"), id="some"),
+        pytest.param(CUT_OVER_FAILPOINTS, id="all", marks=pytest.mark.soak),
+    ],
+)
+def test_it_is_killed_after_each_step_and_repeated(
+    two_servers: Servers, tmp_path: Path, places: tuple[str, ...]
+) -> None:
+    fleet, source = two_servers
+    run = follow(two_servers)
+    orders = source[fleet.database].orders
+    for number, place in enumerate(places):
+        source.admin.command({"setUserWriteBlockMode": 1, "global": False})
+        orders.update_one({"_id": number}, {"$set": {"n": -1}})
+        orders.delete_one({"_id": 50 + number})
+        kill_at(fleet, run, place, tmp_path, "--block-writes")
+        if place != "cut-over-complete.after":
+            assert fleet.ledger.state(run) is RunState.RUNNING, place
+    fleet.run("cutover", run, "--block-writes")
+    check_cut_over(two_servers, run)
+
+
+def test_writes_are_blocked_until_an_open_transaction_is_over(two_servers: Servers) -> None:
+    fleet, source = two_servers
+    run = follow(two_servers)
+    orders = source[fleet.database].orders
+    asked = Event()
+
+    def transaction() -> None:
+        with source.start_session() as session, session.start_transaction():
+            orders.insert_one({"_id": "late", "place": "late"}, session=session)
+            asked.wait(1.0)  # a writer that takes its time
+
+    writer = Thread(target=transaction)
+    writer.start()
+    done = fleet.run("cutover", run, "--block-writes")
+    writer.join()
+    assert "writes to the source are blocked" in done.stdout
+    check_cut_over(two_servers, run)
+    assert fleet.mongo[fleet.database].orders.count_documents({"_id": "late"}) == 1
+    with pytest.raises(WriteError, match="User writes blocked"):
+        orders.insert_one({})
+    assert "allow writes" in done.stdout
+
+
+def test_a_cut_over_that_fails_allows_writes_again(two_servers: Servers) -> None:
+    """What somebody changed at the target is found by the comparison, and named."""
+    fleet, source = two_servers
+    run = follow(two_servers)
+    orders = source[fleet.database].orders
+    orders.update_many({"_id": {"$lt": 5}}, {"$set": {"n": -1}})
+    copy = fleet.mongo[fleet.database].orders
+    wait_until(lambda: copy.count_documents({"n": -1}) == 5, "changes are followed")
+    copy.delete_one({"_id": 1})
+    copy.delete_one({"_id": 99})  # it did not change at the source, so only --verify full sees it
+    failed = fleet.run("cutover", run, "--block-writes", check=False)
+    assert failed.returncode == 1
+    assert "1 changed keys differ, such as 1 of" in failed.stderr
+    assert f"dataworks verify {run} --live --repair" in failed.stderr
+    assert "writes to the source are allowed again" in failed.stdout
+    orders.insert_one({"_id": "more", "place": "more"})
+    failed = fleet.run("cutover", run, "--block-writes", "--verify", "full", check=False)
+    assert "2 documents differ" in failed.stderr
+    fleet.run("verify", run, "--live", "--repair", "--delete-extra")
+    fleet.run("cutover", run, "--block-writes")
+    check_cut_over(two_servers, run)
+
+
+def test_an_index_that_cannot_be_built_is_named(two_servers: Servers) -> None:
+    """The cut-over refuses, the run follows on, and what is corrected is tried again."""
+    fleet, _ = two_servers
+    run = follow(two_servers)
+    copy = fleet.mongo[fleet.database].orders
+    copy.create_index([("n", -1)], name="n_1")
+    failed = fleet.run("cutover", run, "--block-writes", check=False)
+    assert failed.returncode == 1
+    assert "the index n_1 was not built" in failed.stderr
+    assert f"dataworks cutover {run}" in failed.stderr
+    assert fleet.ledger.state(run) is RunState.RUNNING
+    copy.drop_index("n_1")
+    fleet.run("cutover", run, "--block-writes", "--verify", "none")
+    check_cut_over(two_servers, run)
+
+
+def test_writes_of_one_server_are_not_blocked(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    source = pymongo.MongoClient[dict[str, Any]](
+        fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"]
+    )
+    with source:
+        source[fleet.database].orders.insert_one({"_id": 1})
+        fleet.start_worker(1)
+        names = ("--include", f"{fleet.database}.orders", "--to", f"{fleet.database}_copy.orders")
+        run = fleet.run_json("migrate", *names, "--follow", "--detach")["run"]
+        wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+        refused = fleet.run("cutover", run, "--block-writes", check=False)
+        assert refused.returncode == 2
+        assert "source and target are one server" in refused.stderr
+        source[fleet.database].orders.insert_one({"_id": 2})
