@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from dataworks_tasks.ledger.final_collection import FinalCollection
 from dataworks_tasks.ledger.history import RunHistories
 from dataworks_tasks.ledger.key_windows import KeyWindows
 from dataworks_tasks.ledger.redis_server import RedisMemory
@@ -179,6 +180,12 @@ class Ledger(Protocol):
 
     def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
         """Replace the run's notes of a topic. They stay when the run's state changes."""
+
+    def record_final_collections(self, run_id: str, collections: Sequence[FinalCollection]) -> None:
+        """Keep what the databases held of the run's collections when it ended."""
+
+    def final_collections(self, run_id: str) -> tuple[FinalCollection, ...]:
+        """What the databases held when the run ended, by name; empty before."""
 
     def acknowledge(
         self,

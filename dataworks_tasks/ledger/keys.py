@@ -139,6 +139,11 @@ class RunKeys:
         return self._key("notes")
 
     @property
+    def collections(self) -> str:
+        """Hash: what the databases held of each collection when the run ended, as JSON."""
+        return self._key("collections")
+
+    @property
     def all(self) -> list[str]:
         """Every key but the slices and the record."""
         names = ("spec", "acknowledged", "counters", "failures", "failed_ranges", "parts")
@@ -148,6 +153,7 @@ class RunKeys:
             "hands",
             "rests",
             "notes",
+            "collections",
             "history",
             "events",
             "finish_sent",

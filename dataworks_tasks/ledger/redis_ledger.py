@@ -21,6 +21,7 @@ from dataworks_tasks.ledger.contract import (
 )
 from dataworks_tasks.ledger.driver_leases import RedisDriverLeases
 from dataworks_tasks.ledger.failure_records import FailureRecords
+from dataworks_tasks.ledger.final_collection import FinalCollection
 from dataworks_tasks.ledger.history import RunHistories
 from dataworks_tasks.ledger.key_window_ledger import KeyWindowLedger
 from dataworks_tasks.ledger.keys import RunKeys
@@ -118,6 +119,12 @@ class RedisLedger:
 
     def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
         self._runs.set_notes(run_id, topic, notes)
+
+    def record_final_collections(self, run_id: str, collections: Sequence[FinalCollection]) -> None:
+        self._runs.record_final_collections(run_id, collections)
+
+    def final_collections(self, run_id: str) -> tuple[FinalCollection, ...]:
+        return self._runs.final_collections(run_id)
 
     def acknowledge(
         self,

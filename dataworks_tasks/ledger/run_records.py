@@ -7,6 +7,11 @@ from typing import cast
 
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import FINISHED, FinishState, RunState
+from dataworks_tasks.ledger.final_collection import (
+    FinalCollection,
+    final_collection_to_json,
+    read_final_collections,
+)
 from dataworks_tasks.ledger.keys import (
     NAMES,
     RUNS,
@@ -176,6 +181,22 @@ class RunRecords:
         keys = RunKeys(run_id)
         kept = notes_to_json(notes) if notes else ""
         self._steps.run(run_id, "set_notes", [keys.record, keys.notes], topic.value, kept)
+
+    def record_final_collections(self, run_id: str, collections: Sequence[FinalCollection]) -> None:
+        """Keep what the databases held of each collection."""
+        keys = RunKeys(run_id)
+        for collection in collections:
+            kept = final_collection_to_json(collection)
+            names = [keys.record, keys.collections]
+            self._steps.run(run_id, "set_notes", names, collection.target.name, kept)
+
+    def final_collections(self, run_id: str) -> tuple[FinalCollection, ...]:
+        """What the databases held of each collection."""
+        key = RunKeys(run_id).collections
+        found = self._steps.guard(run_id, lambda: self._redis.hgetall(key))
+        kept = cast("dict[bytes, bytes]", found)
+        texts = {decoded_text(name): decoded_text(text) for name, text in kept.items()}
+        return read_final_collections(texts)
 
     def count_attempt(self, run_id: str, subject: str) -> int:
         """Count an attempt at ``subject``; say how many there were."""

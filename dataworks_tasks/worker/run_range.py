@@ -14,6 +14,7 @@ from dataworks_tasks.ledger.contract import Ledger, RangeResult, RunProgress, Ru
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import StopSignal
+from dataworks_tasks.scan.final_collections import record_final_collections
 from dataworks_tasks.unexpected import unexpected_errors
 from dataworks_tasks.worker.failures import check_failures, listed, state_at_end
 from dataworks_tasks.worker.finish_lease import HeldFinishLease
@@ -142,11 +143,14 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
     stop = StopSignal(time.monotonic() + process.config.range_seconds, turn_clock.is_over)
     failpoint("finish.before")
     with HeldFinishLease(ledger, run_id, process.name, stop) as lease:
-        if not process.open_run(run_id).work.finish(lease):
+        run = process.open_run(run_id)
+        if not run.work.finish(lease):
             log.info("finishing continues later", extra={"fields": {"position": lease.position}})
             return turn_clock.is_stopped
+        source = process.client("source") if run.spec.source_fingerprint else None
+        record_final_collections(ledger, run.spec, process.client("target"), source)
     failpoint("finish.after")
-    end = state_at_end(process.open_run(run_id).spec, ledger.progress(run_id))
+    end = state_at_end(run.spec, ledger.progress(run_id))
     if ledger.change_state(run_id, frozenset({RunState.RUNNING}), end):
         log.info("the run is %s", end)
     else:

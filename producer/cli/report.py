@@ -28,7 +28,7 @@ def command(context: CommandContext, run_id: str, output: Path | None, hide_keys
     It is one HTML file without scripts. With --json the report is printed instead.
     """
     with context.connections() as connections:
-        report = read_report(connections.ledger, run_id)
+        report = read_report(connections.ledger, run_id, hide_keys=hide_keys)
     if context.as_json:
         context.print_json(report.as_json(hide_keys=hide_keys))
         return

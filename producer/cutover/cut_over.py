@@ -24,6 +24,7 @@ from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, RunSpec
+from dataworks_tasks.scan.final_collections import record_final_collections
 from dataworks_tasks.store.bounded_reads import now_at
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
@@ -272,6 +273,8 @@ class CutOver:
         position = now_at(self._connections.target)
         if position is not None:
             self._record_target(position)
+        target, source = self._connections.target, self._connections.source
+        record_final_collections(self._ledger, self._spec, target, source)
         for _ in range(100):
             failpoint("cut-over-complete.before")
             if self._ledger.key_windows.complete(self._run_id, PLACE, drained.place):

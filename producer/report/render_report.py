@@ -24,6 +24,7 @@ def render_report(report: RunReport, *, hide_keys: bool = False) -> str:
         detail=detail,
         run=detail.live.run,
         counters=report.progress.counters,
+        sources=any(one.source for one in report.collections),
         began=report.progress.created_at,
         ended=report.progress.finished_at,
         chart=rate_chart(detail.rate),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import FINISHED, Ledger, RunProgress, RunState
+from dataworks_tasks.ledger.final_collection import FinalCollection
 from dataworks_tasks.runs.spec import RunKind, RunSpec, VerificationJob, kind_of
 from dataworks_tasks.version import __version__
 from producer.report.describe import described_spec
+from producer.view.hidden_keys import hide_keys_of_run
 from producer.view.live_snapshot import LiveMeter
-from producer.view.run_detail import RunDetail, read_detail
-from producer.view.run_summary import RunSummary, summarize
+from producer.view.run_detail import RunDetail, hide_keys_of_detail, read_detail
+from producer.view.run_summary import RunSummary, summarize, with_differences
 
 _LIBRARIES = ("celery", "pymongo", "redis", "numpy", "faker")
 
@@ -49,6 +51,8 @@ class RunReport:
 
     detail: RunDetail
     progress: RunProgress
+    collections: tuple[FinalCollection, ...]
+    """What the databases held of each collection when the run ended."""
     verifications: tuple[Verification, ...]
     made_at: datetime
     versions: tuple[tuple[str, str], ...]
@@ -84,6 +88,7 @@ class RunReport:
             "verdict": self.verdict,
             "made_at": self.made_at.isoformat(),
             "asked": [{"name": name, "value": value} for name, value in self.facts],
+            "collections": [one.as_json() for one in self.collections],
             "counters": dict(sorted(self.progress.counters.items())),
             "verifications": [
                 {**one.summary.as_json(), "compared": one.compared, "equal": one.is_equal}
@@ -93,14 +98,24 @@ class RunReport:
         }
 
 
-def read_report(ledger: Ledger, run_id: str) -> RunReport:
-    """The report of a run as of now. Raises UnknownName and LedgerUnavailable."""
+def read_report(ledger: Ledger, run_id: str, *, hide_keys: bool = False) -> RunReport:
+    """The report of a run as of now, without documents' keys and values where they are hidden.
+
+    Raises UnknownName and LedgerUnavailable.
+    """
     spec = ledger.spec(run_id)
     detail = read_detail(ledger, spec, LiveMeter(spec, ledger))
+    verifications = tuple(_verifications(ledger, spec))
+    if hide_keys:
+        detail = hide_keys_of_detail(detail)
+        verifications = tuple(
+            replace(one, summary=hide_keys_of_run(one.summary)) for one in verifications
+        )
     return RunReport(
         detail=detail,
         progress=ledger.progress(run_id),
-        verifications=tuple(_verifications(ledger, spec)),
+        collections=ledger.final_collections(run_id),
+        verifications=verifications,
         made_at=datetime.now(UTC),
         versions=_versions(),
     )
@@ -119,7 +134,7 @@ def _verifications(ledger: Ledger, spec: RunSpec) -> Iterator[Verification]:
             continue  # of a version that this one cannot read
         if isinstance(found.job, VerificationJob) and found.job.run_id == spec.run_id:
             progress = ledger.progress(run_id)
-            yield Verification(summarize(found, progress), progress)
+            yield Verification(with_differences(summarize(found, progress), ledger), progress)
 
 
 def _versions() -> tuple[tuple[str, str], ...]:

@@ -37,9 +37,12 @@ class DifferenceGroup:
         return asdict(self)
 
     def __str__(self) -> str:
-        shown = ", ".join(self.first) + (", ..." if self.count > len(self.first) else "")
         what = f"{self.kind} at {self.path}" if self.path else self.kind
-        return f"{self.collection}: {self.count:,} {what} (_id {shown})"
+        line = f"{self.collection}: {self.count:,} {what}"
+        if not self.first:
+            return line
+        shown = ", ".join(self.first) + (", ..." if self.count > len(self.first) else "")
+        return f"{line} (_id {shown})"
 
 
 def group_differences(failures: Iterable[DocumentFailure]) -> list[DifferenceGroup]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dataworks_tasks.ledger.contract import DocumentFailure, Ledger
 from dataworks_tasks.ledger.history import RunEvent
 from dataworks_tasks.runs.spec import RunSpec
 from producer.drive.observation import Observation
-from producer.view.hidden_keys import failure_json, hidden_reason
+from producer.view.hidden_keys import (
+    failure_json,
+    hidden_reason,
+    hide_keys_of_run,
+    hide_keys_of_spec,
+)
 from producer.view.live_snapshot import LiveMeter, LiveSnapshot
 from producer.view.next_step import next_steps
 from producer.view.range_map import Strip, read_strips
@@ -54,6 +59,12 @@ class RunDetail:
             "events": [asdict(event) for event in self.events],
             "next_steps": list(self.next_steps),
         }
+
+
+def hide_keys_of_detail(detail: RunDetail) -> RunDetail:
+    """The same without keys and values in errors and filters; see ``as_json`` for failures."""
+    live = replace(detail.live, run=hide_keys_of_run(detail.live.run))
+    return replace(detail, live=live, spec=hide_keys_of_spec(detail.spec))
 
 
 def read_detail(ledger: Ledger, spec: RunSpec, meter: LiveMeter) -> RunDetail:

@@ -12,8 +12,9 @@ from dataworks_tasks.errors import SpecRefused, UnknownName
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState, WorkerReport
 from dataworks_tasks.monitor.operation import WORKER_SILENT_SECONDS
 from dataworks_tasks.runs.spec import RunKind, RunSpec, kind_of
+from producer.view.hidden_keys import hide_keys_of_run
 from producer.view.live_snapshot import LiveMeter
-from producer.view.run_detail import RunDetail, read_detail
+from producer.view.run_detail import RunDetail, hide_keys_of_detail, read_detail
 from producer.view.run_summary import RunSummary, summarize
 
 PAGE_SIZE = 50
@@ -58,8 +59,15 @@ class WorkerRow:
 class RunReader:
     """Reads the ledger; may be called from any thread."""
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        hide_keys: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ledger = ledger
+        self._hide_keys = hide_keys
         self._clock = clock
         self._lock = Lock()
         self._specs: OrderedDict[str, RunSpec] = OrderedDict()
@@ -76,9 +84,10 @@ class RunReader:
     def _summaries(self, run_ids: list[str]) -> Iterator[RunSummary]:
         for run_id in run_ids:
             try:
-                yield summarize(self.spec(run_id), self._ledger.progress(run_id))
+                run = summarize(self.spec(run_id), self._ledger.progress(run_id))
             except (UnknownName, SpecRefused):
                 continue  # forgotten meanwhile, or of a version that this one cannot read
+            yield hide_keys_of_run(run) if self._hide_keys else run
 
     def detail(self, run_id: str) -> RunDetail:
         """The run as of less than a second ago. Raises UnknownName and LedgerUnavailable."""
@@ -94,7 +103,8 @@ class RunReader:
         with watched.lock:
             now = self._clock()
             if watched.detail is None or now - watched.read_at >= _FRESH_SECONDS:
-                watched.detail = read_detail(self._ledger, self.spec(run_id), watched.meter)
+                detail = read_detail(self._ledger, self.spec(run_id), watched.meter)
+                watched.detail = hide_keys_of_detail(detail) if self._hide_keys else detail
                 watched.read_at = now
             return watched.detail
 

@@ -40,7 +40,7 @@ class StaticFile(Request, StaticFileHandler):
 def create_application(connections: Connections, options: WebOptions) -> Application:
     """The pages and the API on a ledger."""
     password = PasswordCheck(options.password) if options.password is not None else None
-    reader = RunReader(connections.ledger)
+    reader = RunReader(connections.ledger, hide_keys=options.hide_keys)
     site = Site(options, connections, reader, Sessions(), password)
     shared = {"site": site}
     return Application(

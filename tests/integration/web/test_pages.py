@@ -16,7 +16,14 @@ from dataworks_tasks.ledger.contract import (
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import GenerationJob, GenerationPart, RunSpec
+from dataworks_tasks.runs.spec import (
+    GenerationJob,
+    GenerationPart,
+    MigrationJob,
+    NamespacePair,
+    RunSpec,
+    VerificationJob,
+)
 from tests.integration.web.conftest import Serve
 
 HOSTILE = "<script>alert(1)</script>"
@@ -93,14 +100,44 @@ def test_keys_can_be_hidden(ledger: RedisLedger, serve_pages: Serve) -> None:
     reason = 'E11000 duplicate key error dup key: { email: "anna@example.com" }'
     failure = DocumentFailure("4711", '{"$oid": "4711"}', "shop.orders", reason)
     ledger.acknowledge(run_id, BatchRange(0, 10), RangeResult({}, (failure,)))
+    ledger.note_error(run_id, "document 4711 of shop.orders was refused: E11000 dup key")
     shown, hidden = serve_pages(), serve_pages(hide_keys=True)
-    paths = [f"/runs/{run_id}", f"/api/runs/{run_id}", f"/api/runs/{run_id}/failures"]
+    paths = ["/api/runs", f"/runs/{run_id}", f"/api/runs/{run_id}", f"/api/runs/{run_id}/failures"]
     for path in (*paths, f"/runs/{run_id}/report"):
         assert "4711" in shown.ask(path).text, path
         answer = hidden.ask(path).text
         assert "E11000" in answer
         assert "4711" not in answer, path
         assert "anna" not in answer, path
+
+
+def test_a_filter_and_differences_are_hidden_with_the_keys(
+    ledger: RedisLedger, serve_pages: Serve
+) -> None:
+    pair = NamespacePair(source=Namespace("shop", "orders"), target=Namespace("shop", "copy"))
+    job = MigrationJob(namespaces=(pair,), filter='{"email": "anna@example.com"}')
+    run_id, verification = "mig-20261126-120000-0001", "ver-20261126-120000-0002"
+    reason = 'differs at amount: source 815815, target "hannelore"'
+    failure = DocumentFailure("4711", "4711", "shop.copy", reason)
+    jobs = {run_id: job, verification: VerificationJob(run_id=run_id, of=job, exclusive=True)}
+    for number, found in jobs.items():
+        spec = RunSpec(
+            run_id=number,
+            created_at=datetime.now(UTC),
+            batch_size=100,
+            source_fingerprint="db:1",
+            target_fingerprint="db:2",
+            job=found,
+        )
+        ledger.create(spec, None)
+        ledger.record_failures(number, [failure])
+    ledger.change_state(verification, WORKING, RunState.DIFFERENT)
+    shown, hidden = serve_pages(), serve_pages(hide_keys=True)
+    for path in (f"/runs/{run_id}", f"/runs/{run_id}/report", f"/runs/{verification}"):
+        assert "4711" in shown.ask(path).text, path
+        answer = hidden.ask(path).text
+        for secret in ("anna", "815815", "hannelore", "4711"):
+            assert secret not in answer, (path, secret)
 
 
 def test_failures_are_read_page_by_page(ledger: RedisLedger, serve_pages: Serve) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from dataworks_tasks.ledger.contract import WORKING, DocumentFailure, RangeResult, RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import GenerationJob, RunSpec, VerificationJob
+from producer.report.render_report import render_report
 from producer.report.run_report import read_report
+from tests.fleet import Fleet
 from tests.integration.web.test_pages import acknowledge, record_run
 
 
@@ -44,3 +47,36 @@ def test_the_verdict_follows_the_newest_verification(ledger: RedisLedger) -> Non
     assert report.mood == "bad"
     own = read_report(ledger, verification).verdict
     assert "1,000 documents were compared. 1 difference is on record." in own
+
+
+def test_the_collections_are_what_the_databases_hold(fleet: Fleet) -> None:
+    """The figures come from the servers, and not from what the run counted."""
+    fleet.start_worker(1)
+    database = fleet.mongo[fleet.database]
+    orders = database["orders"]
+    orders.create_index("amount")
+    orders.insert_many({"_id": number, "amount": number * 3} for number in range(700))
+    database["copy"].insert_one({"_id": "there before"})
+    names = ("--include", orders.full_name, "--to", f"{fleet.database}.copy", "--append")
+    run = fleet.run_json("migrate", *names)["run"]
+    fleet.run("verify", run, check=False)
+    (found,) = fleet.run_json("report", run)["collections"]
+    for side, collection in (("source", orders), ("target", database["copy"])):
+        size = database.command("collStats", collection.name)
+        assert found[side] == {
+            "name": collection.full_name,
+            "documents": collection.count_documents({}),
+            "bytes": size["size"],
+            "indexes": len(collection.index_information()),
+        }
+    page = render_report(read_report(fleet.ledger, run))
+    assert re.search(rf">{orders.full_name}</th><td class=\"number\">700</td>", page)
+    assert re.search(rf">{fleet.database}.copy</th><td class=\"number\">701</td>", page)
+
+
+def test_a_run_that_is_not_over_has_no_final_collections(ledger: RedisLedger) -> None:
+    run_id = record_run(ledger)
+    acknowledge(ledger, run_id, 0, 500)
+    report = read_report(ledger, run_id)
+    assert report.as_json()["collections"] == []
+    assert "What each server said" not in render_report(report)

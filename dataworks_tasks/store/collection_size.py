@@ -1,0 +1,41 @@
+"""How large a collection is by its server's own records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dataworks_tasks.backoff import Backoff
+from dataworks_tasks.errors import TerminalError
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.retrying import retry_transient
+
+_FEW_TRIES = Backoff(tries=3)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSize:
+    """Documents and indexes of a collection, and the bytes of its documents before compression.
+
+    Bytes and indexes are None where the server does not keep them, or the user may not ask.
+    """
+
+    documents: int
+    bytes: int | None = None
+    indexes: int | None = None
+
+
+def measure_collection(client: BaseDatabaseClient, namespace: Namespace) -> CollectionSize:
+    """Ask the server how large the collection is. It counts nothing, so it answers at once.
+
+    Raises TransientError when the server does not answer.
+    """
+    documents = client.estimated_count(namespace)
+    if not client.capabilities.collection_stats:
+        return CollectionSize(documents)
+    command = {"collStats": namespace.collection}
+    try:
+        reply = retry_transient(lambda: client.command(namespace.database, command), _FEW_TRIES)
+    except TerminalError:
+        return CollectionSize(documents)
+    return CollectionSize(documents, int(reply.get("size", 0)), int(reply.get("nindexes", 0)))
