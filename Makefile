@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test unit check lint types audit bench load soak fault-table docs pictures coverage lock unbound spelling clean
+.PHONY: help setup demo test unit check lint types audit bench load soak fault-table docs pictures coverage other-processor lock unbound spelling clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -54,6 +54,9 @@ bench: $(STAMP) ## measure generation and migration as ratios of this machine's 
 load: $(STAMP) ## DOCUMENTS=10000000 by the CLI: memory over time, exact count; RANGES=1000000 acknowledged
 	@$(BIN)/python -m benchmarks.load --documents $(or $(DOCUMENTS),10000000)
 	@$(BIN)/python -m benchmarks.acknowledgements --ranges $(or $(RANGES),1000000)
+
+other-processor: $(STAMP) ## compare generated documents with those of an emulated ARM processor
+	@$(BIN)/python -m tests.support.other_processor
 
 coverage: $(STAMP) ## every test with the lines counted that it runs, also in workers and commands
 	@rm -rf build/coverage && mkdir -p build/coverage

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import GenerationPart
 
@@ -29,9 +30,10 @@ def _note(context: RunContext, part: GenerationPart) -> RunNote:
     found = context.target.aggregate_one(part.namespace, pipeline) or {}
     documents, ids = int(found.get("documents", 0)), int(found.get("ids", 0))
     text = (
-        f"{documents:,} documents with {ids:,} different _ids: {documents - ids:,} are there more "
-        "than once, because ranges were written again"
+        f"{counted(documents, 'document')} with {ids:,} different _ids: "
+        f"{counted(documents - ids, 'is', 'are')} there more than once, "
+        "because ranges were written again"
         if documents > ids
-        else f"{documents:,} documents, each of them once"
+        else f"{counted(documents, 'document')}, each of them once"
     )
     return RunNote(NoteTopic.DUPLICATES, str(part.namespace), text, attention=documents > ids)

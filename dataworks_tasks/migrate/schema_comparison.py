@@ -12,6 +12,7 @@ from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.migrate.index_definition import differences, same_index
 from dataworks_tasks.migrate.view_definition import view_definition
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -79,7 +80,7 @@ def compare_views(
 
 
 def _sum(topic: NoteTopic, what: str, equal: int, of: int) -> RunNote:
-    subject = f"{what} {of:,} collections" if what else f"{of:,}"
+    subject = f"{what} {counted(of, 'collection')}" if what else f"{of:,}"
     text = f"{equal:,} of {subject} are equal" if not what else f"{subject}: {equal:,} are equal"
     return RunNote(topic, "", text, attention=False)
 

@@ -14,6 +14,7 @@ from dataworks_tasks.ledger.run_counters import READ_OF, RunCounter
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.route import parsed_filter
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
 from dataworks_tasks.store.background import ask_in_background
@@ -102,11 +103,13 @@ def _notes(counts: SourceCounts) -> Iterator[RunNote]:
             else f"{read - present:,} fewer: they were deleted after the run had read them, and "
             "are at the target"
         )
-        text = f"the run read {read:,} documents and the source has {present:,} now, {more}"
+        text = (
+            f"the run read {counted(read, 'document')} and the source has {present:,} now, {more}"
+        )
         yield RunNote(NoteTopic.SOURCE, name, text)
     elif planned is not None and planned > read:
         text = (
-            f"{planned:,} documents were planned and {read:,} read: {planned - read:,} were "
-            "deleted while the run copied"
+            f"{counted(planned, 'document was', 'documents were')} planned and {read:,} read: "
+            f"{counted(planned - read, 'was', 'were')} deleted while the run copied"
         )
         yield RunNote(NoteTopic.SOURCE, name, text)

@@ -14,7 +14,7 @@ CLOCK_SECONDS = 20.0
 _FULL_SHARE = 0.98
 _QUIET_SECONDS = 5.0
 _MEGABYTE = 1_000_000
-_START = "start one: celery -A dataworks_tasks worker"
+_START = "start one: dataworks worker"
 _MOST_NAMES = 3
 
 

@@ -6,8 +6,9 @@ Later layers win: defaults, ``profiles/<name>.env``, ``.env_local``, environment
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -20,9 +21,11 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dataworks_tasks.errors import SettingsError, UnknownName, nearest_or_all
+from dataworks_tasks.numerals import parse_count
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE, WRITE_CONCERN
 from dataworks_tasks.settings.address_syntax import ENCODE_COMMAND, check_syntax
 from dataworks_tasks.settings.database import DatabaseConfig
@@ -219,6 +222,9 @@ class FrameworkConfig(BaseSettings):
         return self.ledger_url or self.broker_url
 
 
+_MISSPELT = 0.85
+"""From here on two names are so similar that one is meant to be the other."""
+
 _DATABASE_NAMES = {
     "CONNECTION_STRING": "connection_string",
     "NAME": "database_name",
@@ -239,20 +245,40 @@ class SettingName(NamedTuple):
     place: tuple[str, ...]
     description: str
     default: object
+    is_count: bool = False
+    """Whether it is a whole number, which may be written like 10k."""
 
 
 def known_settings() -> Iterator[SettingName]:
     """Every setting there is."""
     for name, field in FrameworkConfig.model_fields.items():
         if name not in {"source", "target"}:
-            yield SettingName(name.upper(), (name,), field.description or "", field.default)
+            yield SettingName(
+                name.upper(), (name,), field.description or "", field.default, _is_count(field)
+            )
     for side in ("source", "target"):
         for name, attribute in _DATABASE_NAMES.items():
             field = DatabaseConfig.model_fields[attribute]
             default = None if field.is_required() else field.default
             yield SettingName(
-                f"{side.upper()}_DB_{name}", (side, attribute), field.description or "", default
+                f"{side.upper()}_DB_{name}",
+                (side, attribute),
+                field.description or "",
+                default,
+                _is_count(field),
             )
+
+
+def _is_count(field: FieldInfo) -> bool:
+    return field.annotation in (int, int | None)
+
+
+def _without_suffix(text: str) -> str:
+    """A count such as 10k in digits; what is not one is left for the check of its setting."""
+    try:
+        return str(parse_count(text))
+    except ValueError:
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +310,9 @@ class ConfigManager:
             key: _Value(str(v), "a flag") for key, v in (overrides or {}).items() if v is not None
         }
         environment = self._own(os.environ, "the environment")
-        local = self._own(_read(Path(env_file)), str(env_file))
+        in_file = _read(Path(env_file))
+        self._refuse_misspelt(in_file, str(env_file))
+        local = self._own(in_file, str(env_file))
         chosen = profile or next(
             (layer["PROFILE"].text for layer in (environment, local) if "PROFILE" in layer), None
         )
@@ -302,6 +330,18 @@ class ConfigManager:
             for key, value in values.items()
             if key.startswith(start) and value
         }
+
+    def _refuse_misspelt(self, names: Iterable[str], origin: str) -> None:
+        """Raise SettingsError for a name that is meant to be a setting and lacks the prefix."""
+        known = [f"{self.prefix}_{setting.name}" for setting in known_settings()]
+        for name in names:
+            if name.startswith(f"{self.prefix}_"):
+                continue
+            whole = f"{self.prefix}_{name.upper()}"
+            near = get_close_matches(name.upper(), known, n=1, cutoff=_MISSPELT)
+            meant = whole if whole in known else next(iter(near), None)
+            if meant is not None:
+                raise SettingsError(f"unknown setting {name} in {origin}", f"Did you mean {meant}?")
 
     def _profile(self, name: str) -> dict[str, _Value]:
         path = profile_paths().get(name)
@@ -323,7 +363,7 @@ class ConfigManager:
             branch = tree
             for parent in parents:
                 branch = branch.setdefault(parent, {})
-            branch[last] = value.text
+            branch[last] = _without_suffix(value.text) if known[name].is_count else value.text
         _drop_unconnected(tree)
         self._check_databases(tree, values)
         try:

@@ -22,6 +22,7 @@ from dataworks_tasks.generate.generation_work import DOCUMENTS_PER_COMPARISON, P
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.ledger.run_counters import RunCounter
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.range_work import CompletedRange, RunContext
 from dataworks_tasks.rate_limits.reads import rate_limited
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -92,7 +93,7 @@ class GenerationVerificationWork:
                     f"{names}:surplus",
                     "(unknown)",
                     names,
-                    f"{surplus:,} documents do not belong to the run",
+                    f"{counted(surplus, 'document does', 'documents do')} not belong to the run",
                 )
                 self._context.ledger.record_failures(self._context.spec.run_id, [failure])
         return True

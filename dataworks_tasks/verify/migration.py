@@ -21,6 +21,7 @@ from dataworks_tasks.migrate.schema_comparison import (
     compare_options,
     compare_views,
 )
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
@@ -120,7 +121,7 @@ class MigrationVerificationWork:
         there = sum(context.target.count(pair.target) for pair in self._job.namespaces)
         if there > known:
             names = ", ".join(str(pair.target) for pair in self._job.namespaces)
-            extra = f"{there - known:,} documents are not in the source"
+            extra = f"{counted(there - known, 'document is', 'documents are')} not in the source"
             context.ledger.record_failures(
                 context.spec.run_id, [DocumentFailure("extra", "(unknown)", names, extra)]
             )

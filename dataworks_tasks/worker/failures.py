@@ -7,6 +7,7 @@ from dataclasses import replace
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.contract import Ledger, RangeResult, RunProgress, RunState
 from dataworks_tasks.ledger.run_note import SCHEMA, NoteTopic
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 
 LISTED_DIFFERENCES = 200_000
@@ -29,7 +30,7 @@ def check_failures(ledger: Ledger, spec: RunSpec) -> None:
     if count > spec.max_failures:
         what = "differ" if is_verification else "could not be written"
         raise RunFailed(
-            f"{count:,} documents {what}, more than the {spec.max_failures:,} allowed",
+            f"{counted(count, 'document')} {what}, more than the {spec.max_failures:,} allowed",
             f"See dataworks failures {spec.run_id}",
         )
 

@@ -6,6 +6,7 @@ from dataworks_tasks.broker.messages import RangeMessage
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.windows import Release
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import GenerationJob, OnError, RunSpec
 from dataworks_tasks.worker.failures import check_failures
@@ -32,7 +33,7 @@ def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Relea
     spec, wanted = process.spec(message.run_id), message.range
     if spec.is_sliced:
         raise RunFailed(
-            f"{deaths} workers died with slice {wanted} in hand",
+            f"{counted(deaths, 'worker')} died with slice {wanted} in hand",
             "Look for memory limits and crashes in the workers' logs, then "
             f"dataworks resume {message.run_id}",
         )

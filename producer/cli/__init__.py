@@ -15,6 +15,7 @@ from dataworks_tasks.version import __version__
 COMMANDS = {
     "demo": "generate, migrate and verify on embedded services",
     "local": "embedded Redis, MongoDB, workers and pages until Ctrl-C",
+    "worker": "start a Celery worker",
     "plan": "estimate what a run takes, before it runs",
     "generate": "fill a collection from a template or a generator",
     "migrate": "copy collections from the source to the target",

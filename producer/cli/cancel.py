@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from dataworks_tasks.ledger.contract import RunState
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_connections
 from producer.cli.shared.stop_run import stop_and_print
 
 
 @click.command("cancel")
 @click.argument("run_id", metavar="RUN")
-@with_context
+@with_connections
 def command(context: CommandContext, run_id: str) -> None:
     """Stop RUN. What is written stays, and resume would continue the run."""
     stop_and_print(context, run_id, RunState.CANCELLED)

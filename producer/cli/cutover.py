@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.spec import RunSpec
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_connections
 from producer.cli.shared.run_to_end import run_to_end
 from producer.cutover.cut_over import (
     OUTSIDE_OPEN_TRANSACTIONS_SECONDS,
@@ -62,7 +62,7 @@ class Seconds(click.ParamType[float]):
     is_flag=True,
     help="Even if documents could not be written, or an index could not be built.",
 )
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     run_id: str,

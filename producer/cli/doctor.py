@@ -7,12 +7,12 @@ import sys
 import click
 from rich.markup import escape
 
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_connections
 from producer.doctor.preflight import run_checks
 
 
 @click.command("doctor")
-@with_context
+@with_connections
 def command(context: CommandContext) -> None:
     """Check Redis, source, target and workers. Exit code 1 when something must be fixed."""
     good = True

@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 import click
 
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_connections
 
 
 @click.command("failures")
 @click.argument("run_id", metavar="RUN")
-@with_context
+@with_connections
 def command(context: CommandContext, run_id: str) -> None:
     """List the documents of RUN that could not be written, or that differ in a verification."""
     with context.connections() as connections:

@@ -6,8 +6,9 @@ import sys
 
 import click
 
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind
-from producer.cli.shared.options import COUNT, SCALE, CommandContext, run_options, with_context
+from producer.cli.shared.options import COUNT, SCALE, CommandContext, run_options, with_connections
 from producer.cli.shared.run_to_end import Stay, run_new
 from producer.document_output import write_documents
 from producer.resume.named_run import find_named_run
@@ -33,7 +34,7 @@ from producer.start.start_generation import plan_generation, start_generation
     help="Write to a time series, in which a range that is redone is there twice.",
 )
 @run_options
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     what: str,
@@ -54,7 +55,7 @@ def command(
     if output is not None:
         plan = plan_generation(request, context.config())
         written = ", ".join(write_documents(plan, output))
-        click.echo(f"{plan.job.total:,} documents written to {written}", err=True)
+        click.echo(f"{counted(plan.job.total, 'document')} written to {written}", err=True)
         return
     with context.connections() as connections:
         known = find_named_run(connections, options.run_name, RunKind.GENERATION, request.total)

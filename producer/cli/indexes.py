@@ -8,13 +8,13 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_connections
 from producer.resume.build_indexes import CopiedIndexes, build_indexes_again, check_indexes
 
 
 @click.command("indexes")
 @click.argument("run_id", metavar="RUN")
-@with_context
+@with_connections
 def command(context: CommandContext, run_id: str) -> None:
     """Build the indexes of the migration RUN that its target lacks. Exit code 4 if any still does.
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from dataworks_tasks.errors import StoreUnavailable
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import RATE, CommandContext, Count, with_context
 from producer.local.binaries import MONGOD, VALKEY, find_binary
 from producer.local.celery_services import CeleryWorker, Flower
 from producer.local.cosmos_service import CosmosService
@@ -25,7 +25,7 @@ from producer.state_folder import STATE_FOLDER
 @click.command("local")
 @click.option(
     "--workers",
-    type=click.IntRange(1, 64),
+    type=Count(1, 64),
     metavar="N",
     help="Worker processes; one per core if not given.",
 )
@@ -35,7 +35,7 @@ from producer.state_folder import STATE_FOLDER
 @click.option("--web/--no-web", default=True, show_default=True, help="The page for runs.")
 @click.option(
     "--cosmos",
-    type=click.FloatRange(0, min_open=True),
+    type=RATE,
     metavar="RU",
     help="A simulated Cosmos DB account with RU request units a second is the target.",
 )
@@ -45,7 +45,7 @@ def command(
     workers: int | None,
     flower: bool,
     web: bool,
-    cosmos: float | None,
+    cosmos: int | None,
 ) -> None:
     """Run Redis, MongoDB, workers and pages here until Ctrl-C; data stays in .dataworks/.
 

@@ -13,7 +13,7 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.logs import set_up_logging
 from dataworks_tasks.monitor.metrics import MetricsCollector
 from dataworks_tasks.monitor.openmetrics import LedgerCollector
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_connections
 from producer.drive.message_queue import MessageQueue
 
 
@@ -33,7 +33,7 @@ from producer.drive.message_queue import MessageQueue
     metavar="A",
     help="Address to listen on; 0.0.0.0 for every network.",
 )
-@with_context
+@with_connections
 def command(context: CommandContext, port: int, address: str) -> None:
     """Serve the fleet's metrics for Prometheus and watch the alert limits, until Ctrl-C.
 

@@ -15,7 +15,7 @@ from producer.cli.shared.migration_options import (
     migration_options,
     migration_request,
 )
-from producer.cli.shared.options import RATE, CommandContext, run_options, with_context
+from producer.cli.shared.options import RATE, CommandContext, run_options, with_connections
 from producer.cli.shared.run_to_end import Stay, run_new
 from producer.estimate.assess_migration import Measuring, assess
 from producer.resume.named_run import find_named_run
@@ -38,7 +38,7 @@ from producer.start.start_migration import start_migration
 )
 @measuring_options
 @run_options
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     options: RunOptions,

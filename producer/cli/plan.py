@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
 from producer.cli.shared.dry_run import assessment_as_json, spoken, time_line
 from producer.cli.shared.migration_options import (
@@ -19,7 +20,14 @@ from producer.cli.shared.migration_options import (
     migration_options,
     migration_request,
 )
-from producer.cli.shared.options import COUNT, DURATION, RATE, CommandContext, with_context
+from producer.cli.shared.options import (
+    COUNT,
+    DURATION,
+    RATE,
+    CommandContext,
+    Count,
+    with_connections,
+)
 from producer.estimate.assess_migration import Measuring, assess
 from producer.estimate.scaling import Fleet, ScalingEstimate, estimate_scaling
 from producer.start.run_request import GenerationRequest, MigrationRequest, RunOptions
@@ -34,13 +42,13 @@ _WEEKEND_SECONDS = 60 * 3600.0
 @click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
 @click.option(
     "--batch-size",
-    type=click.IntRange(1, MAX_BATCH_SIZE),
+    type=Count(1, MAX_BATCH_SIZE),
     metavar="B",
     help="Documents of one message.",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, 100_000),
+    type=Count(1, 100_000),
     default=2,
     show_default=True,
     metavar="N",
@@ -69,7 +77,7 @@ _WEEKEND_SECONDS = 60 * 3600.0
 )
 @migration_options
 @measuring_options
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     what: str | None,
@@ -131,13 +139,17 @@ def _plan_migration(
     console, estimate = context.console, found.estimate
     console.print(
         f"[bold]{estimate.documents:,}[/bold] documents, {decimal(estimate.bytes)}, "
-        f"in {len(estimate.namespaces):,} collections\n"
+        f"in {counted(len(estimate.namespaces), 'collection')}\n"
     )
     window = "the weekend" if within == _WEEKEND_SECONDS else spoken(within)
     verdict = f"fits {window}" if fits else f"does not fit {window}"
     console.print(f"[bold {'green' if fits else 'red'}]{verdict}[/]: {time_line(time)}")
     if not fits:
-        advice = "no number of workers will do" if needed is None else f"{needed:,} workers would"
+        advice = (
+            "no number of workers will do"
+            if needed is None
+            else f"{counted(needed, 'worker')} would"
+        )
         console.print(f"It has {spoken(within)}: {advice}, if source and target keep up.")
     if not time.written:
         console.print("Not in it: how fast the target writes. Measure that with: --write-sample")
@@ -183,7 +195,7 @@ def _sizes(found: ScalingEstimate) -> Table:
     spread = f"{found.smallest_document:,} to {found.largest_document:,}"
     table.add_row("data", decimal(round(found.total_bytes)), f"{each}, {spread}; without indexes")
     table.add_row(
-        "messages", f"{found.messages:,}", f"one a range of {found.batch_size:,} documents"
+        "messages", f"{found.messages:,}", f"one a range of {counted(found.batch_size, 'document')}"
     )
     table.add_row(
         "queue",

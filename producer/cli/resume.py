@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.numerals import counted
 from producer.cli.shared.compare_and_repair import compare_and_repair
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_connections
 from producer.cli.shared.run_to_end import run_to_end
 from producer.connections import Connections
 from producer.drive.attach import set_going
@@ -40,7 +41,7 @@ from producer.start.start_repair import RepairRequest
     is_flag=True,
     help="The source's history is lost: take a new position, compare everything and repair it.",
 )
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     run_id: str,
@@ -57,7 +58,7 @@ def command(
             sys.exit(_resync(context, connections, run_id))
         if rebuild:
             found = rebuild_run(connections, load_spec(run_id, spec_file))
-            context.console.print(f"{run_id} is on record again with {found:,} documents")
+            context.console.print(f"{run_id} is on record again with {counted(found, 'document')}")
         spec = continue_run(connections, run_id)
         sys.exit(run_to_end(context, connections, spec, detach=detach))
 

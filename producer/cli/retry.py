@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_connections
 from producer.cli.shared.run_to_end import run_to_end
 from producer.resume.continue_run import retry_failures
 
@@ -14,7 +14,7 @@ from producer.resume.continue_run import retry_failures
 @click.command("retry")
 @click.argument("run_id", metavar="RUN")
 @click.option("--detach", is_flag=True, help="Send the ranges and exit.")
-@with_context
+@with_connections
 def command(context: CommandContext, run_id: str, detach: bool) -> None:
     """Try the documents of RUN again that could not be written."""
     with context.connections() as connections:

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.monitor.standstill import cause_of_standstill
-from producer.cli.shared.options import DURATION, CommandContext, with_context
+from dataworks_tasks.numerals import counted
+from producer.cli.shared.options import DURATION, CommandContext, Count, with_connections
 from producer.cli.shared.prune_runs import prune_runs
 from producer.cli.shared.run_to_end import shown_state
 from producer.view.render import shown_duration
@@ -24,7 +25,7 @@ _WIDE_COLUMNS = 110
 @click.command("runs")
 @click.option(
     "--limit",
-    type=click.IntRange(1),
+    type=Count(1),
     default=20,
     show_default=True,
     metavar="N",
@@ -36,7 +37,7 @@ _WIDE_COLUMNS = 110
     metavar="AGE",
     help="Forget runs that ended longer ago, like 30d or 12h; their documents stay.",
 )
-@with_context
+@with_connections
 def command(context: CommandContext, limit: int, prune: float | None) -> None:
     """List the runs, newest first."""
     with context.connections() as connections:
@@ -59,7 +60,7 @@ def _print_forgotten(context: CommandContext, run_ids: list[str]) -> None:
     if context.as_json:
         context.print_json({"forgotten": run_ids})
     else:
-        context.console.print(f"{len(run_ids):,} runs are forgotten")
+        context.console.print(f"{counted(len(run_ids), 'run is', 'runs are')} forgotten")
 
 
 def _summarize(ledger: Ledger, run_id: str) -> RunSummary:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from dataworks_tasks.errors import TransientError, UsageError
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
 from dataworks_tasks.monitor.standstill import cause_of_standstill
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_connections
 from producer.cli.shared.run_to_end import print_next_step, summary
 from producer.connections import Connections
 from producer.drive.causes import Causes
@@ -30,7 +30,7 @@ _JSON_SECONDS = 1.0
 @click.argument("run_id", metavar="[RUN]", required=False)
 @click.option("--watch", is_flag=True, help="Stay and show progress until the run ends.")
 @click.option("--spec", is_flag=True, help="Print the run's spec, for `resume --rebuild`.")
-@with_context
+@with_connections
 def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool) -> None:
     """Show RUN, or the newest run. Exit code as for the run itself."""
     with context.connections() as connections:

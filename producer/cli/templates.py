@@ -14,7 +14,8 @@ from dataworks_tasks.generate.templates.load_template import (
     builtin_text,
     starter_text,
 )
-from producer.cli.shared.options import COUNT, SCALE, CommandContext, with_context
+from dataworks_tasks.numerals import counted
+from producer.cli.shared.options import COUNT, SCALE, CommandContext, Count, with_context
 from producer.document_output import preview_lines
 from producer.estimate.template_preview import SAMPLE, CollectionPreview, preview_collection
 from producer.start.run_request import GenerationRequest
@@ -89,7 +90,7 @@ def new(_context: CommandContext, path: Path) -> None:
 @click.option(
     "-n",
     "count",
-    type=click.IntRange(1, 10_000),
+    type=Count(1, 10_000),
     default=3,
     show_default=True,
     help="Documents of each collection.",
@@ -97,7 +98,7 @@ def new(_context: CommandContext, path: Path) -> None:
 @click.option("--seed", type=int, default=1, show_default=True, metavar="S")
 @click.option(
     "--sample",
-    type=click.IntRange(0, 1_000_000),
+    type=Count(0, 1_000_000),
     metavar="N",
     help="Documents to count the fields' values in; 0 for none. Default: 10,000, with --json none.",
 )
@@ -131,7 +132,7 @@ def preview(context: CommandContext, what: str, count: int, seed: int, sample: i
 
 def figure_lines(figures: CollectionPreview, documents: int) -> Iterator[str]:
     """A table of the fields, then sizes and the rate, for a collection of ``documents``."""
-    yield f"\n{figures.sampled:,} documents:"
+    yield f"\n{counted(figures.sampled, 'document')}:"
     width = max((len(entry.path) for entry in figures.fields), default=0)
     for entry in figures.fields:
         types = "/".join(name for name, _ in entry.types.most_common(3))

@@ -8,7 +8,7 @@ import click
 
 from dataworks_tasks.errors import UsageError
 from producer.cli.shared.compare_and_repair import compare_and_repair
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import COUNT, CommandContext, with_connections
 from producer.cli.shared.run_to_end import run_to_end
 from producer.start.start_repair import RepairRequest
 from producer.start.start_verification import start_verification
@@ -19,7 +19,7 @@ from producer.start.start_verification import start_verification
 @click.option("--detach", is_flag=True, help="Send the messages and exit.")
 @click.option(
     "--max-failures",
-    type=click.IntRange(0),
+    type=COUNT,
     metavar="N",
     help="Stop at more than N differences; by default everything is compared.",
 )
@@ -39,7 +39,7 @@ from producer.start.start_verification import start_verification
     is_flag=True,
     help="With --repair: even if others have changed the target since the run.",
 )
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     run_id: str,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.options import CommandContext, with_connections
 from producer.connections import Connections
 from producer.web.options import RequestedOptions, WebOptions, check_options
 from producer.web.server import serve
@@ -37,7 +37,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--allow-actions", is_flag=True, help="Let visitors pause, resume, retry and cancel.")
 @click.option("--hide-keys", is_flag=True, help="Show no keys of documents.")
-@with_context
+@with_connections
 def command(
     context: CommandContext,
     listen: str,

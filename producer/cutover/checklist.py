@@ -9,6 +9,7 @@ from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.copy_indexes import read_indexes
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
 from dataworks_tasks.sync.reconcile import KeyRoute
@@ -84,7 +85,7 @@ def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Ch
     yield Check(
         "failures",
         ok=not failures or accept_failures,
-        found=f"{failures:,} documents could not be written",
+        found=f"{counted(failures, 'document')} could not be written",
         remedy=f"See them: dataworks failures {run_id}; or cut over with --accept-failures"
         if failures and not accept_failures
         else "",

@@ -60,7 +60,7 @@ def backlog(ledger: Ledger, run_id: str) -> Backlog:
     if not kept:
         raise RunFailed(
             f"run {run_id} has not begun to follow its source",
-            "Start a worker: celery -A dataworks_tasks worker",
+            "Start a worker: dataworks worker",
         )
     place = FollowPlace.from_bytes(kept)
     left = status.deferred_until - ledger.key_windows.now() if status.deferred else 0.0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.unexpected import described
@@ -55,7 +56,8 @@ def _redis(connections: Connections) -> Iterator[Check]:
 def _broker(connections: Connections) -> Iterator[Check]:
     """Where it is another Redis than the ledger's."""
     waiting = MessageQueue(connections.app).depth().waiting
-    found = f"{waiting:,} messages wait in the queue {connections.config.queue}"
+    messages = counted(waiting, "message waits", "messages wait")
+    found = f"{messages} in the queue {connections.config.queue}"
     yield Check("broker", ok=True, found=found)
 
 

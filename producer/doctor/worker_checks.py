@@ -10,6 +10,7 @@ from typing import Any
 from celery import Celery
 
 from dataworks_tasks.broker.broker_errors import broker_errors
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.worker.report import REPORT, describe
 from producer.doctor.check import Check
@@ -17,7 +18,7 @@ from producer.doctor.redis_checks import clock_check
 
 _WAIT_SECONDS = 2.0
 _POOLS = ("prefork", "solo")
-_START = "Start one: celery -A dataworks_tasks worker, or everything: dataworks local"
+_START = "Start one: dataworks worker, or everything: dataworks local"
 
 
 def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
@@ -36,7 +37,8 @@ def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
     for worker, stats in sorted(alive.items()):
         processes = stats.get("pool", {}).get("max-concurrency", "?")
         report = reports.get(worker)
-        yield compare_worker(worker, f"{worker}, {processes} processes", here, report)
+        size = "? processes" if processes == "?" else counted(processes, "process", "processes")
+        yield compare_worker(worker, f"{worker}, {size}", here, report)
         yield from _clock(worker, report)
         yield from _pool(worker, stats)
     yield queue_check(config.queue, taking)
@@ -49,7 +51,8 @@ def queue_check(queue: str, taking: Mapping[str, Sequence[Mapping[str, Any]]]) -
     takers = {worker: {each.get("name") for each in queues} for worker, queues in taking.items()}
     count = sum(queue in names for names in takers.values())
     if count:
-        return Check(name, ok=True, found=f"{count} workers take from {queue}")
+        takers_of_it = counted(count, "worker takes", "workers take")
+        return Check(name, ok=True, found=f"{takers_of_it} from {queue}")
     others = ", ".join(sorted({str(other) for names in takers.values() for other in names}))
     return Check(
         name,
@@ -67,7 +70,7 @@ def duplicate_names(replies: Sequence[Mapping[str, Any]]) -> Iterator[Check]:
                 "worker names",
                 ok=False,
                 found=f"{count} workers are called {worker}",
-                remedy="Give each its own name: celery -A dataworks_tasks worker -n NAME@%h",
+                remedy="Give each its own name: dataworks worker --name NAME",
             )
 
 

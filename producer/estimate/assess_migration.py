@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from dataworks_tasks.errors import RightMissing, SettingsError, TerminalError, UsageError
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -110,7 +111,7 @@ def _conflicts(estimate: MigrationEstimate, request: MigrationRequest) -> Iterat
     for item in estimate.namespaces:
         if item.conflicts:
             yield Concern(
-                f"about {item.conflicts:,} documents of {item.pair.source}",
+                f"about {counted(item.conflicts, 'document')} of {item.pair.source}",
                 f"{item.pair.target} holds others with the same _id: {done}",
                 "--on-conflict fail, replace or skip says what happens to them",
             )

@@ -11,6 +11,7 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.migrate.route import document_change
 from dataworks_tasks.migrate.rules import rules_of
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -51,8 +52,8 @@ def document_concerns(
         if outcome.unreached:
             yield Concern(
                 f"{rule} in {name}",
-                f"{outcome.unreached:,} values on the way to the field in {count:,} sampled "
-                "documents are not documents, and are copied as they are",
+                f"{counted(outcome.unreached, 'value')} on the way to the field, in {count:,} "
+                "sampled documents, cannot hold it and would be copied unchanged",
                 "A rule for the field that holds them",
             )
     yield from _similar_fields(job, name, sample)

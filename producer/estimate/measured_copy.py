@@ -18,6 +18,7 @@ from dataworks_tasks.migrate.copy_indexes import copy_indexes
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.route import document_change, parsed_filter
 from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyResources, CopyRoute, SliceCopy
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
@@ -222,7 +223,7 @@ class _Measurement:
         """Raise TerminalError when the target took nothing: then the rate says nothing."""
         if self._documents and self._failures >= self._documents:
             raise TerminalError(
-                f"the target took none of {self._documents:,} documents: {self._reason}"
+                f"the target took none of {counted(self._documents, 'document')}: {self._reason}"
             )
 
     def _add(self, documents: int, size: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dataworks_tasks.settings import FrameworkConfig
+
 
 @dataclass(frozen=True, slots=True)
 class LocalAddresses:
@@ -27,3 +29,22 @@ class LocalAddresses:
     def environment(self) -> dict[str, str]:
         """The same as environment variables."""
         return {f"FRAMEWORK_{name}": value for name, value in self.settings.items()}
+
+
+def worker_environment(config: FrameworkConfig, profile: str | None) -> dict[str, str]:
+    """Variables with which a worker that is started in this folder has these settings.
+
+    It reads this process's environment and ``.env_local`` by itself; what came from a flag or from
+    local services it cannot know.
+    """
+    secrets = {
+        "BROKER_URL": config.broker_url if "broker_url" in config.model_fields_set else None,
+        "LEDGER_URL": config.ledger_url,
+        "SOURCE_DB_CONNECTION_STRING": config.source and config.source.connection_string,
+        "TARGET_DB_CONNECTION_STRING": config.target and config.target.connection_string,
+    }
+    values = {name: value.get_secret_value() for name, value in secrets.items() if value}
+    values["QUEUE"] = config.queue
+    if profile:
+        values["PROFILE"] = profile
+    return {f"FRAMEWORK_{name}": value for name, value in values.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataworks_tasks.migrate.rules import rules_of
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import (
     GenerationJob,
     MigrationJob,
@@ -32,7 +33,7 @@ def _rows(spec: RunSpec) -> Iterator[Row]:
     yield "source", spec.source_fingerprint or ""
     yield "target", spec.target_fingerprint
     yield "write concern", spec.write_concern
-    yield "batch size", f"{spec.batch_size:,} documents"
+    yield "batch size", f"{counted(spec.batch_size, 'document')}"
     yield "documents that cannot be written", f"{spec.on_error}, at most {spec.max_failures:,}"
     yield "limit", f"{spec.max_rate:,g} documents/s" if spec.max_rate else ""
     yield "request units", f"{spec.max_ru:,g} RU/s" if spec.max_ru else ""
@@ -43,7 +44,7 @@ def _data_rows(job: GenerationJob | MigrationJob) -> Iterator[Row]:
         yield "template", job.name
         yield "seed", str(job.seed)
         yield "digest of sample documents", job.probe_digest
-        names = [f"{part.namespace}: {part.count:,} documents" for part in job.parts]
+        names = [f"{part.namespace}: {counted(part.count, 'document')}" for part in job.parts]
     else:
         names = [f"{pair.source} to {pair.target}" for pair in job.namespaces]
         yield "strategy", job.strategy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import GenerationJob, RunKind, RunSpec
 from producer.connections import Connections
 from producer.resume.continue_run import continue_run
@@ -42,7 +43,7 @@ def _check_same_job(spec: RunSpec, name: str, total: int | None) -> None:
     """Raise UsageError when the run of that name makes another number of documents."""
     if total and isinstance(spec.job, GenerationJob) and spec.job.total != total:
         raise UsageError(
-            f"the run named {name} makes {spec.job.total:,} documents, not {total:,}",
+            f"the run named {name} makes {counted(spec.job.total, 'document')}, not {total:,}",
             "Choose another --run-name, or leave --total as it was",
         )
 

@@ -14,6 +14,7 @@ from dataworks_tasks.migrate.document_change import by_strategy
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.route import document_change, parsed_filter
 from dataworks_tasks.migrate.rules import Rule, RuleKind, RuleOutcome, rules_of
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -199,7 +200,7 @@ class _Search:
 
 
 def _refusal(found: Sequence[Unmatched], seen: _Seen, search: _Search) -> UsageError:
-    looked = f"{seen.documents:,} documents were sampled"
+    looked = f"{counted(seen.documents, 'document was', 'documents were')} sampled"
     if seen.complete:
         looked = f"all {seen.documents:,} documents were looked at"
     elif search.began and search.exhaustive:

@@ -23,6 +23,7 @@ from dataworks_tasks.generate.templates.load_template import (
     scaled,
 )
 from dataworks_tasks.generate.templates.template import CollectionTemplate, Template
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.reproducibility import DOCUMENTS_FORMAT, versions
@@ -258,7 +259,7 @@ def check_targets(
         if target.has_documents(namespace):
             count = target.estimated_count(namespace)
             raise TargetNotEmpty(
-                f"{namespace} already holds {count:,} documents",
+                f"{namespace} already holds {counted(count, 'document')}",
                 "Add --append to keep them, or --drop to delete the collection first",
             )
 
@@ -276,7 +277,7 @@ def check_total(total: int) -> None:
     """Raise UsageError unless a run can have that many documents."""
     if not 1 <= total <= MAX_DOCUMENTS:
         raise UsageError(
-            f"a run cannot have {total:,} documents",
+            f"a run cannot have {counted(total, 'document')}",
             f"Give a --total from 1 to {MAX_DOCUMENTS:,}",
         )
 

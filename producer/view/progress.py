@@ -15,6 +15,7 @@ from rich.text import Text
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.migrate.rules import RuleKind
 from dataworks_tasks.monitor.alerts import Alert
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.drive.observation import Observation
 from producer.view.live_snapshot import AlertWatch, LiveMeter, LiveSnapshot
@@ -133,13 +134,13 @@ def plain_line(live: LiveSnapshot) -> str:
         parts.append(f"{live.metrics.documents_per_second:,.0f} docs/s")
         if live.seconds_left is not None:
             parts.append(f"ETA {shown_duration(live.seconds_left)}")
-        parts.append(f"{len(live.workers)} workers")
+        parts.append(counted(len(live.workers), "worker"))
     if run.failures:
-        parts.append(f"{run.failures:,} failures")
+        parts.append(f"{counted(run.failures, 'failure')}")
     if run.throttled_requests:
         parts.append(f"{run.throttled_requests:,} throttled")
     if masked := sum(r.outcome.changed for r in run.rules if r.rule.kind is RuleKind.MASK):
-        parts.append(f"{masked:,} values masked")
+        parts.append(f"{counted(masked, 'value')} masked")
     parts += run.to_read
     if run.finishing:
         parts.append(run.finishing)

@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from dataworks_tasks.numerals import counted
 from producer.view.live_snapshot import LiveSnapshot
 
 _WIDTH = 92
@@ -118,7 +119,7 @@ def _rows(live: LiveSnapshot) -> Iterator[tuple[str, RenderableType]]:
         yield (
             "throttled",
             Text(
-                f"{metrics.throttled_requests:,} requests   "
+                f"{counted(metrics.throttled_requests, 'request')}   "
                 f"{metrics.throttled_share:.0%} of the workers' time",
                 style="yellow" if slow else "",
             ),

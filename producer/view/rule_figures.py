@@ -8,6 +8,7 @@ from typing import Any
 
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.migrate.rules import Rule, RuleKind, RuleOutcome, read_outcomes, rules_of
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import MigrationJob
 
 _DONE = {
@@ -61,7 +62,7 @@ def rule_remarks(
     """
     read = counters.get(RunCounter.READ, 0)
     if job.filter is not None and not read and expected and not job.allow_unmatched:
-        yield f"--filter matched none of about {expected:,} documents"
+        yield f"--filter matched none of about {counted(expected, 'document')}"
     for item in figures:
         rule, outcome = item.rule, item.outcome
         if outcome.unreached:
@@ -71,4 +72,4 @@ def rule_remarks(
                 f"what they hold {left}"
             )
         if read and not outcome.matched and not job.allow_unmatched:
-            yield f"{rule} matched nothing in {read:,} documents"
+            yield f"{rule} matched nothing in {counted(read, 'document')}"

@@ -10,6 +10,7 @@ from typing import Any
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import (
     GenerationJob,
     MigrationJob,
@@ -198,7 +199,8 @@ def _rules(spec: RunSpec, progress: RunProgress) -> dict[str, Any]:
     remarks = list(rule_remarks(job, rules, counters, expected))
     if skipped := counters.get(RunCounter.SKIPPED, 0):
         remarks.append(
-            f"{skipped:,} documents were skipped: the target has other ones with their _id"
+            f"{counted(skipped, 'document was', 'documents were')} skipped: "
+            "the target has another one with the same _id"
         )
     return {"rules": rules, "remarks": tuple(remarks)}
 

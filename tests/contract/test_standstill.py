@@ -46,7 +46,9 @@ def enter(ledger: RedisLedger, id_: str, queue: str = QUEUE, clock: float = 0.0)
 
 def test_nobody_is_there(ledger: RedisLedger) -> None:
     run_id = running(ledger)
-    assert str(cause(ledger, run_id)).startswith("no worker is running; start one: celery")
+    assert str(cause(ledger, run_id)).startswith(
+        "no worker is running; start one: dataworks worker"
+    )
     ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.PAUSED)
     assert cause(ledger, run_id) is None
 

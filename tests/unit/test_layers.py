@@ -24,7 +24,7 @@ WORKERS = """
     store ledger logs
     settings
     runs plugins
-    documents errors failpoints backoff version
+    documents errors failpoints backoff numerals version
 """
 """The rooms of ``dataworks_tasks``, one layer a line: a room imports only rooms of lower lines."""
 PRODUCER = """

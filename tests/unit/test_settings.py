@@ -166,3 +166,39 @@ def test_a_sentinel_address_becomes_what_celery_reads(monkeypatch: pytest.Monkey
     assert options["sentinel_kwargs"]["password"] == "pa/ss"
     assert options["visibility_timeout"] == 120
     assert "pa/ss" not in repr(read_sentinel_address(address))
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("FRAMEWROK_TARGET_DB_CONNECTION_STRING", "FRAMEWORK_TARGET_DB_CONNECTION_STRING"),
+        ("FRAMEWORK_TARGET_DB_CONECTION_STRING", "FRAMEWORK_TARGET_DB_CONNECTION_STRING"),
+        ("FRAMEWORKBROKER_URL", "FRAMEWORK_BROKER_URL"),
+        ("framework_queue", "FRAMEWORK_QUEUE"),
+        ("BROKER_URL", "FRAMEWORK_BROKER_URL"),
+        ("Framework_Log_Level", "FRAMEWORK_LOG_LEVEL"),
+        ("export FRAMEWORK_QUEU", "FRAMEWORK_QUEUE"),
+    ],
+)
+def test_a_misspelt_name_in_the_file_is_refused_with_the_nearest(line: str, meant: str) -> None:
+    Path(".env_local").write_text(f"# mine\n{line}=pa55word\n")
+    with pytest.raises(SettingsError, match=rf"in \.env_local\. Did you mean {meant}\b") as caught:
+        ConfigManager().load_config()
+    assert "pa55word" not in str(caught.value)
+
+
+def test_names_of_others_in_the_file_are_left_alone() -> None:
+    Path(".env_local").write_text("FLOWER_BASIC_AUTH=a:b\nPYTHONPATH=.\nMONGOD_BIN=/x\nQUEUES=1\n")
+    assert ConfigManager().load_config().queue == "dataworks"
+
+
+def test_counts_may_be_written_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMEWORK_BATCH_AGGREGATION_SIZE", "20k")
+    monkeypatch.setenv("FRAMEWORK_SOURCE_DB_BATCH_SIZE", "1e3")
+    monkeypatch.setenv("FRAMEWORK_GENERATION_WORKERS", "1_6")
+    config = ConfigManager().load_config()
+    assert (config.batch_aggregation_size, config.source_db_batch_size) == (20_000, 1000)
+    assert config.generation_workers == 16
+    monkeypatch.setenv("FRAMEWORK_BATCH_AGGREGATION_SIZE", "1.5")
+    with pytest.raises(SettingsError, match="FRAMEWORK_BATCH_AGGREGATION_SIZE"):
+        ConfigManager().load_config()

@@ -23,6 +23,7 @@ from dataworks_tasks.generate.aggregators.aggregation_write import (
     UpdateTarget,
     write_updates,
 )
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.lease import FinishLease, UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.key_space import ID, key_of
@@ -66,7 +67,7 @@ def aggregate(
     """
     done = 0
     what = f"computing {aggregation.target} of {aggregation.namespace}"
-    attempt.lease.show(lambda: f"{what}: {done:,} documents")
+    attempt.lease.show(lambda: f"{what}: {counted(done, 'document')}")
     shard_key = client.shard_key(aggregation.namespace)
     target = UpdateTarget(
         client, aggregation.namespace, attempt.write_concern, attempt.rate_limiter

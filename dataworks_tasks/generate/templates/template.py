@@ -10,6 +10,7 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.generate.fields.model import Record
 from dataworks_tasks.generate.templates.template_source import capacities
 from dataworks_tasks.generate.templates.unique_indexes import REFUSED, repeated_keys
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 
 
@@ -58,7 +59,7 @@ class Template:
             if total > most:
                 raise UsageError(
                     f"{path} of {collection.name} has {most:,} different values, "
-                    f"and the run asks for {total:,} documents",
+                    f"and the run asks for {counted(total, 'document')}",
                     "Give the field a wider range, or ask for fewer documents",
                 )
         id_ = collection.content.fields["_id"].variety()
@@ -84,6 +85,6 @@ class Template:
             if repeats >= REFUSED:
                 raise UsageError(
                     f"the unique index {name!r} of {collection.name} cannot be built: about "
-                    f"{repeats:,.0f} of {total:,} documents would repeat a value",
+                    f"{repeats:,.0f} of {counted(total, 'document')} would repeat a value",
                     remedy[0].upper() + remedy[1:],
                 )

@@ -7,6 +7,7 @@ from itertools import islice
 import click
 
 from dataworks_tasks.ledger.contract import FINISHED
+from dataworks_tasks.numerals import counted
 from producer.cli.shared.options import CommandContext
 from producer.cli.shared.run_to_end import run_to_end
 from producer.connections import Connections
@@ -44,7 +45,7 @@ def compare_and_repair(
     if live:
         context.console.print("Looking again at what differs...")
         left = look_again(connections, verification)
-        context.console.print(f"{left:,} documents still differ")
+        context.console.print(counted(left, "document still differs", "documents still differ"))
         if not left:
             return 0
     if request is None:

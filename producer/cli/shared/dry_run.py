@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from dataworks_tasks.numerals import counted
 from producer.cli.shared.options import CommandContext
 from producer.estimate.assess_migration import Assessment
 from producer.estimate.collection_concerns import shown
@@ -28,7 +29,7 @@ def print_assessment(context: CommandContext, found: Assessment) -> None:
     context.console.print(_collections(found.estimate))
     context.console.print()
     print_concerns(context, found.concerns)
-    documents = f"{found.estimate.documents:,} documents, {decimal(found.estimate.bytes)}"
+    documents = f"{counted(found.estimate.documents, 'document')}, {decimal(found.estimate.bytes)}"
     context.console.print(f"{documents}: {time_line(found.time)}.")
     if not found.separate:
         context.console.print(
@@ -82,7 +83,7 @@ def print_concerns(context: CommandContext, concerns: Sequence[Concern]) -> None
 def time_line(time: MigrationTime) -> str:
     """Like ``9 h 20 min \u00b1 1 h with 8 workers at 24,310 docs/s each``."""
     what = "" if time.written else "reading takes "
-    workers = "one worker" if time.workers == 1 else f"{time.workers:,} workers"
+    workers = counted(time.workers, "worker")
     text = (
         f"{what}{spoken(time.seconds)} \u00b1 {spoken(time.error_seconds)} with {workers} "
         f"at {time.rate:,.0f} docs/s{' each' if time.workers > 1 else ''}"

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 
+from dataworks_tasks.numerals import parse_count
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
 from dataworks_tasks.runs.spec import Priority
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 from dataworks_tasks.store.create_collection import CollectionLayout, Throughput
+from producer.cli.shared.connection_flags import NO_FLAGS, ConnectionFlags, connection_options
+from producer.cli.shared.console import create_console
 from producer.connections import Connections
 from producer.local.environment import LocalAddresses
 from producer.local.services_record import find_local_services
@@ -30,16 +33,19 @@ class CommandContext:
 
     profile: str | None
     as_json: bool
+    flags: ConnectionFlags = NO_FLAGS
 
     @property
     def console(self) -> Console:
         """Where text for a person goes: standard error when standard output carries JSON."""
-        return Console(stderr=self.as_json, highlight=False)
+        return create_console(stderr=self.as_json)
 
     def config(self, **overrides: object) -> FrameworkConfig:
         """The settings; local services of this folder come in below the profile."""
         return ConfigManager().load_config(
-            profile=self.profile, overrides=overrides, defaults=_local_defaults()
+            profile=self.profile,
+            overrides={**self.flags.settings, **overrides},
+            defaults=_local_defaults(),
         )
 
     def connections(self, **overrides: object) -> Connections:
@@ -62,7 +68,9 @@ def _local_defaults() -> dict[str, str]:
     if services is None or services.redis_url is None or services.mongodb_url is None:
         return {}
     target_url = services.urls.get("cosmos")
-    return LocalAddresses(services.redis_url, services.mongodb_url, target_url).settings
+    settings = LocalAddresses(services.redis_url, services.mongodb_url, target_url).settings
+    # The ledger follows the broker: a broker named elsewhere does not leave it here.
+    return {name: value for name, value in settings.items() if name != "LEDGER_URL"}
 
 
 def with_context(function: F) -> F:
@@ -77,48 +85,46 @@ def with_context(function: F) -> F:
     return wrapped  # type: ignore[return-value]
 
 
+def with_connections(function: F) -> F:
+    """As ``with_context``, with the flags ``--source``, ``--target`` and ``--broker``."""
+
+    @connection_options
+    @with_context
+    @wraps(function)
+    def wrapped(context: CommandContext, flags: ConnectionFlags, **values: Any) -> Any:
+        return function(replace(context, flags=flags), **values)
+
+    return wrapped  # type: ignore[return-value]
+
+
 class Count(click.ParamType[int]):
-    """A whole number, also as 1_000_000, 10k, 5M, 2G or 1e6."""
+    """A whole number within bounds, also as 1_000_000, 10k, 5M, 2G or 1e6."""
 
     name = "number"
-    _FACTORS: Mapping[str, int] = {"k": 10**3, "m": 10**6, "g": 10**9}
+
+    def __init__(self, least: int = 0, most: int | None = None) -> None:
+        self._least = least
+        self._most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number that ``value`` says."""
-        if isinstance(value, int):
-            return value
-        text = str(value).strip().lower()
-        factor = self._FACTORS.get(text[-1:], 1)
-        digits = text[:-1] if factor > 1 else text
         try:
-            number = (
-                float(digits) * factor if "." in digits or "e" in digits else int(digits) * factor
-            )
-        except ValueError:
-            self.fail(f"{value!r} is not a number such as 500000, 10k, 5M or 1e6", param, ctx)
-        if number != int(number):
-            self.fail(f"{value!r} is not a whole number", param, ctx)
-        return int(number)
+            number = value if isinstance(value, int) else parse_count(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+        if number < self._least or (self._most is not None and number > self._most):
+            self.fail(f"{value!r} is not {self._bounds()}", param, ctx)
+        return number
+
+    def _bounds(self) -> str:
+        if self._most is None:
+            return f"{self._least:,} or more"
+        return f"between {self._least:,} and {self._most:,}"
 
 
 COUNT = Count()
+RATE = Count(1)
 SCALE = click.FloatRange(min=0, min_open=True)
-
-
-class Rate(Count):
-    """A number above zero per second, written like a count."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number that ``value`` says."""
-        number = super().convert(value, param, ctx)
-        if number <= 0:
-            self.fail(f"{value!r} is not above zero", param, ctx)
-        return number
-
-
-RATE = Rate()
 
 
 class Duration(click.ParamType[float]):
@@ -150,7 +156,7 @@ def run_options(function: F) -> F:
 
     @click.option(
         "--batch-size",
-        type=click.IntRange(1, MAX_BATCH_SIZE),
+        type=Count(1, MAX_BATCH_SIZE),
         metavar="B",
         help="Documents of one message.",
     )
@@ -164,7 +170,7 @@ def run_options(function: F) -> F:
     )
     @click.option(
         "--max-failures",
-        type=click.IntRange(0),
+        type=COUNT,
         default=1000,
         show_default=True,
         metavar="N",
@@ -191,7 +197,7 @@ def run_options(function: F) -> F:
     )
     @click.option(
         "--max-processes",
-        type=click.IntRange(1),
+        type=Count(1),
         metavar="N",
         help="Worker processes that work on the run at once.",
     )

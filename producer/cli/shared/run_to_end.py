@@ -11,6 +11,7 @@ from rich.table import Table
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.run_note import NoteTopic
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.cli.shared.options import CommandContext
 from producer.connections import Connections
@@ -108,7 +109,7 @@ def summary(run: RunSummary) -> Table:
     }
     if run.throttled_requests:
         rows["throttled"] = (
-            f"{run.throttled_requests:,} requests, {run.waited_seconds:.1f} s waited"
+            f"{counted(run.throttled_requests, 'request')}, {run.waited_seconds:.1f} s waited"
         )
     for name, measured, estimated in (
         ("charge", run.request_units, run.request_units_estimated),
@@ -120,7 +121,8 @@ def summary(run: RunSummary) -> Table:
                 f"{estimated / charged:.0%} estimated)"
             )
     if run.peak_worker_bytes:
-        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in one of {run.workers} workers"
+        workers = counted(run.workers, "worker")
+        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in one of {workers}"
     rows |= {escape(str(item.rule)): str(item) for item in run.rules}
     for name, value in rows.items():
         if value:

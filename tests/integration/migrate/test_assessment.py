@@ -78,7 +78,7 @@ def test_what_keeps_a_run_from_beginning(
     source.orders.insert_many({"_id": n, "email": f"{n}@firm.test"} for n in range(50))
     fleet.mongo[target].orders.insert_one({"_id": 1})
     found = assess(fleet, target, "--mask", "emial=faker:email")
-    assert "--append" in the(found, "already holds 1 documents")
+    assert "--append" in the(found, "already holds 1 document")
     assert "did you mean email?" in the(found, "--mask emial=faker:email matches nothing")
     fleet.mongo.drop_database(target)
     fleet.mongo[target.upper()].other.insert_one({})

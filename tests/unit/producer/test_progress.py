@@ -152,7 +152,7 @@ def test_a_pipe_gets_lines_without_escapes(ledger: RedisLedger) -> None:
         view.observe(_observation(ledger, spec))
     first, last = out.getvalue().splitlines()
     assert first.startswith(f"{spec.run_id} running: 500 of 1,000 documents, ")
-    assert first.endswith("1 workers, 7 throttled")
+    assert first.endswith("1 worker, 7 throttled")
     assert last.startswith(f"{spec.run_id} complete: 1,000 of 1,000 documents, ")
 
 

@@ -1,0 +1,155 @@
+"""``--source``, ``--target`` and ``--broker``: connections of one command, instead of settings."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, quote
+
+import click
+
+from dataworks_tasks.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SETTINGS = {
+    "source": "SOURCE_DB_CONNECTION_STRING",
+    "target": "TARGET_DB_CONNECTION_STRING",
+    "broker": "BROKER_URL",
+}
+_SECRET_OPTION = re.compile(r"[^=]*(password|properties|token|secret)[^=]*=", re.IGNORECASE)
+_WITH_PASSWORD = {"", "DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN"}
+"""Ways to sign in for which a user needs a password; certificates and tokens need none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """A connection string in the parts that hold a password."""
+
+    scheme: str
+    user: str
+    password: str | None
+    rest: str
+
+    @classmethod
+    def parse(cls, text: str) -> _Address:
+        scheme, mark, after = text.partition("://")
+        if not mark:
+            # What is wrong with it is for the check of the setting to say.
+            return cls("", "", None, text)
+        head, question, query = after.partition("?")
+        if "@" not in head and "/" not in head:
+            # A password that is not percent-encoded; the check of the setting refuses it.
+            head, question, query = after, "", ""
+        signed_in, at, host = head.rpartition("@")
+        user, colon, password = signed_in.partition(":")
+        return cls(scheme, user, password if at and colon else None, f"{host}{question}{query}")
+
+    @property
+    def has_password(self) -> bool:
+        """Whether a password is anywhere in it."""
+        options = self.rest.partition("?")[2].split("&")
+        return bool(self.password) or any(map(_SECRET_OPTION.match, options))
+
+    @property
+    def lacks_password(self) -> bool:
+        """Whether its user signs in with a password that is not there."""
+        options = {
+            name.lower(): values[-1]
+            for name, values in parse_qs(self.rest.partition("?")[2]).items()
+        }
+        mechanism = options.get("authmechanism", "").upper()
+        return bool(self.user) and self.password is None and mechanism in _WITH_PASSWORD
+
+    def __str__(self) -> str:
+        """The address without passwords, for people."""
+        place, question, query = self.rest.partition("?")
+        if not self.scheme or "@" in self.rest:
+            return "..."
+        options = [one for one in query.split("&") if not _SECRET_OPTION.match(one)]
+        shown = f"{place}{question}{'&'.join(options)}".rstrip("?")
+        return f"{self.scheme}://{f'{self.user}@' if self.user else ''}{shown}"
+
+    def with_password(self, password: str) -> str:
+        return f"{self.scheme}://{self.user}:{quote(password, safe='')}@{self.rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFlags:
+    """What was typed after the flags; a password may be in it, so nothing shows it."""
+
+    source: str | None = field(default=None, repr=False)
+    target: str | None = field(default=None, repr=False)
+    broker: str | None = field(default=None, repr=False)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Setting names without prefix, with their values."""
+        return {_SETTINGS[name]: value for name, value in self._given()}
+
+    @property
+    def shown(self) -> str:
+        """The flags as they can be typed again, without passwords; begins with a space."""
+        return "".join(f" --{name} {_quoted(_Address.parse(v))}" for name, v in self._given())
+
+    def _given(self) -> Iterator[tuple[str, str]]:
+        for name in _SETTINGS:
+            if value := getattr(self, name):
+                yield name, value
+
+
+NO_FLAGS = ConnectionFlags()
+
+
+def _quoted(address: _Address) -> str:
+    text = str(address)
+    return f"'{text}'" if set("&?*;()<>|$ ") & set(text) else text
+
+
+def read_flags(source: str | None, target: str | None, broker: str | None) -> ConnectionFlags:
+    """The flags, with each missing password asked for on a terminal.
+
+    A password in a flag is accepted with a warning. Raises UsageError where a password is missing
+    and there is nobody to ask.
+    """
+    given = {"source": source, "target": target, "broker": broker}
+    return ConnectionFlags(**{name: value and _read(name, value) for name, value in given.items()})
+
+
+def _read(name: str, text: str) -> str:
+    address = _Address.parse(text)
+    setting = f"FRAMEWORK_{_SETTINGS[name]}"
+    if address.has_password:
+        click.echo(
+            f"warning: --{name} holds a password, and every user of this machine can read it in "
+            f"the process list. Leave it out to be asked for it, or set {setting}",
+            err=True,
+        )
+    if not address.lacks_password:
+        return text
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"--{name} names a user but no password, and there is no terminal to ask on",
+            f"Set {setting} in the environment instead",
+        )
+    password = click.prompt(f"Password for {address}", hide_input=True, err=True)
+    return address.with_password(password)
+
+
+def connection_options(function: F) -> F:
+    """Add ``--source``, ``--target`` and ``--broker``; handed over as one ConnectionFlags."""
+
+    @click.option("--source", metavar="URI", help="Connection string of the source.")
+    @click.option("--target", metavar="URI", help="Connection string of the target.")
+    @click.option("--broker", metavar="URL", help="Redis of the messages and the ledger.")
+    @wraps(function)
+    def wrapped(
+        *args: Any, source: str | None, target: str | None, broker: str | None, **values: Any
+    ) -> Any:
+        return function(*args, flags=read_flags(source, target, broker), **values)
+
+    return wrapped  # type: ignore[return-value]

@@ -1,0 +1,25 @@
+"""The console that commands print on."""
+
+from __future__ import annotations
+
+import os
+
+from rich.console import Console
+
+_PIPE_COLUMNS = 10_000
+
+
+class _SteadyConsole(Console):
+    """Never hides the cursor: a command that is killed could not show it again."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        """Leave it as it is."""
+        return False
+
+
+def create_console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; in a pipe or a file lines are as long as they are."""
+    console = _SteadyConsole(stderr=stderr, highlight=False)
+    if console.is_terminal or "COLUMNS" in os.environ:
+        return console
+    return _SteadyConsole(stderr=stderr, highlight=False, width=_PIPE_COLUMNS)

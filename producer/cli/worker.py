@@ -1,0 +1,65 @@
+"""``dataworks worker``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from producer.cli.shared.options import CommandContext, Count, with_connections
+from producer.local.environment import worker_environment
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+@click.command("worker", context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--processes",
+    type=Count(1, 512),
+    metavar="N",
+    help="Processes that work at once; one per core if not given.",
+)
+@click.option(
+    "--name",
+    default="celery",
+    show_default=True,
+    metavar="NAME",
+    help="Its name on this machine: NAME@HOST. Two workers of a machine need two names.",
+)
+@click.option("--log-level", type=click.Choice(_LEVELS), default="INFO", show_default=True)
+@click.argument("more", nargs=-1, metavar="[CELERY OPTIONS]...")
+@with_connections
+def command(
+    context: CommandContext,
+    processes: int | None,
+    name: str,
+    log_level: str,
+    more: tuple[str, ...],
+) -> None:
+    """Start a Celery worker with the right flags; Ctrl-C ends it after the range at hand.
+
+    Other options go to `celery -A dataworks_tasks worker` as they are.
+
+    \b
+    dataworks worker
+    dataworks worker --processes 4 --broker redis://cache.example --target mongodb://db.example
+    """
+    arguments = [
+        *(sys.executable, "-m", "celery", "-A", "dataworks_tasks", "worker"),
+        *("--hostname", name if "@" in name else f"{name}@%h"),
+        *("--loglevel", log_level),
+        # A fleet does not need what workers ask and tell each other.
+        *("--without-gossip", "--without-mingle"),
+        *(("--concurrency", str(processes)) if processes else ()),
+        *more,
+    ]
+    # In the environment, and not in the arguments: those are in the process list.
+    config = context.config()
+    environment = worker_environment(config, context.profile)
+    if context.as_json:
+        environment["FRAMEWORK_LOG_FORMAT"] = "json"
+    if "broker_url" not in config.model_fields_set:
+        click.echo("No Redis is set: trying the one of this machine. Another: --broker URL")
+    sys.stdout.flush()
+    os.execve(sys.executable, arguments, {**os.environ, **environment})  # noqa: S606
