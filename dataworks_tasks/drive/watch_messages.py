@@ -10,7 +10,8 @@ from dataworks_tasks.driver_step import Drive
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.windows import DueStep, WindowState
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.spec import Priority, RunSpec
+from dataworks_tasks.runs.choices import Priority
+from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.slicing.plan_step import PlanSlices
 
 ROOM = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 8}

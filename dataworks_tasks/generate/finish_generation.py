@@ -14,9 +14,9 @@ from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.generate.aggregators.aggregation_write import RefusedUpdate
 from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import OnError
 from dataworks_tasks.store.build_index import build_indexes
 
 Asked = tuple[Namespace, Sequence[Mapping[str, Any]], Sequence[Aggregation]]

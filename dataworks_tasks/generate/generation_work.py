@@ -24,9 +24,10 @@ from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.range_work import CompletedRange, RunContext
 from dataworks_tasks.rate_limits.writes import documents_per_write
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.choices import OnConflict, OnError
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import GenerationPart, OnConflict, OnError
+from dataworks_tasks.runs.spec import GenerationPart
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
 from dataworks_tasks.store.collection_guard import CollectionGuard
 

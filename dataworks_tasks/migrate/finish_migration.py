@@ -15,8 +15,9 @@ from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.migrate.schema_comparison import compare_options, compare_views
 from dataworks_tasks.migrate.source_counts import compare_counts
 from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.lease import FinishLease
-from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 
 _NOTED_HERE = (NoteTopic.SOURCE, NoteTopic.OPTIONS, NoteTopic.VIEWS, NoteTopic.LEFT_OUT)

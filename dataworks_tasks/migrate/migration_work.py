@@ -17,8 +17,9 @@ from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyResources, CopyRoute, SliceCopy
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
-from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, OnError
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.scan.read_slice import SliceInterrupted
 from dataworks_tasks.scan.slice import slice_of_run
 from dataworks_tasks.scan.slice_pool import CompletedSlice, SliceJob, Stopped, run_slices

@@ -13,8 +13,9 @@ from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.migrate.index_definition import differences, same_index
 from dataworks_tasks.migrate.view_definition import view_definition
 from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import BUCKETS
 

@@ -17,8 +17,8 @@ from dataworks_tasks.documents.raw_bson import (
     find_element,
     id_filter,
 )
+from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.store.bulk_write import WriteFailure, WritePolicy, WriteResult
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.replace_document import literally, write_update

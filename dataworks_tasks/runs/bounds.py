@@ -10,3 +10,6 @@ MAX_BATCH_SIZE = 1_000_000
 
 WRITE_CONCERN = "majority|[1-9][0-9]?"
 """A regular expression: what a write concern may be."""
+
+OUTSIDE_OPEN_TRANSACTIONS_SECONDS = 65.0
+"""A transaction that is open when the writers stop commits up to 60 s later."""

@@ -12,6 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
+from dataworks_tasks.runs.choices import (
+    IndexPolicy,
+    OnConflict,
+    OnDdl,
+    OnError,
+    Partitioner,
+    Priority,
+)
 from dataworks_tasks.runs.namespace import Namespace
 
 FORMAT_VERSION = 2
@@ -24,46 +32,6 @@ class RunKind(StrEnum):
     MIGRATION = "migration"
     VERIFICATION = "verification"
     REPAIR = "repair"
-
-
-class OnError(StrEnum):
-    """What happens to a run when one document can never be written."""
-
-    STOP = "stop"
-    SKIP = "skip"
-
-
-class Priority(StrEnum):
-    """Turns among other runs: a normal one gets two where a low one gets one, a high one eight."""
-
-    LOW = "low"
-    NORMAL = "normal"
-    HIGH = "high"
-
-
-class OnConflict(StrEnum):
-    """What happens when the target holds another document with the same ``_id``."""
-
-    FAIL = "fail"
-    REPLACE = "replace"
-    SKIP = "skip"
-
-
-class IndexPolicy(StrEnum):
-    """When a migration builds the source's indexes at the target."""
-
-    AFTER = "after"
-    BEFORE = "before"
-    NONE = "none"
-
-
-class Partitioner(StrEnum):
-    """How a collection is cut into slices."""
-
-    AUTO = "auto"
-    WALK = "walk"
-    SAMPLE = "sample"
-    OBJECT_ID_TIME = "objectid-time"
 
 
 class _Frozen(BaseModel):
@@ -111,10 +79,6 @@ class GenerationJob(_Frozen):
         return sum(part.count for part in self.parts)
 
 
-ID_FROM_SHARD_KEY = "shardKey"
-"""The rule that makes an ``_id`` of the old one and the values of the source's shard key."""
-
-
 class NamespacePair(_Frozen):
     """A collection and where it goes.
 
@@ -152,13 +116,6 @@ class LeftOut(_Frozen):
     namespace: Namespace
     reason: str
     attention: bool = True
-
-
-class OnDdl(StrEnum):
-    """What happens when a followed collection itself is changed at the source."""
-
-    STOP = "stop"
-    IGNORE = "ignore"
 
 
 class ClaimTimes(_Frozen):

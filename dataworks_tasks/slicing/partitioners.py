@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.errors import UnknownName, UsageError
-from dataworks_tasks.runs.spec import Partitioner
+from dataworks_tasks.runs.choices import Partitioner
 from dataworks_tasks.scan.key_space import BRACKETS, KeyRange, bracket_of_type, key_ranges_between
 from dataworks_tasks.scan.slice import OBJECT_ID, STRING, Slice, SliceKind
 from dataworks_tasks.slicing.collection_keys import CollectionKeys

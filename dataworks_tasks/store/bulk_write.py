@@ -11,8 +11,8 @@ from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.failpoints import failpoint
+from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.conflicts import resolve_duplicates
 from dataworks_tasks.store.document_rules import refused_documents

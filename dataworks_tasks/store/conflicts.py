@@ -14,8 +14,8 @@ from dataworks_tasks.documents.raw_bson import (
     id_filter,
     ids_filter,
 )
+from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.replace_document import replace_document
 from dataworks_tasks.store.shard_key import narrowed, value_at

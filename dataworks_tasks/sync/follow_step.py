@@ -12,7 +12,8 @@ from dataworks_tasks.errors import TransientError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, RunState
 from dataworks_tasks.ledger.key_windows import Append, Place
-from dataworks_tasks.runs.spec import MigrationJob, OnDdl, RunSpec
+from dataworks_tasks.runs.choices import OnDdl
+from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
 from dataworks_tasks.sync.change_reader import CapturedChanges, ChangeReader, DdlEvent
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place

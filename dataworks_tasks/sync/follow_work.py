@@ -12,8 +12,9 @@ from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.range_work import Completed, RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
-from dataworks_tasks.runs.spec import MigrationJob, OnError
+from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.sync.claims import ClaimKeeper, ClaimTerms
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place
 from dataworks_tasks.sync.key_window import id_of_failure, is_key_window

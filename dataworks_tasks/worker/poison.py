@@ -8,7 +8,8 @@ from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.windows import Release
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.spec import GenerationJob, OnError, RunSpec
+from dataworks_tasks.runs.choices import OnError
+from dataworks_tasks.runs.spec import GenerationJob, RunSpec
 from dataworks_tasks.worker.failures import check_failures
 from dataworks_tasks.worker.process import WorkerProcess
 

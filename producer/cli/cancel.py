@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dataworks_tasks.ledger.contract import RunState
 from producer.cli.shared.options import CommandContext, with_connections
-from producer.cli.shared.stop_run import stop_and_print
 
 
 @click.command("cancel")
@@ -14,4 +12,7 @@ from producer.cli.shared.stop_run import stop_and_print
 @with_connections
 def command(context: CommandContext, run_id: str) -> None:
     """Stop RUN. What is written stays, and resume would continue the run."""
+    from dataworks_tasks.ledger.contract import RunState
+    from producer.cli.shared.stop_run import stop_and_print
+
     stop_and_print(context, run_id, RunState.CANCELLED)

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
 from producer.cli.shared.options import CommandContext, with_connections
-from producer.cli.shared.run_to_end import run_to_end
-from producer.cutover.cut_over import (
-    OUTSIDE_OPEN_TRANSACTIONS_SECONDS,
-    CutOver,
-    CutOverRequest,
-    end_cut_over,
-)
-from producer.doctor.check import Check
-from producer.start.start_verification import start_verification
+
+if TYPE_CHECKING:
+    from dataworks_tasks.runs.spec import RunSpec
+    from producer.doctor.check import Check
 
 
 class Seconds(click.ParamType[float]):
@@ -76,6 +71,12 @@ def command(
 
     It may be killed at any moment and repeated. Until the last step the run follows on.
     """
+    from rich.markup import escape
+
+    from producer.cli.shared.run_to_end import run_to_end
+    from producer.cutover.cut_over import CutOver, CutOverRequest, end_cut_over
+    from producer.start.start_verification import start_verification
+
     request = CutOverRequest(verify, quiet, block_writes, accept_failures)
     with context.connections() as connections:
         spec = connections.ledger.spec(run_id)
@@ -108,6 +109,8 @@ def command(
 
 
 def _print_checks(context: CommandContext, checks: list[Check]) -> None:
+    from rich.markup import escape
+
     for check in checks:
         if context.as_json:
             context.print_json(check.as_json())

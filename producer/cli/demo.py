@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.filesize import decimal
-from rich.table import Table
 
 from dataworks_tasks.errors import RunFailed
-from dataworks_tasks.ledger.contract import FINISHED
-from dataworks_tasks.runs.spec import RunSpec
-from dataworks_tasks.settings import ConfigManager
 from producer.cli.shared.options import COUNT, CommandContext, with_context
-from producer.connections import Connections
-from producer.drive.attach import attach
-from producer.local.celery_services import CeleryWorker
-from producer.local.environment import LocalAddresses
-from producer.local.services import LocalServices
-from producer.start.run_request import GenerationRequest, MigrationRequest
-from producer.start.start_generation import start_generation
-from producer.start.start_migration import start_migration
-from producer.start.start_verification import start_verification
-from producer.view.progress import create_view
-from producer.view.render import shown_duration
-from producer.view.run_summary import RunSummary, exit_code, summarize
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from dataworks_tasks.runs.spec import RunSpec
+    from producer.connections import Connections
+    from producer.view.run_summary import RunSummary
 
 _WORKERS = 2
 _SOURCE = "shop.service_orders"
@@ -49,6 +40,13 @@ class _Step:
 @with_context
 def command(context: CommandContext, total: int) -> None:
     """Generate, migrate and verify documents on embedded services; nothing is left behind."""
+    from dataworks_tasks.settings import ConfigManager
+    from producer.connections import Connections
+    from producer.local.celery_services import CeleryWorker
+    from producer.local.environment import LocalAddresses
+    from producer.local.services import LocalServices
+    from producer.view.run_summary import exit_code
+
     console = context.console
     with LocalServices.in_temporary_folder() as services:
         with console.status("starting Redis, MongoDB and two workers"):
@@ -72,6 +70,11 @@ def command(context: CommandContext, total: int) -> None:
 
 
 def _run(connections: Connections, console: Console, total: int) -> list[_Step]:
+    from producer.start.run_request import GenerationRequest, MigrationRequest
+    from producer.start.start_generation import start_generation
+    from producer.start.start_migration import start_migration
+    from producer.start.start_verification import start_verification
+
     database, collection = _SOURCE.split(".")
     request = GenerationRequest("service_order", total, database, collection, seed=1)
     generated = _finish(
@@ -87,6 +90,11 @@ def _run(connections: Connections, console: Console, total: int) -> list[_Step]:
 
 
 def _finish(connections: Connections, console: Console, spec: RunSpec) -> RunSummary:
+    from dataworks_tasks.ledger.contract import FINISHED
+    from producer.drive.attach import attach
+    from producer.view.progress import create_view
+    from producer.view.run_summary import summarize
+
     progress = attach(connections, spec, create_view(spec, console, connections.ledger))
     if progress is None:
         raise RunFailed(f"run {spec.run_id} could not be followed: Redis does not answer")
@@ -99,6 +107,12 @@ def _finish(connections: Connections, console: Console, spec: RunSpec) -> RunSum
 
 
 def _table(steps: list[_Step]) -> Table:
+    from rich.filesize import decimal
+    from rich.table import Table
+
+    from producer.view.render import shown_duration
+    from producer.view.run_summary import exit_code
+
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for name in ("documents", "time", "docs/s", "worker memory", "gaps", "verification"):

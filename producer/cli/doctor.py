@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 
 import click
-from rich.markup import escape
 
 from producer.cli.shared.options import CommandContext, with_connections
-from producer.doctor.preflight import run_checks
 
 
 @click.command("doctor")
 @with_connections
 def command(context: CommandContext) -> None:
     """Check Redis, source, target and workers. Exit code 1 when something must be fixed."""
+    from rich.markup import escape
+
+    from producer.doctor.preflight import run_checks
+
     good = True
     with context.connections() as connections:
         debug = bool(click.get_current_context().find_root().params.get("debug"))

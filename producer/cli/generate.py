@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from dataworks_tasks.numerals import counted
-from dataworks_tasks.runs.spec import RunKind
 from producer.cli.shared.options import COUNT, SCALE, CommandContext, run_options, with_connections
-from producer.cli.shared.run_to_end import Stay, run_new
-from producer.document_output import write_documents
-from producer.resume.named_run import find_named_run
-from producer.start.run_request import GenerationRequest, RunOptions
-from producer.start.start_generation import plan_generation, start_generation
+
+if TYPE_CHECKING:
+    from producer.start.run_request import RunOptions
 
 
 @click.command("generate")
@@ -50,6 +48,13 @@ def command(
     dataworks generate service_order --total 1M
     dataworks generate template.json --total 5 --database shop --collection orders --drop
     """
+    from dataworks_tasks.runs.spec import RunKind
+    from producer.cli.shared.run_to_end import Stay, run_new
+    from producer.document_output import write_documents
+    from producer.resume.named_run import find_named_run
+    from producer.start.run_request import GenerationRequest
+    from producer.start.start_generation import plan_generation, start_generation
+
     stay = Stay(detach, verify)
     request = GenerationRequest(what=what, options=options, **flags)  # type: ignore[arg-type]
     if output is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from dataworks_tasks.generate.custom.factory import GeneratorFactory
 from producer.cli.shared.options import CommandContext, with_context
 
 
@@ -12,6 +11,8 @@ from producer.cli.shared.options import CommandContext, with_context
 @with_context
 def command(context: CommandContext) -> None:
     """List the custom generators that FRAMEWORK_PLUGINS and installed packages bring."""
+    from dataworks_tasks.generate.custom.factory import GeneratorFactory
+
     names = GeneratorFactory(context.config().plugins).names()
     if context.as_json:
         context.print_rows({"generator": name} for name in names)

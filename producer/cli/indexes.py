@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from producer.cli.shared.options import CommandContext, with_connections
-from producer.resume.build_indexes import CopiedIndexes, build_indexes_again, check_indexes
+
+if TYPE_CHECKING:
+    from producer.resume.build_indexes import CopiedIndexes
 
 
 @click.command("indexes")
@@ -21,6 +22,10 @@ def command(context: CommandContext, run_id: str) -> None:
     The end of a run lists the indexes that could not be built. Correct what kept them from it, such
     as a duplicate key, and type this. It builds the source's indexes after `--indexes none`, too.
     """
+    from rich.markup import escape
+
+    from producer.resume.build_indexes import build_indexes_again, check_indexes
+
     with context.connections() as connections:
         spec = check_indexes(connections, run_id)
         with context.console.status("reading the indexes") as status:
@@ -45,6 +50,9 @@ def _rows(item: CopiedIndexes) -> list[dict[str, str]]:
 
 
 def _print(context: CommandContext, done: list[CopiedIndexes]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
     rows = [row for item in done for row in _rows(item)]
     if not rows:
         context.console.print("The source has no indexes besides those on _id.")

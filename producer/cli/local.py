@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
-from pydantic import SecretStr
-from rich.console import Console
 
 from dataworks_tasks.errors import StoreUnavailable
 from producer.cli.shared.options import RATE, CommandContext, Count, with_context
-from producer.local.binaries import MONGOD, VALKEY, find_binary
-from producer.local.celery_services import CeleryWorker, Flower
-from producer.local.cosmos_service import CosmosService
-from producer.local.environment import LocalAddresses
-from producer.local.mongod import Mongod
-from producer.local.service_definition import ServiceDefinition
-from producer.local.services import LocalServices
-from producer.local.valkey import Valkey
-from producer.local.web_service import WebPages
 from producer.state_folder import STATE_FOLDER
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+    from rich.console import Console
+
+    from producer.local.environment import LocalAddresses
+    from producer.local.service_definition import ServiceDefinition
+    from producer.local.services import LocalServices
 
 
 @click.command("local")
@@ -51,6 +49,15 @@ def command(
 
     Other dataworks commands in this folder find them by themselves.
     """
+    from producer.local.binaries import MONGOD, VALKEY, find_binary
+    from producer.local.celery_services import CeleryWorker, Flower
+    from producer.local.cosmos_service import CosmosService
+    from producer.local.environment import LocalAddresses
+    from producer.local.mongod import Mongod
+    from producer.local.services import LocalServices
+    from producer.local.valkey import Valkey
+    from producer.local.web_service import WebPages
+
     console = context.console
     with LocalServices(STATE_FOLDER) as services:
         with console.status("starting Redis and MongoDB"):

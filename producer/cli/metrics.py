@@ -6,15 +6,9 @@ import signal
 from threading import Event
 
 import click
-from prometheus_client import start_http_server
-from prometheus_client.registry import CollectorRegistry
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.logs import set_up_logging
-from dataworks_tasks.monitor.metrics import MetricsCollector
-from dataworks_tasks.monitor.openmetrics import LedgerCollector
 from producer.cli.shared.options import CommandContext, with_connections
-from producer.drive.message_queue import MessageQueue
 
 
 @click.command("metrics")
@@ -39,6 +33,14 @@ def command(context: CommandContext, port: int, address: str) -> None:
 
     It reads the ledger only. Alerts go to the log and to FRAMEWORK_ALERT_WEBHOOK_URL.
     """
+    from prometheus_client import start_http_server
+    from prometheus_client.registry import CollectorRegistry
+
+    from dataworks_tasks.logs import set_up_logging
+    from dataworks_tasks.monitor.metrics import MetricsCollector
+    from dataworks_tasks.monitor.openmetrics import LedgerCollector
+    from producer.drive.message_queue import MessageQueue
+
     stopped = Event()
     set_up_logging(context.config())
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.runs.spec import RunKind
-from producer.cli.shared.dry_run import print_assessment
 from producer.cli.shared.migration_options import (
     measuring_options,
     migration_options,
     migration_request,
 )
 from producer.cli.shared.options import RATE, CommandContext, run_options, with_connections
-from producer.cli.shared.run_to_end import Stay, run_new
-from producer.estimate.assess_migration import Measuring, assess
-from producer.resume.named_run import find_named_run
-from producer.start.run_request import RunOptions
-from producer.start.start_migration import start_migration
+
+if TYPE_CHECKING:
+    from producer.estimate.assess_migration import Measuring
+    from producer.start.run_request import RunOptions
 
 
 @click.command("migrate")
@@ -54,6 +51,13 @@ def command(
     dataworks migrate --include shop.orders --to archive.orders
     dataworks migrate --include 'shop.*' --map 'shop.*=archive.*'
     """
+    from dataworks_tasks.runs.spec import RunKind
+    from producer.cli.shared.dry_run import print_assessment
+    from producer.cli.shared.run_to_end import Stay, run_new
+    from producer.estimate.assess_migration import assess
+    from producer.resume.named_run import find_named_run
+    from producer.start.start_migration import start_migration
+
     stay = Stay(detach, verify)
     request = migration_request(options, flags)
     if measuring.write and not dry_run:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dataworks_tasks.ledger.contract import RunState
 from producer.cli.shared.options import CommandContext, with_connections
-from producer.cli.shared.stop_run import stop_and_print
 
 
 @click.command("pause")
@@ -14,4 +12,7 @@ from producer.cli.shared.stop_run import stop_and_print
 @with_connections
 def command(context: CommandContext, run_id: str) -> None:
     """Let workers leave RUN alone. What they are writing is finished and acknowledged."""
+    from dataworks_tasks.ledger.contract import RunState
+    from producer.cli.shared.stop_run import stop_and_print
+
     stop_and_print(context, run_id, RunState.PAUSED)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.filesize import decimal
-from rich.markup import escape
-from rich.table import Table
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
-from producer.cli.shared.dry_run import assessment_as_json, spoken, time_line
 from producer.cli.shared.migration_options import (
     measuring_options,
     migration_options,
@@ -28,11 +23,14 @@ from producer.cli.shared.options import (
     Count,
     with_connections,
 )
-from producer.estimate.assess_migration import Measuring, assess
-from producer.estimate.scaling import Fleet, ScalingEstimate, estimate_scaling
-from producer.start.run_request import GenerationRequest, MigrationRequest, RunOptions
-from producer.start.start_generation import plan_generation
-from producer.view.render import shown_duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from producer.estimate.assess_migration import Measuring
+    from producer.estimate.scaling import ScalingEstimate
+    from producer.start.run_request import MigrationRequest
 
 _WEEKEND_SECONDS = 60 * 3600.0
 
@@ -104,6 +102,10 @@ def command(
     dataworks plan service_order --total 1e9 --workers 32 --rate 20k
     dataworks plan --include 'shop.*' --workers 8 --write-sample
     """
+    from producer.estimate.scaling import Fleet, estimate_scaling
+    from producer.start.run_request import GenerationRequest, RunOptions
+    from producer.start.start_generation import plan_generation
+
     options = RunOptions(batch_size=batch_size, max_rate=max_rate, max_ru=max_ru)
     if flags["include"]:
         if what is not None or total is not None:
@@ -127,6 +129,11 @@ def command(
 def _plan_migration(
     context: CommandContext, request: MigrationRequest, measuring: Measuring, within: float
 ) -> None:
+    from rich.filesize import decimal
+
+    from producer.cli.shared.dry_run import assessment_as_json, spoken, time_line
+    from producer.estimate.assess_migration import assess
+
     with context.connections() as connections:
         found = assess(connections, request, measuring)
     time = found.time
@@ -172,6 +179,8 @@ def _as_json(found: ScalingEstimate) -> dict[str, object]:
 
 
 def _print(console: Console, found: ScalingEstimate) -> None:
+    from rich.markup import escape
+
     console.print(f"[bold]{found.documents:,}[/bold] documents of {escape(found.name)}\n")
     console.print(_sizes(found))
     console.print()
@@ -187,6 +196,9 @@ def _print(console: Console, found: ScalingEstimate) -> None:
 
 
 def _sizes(found: ScalingEstimate) -> Table:
+    from rich.filesize import decimal
+    from rich.table import Table
+
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(justify="right", style="bold", no_wrap=True)
@@ -216,6 +228,10 @@ def _sizes(found: ScalingEstimate) -> Table:
 
 
 def _limits(found: ScalingEstimate) -> Table:
+    from rich.table import Table
+
+    from producer.view.render import shown_duration
+
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("no faster than")
     table.add_column("docs/s", justify="right", no_wrap=True)

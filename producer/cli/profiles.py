@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from dataworks_tasks.errors import UnknownName
-from dataworks_tasks.settings.loader import profile_paths
 from producer.cli.shared.options import CommandContext, with_context
 
 
@@ -14,6 +13,8 @@ from producer.cli.shared.options import CommandContext, with_context
 @with_context
 def command(context: CommandContext, name: str | None) -> None:
     """List the profiles, or show the one called NAME with the reason for every line."""
+    from dataworks_tasks.settings.loader import profile_paths
+
     paths = profile_paths()
     if name is None:
         for profile, path in sorted(paths.items()):

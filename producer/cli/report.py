@@ -8,8 +8,6 @@ import click
 
 from dataworks_tasks.errors import UsageError
 from producer.cli.shared.options import CommandContext, with_connections
-from producer.report.render_report import render_report
-from producer.report.run_report import read_report
 
 
 @click.command("report")
@@ -27,6 +25,9 @@ def command(context: CommandContext, run_id: str, output: Path | None, hide_keys
 
     It is one HTML file without scripts. With --json the report is printed instead.
     """
+    from producer.report.render_report import render_report
+    from producer.report.run_report import read_report
+
     with context.connections() as connections:
         report = read_report(connections.ledger, run_id, hide_keys=hide_keys)
     if context.as_json:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.numerals import counted
-from producer.cli.shared.compare_and_repair import compare_and_repair
 from producer.cli.shared.options import CommandContext, with_connections
-from producer.cli.shared.run_to_end import run_to_end
-from producer.connections import Connections
-from producer.drive.attach import set_going
-from producer.resume.continue_run import continue_run
-from producer.resume.rebuild import rebuild_run
-from producer.resume.resync import resynced, take_new_position
-from producer.resume.spec_file import load_spec
-from producer.start.start_repair import RepairRequest
+
+if TYPE_CHECKING:
+    from producer.connections import Connections
 
 
 @click.command("resume")
@@ -51,6 +46,11 @@ def command(
     resync: bool,
 ) -> None:
     """Resume RUN after a crash, a pause, a cancel or an error: send its gaps, nothing else."""
+    from producer.cli.shared.run_to_end import run_to_end
+    from producer.resume.continue_run import continue_run
+    from producer.resume.rebuild import rebuild_run
+    from producer.resume.spec_file import load_spec
+
     if spec_file is not None and not rebuild:
         raise UsageError("--spec goes with --rebuild", f"dataworks resume {run_id} --rebuild")
     with context.connections() as connections:
@@ -65,6 +65,12 @@ def command(
 
 def _resync(context: CommandContext, connections: Connections, run_id: str) -> int:
     """Follow on from a new position, and reconcile what changed in between."""
+    from producer.cli.shared.compare_and_repair import compare_and_repair
+    from producer.drive.attach import set_going
+    from producer.resume.continue_run import continue_run
+    from producer.resume.resync import resynced, take_new_position
+    from producer.start.start_repair import RepairRequest
+
     take_new_position(connections, run_id)
     spec = continue_run(connections, run_id)
     set_going(connections, spec)

@@ -7,8 +7,6 @@ import sys
 import click
 
 from producer.cli.shared.options import CommandContext, with_connections
-from producer.cli.shared.run_to_end import run_to_end
-from producer.resume.continue_run import retry_failures
 
 
 @click.command("retry")
@@ -17,6 +15,9 @@ from producer.resume.continue_run import retry_failures
 @with_connections
 def command(context: CommandContext, run_id: str, detach: bool) -> None:
     """Try the documents of RUN again that could not be written."""
+    from producer.cli.shared.run_to_end import run_to_end
+    from producer.resume.continue_run import retry_failures
+
     with context.connections() as connections:
         spec = retry_failures(connections, run_id)
         sys.exit(run_to_end(context, connections, spec, detach=detach))

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
-from dataworks_tasks.ledger.contract import Ledger
-from dataworks_tasks.monitor.standstill import cause_of_standstill
 from dataworks_tasks.numerals import counted
 from producer.cli.shared.options import DURATION, CommandContext, Count, with_connections
-from producer.cli.shared.prune_runs import prune_runs
-from producer.cli.shared.run_to_end import shown_state
-from producer.view.render import shown_duration
-from producer.view.run_summary import RunSummary, summarize
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dataworks_tasks.ledger.contract import Ledger
+    from producer.view.run_summary import RunSummary
 
 _WIDE_COLUMNS = 110
 
@@ -40,6 +37,8 @@ _WIDE_COLUMNS = 110
 @with_connections
 def command(context: CommandContext, limit: int, prune: float | None) -> None:
     """List the runs, newest first."""
+    from producer.cli.shared.prune_runs import prune_runs
+
     with context.connections() as connections:
         ledger = connections.ledger
         if prune is not None:
@@ -64,6 +63,9 @@ def _print_forgotten(context: CommandContext, run_ids: list[str]) -> None:
 
 
 def _summarize(ledger: Ledger, run_id: str) -> RunSummary:
+    from dataworks_tasks.monitor.standstill import cause_of_standstill
+    from producer.view.run_summary import summarize
+
     progress = ledger.progress(run_id)
     cause = cause_of_standstill(ledger, progress)
     return summarize(ledger.spec(run_id), progress, cause=cause)
@@ -71,6 +73,12 @@ def _summarize(ledger: Ledger, run_id: str) -> RunSummary:
 
 def print_runs(console: Console, found: list[RunSummary]) -> None:
     """A run a line; where a line has no room for what the run is about, that comes below."""
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    from producer.cli.shared.run_to_end import shown_state
+
     wide = console.width >= _WIDE_COLUMNS
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("run", "state"):
@@ -100,4 +108,6 @@ def print_runs(console: Console, found: list[RunSummary]) -> None:
 
 
 def _numbers(run: RunSummary) -> tuple[str, str, str]:
+    from producer.view.render import shown_duration
+
     return f"{run.documents:,}", f"{run.rate:,.0f}", shown_duration(run.seconds)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 
 from dataworks_tasks.errors import TransientError, UsageError
-from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
-from dataworks_tasks.monitor.standstill import cause_of_standstill
 from producer.cli.shared.options import CommandContext, with_connections
-from producer.cli.shared.run_to_end import print_next_step, summary
-from producer.connections import Connections
-from producer.drive.causes import Causes
-from producer.drive.message_queue import MessageQueue
-from producer.drive.observation import Observation, RunView
-from producer.view.follow_figures import follow_figures
-from producer.view.live_snapshot import AlertWatch
-from producer.view.progress import JsonView, create_view
-from producer.view.run_summary import exit_code, shown_name, summarize, with_differences
+
+if TYPE_CHECKING:
+    from dataworks_tasks.ledger.contract import Ledger, RunProgress
+    from producer.connections import Connections
+    from producer.drive.observation import RunView
 
 _DRAWN_SECONDS = 0.2
 _JSON_SECONDS = 1.0
@@ -33,6 +27,13 @@ _JSON_SECONDS = 1.0
 @with_connections
 def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool) -> None:
     """Show RUN, or the newest run. Exit code as for the run itself."""
+    from rich.markup import escape
+
+    from dataworks_tasks.monitor.standstill import cause_of_standstill
+    from producer.cli.shared.run_to_end import print_next_step, summary
+    from producer.view.follow_figures import follow_figures
+    from producer.view.run_summary import exit_code, summarize, with_differences
+
     with context.connections() as connections:
         chosen = run_id or _newest(connections.ledger)
         if spec:
@@ -72,6 +73,16 @@ def _newest(ledger: Ledger) -> str:
 
 def _watch(context: CommandContext, connections: Connections, run_id: str) -> None:
     """Show the run until it ends. An outage of Redis is waited out."""
+    from rich.markup import escape
+
+    from dataworks_tasks.ledger.contract import WORKING
+    from producer.drive.causes import Causes
+    from producer.drive.message_queue import MessageQueue
+    from producer.drive.observation import Observation
+    from producer.view.live_snapshot import AlertWatch
+    from producer.view.progress import JsonView, create_view
+    from producer.view.run_summary import shown_name
+
     ledger = connections.ledger
     spec = ledger.spec(run_id)
     watch = AlertWatch.of(connections.config)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from dataworks_tasks.migrate.factory import MigrationStrategyFactory
-from dataworks_tasks.plugins import load_plugins
 from producer.cli.shared.options import CommandContext, with_context
 
 
@@ -13,6 +11,9 @@ from producer.cli.shared.options import CommandContext, with_context
 @with_context
 def command(context: CommandContext) -> None:
     """List the migration strategies: built in, from FRAMEWORK_PLUGINS and installed packages."""
+    from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+    from dataworks_tasks.plugins import load_plugins
+
     load_plugins(context.config().plugins)
     for name in MigrationStrategyFactory.names():
         if context.as_json:

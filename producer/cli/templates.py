@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.filesize import decimal
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.generate.templates.load_template import (
-    builtin_templates,
-    builtin_text,
-    starter_text,
-)
 from dataworks_tasks.numerals import counted
 from producer.cli.shared.options import COUNT, SCALE, CommandContext, Count, with_context
-from producer.document_output import preview_lines
-from producer.estimate.template_preview import SAMPLE, CollectionPreview, preview_collection
-from producer.start.run_request import GenerationRequest
-from producer.start.start_generation import plan_generation
+
+if TYPE_CHECKING:
+    from producer.estimate.template_preview import CollectionPreview
 
 
 @click.group("templates", invoke_without_command=True)
 @with_context
 def command(context: CommandContext) -> None:
     """List the built-in templates; check or preview a template file."""
+    from dataworks_tasks.generate.templates.load_template import builtin_templates
+
     if click.get_current_context().invoked_subcommand is not None:
         return
     for name, about in builtin_templates().items():
@@ -47,6 +43,9 @@ def check(context: CommandContext, what: str, total: int | None, scale: float | 
 
     TEMPLATE is a built-in name, a file, - for stdin, or a generator.
     """
+    from producer.start.run_request import GenerationRequest
+    from producer.start.start_generation import plan_generation
+
     request = GenerationRequest(what, total=total, scale=scale, seed=1)
     plan = plan_generation(request, context.config(), assumed_count=1)
     counts = [part.count for part in plan.job.parts]
@@ -65,6 +64,8 @@ def check(context: CommandContext, what: str, total: int | None, scale: float | 
 @with_context
 def show(_context: CommandContext, name: str) -> None:
     """Print the built-in template NAME, to begin a file of your own with."""
+    from dataworks_tasks.generate.templates.load_template import builtin_text
+
     click.echo(builtin_text(name), nl=False)
 
 
@@ -73,6 +74,8 @@ def show(_context: CommandContext, name: str) -> None:
 @with_context
 def new(_context: CommandContext, path: Path) -> None:
     """Write a small template with comments to FILE, to begin with."""
+    from dataworks_tasks.generate.templates.load_template import starter_text
+
     if path.suffix.lower() != ".json":
         raise UsageError(f"{path} does not end in .json", f"Name it {path.with_suffix('.json')}")
     try:
@@ -109,6 +112,11 @@ def preview(context: CommandContext, what: str, count: int, seed: int, sample: i
     For each field: how many documents have it, its values and how they are distributed; then the
     sizes of documents and indexes, and how many documents a process makes in a second.
     """
+    from producer.document_output import preview_lines
+    from producer.estimate.template_preview import SAMPLE, preview_collection
+    from producer.start.run_request import GenerationRequest
+    from producer.start.start_generation import plan_generation
+
     request = GenerationRequest(what, seed=seed)
     plan = plan_generation(request, context.config(), assumed_count=count)
     if sample is None:
@@ -132,6 +140,8 @@ def preview(context: CommandContext, what: str, count: int, seed: int, sample: i
 
 def figure_lines(figures: CollectionPreview, documents: int) -> Iterator[str]:
     """A table of the fields, then sizes and the rate, for a collection of ``documents``."""
+    from rich.filesize import decimal
+
     yield f"\n{counted(figures.sampled, 'document')}:"
     width = max((len(entry.path) for entry in figures.fields), default=0)
     for entry in figures.fields:

@@ -7,11 +7,7 @@ import sys
 import click
 
 from dataworks_tasks.errors import UsageError
-from producer.cli.shared.compare_and_repair import compare_and_repair
 from producer.cli.shared.options import COUNT, CommandContext, with_connections
-from producer.cli.shared.run_to_end import run_to_end
-from producer.start.start_repair import RepairRequest
-from producer.start.start_verification import start_verification
 
 
 @click.command("verify")
@@ -59,6 +55,11 @@ def command(
     --repair makes equal what differs, and says what still does. --live is for a source that
     changes: what differs is looked at again until it is equal, or counts.
     """
+    from producer.cli.shared.compare_and_repair import compare_and_repair
+    from producer.cli.shared.run_to_end import run_to_end
+    from producer.start.start_repair import RepairRequest
+    from producer.start.start_verification import start_verification
+
     if (delete_extra or overwrite_changes) and not repair:
         raise UsageError(
             "--delete-extra and --overwrite-changes go with --repair",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from producer.cli.shared.options import CommandContext, with_connections
-from producer.connections import Connections
-from producer.web.options import RequestedOptions, WebOptions, check_options
-from producer.web.server import serve
+
+if TYPE_CHECKING:
+    from producer.connections import Connections
+    from producer.web.options import WebOptions
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -54,6 +55,10 @@ def command(
 
     They read the ledger only. Without a password they are for this machine alone.
     """
+    import asyncio
+
+    from producer.web.options import RequestedOptions, check_options
+
     requested = RequestedOptions(
         listen,
         password_file,
@@ -72,6 +77,10 @@ def command(
 
 
 async def _serve(context: CommandContext, connections: Connections, options: WebOptions) -> None:
+    import asyncio
+
+    from producer.web.server import serve
+
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

@@ -8,7 +8,6 @@ import sys
 import click
 
 from producer.cli.shared.options import CommandContext, Count, with_connections
-from producer.local.environment import worker_environment
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -45,6 +44,8 @@ def command(
     dataworks worker
     dataworks worker --processes 4 --broker redis://cache.example --target mongodb://db.example
     """
+    from producer.local.environment import worker_environment
+
     arguments = [
         *(sys.executable, "-m", "celery", "-A", "dataworks_tasks", "worker"),
         *("--hostname", name if "@" in name else f"{name}@%h"),

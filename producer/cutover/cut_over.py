@@ -22,6 +22,7 @@ from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.index_notes import refused_of_position
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
 from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, RunSpec
 from dataworks_tasks.scan.final_collections import record_final_collections
@@ -38,8 +39,6 @@ from producer.cutover.checklist import checklist
 from producer.cutover.drain import Backlog, drain
 from producer.doctor.check import Check
 
-OUTSIDE_OPEN_TRANSACTIONS_SECONDS = 65.0
-"""A transaction that is open when the writers stop commits up to 60 s later."""
 _LOOK_SECONDS = 0.2
 _LONGEST_SECONDS = 24 * 3600.0
 _SHOW_SECONDS = 2.0

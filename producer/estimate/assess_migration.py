@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from dataworks_tasks.errors import RightMissing, SettingsError, TerminalError, UsageError
 from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, OnConflict
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 from producer.connections import Connections
 from producer.doctor.database_rights import READING, WRITING, missing_rights

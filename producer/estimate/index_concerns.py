@@ -13,7 +13,8 @@ from dataworks_tasks.documents.raw_bson import TOLERANT
 from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.migrate.index_definition import differences, left_out, same_index
 from dataworks_tasks.migrate.masking import create_mask
-from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair, Transform
+from dataworks_tasks.runs.choices import IndexPolicy
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, Transform
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.index_rules import index_refusal
 from producer.estimate.collection_concerns import CollectionPair, shown

@@ -19,8 +19,9 @@ from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.route import document_change, parsed_filter
 from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyResources, CopyRoute, SliceCopy
 from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
 from dataworks_tasks.scan.slice import Slice
 from dataworks_tasks.settings import FrameworkConfig

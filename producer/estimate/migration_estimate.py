@@ -14,8 +14,9 @@ from dataworks_tasks.documents.raw_bson import find_element
 from dataworks_tasks.errors import TerminalError
 from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.migrate.route import document_change, parsed_filter
+from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, NamespacePair
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.verify.comparison import id_bytes
 

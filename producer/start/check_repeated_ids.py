@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from dataworks_tasks.documents.raw_bson import element_bytes
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.route import parsed_filter, repeated_ids
+from dataworks_tasks.runs.choices import ID_FROM_SHARD_KEY, OnConflict
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import ID_FROM_SHARD_KEY, MigrationJob, NamespacePair, OnConflict
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.scan.key_space import ID, key_of
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
 from dataworks_tasks.scan.slice import EACH_TYPE_APART

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dataworks_tasks.runs.spec import IndexPolicy, OnConflict, OnError, Priority, Transform
+from dataworks_tasks.runs.choices import IndexPolicy, OnConflict, OnError, Priority
+from dataworks_tasks.runs.spec import Transform
 from dataworks_tasks.store.create_collection import CollectionLayout
 
 

@@ -11,14 +11,8 @@ from bson.json_util import loads
 from dataworks_tasks.errors import DataWorksError, RightMissing, UsageError
 from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
-from dataworks_tasks.runs.spec import (
-    ClaimTimes,
-    FollowPart,
-    IndexPolicy,
-    MigrationJob,
-    OnDdl,
-    StartPosition,
-)
+from dataworks_tasks.runs.choices import IndexPolicy, OnDdl
+from dataworks_tasks.runs.spec import ClaimTimes, FollowPart, MigrationJob, StartPosition
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.sync.change_reader import ChangeReader, token_time

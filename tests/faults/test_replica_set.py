@@ -20,8 +20,8 @@ from dataworks_tasks.errors import StoreUnavailable
 from dataworks_tasks.generate.generation_work import DOCUMENTS_PER_COMPARISON
 from dataworks_tasks.generate.templates.load_template import document_source, load_template
 from dataworks_tasks.migrate.zero_timestamps import write_one_by_one
+from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store import client as client_module
 from dataworks_tasks.store import replace_document as replace_module

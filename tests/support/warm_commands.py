@@ -11,6 +11,7 @@ import atexit
 import importlib
 import json
 import os
+import pkgutil
 import random
 import select
 import socket
@@ -116,10 +117,12 @@ atexit.register(WARM.close)
 
 def serve(path: str) -> int:
     """Fork for every request until standard input ends; in the fork, the command's exit code."""
-    from producer.cli import COMMANDS
+    import producer
 
-    for name in COMMANDS:
-        importlib.import_module(f"producer.cli.{name.replace('-', '_')}")
+    # Commands import what they need when they run.
+    for module in pkgutil.walk_packages(producer.__path__, "producer."):
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
     for name in _ALSO_IMPORTED:
         importlib.import_module(name)
     running: dict[int, socket.socket] = {}

@@ -14,8 +14,9 @@ from dataworks_tasks.errors import TemplateError, UsageError
 from dataworks_tasks.generate.batch.document_id import INDEX_LIMIT
 from dataworks_tasks.generate.templates.load_template import parse_template
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE, MAX_DOCUMENTS
+from dataworks_tasks.runs.choices import Partitioner
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import GenerationPart, MigrationJob, Partitioner
+from dataworks_tasks.runs.spec import GenerationPart, MigrationJob
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.slicing.partitioners import PARTITIONERS
 from producer.cli.migrate import command as migrate

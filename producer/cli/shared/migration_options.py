@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.runs.spec import (
-    ID_FROM_SHARD_KEY,
-    IndexPolicy,
-    OnConflict,
-    Partitioner,
-    Transform,
-)
-from producer.estimate.assess_migration import Measuring
-from producer.start.run_request import MigrationRequest, RunOptions
+from dataworks_tasks.runs.choices import ID_FROM_SHARD_KEY, IndexPolicy, OnConflict, Partitioner
+
+if TYPE_CHECKING:
+    from producer.start.run_request import MigrationRequest, RunOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 _CONFLICTS = click.Choice([item.value for item in OnConflict])
@@ -166,6 +161,8 @@ def measuring_options(function: F) -> F:
     )
     @wraps(function)
     def wrapped(*args: Any, seconds: float, write_sample: bool, **values: Any) -> Any:
+        from producer.estimate.assess_migration import Measuring
+
         return function(*args, measuring=Measuring(seconds, write_sample), **values)
 
     return wrapped  # type: ignore[return-value]
@@ -173,6 +170,9 @@ def measuring_options(function: F) -> F:
 
 def migration_request(options: RunOptions, flags: Mapping[str, Any]) -> MigrationRequest:
     """The request that the options make."""
+    from dataworks_tasks.runs.spec import Transform
+    from producer.start.run_request import MigrationRequest
+
     transform = Transform(
         rename=tuple(_pair("--rename", text) for text in flags["rename"]),
         drop=flags["drop_field"],

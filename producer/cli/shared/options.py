@@ -7,22 +7,20 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
 
 from dataworks_tasks.numerals import parse_count
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
-from dataworks_tasks.runs.spec import Priority
-from dataworks_tasks.settings import ConfigManager, FrameworkConfig
-from dataworks_tasks.store.create_collection import CollectionLayout, Throughput
+from dataworks_tasks.runs.choices import Priority
 from producer.cli.shared.connection_flags import NO_FLAGS, ConnectionFlags, connection_options
-from producer.cli.shared.console import create_console
-from producer.connections import Connections
-from producer.local.environment import LocalAddresses
-from producer.local.services_record import find_local_services
-from producer.start.run_request import RunOptions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dataworks_tasks.settings import FrameworkConfig
+    from producer.connections import Connections
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,10 +36,14 @@ class CommandContext:
     @property
     def console(self) -> Console:
         """Where text for a person goes: standard error when standard output carries JSON."""
+        from producer.cli.shared.console import create_console
+
         return create_console(stderr=self.as_json)
 
     def config(self, **overrides: object) -> FrameworkConfig:
         """The settings; local services of this folder come in below the profile."""
+        from dataworks_tasks.settings import ConfigManager
+
         return ConfigManager().load_config(
             profile=self.profile,
             overrides={**self.flags.settings, **overrides},
@@ -50,6 +52,8 @@ class CommandContext:
 
     def connections(self, **overrides: object) -> Connections:
         """Connections with these settings."""
+        from producer.connections import Connections
+
         return Connections(self.config(**overrides))
 
     def print_json(self, value: Any) -> None:
@@ -64,6 +68,9 @@ class CommandContext:
 
 
 def _local_defaults() -> dict[str, str]:
+    from producer.local.environment import LocalAddresses
+    from producer.local.services_record import find_local_services
+
     services = find_local_services()
     if services is None or services.redis_url is None or services.mongodb_url is None:
         return {}
@@ -218,6 +225,9 @@ def run_options(function: F) -> F:
     @click.option("--detach", is_flag=True, help="Start the run and leave it to the workers.")
     @wraps(function)
     def wrapped(*args: Any, **values: Any) -> Any:
+        from dataworks_tasks.store.create_collection import CollectionLayout, Throughput
+        from producer.start.run_request import RunOptions
+
         throughput = values.pop("throughput")
         layout = CollectionLayout(
             values.pop("shard_key"), Throughput.parse(throughput) if throughput else None

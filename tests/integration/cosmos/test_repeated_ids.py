@@ -12,8 +12,9 @@ from bson.raw_bson import RawBSONDocument
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.migration_work import MigrationWork
+from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import MigrationJob, OnConflict, Transform
+from dataworks_tasks.runs.spec import MigrationJob, Transform
 from dataworks_tasks.settings import FrameworkConfig
 from producer.cosmos_simulator import CosmosSimulator, FaultDials
 from producer.start.check_repeated_ids import (

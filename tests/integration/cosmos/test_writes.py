@@ -14,8 +14,8 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.generate.aggregators.aggregate import aggregate
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
+from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.settings.database import DatabaseType
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
 from dataworks_tasks.store.create_collection import (

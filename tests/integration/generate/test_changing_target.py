@@ -11,6 +11,7 @@ from pymongo.collection import Collection
 
 from dataworks_tasks.ledger.contract import RunState
 from tests.fleet import Fleet, wait_until
+from tests.support.halted_work import HaltedWork
 from tests.support.tcp_proxy import TcpProxy
 
 Documents = Collection[dict[str, Any]]
@@ -33,12 +34,13 @@ def replaced(orders: Documents) -> None:
 def test_another_collection_stops_the_run(
     fleet: Fleet, change: Callable[[Documents], None]
 ) -> None:
-    fleet.start_worker(1)
-    where = ("--collection", "orders", "--batch-size", "100", "--max-rate", "1000")
+    work = HaltedWork(fleet)
+    where = ("--collection", "orders", "--batch-size", "100")
     fleet.start("generate", "service_order", "--total", "3000", *where)
     run = fleet.newest_run()
-    wait_until(lambda: fleet.ledger.progress(run).acknowledged >= 300, "some ranges are written")
+    work.wait()
     change(fleet.mongo[fleet.database]["orders"])
+    work.go_on()
     output, _ = fleet.producers[-1].communicate(timeout=60)
     assert fleet.producers[-1].returncode == 1, output
     progress = fleet.ledger.progress(run)

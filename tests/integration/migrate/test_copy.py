@@ -17,8 +17,9 @@ from dataworks_tasks.migrate.base import DefaultStrategy
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.choices import OnConflict, OnError
 from dataworks_tasks.runs.lease import StopSignal
-from dataworks_tasks.runs.spec import MigrationJob, OnConflict, OnError, VerificationJob
+from dataworks_tasks.runs.spec import MigrationJob, VerificationJob
 from dataworks_tasks.verify.migration import MigrationVerificationWork
 from tests.integration.migrate.conftest import Migration
 from tests.integration.migrate.corpus import documents

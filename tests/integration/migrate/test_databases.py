@@ -13,8 +13,9 @@ from pymongo.database import Database
 from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.migration_work import MigrationWork
+from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.lease import UnlimitedLease
-from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob
+from dataworks_tasks.runs.spec import MigrationJob
 from producer.estimate.migration_estimate import estimate_migration
 from producer.start.copy_collections import create_views, prepare_collections
 from producer.start.namespace_selection import (

@@ -22,8 +22,8 @@ from dataworks_tasks.generate.aggregators.aggregation_write import (
     write_updates,
 )
 from dataworks_tasks.migrate.zero_timestamps import write_one_by_one
+from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
 from dataworks_tasks.store.client import BaseDatabaseClient

@@ -88,7 +88,7 @@ def test_plugins_are_looked_for_and_not_loaded(tmp_path: Any) -> None:
 
 def test_brackets_are_shown_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     extra = Check("target", False, "PyMongo [/x] is too new", "pip install 'dataworks[extra]'")
-    monkeypatch.setattr("producer.cli.doctor.run_checks", lambda _connections, **_: [extra])
+    monkeypatch.setattr("producer.doctor.preflight.run_checks", lambda _connections, **_: [extra])
     shown = CliRunner().invoke(command).output
     assert "target: PyMongo [/x] is too new" in shown
     assert "pip install 'dataworks[extra]'" in shown

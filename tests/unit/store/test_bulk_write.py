@@ -11,8 +11,8 @@ import pytest
 from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import StoreUnavailable
+from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
 from dataworks_tasks.store.client import BaseDatabaseClient

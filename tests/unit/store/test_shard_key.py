@@ -8,8 +8,8 @@ from typing import Any
 import bson
 import pytest
 
+from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import OnConflict
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.capabilities import Capabilities
 from dataworks_tasks.store.client import BaseDatabaseClient
