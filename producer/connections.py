@@ -1,14 +1,15 @@
-"""The producer's own connections: ledger, databases and broker, closed on every way out."""
+"""The producer's own connections: ledger, databases and broker, closed on every way out.
+
+Celery and the driver are imported when the first connection needs them: commands that read the
+ledger only are quick.
+"""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from celery import Celery
-
-from dataworks_tasks.celery_app import create_app
 from dataworks_tasks.errors import LedgerUnavailable, SettingsError, StoreUnavailable, UsageError
 from dataworks_tasks.ledger.connect import connect_ledger, ledger_setting
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
@@ -16,8 +17,11 @@ from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.settings.fingerprints import check_fingerprints
-from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.create_client import create_database_client
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from dataworks_tasks.store.client import BaseDatabaseClient
 
 _UNTRUSTED = "certificate verify failed"
 """OpenSSL's words for a server certificate of an unknown authority."""
@@ -70,6 +74,8 @@ class Connections:
     def app(self) -> Celery:
         """The Celery app, for sending."""
         if self._app is None:
+            from dataworks_tasks.celery_app import create_app
+
             self._app = create_app(self.config)
             self._stack.callback(self._app.close)
         return self._app
@@ -101,6 +107,8 @@ class Connections:
                 f"Set {setting} in .env_local, or start one here: dataworks local",
             )
         if side not in self._databases:
+            from dataworks_tasks.store.create_client import create_database_client
+
             client = create_database_client(config)
             self._stack.callback(client.close)
             try:

@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
-from pymongo.errors import InvalidURI
-from pymongo.uri_parser import SRV_SCHEME, parse_uri
 
 from dataworks_tasks.errors import SettingsError
+
+_SRV_SCHEME = "mongodb+srv://"
 
 
 class DatabaseType(StrEnum):
@@ -65,7 +65,7 @@ class DatabaseConfig(BaseModel):
     @field_validator("connection_string")
     @classmethod
     def _is_a_connection_string(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+        if not value.get_secret_value().startswith(("mongodb://", _SRV_SCHEME)):
             raise ValueError("it must begin with mongodb:// or mongodb+srv://")
         return value
 
@@ -80,8 +80,12 @@ class DatabaseConfig(BaseModel):
         Raises SettingsError when the connection string cannot be read; it quotes no part of it.
         """
         uri = self.connection_string.get_secret_value()
-        if uri.startswith(SRV_SCHEME):
-            return uri.removeprefix(SRV_SCHEME).rpartition("@")[2].partition("/")[0].lower()
+        if uri.startswith(_SRV_SCHEME):
+            return uri.removeprefix(_SRV_SCHEME).rpartition("@")[2].partition("/")[0].lower()
+        # The driver takes longer to import than a command that reads the ledger takes in all.
+        from pymongo.errors import InvalidURI
+        from pymongo.uri_parser import parse_uri
+
         try:
             nodes = parse_uri(uri, validate=False, warn=False)["nodelist"]
         except (InvalidURI, ValueError) as error:

@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from dotenv import dotenv_values
 from pydantic import (
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -22,7 +24,6 @@ from pydantic import (
     field_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dataworks_tasks.errors import SettingsError, UnknownName, nearest_or_all
 from dataworks_tasks.numerals import parse_count
@@ -53,10 +54,10 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Levels = Annotated[tuple[tuple[str, Level], ...], BeforeValidator(_pairs)]
 
 
-class FrameworkConfig(BaseSettings):
+class FrameworkConfig(BaseModel):
     """Validated settings of one process; frozen. Made by ``ConfigManager``, or by keyword."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     profile: str | None = Field(default=None, description="name of the profile that was read")
     broker_url: SecretStr = Field(
@@ -203,18 +204,6 @@ class FrameworkConfig(BaseSettings):
         if value and not value.get_secret_value().startswith(("http://", "https://")):
             raise ValueError("it must begin with http:// or https://")
         return value
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what ``ConfigManager`` read: it knows each value's layer and names it in errors."""
-        return (init_settings,)
 
     @property
     def effective_ledger_url(self) -> SecretStr:

@@ -13,8 +13,10 @@ from producer.cli.shared.options import CommandContext, with_connections
 
 if TYPE_CHECKING:
     from dataworks_tasks.ledger.contract import Ledger, RunProgress
+    from dataworks_tasks.runs.spec import RunSpec
     from producer.connections import Connections
     from producer.drive.observation import RunView
+    from producer.view.follow_figures import FollowFigures
 
 _DRAWN_SECONDS = 0.2
 _JSON_SECONDS = 1.0
@@ -31,7 +33,6 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
 
     from dataworks_tasks.monitor.standstill import cause_of_standstill
     from producer.cli.shared.run_to_end import print_next_step, summary
-    from producer.view.follow_figures import follow_figures
     from producer.view.run_summary import exit_code, summarize, with_differences
 
     with context.connections() as connections:
@@ -45,7 +46,7 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
         cause = cause_of_standstill(connections.ledger, progress)
         run = summarize(chosen_spec, progress, cause=cause)
         run = with_differences(run, connections.ledger)
-        following = follow_figures(connections.ledger, chosen_spec, progress)
+        following = _following(connections.ledger, chosen_spec, progress)
         if context.as_json:
             if not watch:
                 more = {"following": following.as_json()} if following else {}
@@ -60,6 +61,14 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
                 context.console.print(f"[dim]{name:<10}[/dim] {value}")
             print_next_step(context.console, run)
         sys.exit(exit_code(run))
+
+
+def _following(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> FollowFigures | None:
+    if not spec.follows:
+        return None
+    from producer.view.follow_figures import follow_figures
+
+    return follow_figures(ledger, spec, progress)
 
 
 def _newest(ledger: Ledger) -> str:

@@ -33,7 +33,7 @@ def _logging_as_before() -> Iterator[None]:
 
 def _logged(tmp_path: Path, **settings: object) -> list[str]:
     file = tmp_path / "log"
-    set_up_logging(FrameworkConfig(**settings), str(file))  # type: ignore[arg-type]
+    set_up_logging(FrameworkConfig.model_validate(settings), str(file))
     log = logging.getLogger(LOGGER)
     with log_fields(run="gen-1", range="[0:5)"):
         log.info("range completed", extra={"fields": {"documents": 5}})

@@ -1,8 +1,12 @@
-"""What commands that start or continue a run do next: attach or detach, then sum up."""
+"""What commands that start or continue a run do next: attach or detach, then sum up.
+
+``status`` needs the summary only, so what a run needs is imported with it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -14,14 +18,11 @@ from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.cli.shared.options import CommandContext
-from producer.connections import Connections
-from producer.drive.attach import attach, set_going
-from producer.resume.spec_file import keep_spec
-from producer.start.start_verification import start_verification
-from producer.view.live_snapshot import AlertWatch
-from producer.view.progress import create_view
 from producer.view.render import shown_duration
 from producer.view.run_summary import RunSummary, exit_code, shown_name, summarize, with_differences
+
+if TYPE_CHECKING:
+    from producer.connections import Connections
 
 _COLORS = {
     "complete": "green",
@@ -52,6 +53,8 @@ def run_new(context: CommandContext, connections: Connections, spec: RunSpec, st
     code = run_to_end(context, connections, spec, detach=stay.detach)
     if code not in (0, 4) or not stay.verify:
         return code
+    from producer.start.start_verification import start_verification
+
     check = start_verification(spec.run_id, connections)
     return run_to_end(context, connections, check, detach=False) or code
 
@@ -60,6 +63,11 @@ def run_to_end(
     context: CommandContext, connections: Connections, spec: RunSpec, *, detach: bool
 ) -> int:
     """Detach, or stay until the run ends; print the outcome; return the exit code."""
+    from producer.drive.attach import attach
+    from producer.resume.spec_file import keep_spec
+    from producer.view.live_snapshot import AlertWatch
+    from producer.view.progress import create_view
+
     keep_spec(spec)
     if detach:
         return _detach(context, connections, spec)
@@ -84,6 +92,8 @@ def run_to_end(
 
 
 def _detach(context: CommandContext, connections: Connections, spec: RunSpec) -> int:
+    from producer.drive.attach import set_going
+
     set_going(connections, spec)
     if context.as_json:
         context.print_json({"run": spec.run_id})

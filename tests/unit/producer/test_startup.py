@@ -1,4 +1,4 @@
-"""A help text imports no driver, no numpy and no terminal library: it has to be instant."""
+"""Help texts and ``status`` import no driver and no numpy: they have to be instant."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ HEAVY = frozenset(
         "numpy",
         "prometheus_client",
         "pydantic",
-        "pydantic_settings",
         "pymongo",
         "redis",
         "rich",
@@ -64,3 +63,23 @@ def test_a_help_text_imports_nothing_heavy(
     text, imported = helps[name]
     assert text.startswith("Usage: ")
     assert not HEAVY & {module.partition(".")[0] for module in imported}
+
+
+_LEDGER_ONLY = (
+    "dataworks_tasks.ledger.connect",
+    "dataworks_tasks.monitor.standstill",
+    "producer.cli.shared.run_to_end",
+    "producer.cli.status",
+    "producer.connections",
+    "producer.view.run_summary",
+)
+"""What ``status`` imports."""
+_NOT_OF_THE_LEDGER = HEAVY & {"bson", "celery", "faker", "kombu", "numpy", "pymongo", "tornado"}
+
+
+def test_a_command_that_reads_the_ledger_only_imports_no_driver() -> None:
+    code = f"import json, sys, {', '.join(_LEDGER_ONLY)}; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert not _NOT_OF_THE_LEDGER & set(json.loads(done.stdout))
