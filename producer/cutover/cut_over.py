@@ -23,8 +23,9 @@ from dataworks_tasks.migrate.index_notes import refused_of_position
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
+from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.lease import StopSignal
-from dataworks_tasks.runs.spec import IndexPolicy, MigrationJob, RunSpec
+from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.scan.final_collections import record_final_collections
 from dataworks_tasks.store.bounded_reads import now_at
 from dataworks_tasks.store.client import BaseDatabaseClient
