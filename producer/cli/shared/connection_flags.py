@@ -150,6 +150,7 @@ def connection_options(function: F) -> F:
     def wrapped(
         *args: Any, source: str | None, target: str | None, broker: str | None, **values: Any
     ) -> Any:
-        return function(*args, flags=read_flags(source, target, broker), **values)
+        given = read_flags(source, target, broker)
+        return function(*args, connection_flags=given, **values)
 
     return wrapped  # type: ignore[return-value]

@@ -98,8 +98,8 @@ def with_connections(function: F) -> F:
     @connection_options
     @with_context
     @wraps(function)
-    def wrapped(context: CommandContext, flags: ConnectionFlags, **values: Any) -> Any:
-        return function(replace(context, flags=flags), **values)
+    def wrapped(context: CommandContext, connection_flags: ConnectionFlags, **values: Any) -> Any:
+        return function(replace(context, flags=connection_flags), **values)
 
     return wrapped  # type: ignore[return-value]
 
