@@ -19,11 +19,11 @@ class Backoff:
     tries: int = 8
 
     def ceiling(self, attempt: int) -> float:
-        """The longest pause after failed attempt number ``attempt`` (0 is the first)."""
+        """Return the longest pause after failed attempt number ``attempt``; 0 is the first."""
         return min(self.cap_seconds, self.base_seconds * 2.0 ** min(attempt, 30))
 
     def pause(self, attempt: int) -> float:
-        """A pause in seconds, drawn from the whole interval up to the ceiling."""
+        """Return a pause in seconds, drawn uniformly between 0 and the ceiling."""
         return random.uniform(0.0, self.ceiling(attempt))
 
     def pauses(self) -> Iterator[float]:

@@ -23,7 +23,7 @@ def _settings_from_environment() -> dict[str, Any]:
 
 
 def create_app(config: FrameworkConfig | None = None) -> Celery:
-    """An app with the given settings, or with this process' own, read when first needed."""
+    """Create an app with the given settings, or with this process' own, read at first use."""
     celery = Celery(
         "dataworks",
         include=["dataworks_tasks.tasks", "dataworks_tasks.worker.report"],

@@ -15,26 +15,29 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 class StepLease(Protocol):
     """The right to do a step, kept while the step works.
 
-    ``position``: what ``note`` was given last, by whoever did the step before; empty at first.
+    A holder notes its position, and the next holder continues there; it is empty at first.
     """
 
     @property
-    def position(self) -> str: ...
+    def position(self) -> str:
+        """The position that was noted last."""
 
     @property
     def reached(self) -> bool:
         """Whether to return: the turn is over, or the lease is lost."""
 
     def note(self, position: str) -> None:
-        """Everything up to ``position`` is done."""
+        """Record that everything up to ``position`` is done."""
 
 
 class Databases(Protocol):
-    """The databases as this process reaches them; each raises SettingsError where it is not set."""
+    """The databases as this process reaches them."""
 
-    def source(self) -> BaseDatabaseClient: ...
+    def source(self) -> BaseDatabaseClient:
+        """Return the source. Raises SettingsError if it is not set."""
 
-    def target(self) -> BaseDatabaseClient: ...
+    def target(self) -> BaseDatabaseClient:
+        """Return the target. Raises SettingsError if it is not set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ class UnknownName(UsageError):
 
     @classmethod
     def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "") -> UnknownName:
-        """The error for ``name``, with the nearest of ``known`` names or all of them."""
+        """Build the error for ``name``, with the nearest of the ``known`` names or all of them."""
         names = sorted(known)
         if not remedy:
             remedy = nearest_or_all(name, names)
@@ -146,7 +146,7 @@ class UnexpectedError(TransientError):
 
 
 def nearest_or_all(name: str, known: Iterable[str], limit: int = 12) -> str:
-    """A hint for a mistyped ``name``: the nearest known names, or the first ``limit`` of them."""
+    """Return a hint for a mistyped ``name``: the nearest names, or the first ``limit``."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if near:

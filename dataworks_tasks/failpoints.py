@@ -97,9 +97,9 @@ class _Armed:
 
 
 def armed(text: str) -> Callable[[str], None]:
-    """What ``failpoint`` is for the text of the variable.
+    """Return the ``failpoint`` function that the variable's text asks for.
 
-    Raises ValueError for a name that does not exist, so that no test waits for a typing error.
+    Raises ValueError for an unknown name, so that no test waits for a misspelled one.
     """
     places: dict[str, _Armed] = {}
     for entry in filter(None, text.split(",")):

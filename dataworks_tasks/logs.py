@@ -58,7 +58,7 @@ def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:
 
 
 class TextFormatter(logging.Formatter):
-    """``2026-01-31 12:00:00.123 INFO  logger: message  run=... range=...``"""
+    """Formats a record as ``2026-01-31 12:00:00.123 INFO  logger: message  run=...``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; a traceback follows on lines of its own."""
@@ -75,7 +75,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, process, message, and the fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Format a record as one line of JSON."""
         value: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,

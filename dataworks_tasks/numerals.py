@@ -9,7 +9,7 @@ _MOST_DIGITS = 30
 
 
 def parse_count(text: str) -> int:
-    """The whole number that ``text`` says: 500000, 1_000_000, 10k, 5M, 2G, 1.5k or 1e6.
+    """Return the whole number in ``text``: 500000, 1_000_000, 10k, 5M, 2G, 1.5k or 1e6.
 
     Raises ValueError with a reason that can follow the text.
     """
@@ -28,8 +28,8 @@ def parse_count(text: str) -> int:
 
 
 def counted(number: int, one: str, several: str = "") -> str:
-    """``number`` and its noun: ``counted(1, "message")`` is "1 message".
+    """Return ``number`` with its noun: ``counted(1, "message")`` is "1 message".
 
-    ``several``: the plural where it is not ``one`` with an s, or where a verb follows.
+    ``several`` is the plural if it is not ``one`` with an s, or if a verb follows.
     """
     return f"{number:,} {one if number == 1 else several or one + 's'}"

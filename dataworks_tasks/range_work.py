@@ -34,10 +34,12 @@ class Completed(Protocol):
     """A part of a range whose every document is completed at the target."""
 
     @property
-    def range(self) -> BatchRange: ...
+    def range(self) -> BatchRange:
+        """The range that is completed."""
 
     @property
-    def result(self) -> RangeResult: ...
+    def result(self) -> RangeResult:
+        """The outcome of the range."""
 
     def with_result(self, result: RangeResult) -> Self:
         """Return the same part with another result."""
@@ -77,10 +79,10 @@ class RangeWork(Protocol):
         """
 
     def finish(self, lease: FinishLease) -> bool:
-        """What is left when everything is acknowledged; doing it twice changes nothing.
+        """Do what is left when everything is acknowledged; repeating it changes nothing.
 
-        False when ``lease`` was over before all of it was done.
+        Returns False if ``lease`` ended before all of it was done.
         """
 
     def close(self) -> None:
-        """Let go of threads and buffers."""
+        """Release threads and buffers."""

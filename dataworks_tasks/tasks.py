@@ -66,7 +66,7 @@ _process: WorkerProcess | None = None
 
 
 def worker_process() -> WorkerProcess:
-    """This process' connections, made at its first message: after the fork."""
+    """Return this process' connections, made at its first message: after the fork."""
     global _process  # noqa: PLW0603 - a Celery task has no other place that lives as long
     if _process is None:
         tune_malloc()
@@ -156,13 +156,13 @@ def _on_range(
 
 
 def _queue_of(task: Task[Any, Any]) -> str:
-    """The queue that the message came from."""
+    """Return the queue that the message came from."""
     info = task.request.delivery_info or {}
     return str(info.get("routing_key") or app.conf.task_default_queue)
 
 
 def _shown(value: object) -> str:
-    """What a message said, short enough for a log line: it is not checked yet."""
+    """Format a message that is not checked yet, short enough for a log line."""
     return str(value)[:_LONGEST_SHOWN] if isinstance(value, str | int) else type(value).__name__
 
 

@@ -23,7 +23,7 @@ may take longer; a message that is given back meanwhile finds the turn taken."""
 
 
 def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
-    """What the app is configured with."""
+    """Return the Celery configuration of the app."""
     broker_url, sentinel_options = _broker(config.broker_url.get_secret_value())
     return {
         "broker_url": broker_url,
@@ -75,7 +75,7 @@ def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
 
 
 def _broker(url: str) -> tuple[str, dict[str, Any]]:
-    """The address as kombu reads it, and the transport options that belong to it."""
+    """Return the address as kombu reads it, and the transport options that belong to it."""
     if not url.startswith(SENTINEL_SCHEME):
         return url, {}
     address = read_sentinel_address(url)

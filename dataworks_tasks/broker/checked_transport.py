@@ -30,7 +30,7 @@ class CheckedRedis(Redis):
     """Hands out what ``BRPOP`` brings only when it is a message of DataWorks."""
 
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
-        """The reply; an empty one in place of a message that is refused."""
+        """Return the reply, or an empty one if it is a message that is refused."""
         reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
         if command_name != "BRPOP" or not reply:
             return reply
@@ -60,7 +60,7 @@ class _Checked:
     """What both kinds of channel do: read through ``CheckedRedis``, and check what is broadcast."""
 
     def _handle_message(self, client: Any, r: Any) -> dict[str, Any]:
-        """What came on a channel, without its data when nobody could read them."""
+        """Return a pub/sub message, without its data if nothing could decode them."""
         payload: dict[str, Any] = super()._handle_message(client, r)  # type: ignore[misc]
         data, channel = payload["data"], payload["channel"]
         if not isinstance(data, bytes | str) or not payload["type"].endswith(b"message"):
@@ -76,8 +76,11 @@ class _Checked:
         return {**payload, "data": None}
 
     def _create_client(self, asynchronous: bool = False) -> Redis:
-        """A client; kombu's own ends the worker with an AttributeError on a channel that it has
-        closed after an outage, which still has acknowledgements to send (kombu 5.7)."""
+        """Return a client. Raises ConnectionError on a closed channel.
+
+        Kombu 5.7's own method ends the worker with an AttributeError on a channel that it closed
+        after an outage and that still has acknowledgements to send.
+        """
         transport = self.connection  # type: ignore[attr-defined]
         if transport is None or transport.client is None:
             raise ConnectionError("the channel was closed: its messages are delivered again")
@@ -123,13 +126,16 @@ class CheckedConnection(Connection):
     """Keeps the name of the transport, which Flower and the worker's banner show."""
 
     def get_transport_cls(self) -> type:
-        """A checked transport in place of kombu's."""
+        """Return a checked transport instead of kombu's."""
         found: type = super().get_transport_cls()
         return _CHECKED.get(found, found)
 
     def info(self) -> dict[str, Any]:
-        """What ``inspect stats`` and Flower show. Kombu's own has the password of every
-        Sentinel's address, and the Sentinels' own, in it."""
+        """Return what ``inspect stats`` and Flower show, without passwords.
+
+        Kombu's own version contains the password of every Sentinel's address, and the Sentinels'
+        own.
+        """
         info = dict(super().info())
         info["alternates"] = [without_credentials(url) for url in info.get("alternates", ())]
         options = dict(info.get("transport_options") or {})

@@ -62,7 +62,7 @@ class RangeMessage:
 
 
 def range_message(spec: RunSpec, chunk: BatchRange) -> RangeMessage:
-    """The message for a range of the run, with the collection that it fills."""
+    """Return the message for a range of the run, with the collection that it fills."""
     return RangeMessage(spec.kind, spec.run_id, chunk, _namespace(spec, chunk))
 
 
@@ -116,7 +116,7 @@ def send_step(
 
 
 def read_step(value: object) -> str:
-    """The step's name; raises BadMessage when it is not one."""
+    """Return the name of a step. Raises BadMessage when ``value`` is not one."""
     if not isinstance(value, str) or not _STEP.fullmatch(value):
         raise BadMessage("a message does not name a step of a run", _REMEDY)
     return value

@@ -31,7 +31,7 @@ class EncodedBatch:
 
     @classmethod
     def of(cls, documents: Iterable[bytes]) -> EncodedBatch:
-        """A batch of documents that are encoded one by one."""
+        """Build a batch from documents that are encoded separately."""
         parts = list(documents)
         offsets = np.fromiter(
             accumulate(map(len, parts), initial=0), dtype=np.int64, count=len(parts) + 1
@@ -40,7 +40,7 @@ class EncodedBatch:
 
     @classmethod
     def parse(cls, data: bytes) -> EncodedBatch:
-        """A batch from bytes that came over the wire: each document begins with its length.
+        """Split bytes from the wire into documents, each of which begins with its length.
 
         Raises ValueError when the lengths do not add up to ``len(data)``.
         """
@@ -79,7 +79,7 @@ class EncodedBatch:
         return len(self.data)
 
     def document(self, position: int) -> bytes:
-        """The document at ``position``."""
+        """Return the document at ``position``."""
         return self.data[int(self.offsets[position]) : int(self.offsets[position + 1])]
 
     def documents(self) -> Iterator[bytes]:
@@ -88,14 +88,14 @@ class EncodedBatch:
             yield self.data[start:stop]
 
     def slice(self, start: int, stop: int) -> EncodedBatch:
-        """The documents ``[start, stop)``."""
+        """Return the documents ``[start, stop)``."""
         if start == 0 and stop == len(self):
             return self
         first, last = int(self.offsets[start]), int(self.offsets[stop])
         return EncodedBatch(self.data[first:last], self.offsets[start : stop + 1] - first)
 
     def select(self, positions: Sequence[int]) -> EncodedBatch:
-        """The documents at ``positions``, in that order."""
+        """Return the documents at ``positions``, in that order."""
         return EncodedBatch.of(self.document(position) for position in positions)
 
     def split(self, max_documents: int, max_bytes: int) -> Iterator[EncodedBatch]:

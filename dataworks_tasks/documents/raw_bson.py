@@ -94,7 +94,7 @@ class Span(NamedTuple):
 
 
 def spans(data: bytes, first: int = 0) -> Iterator[Span]:
-    """The fields of the document that begins at ``first``, in order, duplicates included."""
+    """Yield the fields of the document at offset ``first``, in order, duplicates included."""
     position = first + 4
     end = first + _length_at(data, first)[0] - 1
     fixed, index = FIXED_SIZES.get, data.index
@@ -108,9 +108,9 @@ def spans(data: bytes, first: int = 0) -> Iterator[Span]:
 
 
 def fields_called(name: bytes, document: bytes) -> list[Span]:
-    """The document's fields of that name: more than one where it repeats it.
+    """Return every field with that name; a document may repeat it.
 
-    It walks only as far as the name is found anywhere in the document's bytes.
+    The search stops after the last place where the name occurs in the document's bytes.
     """
     found: list[Span] = []
     ending = name + b"\0"
@@ -128,35 +128,35 @@ def fields_called(name: bytes, document: bytes) -> list[Span]:
 
 
 def elements(document: bytes) -> Iterator[Element]:
-    """The document's fields in order, duplicates included."""
+    """Yield the document's fields in order, duplicates included."""
     for type_, name, start, stop in spans(document):
         yield Element(type_, name, document[start:stop])
 
 
 def find_element(document: bytes, name: bytes) -> Element | None:
-    """The first field called ``name``; almost always the first of all when it is ``_id``."""
+    """Return the first field called ``name``; ``_id`` is almost always the first field."""
     return next((element for element in elements(document) if element.name == name), None)
 
 
 def element_bytes(element: Element, name: bytes | None = None) -> bytes:
-    """The field's bytes as in a document, under another ``name`` if one is given."""
+    """Return the field's bytes as in a document, under another ``name`` if one is given."""
     shown = element.name if name is None else name
     return bytes((element.type,)) + shown + b"\0" + element.value
 
 
 def assemble(fields: Iterable[bytes]) -> bytes:
-    """A document (or the inside of an array) from whole fields."""
+    """Build a document (or the content of an array) from complete fields."""
     body = b"".join(fields)
     return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
 
 
 def embedded(name: bytes, document: bytes, *, array: bool = False) -> bytes:
-    """A field that holds a document or an array."""
+    """Build a field that holds a document or an array."""
     return (b"\x04" if array else b"\x03") + name + b"\0" + document
 
 
 def ids_filter(ids: Iterable[Element]) -> RawBSONDocument:
-    """The query ``{_id: {$in: [...]}}`` for undecoded values of any type."""
+    """Build the query ``{_id: {$in: [...]}}`` for undecoded values of any type."""
     members = assemble(
         element_bytes(element, str(position).encode()) for position, element in enumerate(ids)
     )
@@ -165,18 +165,18 @@ def ids_filter(ids: Iterable[Element]) -> RawBSONDocument:
 
 
 def id_filter(id_: Element) -> RawBSONDocument:
-    """The query ``{_id: {$eq: value}}``."""
+    """Build the query ``{_id: {$eq: value}}``."""
     inside = assemble([element_bytes(id_, b"$eq")])
     return RawBSONDocument(assemble([embedded(b"_id", inside)]))
 
 
 def shown_value(element: Element) -> str:
-    """A value as relaxed Extended JSON, for messages and records."""
+    """Format a value as relaxed Extended JSON, for messages and records."""
     value = decode(assemble([element_bytes(element, b"v")]), codec_options=TOLERANT)["v"]
     return dumps(value, json_options=_SHOWN)
 
 
 def shown_id(document: bytes) -> str:
-    """A document's ``_id`` as relaxed Extended JSON."""
+    """Format a document's ``_id`` as relaxed Extended JSON."""
     element = find_element(document, b"_id")
     return shown_value(element) if element else "(none)"

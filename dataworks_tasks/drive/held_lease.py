@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
-from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
-from dataworks_tasks.errors import DataWorksError, LedgerUnavailable, TransientError
+from dataworks_tasks.errors import TransientError
 from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS, Heartbeat
 from dataworks_tasks.ledger.windows import DueStep
-
-log = logging.getLogger(__name__)
-
-HELD_SECONDS = 6.0
-"""A lease belongs to its process for so long after it was last heard of."""
-_HEARTBEAT_SECONDS = 2.0
 
 
 class StepHeld(TransientError):
@@ -43,18 +36,16 @@ class HeldLease:
         self._ledger, self._due, self._queue, self._holder = ledger, due, queue, holder
         self._is_over = is_over
         self._began = time.monotonic()
-        self._lost = False
-        self._left = Event()
-        self._heart = Thread(target=self._beat, name=f"hold-{due.step}", daemon=True)
+        self._heartbeat = Heartbeat(f"hold-{due.step}", lambda: self._keep() is not None)
         self.position = ""
-        self.again: float | None = HELD_SECONDS
+        self.again: float | None = LEASE_SECONDS
 
     def __enter__(self) -> Self:
         position = self._keep()
         if position is None:
             raise StepHeld(f"another process is doing {self._due.step} for {self._due.run_id}")
         self.position = position
-        self._heart.start()
+        self._heartbeat.__enter__()
         return self
 
     def __exit__(
@@ -63,32 +54,23 @@ class HeldLease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._left.set()
-        self._heart.join()
-        if not self._lost:
+        self._heartbeat.__exit__(kind, error, trace)
+        if not self._heartbeat.lost:
             self._ledger.driver.hold(
                 self._due, self._queue, self._holder, 0, self.position, self.again
             )
 
     @property
     def reached(self) -> bool:
-        return self._lost or self._is_over(time.monotonic() - self._began)
+        """Whether to return: the turn is over, or the lease is lost."""
+        return self._heartbeat.lost or self._is_over(time.monotonic() - self._began)
 
     def note(self, position: str) -> None:
+        """Record that everything up to ``position`` is done, and extend the lease."""
         self.position = position
-        self._lost = self._keep(position) is None
-
-    def _beat(self) -> None:
-        while not self._left.wait(_HEARTBEAT_SECONDS):
-            try:
-                self._lost = self._keep() is None
-            except LedgerUnavailable:
-                continue  # it is kept when Redis is back, or somebody else has it by then
-            except DataWorksError:
-                self._lost = True  # Redis has lost the run: who does the step sees that too
-                return
+        self._heartbeat.lost = self._keep(position) is None
 
     def _keep(self, position: str | None = None) -> str | None:
         return self._ledger.driver.hold(
-            self._due, self._queue, self._holder, HELD_SECONDS, position, HELD_SECONDS
+            self._due, self._queue, self._holder, LEASE_SECONDS, position, LEASE_SECONDS
         )

@@ -13,12 +13,12 @@ STEPS: tuple[DriverStep, ...] = (PlanSlices(), FollowChanges(), WatchMessages())
 
 
 def step_names(spec: RunSpec) -> list[str]:
-    """The names of the steps that drive the run."""
+    """Return the names of the steps that drive the run."""
     return [step.name for step in STEPS if step.belongs_to(spec)]
 
 
 def step_named(name: str) -> DriverStep:
-    """The step; raises BadMessage when there is no such step."""
+    """Return the step with this name. Raises BadMessage when there is none."""
     for step in STEPS:
         if step.name == name:
             return step

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from dataworks_tasks.driver_step import Drive
+from dataworks_tasks.driver_step import Drive, DriverStep
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.windows import DueStep, WindowState
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -29,7 +29,7 @@ _FINISH_SECONDS = 5.0
 """A finish that failed, or whose message was lost, is asked for again after this."""
 
 
-class WatchMessages:
+class WatchMessages(DriverStep):
     """The driver's step for every run.
 
     Its message is a probe: it goes through the queue after the run's messages. A range that was
@@ -72,7 +72,7 @@ class WatchMessages:
         return min(_SLOWEST_LOOK_SECONDS, max(_LOOK_SECONDS, drive.config.stall_seconds / 2))
 
     def _missing(self, ledger: Ledger, run_id: str, seen: WindowState) -> list[BatchRange]:
-        """What was sent, is not acknowledged, in nobody's hands and not put off."""
+        """Return sent ranges that are neither acknowledged, nor in work, nor delayed."""
         if seen.parked_seconds or not seen.sent:
             return []
         found: list[BatchRange] = []
@@ -108,7 +108,7 @@ class _Taken(NamedTuple):
 
 
 def _taken_since(position: str, seen: WindowState) -> _Taken | None:
-    """What was taken since the look that left ``position``; None at the first look."""
+    """Return what was taken after ``position``; None at the first look."""
     takes, _, moment = position.partition(" ")
     if not moment:
         return None
@@ -136,7 +136,7 @@ def _room(spec: RunSpec) -> int:
 
 
 def _without(gap: BatchRange, covered: Sequence[BatchRange]) -> Iterator[BatchRange]:
-    """The parts of ``gap`` that no range of ``covered`` (sorted by start) touches."""
+    """Yield the parts of ``gap`` that no range of ``covered`` (sorted by start) touches."""
     position = gap.start
     for piece in covered:
         if piece.start >= gap.stop:
@@ -149,7 +149,7 @@ def _without(gap: BatchRange, covered: Sequence[BatchRange]) -> Iterator[BatchRa
 
 
 def _common(first: Iterable[BatchRange], second: Sequence[BatchRange]) -> Iterator[BatchRange]:
-    """What is in both; each is sorted and without overlaps."""
+    """Yield the intersection of both; each is sorted and without overlaps."""
     for one in first:
         for other in second:
             start, stop = max(one.start, other.start), min(one.stop, other.stop)

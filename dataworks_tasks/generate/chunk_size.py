@@ -27,7 +27,7 @@ class ChunkSize:
         self.documents = min(_FIRST_DOCUMENTS, self.most_documents)
 
     def of(self, left: int) -> int:
-        """The size of the next chunk when ``left`` documents are to be made: none is left small."""
+        """Return the size of the next chunk of ``left`` documents; all chunks are about equal."""
         chunks = -(-left // self.documents)
         return -(-left // chunks)
 

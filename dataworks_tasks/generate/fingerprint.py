@@ -13,12 +13,12 @@ _PROBED = 5
 
 
 def probed_indexes(count: int) -> list[int]:
-    """The documents that a fingerprint of ``count`` looks at."""
+    """Return the documents that a fingerprint of ``count`` documents includes."""
     return list(range(0, count, max(1, count // _PROBED)))[:_PROBED]
 
 
 def document_fingerprint(sources: Sequence[tuple[DocumentSource, int]]) -> str:
-    """The digest over a few documents of each source; ``sources`` come with their counts."""
+    """Return a digest of a few documents of each source; each comes with its count."""
     digest = blake2b(digest_size=16)
     for source, count in sources:
         for index in probed_indexes(count):

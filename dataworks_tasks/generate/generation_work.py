@@ -170,7 +170,10 @@ class GenerationWork:
 
 
 def _completed_parts(chunk: _Chunk, result: WriteResult) -> Iterator[CompletedRange]:
-    """What the deadline left completed: on a slow target it would be written again and again."""
+    """Yield the part of a chunk that was written before the deadline.
+
+    Without it, a slow target would be sent the same documents again and again.
+    """
     counters: dict[str, int] = _counters(result, 0)
     offsets = chunk.batch.offsets
     for start, stop in result.completed_runs(len(chunk.batch)):

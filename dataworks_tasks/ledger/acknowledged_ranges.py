@@ -75,7 +75,7 @@ class AcknowledgedRanges:
         return bool(changed)
 
     def gaps(self, run_id: str, within: BatchRange | None) -> Iterator[BatchRange]:
-        """What is not acknowledged, in order."""
+        """Yield the ranges that are not acknowledged, in order."""
         if within is None:
             record = RunKeys(run_id).record
             planned = self._steps.guard(run_id, lambda: self._redis.hget(record, "planned"))
@@ -122,6 +122,6 @@ class AcknowledgedRanges:
 
 
 def interval(member: bytes | str) -> BatchRange:
-    """A member of the sorted set of acknowledged ranges."""
+    """Decode a member of the sorted set of acknowledged ranges."""
     start, stop = decoded_text(member).split(":")
     return BatchRange(int(start), int(stop))

@@ -26,10 +26,10 @@ _SENTINEL_SECONDS = 2
 
 
 def connect_redis(config: FrameworkConfig, *, impatient: bool = False) -> Redis:
-    """The Redis that holds the ledger. Connects when it is first used.
+    """Return a client for the Redis that holds the ledger; it connects on first use.
 
-    A command that met a dropped connection is sent again a few times: every ledger step may be
-    done twice. An ``impatient`` client fails within half a second: an event loop waits for it.
+    A command that met a dropped connection is retried a few times: every ledger step may be
+    repeated. An ``impatient`` client fails within half a second, for callers in an event loop.
     """
     url = config.effective_ledger_url.get_secret_value()
     options: dict[str, Any] = {
@@ -59,7 +59,7 @@ def connect_redis(config: FrameworkConfig, *, impatient: bool = False) -> Redis:
 
 
 def _primary_of(address: SentinelAddress, options: dict[str, Any]) -> Redis:
-    """The server that the Sentinels name as primary; asked again at every reconnect."""
+    """Return a client for the primary that the Sentinels name, asked again at every reconnect."""
     sentinel = Sentinel(
         address.sentinels,
         sentinel_kwargs={
@@ -75,11 +75,11 @@ def _primary_of(address: SentinelAddress, options: dict[str, Any]) -> Redis:
 
 
 def connect_ledger(config: FrameworkConfig, *, impatient: bool = False) -> RedisLedger:
-    """The ledger; see ``connect_redis``."""
+    """Return the ledger; see ``connect_redis``."""
     redis = connect_redis(config, impatient=impatient)
     return RedisLedger(redis, ledger_setting(config))
 
 
 def ledger_setting(config: FrameworkConfig) -> str:
-    """The setting that says where the ledger is."""
+    """Return the name of the setting that holds the ledger's address."""
     return "FRAMEWORK_LEDGER_URL" if config.ledger_url else "FRAMEWORK_BROKER_URL"

@@ -109,28 +109,23 @@ class Ledger(Protocol):
     is not on record (also in the middle of a run: a Redis that lost its data never looks finished).
     """
 
-    @property
-    def windows(self) -> SendWindows:
-        """Which messages of a run are waiting, in hand, or to be sent."""
+    windows: SendWindows
+    """Which messages of a run are waiting, in work, or to be sent."""
 
-    @property
-    def key_windows(self) -> KeyWindows:
-        """What repair and live migration add: claims and key windows."""
+    key_windows: KeyWindows
+    """Claims and key windows, for repair and live migration."""
 
-    @property
-    def workers(self) -> WorkerRegistry:
-        """The workers that are alive."""
+    workers: WorkerRegistry
+    """The workers that are alive."""
+
+    driver: DriverLeases
+    """Who drives which run, and which steps are due."""
+
+    history: RunHistories
+    """The progress of each run over time."""
 
     def memory(self) -> RedisMemory:
-        """How much memory the server has, and how much of it is taken."""
-
-    @property
-    def driver(self) -> DriverLeases:
-        """Who drives which run, and what is due."""
-
-    @property
-    def history(self) -> RunHistories:
-        """The progress of each run over time."""
+        """Return how much memory the server has, and how much of it is used."""
 
     def create(
         self, spec: RunSpec, total: int | None, queue: str = "", steps: Sequence[str] = ()
@@ -142,13 +137,13 @@ class Ledger(Protocol):
         """
 
     def spec(self, run_id: str) -> RunSpec:
-        """The run's spec."""
+        """Return the run's spec."""
 
     def run_ids(self) -> list[str]:
         """All runs, newest first."""
 
     def named_run(self, name: str) -> str | None:
-        """The id of the run that a person called so; it may not be on record yet."""
+        """Return the id of the run with this name; the run may not be on record yet."""
 
     def name_run(self, name: str, run_id: str, seconds: float) -> str:
         """Give the run its name, unless a run on record has it, or one that is being started.
@@ -161,10 +156,10 @@ class Ledger(Protocol):
         """Delete everything that is known of the run."""
 
     def state(self, run_id: str) -> RunState:
-        """The run's state."""
+        """Return the run's state."""
 
     def states(self) -> dict[str, RunState]:
-        """The state of every run, newest first; in two round trips however many there are."""
+        """Return the state of every run, newest first, in two round trips."""
 
     def change_state(
         self,
@@ -185,7 +180,7 @@ class Ledger(Protocol):
         """Keep what the databases held of the run's collections when it ended."""
 
     def final_collections(self, run_id: str) -> tuple[FinalCollection, ...]:
-        """What the databases held when the run ended, by name; empty before."""
+        """Return what the databases held when the run ended, by name; empty before that."""
 
     def acknowledge(
         self,
@@ -224,11 +219,13 @@ class Ledger(Protocol):
         """Every recorded failure."""
 
     def failure_page(self, run_id: str, cursor: int = 0) -> FailurePage:
-        """Some failures from ``cursor`` on, about a thousand; 0 begins. A failure that is recorded
-        meanwhile may be missing, and one may come twice."""
+        """Return about a thousand failures from ``cursor`` on; 0 is the beginning.
+
+        A failure that is recorded meanwhile may be missing, and one may be returned twice.
+        """
 
     def failed_ranges(self, run_id: str) -> tuple[BatchRange, ...]:
-        """The acknowledged ranges that hold failures."""
+        """Return the acknowledged ranges that hold failures."""
 
     def set_going(
         self,
@@ -250,10 +247,10 @@ class Ledger(Protocol):
         """
 
     def gaps(self, run_id: str, within: BatchRange | None = None) -> Iterator[BatchRange]:
-        """What is not acknowledged, in order, up to what is planned."""
+        """Yield the ranges that are not acknowledged, in order, up to what is planned."""
 
     def progress(self, run_id: str) -> RunProgress:
-        """The run at this moment."""
+        """Return the run's progress now."""
 
     def append_slices(
         self,

@@ -14,10 +14,10 @@ _LONGEST_REASON = 500
 def document_failure(
     namespace: Namespace, document: bytes, reason: str, number: int = 0
 ) -> DocumentFailure:
-    """The record of a document that was not written.
+    """Build the record of a document that was not written.
 
-    Recording the same document again changes nothing. Another one with the same ``_id`` has a
-    record of its own. ``number`` tells apart those of which no more than the ``_id`` is known.
+    Recording the same document again changes nothing. Another document with the same ``_id`` has a
+    record of its own. ``number`` distinguishes documents of which only the ``_id`` is known.
     """
     name = document + number.to_bytes(4) if number else document
     digest = blake2b(name, key=str(namespace).encode()[:64], digest_size=12).hexdigest()

@@ -7,14 +7,14 @@ from typing import cast
 
 from dataworks_tasks.ledger.keys import RunKeys, due_key, turns_key
 from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text
-from dataworks_tasks.ledger.windows import DueStep
+from dataworks_tasks.ledger.windows import DriverLeases, DueStep
 
 _PARTS = 2
 """A run and a step."""
 
 
-class RedisDriverLeases:
-    """Implements ``windows.DriverLeases``; see there for what each method promises."""
+class RedisDriverLeases(DriverLeases):
+    """The leases of the runs' drivers on a Redis."""
 
     def __init__(self, steps: RedisSteps) -> None:
         self._steps = steps

@@ -38,7 +38,7 @@ class FailureRecords:
             yield DocumentFailure(key=decoded_text(entry[0]), **json.loads(entry[1]))
 
     def page(self, run_id: str, cursor: int) -> FailurePage:
-        """Some failures from ``cursor`` on."""
+        """Return some failures from ``cursor`` on."""
         key = RunKeys(run_id).failures
         reply = self._steps.guard(run_id, lambda: self._redis.hscan(key, cursor, count=_PAGE))
         following, entries = cast("tuple[int, dict[bytes, bytes]]", reply)
@@ -46,7 +46,7 @@ class FailureRecords:
         return FailurePage(tuple(found), following)
 
     def ranges(self, run_id: str) -> tuple[BatchRange, ...]:
-        """The acknowledged ranges that hold failures."""
+        """Return the acknowledged ranges that hold failures."""
         key = RunKeys(run_id).failed_ranges
         found = self._steps.guard(run_id, lambda: self._redis.hkeys(key))
         bounds = (decoded_text(member).split(":") for member in cast("list[bytes]", found))

@@ -31,12 +31,12 @@ class FinalCollection:
 
 
 def final_collection_to_json(collection: FinalCollection) -> str:
-    """The collection as the ledger keeps it."""
+    """Encode the collection as the ledger keeps it."""
     return json.dumps(collection.as_json())
 
 
 def read_final_collections(kept: Mapping[str, str]) -> tuple[FinalCollection, ...]:
-    """The collections that the ledger keeps, by name."""
+    """Decode the collections that the ledger keeps, by name."""
     return tuple(_read(json.loads(kept[name])) for name in sorted(kept))
 
 

@@ -38,4 +38,4 @@ class RunHistories(Protocol):
         """Keep an event; the oldest of many is forgotten."""
 
     def events(self, run_id: str) -> tuple[RunEvent, ...]:
-        """The events that are kept, oldest first."""
+        """Return the events that are kept, oldest first."""

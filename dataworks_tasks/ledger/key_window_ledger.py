@@ -139,7 +139,7 @@ class KeyWindowLedger:
         return cast("bytes | None", found) or b""
 
     def hot_keys(self, run_id: str) -> Mapping[bytes, int]:
-        """The hot set: keys as BSON, each with its collection pair."""
+        """Return the hot set: keys as BSON, each with its collection pair."""
         key = RunKeys(run_id).hot
         found = self._steps.guard(run_id, lambda: self._steps.redis.hgetall(key))
         return {name: int(pair) for name, pair in cast("dict[bytes, bytes]", found).items()}
@@ -150,7 +150,7 @@ class KeyWindowLedger:
         return bool(self._steps.guard(run_id, lambda: self._steps.redis.exists(key)))
 
     def status(self, run_id: str) -> WindowStatus:
-        """What is still to come besides the run's gaps; times are of Redis' clock."""
+        """Return what is left besides the run's gaps; times are of Redis' clock."""
         keys, redis = RunKeys(run_id), self._steps.redis
 
         def read() -> list[object]:

@@ -134,13 +134,13 @@ class KeyWindows(Protocol):
         """Where the reader called ``name`` is; empty when it has not begun."""
 
     def hot_keys(self, run_id: str) -> Mapping[bytes, int]:
-        """The hot set: keys as BSON, each with its collection pair."""
+        """Return the hot set: keys as BSON, each with its collection pair."""
 
     def has_failures(self, run_id: str) -> bool:
         """Whether any document's failure is on record."""
 
     def status(self, run_id: str) -> WindowStatus:
-        """What is still to come besides the run's gaps; times are of Redis' clock."""
+        """Return what is left besides the run's gaps; times are of Redis' clock."""
 
     def now(self) -> float:
         """Redis' clock, in seconds since 1970."""

@@ -25,7 +25,7 @@ def due_key(queue: str) -> str:
 
 
 def due_members(run_id: str, steps: Iterable[str]) -> list[str]:
-    """The members of ``due_key`` for the steps of a run."""
+    """Return the members of ``due_key`` for the steps of a run."""
     return [f"{run_id} {step}" for step in steps]
 
 

@@ -70,7 +70,7 @@ class PlannedSlices:
 
 
 def slice_keys(run_id: str, wanted: BatchRange) -> list[str]:
-    """The hashes that hold these slices."""
+    """Return the keys of the hashes that hold these slices."""
     keys = RunKeys(run_id)
     first = wanted.start // SLICES_PER_KEY
     last = (wanted.stop - 1) // SLICES_PER_KEY

@@ -13,6 +13,7 @@ from dataworks_tasks.ledger.contract import (
     DocumentFailure,
     FailurePage,
     FinishState,
+    Ledger,
     PlanEnd,
     RangeResult,
     RunProgress,
@@ -24,6 +25,7 @@ from dataworks_tasks.ledger.failure_records import FailureRecords
 from dataworks_tasks.ledger.final_collection import FinalCollection
 from dataworks_tasks.ledger.history import RunHistories
 from dataworks_tasks.ledger.key_window_ledger import KeyWindowLedger
+from dataworks_tasks.ledger.key_windows import KeyWindows
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.planned_slices import PlannedSlices, slice_keys
 from dataworks_tasks.ledger.redis_server import (
@@ -46,11 +48,11 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 
 
-class RedisLedger:
-    """Implements ``contract.Ledger``; see there for what each method promises."""
+class RedisLedger(Ledger):
+    """The ledger on a Redis; ``Ledger`` says what each method promises."""
 
     def __init__(self, redis: Redis, setting: str = "FRAMEWORK_BROKER_URL") -> None:
-        """``setting``: where the address of ``redis`` was set, for messages."""
+        """Use ``redis``; ``setting`` names where its address was set, for messages."""
         self._steps = RedisSteps(redis, setting)
         self._runs = RunRecords(self._steps)
         self._ranges = AcknowledgedRanges(self._steps)
@@ -60,7 +62,7 @@ class RedisLedger:
         self.workers = WorkerRegistry(self._steps)
         self.driver: DriverLeases = RedisDriverLeases(self._steps)
         self.history: RunHistories = RedisRunHistories(self._steps)
-        self.key_windows = KeyWindowLedger(self._steps, self._ranges)
+        self.key_windows: KeyWindows = KeyWindowLedger(self._steps, self._ranges)
 
     def close(self) -> None:
         """Close the connections."""
@@ -76,7 +78,7 @@ class RedisLedger:
         return read_memory(self._steps)
 
     def server_facts(self) -> RedisFacts:
-        """What the server says of itself; ``unknown`` where the user may not ask."""
+        """Return what the server reports about itself; ``unknown`` if the user may not ask."""
         return read_facts(self._steps)
 
     def create(

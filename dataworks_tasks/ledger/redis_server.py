@@ -54,7 +54,7 @@ def read_memory(steps: RedisSteps) -> RedisMemory:
 
 
 def read_facts(steps: RedisSteps) -> RedisFacts:
-    """What the server says of itself; ``unknown`` where the user may not ask."""
+    """Return what the server reports about itself; ``unknown`` if the user may not ask."""
     ahead = _clock_ahead(steps)
     try:
         info = steps.redis.info()
@@ -82,8 +82,11 @@ def _clock_ahead(steps: RedisSteps) -> float:
 
 
 def refuse_cluster(redis: Redis) -> None:
-    """Raise SettingsError for a node of a Redis Cluster, where Celery's steps over several keys
-    fail. Costs a round trip; a user who may not ask is not asked."""
+    """Raise SettingsError for a node of a Redis Cluster.
+
+    Celery's steps over several keys fail on a cluster. The check costs a round trip; it is skipped
+    if the user may not ask.
+    """
     try:
         is_cluster = redis.info("cluster").get("cluster_enabled")
     except NoPermissionError:

@@ -50,7 +50,7 @@ class RedisSteps:
     """A Redis, and the scripts that change a run's keys: one for each atomic step."""
 
     def __init__(self, redis: Redis, setting: str = "FRAMEWORK_BROKER_URL") -> None:
-        """``setting``: where the address of this Redis was set."""
+        """Use ``redis``; ``setting`` names where its address was set."""
         self.redis = redis
         self._setting = setting
 
@@ -86,7 +86,7 @@ class RedisSteps:
 
 
 def unknown_run(run_id: str) -> UnknownName:
-    """The error for a run that is not on record."""
+    """Build the error for a run that is not on record."""
     return UnknownName(
         f"run {run_id!r} is not on record in this Redis",
         "List the runs with: dataworks runs. If Redis lost it: dataworks resume RUN --rebuild",
@@ -94,15 +94,15 @@ def unknown_run(run_id: str) -> UnknownName:
 
 
 def decoded_text(value: bytes | str) -> str:
-    """A reply's text, whether or not the connection decodes replies."""
+    """Return a reply's text, whether or not the connection decodes replies."""
     return value.decode() if isinstance(value, bytes) else value
 
 
 def as_mapping(values: Mapping[str, Any]) -> Mapping[Any, Any]:
-    """The mapping as redis-py's invariant annotations want it."""
+    """Cast a mapping to what redis-py's invariant annotations accept."""
     return values
 
 
 def _sentence(error: RedisError) -> str:
-    """The error's text without its full stop: more follows."""
+    """Return the error's text without its full stop: more follows."""
     return str(error).rstrip(".")

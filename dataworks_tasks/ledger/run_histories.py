@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import cast
 
-from dataworks_tasks.ledger.history import HistorySample, RunEvent
+from dataworks_tasks.ledger.history import HistorySample, RunEvent, RunHistories
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text
 
@@ -16,8 +16,8 @@ _MOST_SAMPLES = 400
 _MOST_EVENTS = 200
 
 
-class RedisRunHistories:
-    """Implements ``history.RunHistories``; see there for what each method promises."""
+class RedisRunHistories(RunHistories):
+    """The histories of the runs on a Redis."""
 
     def __init__(self, steps: RedisSteps) -> None:
         self._steps = steps

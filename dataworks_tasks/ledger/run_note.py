@@ -47,7 +47,7 @@ class RunNote:
 
 
 def notes_to_json(notes: Sequence[RunNote]) -> str:
-    """The notes of one topic, as the ledger keeps them."""
+    """Encode the notes of one topic as the ledger keeps them."""
     return json.dumps([[note.collection, note.text, note.attention] for note in notes])
 
 

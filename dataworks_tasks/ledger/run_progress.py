@@ -17,6 +17,7 @@ _EXPECTED = "expected:"
 
 
 def read_progress(steps: RedisSteps, run_id: str) -> RunProgress:
+    """Read the run's progress in one round trip. Raises UnknownName."""
     keys = RunKeys(run_id)
 
     def read() -> list[Any]:

@@ -67,7 +67,7 @@ class RunRecords:
         failpoint("record.after")
 
     def spec(self, run_id: str) -> RunSpec:
-        """The run's spec."""
+        """Return the run's spec."""
         text = self._steps.guard(run_id, lambda: self._redis.get(RunKeys(run_id).spec))
         if text is None:
             raise unknown_run(run_id)
@@ -86,7 +86,7 @@ class RunRecords:
         return [decoded_text(run_id) for run_id in cast("list[bytes]", found)]
 
     def named(self, name: str) -> str | None:
-        """The id of the run that has the name, on record or about to be."""
+        """Return the id of the run that has the name, on record or about to be."""
         found = self._steps.guard("", lambda: self._redis.hget(NAMES, name))
         return None if found is None else decoded_text(cast("bytes", found)).partition(" ")[0]
 
@@ -127,7 +127,7 @@ class RunRecords:
         self._steps.guard(run_id, delete)
 
     def state(self, run_id: str) -> RunState:
-        """The run's state."""
+        """Return the run's state."""
         record = RunKeys(run_id).record
         value = self._steps.guard(run_id, lambda: self._redis.hget(record, "state"))
         if value is None:
@@ -135,7 +135,7 @@ class RunRecords:
         return RunState(decoded_text(cast("bytes", value)))
 
     def states(self) -> dict[str, RunState]:
-        """The state of every run, newest first."""
+        """Return the state of every run, newest first."""
         run_ids = self.run_ids()
 
         def read() -> list[bytes | None]:
@@ -191,7 +191,7 @@ class RunRecords:
             self._steps.run(run_id, "set_notes", names, collection.target.name, kept)
 
     def final_collections(self, run_id: str) -> tuple[FinalCollection, ...]:
-        """What the databases held of each collection."""
+        """Return what the databases held of each collection when the run ended."""
         key = RunKeys(run_id).collections
         found = self._steps.guard(run_id, lambda: self._redis.hgetall(key))
         kept = cast("dict[bytes, bytes]", found)

@@ -9,14 +9,21 @@ from dataworks_tasks.ledger.acknowledged_ranges import interval
 from dataworks_tasks.ledger.contract import WORKING
 from dataworks_tasks.ledger.keys import RunKeys, due_key, turns_key, wanted_keys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text, unknown_run
-from dataworks_tasks.ledger.windows import Release, Rivals, TakenRange, Taking, WindowState
+from dataworks_tasks.ledger.windows import (
+    Release,
+    Rivals,
+    SendWindows,
+    TakenRange,
+    Taking,
+    WindowState,
+)
 from dataworks_tasks.runs.batch_range import BatchRange
 
 _MOST_WANTED = 1000
 
 
-class RedisSendWindows:
-    """Implements ``windows.SendWindows``; see there for what each method promises."""
+class RedisSendWindows(SendWindows):
+    """The send windows of the runs on a Redis."""
 
     def __init__(self, steps: RedisSteps) -> None:
         self._steps = steps

@@ -43,7 +43,7 @@ class TokenRequest:
     """Tokens per second that the server lately accepted from a caller that joins."""
 
     def script_arguments(self) -> Iterator[str | float]:
-        """The arguments of take_tokens.lua."""
+        """Yield the arguments of take_tokens.lua."""
         yield round(self.longest_wait_seconds * 1000)
         yield self.epoch
         yield self.refused
@@ -73,7 +73,7 @@ class TokenGrant:
 
     @classmethod
     def from_reply(cls, reply: Sequence[int | bytes | str]) -> TokenGrant:
-        """What take_tokens.lua returned."""
+        """Decode the reply of take_tokens.lua."""
         granted, milliseconds, rate, epoch = reply
         found = float(rate)
         return cls(

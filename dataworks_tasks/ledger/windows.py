@@ -84,8 +84,11 @@ class WindowState:
 
 @dataclass(frozen=True, slots=True)
 class Rivals:
-    """``others``: runs of the queue that want a process now, besides this one. ``takes``: messages
-    of this run that workers have taken so far."""
+    """Other runs that want processes, and the turns of this one.
+
+    ``others`` counts the queue's other runs that want a process now; ``takes`` counts the messages
+    of this run that workers have taken so far.
+    """
 
     is_working: bool  # this run
     others: int
@@ -96,13 +99,13 @@ class SendWindows(Protocol):
     """The send window of every run. All methods raise what ``contract.Ledger`` raises."""
 
     def queue(self, run_id: str) -> str:
-        """The queue that the run's messages go to; empty for a run that no fleet works on."""
+        """Return the queue that the run's messages go to; empty if no fleet works on the run."""
 
     def open(self, run_id: str, queue: str, size: int, room: int, processes: int = 0) -> None:
         """Begin to send at the run's first gap, ``room`` messages of ``size`` at a time."""
 
     def refill(self, run_id: str) -> tuple[BatchRange, ...]:
-        """The ranges to send now, as many as the window has room for."""
+        """Return the ranges to send now, as many as the window has room for."""
 
     def take(
         self, run_id: str, wanted: BatchRange, holder: str, seconds: float, *, dead: bool = False
@@ -121,10 +124,10 @@ class SendWindows(Protocol):
         """Note that a probe is about to be sent: what is sent from now on comes after it."""
 
     def look(self, run_id: str) -> WindowState:
-        """What the probe that is executed now finds; counts the deaths of workers that are gone."""
+        """Return what the current probe finds, and count the deaths of lost workers."""
 
     def in_hand(self, run_id: str) -> tuple[BatchRange, ...]:
-        """The ranges that workers have in hand, for people; changes nothing."""
+        """Return the ranges that workers hold, for display; changes nothing."""
 
     def correct(
         self, run_id: str, room: int, suspects: Sequence[BatchRange], lost: Sequence[BatchRange]
@@ -138,7 +141,7 @@ class SendWindows(Protocol):
         """Say how many processes the run could use now; an autoscaler reads the sum of all runs."""
 
     def waiting_behind(self, run_id: str) -> list[str]:
-        """The other runs that get the processes while nobody has this one's messages in hand."""
+        """Return the runs that get the processes while nobody works on this one."""
 
 
 class DriverLeases(Protocol):
@@ -148,7 +151,7 @@ class DriverLeases(Protocol):
         """Make ``steps`` of the run's driver due in ``seconds``."""
 
     def claim(self, queue: str, most: int, seconds: float) -> list[DueStep]:
-        """What is due in ``queue``; it is due again after ``seconds`` unless somebody takes it."""
+        """Return what is due in ``queue``; it is due again after ``seconds`` unless it is taken."""
 
     def hold(
         self,

@@ -11,7 +11,7 @@ _REPORTED = tuple(field.name for field in fields(WorkerReport))
 
 
 def report_arguments(worker: WorkerReport | None) -> tuple[str, str]:
-    """The worker's name and its report as JSON; empty without one."""
+    """Return the worker's name and its report as JSON; empty without one."""
     if worker is None:
         return "", ""
     return worker.name, json.dumps({name: getattr(worker, name) for name in _REPORTED})

@@ -64,11 +64,11 @@ class WorkerRegistry:
         self._steps.guard("", store)
 
     def leave(self, worker_id: str) -> None:
-        """The worker ends."""
+        """Remove a worker that ends."""
         self._steps.guard("", lambda: self._redis.hdel(WORKERS, worker_id))
 
     def alive(self) -> list[LivingWorker]:
-        """The workers that were heard of lately, by name."""
+        """Return the workers that reported lately, by name."""
         now, found = self._now(), []
         for _, entry in self._entries():
             seen = now - float(entry.pop("at"))

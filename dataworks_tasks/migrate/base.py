@@ -30,25 +30,25 @@ class BaseMigrationStrategy:
     """The field along which slices are cut: indexed, not sparse, and no arrays in it."""
 
     def transform_document(self, document: Document) -> Document | Sequence[Document] | None:
-        """What to write in place of ``document``: one document, several, or None to drop it.
+        """Return what to write for ``document``: a document, several, or None to drop it.
 
-        It is a dict whose fields are decoded when they are asked for; what is not touched keeps its
-        bytes. A document without ``_id`` gets one that is derived from its source's. What is raised
-        is recorded as the document's failure.
+        ``document`` is a dict that decodes a field when it is first used; untouched fields keep
+        their bytes. A returned document without ``_id`` gets one derived from the source's ``_id``.
+        An exception is recorded as the failure of this document.
         """
         return document
 
     def read_batch(self, batch: EncodedBatch) -> Iterator[Document]:
-        """The documents of a raw batch, one for each, for ``transform_document``.
+        """Yield the documents of a raw batch, one for each, for ``transform_document``.
 
-        Override it to decode in another way, or to fetch what belongs to a whole batch at once.
+        Override it to decode differently, or to fetch related data for the batch at once.
         """
         yield from map(LazyDocument, batch.documents())
 
     def get_resume_point(self, ledger: Ledger, run_id: str) -> Any:
-        """The value of ``resume_field`` from which on the run is not complete.
+        """Return the value of ``resume_field`` below which everything is at the target.
 
-        Everything below it is at the target. None: nothing is, or everything.
+        None means that nothing is at the target yet, or that everything is.
         """
         gap = next(ledger.gaps(run_id), None)
         if gap is None:

@@ -14,7 +14,7 @@ VALIDATION = frozenset({"validator", "validationLevel", "validationAction"})
 
 
 def read_options(client: BaseDatabaseClient, namespace: Namespace) -> dict[str, Any] | None:
-    """The collection's options as ``listCollections`` has them; None when there is none."""
+    """Return the collection's options from ``listCollections``; None if it does not exist."""
     found = read_collection(client, namespace)
     return None if found is None else dict(found.options)
 
@@ -47,6 +47,6 @@ def same_order(
 
 
 def _collation(client: BaseDatabaseClient, namespace: Namespace) -> dict[str, Any]:
-    """A collection's default collation; its version is that of the server's library."""
+    """Return a collection's default collation, with the version of the server's library."""
     found = (read_options(client, namespace) or {}).get("collation", {})
     return {name: value for name, value in found.items() if name != "version"}

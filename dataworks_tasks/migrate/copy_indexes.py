@@ -132,7 +132,7 @@ class _Builder:
         return True
 
     def _same(self, index: dict[str, Any]) -> dict[str, Any] | None:
-        """The target's index that is the same, by preference the one of the same name."""
+        """Return the target's equal index, preferably the one with the same name."""
         same = [other for other in self._present if same_index(index, other)]
         same.sort(key=lambda other: other["name"] != index["name"])
         return same[0] if same else None

@@ -86,7 +86,7 @@ class CopyStats:
 
 
 def by_collection(result: RangeResult, job: MigrationJob, pair: int) -> RangeResult:
-    """The result, with its documents counted for their collection too where the job has several."""
+    """Count the result's documents by collection too if the job has several."""
     if len(job.namespaces) < 2:
         return result
     name, counters = str(job.namespaces[pair].target), dict(result.counters)

@@ -34,11 +34,11 @@ Step = Callable[[FieldNodes, RuleOutcome], None]
 
 
 def by_transform(transform: Transform) -> DocumentChange:
-    """The change that ``transform`` declares.
+    """Build the change that ``transform`` declares.
 
-    Paths are dotted and go through arrays, into each document of them; masks and drops also find
-    fields with dots in their names. Fields that are not touched keep their bytes and their order.
-    Raises UsageError naming the option that cannot be done.
+    Paths are dotted and pass through arrays, into each document of an array; masks and drops also
+    find fields with dots in their names. Untouched fields keep their bytes and their order. Raises
+    UsageError that names the option that cannot be applied.
     """
     steps, names = _compile(transform)
 
@@ -157,7 +157,7 @@ class _Level(dict[bytes, "_Level"]):
 
 
 def _names(paths: Sequence[Path], renames: Sequence[tuple[Path, Path]]) -> FieldNames:
-    """What has to be taken apart: a field that is renamed also as the one it becomes."""
+    """Return the fields to parse; for a rename, also the new name."""
     names = _Level()
     for path in paths:
         names.follow(Route.of(path))

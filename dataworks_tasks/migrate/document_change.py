@@ -47,13 +47,12 @@ DocumentChange = Callable[[EncodedBatch], Changed]
 
 
 def unchanged(batch: EncodedBatch) -> Changed:
-    """The same bytes."""
+    """Return the same bytes."""
     return Changed(batch)
 
 
 def by_strategy(strategy: BaseMigrationStrategy) -> DocumentChange:
-    """The change that a strategy's ``transform_document`` makes."""
-
+    """Build the change that a strategy's ``transform_document`` makes."""
     transform = strategy.transform_document
 
     def change(batch: EncodedBatch) -> Changed:
@@ -154,7 +153,7 @@ def _encoded(document: Document, position: int, source: bytes) -> bytes:
 
 
 def by_id_from(paths: Sequence[str]) -> DocumentChange:
-    """The change that makes each ``_id`` a document of the old one and the values at ``paths``.
+    """Build the change that replaces each ``_id`` by the old one plus the values at ``paths``.
 
     ``{_id: 7, tenant: "a"}`` gets the ``_id`` ``{"_id": 7, "tenant": "a"}``; dots in a path become
     underscores, and a path that a document does not have is left out.

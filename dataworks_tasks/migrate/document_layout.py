@@ -163,7 +163,7 @@ class _Walk:
         return True
 
     def layout(self, names: FieldNames) -> DocumentLayout:
-        """The documents that walked to the end, and the fields called ``names``."""
+        """Return the documents that the walk completed, and their fields called ``names``."""
         rows, data = self.here.rows, self.source.data
         chosen = {id(rows): np.arange(len(rows))}
 
@@ -237,6 +237,6 @@ class _Walk:
 
 
 def _overlapping(data: bytes, dtype: str) -> NDArray[Any]:
-    """The item of type ``dtype`` that begins at each byte of ``data``."""
+    """Return the item of type ``dtype`` at each byte offset of ``data``."""
     count = max(0, len(data) - np.dtype(dtype).itemsize + 1)
     return np.ndarray((count,), dtype=dtype, buffer=data, strides=(1,))

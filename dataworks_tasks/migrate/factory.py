@@ -73,7 +73,7 @@ class MigrationStrategyFactory:
 
     @classmethod
     def describe(cls, name: str) -> str:
-        """The first line of the strategy's docstring."""
+        """Return the first line of the strategy's docstring."""
         strategy = cls._known[name]
         return (strategy.__doc__ or "").strip().partition("\n")[0]
 

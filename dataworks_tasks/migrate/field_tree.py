@@ -67,7 +67,7 @@ class FieldNode:
         self.type, self.value, self.inside = type_, value, None
 
     def open(self) -> FieldNodes | None:
-        """What is in a document or an array; None for another type."""
+        """Return the fields of a document or array; None for another type."""
         if self.inside is None and self.type in (DOCUMENT, ARRAY):
             if isinstance(self.value, ValueColumn):
                 raise NotAlike
@@ -127,7 +127,7 @@ class FieldNodes:
         return cls(parts, names, array)
 
     def to_bytes(self) -> bytes:
-        """The document as it is now; for fields that hold no columns."""
+        """Encode the current document; for fields that hold no columns."""
         pieces = [b""]
         for part in self.parts:
             if isinstance(part, FieldNode):
@@ -140,7 +140,7 @@ class FieldNodes:
         return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
 
     def called(self, name: bytes) -> list[FieldNode]:
-        """The fields of that name; more than one where a document repeats it."""
+        """Return the fields with that name; a document may repeat it."""
         return [part for part in self.parts if isinstance(part, FieldNode) and part.name == name]
 
     def members(self) -> list[FieldNode]:
@@ -158,7 +158,7 @@ class FieldNodes:
         return field
 
     def holders(self, path: Sequence[bytes], outcome: RuleOutcome) -> Iterator[FieldNodes]:
-        """The documents that a path's last field would be in, through arrays."""
+        """Yield the documents that contain a path's last field, through arrays."""
         if self.is_array:
             for inside in _opened(self.members(), outcome):
                 yield from inside.holders(path, outcome)
@@ -169,7 +169,7 @@ class FieldNodes:
                 yield from inside.holders(path[1:], outcome)
 
     def at(self, route: Route, outcome: RuleOutcome) -> Iterator[tuple[FieldNodes, FieldNode]]:
-        """The fields that a route leads to, through arrays, each with the document it is in."""
+        """Yield the fields of a route, through arrays, each with the document around it."""
         if self.is_array:
             for inside in _opened(self.members(), outcome):
                 yield from inside.at(route, outcome)
@@ -187,7 +187,7 @@ class FieldNodes:
                         yield from inside.at(rest, outcome)
 
     def made_holders(self, path: Sequence[bytes], outcome: RuleOutcome) -> Iterator[FieldNodes]:
-        """The documents for a path's last field, made on the way where there are none."""
+        """Yield the documents for a path's last field; create missing ones on the way."""
         if self.is_array:
             for inside in _opened(self.members(), outcome):
                 yield from inside.made_holders(path, outcome)
@@ -204,7 +204,7 @@ class FieldNodes:
 
 
 def _opened(fields: Iterable[FieldNode], outcome: RuleOutcome) -> Iterator[FieldNodes]:
-    """The inside of documents and arrays; a path ends at any other value, which is counted."""
+    """Yield the content of documents and arrays; count other values, which end the path."""
     for field in fields:
         inside = field.open()
         if inside is not None:

@@ -55,7 +55,7 @@ def finish_migration(
 def _schema_notes(
     source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
 ) -> list[RunNote]:
-    """What the target has otherwise than the source, and what was left out; indexes apart."""
+    """Return notes on what differs at the target or was left out, except indexes."""
     indexes = RunNote(NoteTopic.LEFT_OUT, "", "indexes, as --indexes none asks", attention=False)
     return [
         *([indexes] if job.indexes is IndexPolicy.NONE else []),

@@ -41,10 +41,10 @@ Index = Mapping[str, Any]
 
 
 def index_to_create(index: Index, *, target_has_collation: bool) -> dict[str, Any]:
-    """The index as ``createIndexes`` takes it at the target.
+    """Return the index as ``createIndexes`` accepts it at the target.
 
-    An index without a collation compares simply. On a collection that has a default collation
-    (``target_has_collation``), it would inherit that one unless it says so.
+    An index without a collation uses simple comparison. On a collection with a default collation
+    (``target_has_collation``) it has to say so, or it would inherit that collation.
     """
     made = {name: value for name, value in index.items() if name in _KNOWN}
     made["key"] = {name: _direction(kind) for name, kind in index["key"].items()}
@@ -55,7 +55,7 @@ def index_to_create(index: Index, *, target_has_collation: bool) -> dict[str, An
 
 
 def left_out(index: Index) -> tuple[str, ...]:
-    """The options of the index that no server knows today."""
+    """Return the index options that no current server accepts."""
     made_by_the_server = {"v", "ns", "background"}
     return tuple(sorted(index.keys() - _KNOWN - made_by_the_server))
 
@@ -66,14 +66,14 @@ def same_index(one: Index, other: Index) -> bool:
 
 
 def differences(one: Index, other: Index) -> tuple[str, ...]:
-    """The options in which two definitions differ."""
+    """Return the options in which two definitions differ."""
     first, second = _compared(one), _compared(other)
     names = first.keys() | second.keys()
     return tuple(sorted(name for name in names if first.get(name) != second.get(name)))
 
 
 def _direction(kind: Any) -> Any:
-    """A kind of index as servers take it today: old ones took anything for an ascending key."""
+    """Return the index kind as current servers accept it; old ones took any value as ascending."""
     return 1 if isinstance(kind, bool) or kind in (None, "", 0) else kind
 
 

@@ -41,7 +41,7 @@ def refused_to_position(refused: Sequence[RefusedIndex]) -> str:
 
 
 def refused_of_position(position: str) -> list[RefusedIndex]:
-    """The indexes that were tried before."""
+    """Return the indexes that were tried before this resume position."""
     return [
         RefusedIndex(Namespace(database, collection), name, reason)
         for database, collection, name, reason in json.loads(position or "[]")

@@ -46,7 +46,7 @@ _NOTHING_READ = {"": _UNREAD}
 
 
 def _reads_all(name: str) -> Callable[..., Any]:
-    """The method ``name`` of dict, after everything was read."""
+    """Return dict's method ``name``, called after every field is decoded."""
     method: Callable[..., Any] = getattr(dict, name)
 
     @wraps(method)
@@ -138,7 +138,7 @@ class LazyDocument(dict[str, Any]):
             self[key] = value
 
     def copy(self) -> dict[str, Any]:
-        """A dict with the same values."""
+        """Return a plain dict with the same values."""
         self.read_all()
         return super().copy()
 
@@ -223,7 +223,7 @@ class LazyDocument(dict[str, Any]):
         return found
 
     def _pieces(self, source: bytes, body: bytes) -> Iterator[bytes]:
-        """The source's fields with changed ones replaced, and new ones at the end."""
+        """Yield the source's fields with changes applied, then the new fields."""
         made = {span.name: body[_begin(span) : span.stop] for span in spans(body)}
         run = 4
         for span in sorted(chain.from_iterable(map(self._find, self._changed)), key=_begin):

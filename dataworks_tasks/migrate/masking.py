@@ -66,7 +66,7 @@ class Mask:
         return blake2b(self._key + b"".join(values), digest_size=16).digest()
 
     def __call__(self, type_: int, value: bytes) -> tuple[int, bytes]:
-        """The mask of a value: its type byte and its bytes."""
+        """Return the mask of a value: its type byte and its bytes."""
         if type_ == NULL:
             return type_, value
         (digest,) = self._digests(type_, [value])
@@ -76,7 +76,7 @@ class Mask:
         return made.type, made.value
 
     def all_of(self, type_: int, values: Sequence[bytes]) -> list[bytes]:
-        """The masks of values that all have the type ``type_``; not for null."""
+        """Return the masks of values that all have BSON type ``type_``; not for null."""
         digests = self._digests(type_, values)
         if self._is_identifier or self._is_uuid:
             return self._texts(digests)
@@ -114,7 +114,7 @@ def alike(before: int, after: int) -> bool:
 
 
 def mask_digest(transform: Transform) -> str:
-    """A digest of every value that the masks of ``transform`` pick from; empty without masks."""
+    """Return a digest of every value that the masks pick from; empty without masks."""
     if not transform.mask:
         return ""
     digest = blake2b(digest_size=16)
@@ -130,10 +130,10 @@ def check_masks(job: MigrationJob) -> None:
 
 
 def create_mask(specification: str, seed: int) -> Mask:
-    """The mask that ``faker:METHOD`` names.
+    """Create the mask that ``faker:METHOD`` names.
 
-    Raises UsageError for another form and for methods whose values do not repeat, UnknownName with
-    the nearest methods of Faker.
+    Raises UsageError for another form and for methods whose values do not repeat, and UnknownName
+    with the nearest methods of Faker.
     """
     if not specification.startswith(_PREFIX):
         raise UsageError(
@@ -197,7 +197,7 @@ def _place(digest: bytes) -> int:
 
 
 def _halves(made: bytes) -> tuple[bytes, bytes]:
-    """A made-up address or name, parted where the mark of the original goes."""
+    """Split a made-up address or name where the original's mark is inserted."""
     user, at, host = made[4:-1].partition(b"@")
     whole = _text(user + b"." + bytes(_MARK) + at + host)
     before = 4 + len(user) + 1

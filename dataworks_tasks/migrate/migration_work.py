@@ -15,7 +15,7 @@ from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.route import document_change, slice_source, source_of
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.migrate.slice_copy import ByteBudget, CopyResources, CopyRoute, SliceCopy
-from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.range_work import RangeWork, RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
@@ -28,7 +28,7 @@ from dataworks_tasks.store.bulk_write import WritePolicy
 _TRIES_FROM_START = 3
 
 
-class MigrationWork:
+class MigrationWork(RangeWork):
     """Copies slices: up to ``parallel_cursors`` read at once, ``max_insert_workers`` writes.
 
     Slices are checkpointed part by part, so the next process continues after what is completed.

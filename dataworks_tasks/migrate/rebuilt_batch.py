@@ -25,12 +25,12 @@ class RebuiltBatch:
         self._lengths: Offsets = np.zeros(count, dtype=np.int64)
 
     def put(self, row: int, document: bytes) -> None:
-        """The document at ``row``."""
+        """Set the document at ``row``."""
         self._pieces[row] = (document,)
         self._lengths[row] = len(document)
 
     def put_layout(self, layout: DocumentLayout) -> None:
-        """The documents of a layout."""
+        """Set the documents of a layout."""
         pieces, lengths = _document(layout.fields, len(layout.rows))
         columns = [
             repeat(piece) if isinstance(piece, bytes) else piece.values()
@@ -41,7 +41,7 @@ class RebuiltBatch:
         self._lengths[layout.rows] = lengths
 
     def missing(self) -> list[int]:
-        """The rows that nothing was put at."""
+        """Return the rows that are not set."""
         rows: list[int] = np.flatnonzero(self._lengths == 0).tolist()
         return rows
 
@@ -77,7 +77,7 @@ def _document(fields: FieldNodes, count: int) -> tuple[list[_Piece], Offsets]:
 
 
 def _merged(pieces: list[_Piece]) -> list[_Piece]:
-    """The same with neighbors as one: constants, and columns that were neighbors already."""
+    """Merge adjacent constants, and columns that are adjacent in the source."""
     merged: list[_Piece] = []
     for piece in pieces:
         together = _together(merged[-1], piece) if merged else None

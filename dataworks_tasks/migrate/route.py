@@ -31,7 +31,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 
 
 def source_of(context: RunContext) -> BaseDatabaseClient:
-    """The source's client. Raises SettingsError when this process has none."""
+    """Return the source's client. Raises SettingsError if this process has none."""
     if context.source is None:
         raise SettingsError(
             "this process has no source database",
@@ -62,14 +62,14 @@ def slice_source(
 
 
 def _start_of_following(job: MigrationJob) -> Timestamp | None:
-    """A copy that is followed by its source's changes must not read what is older than those."""
+    """Return the time from which a followed copy must read."""
     if job.follow is None:
         return None
     return Timestamp(job.follow.position.seconds, job.follow.position.increment)
 
 
 def repeated_ids(client: BaseDatabaseClient, namespace: Namespace) -> RepeatedIds | None:
-    """What names a document beside its ``_id``; None where the ``_id`` is enough."""
+    """Return what identifies a document besides ``_id``; None if ``_id`` is enough."""
     shard_key = client.shared_id_key(namespace)
     if not shard_key:
         return None
@@ -79,7 +79,7 @@ def repeated_ids(client: BaseDatabaseClient, namespace: Namespace) -> RepeatedId
 
 
 def document_change(job: MigrationJob, pair: NamespacePair | None = None) -> DocumentChange:
-    """What the run does to documents; ``pair``: to those of one of its collections."""
+    """Return the change that the run applies; with ``pair``, to one of its collections."""
     strategy = MigrationStrategyFactory.create(job.strategy)
     changes = [] if strategy.copies_raw else [by_strategy(strategy)]
     if job.transform:
@@ -90,7 +90,7 @@ def document_change(job: MigrationJob, pair: NamespacePair | None = None) -> Doc
 
 
 def parsed_filter(job: MigrationJob) -> bytes | None:
-    """The run's filter as BSON. Raises UsageError when it is not a query in Extended JSON."""
+    """Return the run's filter as BSON. Raises UsageError unless it is an Extended JSON query."""
     if job.filter is None:
         return None
     try:

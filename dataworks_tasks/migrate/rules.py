@@ -28,7 +28,7 @@ class Rule(NamedTuple):
     argument: str = ""
 
     def __str__(self) -> str:
-        """The option as it was written; without the value of ``--set``, which may be private."""
+        """Return the option as given, without the value of ``--set``, which may be private."""
         written = f"{self.kind} {self.path}"
         return f"{written}={self.argument}" if self.argument else written
 
@@ -69,7 +69,7 @@ _OUTCOMES = tuple(field.name for field in fields(RuleOutcome))
 
 
 def rules_of(transform: Transform) -> tuple[Rule, ...]:
-    """The rules of a transform in the order in which they are applied."""
+    """Return the rules of a transform in the order in which they are applied."""
     return (
         *(Rule(RuleKind.RENAME, old, new) for old, new in transform.rename),
         *(Rule(RuleKind.DROP, path) for path in transform.drop),
@@ -79,7 +79,7 @@ def rules_of(transform: Transform) -> tuple[Rule, ...]:
 
 
 def rule_counters(outcomes: Sequence[RuleOutcome]) -> Iterator[tuple[str, int]]:
-    """The outcomes as the run's counters, by the number of the rule; zeros are left out."""
+    """Yield the outcomes as the run's counters, by rule number; zeros are omitted."""
     for number, outcome in enumerate(outcomes):
         for name in _OUTCOMES:
             if count := getattr(outcome, name):
@@ -87,7 +87,7 @@ def rule_counters(outcomes: Sequence[RuleOutcome]) -> Iterator[tuple[str, int]]:
 
 
 def read_outcomes(counters: Mapping[str, int], rules: int) -> tuple[RuleOutcome, ...]:
-    """The outcomes of so many rules, from the run's counters."""
+    """Read the outcomes of ``rules`` rules from the run's counters."""
     return tuple(
         RuleOutcome(**{name: counters.get(f"{RULE_OF}{number}:{name}", 0) for name in _OUTCOMES})
         for number in range(rules)

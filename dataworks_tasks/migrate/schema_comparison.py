@@ -31,7 +31,7 @@ _DEFAULTS = {"validationLevel": "strict", "validationAction": "error", "validato
 def compare_options(
     source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
 ) -> list[RunNote]:
-    """A note for each option that the target has otherwise, and one that says how many are equal.
+    """Return a note for each option that differs at the target, and a count of equal ones.
 
     Validators are options too.
     """
@@ -47,9 +47,9 @@ def compare_options(
 def compare_indexes(
     source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob, *, exclusive: bool
 ) -> list[RunNote]:
-    """A note for each index that the target lacks or has otherwise, and one that counts the equal.
+    """Return a note for each index that is missing or differs, and a count of equal ones.
 
-    ``exclusive``: indexes that the source does not have count as different too.
+    ``exclusive``: an index that the source does not have also counts as a difference.
     """
     if job.indexes is IndexPolicy.NONE:
         text = "not compared: the run was to leave them out"
@@ -72,7 +72,7 @@ def compare_indexes(
 def compare_views(
     source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
 ) -> list[RunNote]:
-    """A note for each view of the run that the target lacks or defines otherwise, and a count."""
+    """Return a note for each view that is missing or differs at the target, and a count."""
     if not job.views:
         return []
     notes = [note for pair in job.views for note in _view_notes(source, target, job, pair)]
@@ -176,7 +176,7 @@ def _view_notes(
 
 
 def _shown(namespace: Namespace) -> Namespace:
-    """The time series that a buckets collection belongs to; any other name as it is."""
+    """Return the time series that a buckets collection belongs to; other names unchanged."""
     return Namespace(namespace.database, namespace.collection.removeprefix(BUCKETS))
 
 

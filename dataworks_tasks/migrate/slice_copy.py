@@ -95,7 +95,7 @@ class SliceCopy:
         return _Attempt(self._route, self._resources, self._progress, self._charges, stopped).run()
 
     def part(self) -> tuple[RangeResult, bytes] | None:
-        """What was completed since the last part, and the rest of the slice; None: nothing.
+        """Return what was completed since the last part, and the rest; None: nothing.
 
         May be called while ``run`` is running.
         """
@@ -103,7 +103,7 @@ class SliceCopy:
         return (self._result(part[0]), part[1]) if part else None
 
     def last_part(self) -> RangeResult:
-        """What was completed since the last part, after ``run`` came to the end."""
+        """Return what was completed since the last part, after ``run`` has returned."""
         return self._result(self._progress.last_part())
 
     def _result(self, parts: list[CopyStats]) -> RangeResult:
@@ -163,7 +163,7 @@ class _Attempt:
             time.sleep(min(left, _PAUSE_SECONDS))
 
     def _pages(self, cutter: PageCutter, batch: EncodedBatch) -> Iterator[Page]:
-        """The batch in pages of what goes through at once: as much is lost when it is stopped."""
+        """Yield the batch in pages of what is written at once, so that a stop loses little."""
         route = self.route
         most = route.target.write_size.at_most(len(batch))
         if route.rate_limiter is not None:

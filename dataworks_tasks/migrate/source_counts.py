@@ -39,7 +39,7 @@ def compare_counts(
     progress: RunProgress,
     lease: FinishLease,
 ) -> list[RunNote] | None:
-    """A note for each collection whose counts differ; None when ``lease`` ended before."""
+    """Return a note for each collection whose counts differ; None if ``lease`` ended first."""
     strategy = MigrationStrategyFactory.create(job.strategy)
     if progress.counters.get(RunCounter.REBUILT) and not strategy.copies_raw:
         return []  # what is at the target already does not say how many documents it was made of

@@ -27,7 +27,7 @@ class ValueColumn:
         return ValueColumn(self._data, self._starts, other._stops)
 
     def lengths(self) -> Offsets:
-        """The length of each piece."""
+        """Return the length of each value."""
         return self._stops - self._starts
 
     def values(self) -> list[bytes]:
@@ -40,7 +40,7 @@ class ValueColumn:
 
     @classmethod
     def of(cls, values: list[bytes]) -> ValueColumn:
-        """A column of ``values``."""
+        """Build a column of ``values``."""
         lengths = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
         made = cls(b"", np.zeros_like(lengths), lengths)
         made._values = values

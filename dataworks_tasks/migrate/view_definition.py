@@ -30,7 +30,7 @@ class ViewDefinition:
 def view_definition(
     view: Namespace, options: Mapping[str, Any], renames: Renames
 ) -> ViewDefinition:
-    """The definition of a view with the names that its collections have at the target."""
+    """Return the definition of a view with the target's names of its collections."""
     renaming = _Renaming(view.database, renamed(view, renames).database, renames)
     changed = dict(options)
     if isinstance(options.get("viewOn"), str):

@@ -49,7 +49,7 @@ class AlertRule:
 
 
 def alert_rules(config: FrameworkConfig) -> tuple[AlertRule, ...]:
-    """The rules that the settings switch on; a limit of 0 switches its rule off."""
+    """Return the rules that the settings switch on; a limit of 0 switches a rule off."""
     return tuple(rule for rule in _all_rules(config) if rule.limit > 0)
 
 
@@ -132,7 +132,7 @@ class AlertBoard:
         return tuple(self._raised.values())
 
     def check(self, run: OperationMetrics) -> list[Alert]:
-        """What began or ended with these metrics. A run that does not work has no alert."""
+        """Return the alerts that these metrics raise or clear; an idle run has none."""
         transitions = []
         for rule in self._rules:
             key = (run.run_id, rule.name)

@@ -179,7 +179,7 @@ class MetricsCollector:
 
 
 def newest_runs(ledger: RedisLedger, limit: int) -> Iterator[RunProgress]:
-    """The newest runs' progress; one that was just deleted is left out."""
+    """Yield the newest runs' progress, except runs that were just deleted."""
     for run_id in ledger.run_ids()[:limit]:
         try:
             yield ledger.progress(run_id)

@@ -181,7 +181,7 @@ def _filled(
 
 
 def _worker_metrics(runs: list[RunProgress]) -> Iterator[Metric]:
-    """A process' latest report in any of the runs."""
+    """Yield the metrics of each process' latest report in any of the runs."""
     latest: dict[str, WorkerReport] = {}
     for run in runs:
         for worker in run.workers:

@@ -99,7 +99,7 @@ class PerformanceMonitor:
         now: datetime | None = None,
         standstill: Standstill = GETS_ON,
     ) -> OperationMetrics:
-        """The run's metrics; ``now`` is what the ledger's times are compared with."""
+        """Return the run's metrics; ``now`` is compared with the ledger's times."""
         moment = now or datetime.now(UTC)
         counters = progress.counters
         sample = _Sample(
@@ -149,7 +149,7 @@ class PerformanceMonitor:
         )
 
     def _earlier(self, sample: _Sample) -> _Sample | None:
-        """The sample of about a window ago, with ``sample`` taken in."""
+        """Add ``sample``, and return the sample from about one window ago."""
         samples = self._samples
         if samples and sample.documents != samples[-1].documents:
             self._move(sample.at)

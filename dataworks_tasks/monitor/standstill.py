@@ -30,14 +30,14 @@ GETS_ON = Standstill()
 
 
 def cause_of_standstill(ledger: Ledger, progress: RunProgress) -> str | None:
-    """What holds the run up; None when nothing is known to. Raises what the ledger raises."""
+    """Return what holds the run up; None if nothing does. Raises the ledger's errors."""
     return standstill(ledger, progress).cause
 
 
 def standstill(ledger: Ledger, progress: RunProgress) -> Standstill:
-    """What holds the run up, and whether anybody could work on it.
+    """Return what holds the run up, and whether any worker could work on it.
 
-    Raises what the ledger raises.
+    Raises the ledger's errors.
     """
     if progress.state not in WORKING:
         return GETS_ON
@@ -66,7 +66,7 @@ def _causes(
 
 
 def wrong_clocks(workers: Sequence[LivingWorker]) -> Iterator[str]:
-    """The workers whose clock is not Redis'."""
+    """Yield the workers whose clock differs from Redis'."""
     for worker in workers:
         if abs(worker.clock_seconds) > CLOCK_SECONDS:
             side = "ahead" if worker.clock_seconds > 0 else "behind"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.ledger.tokens import BucketRequest, TokenGrant, TokenRequest
 from dataworks_tasks.store.request_charge import LearnedCost, estimated_charge
-from dataworks_tasks.store.write_budget import Reservation
+from dataworks_tasks.store.write_budget import RateLimiter, Reservation
 from dataworks_tasks.store.write_outcome import WriteOutcome
 
 DOCUMENTS, REQUEST_UNITS = "documents", "request_units"
@@ -36,8 +36,8 @@ class Budget:
     request_units: float | None = None
 
 
-class WriteRateLimiter:
-    """Implements ``RateLimiter`` with token buckets in the ledger.
+class WriteRateLimiter(RateLimiter):
+    """Limits writes with token buckets in the ledger.
 
     Without a budget nothing is asked of Redis until the server throttles this process; from then
     on the fleet's controller holds all processes that were throttled to the rate it finds. It
@@ -204,7 +204,7 @@ class _RateMeter:
         self._amount += amount
 
     def per_second(self) -> float:
-        """The rate over the last one to two windows."""
+        """Return the rate over the last one to two windows."""
         self._turn()
         elapsed = time.monotonic() - self._since
         if self._before:

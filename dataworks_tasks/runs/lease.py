@@ -27,18 +27,19 @@ class StopSignal:
 class FinishLease(Protocol):
     """An exclusive lease on the finishing phase of a run: indexes, computed fields, counts.
 
-    ``position``: what ``note`` was last called with, by any holder; empty at first.
+    A holder notes its position, and the next holder continues there; it is empty at first.
     """
 
     @property
-    def position(self) -> str: ...
+    def position(self) -> str:
+        """The position that was noted last."""
 
     @property
     def reached(self) -> bool:
         """Whether to stop and return, with the position noted; the work continues from there."""
 
     def note(self, position: str) -> None:
-        """Everything up to ``position`` is done."""
+        """Record that everything up to ``position`` is done."""
 
     def show(self, describe: Callable[[], str]) -> None:
         """Call ``describe`` every few seconds, on another thread, for a line about progress."""
@@ -51,6 +52,7 @@ class UnlimitedLease:
     reached = False
 
     def note(self, position: str) -> None:
-        """See FinishLease. Nothing comes back, so nothing is kept."""
+        """Do nothing: no other process will continue from here."""
 
-    def show(self, describe: Callable[[], str]) -> None: ...
+    def show(self, describe: Callable[[], str]) -> None:
+        """Do nothing: nobody watches."""

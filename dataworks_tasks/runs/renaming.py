@@ -13,12 +13,12 @@ Renames = Sequence[tuple[str, str]]
 
 
 def pattern_of(text: str) -> re.Pattern[str]:
-    """The pattern as a regular expression with a group for each star."""
+    """Return the pattern as a regular expression with a group for each star."""
     return re.compile("(.*)".join(re.escape(part) for part in text.split("*")), re.DOTALL)
 
 
 def renamed(namespace: Namespace, renames: Renames) -> Namespace:
-    """The name that a collection has at the target.
+    """Return the name that a collection has at the target.
 
     Raises UsageError for a new pattern with more stars than the old one.
     """

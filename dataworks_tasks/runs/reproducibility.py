@@ -62,7 +62,7 @@ def versions() -> dict[str, str]:
 
 
 def made_otherwise(what: str, made_with: Mapping[str, str]) -> SpecRefused:
-    """The error for a process that makes other ``what`` than the producer with its versions."""
+    """Build the error for a process whose versions produce other ``what`` than the producer's."""
     here = versions()
     others = [
         f"{name} {there} there, {here.get(name, 'none')} here"

@@ -253,14 +253,14 @@ class RunSpec(_Frozen):
         return isinstance(self.data_job, MigrationJob) or self.kind is RunKind.REPAIR
 
     def to_json(self) -> str:
-        """The spec as the ledger keeps it."""
+        """Return the spec as the ledger keeps it."""
         return self.model_dump_json(exclude_none=True)
 
 
 def read_spec(text: str | bytes) -> RunSpec:
-    """The spec from the ledger's JSON.
+    """Read the spec from the ledger's JSON.
 
-    Raises SpecRefused when it is of a newer format or not a spec.
+    Raises SpecRefused for a newer format and for text that is not a spec.
     """
     try:
         return RunSpec.model_validate_json(text)
@@ -297,11 +297,11 @@ _PREFIX = {
 
 
 def kind_of(run_id: str) -> RunKind | None:
-    """The kind of run that an id made by ``new_run_id`` is of."""
+    """Return the kind of run of an id made by ``new_run_id``."""
     return next((kind for kind, prefix in _PREFIX.items() if run_id.startswith(f"{prefix}-")), None)
 
 
 def new_run_id(kind: RunKind, now: datetime | None = None) -> str:
-    """An id that sorts by time and reads well, like ``gen-20261122-142501-7f3a``."""
+    """Return an id that sorts by time and reads well, like ``gen-20261122-142501-7f3a``."""
     moment = now or datetime.now(UTC)
     return f"{_PREFIX[kind]}-{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -55,7 +55,7 @@ def _exactly(type_: int, value: bytes = b"") -> bytes:
 
 
 def type_is(type_: int) -> bytes:
-    """The operator ``$type`` for one type byte (MinKey is -1 there)."""
+    """Return the operator ``$type`` for one type byte (MinKey is -1 there)."""
     return b"\x10$type\0" + struct.pack("<i", type_ if type_ < 0x80 else type_ - 0x100)
 
 
@@ -88,12 +88,12 @@ _BRACKET_OF_TYPE = {
 
 
 def bracket_of(key: Element) -> int:
-    """The position in ``BRACKETS`` that the key belongs to."""
+    """Return the position in ``BRACKETS`` that the key belongs to."""
     return _NAN_BRACKET if _is_nan(key) else _BRACKET_OF_TYPE[key.type]
 
 
 def bracket_of_type(type_: int) -> int:
-    """The position in ``BRACKETS`` of a type byte; a NaN is apart from its type."""
+    """Return the position in ``BRACKETS`` of a type byte; NaN has a position of its own."""
     return _BRACKET_OF_TYPE[type_]
 
 
@@ -118,7 +118,7 @@ class KeyRange(NamedTuple):
     only_type: int | None = None
 
     def condition(self) -> bytes:
-        """The operators, as the bytes of one document."""
+        """Return the operators, as the bytes of one document."""
         operators = []
         if self.only_type is not None:
             operators.append(type_is(self.only_type))
@@ -156,7 +156,7 @@ def key_ranges_between(
 
 
 def key_ranges_after(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRange]:
-    """What is left of ``key_ranges`` when everything up to ``key`` is done; keys must be unique."""
+    """Return what is left after everything up to ``key`` is done; keys must be unique."""
     position = bracket_of(key)
     left = [key_range for key_range in key_ranges if key_range.bracket > position]
     if position == _NAN_BRACKET:
@@ -174,7 +174,7 @@ def key_ranges_after(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRa
 
 
 def key_ranges_from(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRange]:
-    """What is left of ``key_ranges`` when everything before ``key`` is done: ``key`` is in it."""
+    """Return what is left after everything before ``key`` is done, including ``key``."""
     position = bracket_of(key)
     left = [key_range for key_range in key_ranges if key_range.bracket >= position]
     if BRACKETS[position].one_value:
@@ -186,7 +186,7 @@ def key_ranges_from(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRan
 
 
 def key_ranges_through(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRange]:
-    """What of ``key_ranges`` is up to ``key``, with it."""
+    """Return the part of ``key_ranges`` up to and including ``key``."""
     position = bracket_of(key)
     through = []
     for key_range in key_ranges:
@@ -234,7 +234,10 @@ _MISSING = Element(0x0A, b"", b"")
 
 
 def key_of(document: bytes, field: bytes) -> Element:
-    """The document's key; a missing one is null, as in an index. ``field`` may be a dotted path."""
+    """Return the document's key; null if it is missing, as in an index.
+
+    ``field`` may be a dotted path.
+    """
     inside = document
     *parents, last = field.split(b".")
     for name in parents:

@@ -74,16 +74,16 @@ def read_slice(
     through: Element | None = None,
     charged: Callable[[ReadCharge], None] | None = None,
 ) -> Iterator[EncodedBatch]:
-    """The slice's documents in key order, as batches of at most ``source.batch_size``.
+    """Yield the slice's documents in key order, in batches of at most ``source.batch_size``.
 
-    ``after``: leave out what was read up to this position of ``PageCutter``; the slice's
-    ``completed_to`` where nothing is given. ``through``: stop after this ``_id``; not for a slice
-    in insertion order.
+    ``after``: skip what was read up to this position of ``PageCutter``; the default is the slice's
+    ``completed_to``. ``through``: stop after this ``_id``; not for a slice in insertion order.
+
     After a cut cursor, a reset connection or a throttled read, reading continues after the last
     document that arrived. Raises StoreUnavailable when that fails through all of the backoff's
-    tries, and SliceInterrupted when something was read already but reading cannot continue by key.
+    tries, and SliceInterrupted when something was already read and reading cannot continue by key.
     ``waiting`` is called with the seconds of each pause, and may raise to give up; ``charged`` with
-    the request units of each page, where the source counts them.
+    the request units of each page, if the source counts them.
     """
     sort: dict[str, int] = {source.field.decode(): 1}
     options: dict[str, Any] = {"sort": sort}
@@ -127,7 +127,7 @@ class PageCutter:
         self._last: Element | None = None
 
     def pages(self, batch: EncodedBatch) -> Iterator[Page]:
-        """The next batch, in pages."""
+        """Yield the next batch in pages."""
         if self._anywhere:
             yield Page(batch, key_of(batch.document(len(batch) - 1), ID))
             return
@@ -201,9 +201,9 @@ class _Reading:
 
 
 def _read_behind(reading: _Reading, completed_to: Element) -> Iterator[EncodedBatch]:
-    """What was inserted after the document with this ``_id``; everything, if it is gone.
+    """Yield what was inserted after the document with this ``_id``; everything, if it is gone.
 
-    All of it is read for that: a capped collection has no other way in.
+    This reads the complete collection: a capped collection cannot be searched otherwise.
     """
     behind = False
     for batch in _read_key_ranges(reading, []):

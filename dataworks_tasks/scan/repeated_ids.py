@@ -40,7 +40,7 @@ class RepeatedIds:
     simple_order: bool = False
 
     def identity(self, document: bytes) -> bytes:
-        """A digest of what names the document."""
+        """Return a digest of what identifies the document."""
         values = [value_at(document, path) for path in self.shard_key]
         parts = [element_bytes(value, b"") if value else b"-" for value in values]
         id_ = key_of(document, ID)
@@ -68,7 +68,7 @@ class LastGroup:
         self.key = key
 
     def unread(self, batch: EncodedBatch) -> EncodedBatch:
-        """What of a batch, read again from ``key`` on, was not read before."""
+        """Return the part of a batch, read again from ``key`` on, that was not read before."""
         if not self._seen:
             return batch
         rows = [

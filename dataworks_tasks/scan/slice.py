@@ -83,9 +83,9 @@ class Slice:
             ) from None
 
     def groups(self, field: bytes = ID) -> list[list[KeyRange]]:
-        """What to ask the server for: one query a group, the key ranges of a group in key order.
+        """Return one query per group, each with its key ranges in key order.
 
-        A group without key ranges is the whole collection.
+        A group without key ranges is the complete collection.
         """
         if self.kind is SliceKind.RANGE:
             key_ranges = list(key_ranges_between(self.lower, self.upper, field))
@@ -120,7 +120,7 @@ def slice_of_run(number: int, data: bytes, pairs: int) -> Slice:
 
 
 def groups_after(groups: list[list[KeyRange]], key: Element) -> list[list[KeyRange]]:
-    """What is left of a slice's groups when everything up to ``key`` is done; keys are unique."""
+    """Return what is left of the groups after everything up to ``key``; keys must be unique."""
     if len(groups) < 2:
         return [left for group in groups if (left := key_ranges_after(group, key))]
     at = _group_of(groups, key)
@@ -129,7 +129,7 @@ def groups_after(groups: list[list[KeyRange]], key: Element) -> list[list[KeyRan
 
 
 def groups_through(groups: list[list[KeyRange]], key: Element) -> list[list[KeyRange]]:
-    """What of a slice's groups is read up to ``key``, with it."""
+    """Return the part of the groups that is read up to and including ``key``."""
     if len(groups) < 2:
         return [key_ranges for group in groups if (key_ranges := key_ranges_through(group, key))]
     at = _group_of(groups, key)

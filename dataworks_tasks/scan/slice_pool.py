@@ -29,10 +29,10 @@ class SliceJob(Protocol):
         """Do the work; False when it was stopped before the end."""
 
     def part(self) -> tuple[RangeResult, bytes] | None:
-        """What was completed since the last part, and the rest of the slice; None: nothing."""
+        """Return what was completed since the last part, and the rest; None: nothing."""
 
     def last_part(self) -> RangeResult:
-        """What was completed since the last part, after ``run`` came to the end."""
+        """Return what was completed since the last part, after ``run`` has returned."""
 
 
 OpenSlice = Callable[[int, bytes], SliceJob]

@@ -31,7 +31,7 @@ class SliceProgress(Generic[T]):
             self._beyond.clear()
 
     def add(self, outcome: T, position: Element | None) -> None:
-        """What came of the next documents; ``position``: of ``resumable_pages``."""
+        """Add the outcome of the next documents; ``position`` is from ``resumable_pages``."""
         with self._lock:
             self._beyond.append(outcome)
             if position is not None:
@@ -40,7 +40,7 @@ class SliceProgress(Generic[T]):
                 self.completed_to = position
 
     def part(self) -> tuple[list[T], bytes] | None:
-        """What was completed since it was last handed out, and the slice's rest; None: nothing."""
+        """Return outcomes that are not handed out yet, and the slice's rest; None: nothing."""
         with self._lock:
             if self.completed_to == self._handed_out_to:
                 return None
@@ -49,7 +49,7 @@ class SliceProgress(Generic[T]):
             return completed, replace(self.slice, completed_to=self.completed_to).to_bytes()
 
     def last_part(self) -> list[T]:
-        """What was done since it was last handed out, when all of the slice is."""
+        """Return the outcomes that are not handed out yet, once the slice is complete."""
         with self._lock:
             done, self._completed, self._beyond = self._completed + self._beyond, [], []
             return done

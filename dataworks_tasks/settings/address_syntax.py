@@ -61,6 +61,6 @@ def _is_option(part: str) -> bool:
 
 
 def _hosts(address: str) -> str:
-    """What is between the login and the first slash or question mark."""
+    """Return the text between the login and the first slash or question mark."""
     rest = address.partition("://")[2].partition("?")[0]
     return re.split("[/?]", rest.rpartition("@")[2])[0]

@@ -70,7 +70,7 @@ class DatabaseConfig(BaseModel):
         return value
 
     def at(self, database: str, collection: str) -> Self:
-        """The same connection with another default namespace."""
+        """Return the same connection with another default namespace."""
         return self.model_copy(update={"database_name": database, "collection_name": collection})
 
     @property
@@ -98,7 +98,7 @@ class DatabaseConfig(BaseModel):
 
 
 def uri_problem(error: Exception) -> str:
-    """What a URI parser found, without quoting the URI: its text may hold the password."""
+    """Return what a URI parser found, without quoting the URI, which may hold the password."""
     text = str(error)
     if "escaped" in text or "quote" in text:
         return "user name or password is not percent-encoded"

@@ -263,7 +263,7 @@ def _is_count(field: FieldInfo) -> bool:
 
 
 def _without_suffix(text: str) -> str:
-    """A count such as 10k in digits; what is not one is left for the check of its setting."""
+    """Write a count such as 10k in digits; leave other text to the check of its setting."""
     try:
         return str(parse_count(text))
     except ValueError:
@@ -289,11 +289,12 @@ class ConfigManager:
         overrides: Mapping[str, object] | None = None,
         defaults: Mapping[str, str] | None = None,
     ) -> FrameworkConfig:
-        """The settings of this process.
+        """Load the settings of this process.
 
-        ``overrides`` (names without prefix, from flags) win over everything; ``defaults`` are under
-        the profile. A missing ``env_file`` is no error. Raises SettingsError naming the setting,
-        where it was set and what is accepted, and UnknownName for a profile that does not exist.
+        ``overrides`` (names without prefix, from flags) win over everything; ``defaults`` rank
+        below the profile. A missing ``env_file`` is not an error. Raises SettingsError that names
+        the setting, where it was set and what is accepted, and UnknownName for a profile that does
+        not exist.
         """
         flags = {
             key: _Value(str(v), "a flag") for key, v in (overrides or {}).items() if v is not None

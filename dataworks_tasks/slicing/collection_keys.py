@@ -108,7 +108,7 @@ class CollectionKeys:
 
 
 def retry_while_planning(ask: Callable[[], T]) -> T:
-    """The answer, asked for again while trouble passes; the last error when it does not."""
+    """Return the answer of ``ask``, retried after transient errors; raises the last one."""
     for pause in Backoff().pauses():
         try:
             return ask()

@@ -89,7 +89,10 @@ def _walk_bounds(keys: CollectionKeys, key_ranges: Iterator[KeyRange]) -> Bounds
 
 
 def _bounds_in(keys: CollectionKeys, key_range: KeyRange, first: int) -> Sequence[Element]:
-    """The next bounds in ``key_range``: the key at ``first``, perhaps more, ``keys.size`` apart."""
+    """Return the next bounds in ``key_range``: the key at ``first``, and maybe more.
+
+    Bounds are ``keys.size`` documents apart.
+    """
     if BRACKETS[key_range.bracket].one_value and (first > 0 or key_range.lower is not None):
         return ()
     if keys.size >= _SKIP_FROM:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataworks_tasks.driver_step import Drive
+from dataworks_tasks.driver_step import Drive, DriverStep
 from dataworks_tasks.ledger.contract import WORKING
 from dataworks_tasks.runs.spec import MigrationJob, RunKind, RunSpec
 from dataworks_tasks.slicing.planning import Planner, needs_planning
 
 
-class PlanSlices:
+class PlanSlices(DriverStep):
     """Plans for a turn, and then lets another process continue, after the messages that wait."""
 
     name = "plan"

@@ -18,10 +18,10 @@ _lock = Lock()
 
 
 def ask_in_background(key: Hashable, ask: Callable[[], T], lease: FinishLease) -> T | None:
-    """The answer to ``ask``; None when ``lease`` ended before.
+    """Return the answer of ``ask``; None if ``lease`` ended first.
 
-    Asking again in this process with the same ``key`` waits for the answer that is on its way.
-    Raises the errors that ``ask`` raises.
+    Calling it again in this process with the same ``key`` waits for the pending answer. Raises the
+    errors that ``ask`` raises.
     """
     with _lock:
         answer = cast("Future[T] | None", _asked.get(key))

@@ -39,7 +39,7 @@ def find_at_least(
 
 
 def now_at(client: BaseDatabaseClient) -> Timestamp | None:
-    """The server's newest operation, as a bound for what is read later; None where it has none."""
+    """Return the server's newest operation time, a bound for later reads; None: it has none."""
     if not client.capabilities.majority_reads:
         return None
     with classified(), client.mongo.start_session(causal_consistency=True) as session:

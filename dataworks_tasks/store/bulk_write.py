@@ -60,7 +60,7 @@ class WriteResult:
     """Of the requests that the server did not report."""
 
     def completed_runs(self, count: int) -> Iterator[tuple[int, int]]:
-        """Runs ``[start, stop)`` of completed positions among the batch's ``count``, in order."""
+        """Yield runs ``[start, stop)`` of completed positions among ``count``, in order."""
         start = 0
         for position in (*self.pending, count):
             if position > start:
@@ -109,7 +109,7 @@ class _SubBatch:
 
 
 def _checked(write: _Write, batch: EncodedBatch) -> _SubBatch:
-    """The documents that may be sent; the others become failures."""
+    """Return the documents that may be sent; record the others as failures."""
     sub_batch = _SubBatch(batch, range(len(batch)))
     shard_key = write.client.shard_key(write.namespace)
     refused = refused_documents(batch, write.client.capabilities, shard_key)
@@ -260,7 +260,7 @@ class _Write:
         return self.policy.backoff.pause(tries)
 
     def _wait(self, pause: float) -> bool:
-        """False when the deadline comes first."""
+        """Pause for ``pause`` seconds; returns False if the deadline comes first."""
         if self.deadline is not None and time.monotonic() + pause > self.deadline:
             return False
         self.result.seconds_waited += pause
@@ -269,7 +269,7 @@ class _Write:
 
 
 def _halves(sub_batch: _SubBatch, outcome: WriteOutcome, again: Sequence[int]) -> list[_SubBatch]:
-    """What to send again; what was too large together goes in two writes."""
+    """Return what to send again; what was too large together goes into two writes."""
     rest = sub_batch.select(again)
     if not outcome.oversize or len(rest) < 2 or len(rest) < len(sub_batch):
         return [rest]

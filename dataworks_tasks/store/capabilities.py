@@ -70,9 +70,9 @@ class Capabilities:
     def reported(
         self, hello: Mapping[str, Any], large_documents: bool | None = None
     ) -> Capabilities:
-        """The same with the limits of the server that answered ``hello``.
+        """Return the same with the limits of the server that answered ``hello``.
 
-        ``large_documents``: what the user knows of the account's 16 MB option; None: nothing.
+        ``large_documents`` is what the user knows about the account's 16 MB option; None: nothing.
         """
         largest_bson = int(hello.get("maxBsonObjectSize", self.max_document_bytes))
         message = int(hello.get("maxMessageSizeBytes", self.max_bytes_per_write + _COMMAND_BYTES))
@@ -151,12 +151,12 @@ _HOST_ENDINGS = (
 
 
 def type_by_host(host: str) -> DatabaseType | None:
-    """The dialect that a host name implies; None when it implies none."""
+    """Return the dialect that a host name implies; None if it implies none."""
     return next((type_ for ending, type_ in _HOST_ENDINGS if host.endswith(ending)), None)
 
 
 def type_by_hello(hello: Mapping[str, Any]) -> DatabaseType | None:
-    """The dialect that a server's hello implies; None when it could be any MongoDB."""
+    """Return the dialect that a server's hello implies; None if it could be any MongoDB."""
     if hello.get("setName") == "globaldb":
         return DatabaseType.COSMOS_DB
     internal = hello.get("internal")

@@ -120,13 +120,13 @@ class BaseDatabaseClient:
         self._reads_committed = True
 
     def database(self, name: str) -> Database[dict[str, Any]]:
-        """A database of the driver's, that decodes whatever a server holds."""
+        """Return a driver's database object that decodes whatever a server holds."""
         return self.mongo.get_database(name, codec_options=TOLERANT)
 
     def collection(self, namespace: Namespace, *, committed: bool = False) -> Documents:
-        """A collection of the driver's, that decodes whatever a server holds.
+        """Return a driver's collection object that decodes whatever a server holds.
 
-        ``committed``: read only what no failover can take back, where the server knows that.
+        ``committed``: read only what a failover cannot roll back, if the server supports it.
         """
         committed = (committed or self._reads_committed) and self._capabilities.majority_reads
         with classified():  # the driver refuses names that servers take, such as a..b
@@ -183,10 +183,10 @@ class BaseDatabaseClient:
         return self._charges.estimate(documents, size_bytes)
 
     def shard_key(self, namespace: Namespace) -> str | None:
-        """The dotted path of the collection's shard key; None when it has none.
+        """Return the dotted path of the collection's shard key; None if it has none.
 
-        Of a compound key it is the first field: enough to find the shard. Only servers that need it
-        in filters are asked, and once for each collection.
+        For a compound key it is the first field, which is enough to find the shard. Only servers
+        that need it in filters are asked, once for each collection.
         """
         return next(iter(self._shard_keys.of(namespace)), None)
 
@@ -195,9 +195,9 @@ class BaseDatabaseClient:
         return self._shard_keys.of(namespace)
 
     def shared_id_key(self, namespace: Namespace) -> tuple[str, ...]:
-        """The shard key's paths where documents of other values may have the same ``_id``.
+        """Return the shard key's paths if documents may share an ``_id`` across them.
 
-        Empty where the ``_id`` alone names a document.
+        The result is empty if the ``_id`` alone identifies a document.
         """
         paths = self._shard_keys.of(namespace)
         return () if paths == ("_id",) else paths
@@ -228,11 +228,11 @@ class BaseDatabaseClient:
         return self._charges.of_page(self._asker(database))
 
     def fetch(self, namespace: Namespace, ids: Iterable[Element]) -> list[bytes]:
-        """The documents with these ``_id``s: several of one where the shard key differs."""
+        """Return the documents with these ``_id``s; several if their shard keys differ."""
         return self.find_all(namespace, ids_filter(ids))
 
     def find_all(self, namespace: Namespace, query: Mapping[str, Any]) -> list[bytes]:
-        """The documents that match, for a query that few do. Trouble that passes is waited out."""
+        """Return the documents that match a selective query; retries transient errors."""
         return retry_transient(lambda: self._found(namespace, query))
 
     def _found(self, namespace: Namespace, query: Mapping[str, Any]) -> list[bytes]:
@@ -245,7 +245,7 @@ class BaseDatabaseClient:
     def aggregate_one(
         self, namespace: Namespace, pipeline: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any] | None:
-        """The first result of a pipeline that may take as long as the collection is large."""
+        """Return the first result of a pipeline, without a time limit."""
         database = self.without_timeout.get_database(namespace.database, codec_options=TOLERANT)
         collection = database.get_collection(namespace.collection)
 

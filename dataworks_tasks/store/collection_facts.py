@@ -38,7 +38,7 @@ class CollectionFacts:
 
 
 def read_collection(client: BaseDatabaseClient, namespace: Namespace) -> CollectionFacts | None:
-    """The collection's facts; None where there is no collection of that name."""
+    """Return the collection's facts; None if there is no collection of that name."""
     found = _listed(client, namespace.database, {"name": namespace.collection})
     if found is None:
         return None
@@ -50,7 +50,7 @@ def read_collection(client: BaseDatabaseClient, namespace: Namespace) -> Collect
 
 
 def name_of_collection(client: BaseDatabaseClient, database: str, uuid: str) -> str | None:
-    """What the collection with this UUID is called now; None where the database has it no more."""
+    """Return the current name of the collection with this UUID; None if it is gone."""
     found = _listed(client, database, {"info.uuid": Binary(bytes.fromhex(uuid), UUID_SUBTYPE)})
     return None if found is None else str(found["name"])
 

@@ -30,7 +30,7 @@ class CollectionGuard:
         self._seen: set[str] = set()
 
     def checks(self, namespace: Namespace, uuid: str | None) -> CheckCollection:
-        """The check of one collection. Without a UUID there is nothing that could be compared."""
+        """Return the check of one collection; without a UUID it has nothing to compare."""
         return partial(self.check, namespace, uuid) if uuid is not None else _nothing_to_check
 
     def check(self, namespace: Namespace, uuid: str | None) -> None:
@@ -60,7 +60,7 @@ class CollectionGuard:
         )
 
     def change_of(self, namespace: Namespace, uuid: str) -> str | None:
-        """What happened to the collection, as the end of a sentence; None: it is the same."""
+        """Return what happened to the collection, as the end of a sentence; None: nothing."""
         found = read_collection(self._client, namespace)
         if found is not None and found.uuid == uuid:
             return None
@@ -77,7 +77,7 @@ class CollectionGuard:
 
 
 def server_process(client: BaseDatabaseClient) -> str | None:
-    """The id of the server process that answers; it changes with each start. None: it has none."""
+    """Return the id of the server process, which changes at each start; None: it has none."""
     hello = ask_hello(partial(client.command, "admin"))
     process = hello.get("topologyVersion", {}).get("processId")
     return None if process is None else str(process)

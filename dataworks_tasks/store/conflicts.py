@@ -117,5 +117,5 @@ def _filter(identity: _Identity) -> RawBSONDocument:
 def _equal_id(
     client: BaseDatabaseClient, namespace: Namespace, identity: _Identity
 ) -> bytes | None:
-    """The document whose ``_id`` is equal but of another type, as 1 and 1.0 are."""
+    """Return the document whose ``_id`` is equal but of another type, as 1 and 1.0 are."""
     return next(iter(client.find_all(namespace, _filter(identity))), None)

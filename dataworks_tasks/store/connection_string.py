@@ -70,12 +70,12 @@ def _problems(parts: _Parts, type_: DatabaseType) -> Iterator[str]:
 
 
 def first_host(uri: str) -> str:
-    """The first host's name, lower case, also of a string that a driver cannot read."""
+    """Return the first host in lower case, even from a string that the driver cannot read."""
     return _split(uri).hosts[0][0]
 
 
 def _split(uri: str) -> _Parts:
-    """The parts as they are written. A key that is not encoded may hold ``/`` and ``@``."""
+    """Split a URI without decoding it. A key that is not encoded may hold ``/`` and ``@``."""
     scheme, _, rest = uri.partition("://")
     place, _, query = rest.partition("?")
     userinfo, _, hosts = place.rpartition("@")

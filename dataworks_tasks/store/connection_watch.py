@@ -36,7 +36,7 @@ class ConnectionWatch(ConnectionPoolListener):
         self._gate: threading.Barrier | None = None
 
     def last_checkout(self) -> Checkout | None:
-        """What the calling thread was given last."""
+        """Return the last connection that the calling thread was given."""
         return getattr(self._of_thread, "checkout", None)
 
     def connection_checked_out(self, event: ConnectionCheckedOutEvent) -> None:
@@ -73,7 +73,7 @@ class ConnectionWatch(ConnectionPoolListener):
         self._numbers.pop((event.address, event.connection_id), None)
 
     def _nothing_to_remember(self, event: object) -> None:
-        """The driver wants a method for every event."""
+        """Ignore an event: the driver calls a method for every event."""
 
     pool_created = pool_ready = pool_cleared = pool_closed = _nothing_to_remember
     connection_created = connection_ready = connection_checked_in = _nothing_to_remember
@@ -82,7 +82,7 @@ class ConnectionWatch(ConnectionPoolListener):
 
 @contextmanager
 def _broken_is_fine() -> Iterator[None]:
-    """A thread that failed to connect breaks the barrier; its own error is what is reported."""
+    """Ignore a broken barrier: a thread that failed to connect reports its own error."""
     try:
         yield
     except threading.BrokenBarrierError:

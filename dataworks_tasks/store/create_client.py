@@ -20,7 +20,7 @@ _CLIENTS: dict[DatabaseType, type[BaseDatabaseClient]] = {
 
 
 def detect_type(config: DatabaseConfig) -> DatabaseType:
-    """The dialect of ``db_type``, else the one the host name implies, else plain MongoDB."""
+    """Return ``db_type``, else the dialect that the host name implies, else plain MongoDB."""
     if config.db_type is not None:
         return config.db_type
     host = first_host(config.connection_string.get_secret_value())
@@ -28,7 +28,7 @@ def detect_type(config: DatabaseConfig) -> DatabaseType:
 
 
 def create_database_client(config: DatabaseConfig) -> BaseDatabaseClient:
-    """A client for the config's server. Nothing is connected before it is used.
+    """Create a client for the config's server. It connects on first use.
 
     Raises SettingsError when the connection string cannot work with the dialect.
     """

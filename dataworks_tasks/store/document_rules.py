@@ -93,7 +93,7 @@ def _with_id_of_any_length(batch: EncodedBatch, most: int) -> NDArray[np.intp]:
 
 
 def _id_bytes(document: bytes) -> int:
-    """The bytes of an ``_id``'s value, without the lengths and ends around it."""
+    """Return the size of an ``_id``'s value, without length prefixes and terminators."""
     id_ = find_element(document, b"_id")
     if id_ is None:
         return 0
@@ -102,7 +102,7 @@ def _id_bytes(document: bytes) -> int:
 
 
 def json_bytes(document: bytes) -> int:
-    """The document's size as relaxed Extended JSON. How Cosmos DB measures is not documented."""
+    """Return the size as relaxed Extended JSON; Cosmos DB does not document how it measures."""
     text = dumps(
         bson.decode(document, TOLERANT), json_options=RELAXED_JSON_OPTIONS, separators=(",", ":")
     )

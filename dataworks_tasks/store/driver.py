@@ -26,12 +26,15 @@ _TIMEOUTS = {
 def open_driver(
     config: DatabaseConfig, capabilities: Capabilities, watch: ConnectionWatch
 ) -> Driver:
-    """The client for everything that answers soon; ``watch`` observes its connections."""
+    """Open the client for operations that answer soon; ``watch`` observes its connections."""
     return _open(config, _options(config, capabilities), [watch])
 
 
 def open_driver_without_timeout(config: DatabaseConfig, capabilities: Capabilities) -> Driver:
-    """The client for operations whose duration grows with the collection: no socket timeout."""
+    """Open the client for operations whose duration grows with the collection.
+
+    It has no socket timeout.
+    """
     options = {**_options(config, capabilities), "minPoolSize": 0, "socketTimeoutMS": 0}
     return _open(config, options, [])
 

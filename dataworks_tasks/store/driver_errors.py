@@ -69,13 +69,13 @@ _RETRY_AFTER = re.compile(r"RetryAfterMs=(\d+)")
 
 
 def retry_after_seconds(message: str) -> float | None:
-    """The pause that Cosmos DB asks for in an error text; None where it names none."""
+    """Return the pause that Cosmos DB asks for in an error text; None if it names none."""
     found = _RETRY_AFTER.search(message)
     return int(found.group(1)) / 1000 if found else None
 
 
 def classify(error: PyMongoError) -> DataWorksError:
-    """A driver's error as one of ours: transient, throttled or terminal. Texts hold no secret."""
+    """Translate a driver's error: transient, throttled or terminal. Texts hold no secret."""
     message = str(error).partition(", full error")[0].partition(", Timeout:")[0]
     too_old = too_old_server(message)
     if too_old is not None:

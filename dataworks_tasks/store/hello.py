@@ -25,7 +25,7 @@ class ServerInfo:
 
 
 def ask_hello(ask: AskAdmin) -> Mapping[str, Any]:
-    """The server's hello."""
+    """Return the server's hello."""
     try:
         return ask({"hello": 1})
     except TerminalError:  # servers before 4.4 may know it by its old name only
@@ -35,7 +35,7 @@ def ask_hello(ask: AskAdmin) -> Mapping[str, Any]:
 def detect_dialect(
     hello: Mapping[str, Any], config: DatabaseConfig, supposed: DatabaseType
 ) -> tuple[DatabaseType, Capabilities]:
-    """The dialect that the server turns out to speak, and what it can do.
+    """Return the dialect that the server speaks, and what it can do.
 
     Raises SettingsError for a connection string that does not fit that dialect.
     """
@@ -47,6 +47,6 @@ def detect_dialect(
 
 
 def server_info(hello: Mapping[str, Any], ask: AskAdmin) -> ServerInfo:
-    """What a person wants to know of a server."""
+    """Return what a person wants to know about a server."""
     version = str(ask({"buildInfo": 1}).get("version", "unknown"))
     return ServerInfo(version, int(hello["maxWireVersion"]), hello.get("setName"))

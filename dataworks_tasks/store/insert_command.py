@@ -90,6 +90,6 @@ def _failed(error: OperationFailure, count: int) -> WriteOutcome:
 
 
 def _words(error: OperationFailure) -> str:
-    """The server's words; it names every level of a deeply nested document."""
+    """Return the server's message; it names every level of a deeply nested document."""
     words = str(error).partition(", full error")[0][:_LONGEST_REASON]
     return f"too large for the server: {words}" if error.code == TOO_LARGE_FOR_COSMOS else words

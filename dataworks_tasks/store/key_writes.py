@@ -149,7 +149,7 @@ def _query(write: KeyWrite) -> bytes:
 
 
 def _replacement(document: bytes) -> bytes:
-    """The statement's ``u``. A pipeline keeps what a replacement would change or refuse."""
+    """Return the statement's ``u``: a pipeline where a replacement would change the document."""
     if not _needs_a_pipeline(document):
         return embedded(b"u", document)
     literal = assemble([embedded(b"$literal", document)])
@@ -158,7 +158,11 @@ def _replacement(document: bytes) -> bytes:
 
 
 def _needs_a_pipeline(document: bytes) -> bool:
-    """An empty timestamp becomes the server's time; a name with ``$`` is taken for an operator."""
+    """Return whether a replacement would fail to keep the bytes.
+
+    An empty timestamp would become the server's time, and a name with ``$`` would be read as an
+    operator.
+    """
     if b"\0" + bytes(8) not in document and b"$" not in document:
         return False
     return any(
@@ -218,5 +222,5 @@ def _is_upsert_race(error: Mapping[str, Any]) -> bool:
 
 
 def unavailable(namespace: Namespace, outcome: KeyWriteOutcome) -> StoreUnavailable:
-    """The error for a target that wrote nothing through all tries."""
+    """Build the error for a target that wrote nothing through all tries."""
     return StoreUnavailable(f"{namespace} took no change: {outcome.reason}")

@@ -66,7 +66,7 @@ class RawBatches(RawBatchCursor[dict[str, Any]]):
 
 
 def reply_with_stream(reply: bytes) -> dict[str, Any]:
-    """A ``find`` or ``getMore`` reply, its batch as a list of one stream of documents."""
+    """Decode a ``find`` or ``getMore`` reply, its batch as one stream of documents."""
     fields = list(spans(reply))
     cursor = next((field for field in fields if field.name == _CURSOR), None)
     if cursor is None:  # an error
@@ -87,7 +87,7 @@ def _bytes(document: bytes, field: Span) -> bytes:
 
 
 def _stream(reply: bytes, array: Span) -> bytes:
-    """The documents of an array end to end, without their keys."""
+    """Return the documents of an array end to end, without their keys."""
     pieces = []
     position, end = array.start + 4, array.stop - 1
     while position < end:

@@ -63,7 +63,7 @@ def write_update(
 
 
 def literally(document: bytes) -> list[Mapping[str, Any]]:
-    """An update that keeps every byte: operators in field names and empty timestamps too."""
+    """Return an update that keeps every byte, even operators in names and empty timestamps."""
     return [{"$replaceWith": {"$literal": RawBSONDocument(document)}}]
 
 

@@ -15,10 +15,10 @@ _BACKOFF = Backoff()
 
 
 def retry_transient(ask: Callable[[], T], backoff: Backoff = _BACKOFF) -> T:
-    """The answer to ``ask``, which may be asked any number of times.
+    """Return the answer of ``ask``, which must be safe to repeat.
 
-    Throttling is waited out however long it takes; other trouble that passes for the backoff's
-    number of tries, then its error is raised.
+    Throttling is retried without a limit. Other transient errors are retried as often as
+    ``backoff`` allows; then the error is raised.
     """
     for pause in backoff.pauses():
         try:
@@ -29,7 +29,7 @@ def retry_transient(ask: Callable[[], T], backoff: Backoff = _BACKOFF) -> T:
 
 
 def retry_while_throttled(ask: Callable[[], T], backoff: Backoff = _BACKOFF) -> T:
-    """The answer to ``ask``, asked again while the server is over its rate; other errors raise."""
+    """Return the answer of ``ask``, retried while it is throttled; other errors raise."""
     refused = 0
     while True:
         try:

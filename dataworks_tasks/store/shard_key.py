@@ -56,7 +56,7 @@ class ShardKeys:
         self._known: dict[Namespace, tuple[str, ...]] = {}
 
     def of(self, namespace: Namespace) -> tuple[str, ...]:
-        """The dotted paths; none where there is no key, or where filters need not have it."""
+        """Return the dotted paths; empty if there is no key or filters do not need it."""
         if not self._client.capabilities.shard_key_in_filters:
             return ()
         if namespace not in self._known:
@@ -71,7 +71,7 @@ class ShardKeys:
 
 
 def value_at(document: bytes, path: str) -> Element | None:
-    """The value at a dotted ``path``, not through arrays; None when the document has none."""
+    """Return the value at a dotted ``path``, not through arrays; None if there is none."""
     inside = document
     *parents, last = path.encode().split(b".")
     for name in parents:

@@ -18,14 +18,14 @@ _REPORTED = re.compile(
 
 
 def server_version(wire_version: int) -> str:
-    """The MongoDB version that has a ``maxWireVersion`` (docs/cosmos-facts.md section 1)."""
+    """Return the MongoDB version with this ``maxWireVersion`` (docs/cosmos-facts.md section 1)."""
     if wire_version < _OLDEST:
         return "older than 3.6"
     return next((version for wire, version in _SERVERS if wire_version >= wire), "3.6")
 
 
 def too_old_server(message: str) -> SettingsError | None:
-    """The error for a server that this driver refuses; None when ``message`` is about else."""
+    """Return the error for a server that this driver refuses; None for any other ``message``."""
     found = _REPORTED.search(message)
     if found is None:
         return None

@@ -22,7 +22,7 @@ class RateLimiter(Protocol):
     """The run's budget, as ``write_batch`` asks it. Used by several threads at once."""
 
     def max_documents(self, bytes_per_document: float) -> int | None:
-        """The most documents one write should have; None where nothing limits it."""
+        """Return the most documents that one write should have; None: no limit."""
 
     def reserve(
         self, documents: int, size_bytes: int, until: float | None = None

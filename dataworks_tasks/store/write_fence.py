@@ -35,7 +35,7 @@ class WriteFence:
         self._commands = 0
 
     def next_number(self) -> Int64:
-        """The transaction number of the next command."""
+        """Return the transaction number of the next command."""
         self._commands += 1
         if self._commands >= MOST_COMMANDS:
             raise ValueError("a claim has no transaction numbers left")
@@ -57,7 +57,7 @@ class _FencedSession:
         self.last_use = time.monotonic()
 
     def mark_dirty(self) -> None:
-        """It is."""
+        """Do nothing: a network error does not change which session a fence uses."""
 
     @property
     def transaction_id(self) -> NoReturn:

@@ -57,7 +57,7 @@ class WriteOutcome:
 
     @classmethod
     def all_throttled(cls, count: int, message: str) -> WriteOutcome:
-        """The command as a whole was refused for its rate."""
+        """Build the outcome of a command that was throttled as a unit."""
         return cls(
             written=0,
             throttled=tuple(range(count)),
@@ -69,7 +69,7 @@ class WriteOutcome:
     def all_oversize(
         cls, count: int, message: str, code: int = TOO_LARGE_FOR_COSMOS
     ) -> WriteOutcome:
-        """The command as a whole was refused for its size, or for one of its documents."""
+        """Build the outcome of a command refused for its size, or for one document's."""
         return cls(written=0, oversize=tuple(range(count)), oversize_code=code, reason=message)
 
 

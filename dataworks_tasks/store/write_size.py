@@ -30,7 +30,10 @@ class WriteSize:
         return most if limit is None else min(most, limit)
 
     def record(self, sent: int, refused: int, most: int) -> None:
-        """The server refused ``refused`` of ``sent`` documents, where ``most`` were allowed."""
+        """Record that the server refused ``refused`` of ``sent`` documents.
+
+        ``most`` is how many were allowed then.
+        """
         with self._lock:
             self._largest = max(self._largest, sent)
             limit = self._largest if self._limit is None else self._limit

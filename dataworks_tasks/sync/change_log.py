@@ -23,7 +23,7 @@ _PREFIX = "dataworks.changes."
 
 
 def change_log_namespace(spec: RunSpec) -> Namespace:
-    """The collection that a run's change log is kept in, in its first target's database."""
+    """Return the namespace of a run's change log, in its first target's database."""
     job = spec.data_job
     if not isinstance(job, MigrationJob):
         raise TypeError(f"{spec.run_id} follows nothing")
@@ -51,7 +51,7 @@ class ChangeLog:
             self._documents(WriteConcern("majority")).insert_many(entries)
 
     def read(self, first: int, stop: int) -> Iterator[bytes]:
-        """The entries ``[first, stop)``, in order."""
+        """Yield the entries ``[first, stop)``, in order."""
         query = {"_id": {"$gte": f"{first:016x}", "$lt": f"{stop:016x}"}}
         with classified():
             for entry in self._documents().find(query, sort=[("_id", 1)]):

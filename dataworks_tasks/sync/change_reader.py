@@ -103,7 +103,7 @@ class ChangeReader:
         return bytes(token.raw) if token else self._token or b""
 
     def read(self, most_keys: int, seconds: float) -> CapturedChanges:
-        """What changed next: at most so many keys, and for at most so many seconds."""
+        """Return the next changes: at most ``most_keys`` keys within at most ``seconds``."""
         stream, captured = self._opened(), CapturedChanges()
         until = time.monotonic() + seconds
         while len(captured.keys) < most_keys and captured.ddl is None:
@@ -185,7 +185,7 @@ class ChangeReader:
 
 
 def token_time(token: bytes) -> Timestamp:
-    """The cluster time that a resume token of MongoDB begins with."""
+    """Return the cluster time that a resume token of MongoDB begins with."""
     data = find_element(token, b"_data")
     if data is None:
         raise TerminalError("the server's resume tokens have no time", "Follow a MongoDB server")

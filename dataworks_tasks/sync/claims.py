@@ -119,7 +119,7 @@ class ClaimKeeper:
         return claim
 
     def done(self, claim: Claim) -> None:
-        """The slice is acknowledged, and its claim with it."""
+        """Release the claim of a slice that is acknowledged."""
         with self._lock:
             self._held.pop(claim.request.number, None)
 
@@ -140,7 +140,7 @@ class ClaimKeeper:
             self.give_back(claim)
 
     def changed(self, claim: Claim, data: bytes) -> None:
-        """The slice became its rest: the claim goes on with these bytes."""
+        """Continue the claim with the rest of its slice."""
         claim.request = replace(claim.request, data=data)
 
     def _beat(self) -> None:

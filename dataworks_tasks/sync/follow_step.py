@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from dataworks_tasks.documents.raw_bson import Element, element_bytes
-from dataworks_tasks.driver_step import Drive
+from dataworks_tasks.driver_step import Drive, DriverStep
 from dataworks_tasks.errors import TransientError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, RunState
@@ -30,7 +30,7 @@ _IDLE_SECONDS = 1.0
 """How often the place moves when nothing changes: the position must not get old."""
 
 
-class FollowChanges:
+class FollowChanges(DriverStep):
     """Reads the source's changes for a turn, and leaves their keys as windows to the workers.
 
     While the copy runs the keys stay in the change log. Later they become windows at once, as long
@@ -176,7 +176,7 @@ class _Follower:
 
 
 def _keys_of(entries: Iterable[KeyWindow]) -> Iterator[tuple[int, Element]]:
-    """The keys of several entries, each once."""
+    """Yield the keys of several entries, each once."""
     known: set[tuple[int, bytes]] = set()
     for window in entries:
         for key in window.keys:

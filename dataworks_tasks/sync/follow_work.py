@@ -10,7 +10,7 @@ from bson.timestamp import Timestamp
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.migrate.migration_work import MigrationWork
-from dataworks_tasks.range_work import Completed, RunContext
+from dataworks_tasks.range_work import Completed, RangeWork, RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
@@ -22,7 +22,7 @@ from dataworks_tasks.sync.routes import migration_routes
 from dataworks_tasks.sync.window_work import WindowRun, check_held, hot_key, work_on_windows
 
 
-class FollowWork:
+class FollowWork(RangeWork):
     """Copies slices under claims, and reconciles windows once all of them are copied.
 
     A document that the copy could not write is not a failure: its key is reconciled later, with
@@ -91,7 +91,7 @@ class FollowWork:
         self._context.ledger.key_windows.add_hot_keys(self._context.spec.run_id, keys)
 
     def _bound(self) -> Timestamp:
-        """The newest planned position: what is read must not be older."""
+        """Return the newest planned position: reads must not be older."""
         kept = self._context.ledger.key_windows.place(self._context.spec.run_id, PLACE)
         return FollowPlace.from_bytes(kept).time if kept else first_place(self._part).time
 

@@ -101,13 +101,13 @@ def _like(first: KeyWindow, keys: Sequence[Element]) -> KeyWindow:
 
 
 def id_of_failure(bson_id: str) -> Element:
-    """The ``_id`` of a failure on record, from its hexadecimal BSON."""
+    """Return the ``_id`` of a failure on record, from its hexadecimal BSON."""
     data = bytes.fromhex(bson_id)
     return Element(data[0], b"_id", data[5:])
 
 
 def session_id(run_id: str, number: int, data: bytes) -> bytes:
-    """The id of the session in which a window is written, the same for each of its holders."""
+    """Return the id of the session that writes a window, the same for each holder."""
     named = f"{run_id}\0{number}\0".encode() + data
     return blake2b(named, digest_size=16).digest()
 

@@ -48,7 +48,7 @@ def read_differences(ledger: Ledger, job: RepairJob) -> Iterator[ListedDifferenc
 def difference_windows(
     differences: Iterator[ListedDifference], nonce: bytes
 ) -> Iterator[KeyWindow]:
-    """The differences as windows: a window has keys of one collection, and of one batch."""
+    """Yield the differences as windows, each with keys of one collection and batch."""
     gathered: dict[tuple[int, int | None], list[Element]] = {}
     for difference in differences:
         gathered.setdefault((difference.pair, difference.first), []).append(difference.key)

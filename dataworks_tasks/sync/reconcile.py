@@ -136,5 +136,5 @@ def _failure(route: KeyRoute, key: bytes, reason: str) -> DocumentFailure:
 
 
 def failure_keys(route: KeyRoute, keys: Sequence[Element]) -> list[str]:
-    """The names under which failures of these keys are on record."""
+    """Return the names under which failures of these keys are on record."""
     return [_failure(route, element_bytes(key, b"_id"), "").key for key in keys]

@@ -13,7 +13,7 @@ from dataworks_tasks.generate.generation_work import DOCUMENTS_PER_COMPARISON, P
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.ledger.key_windows import Append
 from dataworks_tasks.migrate.document_change import unchanged
-from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.range_work import RangeWork, RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, RepairJob
@@ -32,7 +32,7 @@ _LOOKS = 20
 _LOOK_SECONDS = 0.5
 
 
-class RepairWork:
+class RepairWork(RangeWork):
     """Reconciles what a verification listed, then compares exactly that again.
 
     ``sources``: of a generation run, what makes its documents. Raises SpecRefused for a run that

@@ -17,9 +17,9 @@ _COMPOUND = {0x03: "document", 0x0F: "code", 0x06: "null", 0x0A: "null"}
 
 
 def comparison_class(key: Element, *, collated: bool) -> Hashable:
-    """The same for any two keys that a server takes for one, such as 1 and 1.0.
+    """Return the same value for any two keys that a server considers equal, as 1 and 1.0.
 
-    It may be the same for others as well: the server is asked then. ``collated``: strings of the
+    Different keys may also share a value: then the server is asked. ``collated``: strings of the
     collection compare by a collation.
     """
     if key.type in _NUMBERS:
@@ -32,7 +32,7 @@ def comparison_class(key: Element, *, collated: bool) -> Hashable:
 
 
 def _as_double(key: Element) -> Hashable:
-    """The nearest double: equal numbers of any type have the same."""
+    """Return the nearest double, which is the same for equal numbers of any type."""
     if key.type == _DECIMAL:
         value: Decimal128 = decode(assemble([element_bytes(key, b"v")]))["v"]
         number = float(value.to_decimal())

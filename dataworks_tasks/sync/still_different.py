@@ -25,10 +25,10 @@ def still_different(
     deletes: bool = True,
     twice: bool = False,
 ) -> Iterator[DocumentFailure]:
-    """A failure for each of ``keys`` whose document at the target is not what it should be.
+    """Yield a failure for each key whose document at the target is not as it should be.
 
-    ``left_out``: fields that are computed after the documents. ``twice``: what the source has after
-    the target was read will do as well.
+    ``left_out``: fields that are computed after the documents. ``twice``: also accept what the
+    source has after the target was read.
     """
     expected = _expected(route, keys)
     found = dict(_at_the_target(route, keys, left_out))

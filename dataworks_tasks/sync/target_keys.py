@@ -101,7 +101,7 @@ class TargetKeys:
             yield id_of(document), _shard_field(document, path)
 
     def _moved(self, puts: Sequence[KeyWrite]) -> Iterator[KeyWrite]:
-        """Deletes of documents that are at the target under another value of its shard key."""
+        """Yield deletes of documents that have another shard key value at the target."""
         shards = {element_bytes(put.id, b"_id"): put.shard for put in puts}
         for key, shard in self._there([put.id for put in puts]):
             if shard != shards.get(element_bytes(key, b"_id"), shard):
@@ -189,7 +189,7 @@ class TargetKeys:
         return self._send(refused)
 
     def _owner(self, write: KeyWrite) -> bytes | None:
-        """The key of the target's document that has the unique value; None when nobody has."""
+        """Return the key of the target's document with the unique value; None if none has it."""
         problem = self.problems[element_bytes(write.id, b"_id")]
         if not problem.key_value:
             return None

@@ -44,7 +44,7 @@ class WantedDocuments(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SourceDocuments:
+class SourceDocuments(WantedDocuments):
     """Documents of a source collection that match the run's filter.
 
     ``collated``: its strings compare by a collation.
@@ -103,7 +103,7 @@ class SourceDocuments:
 
 
 @dataclass(frozen=True, slots=True)
-class GeneratedDocuments:
+class GeneratedDocuments(WantedDocuments):
     """Documents ``[start, stop)`` of a generation run's part, made again."""
 
     documents: DocumentSource
@@ -127,7 +127,7 @@ class GeneratedDocuments:
 
 
 def id_of(document: bytes) -> Element:
-    """The ``_id`` field. Every stored document has one."""
+    """Return the ``_id`` field. Every stored document has one."""
     id_ = find_element(document, b"_id")
     if id_ is None:
         raise ValueError("a stored document has no _id")
@@ -135,5 +135,5 @@ def id_of(document: bytes) -> Element:
 
 
 def key_bytes(document: bytes) -> bytes:
-    """The ``_id`` field's bytes."""
+    """Return the ``_id`` field's bytes."""
     return element_bytes(id_of(document))

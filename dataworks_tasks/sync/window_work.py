@@ -177,10 +177,10 @@ def _counters(run: WindowRun, outcome: Reconciled) -> dict[str, int]:
 
 
 def hot_key(pair: int, key: Element) -> bytes:
-    """A key in the hot set: once for each collection, whatever its type."""
+    """Encode a key of the hot set, the same for equal keys of one collection."""
     return pair.to_bytes(4, "big") + element_bytes(key, b"_id")
 
 
 def read_hot_key(data: bytes) -> tuple[int, Element]:
-    """The collection pair and the key."""
+    """Decode the collection pair and the key."""
     return int.from_bytes(data[:4], "big"), Element(data[4], b"_id", data[9:])

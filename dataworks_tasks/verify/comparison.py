@@ -154,7 +154,7 @@ class DocumentComparison:
         return document
 
     def result(self) -> Comparison:
-        """The outcome, when both streams are at their end."""
+        """Return the outcome, once both streams have ended."""
         for id_ in [id_ for id_ in self._expected if id_ in self._found]:
             while id_ in self._expected and id_ in self._found:
                 pair = self._take(self._expected, id_, 0), self._take(self._found, id_, 0)
@@ -172,7 +172,7 @@ def compare(expected: EncodedBatch, found: EncodedBatch) -> Comparison:
 
 
 def id_bytes(document: bytes) -> bytes:
-    """The ``_id`` field's bytes; the whole document when it has none."""
+    """Return the ``_id`` field's bytes; the complete document if it has none."""
     if document[5:9] == b"_id\0":
         return document[4 : value_end(document, document[4], 9)]
     id_ = find_element(document, b"_id")

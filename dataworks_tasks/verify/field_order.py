@@ -14,9 +14,9 @@ from dataworks_tasks.documents.raw_bson import (
 
 
 def with_sorted_fields(batch: EncodedBatch) -> EncodedBatch:
-    """The documents with all fields sorted by name; arrays keep their order.
+    """Sort all fields of the documents by name; arrays keep their order.
 
-    A time series gives its documents back with other field orders than they were inserted with.
+    A time series may return a document's fields in another order than they were inserted.
     """
     return EncodedBatch.of(_sorted(document) for document in batch.documents())
 

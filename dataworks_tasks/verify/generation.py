@@ -142,7 +142,7 @@ class GenerationVerificationWork:
 
 
 def _same_ids(expected: EncodedBatch) -> RawBSONDocument:
-    """A query for the batch's ``_id``s: a range where they are consecutive, else a list."""
+    """Build a query for the batch's ``_id``s: a range if they are consecutive, else a list."""
     first, last = _id_at(expected, 0), _id_at(expected, len(expected) - 1)
     if _are_consecutive(first, last, len(expected)):
         bounds = assemble([element_bytes(first, b"$gte"), element_bytes(last, b"$lte")])

@@ -22,7 +22,7 @@ from dataworks_tasks.migrate.schema_comparison import (
     compare_views,
 )
 from dataworks_tasks.numerals import counted
-from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.range_work import RangeWork, RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, VerificationJob
@@ -34,7 +34,7 @@ from dataworks_tasks.verify.result import verification_result
 from dataworks_tasks.verify.slice_verification import SliceVerification, VerificationRoute
 
 
-class MigrationVerificationWork:
+class MigrationVerificationWork(RangeWork):
     """Compares slices of the source, changed as the run changed them, with the target.
 
     Raises SpecRefused for a run that verifies no migration, SettingsError when this process has no

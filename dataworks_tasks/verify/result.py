@@ -17,9 +17,9 @@ from dataworks_tasks.verify.comparison import Comparison, Difference
 def verification_result(
     namespace: Namespace, comparison: Comparison, first: int | None = None
 ) -> RangeResult:
-    """A comparison as the ledger keeps it: counters, and a failure for each document.
+    """Return a comparison as the ledger keeps it: counters, and a failure per document.
 
-    ``first``: of generated documents, where their batch begins in the run.
+    ``first`` is where the batch of generated documents begins in the run.
     """
     missing, extra = len(comparison.missing), len(comparison.extra)
     different = len(comparison.different)

@@ -21,7 +21,7 @@ class RunIds:
 
     @classmethod
     def of(cls, sources: Sequence[PartSource]) -> Self | None:
-        """The ids of these parts; None where a template gives its documents ids of its own."""
+        """Return the ids of these parts; None if a template generates its own ``_id``s."""
         counts: dict[bytes, int] = {}
         for source in sources:
             count = source.part.count

@@ -81,12 +81,12 @@ class SliceVerification:
         return True
 
     def part(self) -> tuple[Comparison, bytes] | None:
-        """What was compared since this was last asked, and the slice's rest; None: nothing."""
+        """Return what was compared since the last call, and the rest; None: nothing."""
         part = self._progress.part()
         return (_together(part[0]), part[1]) if part else None
 
     def last_part(self) -> Comparison:
-        """What was compared since it was last asked, when ``run`` came to the end."""
+        """Return what was compared since the last call, after ``run`` has returned."""
         return _together(self._progress.last_part())
 
     def _changed(self, batch: EncodedBatch) -> EncodedBatch:
@@ -151,7 +151,7 @@ def _together(comparisons: list[Comparison]) -> Comparison:
 
 
 def _ahead(batches: Iterator[T], readers: ThreadPoolExecutor) -> Iterator[T]:
-    """The same, the next one being read while one is worked on."""
+    """Yield the same batches, reading the next one while the current one is processed."""
     coming = readers.submit(next, batches, None)
     while (batch := coming.result()) is not None:
         coming = readers.submit(next, batches, None)

@@ -122,11 +122,11 @@ class _Databases:
         self._spec = spec
 
     def source(self) -> BaseDatabaseClient:
-        """The source. Raises SpecRefused when it is another than the run's."""
+        """Return the source. Raises SpecRefused if it is not the run's."""
         check_fingerprints(self._spec, self._process.config)
         return self._process.client("source")
 
     def target(self) -> BaseDatabaseClient:
-        """The target. Raises SpecRefused when it is another than the run's."""
+        """Return the target. Raises SpecRefused if it is not the run's."""
         check_fingerprints(self._spec, self._process.config)
         return self._process.client("target")

@@ -15,7 +15,7 @@ LISTED_DIFFERENCES = 200_000
 
 
 def listed(ledger: Ledger, spec: RunSpec, result: RangeResult) -> RangeResult:
-    """The result with the differences that are put on record; the others are only counted."""
+    """Return the result with only the differences to record; the others are counted."""
     if spec.kind is not RunKind.VERIFICATION or not result.failures:
         return result
     room = max(0, LISTED_DIFFERENCES - ledger.progress(spec.run_id).failures)
@@ -36,7 +36,7 @@ def check_failures(ledger: Ledger, spec: RunSpec) -> None:
 
 
 def state_at_end(spec: RunSpec, progress: RunProgress) -> RunState:
-    """The state of a run that is done: a verification is complete only if everything is equal."""
+    """Return the final state of a run: a verification is complete only without differences."""
     if spec.kind is not RunKind.VERIFICATION:
         return RunState.COMPLETE
     is_noted = any(

@@ -1,22 +1,18 @@
-"""One process at a time finishes a run, says how far it is, and can die without harm."""
+"""One process at a time finishes a run, reports its progress, and can die without harm."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
-from dataworks_tasks.errors import DataWorksError, LedgerUnavailable, TransientError
+from dataworks_tasks.errors import TransientError
 from dataworks_tasks.ledger.contract import FinishState, Ledger
+from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS, Heartbeat
 from dataworks_tasks.runs.lease import StopSignal
 
 log = logging.getLogger(__name__)
-
-LEASE_SECONDS = 6.0
-"""A lease belongs to its process for so long after it was last heard of."""
-_HEARTBEAT_SECONDS = 2.0
 
 
 class LeaseHeld(TransientError):
@@ -35,9 +31,7 @@ class HeldFinishLease:
         self._stop = stop
         self._describe: Callable[[], str] | None = None
         self._shown = ""
-        self._lost = False
-        self._over, self._told = Event(), Event()
-        self._heart = Thread(target=self._beat, name="hold-finish", daemon=True)
+        self._heartbeat = Heartbeat("hold-finish", self._describe_and_keep)
         self.position = ""
 
     def __enter__(self) -> Self:
@@ -45,7 +39,7 @@ class HeldFinishLease:
         if position is None:
             raise LeaseHeld(f"another process is finishing {self._run_id}")
         self.position = position
-        self._heart.start()
+        self._heartbeat.__enter__()
         return self
 
     def __exit__(
@@ -54,48 +48,42 @@ class HeldFinishLease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
-        self._told.set()
-        self._heart.join()
-        if not self._lost:
-            state = FinishState(self.position, self._shown)
+        self._heartbeat.__exit__(kind, error, trace)
+        if not self._heartbeat.lost:
+            state = FinishState(self.position, self._described())
             self._ledger.acquire_finish_lease(self._run_id, self._holder, 0, state)
 
     @property
     def reached(self) -> bool:
-        return self._lost or self._stop.reached
+        """Whether to stop and return: the time is up, or the lease is lost."""
+        return self._heartbeat.lost or self._stop.reached
 
     def note(self, position: str) -> None:
+        """Record that everything up to ``position`` is done, and extend the lease."""
         self.position = position
-        self._keep()
+        self._heartbeat.lost = not self._keep()
 
     def show(self, describe: Callable[[], str]) -> None:
+        """Record the line that ``describe`` returns, now and at every heartbeat."""
         self._describe = describe
-        self._told.set()
+        self._heartbeat.beat_soon()
 
-    def _beat(self) -> None:
-        while not self._over.is_set():
-            self._told.wait(_HEARTBEAT_SECONDS)
-            self._told.clear()
-            self._shown = self._asked()
-            try:
-                if not self._over.is_set():
-                    self._keep()
-            except LedgerUnavailable:
-                continue  # the lease is kept when Redis is back, or somebody else has it by then
-            except DataWorksError:
-                self._lost = True  # Redis has lost the run: who finishes it sees that too
-                return
+    def _describe_and_keep(self) -> bool:
+        self._shown = self._described()
+        return self._keep()
 
-    def _asked(self) -> str:
-        """How far the work is. A server that does not say costs a line of text, not the lease."""
+    def _described(self) -> str:
+        """Return the progress. A server that does not answer costs a line, not the lease."""
         try:
             return self._describe() if self._describe is not None else ""
         except Exception as error:  # noqa: BLE001 - without this thread the lease is lost
             log.debug("the progress of finishing is not known: %s", error)
             return self._shown
 
-    def _keep(self) -> None:
+    def _keep(self) -> bool:
         state = FinishState(self.position, self._shown)
-        held = self._ledger.acquire_finish_lease(self._run_id, self._holder, LEASE_SECONDS, state)
-        self._lost = held is None
+        holder = self._holder
+        return (
+            self._ledger.acquire_finish_lease(self._run_id, holder, LEASE_SECONDS, state)
+            is not None
+        )

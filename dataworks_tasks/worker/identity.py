@@ -11,12 +11,12 @@ _WORKER = f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
 
 def worker_id() -> str:
-    """The id of the worker that this process is of, or is."""
+    """Return the id of the worker that this process belongs to, or is."""
     return _WORKER
 
 
 def process_name() -> str:
-    """This process' name."""
+    """Return this process' name."""
     return f"{_WORKER}:{os.getpid()}"
 
 

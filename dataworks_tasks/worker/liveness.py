@@ -65,9 +65,9 @@ class LivenessFile:
 
 
 def liveness_folder() -> Path:
-    """This user's folder for liveness files, made when it is not there.
+    """Return this user's folder for liveness files; create it if it is missing.
 
-    Raises SettingsError when another user made it: its contents could not be trusted.
+    Raises SettingsError if another user owns it: its contents could not be trusted.
     """
     folder = Path(tempfile.gettempdir()) / f"dataworks-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -78,9 +78,9 @@ def liveness_folder() -> Path:
 
 
 def living_workers(folder: Path) -> list[LivingWorker]:
-    """The workers of this user and this machine (or container), by name.
+    """Return the workers of this user on this machine (or container), by name.
 
-    Files of processes that are gone are removed.
+    Removes the files of processes that have ended.
     """
     return sorted(_living(folder), key=lambda worker: worker.name)
 

@@ -24,7 +24,7 @@ class PoolCheck(bootsteps.Step):
 
 
 def pool_name(pool_class: Any) -> str:
-    """The name by which ``--pool`` selects the pool."""
+    """Return the name by which ``--pool`` selects the pool."""
     name = str(pool_class.__module__).rpartition(".")[2]
     return _ALSO_CALLED.get(name, name)
 

@@ -43,7 +43,7 @@ class Presence:
             )
 
     def leave(self) -> None:
-        """This worker ends, or looks for its broker again."""
+        """Deregister this worker, which ends or is reconnecting to its broker."""
         try:
             self._ledger.workers.leave(worker_id())
         except DataWorksError as error:

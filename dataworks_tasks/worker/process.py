@@ -70,9 +70,9 @@ class WorkerProcess:
         self._clients.clear()
 
     def open_run(self, run_id: str) -> OpenRun:
-        """The run, with its spec checked against this process once.
+        """Open the run and check its spec against this process, once.
 
-        Raises SpecRefused, SettingsError or UnknownName where it must not work on it.
+        Raises SpecRefused, SettingsError or UnknownName if this process must not work on it.
         """
         known = self._runs.get(run_id)
         if known is None:
@@ -88,7 +88,7 @@ class WorkerProcess:
         return known
 
     def spec(self, run_id: str) -> RunSpec:
-        """The run's spec, which nobody has checked against this process."""
+        """Return the run's spec without checking it against this process."""
         known = self._specs.get(run_id)
         if known is None:
             known = self._specs[run_id] = self.ledger.spec(run_id)
@@ -103,11 +103,11 @@ class WorkerProcess:
         return before
 
     def accepted(self, run_id: str) -> None:
-        """This process works on the run."""
+        """Record that this process works on the run."""
         self._refusals.pop(run_id, None)
 
     def report(self, documents: int) -> WorkerReport:
-        """This process now, after ``documents`` more."""
+        """Return a report of this process after ``documents`` more."""
         self._documents += documents
         return WorkerReport(self.name, time.time(), self._documents, peak_rss_bytes())
 
@@ -148,7 +148,7 @@ class WorkerProcess:
         return ReadRateLimiter(self.ledger, spec.run_id, bucket, limit)
 
     def client(self, side: Literal["source", "target"]) -> BaseDatabaseClient:
-        """The client of one side; raises SettingsError where it is not set."""
+        """Return the client of one side. Raises SettingsError if it is not set."""
         config: DatabaseConfig | None = getattr(self.config, side)
         if config is None:
             raise SettingsError(
@@ -163,6 +163,6 @@ class WorkerProcess:
 
 
 def peak_rss_bytes() -> int:
-    """The most memory this process has had."""
+    """Return the most memory that this process has used."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

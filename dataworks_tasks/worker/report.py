@@ -37,9 +37,9 @@ def _clock_ahead(config: FrameworkConfig) -> float:
 
 
 def describe(config: FrameworkConfig) -> dict[str, Any]:
-    """What matters for working together, of a process with these settings.
+    """Describe what must be the same in processes that work together.
 
-    Plugins are looked for and not loaded: the process that answers also forks the pool.
+    Plugins are looked up but not loaded: the process that answers also forks the pool.
     """
     return {
         "versions": versions(),

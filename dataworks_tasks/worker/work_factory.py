@@ -19,9 +19,10 @@ from dataworks_tasks.verify.migration import MigrationVerificationWork
 
 
 def create_work(context: RunContext, generators: Sequence[BaseDataGenerator] = ()) -> RangeWork:
-    """The work for the run of ``context``; raises SpecRefused when this process must not do it.
+    """Create the work for the run of ``context``.
 
-    ``generators`` are those that this process registered in its own code.
+    Raises SpecRefused if this process must not do it. ``generators`` are those that this process
+    registered in its own code.
     """
     kind = context.spec.kind
     verifies = kind is RunKind.VERIFICATION

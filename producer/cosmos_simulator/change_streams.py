@@ -233,7 +233,7 @@ class ChangeStreams:
 
 
 @dataclass(slots=True)
-class LatestVersionStream:
+class LatestVersionStream(Stream):
     """Latest versions of one collection's documents, and one token for all events of a page."""
 
     namespace: str
@@ -283,7 +283,7 @@ class LatestVersionStream:
 
 
 @dataclass(slots=True)
-class LogStream:
+class LogStream(Stream):
     """Every change in a scope: a collection, a database (``name.``) or, empty, everything."""
 
     namespace: str

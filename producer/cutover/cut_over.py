@@ -17,6 +17,7 @@ from dataworks_tasks.documents.raw_bson import shown_value
 from dataworks_tasks.errors import DataWorksError, RunFailed, TerminalError, UsageError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS
 from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes, read_indexes
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.index_notes import refused_of_position
@@ -32,7 +33,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
 from dataworks_tasks.sync.key_window import KeyWindow
-from dataworks_tasks.worker.finish_lease import LEASE_SECONDS, HeldFinishLease, LeaseHeld
+from dataworks_tasks.worker.finish_lease import HeldFinishLease, LeaseHeld
 from producer.connections import Connections
 from producer.cutover.block_writes import allow_writes, block_writes
 from producer.cutover.changed_keys import verify_changed

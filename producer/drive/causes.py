@@ -19,6 +19,7 @@ class Causes:
         self._asked_at = time.monotonic()
 
     def of(self, progress: RunProgress) -> Standstill:
+        """Return what holds the run up, at most two seconds old."""
         now = time.monotonic()
         if now - self._asked_at >= _ASKED_EVERY_SECONDS:
             self._asked_at = now

@@ -97,6 +97,7 @@ class ShownLease:
         """See FinishLease. Nothing comes back, so nothing is kept."""
 
     def show(self, describe: Callable[[], str]) -> None:
+        """Pass ``describe``'s line to ``show`` every few seconds."""
         self._describe = describe
 
     def _run(self) -> None:

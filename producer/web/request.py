@@ -61,6 +61,7 @@ class Request(RequestHandler):
     """Whether a visitor who is not signed in may see it."""
 
     def initialize(self, site: Site) -> None:
+        """Keep the site that the page belongs to."""
         self.site = site
 
     def set_default_headers(self) -> None:

@@ -33,6 +33,7 @@ class StaticFile(Request, StaticFileHandler):
     is_public = True
 
     def initialize(self, site: Site, path: str) -> None:  # type: ignore[override]
+        """Initialize both base classes."""
         Request.initialize(self, site)
         StaticFileHandler.initialize(self, path)
 

@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 
 from dataworks_tasks.errors import StoreUnavailable
+from dataworks_tasks.ledger import heartbeat
 from dataworks_tasks.ledger.contract import FinishState, Ledger
 from dataworks_tasks.runs.lease import StopSignal
-from dataworks_tasks.worker import finish_lease
 from dataworks_tasks.worker.finish_lease import HeldFinishLease
 
 
@@ -33,7 +33,7 @@ class _Leases:
 def test_a_server_that_does_not_say_how_far_it_is_costs_no_lease(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(finish_lease, "_HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "_HEARTBEAT_SECONDS", 0.01)
 
     def describe() -> str:
         raise StoreUnavailable("the server does not answer")

@@ -56,9 +56,10 @@ def aggregations_of(
     namespace: Namespace,
     placed: Sequence[tuple[CollectionTemplate, Namespace]],
 ) -> tuple[Aggregation, ...]:
-    """The aggregators of ``collection``, which the run calls ``namespace``.
+    """Return the aggregators of ``collection``, which the run writes to ``namespace``.
 
-    They name collections as the template does; ``placed`` says where the run has put them.
+    Aggregators name collections as the template does; ``placed`` maps each to its namespace in the
+    run.
     """
     return tuple(
         Aggregation(
@@ -90,7 +91,7 @@ def _is_variable(value: object) -> bool:
 
 
 def _variables_in(value: object) -> Iterator[str]:
-    """The names of all variables anywhere in a query, each as often as it occurs."""
+    """Yield the name of every variable in a query, as often as it occurs."""
     if isinstance(value, str) and _is_variable(value):
         yield value.removeprefix(_VARIABLE)
     elif isinstance(value, Mapping):

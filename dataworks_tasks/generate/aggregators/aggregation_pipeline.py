@@ -45,7 +45,7 @@ def joined_stages(aggregation: Aggregation, values: Sequence[Any]) -> list[Mappi
 
 
 def _taken(aggregation: Aggregation, by: object) -> dict[str, Any]:
-    """What a pipeline needs of a source document: the joined value and the field."""
+    """Return the projection of a source document: the joined value and the field."""
     return {"by": by, "of": f"${aggregation.field}"} if aggregation.field else {"by": by}
 
 
@@ -65,7 +65,7 @@ def _grouped(aggregation: Aggregation) -> list[Mapping[str, Any]]:
 
 
 def result_of(aggregation: Aggregation, row: Mapping[str, Any]) -> Any:
-    """The target's value from a row; an empty one where nothing matches."""
+    """Return the target's value from a result row; an empty one if nothing matched."""
     if aggregation.kind == "bound":
         return {"m": row.get("m"), "M": row.get("M")}
     return row.get("result", 0 if aggregation.kind == "count" else [])

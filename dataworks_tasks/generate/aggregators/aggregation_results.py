@@ -25,7 +25,7 @@ def results_of(
     aggregation: Aggregation,
     wanted: Mapping[Hashable, tuple[Any, ...]],
 ) -> dict[Hashable, Any]:
-    """What the target becomes, for each of the different values of the variables."""
+    """Return the target's value for each distinct combination of variables."""
     results: dict[Hashable, Any] = {}
     if aggregation.joined_by is not None:
         # One query a batch, not one for each value: without an index it reads the source whole.

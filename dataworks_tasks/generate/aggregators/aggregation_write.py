@@ -66,7 +66,7 @@ def write_updates(target: UpdateTarget, wanted: Updates) -> list[RefusedUpdate]:
 def _groups(
     target: UpdateTarget, updates: Sequence[Update], bytes_each: float
 ) -> Iterator[list[_Encoded]]:
-    """What one command may hold."""
+    """Yield the updates in groups that fit into one command."""
     limits = target.client.capabilities
     most = limits.max_documents_per_write
     if target.rate_limiter is not None:

@@ -51,7 +51,7 @@ class Arena:
 
     @classmethod
     def over(cls, buffer: Bytes, starts: Positions, lengths: Positions) -> Arena:
-        """The strings that lie in ``buffer``, which ends with the padding."""
+        """Build an arena of the strings in ``buffer``, which must end with the padding."""
         arena = cls(())
         arena.buffer, arena.starts, arena.lengths = buffer, starts, lengths
         arena.longest = int(lengths.max(initial=0))
@@ -92,7 +92,7 @@ class Arena:
         return found
 
     def prefixed(self, prefix: bytes) -> Arena:
-        """The same strings with ``prefix`` in front of each: an element with its name. Kept."""
+        """Return these strings with ``prefix`` before each, such as a field name. Cached."""
         found = self._prefixed.get(prefix)
         if found is None:
             found = Arena(prefix + string for string in self.strings())

@@ -23,14 +23,14 @@ _UNIT = 2.0**-53
 
 
 def salt(*parts: object) -> np.uint64:
-    """A constant that distinguishes one stream of numbers from another: a hash of ``parts``."""
+    """Return a constant that separates one stream of numbers from others: a hash of ``parts``."""
     text = "\0".join(str(part) for part in parts)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest, "little"))
 
 
 def mix(values: Bits) -> Bits:
-    """A bijection of uint64 in which every input bit reaches every output bit."""
+    """Apply a bijection of uint64 in which every input bit affects every output bit."""
     mixed = values ^ (values >> _S30)
     mixed *= _FIRST
     mixed ^= mixed >> _S27
@@ -50,7 +50,7 @@ def element_keys(parent_keys: Bits, elements: Integers) -> Bits:
 
 
 def nth(number: int) -> np.uint64:
-    """What is added to a key for its ``number``-th draw of one stream."""
+    """Return what is added to a key for draw number ``number`` of one stream."""
     return np.uint64(number * int(GOLDEN) % (1 << 64))
 
 

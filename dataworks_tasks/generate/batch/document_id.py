@@ -20,12 +20,12 @@ INDEX_LIMIT = 1 << (8 * INDEX_BYTES)
 
 @lru_cache(maxsize=1024)
 def object_id_prefix(seed: int, name: str) -> bytes:
-    """The first seven bytes of every ``_id`` of collection template ``name`` under ``seed``."""
+    """Return the seven leading bytes of every ``_id`` of template ``name`` under ``seed``."""
     return hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=PREFIX_BYTES).digest()
 
 
 def object_id(prefix: bytes, index: int) -> bytes:
-    """The twelve bytes of document ``index``.
+    """Return the twelve bytes of the ``_id`` of document ``index``.
 
     Raises OverflowError for an index outside ``[0, INDEX_LIMIT)``.
     """
@@ -33,7 +33,7 @@ def object_id(prefix: bytes, index: int) -> bytes:
 
 
 def index_bytes(indexes: NDArray[np.uint64]) -> NDArray[np.void]:
-    """The five bytes of each index, the second half of its id."""
+    """Return the last five bytes of each id, which encode its index."""
     big_endian = indexes.astype(">u8")
     return np.ndarray(
         (len(indexes),), f"V{INDEX_BYTES}", big_endian, offset=8 - INDEX_BYTES, strides=(8,)

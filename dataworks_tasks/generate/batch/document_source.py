@@ -11,5 +11,5 @@ class DocumentSource(Protocol):
     """Documents by index: a pure function of (template or generator, seed, index)."""
 
     def generate(self, start: int, stop: int) -> EncodedBatch:
-        """The documents ``[start, stop)`` of the collection, each with its ``_id``."""
+        """Return the documents ``[start, stop)`` of the collection, each with its ``_id``."""
         ...

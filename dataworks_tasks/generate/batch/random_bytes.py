@@ -23,7 +23,7 @@ _BYTES_A_DRAW = 8
 
 
 def _pairs() -> NDArray[np.uint16]:
-    """The two letters of each twelve bits, the lower six bits first."""
+    """Return the two letters for every value of twelve bits, the lower six bits first."""
     letters = np.frombuffer(LETTERS, np.uint8).astype("<u2")
     number = np.arange(1 << _PAIR_BITS)
     pairs: NDArray[np.uint16] = letters[number & 63] | letters[number >> 6] << 8
@@ -68,7 +68,7 @@ def _buffer(draws: Positions, lengths: Positions, width: int) -> tuple[Bytes, Po
 
 
 def _drawn(keys: Bits, salt: np.uint64, draws: Positions) -> Iterator[tuple[int, Bits]]:
-    """The draws of all rows, row after row, some at a time with the number of the first."""
+    """Yield the draws of all rows in blocks, each with the number of its first draw."""
     ends = np.cumsum(draws)
     total = int(ends[-1]) if len(ends) else 0
     if total == len(draws) and (draws == 1).all():

@@ -50,7 +50,7 @@ class Rows:
 
     @classmethod
     def documents(cls, seed: int, indexes: Bits) -> Rows:
-        """The documents with these indexes, under ``seed``."""
+        """Create the rows for the documents with these indexes, under ``seed``."""
         keys = counter_hash.document_keys(indexes, counter_hash.salt("seed", seed))
         return cls(seed, indexes, keys, indexes)
 
@@ -58,9 +58,10 @@ class Rows:
         return len(self.indexes)
 
     def elements(self, counts: Positions, longest: int, fixed: bool) -> Rows:
-        """The elements of one array a row, ``counts`` of them and never more than ``longest``.
+        """Create the rows for the elements of one array per row.
 
-        ``fixed``: all arrays have ``longest`` of them.
+        ``counts`` is the length of each array, never more than ``longest``; ``fixed`` means that
+        every array has ``longest`` elements.
         """
         parents = np.repeat(np.arange(len(self)), counts)
         firsts = np.cumsum(counts) - counts
@@ -76,9 +77,9 @@ class Rows:
         return rows
 
     def parent_rows(self) -> tuple[Rows, Positions]:
-        """The rows that hold the arrays, and each row's number among them.
+        """Return the rows that hold the arrays, and the parent's position for each row.
 
-        Raises TypeError for documents, which nothing holds.
+        Raises TypeError for documents, which have no parent.
         """
         if self.parent is None or self.parents is None:
             raise TypeError("documents are not held by other rows")

@@ -72,7 +72,7 @@ class Fixed(Segment):
 
 @lru_cache(maxsize=4096)
 def _run_layout(signature: tuple[bytes | str, ...]) -> tuple[np.void, np.dtype[np.void]]:
-    """The constant bytes and the record type of a run of constants and columns."""
+    """Return the constant bytes and the record type of a run of constants and columns."""
     formats = [f"V{len(part)}" if isinstance(part, bytes) else part for part in signature]
     record = np.dtype([(f"f{index}", form) for index, form in enumerate(formats)])
     constant = b"".join(
@@ -144,7 +144,7 @@ class Gather(Segment):
         self.least = arena.shortest
 
     def after(self, prefix: bytes) -> Gather:
-        """The same strings after ``prefix``."""
+        """Return the same strings, each after ``prefix``."""
         folded = Gather.__new__(Gather)
         folded.arena, folded.numbers, folded.prefix = self.arena, self.numbers, prefix
         folded.size = folded.lengths = self.lengths + len(prefix)
@@ -225,7 +225,7 @@ class Layout:
 
 
 def total_size(segments: Iterable[Segment]) -> Size:
-    """The bytes of ``segments`` together, by row; an int where every row has the same."""
+    """Return the bytes of ``segments`` together by row; an int if all rows are equal."""
     fixed = 0
     varying: Positions | None = None
     for segment in segments:

@@ -55,7 +55,7 @@ class Text:
         return total_size(self.segments)
 
     def strings(self) -> list[str]:
-        """The text as Python strings."""
+        """Return the text as Python strings."""
         if self.vocabulary is not None and self.numbers is not None:
             words = self.vocabulary.words
             return [words[number] for number in self.numbers.tolist()]
@@ -93,7 +93,7 @@ class Vocabulary:
         return self._derived[name]
 
     def at(self, numbers: Positions) -> Text:
-        """The words with these numbers."""
+        """Return the words with these numbers."""
         return Text([Gather(self.text, numbers)], len(numbers), self, numbers)
 
 
@@ -124,12 +124,12 @@ def bson_string(word: str) -> bytes:
 
 
 def constant_text(word: str, count: int) -> Text:
-    """The same text in every row."""
+    """Return the same text for every row."""
     return Text([Constant(word.encode())], count, constant=word)
 
 
 def take(values: Values, numbers: Positions) -> Values:
-    """The values of the rows with these numbers; a row may occur more than once."""
+    """Return the values of the rows with these numbers; a row may occur more than once."""
     present = None if values.present is None else values.present[numbers]
     if values.text is None:
         return Values(values.kind, values.data[numbers], None, present)

@@ -68,7 +68,7 @@ class WithoutRepeats:
         return counter_hash.draw(keys + counter_hash.nth(number), self._salt)
 
     def _shuffled(self, keys: Bits, taken: int) -> Positions:
-        """The first ``taken`` steps of Fisher and Yates' shuffle, a row an array."""
+        """Do the first ``taken`` steps of a Fisher-Yates shuffle, one array per row."""
         deck = np.tile(np.arange(self._count, dtype=np.int32), len(keys))
         rows = deck.reshape(len(keys), self._count)
         firsts = np.arange(len(keys)) * self._count
@@ -130,7 +130,7 @@ class WithoutRepeats:
 
 
 def _repeats(parents: Positions, numbers: Positions, places: Positions) -> Positions:
-    """The rows whose number an earlier element of their array has."""
+    """Return the rows whose number an earlier element of the same array has."""
     order = np.lexsort((places, numbers, parents))
     same = (np.diff(parents[order]) == 0) & (np.diff(numbers[order]) == 0)
     later: Positions = order[1:][same]

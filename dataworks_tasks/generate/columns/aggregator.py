@@ -28,7 +28,7 @@ class AggregatorColumn(Column):
 
 
 def aggregators_of(record: Record) -> tuple[Mapping[str, Any], ...]:
-    """The requests of a collection's fields, each with the ``target`` field it fills."""
+    """Return the aggregators of a collection's fields, each with its ``target`` field."""
     return tuple(
         {"target": field.name, **field.column.request}
         for field in record.fields.values()
@@ -65,17 +65,17 @@ def _read(node: TemplateNode, kind: str, with_field: bool) -> Column:
 
 @column_type("countAggregator")
 def read_count(node: TemplateNode) -> Column:
-    """countAggregator: database, collection, query."""
+    """Type countAggregator: database, collection, query."""
     return _read(node, "count", with_field=False)
 
 
 @column_type("valueAggregator")
 def read_value(node: TemplateNode) -> Column:
-    """valueAggregator: database, collection, field, query."""
+    """Type valueAggregator: database, collection, field, query."""
     return _read(node, "value", with_field=True)
 
 
 @column_type("boundAggregator")
 def read_bound(node: TemplateNode) -> Column:
-    """boundAggregator: database, collection, field, query."""
+    """Type boundAggregator: database, collection, field, query."""
     return _read(node, "bound", with_field=True)

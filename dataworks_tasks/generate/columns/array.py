@@ -38,7 +38,7 @@ class Length:
         return self.least == self.most
 
     def counts(self, keys: Bits, field_salt: np.uint64) -> Positions:
-        """The number of elements of every row."""
+        """Return the number of elements of every row."""
         if self.least == self.most:
             return np.full(len(keys), self.least)
         bits = counter_hash.draw(keys, field_salt)
@@ -59,7 +59,7 @@ class ArrayColumn(Column):
         self._salt = counter_hash.salt(path, "length")
 
     def elements(self, rows: Rows) -> Rows:
-        """The elements of all rows' arrays, kept with the rows."""
+        """Return the rows of all arrays' elements, cached with ``rows``."""
         if self not in rows.memo:
             counts = self._counts(rows)
             fixed = self._length.fixed and self._counted_by is None
@@ -120,7 +120,7 @@ def _renumbered(elements: Rows) -> Rows:
 
 @column_type("array")
 def read_array(node: TemplateNode) -> Column:
-    """array: arrayContent, minLength 0, maxLength 3, size for both, length (an expression)."""
+    """Type array: arrayContent, minLength 0, maxLength 3, size for both, length (an expression)."""
     counted_by = Expression.read(node, "length") if node.has("length") else None
     if not node.has("length"):
         node.take("length")

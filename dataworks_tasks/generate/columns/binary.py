@@ -91,14 +91,14 @@ class BinaryColumn(Column):
 
 @column_type("uuid")
 def read_uuid(node: TemplateNode) -> Column:
-    """uuid: format string or binary."""
+    """Type uuid: format string or binary."""
     form = node.choice("format", "string", ("string", "binary"), "bsonType")
     return UuidColumn(node.path, form == "binary")
 
 
 @column_type("binary")
 def read_binary(node: TemplateNode) -> Column:
-    """binary: minLength 0, maxLength 10, subtype 0."""
+    """Type binary: minLength 0, maxLength 10, subtype 0."""
     least = node.integer("minLength", 0, "size", least=0, most=_LONGEST)
     most = node.integer("maxLength", max(10, least), least=0, most=_LONGEST)
     subtype = node.integer("subtype", 0, least=0, most=255)

@@ -20,13 +20,13 @@ from dataworks_tasks.generate.fields.variety import CONSTANT, Variety
 
 
 def bson_value(value: object) -> tuple[int, bytes]:
-    """The type byte and the bytes of one value."""
+    """Return the type byte and the bytes of one value."""
     document = bson.encode({"": value})
     return document[4], document[6:-1]
 
 
 def extended(node: TemplateNode, key: str, value: object) -> Any:
-    """A JSON value with ``{"$oid": ...}`` and its like understood; a bad one is a finding."""
+    """Decode Extended JSON such as ``{"$oid": ...}``; report invalid values as findings."""
     try:
         converted = _convert(value)
         bson.encode({"": converted})
@@ -47,7 +47,7 @@ def _convert(value: object) -> Any:
 
 
 def kind_of(value: object) -> Kind | None:
-    """What an expression can do with ``value``."""
+    """Return the kind that ``value`` has in expressions, or None."""
     if isinstance(value, bool):
         return Kind.BOOLEAN
     if isinstance(value, int | float):
@@ -83,7 +83,7 @@ class ConstantColumn(Column):
 
 @column_type("constant")
 def read_constant(node: TemplateNode) -> Column:
-    """constant: constVal."""
+    """Type constant: constVal."""
     value = node.take("constVal", "value")
     if value is ABSENT:
         node.refuse("constVal", "is missing")

@@ -70,7 +70,10 @@ class CoordinatesColumn(Column):
         )
 
     def _in_disk(self, rows: Rows) -> tuple[counter_hash.Floats, counter_hash.Floats]:
-        """The first of four points of a square inside its circle: no sine, the same everywhere."""
+        """Take the first of four points of a square that is in its circle, for each row.
+
+        It needs no sine, so the result is the same on every platform.
+        """
         across = np.zeros(len(rows))
         along = np.zeros(len(rows))
         left = np.arange(len(rows))
@@ -95,7 +98,7 @@ class CoordinatesColumn(Column):
         return Encoded(DOCUMENT, [head, *pair, Constant(b"\0")])
 
     def encode_polygon(self, rows: Rows, corners: int, size: float) -> Encoded:
-        """A polygon around each position; see PolygonColumn."""
+        """Encode a polygon around each position; see PolygonColumn."""
         longitude, latitude = self._degrees(rows)
         high = size / _KM_PER_DEGREE
         # Bhaskara's cosine: near enough, and of operations that are the same everywhere.
@@ -139,7 +142,7 @@ class PolygonColumn(Column):
 
 
 def _corner(corner: int, corners: int) -> tuple[float, float]:
-    """The unit vector to a corner, rounded: the last bits of a sine differ between C libraries."""
+    """Return the unit vector to a corner, rounded: C libraries differ in a sine's last bits."""
     angle = 2 * pi * corner / corners
     return float(f"{cos(angle):.9f}"), float(f"{sin(angle):.9f}")
 
@@ -162,7 +165,10 @@ def _rounded(degrees: counter_hash.Floats) -> counter_hash.Floats:
 
 @column_type("coordinates", "position")
 def read_coordinates(node: TemplateNode) -> Column:
-    """coordinates: bbox [west, south, east, north], or near with radiusKm; geoJson; polygon."""
+    """Type coordinates: bbox, or near with radiusKm; geoJson; polygon.
+
+    A bbox is [west, south, east, north].
+    """
     box = node.numbers("bbox")
     near = node.numbers("near")
     radius = node.number("radiusKm", 10, least=0.001, most=5000)

@@ -40,7 +40,7 @@ class TimeSpan:
     high: int
 
     def at(self, bits: counter_hash.Bits, sample: Sample | None) -> NDArray[np.int64]:
-        """A number of milliseconds a row."""
+        """Return a number of milliseconds for each row."""
         if sample is not None:
             return whole_within(sample(bits), self.low, max(self.high - 1, self.low))
         return counter_hash.below(bits, max(self.high - self.low, 1)) + self.low
@@ -161,7 +161,7 @@ class SeriesColumn(DateColumn):
 
 @column_type("date", "datetime")
 def read_date(node: TemplateNode) -> Column:
-    """date: startDate, endDate (excluded), profile, bursts; or after and delay; or series."""
+    """Type date: startDate, endDate (excluded), profile, bursts; or after and delay; or series."""
     after = node.text("after", "")
     delay = node.nested("delay")
     series = node.nested("series")

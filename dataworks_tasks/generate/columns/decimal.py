@@ -37,7 +37,7 @@ class DecimalColumn(Column):
         self.kind = Kind.NUMBER if exact else None
 
     def coefficients(self, rows: Rows) -> NDArray[np.int64]:
-        """The number of every row, times 10**scale."""
+        """Return the number of every row, times 10**scale."""
         bits = counter_hash.draw(rows.keys, self._salt)
         if self.sample is None:
             return counter_hash.below(bits, self._high - self._low + 1) + self._low
@@ -62,7 +62,7 @@ class DecimalColumn(Column):
 
 @column_type("decimal")
 def read_decimal(node: TemplateNode) -> Column:
-    """decimal: min 0, max 1000000, scale 2."""
+    """Type decimal: min 0, max 1000000, scale 2."""
     low = node.decimal("min", Decimal(0))
     high = node.decimal("max", max(low, Decimal(1_000_000)))
     scale = node.integer("scale", 2, "decimals", least=0, most=15)

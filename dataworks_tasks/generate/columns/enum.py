@@ -48,12 +48,12 @@ class Pool:
         return len(self._codes)
 
     def encode(self, numbers: Positions) -> Encoded:
-        """The values with these numbers."""
+        """Encode the values with these numbers."""
         code: TypeCode = self._codes[numbers] if self._same is None else self._same
         return Encoded(code, [Gather(self._arena, numbers)])
 
     def values(self, numbers: Positions) -> Values | None:
-        """The values as an expression sees them."""
+        """Return the values with these numbers, as expressions see them."""
         if self.kind is None:
             return None
         if self.kind is Kind.TEXT:
@@ -61,7 +61,7 @@ class Pool:
         return Values(self.kind, self._data[numbers])
 
     def text(self, numbers: Positions) -> Text:
-        """The values as text."""
+        """Return the values with these numbers as text."""
         return self._vocabulary.at(numbers)
 
 
@@ -135,7 +135,7 @@ class EnumColumn(Column):
 
 @column_type("enum", "fromArray", "select", "choice")
 def read_enum(node: TemplateNode) -> Column:
-    """enum: values (fromArray: in), randomOrder (else in turn), weights, group, distinct."""
+    """Type enum: values (fromArray: in), randomOrder (else in turn), weights, group, distinct."""
     raw = node.items("values", "in")
     values = [extended(node, "values", value) for value in raw]
     weights = read_weights(node, len(values), "value")

@@ -72,7 +72,7 @@ class ExpressionColumn(Column):
 
 @column_type("expr", "expression")
 def read_expr(node: TemplateNode) -> Column:
-    """expr: expr, bsonType (as the value is), decimals 2 (for bsonType decimal)."""
+    """Type expr: expr, bsonType (as the value is), decimals 2 (for bsonType decimal)."""
     expression = Expression.read(node, "expr", "expression", "value")
     bson_type = node.choice("bsonType", "", BSON_TYPES)
     decimals = node.integer("decimals", 2, least=0, most=12)

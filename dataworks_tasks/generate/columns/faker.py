@@ -88,7 +88,7 @@ class FakerPool:
         self._all: Pool | None = None
 
     def with_numbers(self, numbers: Positions) -> tuple[Pool, Positions]:
-        """A pool that has the values with these numbers, and their places in it."""
+        """Return a pool that holds the values with these numbers, and their positions in it."""
         if self._all is not None:
             return self._all, numbers
         if self._may_have_few and len(numbers) <= self._size // _FEW:
@@ -103,7 +103,7 @@ class FakerPool:
 
 @lru_cache(maxsize=_POOLS_KEPT)
 def pool_of(seed: int, call: FakerCall, size: int) -> FakerPool:
-    """The pool of this process."""
+    """Return this process' pool for a call."""
     return FakerPool(seed, call, size)
 
 
@@ -172,7 +172,7 @@ class FakerCallColumn(Column):
 
 @column_type("faker")
 def read_faker(node: TemplateNode) -> Column:
-    """faker: method, args, locale en_US (or weights by locale), pool 10,000 (0: no pool)."""
+    """Type faker: method, args, locale en_US (or weights by locale), pool 10,000 (0: no pool)."""
     written = node.text("method", "")
     method = FAKER_METHODS.get(plain_name(written), written)
     if plain_name(written) in replaced_methods() and not _is_fakers(written):
@@ -199,7 +199,7 @@ def read_faker(node: TemplateNode) -> Column:
 
 
 def _read_locales(node: TemplateNode) -> dict[str, float]:
-    """The locales and their weights."""
+    """Read the locales and their weights."""
     value = node.take("locale")
     if value is ABSENT:
         return {"en_US": 1.0}
@@ -226,7 +226,7 @@ def _is_fakers(written: str) -> bool:
 
 
 def _read_replacement(node: TemplateNode, written: str) -> Column:
-    """A method that cannot be called: a column of our own replaces it."""
+    """Return our own column for a Faker method that cannot be called."""
     node.take("pool")  # there is nothing to draw beforehand
     for key in ("locale", "args", "distribution"):
         if node.has(key):

@@ -51,7 +51,7 @@ class MapColumn(Column):
 
 @column_type("map")
 def read_map(node: TemplateNode) -> Column:
-    """map: keys (distinct or unique text), content; minLength 0, maxLength 3, size for both."""
+    """Type map: keys (distinct text), content; minLength 0, maxLength 3, size for both."""
     length = read_length(node)
     record = Record(node.record, longest=length.most)
     keys = node.column(node.take("keys"), "keys", record)

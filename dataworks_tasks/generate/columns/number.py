@@ -49,7 +49,7 @@ class IntegerColumn(Column):
         self.walk: Walk | None = None
 
     def numbers(self, rows: Rows) -> NDArray[np.int64]:
-        """The number of every row."""
+        """Return the number of every row."""
         if self.walk is not None:
             return self._sampled(folded(self.walk.at(rows, self._salt), self._low, self._last))
         bits = counter_hash.draw(rows.keys, self._salt)
@@ -115,7 +115,7 @@ class Grid:
     scale: int
 
     def at(self, places: NDArray[np.int64]) -> Floats:
-        """The doubles with these numbers."""
+        """Return the doubles at these positions of the grid."""
         numbers = places if self.step == 1 else places * self.step
         if self.first:
             numbers = numbers + self.first
@@ -127,7 +127,7 @@ class Grid:
         return self.at(counter_hash.below(bits, self.count))
 
     def nearest(self, values: Floats) -> Floats:
-        """The nearest of them to each value."""
+        """Round each value to the nearest double of the grid."""
         places = np.rint(values * float(self.scale)) if self.step == 1 else None
         if places is None:
             places = (values - self.first / self.scale) / (self.step / self.scale)
@@ -152,7 +152,7 @@ class DoubleColumn(Column):
         """What numbers are rounded to where there is no grid."""
 
     def numbers(self, rows: Rows) -> Floats:
-        """The number of every row."""
+        """Return the number of every row."""
         if self.walk is not None:
             walked = folded(self.walk.at(rows, self._salt), self._low, self._high)
             return self._rounded(walked) if self.grid is None else self.grid.nearest(walked)
@@ -194,7 +194,7 @@ class DoubleColumn(Column):
 
 @column_type("int", "integer")
 def read_int(node: TemplateNode) -> Column:
-    """int: min 0, max 2147483647, both inclusive."""
+    """Type int: min 0, max 2147483647, both inclusive."""
     low = node.integer("min", 0, "minInt", least=-INT_LIMIT - 1, most=INT_LIMIT)
     high = node.integer("max", INT_LIMIT, "maxInt", least=-INT_LIMIT - 1, most=INT_LIMIT)
     return _read_integer(node, low, high, "int")
@@ -202,7 +202,7 @@ def read_int(node: TemplateNode) -> Column:
 
 @column_type("long")
 def read_long(node: TemplateNode) -> Column:
-    """long: min 0, max 9223372036854775807, both inclusive."""
+    """Type long: min 0, max 9223372036854775807, both inclusive."""
     low = node.integer("min", 0, "minLong", least=-LONG_LIMIT - 1, most=LONG_LIMIT)
     high = node.integer("max", LONG_LIMIT, "maxLong", least=-LONG_LIMIT - 1, most=LONG_LIMIT)
     return _read_integer(node, low, high, "long")
@@ -228,7 +228,7 @@ def _read_integer(node: TemplateNode, low: int, high: int, bson_type: str) -> Co
 
 @column_type("double", "float")
 def read_double(node: TemplateNode) -> Column:
-    """double: min 0, max 1e300 (the largest that survives arithmetic), both inclusive."""
+    """Type double: min 0, max 1e300 (the largest that survives arithmetic), both inclusive."""
     low = node.number("min", 0.0, "minDouble", least=-_DOUBLE_LIMIT, most=_DOUBLE_LIMIT)
     high = node.number("max", _DOUBLE_LIMIT, "maxDouble", least=-_DOUBLE_LIMIT, most=_DOUBLE_LIMIT)
     if high < low:
@@ -272,7 +272,7 @@ def _read_decimals(node: TemplateNode, bson_type: str) -> int | None:
 def _grid(
     node: TemplateNode, bounds: tuple[float, float], step: float, decimals: int | None
 ) -> Grid | None:
-    """The numbers of ``decimals`` or ``step`` between the bounds; none at all is a finding."""
+    """Return the grid of ``decimals`` or ``step`` between the bounds; an empty one is a finding."""
     low, high, pace = (Decimal(str(number)) for number in (*bounds, step))
     digits = max(decimals or 0, _digits(pace), _digits(low) if step else 0)
     if decimals is not None and step and digits > decimals:

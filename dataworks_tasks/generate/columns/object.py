@@ -38,7 +38,7 @@ class ObjectColumn(Column):
 
 @column_type("object")
 def read_object(node: TemplateNode) -> Column:
-    """object: objectContent."""
+    """Type object: objectContent."""
     inner = Record(node.record)
     content = node.take("objectContent", "content")
     node.reader.read_record(content, node.path, inner)

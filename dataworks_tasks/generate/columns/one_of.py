@@ -38,11 +38,11 @@ class OneOfColumn(Column):
         self.kind = kinds.pop() if len(kinds) == 1 else None
 
     def _choice(self, rows: Rows) -> Positions:
-        """The number of each row's variant; ``_NONE`` where it has none."""
+        """Return the number of each row's variant; ``_NONE`` for a row without one."""
         return self._choose(counter_hash.draw(rows.keys, self._salt))
 
     def _groups(self, rows: Rows) -> Iterator[tuple[Positions, Column, Rows]]:
-        """The rows of each variant: their numbers, the variant, and the rows themselves."""
+        """Yield each variant with the numbers of its rows, and the rows themselves."""
         choice = self._choice(rows)
         for number, variant in enumerate(self._variants):
             chosen = np.flatnonzero(choice == number)
@@ -161,7 +161,7 @@ class CaseColumn(OneOfColumn):
 
 @column_type("oneOf")
 def read_one_of(node: TemplateNode) -> Column:
-    """oneOf: variants, weights; or by (an expression), cases by its value, else."""
+    """Type oneOf: variants, weights; or by (an expression), cases by its value, else."""
     by = Expression.read(node, "by") if node.has("by") else node.take("by")
     cases = node.take("cases")
     otherwise = node.take("else")

@@ -54,7 +54,7 @@ class VerbatimColumn(Column):
 
 @column_type("timestamp")
 def read_timestamp(node: TemplateNode) -> Column:
-    """timestamp: startDate, endDate (excluded)."""
+    """Type timestamp: startDate, endDate (excluded)."""
     start = read_instant(node, "startDate", "2000-01-01T00:00:00Z") // _SECOND
     end = read_instant(node, "endDate", "2030-01-01T00:00:00Z") // _SECOND
     if not 0 <= start < end <= _LAST_SECOND:
@@ -65,7 +65,7 @@ def read_timestamp(node: TemplateNode) -> Column:
 
 @column_type("regex")
 def read_regex(node: TemplateNode) -> Column:
-    """regex: value, options (of i, l, m, s, u, x)."""
+    """Type regex: value, options (of i, l, m, s, u, x)."""
     value = node.text("value", "", "pattern")
     options = "".join(sorted(node.text("options", "")))
     if not _OPTIONS.match(options):
@@ -77,5 +77,5 @@ def read_regex(node: TemplateNode) -> Column:
 
 @column_type("code", "javascript")
 def read_code(node: TemplateNode) -> Column:
-    """code: value."""
+    """Type code: value."""
     return VerbatimColumn(CODE, bson_string(node.text("value", "")))

@@ -185,7 +185,7 @@ class UniquePatternColumn(Column):
 
 
 def read_unique_pattern(node: TemplateNode, group: PatternGroup) -> Column:
-    """A column of distinct texts that ``group`` matches; it must have a fixed length."""
+    """Read a column of distinct texts that ``group`` matches; its length must be fixed."""
     alphabets = _alphabets(group)
     if alphabets is None:
         node.refuse("pattern", "a unique one needs a fixed length: no |, ?, *, + or {m,n}")
@@ -211,7 +211,7 @@ def _alphabets(part: Part) -> list[str] | None:
 
 
 def parse_or_refuse(node: TemplateNode) -> PatternGroup:
-    """The pattern under ``pattern``; a bad one is a finding."""
+    """Parse the pattern under ``pattern``; report an invalid one as a finding."""
     try:
         return parse_pattern(node.text("pattern", ""))
     except PatternError as error:
@@ -221,7 +221,7 @@ def parse_or_refuse(node: TemplateNode) -> PatternGroup:
 
 @column_type("pattern")
 def read_pattern(node: TemplateNode) -> Column:
-    """pattern: pattern, unique."""
+    """Type pattern: pattern, unique."""
     if not node.has("pattern"):
         node.refuse("pattern", "is missing")
     group = parse_or_refuse(node)

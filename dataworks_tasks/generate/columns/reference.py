@@ -170,7 +170,10 @@ class SharedColumn(Column):
 
 @column_type("reference", "ref")
 def read_reference(node: TemplateNode) -> Column:
-    """reference: to, field _id, by, inTurn, oneToOne, earlier, distinct, distribution, group."""
+    """Type reference: to, field _id, by.
+
+    Also inTurn, oneToOne, earlier, distinct, distribution and group.
+    """
     target = node.text("to", "", "collection")
     field = node.text("field", "_id")
     ways = {way: node.flag(way, False) for way in WAYS}

@@ -31,7 +31,7 @@ class CounterColumn(Column):
         self._bson_type = bson_type
 
     def numbers(self, rows: Rows) -> NDArray[np.int64]:
-        """The number of every row."""
+        """Return the number of every row."""
         return rows.ordinals.view(np.int64) * self._step + self._start
 
     def values(self, rows: Rows) -> Values:
@@ -95,7 +95,7 @@ def digits_of(numbers: NDArray[np.int64], width: int) -> Fixed:
 
 @column_type("autoincrement", "autoIncrement")
 def read_autoincrement(node: TemplateNode) -> Column:
-    """autoincrement: autoType int or long, start 0, step 1."""
+    """Type autoincrement: autoType int or long, start 0, step 1."""
     bson_type = node.choice("autoType", "int", ("int", "long"), "bsonType")
     limit = INT_LIMIT if bson_type == "int" else LONG_LIMIT
     start = node.integer("start", 0, "startInt", "startLong", least=-limit, most=limit)
@@ -104,7 +104,7 @@ def read_autoincrement(node: TemplateNode) -> Column:
 
 @column_type("sequence")
 def read_sequence(node: TemplateNode) -> Column:
-    """sequence: format, start 0, step 1; without a format a long."""
+    """Type sequence: format, start 0, step 1; without a format a long."""
     start = node.integer("start", 0, least=-LONG_LIMIT, most=LONG_LIMIT)
     counter = CounterColumn(start, _read_step(node), "long")
     if not node.has("format"):

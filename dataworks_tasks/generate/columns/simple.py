@@ -80,23 +80,23 @@ class KeyColumn(Column):
 
 @column_type("boolean", "bool")
 def read_boolean(node: TemplateNode) -> Column:
-    """boolean: truePercentage 50."""
+    """Type boolean: truePercentage 50."""
     return BooleanColumn(node.path, node.number("truePercentage", 50, least=0, most=100) / 100)
 
 
 @column_type("objectId")
 def read_object_id(node: TemplateNode) -> Column:
-    """objectId."""
+    """Type objectId."""
     return ObjectIdColumn(node.path)
 
 
 @column_type("minKey")
 def read_min_key(_node: TemplateNode) -> Column:
-    """minKey."""
+    """Type minKey."""
     return KeyColumn(MIN_KEY)
 
 
 @column_type("maxKey")
 def read_max_key(_node: TemplateNode) -> Column:
-    """maxKey."""
+    """Type maxKey."""
     return KeyColumn(MAX_KEY)

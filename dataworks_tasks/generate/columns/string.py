@@ -121,7 +121,7 @@ class JoinedColumn(Column):
 
 @column_type("string")
 def read_string(node: TemplateNode) -> Column:
-    """string: minLength 0, maxLength 8, unique."""
+    """Type string: minLength 0, maxLength 8, unique."""
     least = node.integer("minLength", 0, "size", least=0, most=LONGEST)
     most = node.integer("maxLength", max(8, least), least=0, most=LONGEST)
     if most < least:
@@ -134,7 +134,7 @@ def read_string(node: TemplateNode) -> Column:
 
 @column_type("stringFromParts")
 def read_parts(node: TemplateNode) -> Column:
-    """stringFromParts: parts, each a column that has text."""
+    """Type stringFromParts: parts, each a column that has text."""
     parts = []
     for index, value in enumerate(node.items("parts")):
         part = node.column(value, f"parts[{index}]")

@@ -45,7 +45,7 @@ class UniqueFormatColumn(Column):
 
 @column_type("unique")
 def read_unique(node: TemplateNode) -> Column:
-    """unique: min 0 and max (whole numbers), or pattern, or format with a number of digits."""
+    """Type unique: min 0 and max (whole numbers); or pattern; or format with a number of digits."""
     low = node.integer("min", 0, least=-LONG_LIMIT, most=LONG_LIMIT)
     high = node.integer("max", LONG_LIMIT, least=-LONG_LIMIT, most=LONG_LIMIT)
     bson_type = read_bson_type(node, "long")

@@ -37,7 +37,7 @@ _MAKERS = (
 
 
 def transliteration() -> dict[str, int]:
-    """The value of each letter and digit in the check sum."""
+    """Return the value of each letter and digit in the check sum."""
     return {chr(letter): int(value) for letter, value in zip(ALPHABET, _VALUES, strict=True)}
 
 
@@ -140,7 +140,7 @@ class VinColumn(Column):
 
 @column_type("vin")
 def read_vin(node: TemplateNode) -> Column:
-    """vin: makers (three characters each), group, year (a field with the model year), unique."""
+    """Type vin: makers (three characters each), group, year (a field with it), unique."""
     makers = node.items("makers", required=False) or list(_MAKERS)
     valid = [
         maker

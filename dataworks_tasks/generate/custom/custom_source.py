@@ -25,7 +25,7 @@ class CustomSource:
         self._prefix = object_id_prefix(seed, generator.name)
 
     def generate(self, start: int, stop: int) -> EncodedBatch:
-        """The documents ``[start, stop)``. Raises what the generator raises."""
+        """Return the documents ``[start, stop)``. Raises what the generator raises."""
         self._generator.seed = self._seed
         batch = self._generator.generate_batch(start, stop)
         if batch is not None:

@@ -45,13 +45,13 @@ class GeneratorFactory:
         self._generators[generator.name] = generator
 
     def create(self, name: str, seed: int) -> DocumentSource:
-        """The documents of generator ``name`` under ``seed``. Raises UnknownName."""
+        """Create the source of generator ``name`` under ``seed``. Raises UnknownName."""
         if name not in self._generators:
             raise UnknownName.among("generator", name, self._generators)
         return CustomSource(self._generators[name], seed)
 
     def names(self) -> tuple[str, ...]:
-        """The names of all generators, sorted."""
+        """Return the names of all generators, sorted."""
         return tuple(sorted(self._generators))
 
     def _register_all(self, module: ModuleType) -> None:

@@ -40,9 +40,9 @@ class Unit(StrEnum):
 def read_distribution(
     node: TemplateNode, low: float, high: float, unit: Unit = Unit.NUMBER
 ) -> Sample | None:
-    """The distribution under ``distribution``, a name or an object; None: uniform.
+    """Read the distribution under ``distribution``, a name or an object; None: uniform.
 
-    ``low`` and ``high`` are the bounds of the value, from which the defaults are made.
+    ``low`` and ``high`` are the bounds of the value, from which the defaults are derived.
     """
     value = node.take("distribution")
     if value is ABSENT:
@@ -73,7 +73,7 @@ def _convert(node: TemplateNode, unit: Unit) -> None:
 
 
 def standard_normal() -> Sample:
-    """Normal numbers of mean 0 and deviation 1."""
+    """Return a sampler of normal numbers with mean 0 and standard deviation 1."""
     return _interpolate(_standard_normal())
 
 

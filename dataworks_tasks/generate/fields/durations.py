@@ -12,7 +12,7 @@ _WHOLE = re.compile(PATTERN)
 
 
 def milliseconds_of(text: str) -> int | None:
-    """The milliseconds of ``text``; None where it is not a duration, or over 30,000 years."""
+    """Return the milliseconds of a duration; None for other text or over 30,000 years."""
     if not _WHOLE.fullmatch(text):
         return None
     total = sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text))

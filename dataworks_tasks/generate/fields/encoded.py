@@ -39,7 +39,7 @@ def encode_text(text: Text) -> Encoded:
 
 
 def int32(size: Size, extra: int = 0) -> Segment:
-    """The length field in front of what has ``size`` bytes, plus ``extra``."""
+    """Return the length prefix of content with ``size`` bytes, plus ``extra``."""
     if isinstance(size, int):
         return Constant((size + extra).to_bytes(4, "little"))
     return Fixed((size + extra).astype("<i4"))

@@ -20,12 +20,8 @@ from dataworks_tasks.generate.batch.arena import Positions
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.values import Kind, RowMask, Values, constant_text, take
 from dataworks_tasks.generate.fields import exact
-from dataworks_tasks.generate.fields.expression_functions import (
-    FUNCTIONS,
-    Function,
-    Overloads,
-    check_constants,
-)
+from dataworks_tasks.generate.fields.expression_function import Function, Overloads
+from dataworks_tasks.generate.fields.expression_functions import FUNCTIONS, check_constants
 from dataworks_tasks.generate.fields.expression_syntax import (
     Call,
     Duration,
@@ -49,7 +45,7 @@ class Linked(ABC):
 
     @abstractmethod
     def evaluate(self, rows: Rows) -> Values:
-        """The value of every row."""
+        """Return the value of every row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +161,7 @@ def _aggregate(name: str, parents: Positions, values: Values | None, count: int)
 
 
 def _extremes(name: str, parents: Positions, data: NDArray[Any], count: int) -> NDArray[Any]:
-    """The least or largest element of every row; 0 where there is none."""
+    """Return the least or largest element of every row; 0 for a row without elements."""
     found: NDArray[Any] = np.zeros(count, np.int64 if data.dtype.kind in "iu" else np.float64)
     found[parents] = data  # any of a row's elements to begin with
     (np.minimum if name == "min" else np.maximum).at(found, parents, data)
@@ -186,7 +182,7 @@ class Expression:
 
     @classmethod
     def read(cls, node: TemplateNode, key: str, *aliases: str) -> Expression | None:
-        """The expression under ``key``; a syntax error is a finding."""
+        """Parse the expression under ``key``; report a syntax error as a finding."""
         text = node.text(key, "", *aliases)
         try:
             expression = cls(text)
@@ -211,7 +207,7 @@ class Expression:
         yield from self._fields
 
     def evaluate(self, rows: Rows) -> Values:
-        """The value of every row."""
+        """Return the value of every row."""
         return linked(self._linked).evaluate(rows)
 
     def holds(self, rows: Rows) -> RowMask:

@@ -74,7 +74,7 @@ class _Token(NamedTuple):
 
 
 def parse_expression(text: str) -> Node:
-    """The tree of ``text``. Raises ExpressionError with the column of what is wrong."""
+    """Parse ``text`` into a tree. Raises ExpressionError with the column of the error."""
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"is longer than {MAX_LENGTH} characters")
     return _Parser(_tokens(text)).whole()

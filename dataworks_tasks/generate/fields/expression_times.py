@@ -19,7 +19,7 @@ Apply = Callable[[Sequence[Values], int], Values]
 
 
 def shifted(kind: Kind, sign: int) -> Apply:
-    """A date or duration plus (or minus) a duration."""
+    """Return the function that adds a duration to a date or duration, or subtracts it."""
 
     def apply(arguments: Sequence[Values], _count: int) -> Values:
         left, right = arguments
@@ -31,7 +31,7 @@ def shifted(kind: Kind, sign: int) -> Apply:
 
 
 def times(arguments: Sequence[Values], _count: int) -> Values:
-    """A duration a number of times, to the millisecond."""
+    """Multiply a duration by a number, to the millisecond."""
     duration, number = arguments
     if duration.kind is not Kind.DURATION:
         duration, number = number, duration
@@ -54,7 +54,7 @@ def seconds_between(arguments: Sequence[Values], _count: int) -> Values:
 
 
 def part_of_date(part: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Apply:
-    """A whole number that ``part`` makes of the milliseconds since 1970, in UTC."""
+    """Return a function that applies ``part`` to milliseconds since 1970, in UTC."""
 
     def apply(arguments: Sequence[Values], _count: int) -> Values:
         (date,) = arguments
@@ -64,7 +64,7 @@ def part_of_date(part: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Appl
 
 
 def year(data: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The calendar year."""
+    """Return the calendar year."""
     return _as(data, "Y") + 1970
 
 
@@ -74,7 +74,7 @@ def month(data: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def day(data: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The day of the month, from 1."""
+    """Return the day of the month, from 1."""
     months = data.astype("datetime64[ms]").astype("datetime64[M]")
     first: NDArray[np.int64] = months.astype("datetime64[D]").astype(np.int64)
     return _as(data, "D") - first + 1
@@ -98,7 +98,7 @@ def _as(data: NDArray[np.int64], unit: str) -> NDArray[np.int64]:
 
 
 def format_problem(pattern: str) -> str:
-    """What is wrong with a pattern of ``format``; empty for a good one."""
+    """Return what is wrong with a pattern of ``format``; empty for a valid one."""
     letters = pattern.split("%")[1:] if pattern.replace("%%", "").count("%") else []
     for letter in (part[:1] for part in letters if part):
         if letter not in _FORMATS:

@@ -48,7 +48,7 @@ _METHODS = dict(pair.split("=") for pair in _TWINS.split())
 
 
 def faker_js_advice(written: str) -> str:
-    """What to write instead of a method of faker-js; empty for a name that is not of there."""
+    """Return what to write instead of a faker-js method; empty for any other name."""
     name = written.removeprefix("faker.").removesuffix("()").replace("_", "").lower()
     module, dot, _ = name.partition(".")
     if not dot:

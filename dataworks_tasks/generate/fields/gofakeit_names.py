@@ -70,12 +70,12 @@ def replaced_methods() -> Mapping[str, Any]:
 
 
 def _column(value: Any) -> Any:
-    """A list of words in the file is short for one of them at random."""
+    """Expand a list of words, which is short for one of them at random."""
     if isinstance(value, list):
         return {"type": "enum", "values": value, "randomOrder": True}
     return value
 
 
 def plain_name(written: str) -> str:
-    """The name as the tables have it."""
+    """Return the name as the tables spell it."""
     return written.lower().replace("_", "")

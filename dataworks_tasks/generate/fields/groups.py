@@ -49,7 +49,7 @@ _ONE = "give it to one of them; it applies to all"
 
 
 def group_of(node: TemplateNode) -> Group:
-    """The group that the field names with ``group``; one of its own where it names none."""
+    """Return the group that the field names with ``group``, or a group of its own."""
     name = node.text("group", "")
     if not name:
         return Group(node.path)

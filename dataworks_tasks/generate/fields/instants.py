@@ -13,13 +13,16 @@ _RELATIVE = re.compile(rf"now(?:(?P<sign>[+-])(?P<shift>{PATTERN}))?")
 
 
 def shown_instant(milliseconds: int) -> str:
-    """The moment as a template has it."""
+    """Format an instant as a template spells it."""
     seconds, rest = divmod(milliseconds, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03}Z"
 
 
 def read_instant(node: TemplateNode, key: str, default: str) -> int:
-    """An RFC 3339 instant, or ``now-30d``, as milliseconds since 1970; without a zone it is UTC."""
+    """Read an RFC 3339 instant, or ``now-30d``, as milliseconds since 1970.
+
+    An instant without a time zone is UTC.
+    """
     text = node.text(key, default)
     relative = _RELATIVE.fullmatch(text)
     if relative is not None:
@@ -38,7 +41,7 @@ def read_instant(node: TemplateNode, key: str, default: str) -> int:
 
 
 def read_duration(node: TemplateNode, key: str, default: int) -> int:
-    """A duration in milliseconds: "90s", "1h30m", "3d", or a number of seconds."""
+    """Read a duration in milliseconds: "90s", "1h30m", "3d", or a number of seconds."""
     value = node.take(key)
     if value is ABSENT:
         return default

@@ -66,7 +66,7 @@ def _is_hangul(letter: str) -> bool:
 
 
 def _named(letter: str) -> str:
-    """What the Unicode name of a letter calls it: its last word."""
+    """Return the last word of a letter's Unicode name."""
     match = _BY_NAME.search(unicodedata.name(letter, ""))
     if match is None:
         return ""

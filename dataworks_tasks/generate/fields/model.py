@@ -56,29 +56,29 @@ class Column(ABC):
 
     @abstractmethod
     def encode(self, rows: Rows) -> Encoded:
-        """The BSON value of every row."""
+        """Encode the BSON value of every row."""
 
     def values(self, rows: Rows) -> Values | None:
-        """What an expression sees; None for a type no expression can use."""
+        """Return the values as expressions see them; None for a type that they cannot use."""
         return None
 
     def text(self, rows: Rows) -> Text | None:
-        """The value as text, for joining; None for a type that has no text."""
+        """Return the values as text, for joining; None for a type that has no text."""
         return None
 
     def link(self, linker: Linker) -> None:  # noqa: B027 - most have nothing to look up
         """Look up the other fields this one is made from, once all of the template is read."""
 
     def depends(self) -> Iterator[Field]:
-        """The fields its values are made from."""
+        """Yield the fields that the values are computed from."""
         yield from ()
 
     def nested(self) -> Iterator[Field]:
-        """The fields inside a sub-document, or the content of an array."""
+        """Yield the fields of a sub-document, or of an array's elements."""
         yield from ()
 
     def most_elements(self) -> int:
-        """The longest array, for a column of arrays; 1 for any other."""
+        """Return the longest possible array for a column of arrays; 1 for any other."""
         return 1
 
     def capacity(self) -> int | None:
@@ -97,7 +97,7 @@ class Condition(Protocol):
     """A linked expression that says yes or no by row."""
 
     def holds(self, rows: Rows) -> RowMask:
-        """True where it holds."""
+        """Return for every row whether the condition holds."""
         ...
 
     def fields(self) -> Iterator[Field]:
@@ -132,13 +132,13 @@ class Field:
         return Variety(max(1 / self.distinct, variety.chance if variety else 0), period)
 
     def depends(self) -> Iterator[Field]:
-        """The fields its values are made from."""
+        """Yield the fields that the values are computed from."""
         yield from self.column.depends()
         if self.condition is not None:
             yield from self.condition.fields()
 
     def modulo_rows(self, rows: Rows) -> Rows:
-        """The rows the column is asked for."""
+        """Return the rows that the column is asked for."""
         if not self.distinct:
             return rows
         key = (self, "modulo_rows")
@@ -164,7 +164,7 @@ class Field:
         return mask
 
     def values(self, rows: Rows) -> Values | None:
-        """The values an expression sees, kept with the rows."""
+        """Return the values as expressions see them, cached with the rows."""
         if self not in rows.memo:
             values = self.column.values(self.modulo_rows(rows))
             if values is not None and not self.always:
@@ -177,7 +177,7 @@ class Field:
         return kept
 
     def text(self, rows: Rows) -> Text | None:
-        """The field's value as text."""
+        """Return the field's values as text."""
         return self.column.text(self.modulo_rows(rows))
 
     def element(self, rows: Rows) -> list[Segment]:
@@ -190,14 +190,14 @@ class Field:
         return [Choice(len(rows), [(numbers, layout)])]
 
     def there(self, rows: Rows) -> list[Segment]:
-        """The elements of rows that are known to have the field."""
+        """Return the elements of rows that are known to have the field."""
         encoded = self.encoded(rows)
         code = encoded.type_code
         kind: Segment = Constant(bytes([code])) if isinstance(code, int) else Fixed(code)
         return [kind, *_name(self.name, rows), *encoded.segments]
 
     def encoded(self, rows: Rows) -> Encoded:
-        """The values of rows that are known to have the field, null where it is null."""
+        """Return the values of rows that are known to have the field, null included."""
         if self.shares is None or not self.shares.null:
             return self.column.encode(self.modulo_rows(rows))
         null = self._null(rows)
@@ -254,7 +254,7 @@ class Record:
             self.fields[field.name] = field
 
     def document(self, rows: Rows) -> list[Segment]:
-        """A whole BSON document a row."""
+        """Return a complete BSON document for each row."""
         written = [field for field in self.fields.values() if not field.hidden]
         inner = [segment for field in written for segment in field.element(rows)]
         return [int32(total_size(inner), 5), *inner, Constant(b"\0")]
@@ -290,7 +290,7 @@ def _name(name: str, rows: Rows) -> list[Segment]:
 
 
 def element_name(places: Positions) -> list[Segment]:
-    """The names of array elements: "0", "1", ..."""
+    """Return the names of array elements: "0", "1", ..."""
     most = int(places.max(initial=0)) + 1
     if most <= _ONE_DIGIT:
         return [Fixed((places + ord("0")).astype(np.uint8)), Constant(b"\0")]

@@ -27,7 +27,7 @@ _DECIMAL_DIGITS = 10**34
 
 
 def read_bson_type(node: TemplateNode, default: str) -> str:
-    """The BSON type a number is written as."""
+    """Read the BSON type that a number is written as."""
     return node.choice("bsonType", default, BSON_TYPES)
 
 
@@ -40,11 +40,11 @@ def check_bson_type(node: TemplateNode, bson_type: str, low: float, high: float)
 
 
 def whole_within(values: Floats, low: int, high: int) -> NDArray[np.int64]:
-    """The nearest whole numbers, cut to ``low`` and ``high``: the bits of uint64 where ``high``
-    is above the range of int64.
+    """Round to whole numbers and clip to ``low`` and ``high``.
 
-    What a processor makes of a double beyond 64 bits is its own affair: such a number is never
-    cast, so both ends are exact and the same everywhere.
+    The result holds the bits of uint64 if ``high`` is above the range of int64. Processors differ
+    in how they cast a double beyond 64 bits, so such a number is never cast: both bounds are exact
+    on every platform.
     """
     dtype: type[Any] = np.int64 if high <= LONG_LIMIT else np.uint64
     rounded = np.rint(values)
@@ -61,7 +61,7 @@ def whole_within(values: Floats, low: int, high: int) -> NDArray[np.int64]:
 def encode_numbers(
     data: NDArray[np.generic], bson_type: str, scale: int = DECIMAL_SCALE
 ) -> Encoded:
-    """``data``, int64 or float64, as values of ``bson_type``; ``scale`` is for decimals.
+    """Encode ``data``, int64 or float64, as ``bson_type``; ``scale`` is for decimals.
 
     Raises OutOfRange for a number that the type cannot hold.
     """

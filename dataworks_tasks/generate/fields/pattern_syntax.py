@@ -1,6 +1,6 @@
-"""The subset of regular expressions that ``pattern`` makes text from.
+r"""The subset of regular expressions that ``pattern`` makes text from.
 
-Literals, ``\\`` escapes, ``\\d \\w \\s``, classes like ``[A-Z0-9_]`` and ``[^a-z]`` (of printable
+Literals, ``\`` escapes, ``\d \w \s``, classes like ``[A-Z0-9_]`` and ``[^a-z]`` (of printable
 ASCII), ``.``, groups with alternatives ``(ab|cd)``, and the quantifiers ``? * + {n} {m,n}``; ``*``
 and ``+`` stop at eight.
 """
@@ -50,7 +50,7 @@ Part = Letters | Repeat | PatternGroup
 
 
 def parse_pattern(text: str) -> PatternGroup:
-    """The parts of ``text``. Raises PatternError."""
+    """Parse ``text`` into its parts. Raises PatternError."""
     if len(text) > MAX_LENGTH:
         raise PatternError(f"is longer than {MAX_LENGTH} characters")
     parser = _Parser(text.removeprefix("^").removesuffix("$"))
@@ -63,7 +63,7 @@ def parse_pattern(text: str) -> PatternGroup:
 
 
 def longest(part: Part) -> int:
-    """The most characters a part can make."""
+    """Return the most characters that a part can produce."""
     if isinstance(part, Letters):
         return 1
     if isinstance(part, Repeat):

@@ -31,7 +31,7 @@ class Walk:
     amplitude: float
 
     def at(self, rows: Rows, salt: np.uint64) -> Floats:
-        """The value of every row."""
+        """Return the value of every row."""
         together = np.uint64(self.together)
         ticks = rows.indexes // together
         values = np.full(len(rows), self.start)
@@ -45,10 +45,10 @@ class Walk:
 
 
 def _walked(ticks: Bits, stream: Bits) -> Floats:
-    """A Brownian motion at whole times: from both ends of an interval to its middle, and on.
+    """Return a Brownian motion at whole times, by bisection of an interval.
 
-    The middle of an interval is the mean of its ends and a normal number; which number says the
-    interval's own hash. So a walk has no state, and neighbors differ by one step.
+    The middle of an interval is the mean of its ends plus a normal number that the interval's own
+    hash selects. So a walk has no state, and neighbors differ by one step.
     """
     normal = standard_normal()
     low = np.zeros(len(ticks))
@@ -63,7 +63,7 @@ def _walked(ticks: Bits, stream: Bits) -> Floats:
 
 
 def _wave(ticks: Bits, every: int) -> Floats:
-    """A sine of period ``every`` by Bhaskara's formula: only operations that are exact anywhere."""
+    """Return a sine of period ``every`` by Bhaskara's formula, which is exact on every platform."""
     phase = ticks.astype(np.float64) * (2.0 / every)
     falling = phase >= 1.0
     part = np.where(falling, phase - 1.0, phase)

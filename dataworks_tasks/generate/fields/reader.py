@@ -92,7 +92,7 @@ class Reader:
         return Field(name, path, self._close(node), shares, condition, distinct, hidden)
 
     def read_column(self, value: object, path: str, record: Record) -> Column:
-        """A column without a name of its own: a part, a variant."""
+        """Read a column without a name of its own, such as a part or a variant."""
         node = self._open(value, path, record)
         return Unreadable() if node is None else self._close(node)
 

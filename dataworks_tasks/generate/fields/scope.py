@@ -28,7 +28,7 @@ class HoldsElements(Protocol):
     content: Field
 
     def elements(self, rows: Rows) -> Rows:
-        """The elements of all rows' arrays."""
+        """Return the rows of all arrays' elements."""
         ...
 
 
@@ -48,7 +48,7 @@ class Reference:
         return self.steps[-1].column.kind
 
     def evaluate(self, rows: Rows) -> Values:
-        """The field's value for every row."""
+        """Return the field's value for every row."""
         if self.up:
             parent, parents = rows.parent_rows()
             outer = Reference(self.path, self.up - 1, self.steps, None).evaluate(parent)
@@ -61,7 +61,7 @@ class Reference:
         return Values(values.kind, values.data, values.text, both(values.present, mask))
 
     def elements(self, rows: Rows) -> tuple[Rows, Values | None]:
-        """The elements of the array on the way, and the values in them, for an aggregate."""
+        """Return the rows of the array on the path and the values in them, for an aggregate."""
         mask: RowMask | None = None
         for index, field in enumerate(self.steps):
             mask = both(mask, None if field.always else field.filled(rows))
@@ -92,17 +92,17 @@ def _masked(values: Values | None, mask: RowMask | None, elements: Rows) -> Valu
 
 
 def linked(found: T | None) -> T:
-    """What linking found. Raises TypeError where a template is used that was never linked."""
+    """Return what linking found. Raises TypeError if the template was never linked."""
     if found is None:
         raise TypeError("a template is used before it is linked")
     return found
 
 
 def resolve(path: str, record: Record) -> Reference:
-    """The field that ``path`` means in an expression of a field of ``record``.
+    """Return the field that ``path`` means in an expression of a field of ``record``.
 
-    The first step is looked for in the record itself, then in those around it. Raises
-    ExpressionError when there is none.
+    The first step is looked up in the record itself, then in the records around it. Raises
+    ExpressionError if none has it.
     """
     first, *rest = path.split(".")
     here: Record | None = record

@@ -79,19 +79,19 @@ class TargetDraw:
             linker.refuse("by", f"must be the number of a document, but this is a {kind}")
 
     def depends(self) -> Iterator[Field]:
-        """The fields that say which document."""
+        """Yield the fields that select the document."""
         if self.by is not None:
             yield from self.by.fields()
 
     def documents(self, rows: Rows) -> Rows:
-        """The documents that the rows point to, kept with the rows."""
+        """Return the documents that the rows point to, cached with the rows."""
         if self not in rows.memo:
             rows.memo[self] = rows.for_documents(self._numbers(rows))
         kept: Rows = rows.memo[self]
         return kept
 
     def present(self, rows: Rows) -> RowMask | None:
-        """The rows that point somewhere; None: all."""
+        """Return for every row whether it points to a document; None: all do."""
         if self.is_drawn("earlier"):
             there: RowMask = rows.indexes > np.uint64(0)
             return there

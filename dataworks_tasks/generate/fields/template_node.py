@@ -82,7 +82,7 @@ class TemplateNode:
         return name.lower() in self._members
 
     def peek(self, name: str) -> object:
-        """The value of ``name`` or ABSENT, without taking it."""
+        """Return the value of ``name`` or ABSENT, without taking it."""
         return self._members.get(name.lower(), ("", ABSENT))[1]
 
     def put(self, name: str, value: object) -> None:
@@ -90,7 +90,7 @@ class TemplateNode:
         self._members[name.lower()] = (name, value)
 
     def take(self, name: str, *aliases: str) -> object:
-        """The value of ``name`` or of one of its aliases, or ABSENT."""
+        """Take the value of ``name`` or of one of its aliases, or ABSENT."""
         found = ABSENT
         for known in (name, *aliases):
             self.asked.append(known)
@@ -120,7 +120,7 @@ class TemplateNode:
         least: float | None = None,
         most: float | None = None,
     ) -> float:
-        """A finite number, quoted or not, between ``least`` and ``most``."""
+        """Take a finite number, quoted or not, between ``least`` and ``most``."""
         value = self.take(name, *aliases)
         if value is ABSENT:
             return default
@@ -141,7 +141,7 @@ class TemplateNode:
         least: int | None = None,
         most: int | None = None,
     ) -> int:
-        """A whole number."""
+        """Take a whole number."""
         number = self.number(name, default, *aliases, least=least, most=most)
         if number != int(number):
             self.refuse(name, f"must be a whole number, not {number}")
@@ -149,7 +149,7 @@ class TemplateNode:
         return int(number)
 
     def decimal(self, name: str, default: Decimal, *aliases: str) -> Decimal:
-        """A number with every digit it is written with; quoted, a JSON number may have more."""
+        """Take a number with all its digits; a quoted one may have more than JSON allows."""
         value = self.take(name, *aliases)
         if value is ABSENT:
             return default
@@ -160,7 +160,7 @@ class TemplateNode:
         return Decimal(value.strip() if isinstance(value, str) else str(value))
 
     def text(self, name: str, default: str, *aliases: str) -> str:
-        """A string."""
+        """Take a string."""
         value = self.take(name, *aliases)
         if value is ABSENT:
             return default
@@ -180,7 +180,7 @@ class TemplateNode:
         return known.get(word.lower(), default)
 
     def flag(self, name: str, default: bool, *aliases: str) -> bool:
-        """true or false, quoted or not."""
+        """Take true or false, quoted or not."""
         value = self.take(name, *aliases)
         if value is ABSENT:
             return default
@@ -192,7 +192,7 @@ class TemplateNode:
         return value
 
     def items(self, name: str, *aliases: str, required: bool = True) -> list[object]:
-        """A list that is not empty."""
+        """Take a list that is not empty."""
         value = self.take(name, *aliases)
         if value is ABSENT and not required:
             return []
@@ -203,7 +203,7 @@ class TemplateNode:
         return value
 
     def numbers(self, name: str, *aliases: str, least: float | None = None) -> list[float]:
-        """A list of numbers; empty where it is not given."""
+        """Take a list of numbers; empty if it is not given."""
         numbers = []
         for entry in self.items(name, *aliases, required=False):
             number = as_number(entry)
@@ -214,7 +214,7 @@ class TemplateNode:
         return numbers
 
     def nested(self, name: str, *aliases: str) -> TemplateNode | None:
-        """The object under ``name``, to be read with a TemplateNode of its own; None: not given."""
+        """Take the object under ``name`` as a TemplateNode of its own; None: not given."""
         value = self.take(name, *aliases)
         if value is ABSENT:
             return None
@@ -224,13 +224,13 @@ class TemplateNode:
         return TemplateNode(value, f"{self.path}.{name}", self.reader, self.record)
 
     def column(self, value: object, step: str, record: Record | None = None) -> Column:
-        """The column that ``value`` describes, as part ``step`` of this one."""
+        """Read the column that ``value`` describes, as part ``step`` of this one."""
         path = f"{self.path}.{step}" if step else self.path
         return self.reader.read_column(value, path, record or self.record)
 
 
 def as_number(value: object) -> float | int | None:
-    """A finite JSON number, or a string that holds one; None otherwise."""
+    """Return a finite JSON number, or the number in a string; None for anything else."""
     number: float | int | None = None
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
@@ -243,7 +243,7 @@ def as_number(value: object) -> float | int | None:
 
 
 def shown(value: object) -> str:
-    """A value in a message: short, and as JSON would have it."""
+    """Format a value for a message: short, as JSON."""
     if value is ABSENT:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False, default=repr)

@@ -42,7 +42,7 @@ class Profile:
         self._thresholds = np.minimum(scaled, 2.0**53).astype(np.uint64)
 
     def at(self, bits: Bits, more: Bits) -> Milliseconds:
-        """A moment a row: an hour by ``bits``, and where in it by ``more``."""
+        """Return an instant per row: ``bits`` selects the hour, ``more`` the time within it."""
         number = np.searchsorted(self._thresholds, bits >> np.uint64(11), side="right")
         start = (number + self._first) * _HOUR
         first = np.maximum(start, self._low)

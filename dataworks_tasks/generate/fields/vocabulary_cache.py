@@ -45,7 +45,7 @@ class FakerWords:
         self._drawn: dict[int, Any] = {}
 
     def draw(self, numbers: Iterable[int]) -> list[Any]:
-        """The values with these numbers."""
+        """Return the values with these numbers."""
         generator, source = seedable(self._locale)
         call = getattr(generator, self._method)
         drawn, first = self._drawn, int(self._salt)

@@ -15,7 +15,7 @@ class DuplicateKey(ValueError):
 
 
 def parse_json(text: str, source: str) -> object:
-    """The value of ``text``. ``//``, ``#`` and ``/* */`` comments are skipped.
+    """Parse JSON with ``//``, ``#`` and ``/* */`` comments.
 
     Raises TemplateError with the line and column of a syntax error.
     """

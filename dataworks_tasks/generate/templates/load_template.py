@@ -26,9 +26,9 @@ def is_template_file(name: str) -> bool:
 
 
 def load_template(name_or_path: str) -> Template:
-    """The built-in template of this name, or the one in this file; ``-`` reads standard input.
+    """Load the built-in template of this name, or a file; ``-`` reads standard input.
 
-    Raises UnknownName when there is neither, TemplateError with everything that is wrong.
+    Raises UnknownName if neither exists, and TemplateError with everything that is wrong.
     """
     names = builtin_templates()
     if name_or_path == STDIN:
@@ -48,7 +48,7 @@ def load_template(name_or_path: str) -> Template:
 
 
 def builtin_text(name: str) -> str:
-    """The JSON text of the built-in template ``name``. Raises UnknownName."""
+    """Return the JSON text of the built-in template ``name``. Raises UnknownName."""
     names = builtin_templates()
     if name not in names:
         raise UnknownName.among("template", name, names)
@@ -56,17 +56,18 @@ def builtin_text(name: str) -> str:
 
 
 def parse_template(document: object, source: str) -> Template:
-    """A template from its JSON value; ``source`` names it in errors, and where it has no name.
+    """Build a template from its JSON value.
 
-    Raises TemplateError with everything that is wrong.
+    ``source`` names it in errors, and is its name if it has none. Raises TemplateError with
+    everything that is wrong.
     """
     return read_template(document, source)
 
 
 def scaled(template: Template, factor: float) -> Template:
-    """The same template with every count multiplied: references find the documents there are.
+    """Multiply every count of a template by ``factor``; references use the new counts.
 
-    Raises UsageError where a collection has no count.
+    Raises UsageError if a collection has no count.
     """
     document = copy.deepcopy(dict(template.document))
     entries = document.get("collections", [document])
@@ -82,13 +83,13 @@ def scaled(template: Template, factor: float) -> Template:
 
 
 def document_source(template: Template, position: int, seed: int) -> DocumentSource:
-    """The documents of collection ``position`` of ``template`` under ``seed``."""
+    """Return the documents of collection ``position`` of ``template`` under ``seed``."""
     collection = template.collections[position]
     return TemplateSource(collection.content, seed)
 
 
 def builtin_templates() -> Mapping[str, str]:
-    """The names of the built-in templates, each with one line about it."""
+    """Return the names of the built-in templates, each with a one-line description."""
     described = {}
     for entry in sorted(_BUILTIN.iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".json"):
@@ -99,5 +100,5 @@ def builtin_templates() -> Mapping[str, str]:
 
 
 def starter_text() -> str:
-    """A small template with comments: what a file of one's own can begin with."""
+    """Return a small template with comments, to start one's own from."""
     return (_HERE / "starter.json").read_text(encoding="utf-8")

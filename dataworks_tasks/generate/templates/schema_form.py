@@ -18,7 +18,10 @@ _GENERATORS = {
 
 
 def content_of_schema(schema: object) -> object:
-    """The same fields in our language; what is not understood is left for the reader to refuse."""
+    """Translate a schema's fields into our language.
+
+    The reader reports whatever is not understood.
+    """
     if not isinstance(schema, Mapping):
         return schema
     return {name: _field(value) for name, value in schema.items()}

@@ -28,7 +28,7 @@ class TemplateSource:
         self._at_once = 1
 
     def generate(self, start: int, stop: int) -> EncodedBatch:
-        """The documents ``[start, stop)``."""
+        """Return the documents ``[start, stop)``."""
         batches = []
         while start < stop:
             end = min(start + self._at_once, stop)

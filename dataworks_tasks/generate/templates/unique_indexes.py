@@ -17,9 +17,9 @@ WARNED = 0.001
 def repeated_keys(
     content: Record, indexes: Sequence[Mapping[str, Any]], filled_later: set[str], documents: int
 ) -> Iterator[tuple[str, float, str]]:
-    """Unique indexes that may fail: the name, how many repeats to expect, and why.
+    """Yield unique indexes that may fail: the name, the expected repeats, and why.
 
-    ``filled_later`` are fields that aggregators compute; nothing is known of their values.
+    ``filled_later`` are fields that aggregators compute; their values are unknown.
     """
     for index in indexes:
         if not index.get("unique") or "partialFilterExpression" in index:
@@ -34,7 +34,10 @@ def repeated_keys(
 
 
 def _fields_of(content: Record, path: str) -> list[Field] | None:
-    """The fields on the way to an indexed one; [] where no document has it, None in an array."""
+    """Return the fields on an indexed path.
+
+    The list is empty if no document has the path; None means that the path goes through an array.
+    """
     record: Record | None = content
     found: list[Field] = []
     for step in path.split("."):

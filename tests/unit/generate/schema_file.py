@@ -53,7 +53,7 @@ def updated(schema: dict[str, Any]) -> dict[str, Any]:
         known, wanted = column["properties"], asked(kind)
         known["type"] = {"enum": spellings(kind)}
         column["properties"] = {key: value for key, value in known.items() if key in wanted}
-        column["description"] = kind.read.__doc__
+        column["description"] = " ".join((kind.read.__doc__ or "").split())
         definitions[f"field_{name}"] = {
             **column,
             "properties": {**column["properties"], **common},
