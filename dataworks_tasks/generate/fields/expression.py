@@ -33,7 +33,7 @@ from dataworks_tasks.generate.fields.expression_syntax import (
 )
 from dataworks_tasks.generate.fields.model import Field, Record
 from dataworks_tasks.generate.fields.scope import HoldsElements, Reference, linked, resolve
-from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode
 
 _AGGREGATES = {"sum", "min", "max", "avg", "count"}
 
@@ -184,6 +184,13 @@ class Expression:
     def read(cls, node: TemplateNode, key: str, *aliases: str) -> Expression | None:
         """Parse the expression under ``key``; report a syntax error as a finding."""
         text = node.text(key, "", *aliases)
+        if not text:
+            given = [node.peek(name) for name in (key, *aliases)]
+            if all(value is ABSENT for value in given):
+                node.refuse(key, "is missing")
+            elif "" in given:
+                node.refuse(key, "must be an expression, not an empty string")
+            return None
         try:
             expression = cls(text)
         except ExpressionError as error:

@@ -92,7 +92,7 @@ def _tokens(text: str) -> list[_Token]:
         word = match.group(kind)
         tokens.append(_Token(kind, _SPELLINGS.get(word, word), match.start(kind) + 1))
         position = match.end()
-    tokens.append(_Token("end", "the end", len(text) + 1))
+    tokens.append(_Token("end", "end", len(text) + 1))
     return tokens
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
+from math import isnan
 from typing import Any, Protocol
 
 from dataworks_tasks.errors import nearest_or_all
@@ -126,7 +127,7 @@ class TemplateNode:
             return default
         number = as_number(value)
         if number is None:
-            self.refuse(name, f"must be a number, not {shown(value)}")
+            self.refuse(name, _no_number(value))
             return default
         if (least is not None and number < least) or (most is not None and number > most):
             self.refuse(name, f"must be {_bounds(least, most)}, not {shown(value)}")
@@ -155,7 +156,7 @@ class TemplateNode:
             return default
         number = as_number(value)
         if number is None:
-            self.refuse(name, f"must be a number, not {shown(value)}")
+            self.refuse(name, _no_number(value))
             return default
         return Decimal(value.strip() if isinstance(value, str) else str(value))
 
@@ -242,13 +243,21 @@ def as_number(value: object) -> float | int | None:
     return number if number is not None and abs(number) <= _LARGEST else None
 
 
+def _no_number(value: object) -> str:
+    """Why ``as_number`` does not take a value."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and not isnan(value):
+        return f"must be between -{_LARGEST:g} and {_LARGEST:g}, not {shown(value)}"
+    return f"must be a number, not {shown(value)}"
+
+
 def shown(value: object) -> str:
     """Format a value for a message: short, as JSON."""
     if value is ABSENT:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False, default=repr)
     if isinstance(value, dict):
-        text = f"an object with {len(value)} keys" if value else "an empty object"
+        keys = "1 key" if len(value) == 1 else f"{len(value)} keys"
+        text = f"an object with {keys}" if value else "an empty object"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

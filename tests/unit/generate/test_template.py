@@ -95,7 +95,7 @@ def test_every_finding_at_once() -> None:
     assert "did you mean 'maxLength'" in found["c.c.maxLenght"]
     assert "address" in found["c.d.e.method"]
     assert "c.f[].values" in found
-    assert "unexpected the end" in found["c.g.expr"]
+    assert "unexpected end" in found["c.g.expr"]
     assert "there is no field 'dd'" in found["c.h.expr"]
     assert "not a date" in found["c.j.after"]
     assert "more than 100" in found["c.l.null"]
