@@ -30,9 +30,15 @@ _UNTRUSTED = "certificate verify failed"
 class Connections:
     """Made once per command; nothing connects before it is asked for."""
 
-    def __init__(self, config: FrameworkConfig, *, in_process: bool = False) -> None:
-        """``in_process``: runs are worked on by this process, and not by a fleet."""
+    def __init__(
+        self, config: FrameworkConfig, *, in_process: bool = False, alone: bool = False
+    ) -> None:
+        """``in_process``: runs are worked on by this process, and not by a fleet.
+
+        ``alone``: nobody works on a run when this command has ended.
+        """
         self.config = config
+        self.alone = alone
         self._in_process = in_process
         self._stack = ExitStack()
         self._ledger: RedisLedger | None = None
@@ -65,7 +71,7 @@ class Connections:
                     f"Redis at {host} cannot be used: {error.fact}",
                     f"Give its CA file: {setting}=rediss://...?ssl_ca_certs=FILE"
                     if _UNTRUSTED in error.fact
-                    else f"Set {setting}, or start one here: dataworks local",
+                    else f"Name one with --broker, set {setting}, or start one: dataworks local",
                 ) from None
             self._ledger = ledger
         return self._ledger
@@ -104,7 +110,7 @@ class Connections:
         if config is None:
             raise SettingsError(
                 f"no {side} database is set",
-                f"Set {setting} in .env_local, or start one here: dataworks local",
+                f"Name it: --{side} mongodb://HOST, set {setting}, or start one: dataworks local",
             )
         if side not in self._databases:
             from dataworks_tasks.store.create_client import create_database_client

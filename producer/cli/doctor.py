@@ -15,10 +15,11 @@ def command(context: CommandContext) -> None:
     """Check Redis, source, target and workers. Exit code 1 when something must be fixed."""
     from rich.markup import escape
 
+    from producer.connections import Connections
     from producer.doctor.preflight import run_checks
 
     good = True
-    with context.connections() as connections:
+    with Connections(context.config()) as connections:
         debug = bool(click.get_current_context().find_root().params.get("debug"))
         for check in run_checks(connections, debug=debug):
             good &= check.ok

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from dataworks_tasks.numerals import counted
-from producer.cli.shared.options import COUNT, SCALE, CommandContext, run_options, with_connections
+from producer.cli.shared.options import (
+    COUNT,
+    SCALE,
+    CommandContext,
+    run_options,
+    with_connections,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from producer.start.run_request import RunOptions
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
     help="Write to a time series, in which a range that is redone is there twice.",
 )
 @run_options
+@workers_option
 @with_connections
 def command(
     context: CommandContext,
@@ -40,6 +49,7 @@ def command(
     detach: bool,
     verify: bool,
     output: str | None,
+    workers: int | None,
     **flags: object,
 ) -> None:
     """Fill a collection from TEMPLATE: a built-in name, a file, - for stdin, or a generator.
@@ -62,7 +72,8 @@ def command(
         written = ", ".join(write_documents(plan, output))
         click.echo(f"{counted(plan.job.total, 'document')} written to {written}", err=True)
         return
-    with context.connections() as connections:
+    check = partial(plan_generation, request)
+    with context.run_connections(workers, detach=detach, check=check) as connections:
         known = find_named_run(connections, options.run_name, RunKind.GENERATION, request.total)
         spec = known or start_generation(request, connections.config, connections)
         sys.exit(run_new(context, connections, spec, stay))

@@ -13,7 +13,13 @@ from producer.cli.shared.migration_options import (
     migration_options,
     migration_request,
 )
-from producer.cli.shared.options import RATE, CommandContext, run_options, with_connections
+from producer.cli.shared.options import (
+    RATE,
+    CommandContext,
+    run_options,
+    with_connections,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from producer.estimate.assess_migration import Measuring
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 )
 @measuring_options
 @run_options
+@workers_option
 @with_connections
 def command(
     context: CommandContext,
@@ -42,6 +49,7 @@ def command(
     detach: bool,
     verify: bool,
     dry_run: bool,
+    workers: int | None,
     flags: dict[str, Any],
     measuring: Measuring,
 ) -> None:
@@ -62,11 +70,12 @@ def command(
     request = migration_request(options, flags)
     if measuring.write and not dry_run:
         raise UsageError("--write-sample goes with --dry-run", "Leave it out, or add --dry-run")
-    with context.connections() as connections:
-        if dry_run:
+    if dry_run:
+        with context.connections() as connections:
             found = assess(connections, request, measuring)
             print_assessment(context, found)
             sys.exit(4 if found.concerns else 0)
+    with context.run_connections(workers, detach=detach or request.follow) as connections:
         known = find_named_run(connections, options.run_name, RunKind.MIGRATION)
         spec = known or start_migration(request, connections.config, connections)
         sys.exit(run_new(context, connections, spec, stay))

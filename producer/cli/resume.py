@@ -10,7 +10,7 @@ import click
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.numerals import counted
-from producer.cli.shared.options import CommandContext, with_connections
+from producer.cli.shared.options import CommandContext, with_connections, workers_option
 
 if TYPE_CHECKING:
     from producer.connections import Connections
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="The source's history is lost: take a new position, compare everything and repair it.",
 )
+@workers_option
 @with_connections
 def command(
     context: CommandContext,
@@ -44,6 +45,7 @@ def command(
     rebuild: bool,
     spec_file: Path | None,
     resync: bool,
+    workers: int | None,
 ) -> None:
     """Resume RUN after a crash, a pause, a cancel or an error: send its gaps, nothing else."""
     from producer.cli.shared.run_to_end import run_to_end
@@ -53,7 +55,7 @@ def command(
 
     if spec_file is not None and not rebuild:
         raise UsageError("--spec goes with --rebuild", f"dataworks resume {run_id} --rebuild")
-    with context.connections() as connections:
+    with context.run_connections(workers, detach=detach) as connections:
         if resync:
             sys.exit(_resync(context, connections, run_id))
         if rebuild:

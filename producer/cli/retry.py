@@ -6,18 +6,19 @@ import sys
 
 import click
 
-from producer.cli.shared.options import CommandContext, with_connections
+from producer.cli.shared.options import CommandContext, with_connections, workers_option
 
 
 @click.command("retry")
 @click.argument("run_id", metavar="RUN")
 @click.option("--detach", is_flag=True, help="Send the ranges and exit.")
+@workers_option
 @with_connections
-def command(context: CommandContext, run_id: str, detach: bool) -> None:
+def command(context: CommandContext, run_id: str, detach: bool, workers: int | None) -> None:
     """Try the documents of RUN again that could not be written."""
     from producer.cli.shared.run_to_end import run_to_end
     from producer.resume.continue_run import retry_failures
 
-    with context.connections() as connections:
+    with context.run_connections(workers, detach=detach) as connections:
         spec = retry_failures(connections, run_id)
         sys.exit(run_to_end(context, connections, spec, detach=detach))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _DRAWN_SECONDS = 0.2
 _JSON_SECONDS = 1.0
+_ENDED = "the command that worked on it has ended"
 
 
 @click.command("status")
@@ -31,6 +32,7 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
     """Show RUN, or the newest run. Exit code as for the run itself."""
     from rich.markup import escape
 
+    from dataworks_tasks.ledger.contract import WORKING
     from dataworks_tasks.monitor.standstill import cause_of_standstill
     from producer.cli.shared.run_to_end import print_next_step, summary
     from producer.view.run_summary import exit_code, summarize, with_differences
@@ -40,10 +42,12 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
         if spec:
             click.echo(connections.ledger.spec(chosen).to_json())
             return
+        abandoned = connections.alone and connections.ledger.state(chosen) in WORKING
+        watch = watch and not abandoned
         if watch:
             _watch(context, connections, chosen)
         chosen_spec, progress = connections.ledger.spec(chosen), connections.ledger.progress(chosen)
-        cause = cause_of_standstill(connections.ledger, progress)
+        cause = _ENDED if abandoned else cause_of_standstill(connections.ledger, progress)
         run = summarize(chosen_spec, progress, cause=cause)
         run = with_differences(run, connections.ledger)
         following = _following(connections.ledger, chosen_spec, progress)
@@ -59,7 +63,7 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
             context.console.print(summary(run))
             for name, value in following.rows() if following else ():
                 context.console.print(f"[dim]{name:<10}[/dim] {value}")
-            print_next_step(context.console, run)
+            print_next_step(context.console, run, context.flags.shown, abandoned=abandoned)
         sys.exit(exit_code(run))
 
 

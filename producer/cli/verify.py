@@ -7,7 +7,7 @@ import sys
 import click
 
 from dataworks_tasks.errors import UsageError
-from producer.cli.shared.options import COUNT, CommandContext, with_connections
+from producer.cli.shared.options import COUNT, CommandContext, with_connections, workers_option
 
 
 @click.command("verify")
@@ -35,6 +35,7 @@ from producer.cli.shared.options import COUNT, CommandContext, with_connections
     is_flag=True,
     help="With --repair: even if others have changed the target since the run.",
 )
+@workers_option
 @with_connections
 def command(
     context: CommandContext,
@@ -45,6 +46,7 @@ def command(
     repair: bool,
     delete_extra: bool,
     overwrite_changes: bool,
+    workers: int | None,
 ) -> None:
     """Compare what RUN should have written with what its target holds, document by document.
 
@@ -70,7 +72,7 @@ def command(
             "--repair and --live wait for the comparison, and --detach does not",
             "Leave --detach out",
         )
-    with context.connections() as connections:
+    with context.run_connections(workers, detach=detach) as connections:
         if not (repair or live):
             spec = start_verification(run_id, connections, max_failures)
             sys.exit(run_to_end(context, connections, spec, detach=detach))

@@ -17,6 +17,7 @@ from producer.doctor.database_rights import READING, WRITING, databases_with, mi
 from producer.doctor.redis_checks import redis_checks
 from producer.doctor.worker_checks import worker_checks
 from producer.drive.message_queue import MessageQueue
+from producer.local.known_redis import redis_is_set
 
 _NOT_SAID = "the server does not say; access control may be off"
 
@@ -39,12 +40,19 @@ def run_checks(connections: Connections, *, debug: bool = False) -> Iterator[Che
 
 
 def _checks(connections: Connections) -> Iterator[tuple[str, Callable[[], Iterator[Check]]]]:
-    yield "redis", lambda: _redis(connections)
+    with_redis = redis_is_set(connections.config)
+    yield "redis", lambda: _redis(connections) if with_redis else _no_redis()
     if connections.config.ledger_url is not None:
         yield "broker", lambda: _broker(connections)
     for side in ("source", "target"):
         yield side, partial(_database, connections, side)
-    yield "workers", lambda: worker_checks(connections.app, connections.config)
+    if with_redis:
+        yield "workers", lambda: worker_checks(connections.app, connections.config)
+
+
+def _no_redis() -> Iterator[Check]:
+    found = "not set; generate and migrate start one for their run, with workers"
+    yield Check("redis", ok=True, found=found)
 
 
 def _redis(connections: Connections) -> Iterator[Check]:

@@ -20,6 +20,8 @@ from producer.drive.observation import Observation, RunView, StopRequest
 
 _POLL_SECONDS = 0.2
 _OUTAGE_POLL_SECONDS = 1.0
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a command that can still put its terminal and its run in order."""
 
 
 def set_going(connections: Connections, spec: RunSpec) -> None:
@@ -32,7 +34,7 @@ def set_going(connections: Connections, spec: RunSpec) -> None:
 
 def attach(connections: Connections, spec: RunSpec, view: RunView) -> RunProgress | None:
     """Set the run going and show it; None when Redis never answered. Ctrl-C leaves at once."""
-    with view, _interrupts(spec.run_id, view) as interrupts:
+    with view, _interrupts(connections, spec.run_id, view) as interrupts:
         return stay(connections, spec, view.observe, interrupts.stop_request)
 
 
@@ -73,7 +75,8 @@ def stay(
 
 
 class _Interrupts:
-    def __init__(self, run_id: str, view: RunView) -> None:
+    def __init__(self, connections: Connections, run_id: str, view: RunView) -> None:
+        self._alone = connections.alone
         self._run_id = run_id
         self._view = view
         self._count = 0
@@ -83,7 +86,11 @@ class _Interrupts:
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
         self._count += 1
-        if self._count == 1:
+        if self._count > 1:
+            return
+        if self._alone:
+            self._view.say("Stopping the workers of this command.")
+        else:
             self._view.say(
                 "The workers continue without this command. "
                 f"Stop them with: dataworks pause {self._run_id}"
@@ -91,13 +98,16 @@ class _Interrupts:
 
 
 @contextmanager
-def _interrupts(run_id: str, view: RunView) -> Iterator[_Interrupts]:
-    interrupts = _Interrupts(run_id, view)
+def _interrupts(connections: Connections, run_id: str, view: RunView) -> Iterator[_Interrupts]:
+    interrupts = _Interrupts(connections, run_id, view)
     if current_thread() is not main_thread():
         yield interrupts
         return
-    before = signal.signal(signal.SIGINT, interrupts)
+    # Under nohup a closed terminal is ignored, and stays so.
+    wanted = [one for one in _ENDING if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, interrupts) for one in wanted}
     try:
         yield interrupts
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)

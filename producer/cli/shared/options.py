@@ -17,6 +17,8 @@ from dataworks_tasks.runs.choices import Priority
 from producer.cli.shared.connection_flags import NO_FLAGS, ConnectionFlags, connection_options
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from rich.console import Console
 
     from dataworks_tasks.settings import FrameworkConfig
@@ -50,11 +52,42 @@ class CommandContext:
             defaults=_local_defaults(),
         )
 
-    def connections(self, **overrides: object) -> Connections:
-        """Connections with these settings."""
-        from producer.connections import Connections
+    def connections(self) -> AbstractContextManager[Connections]:
+        """Connections of a command that looks at runs."""
+        from producer.cli.shared.command_connections import connections_to_look
 
-        return Connections(self.config(**overrides))
+        return connections_to_look(self.config())
+
+    def run_connections(
+        self,
+        workers: int | None = None,
+        *,
+        detach: bool = False,
+        check: Callable[[FrameworkConfig], object] = lambda _config: None,
+    ) -> AbstractContextManager[Connections]:
+        """Connections of a command whose run needs workers.
+
+        They are started for this command where ``workers`` says so, where no Redis is set, and
+        where the workers of `dataworks local` cannot reach the databases of the flags. ``check``
+        is called before that, to refuse early what cannot be done.
+        """
+        from producer.cli.shared.command_connections import RunNeeds, connections_to_run
+
+        config = self.config()
+        elsewhere = self._leaves_local_databases(config)
+        needs = RunNeeds(workers, elsewhere, detach, self.profile, check)
+        return connections_to_run(config, needs, self._say)
+
+    def _leaves_local_databases(self, config: FrameworkConfig) -> bool:
+        """Whether the flags name other databases than the local workers of this folder have."""
+        local = {} if self.flags.broker else _local_defaults()
+        if not local or config.broker_url.get_secret_value() != local["BROKER_URL"]:
+            return False
+        settings = self.flags.settings
+        return any(local.get(name, value) != value for name, value in settings.items())
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, soft_wrap=True)
 
     def print_json(self, value: Any) -> None:
         """One JSON value on a line of standard output."""
@@ -72,8 +105,11 @@ def _local_defaults() -> dict[str, str]:
     from producer.local.services_record import find_local_services
 
     services = find_local_services()
-    if services is None or services.redis_url is None or services.mongodb_url is None:
+    if services is None or services.redis_url is None:
         return {}
+    if services.mongodb_url is None:
+        # A command that is running has a Redis for itself; its databases are its own settings.
+        return {"BROKER_URL": services.redis_url}
     target_url = services.urls.get("cosmos")
     settings = LocalAddresses(services.redis_url, services.mongodb_url, target_url).settings
     # The ledger follows the broker: a broker named elsewhere does not leave it here.
@@ -127,6 +163,16 @@ class Count(click.ParamType[int]):
         if self._most is None:
             return f"{self._least:,} or more"
         return f"between {self._least:,} and {self._most:,}"
+
+
+def workers_option(function: F) -> F:
+    """Add ``--workers``: processes that are started for this command alone."""
+    return click.option(
+        "--workers",
+        type=Count(1, 512),
+        metavar="N",
+        help="Start N worker processes for this command alone; by itself where no Redis is set.",
+    )(function)
 
 
 COUNT = Count()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataworks_tasks.errors import UsageError
+from dataworks_tasks.ledger.contract import WORKING, RunState
 from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
@@ -80,14 +82,17 @@ def run_to_end(
     if progress is None:
         console.print(f"Redis never answered. Continue with: dataworks resume {spec.run_id}")
         return 3
+    left_early = progress.state in WORKING
+    if left_early and connections.alone:
+        connections.ledger.change_state(spec.run_id, WORKING, RunState.PAUSED)
+        progress = connections.ledger.progress(spec.run_id)
     run = with_differences(summarize(spec, progress), connections.ledger)
     if context.as_json:
         context.print_json(run.as_json())
     else:
         console.print()
         console.print(summary(run))
-        print_next_step(console, run)
-    left_early = exit_code(run) == 3 and run.state.value in {"planning", "running"}
+        print_next_step(console, run, context.flags.shown)
     return 130 if left_early else exit_code(run)
 
 
@@ -169,25 +174,35 @@ def shown_state(run: RunSummary) -> str:
     return f"[{shown}]{run.state.value}[/{shown}]"
 
 
-def print_next_step(console: Console, run: RunSummary) -> None:
-    """The command that a person would type next, where there is one."""
+def print_next_step(
+    console: Console, run: RunSummary, flags: str = "", *, abandoned: bool = False
+) -> None:
+    """The command that a person would type next, where there is one.
+
+    ``flags``: connections that were typed, for commands that need the same. ``abandoned``: nobody
+    works on the run, although it did not end.
+    """
     if run.state.value == "failed" and run.last_error:
         console.print(f"[red]{escape(run.last_error)}[/red]")
     for remark in run.remarks:
         console.print(f"[yellow]{escape(remark)}[/yellow]")
+    for line in _next_steps(run, flags, abandoned):
+        # Never wrapped by us: a command is pasted in one piece.
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _next_steps(run: RunSummary, flags: str, abandoned: bool) -> Iterator[str]:
     if run.failures and run.kind is RunKind.VERIFICATION:
-        console.print(f"See the differences with: dataworks failures {run.run_id}")
-        console.print(f"Make them equal with: dataworks verify {run.verified} --repair")
+        yield f"See the differences with: dataworks failures {run.run_id}"
+        yield f"Make them equal with: dataworks verify {run.verified} --repair{flags}"
     elif run.failures and run.kind is RunKind.REPAIR:
-        console.print(f"What still differs: dataworks failures {run.run_id}")
+        yield f"What still differs: dataworks failures {run.run_id}"
     elif run.failures:
-        console.print(
-            f"See them with: dataworks failures {run.run_id}; "
-            f"try again with: dataworks retry {run.run_id}"
-        )
+        yield f"See them with: dataworks failures {run.run_id}"
+        yield f"Try them again with: dataworks retry {run.run_id}{flags}"
     if run.verified and any(note.topic is NoteTopic.INDEXES for note in run.notes_to_read):
-        console.print(f"Build indexes that are missing: dataworks indexes {run.verified}")
-    if not run.is_over:
-        console.print(f"Watch it with: dataworks status {run.run_id} --watch")
+        yield f"Build indexes that are missing: dataworks indexes {run.verified}{flags}"
+    if not run.is_over and not abandoned:
+        yield f"Watch it with: dataworks status {run.run_id} --watch"
     elif run.state.value not in {"complete", "different", "cancelled"}:
-        console.print(f"Continue with: dataworks resume {run.run_id}")
+        yield f"Continue with: dataworks resume {run.run_id}{flags}"

@@ -23,7 +23,7 @@ CONTEXT = ["pyproject.toml", "requirements.lock", "README.md", "LICENSE"]
 FOLDERS = ["dataworks_tasks", "producer", "profiles"]
 SHOWN = ["doctor", "generators", "strategies", "profiles", "templates", "runs", "worker-health"]
 ORDERS = ["--database", "shop", "--collection", "orders"]
-WORKER = ["-A", "dataworks_tasks", "worker", "--concurrency", "1", "--loglevel", "INFO"]
+WORKER = ["worker", "--processes", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +100,14 @@ def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
         "report",
         "indexes",
         "cutover",
+        "worker",
         *SHOWN,
     }
     assert used == COMMANDS.keys()
     assert plain.json("plan", "service_order", "--total", "1M")["documents"] == 1_000_000
     with plain.serving("Ctrl-C stops", "dataworks", "local", "--workers", "1", "--json") as log:
         settings = json.loads(log.read_text().splitlines()[0])["settings"]
-        with plain.serving(" ready.", "celery", *WORKER, **settings):
+        with plain.serving(" ready.", "dataworks", *WORKER, **settings):
             for name in SHOWN:
                 done = plain.run("dataworks", name)
                 assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"

@@ -1,0 +1,72 @@
+"""The connections of a command, and the services that it starts where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.settings import FrameworkConfig
+from producer.connections import Connections
+from producer.local.known_redis import ledger_is_kept, redis_is_set
+
+
+@dataclass(frozen=True, slots=True)
+class RunNeeds:
+    """What a command wants of workers.
+
+    ``workers``: processes to start for it alone. ``elsewhere``: the workers that there are do not
+    reach its databases. ``check`` refuses what cannot be done, before anything is started.
+    """
+
+    workers: int | None
+    elsewhere: bool
+    detach: bool
+    profile: str | None
+    check: Callable[[FrameworkConfig], object]
+
+
+@contextmanager
+def connections_to_look(config: FrameworkConfig) -> Iterator[Connections]:
+    """Where no Redis is set, one runs meanwhile on the ledger that an earlier command left."""
+    if redis_is_set(config) or not ledger_is_kept():
+        with Connections(config) as connections:
+            yield connections
+        return
+    from producer.local.own_services import own_redis
+
+    with own_redis(config) as reaching, Connections(reaching, alone=True) as connections:
+        yield connections
+
+
+@contextmanager
+def connections_to_run(
+    config: FrameworkConfig, needs: RunNeeds, say: Callable[[str], None]
+) -> Iterator[Connections]:
+    """Workers, and Redis where none is set, run for this command if it needs them."""
+    if redis_is_set(config) and not needs.workers and not needs.elsewhere:
+        with Connections(config) as connections:
+            yield connections
+        return
+    if needs.detach:
+        raise UsageError(
+            "--detach and --follow leave the run to workers that stay, and none are set up here",
+            "Leave it out, or start services that stay: dataworks local",
+        )
+    needs.check(config)
+    _reach_databases(config)
+    from producer.local.own_services import OwnServices
+
+    own = OwnServices(config, needs.profile, needs.workers, say)
+    say(own.line)
+    with own as reaching, Connections(reaching, alone=True) as connections:
+        yield connections
+
+
+def _reach_databases(config: FrameworkConfig) -> None:
+    """Raise UsageError for a database that cannot be reached, before anything is started."""
+    with Connections(config) as connections:
+        for side in ("source", "target"):
+            if getattr(config, side) is not None:
+                getattr(connections, side)

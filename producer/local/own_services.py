@@ -1,0 +1,117 @@
+"""Redis and workers that one command starts for itself, and that end with it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from pydantic import SecretStr
+
+from dataworks_tasks.errors import DataWorksError, UsageError
+from dataworks_tasks.numerals import counted
+from dataworks_tasks.settings import FrameworkConfig
+from producer.local.binaries import VALKEY, find_binary
+from producer.local.celery_services import CeleryWorker
+from producer.local.environment import worker_environment
+from producer.local.keep_running import Restarts
+from producer.local.known_redis import redis_is_set
+from producer.local.services import LocalServices
+from producer.local.services_record import find_local_services
+from producer.local.valkey import Valkey
+from producer.state_folder import STATE_FOLDER
+
+
+@contextmanager
+def own_redis(config: FrameworkConfig, folder: Path = STATE_FOLDER) -> Iterator[FrameworkConfig]:
+    """Run Redis on the ledger that is kept in ``folder``; the settings that reach it."""
+    with _services(folder) as services:
+        yield _with_redis(config, services)
+
+
+class OwnServices:
+    """Workers for one command, and a Redis where none is set; a context manager.
+
+    The ledger stays in the folder, so that other commands can look at the run and continue it.
+    ``say`` is called with a line when a service had to be started again.
+    """
+
+    def __init__(
+        self,
+        config: FrameworkConfig,
+        profile: str | None,
+        processes: int | None,
+        say: Callable[[str], None],
+        folder: Path = STATE_FOLDER,
+    ) -> None:
+        self._config = config
+        self._profile = profile
+        self._processes = processes or os.cpu_count() or 1
+        self._say = say
+        self._folder = folder
+        self._has_redis = redis_is_set(config)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> FrameworkConfig:
+        """Start them; the settings that reach them."""
+        with ExitStack() as stack:
+            # A temporary folder for workers alone: `dataworks local` may have the other one.
+            services = stack.enter_context(
+                LocalServices.in_temporary_folder() if self._has_redis else _services(self._folder)
+            )
+            # A queue of its own: these workers leave other runs alone, which have other servers.
+            config = self._config.model_copy(update={"queue": f"command-{os.getpid()}"})
+            if not self._has_redis:
+                config = _with_redis(config, services)
+            environment = worker_environment(config, self._profile)
+            services.start(CeleryWorker(environment, concurrency=self._processes))
+            threading.Thread(target=self._keep_running, args=(services,), daemon=True).start()
+            self._stack = stack.pop_all()
+        return config
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def line(self) -> str:
+        """What is started, for a person."""
+        processes = counted(self._processes, "worker process", "worker processes")
+        if self._has_redis:
+            return f"Starting {processes} for this command alone."
+        return (
+            f"No Redis is set: starting one here with {processes}, until this command ends "
+            f"(the ledger stays in {self._folder}/)."
+        )
+
+    def _keep_running(self, services: LocalServices) -> None:
+        restarts = Restarts(services, self._say)
+        try:
+            while True:
+                restarts.wait()
+        except DataWorksError as error:
+            if services.is_open:
+                self._say(str(error))
+
+
+def _with_redis(config: FrameworkConfig, services: LocalServices) -> FrameworkConfig:
+    address = str(services.start(Valkey(find_binary(VALKEY)))[0].url)
+    return config.model_copy(update={"broker_url": SecretStr(address)})
+
+
+def _services(folder: Path) -> LocalServices:
+    running = find_local_services(folder)
+    if running is not None:
+        raise UsageError(
+            f"another command of this folder has started a Redis for itself "
+            f"(process {running.command_pid})",
+            "Wait for it, use another folder, or start services that stay: dataworks local",
+        )
+    return LocalServices(folder)
