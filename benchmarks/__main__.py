@@ -17,15 +17,16 @@ from rich.table import Table
 from benchmarks.cases import Bench, Measurement, write_plugin
 from benchmarks.limits import Site
 from benchmarks.plot import plot
-from benchmarks.promises import Promise, custom_generator, first_document, slow_wire
+from benchmarks.promises import Promise, custom_generator, promise_table, slow_wire
 from benchmarks.runs import CommandLine
+from benchmarks.startup import startup
 from producer.local.celery_services import CeleryWorker
 from producer.local.environment import LocalAddresses
 from producer.local.services import LocalServices
 
 RESULTS = Path(__file__).parent / "results"
 _RATES = ("generation", "migration")
-_GROUPS = (*_RATES, "promises")
+_GROUPS = (*_RATES, "promises", "startup")
 
 
 def main() -> None:
@@ -68,9 +69,10 @@ def measure(
         if "promises" in groups:
             promises += [
                 custom_generator(),
-                first_document(bench.site, command),
                 slow_wire(services, command, documents // 2),
             ]
+        if "startup" in groups:
+            promises += startup(services, bench.site, command)
     return found, promises
 
 
@@ -92,19 +94,6 @@ def table(found: Sequence[Measurement]) -> Table:
             f"{item.promised:.2f}" if item.promised else "",
             f"{item.worker_bytes / 1e6:,.0f} MB" if item.worker_bytes else "",
         )
-    return shown
-
-
-def promise_table(found: Sequence[Promise]) -> Table:
-    """The other figures for a person."""
-    shown = Table(box=None, pad_edge=False)
-    shown.add_column("promise")
-    for name in ("found", "bound"):
-        shown.add_column(name, justify="right")
-    for item in found:
-        color = "green" if item.kept else "red"
-        bound = f"{'at most' if item.at_most else 'at least'} {item.bound:.2f} {item.unit}"
-        shown.add_row(item.name, f"[{color}]{item.value:.2f} {item.unit}[/{color}]", bound)
     return shown
 
 

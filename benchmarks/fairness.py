@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from redis import Redis
 from rich.console import Console
 
-from benchmarks.__main__ import promise_table
-from benchmarks.promises import Promise
+from benchmarks.promises import Promise, promise_table
 from benchmarks.runs import CommandLine
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger

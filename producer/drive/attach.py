@@ -17,8 +17,8 @@ from producer.connections import Connections
 from producer.drive.causes import Causes
 from producer.drive.message_queue import MessageQueue
 from producer.drive.observation import Observation, RunView, StopRequest
+from producer.drive.pauses import Pauses
 
-_POLL_SECONDS = 0.2
 _OUTAGE_POLL_SECONDS = 1.0
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a command that can still put its terminal and its run in order."""
@@ -50,7 +50,7 @@ def stay(
     """
     ledger, queue = connections.ledger, MessageQueue(connections.app)
     progress: RunProgress | None = None
-    causes = Causes(ledger)
+    causes, pauses = Causes(ledger), Pauses()
     is_going = False
     try:
         while should_stop() is not StopRequest.NOW:
@@ -62,7 +62,7 @@ def stay(
                 observe(Observation(progress, queue.depth(), standstill=causes.of(progress)))
                 if progress.state not in WORKING:
                     return progress
-                time.sleep(_POLL_SECONDS)
+                time.sleep(pauses.after(progress))
             except TransientError as error:
                 observe(Observation(progress, None, outage=str(error)))
                 time.sleep(_OUTAGE_POLL_SECONDS)
