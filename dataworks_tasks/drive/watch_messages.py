@@ -121,7 +121,9 @@ def wanted_processes(spec: RunSpec, progress: RunProgress, seen: WindowState) ->
     left = -(-(progress.planned - progress.acknowledged) // max(1, seen.size))
     wanted = max(1, left)  # planning and finishing want one, too
     if spec.max_rate or spec.max_ru:
-        wanted = min(wanted, len(seen.in_hand) + (0 if seen.parked_seconds else 1))
+        usable = len(seen.in_hand) + (0 if seen.parked_seconds else 1)
+        # Never none: in a fleet without workers nobody would notice that tokens are back.
+        wanted = min(wanted, max(1, usable))
     return min(wanted, spec.max_processes or wanted)
 
 

@@ -13,3 +13,6 @@ WRITE_CONCERN = "majority|[1-9][0-9]?"
 
 OUTSIDE_OPEN_TRANSACTIONS_SECONDS = 65.0
 """A transaction that is open when the writers stop commits up to 60 s later."""
+
+SHORTEST_WEB_SECRET = 8
+"""Characters of a password or a token of the page for runs."""

@@ -27,7 +27,7 @@ from pydantic.fields import FieldInfo
 
 from dataworks_tasks.errors import SettingsError, UnknownName, nearest_or_all
 from dataworks_tasks.numerals import parse_count
-from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE, WRITE_CONCERN
+from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE, SHORTEST_WEB_SECRET, WRITE_CONCERN
 from dataworks_tasks.settings.address_syntax import ENCODE_COMMAND, check_syntax
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.settings.redis_address import check_address
@@ -190,12 +190,28 @@ class FrameworkConfig(BaseModel):
         default=None, description="address that alerts are posted to as JSON: http:// or https://"
     )
 
+    web_password: SecretStr | None = Field(
+        default=None,
+        description="password that `dataworks web` asks visitors for, without --password-file",
+    )
+    web_token: SecretStr | None = Field(
+        default=None,
+        description="token that lets programs in at `dataworks web`, without --token-file",
+    )
+
     @field_validator("broker_url", "ledger_url")
     @classmethod
     def _is_a_redis_address(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value:
             carries_messages = info.field_name == "broker_url"
             check_address(value.get_secret_value(), carries_messages=carries_messages)
+        return value
+
+    @field_validator("web_password", "web_token")
+    @classmethod
+    def _is_hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and len(value.get_secret_value()) < SHORTEST_WEB_SECRET:
+            raise ValueError(f"it needs at least {SHORTEST_WEB_SECRET} characters")
         return value
 
     @field_validator("alert_webhook_url")
@@ -300,7 +316,7 @@ class ConfigManager:
             key: _Value(str(v), "a flag") for key, v in (overrides or {}).items() if v is not None
         }
         environment = self._own(os.environ, "the environment")
-        in_file = _read(Path(env_file))
+        in_file = read_env_file(Path(env_file))
         self._refuse_misspelt(in_file, str(env_file))
         local = self._own(in_file, str(env_file))
         chosen = profile or next(
@@ -337,7 +353,7 @@ class ConfigManager:
         path = profile_paths().get(name)
         if path is None:
             raise UnknownName.among("profile", name, profile_paths())
-        return self._own(_read(path), f"profiles/{path.name}")
+        return self._own(read_env_file(path), f"profiles/{path.name}")
 
     def _build(self, values: Mapping[str, _Value]) -> FrameworkConfig:
         known = {setting.name: setting for setting in known_settings()}
@@ -397,7 +413,8 @@ def _drop_unconnected(tree: dict[str, Any]) -> None:
             del tree[side]
 
 
-def _read(path: Path) -> Mapping[str, str | None]:
+def read_env_file(path: Path = Path(".env_local")) -> Mapping[str, str | None]:
+    """The variables of a file, exactly as written there; none where there is no such file."""
     return dotenv_values(path, interpolate=False) if path.is_file() else {}
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "report": "write a report of a run to hand over",
     "doctor": "check Redis, databases and workers",
     "metrics": "serve the fleet's metrics for Prometheus, and watch alerts",
+    "kubernetes-secret": "print the secret settings as a Kubernetes secret",
     "profiles": "list the profiles, or show one with its reasons",
     "templates": "list, check and preview templates",
     "generators": "list the generators",

@@ -53,7 +53,8 @@ def command(
 ) -> None:
     """Serve pages and an API that show every run, until Ctrl-C.
 
-    They read the ledger only. Without a password they are for this machine alone.
+    They read the ledger only. Without a password they are for this machine alone. Password and
+    token may also come from FRAMEWORK_WEB_PASSWORD and FRAMEWORK_WEB_TOKEN.
     """
     import asyncio
 
@@ -70,7 +71,7 @@ def command(
         allow_actions,
         hide_keys,
     )
-    options = check_options(requested)
+    options = check_options(requested, context.config())
     with context.connections() as connections:
         connections.ledger.ping()
         asyncio.run(_serve(context, connections, options))

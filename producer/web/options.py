@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,8 +12,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from dataworks_tasks.errors import UsageError
-
-_SHORTEST_SECRET = 8
+from dataworks_tasks.runs.bounds import SHORTEST_WEB_SECRET
+from dataworks_tasks.settings import FrameworkConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,24 @@ class RequestedOptions:
     hide_keys: bool = False
 
 
-def check_options(requested: RequestedOptions) -> WebOptions:
-    """The options to serve with. Raises UsageError for a combination that is not safe."""
+def check_options(requested: RequestedOptions, config: FrameworkConfig | None = None) -> WebOptions:
+    """The options to serve with. Raises UsageError for a combination that is not safe.
+
+    ``config`` has a password and a token for where no file is given.
+    """
     address, port = _address(requested.listen)
     password = _secret(requested.password_file, "--password-file")
     token = _secret(requested.token_file, "--token-file")
+    if config is not None:
+        password = password or config.web_password
+        token = token or config.web_token
     tls = _tls(requested)
     if not _is_loopback(address):
         if password is None and token is None:
             raise UsageError(
                 f"anyone who reaches {address} could read every run",
-                "Add --password-file FILE or --token-file FILE, or listen on 127.0.0.1",
+                "Set FRAMEWORK_WEB_PASSWORD, add --password-file FILE or --token-file FILE, "
+                "or listen on 127.0.0.1",
             )
         if tls is None and not requested.behind_tls_proxy:
             raise UsageError(
@@ -69,7 +77,10 @@ def check_options(requested: RequestedOptions) -> WebOptions:
                 "in front of the page speaks TLS",
             )
     if requested.allow_actions and password is None:
-        raise UsageError("actions need a password, on loopback too", "Add --password-file FILE")
+        raise UsageError(
+            "actions need a password, on loopback too",
+            "Set FRAMEWORK_WEB_PASSWORD, or add --password-file FILE",
+        )
     own = {"localhost", "127.0.0.1", "::1"} if _is_loopback(address) else set()
     hosts = frozenset({*own, address.lower(), *(name.lower() for name in requested.allowed_hosts)})
     return WebOptions(
@@ -107,18 +118,31 @@ def _secret(path: Path | None, flag: str) -> SecretStr | None:
     if path is None:
         return None
     try:
-        readable = path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+        exposed = _is_exposed(path)
         text = path.read_text().strip()
     except (OSError, UnicodeDecodeError):
         raise UsageError(f"{flag} {path} cannot be read", "Check its path and its owner") from None
-    if readable:
+    if exposed:
         raise UsageError(f"other users may read {path}", f"Type: chmod 600 {path}")
-    if len(text) < _SHORTEST_SECRET:
+    if len(text) < SHORTEST_WEB_SECRET:
         raise UsageError(
-            f"{path} holds fewer than {_SHORTEST_SECRET} characters",
+            f"{path} holds fewer than {SHORTEST_WEB_SECRET} characters",
             f"Make one: openssl rand -base64 24 > {path}",
         )
     return SecretStr(text)
+
+
+def _is_exposed(path: Path) -> bool:
+    """Whether other users of this machine may read the file.
+
+    A secret that is mounted into a container belongs to root and has mode 0440 or 0444, on a
+    read-only mount of its own. There are no other users in there.
+    """
+    found = path.stat()
+    if not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return False
+    is_mounted = found.st_uid == 0 and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    return not is_mounted
 
 
 def _tls(requested: RequestedOptions) -> tuple[Path, Path] | None:

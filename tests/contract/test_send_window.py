@@ -185,6 +185,8 @@ def test_a_run_wants_no_process_that_would_sleep(ledger: RedisLedger) -> None:
     ledger.windows.take(spec.run_id, BatchRange(10, 20), "w2", 60)
     ledger.windows.release(spec.run_id, 10, "w2", Release([BatchRange(10, 20)], 60, parks=True))
     assert wanted(limited) == 1, "there were none"
+    ledger.windows.release(spec.run_id, 0, "w1", Release([first], 60, parks=True))
+    assert wanted(limited) == 1, "an autoscaler must not remove the last worker of a run"
 
 
 def test_a_forgotten_run_leaves_nothing(ledger: RedisLedger, redis: Redis) -> None:

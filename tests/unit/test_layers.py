@@ -32,7 +32,7 @@ PRODUCER = """
     cli api
     web
     cutover
-    document_output estimate resume report
+    document_output estimate kubernetes_secret resume report
     view
     doctor
     drive start

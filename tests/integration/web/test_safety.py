@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.settings import FrameworkConfig
 from producer.web.options import RequestedOptions, check_options
 from tests.integration.web.conftest import PASSWORD, Serve, Visitor
 from tests.integration.web.test_pages import record_run
@@ -163,3 +168,65 @@ def test_a_password_that_others_may_read_or_guess_is_refused(password_file: Path
     password_file.write_text("short")
     with pytest.raises(UsageError, match="fewer than 8"):
         check_options(RequestedOptions("127.0.0.1:0", password_file=password_file))
+
+
+def test_a_password_that_is_mounted_into_a_container_is_accepted(
+    password_file: Path, tmp_path: Path
+) -> None:
+    """Kubernetes and compose mount secrets with mode 0444 or 0440, owned by root, read-only."""
+    if os.getuid() != 0:
+        pytest.skip("only root may mount")
+    script = """
+mount -t tmpfs none "$1" && printf '%s' "$3" > "$1/password" && chmod "$2" "$1/password"
+chown "$4" "$1/password"
+[ "$5" = rw ] || mount -o remount,ro "$1"
+exec "$6" -c 'import sys; from pathlib import Path
+from producer.web.options import RequestedOptions, check_options
+print(check_options(RequestedOptions("127.0.0.1:0", password_file=Path(sys.argv[1]))).is_protected)
+' "$1/password"
+"""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+
+    def accepted(mode: str, owner: str, mount: str) -> bool:
+        words = [
+            "unshare",
+            "--mount",
+            "sh",
+            "-ec",
+            script,
+            "sh",
+            str(folder),
+            mode,
+            PASSWORD,
+            owner,
+        ]
+        done = subprocess.run(
+            [*words, mount, sys.executable],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert PASSWORD not in done.stdout + done.stderr
+        if done.returncode:
+            assert "other users may read" in done.stderr, done.stderr
+        return done.returncode == 0
+
+    assert accepted("444", "0:0", "ro")
+    assert accepted("440", "0:10001", "ro")
+    assert not accepted("444", "0:0", "rw"), "anyone on this machine may read it"
+    assert not accepted("444", "10001:0", "ro"), "its owner may make it writable"
+
+
+def test_the_settings_password_is_asked_for_where_no_file_is_given(password_file: Path) -> None:
+    config = FrameworkConfig(
+        web_password=SecretStr("from the settings"), web_token=SecretStr("a token of 17")
+    )
+    options = check_options(RequestedOptions("127.0.0.1:0"), config)
+    assert options.password == config.web_password
+    assert options.token == config.web_token
+    assert "from the settings" not in repr(config) + repr(options)
+    both = check_options(RequestedOptions("127.0.0.1:0", password_file=password_file), config)
+    assert both.password is not None
+    assert both.password.get_secret_value() == PASSWORD

@@ -22,7 +22,7 @@ def services() -> dict[str, dict[str, Any]]:
 
 def manifests() -> list[dict[str, Any]]:
     """Every Kubernetes object of deploy/kubernetes."""
-    paths = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+    paths = sorted((ROOT / "deploy/kubernetes").rglob("*.yaml"))
     return [one for path in paths for one in yaml.safe_load_all(path.read_text())]
 
 

@@ -17,7 +17,7 @@ from tests.unit.docs.reference_tables import commands
 _PASSWORD = "s3/cr?et"
 _NO_CONNECTION = {
     "demo", "local", "profiles", "generators", "strategies", "worker-health", "templates",
-    "completion", "help",
+    "completion", "help", "kubernetes-secret",
 }  # fmt: skip
 
 
