@@ -64,7 +64,7 @@ class AcknowledgedRanges:
         changed = self._steps.run(
             run_id,
             "checkpoint_slice",
-            [*names, keys.slices(number)],
+            [*names, keys.slices(number), keys.attempts],
             number,
             expected_slice,
             rest,

@@ -7,6 +7,7 @@
 -- KEYS[5] parts     hash, of each slice completed in part: "<number>" -> the counters of its parts,
 --                   "<number>:whole" -> the slice as it was planned, "<number>:failed" -> 1
 -- KEYS[6] slices    the hash that holds the slice
+-- KEYS[7] attempts  hash, see send_window.lua: deaths are counted again from here
 -- ARGV[1] number  ARGV[2] the slice that was worked on  ARGV[3] its rest  ARGV[4] counters as JSON
 -- ARGV[5] worker name or ""  ARGV[6] worker report
 -- ARGV[7...] failures: key, JSON, key, JSON, ...
@@ -22,6 +23,8 @@ if redis.call('HGET', KEYS[6], number) ~= ARGV[2] then
 end
 redis.call('HSET', KEYS[6], number, ARGV[3])
 redis.call('HSETNX', KEYS[5], number .. ':whole', ARGV[2])
+
+redis.call('HDEL', KEYS[7], 'deaths:' .. number, 'tries:' .. number)
 
 local before = redis.call('HGET', KEYS[5], number)
 local counted = before and cjson.decode(before) or {}

@@ -14,6 +14,7 @@ from dataworks_tasks.documents.raw_bson import Element
 from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.migrate.copy_stats import CopyStats
+from dataworks_tasks.migrate.deadly_document import CarefulSteps
 from dataworks_tasks.migrate.document_change import DocumentChange
 from dataworks_tasks.migrate.rules import rule_counters
 from dataworks_tasks.migrate.zero_timestamps import with_empty_timestamps, write_one_by_one
@@ -85,6 +86,12 @@ class SliceCopy:
         self._resources = resources
         self._progress = SliceProgress[CopyStats](slice_)
         self._charges = ReadCharges()
+        self._careful = CarefulSteps(slice_.documents_at_once)
+
+    @property
+    def pauses(self) -> bool:
+        """Whether ``run`` stops after a few documents, to be called again."""
+        return self._careful.size is not None
 
     def run(self, stopped: Callable[[], bool]) -> bool:
         """Copy what is left; False when it was stopped before the end.
@@ -92,7 +99,9 @@ class SliceCopy:
         Raises StoreUnavailable when source or target do not answer, and terminal errors.
         """
         self._progress.begin()
-        return _Attempt(self._route, self._resources, self._progress, self._charges, stopped).run()
+        return _Attempt(
+            self._route, self._resources, self._progress, self._charges, stopped, self._careful
+        ).run()
 
     def part(self) -> tuple[RangeResult, bytes] | None:
         """Return what was completed since the last part, and the rest; None: nothing.
@@ -124,6 +133,7 @@ class _Attempt:
     progress: SliceProgress[CopyStats]
     charges: ReadCharges
     stopped: Callable[[], bool]
+    careful: CarefulSteps
     writes: deque[tuple[Future[CopyStats], Element | None]] = field(default_factory=deque)
 
     def run(self) -> bool:
@@ -140,7 +150,7 @@ class _Attempt:
     def _read(self) -> None:
         slice_ = self.progress.slice
         # What keeps insertion order is written one batch after the other.
-        in_order = slice_.kind is SliceKind.NATURAL
+        in_order = slice_.kind is SliceKind.NATURAL or slice_.documents_at_once is not None
         after = self.progress.completed_to
         cutter = PageCutter(self.route.source, slice_)
         for batch in read_slice(
@@ -154,6 +164,13 @@ class _Attempt:
                     # One that failed stays first, so that nothing after it counts as completed.
                     self._record(*self.writes[0])
                     self.writes.popleft()
+                if slice_.documents_at_once is not None:
+                    self.careful.completed += len(page.batch)
+                    if page.position is None:
+                        continue
+                    if self.careful.are_enough:
+                        self.progress.hurry()
+                    raise Abandoned  # for the part to be recorded before the next document
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -169,6 +186,7 @@ class _Attempt:
         if route.rate_limiter is not None:
             allowed = route.rate_limiter.max_documents(batch.size_bytes / len(batch))
             most = most if allowed is None else min(most, allowed)
+        most = min(most, self.progress.slice.documents_at_once or most)
         parts = [batch] if most >= len(batch) else batch.split(most, batch.size_bytes)
         for part in parts:
             yield from cutter.pages(part)

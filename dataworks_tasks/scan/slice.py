@@ -40,6 +40,8 @@ class Slice:
     ``planner_state`` is for the planner alone: where it stood in the other collections when it made
     this slice. Acknowledged slices leave the ledger, so a slice needs nothing but itself.
     ``completed_to``: everything up to this key, in the order of reading, is completed and counted.
+    ``documents_at_once``: so many documents are completed and counted before the next ones are
+    begun, because one of the next ones kills its worker; None: as many as are fast.
     """
 
     pair: int
@@ -48,6 +50,7 @@ class Slice:
     kind: SliceKind = SliceKind.RANGE
     planner_state: bytes | None = None
     completed_to: Element | None = None
+    documents_at_once: int | None = None
 
     def to_bytes(self) -> bytes:
         """As the ledger keeps it: a BSON document, 42 bytes between two ObjectIds."""
@@ -62,6 +65,8 @@ class Slice:
             fields.append(embedded(b"s", self.planner_state))
         if self.completed_to is not None:
             fields.append(element_bytes(self.completed_to, b"k"))
+        if self.documents_at_once is not None:
+            fields.append(b"\x10d\0" + struct.pack("<i", self.documents_at_once))
         return assemble(fields)
 
     @classmethod
@@ -76,6 +81,7 @@ class Slice:
                 kind=SliceKind(_number(fields[b"c"])) if b"c" in fields else SliceKind.RANGE,
                 planner_state=fields[b"s"].value if b"s" in fields else None,
                 completed_to=_bound(fields.get(b"k")),
+                documents_at_once=_number(fields[b"d"]) if b"d" in fields else None,
             )
         except (KeyError, ValueError, IndexError, struct.error):
             raise SpecRefused(

@@ -25,6 +25,10 @@ Stopped = Callable[[], bool]
 class SliceJob(Protocol):
     """The work on one slice: one thread is in ``run``, and another may ask for a part meanwhile."""
 
+    @property
+    def pauses(self) -> bool:
+        """Whether ``run`` stops by itself so that a part is recorded, and is to be called again."""
+
     def run(self, stopped: Stopped) -> bool:
         """Do the work; False when it was stopped before the end."""
 
@@ -110,7 +114,10 @@ def run_slices(
                     finished = future.result()
                 except TransientError as error:
                     problem, finished = problem or error, False
-                yield from one.completed(finished)
+                parts = list(one.completed(finished))
+                yield from parts
+                if parts and not finished and one.job.pauses and not (problem or stopped()):
+                    running[threads.submit(one.job.run, stopped)] = one
             if time.monotonic() >= parts_at:
                 parts_at = time.monotonic() + _PART_SECONDS
                 for one in list(running.values()):

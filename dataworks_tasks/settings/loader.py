@@ -414,7 +414,7 @@ def _drop_unconnected(tree: dict[str, Any]) -> None:
 
 
 def read_env_file(path: Path = Path(".env_local")) -> Mapping[str, str | None]:
-    """The variables of a file, exactly as written there; none where there is no such file."""
+    """Read the variables of a file, exactly as written; none where there is no such file."""
     return dotenv_values(path, interpolate=False) if path.is_file() else {}
 
 

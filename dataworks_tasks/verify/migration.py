@@ -138,6 +138,7 @@ class _VerificationJob:
 
     verification: SliceVerification
     result: Callable[[Comparison], RangeResult]
+    pauses: bool = False
 
     def run(self, stopped: Stopped) -> bool:
         return self.verification.run(stopped)

@@ -6,8 +6,8 @@ from dataworks_tasks.broker.messages import RangeMessage
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.windows import Release
+from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.numerals import counted
-from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.spec import GenerationJob, RunSpec
 from dataworks_tasks.worker.failures import check_failures
@@ -18,26 +18,19 @@ _DEADLY, _DEADLY_ALONE, _DEADLY_SLICE = 2, 3, 20
 _PARTS = 10
 
 
-def is_deadly(spec: RunSpec, wanted: BatchRange, deaths: int) -> bool:
-    """Whether to try the range as it is no more."""
-    if spec.is_sliced:
-        return deaths >= _DEADLY_SLICE
-    return deaths >= (_DEADLY_ALONE if wanted.size == 1 else _DEADLY)
-
-
-def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Release:
+def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Release | None:
     """Split the range until the document is alone; then it is a failure on record.
 
-    Raises RunFailed for a slice, whose documents are not known one by one here, and where the run
-    stops at failures.
+    None: the range may be tried as it is. Raises RunFailed where documents are not known one by
+    one, and where the run stops at failures.
     """
     spec, wanted = process.spec(message.run_id), message.range
+    if not deaths:
+        return None
     if spec.is_sliced:
-        raise RunFailed(
-            f"{counted(deaths, 'worker')} died with slice {wanted} in hand",
-            "Look for memory limits and crashes in the workers' logs, then "
-            f"dataworks resume {message.run_id}",
-        )
+        return _isolate_in_slice(process, message, deaths)
+    if deaths < (_DEADLY_ALONE if wanted.size == 1 else _DEADLY):
+        return None
     if wanted.size > 1:
         return Release(list(wanted.split(-(-wanted.size // _PARTS))), progressed=True)
     failure = _failure(spec, wanted.start, deaths)
@@ -50,6 +43,25 @@ def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Relea
     process.ledger.acknowledge(message.run_id, wanted, RangeResult({}, [failure]))
     check_failures(process.ledger, spec)
     return Release(progressed=True)
+
+
+def _isolate_in_slice(process: WorkerProcess, message: RangeMessage, deaths: int) -> Release | None:
+    spec, work = process.spec(message.run_id), process.open_run(message.run_id).work
+    if isinstance(work, MigrationWork):
+        part = work.isolate(message.range.start, deaths)
+        if part is None:
+            return None
+        part.record(process.ledger, spec.run_id, process.report(0))
+        if part.result.failures:
+            check_failures(process.ledger, spec)
+        return Release([message.range] if part.rest else [], progressed=True)
+    if deaths < _DEADLY_SLICE:
+        return None
+    raise RunFailed(
+        f"{counted(deaths, 'worker')} died with slice {message.range} in hand",
+        "Look for memory limits and crashes in the workers' logs, then "
+        f"dataworks resume {message.run_id}",
+    )
 
 
 def _failure(spec: RunSpec, index: int, deaths: int) -> DocumentFailure:

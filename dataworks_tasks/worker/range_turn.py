@@ -25,7 +25,7 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.unexpected import check_tries, unexpected_errors
 from dataworks_tasks.worker.hand_keeper import HAND_SECONDS
 from dataworks_tasks.worker.identity import is_gone
-from dataworks_tasks.worker.poison import is_deadly, isolate
+from dataworks_tasks.worker.poison import isolate
 from dataworks_tasks.worker.process import WorkerProcess
 from dataworks_tasks.worker.run_range import RangeOutcome, run_range
 
@@ -65,10 +65,7 @@ class _Turn:
         if taken.taking is not Taking.TAKEN:
             return
         with self._process.keeper.holding(self._run_id, self._message.range.start):
-            if is_deadly(self._spec, self._message.range, taken.deaths):
-                self._isolate(taken)
-            else:
-                self._work(taken)
+            self._work(taken)
 
     def _take(self) -> TakenRange:
         wanted, name = self._message.range, self._process.name
@@ -89,6 +86,10 @@ class _Turn:
     def _work(self, taken: TakenRange) -> None:
         try:
             with unexpected_errors():
+                isolated = isolate(self._process, self._message, taken.deaths)
+                if isolated is not None:
+                    self._release(isolated)
+                    return
                 run = self._process.open_run(self._run_id)
                 run.rate_limiter.begin_turn(among_others=taken.others > 0)
                 outcome = run_range(
@@ -137,9 +138,6 @@ class _Turn:
         self._process.ledger.note_error(self._run_id, str(error))
         self._release(Release([self._message.range], failed=True))
         time.sleep(away)
-
-    def _isolate(self, taken: TakenRange) -> None:
-        self._release(isolate(self._process, self._message, taken.deaths))
 
     def _release(self, release: Release) -> None:
         start, name = self._message.range.start, self._process.name

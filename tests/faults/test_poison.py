@@ -42,6 +42,51 @@ def test_a_document_that_kills_workers_becomes_a_failure(fleet: Fleet, tmp_path:
     assert fleet.run("status", run_id, check=False).returncode == 4
 
 
+STRATEGY = """
+import os, signal
+from dataworks_tasks import BaseMigrationStrategy
+from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+
+
+@MigrationStrategyFactory.register
+class Poisonous(BaseMigrationStrategy):
+    name = "poisonous"
+
+    def transform_document(self, document):
+        if document["_id"] in (137, 299) and os.environ.get("DEADLY"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        document["copied"] = True
+        return document
+"""
+
+
+def test_documents_of_slices_that_kill_workers_become_failures(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    """One in the middle and the last one of a slice; everything else is copied once."""
+    path = tmp_path / "poisonous.py"
+    path.write_text(STRATEGY)
+    source = fleet.mongo[fleet.database]
+    source["orders"].insert_many([{"_id": number, "copied": False} for number in range(600)])
+    fleet.environment["FRAMEWORK_PLUGINS"] = str(path)
+    fleet.start_worker(2, {"DEADLY": "1"})
+    run_id = str(
+        fleet.run_json("migrate", "--include", f"{fleet.database}.orders", "--to",
+                       f"{fleet.database}.copies", "--strategy", "poisonous",
+                       "--batch-size", 300, "--detach")["run"]
+    )  # fmt: skip
+    fleet.wait_for_state(run_id, RunState.COMPLETE, 90)
+    failures = list(fleet.ledger.failures(run_id))
+    assert {failure.document_id for failure in failures} == {"137", "299"}
+    assert all("died" in failure.reason for failure in failures)
+    copies = list(source["copies"].find())
+    assert {one["_id"] for one in copies} == set(range(600)) - {137, 299}
+    assert all(one["copied"] for one in copies)
+    progress = fleet.ledger.progress(run_id)
+    assert progress.counters["read"] == 600
+    assert progress.counters["written"] == 598, "what was recorded is not done again"
+
+
 @pytest.mark.parametrize("pool", ["threads"])
 def test_pools_that_share_a_process_are_refused_by_name(fleet: Fleet, pool: str) -> None:
     command = [sys.executable, "-m", "celery", "-A", "dataworks_tasks", "worker", "--pool", pool]
