@@ -16,7 +16,7 @@ from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
-from dataworks_tasks.settings.fingerprints import check_fingerprints
+from dataworks_tasks.settings.fingerprints import Side, check_fingerprints
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -44,6 +44,7 @@ class Connections:
         self._ledger: RedisLedger | None = None
         self._app: Celery | None = None
         self._databases: dict[str, BaseDatabaseClient] = {}
+        self._swapped = False
 
     def __enter__(self) -> Self:
         return self
@@ -89,12 +90,12 @@ class Connections:
     @property
     def source(self) -> BaseDatabaseClient:
         """The source database, reached once to see that it answers."""
-        return self._database("source", self.config.source)
+        return self._database("target" if self._swapped else "source")
 
     @property
     def target(self) -> BaseDatabaseClient:
         """The target database, reached once to see that it answers."""
-        return self._database("target", self.config.target)
+        return self._database("source" if self._swapped else "target")
 
     @property
     def run_queue(self) -> str:
@@ -102,10 +103,19 @@ class Connections:
         return "" if self._in_process else self.config.queue
 
     def check_servers(self, spec: RunSpec) -> None:
-        """Raise SpecRefused when this machine's settings reach other servers than the run's."""
-        check_fingerprints(spec, self.config)
+        """Make source and target those of the run: on the way back they are swapped.
 
-    def _database(self, side: str, config: DatabaseConfig | None) -> BaseDatabaseClient:
+        Raises SpecRefused when this machine's settings reach other servers than the run's.
+        """
+        check_fingerprints(spec, self.config)
+        self._swapped = spec.is_swapped
+
+    def swap(self) -> None:
+        """Exchange source and target."""
+        self._swapped = not self._swapped
+
+    def _database(self, side: Side) -> BaseDatabaseClient:
+        config: DatabaseConfig | None = getattr(self.config, side)
         setting = f"FRAMEWORK_{side.upper()}_DB_CONNECTION_STRING"
         if config is None:
             raise SettingsError(

@@ -7,9 +7,10 @@ from dataworks_tasks.driver_step import DriverStep
 from dataworks_tasks.errors import BadMessage
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.slicing.plan_step import PlanSlices
+from dataworks_tasks.sync.delete_scan import ScanDeletes
 from dataworks_tasks.sync.follow_step import FollowChanges
 
-STEPS: tuple[DriverStep, ...] = (PlanSlices(), FollowChanges(), WatchMessages())
+STEPS: tuple[DriverStep, ...] = (PlanSlices(), FollowChanges(), ScanDeletes(), WatchMessages())
 
 
 def step_names(spec: RunSpec) -> list[str]:

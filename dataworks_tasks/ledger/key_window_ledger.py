@@ -19,7 +19,7 @@ from dataworks_tasks.ledger.key_windows import (
     WindowStatus,
 )
 from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
-from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, decoded_text
+from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text
 from dataworks_tasks.ledger.results import Acknowledgement, WorkerReport
 from dataworks_tasks.ledger.worker_arguments import report_arguments
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -233,14 +233,6 @@ class KeyWindowLedger:
         states = (RunState.RUNNING, RunState.COMPLETE)
         names = [keys.record, keys.hot, keys.deferred]
         return bool(self._steps.run(run_id, "complete_follow", names, place, expected, *states))
-
-    def note_target(self, run_id: str, seconds: int, increment: int) -> None:
-        """Keep the target's position at the cut-over: the way back begins there."""
-        record = RunKeys(run_id).record
-        position = {"target_position": f"{seconds}:{increment}"}
-        self._steps.guard(
-            run_id, lambda: self._steps.redis.hset(record, mapping=as_mapping(position))
-        )
 
     def clear_failures(self, run_id: str, keys: Sequence[str]) -> None:
         """Forget failures that are over, by the names of their documents."""

@@ -163,8 +163,5 @@ class KeyWindows(Protocol):
     def complete(self, run_id: str, place: str, expected: bytes) -> bool:
         """Close the plan and complete the run; False while anything is left, or the place moved."""
 
-    def note_target(self, run_id: str, seconds: int, increment: int) -> None:
-        """Keep the target's position at the cut-over: the way back begins there."""
-
     def clear_failures(self, run_id: str, keys: Sequence[str]) -> None:
         """Forget failures that are over, by the names of their documents."""

@@ -93,6 +93,15 @@ class NamespacePair(_Frozen):
         default=(), description="paths whose values, with the old _id, make the new one"
     )
 
+    def turned(self) -> NamespacePair:
+        """Return the pair for the way back."""
+        return NamespacePair(
+            source=self.target,
+            target=self.source,
+            source_uuid=self.target_uuid,
+            target_uuid=self.source_uuid,
+        )
+
 
 class Transform(_Frozen):
     """Declarative changes to every document, in this order."""
@@ -145,6 +154,20 @@ class FollowPart(_Frozen):
     )
     on_ddl: OnDdl = OnDdl.STOP
     claims: ClaimTimes = ClaimTimes()
+    continues: str | None = Field(
+        default=None, description="the run that copied everything; None: this one copies it"
+    )
+    stale_seconds: float = Field(
+        default=0,
+        ge=0,
+        description="a read may be older than a change that was seen before; 0: it never is",
+    )
+    delete_scan_seconds: float = Field(
+        default=0, ge=0, description="how often to look for deletions; 0: the changes have them"
+    )
+    compare_first: bool = Field(
+        default=False, description="there may be changes between that run and the position"
+    )
 
 
 class MigrationJob(_Frozen):
@@ -173,6 +196,9 @@ class MigrationJob(_Frozen):
         default={}, description="versions of everything that affects masked values"
     )
     follow: FollowPart | None = None
+    swapped: bool = Field(
+        default=False, description="it reads from the settings' target and writes to their source"
+    )
 
 
 class VerificationJob(_Frozen):
@@ -246,6 +272,11 @@ class RunSpec(_Frozen):
     def follows(self) -> bool:
         """Whether it is a migration that follows its source until the cut-over."""
         return isinstance(self.job, MigrationJob) and self.job.follow is not None
+
+    @property
+    def is_swapped(self) -> bool:
+        """Whether its source is the settings' target, and the other way round."""
+        return isinstance(self.data_job, MigrationJob) and self.data_job.swapped
 
     @property
     def is_sliced(self) -> bool:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from dataworks_tasks.errors import SettingsError, SpecRefused
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.settings.loader import FrameworkConfig
 
+Side = Literal["source", "target"]
+
+
+def setting_side(spec: RunSpec, side: Side) -> Side:
+    """Return the side of the settings for this side of the run: the other on the way back."""
+    if not spec.is_swapped:
+        return side
+    return "target" if side == "source" else "source"
+
 
 def check_fingerprints(spec: RunSpec, config: FrameworkConfig) -> None:
     """Raise SpecRefused when this process reaches other servers than the run is meant for."""
-    _check_side("target", spec.target_fingerprint, config.target)
+    _check_side(spec, "target", spec.target_fingerprint, config)
     if spec.source_fingerprint is not None:
-        _check_side("source", spec.source_fingerprint, config.source)
+        _check_side(spec, "source", spec.source_fingerprint, config)
 
 
-def _check_side(side: str, meant: str, config: DatabaseConfig | None) -> None:
+def _check_side(spec: RunSpec, of_run: Side, meant: str, settings: FrameworkConfig) -> None:
+    side = setting_side(spec, of_run)
+    config: DatabaseConfig | None = getattr(settings, side)
     setting = f"FRAMEWORK_{side.upper()}_DB_CONNECTION_STRING"
     if config is None:
         raise SettingsError(f"no {side} database is set", f"Set {setting} for this process")
     if config.fingerprint != meant:
         raise SpecRefused(
-            f"the run's {side} is {meant}, but this process reaches {config.fingerprint}",
+            f"the run's {of_run} is {meant}, but this process reaches {config.fingerprint}",
             f"Set {setting} to the run's servers on this machine and restart the worker",
         )

@@ -128,6 +128,20 @@ class FrameworkConfig(BaseModel):
         description="repair and live migration: a process that is silent for so long loses its "
         "key window to another",
     )
+    stale_read_seconds: float = Field(
+        default=10.0,
+        ge=0,
+        le=600,
+        description="live migration from Azure accounts: a read may be this much older than a "
+        "change that was seen; keys wait so long, and are reconciled twice",
+    )
+    delete_scan_seconds: float = Field(
+        default=900.0,
+        ge=1,
+        le=86_400,
+        description="live migration from Cosmos DB: how often to look for documents that the "
+        "source has no more",
+    )
     late_write_seconds: float = Field(
         default=180.0,
         ge=1,

@@ -54,9 +54,12 @@ class Planner:
 
         Raises DataWorksError when the source fails.
         """
-        run_id = self._spec.run_id
+        run_id, job = self._spec.run_id, self._job
         end = self._ledger.plan_end(run_id)
-        for planned in plan_slices(self._source, self._job, self._spec.batch_size, end.last_slice):
+        follow = job.follow if self._spec.follows else None
+        copied_before = follow is not None and follow.continues is not None
+        plan = plan_slices(self._source, job, self._spec.batch_size, end.last_slice)
+        for planned in () if copied_before else plan:
             if self._stop.is_set():
                 return
             failpoint("plan.before")
@@ -67,7 +70,6 @@ class Planner:
             end = PlanEnd(end.planned + len(planned.slices), planned.slices[-1])
             yield end.planned
         failpoint("close-plan.before")
-        follow = self._job.follow if self._spec.follows else None
         if follow is not None:
             late_seconds = follow.claims.late_seconds
             self._ledger.key_windows.close_copy(run_id, end.planned, late_seconds)

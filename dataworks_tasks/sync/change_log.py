@@ -8,17 +8,21 @@ it is the list of everything that changed.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bson.binary import Binary
+from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.write_concern import WriteConcern
 
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
+from dataworks_tasks.store.retrying import retry_transient
 
+_ENTRIES_AT_ONCE = 8
+"""2 MB at most: a small account takes them in one go."""
 _PREFIX = "dataworks.changes."
 
 
@@ -43,19 +47,33 @@ class ChangeLog:
 
     def append(self, first: int, windows: Sequence[bytes]) -> None:
         """Keep ``windows`` as the entries from number ``first`` on, durably."""
+        for start in range(0, len(windows), _ENTRIES_AT_ONCE):
+            some = windows[start : start + _ENTRIES_AT_ONCE]
+            retry_transient(lambda some=some, at=first + start: self._insert(at, some))  # type: ignore[misc]
+
+    def _insert(self, first: int, windows: Sequence[bytes]) -> None:
         entries = [
             {"_id": f"{number:016x}-{self._nonce}-{secrets.token_hex(2)}", "w": Binary(window)}
             for number, window in enumerate(windows, first)
         ]
         with classified():
-            self._documents(WriteConcern("majority")).insert_many(entries)
+            try:
+                self._documents(WriteConcern("majority")).insert_many(entries)
+            except BulkWriteError as error:
+                raise _first_of(error) from None
 
-    def read(self, first: int, stop: int) -> Iterator[bytes]:
-        """Yield the entries ``[first, stop)``, in order."""
+    def read(self, first: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the entries ``[first, stop)`` with their numbers, in order.
+
+        One may be there several times, and all count: its writer was interrupted.
+        """
         query = {"_id": {"$gte": f"{first:016x}", "$lt": f"{stop:016x}"}}
+        yield from retry_transient(lambda: self._found(query))
+
+    def _found(self, query: Mapping[str, Any]) -> list[tuple[int, bytes]]:
         with classified():
-            for entry in self._documents().find(query, sort=[("_id", 1)]):
-                yield bytes(entry["w"])
+            found = self._documents().find(query, sort=[("_id", 1)])
+            return [(int(each["_id"][:16], 16), bytes(each["w"])) for each in found]
 
     def drop(self) -> None:
         """Forget all of it."""
@@ -65,3 +83,9 @@ class ChangeLog:
         return self._target.collection(self.namespace, committed=True).with_options(
             write_concern=concern
         )
+
+
+def _first_of(error: BulkWriteError) -> OperationFailure:
+    """Return the first error of a bulk write: its code says whether trying again helps."""
+    problem: Mapping[str, Any] = next(iter(error.details.get("writeErrors", ())), {})
+    return OperationFailure(str(problem.get("errmsg", error)), problem.get("code"))

@@ -52,19 +52,21 @@ class CapturedChanges:
     token: bytes = b""
     is_idle: bool = False
     ddl: DdlEvent | None = None
+    position_time: Timestamp | None = None
+    """The time up to which nothing is missing, where tokens have none."""
 
     @property
     def time(self) -> Timestamp:
-        """The cluster time of the position."""
-        return token_time(self.token)
+        """The time of the position."""
+        return self.position_time or token_time(self.token)
 
 
 class ChangeReader:
     """Follows the collections of a run from a position; a context manager.
 
     ``database``: the only one that is followed; None follows the whole deployment, and then the
-    stream survives that a database is dropped. Raises HistoryLost where the source cannot go back
-    to the position.
+    stream survives that a database is dropped. ``token``: where it begins; empty: at the cluster
+    time ``at``, or now. Raises HistoryLost where the source cannot go back to the position.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class ChangeReader:
         namespaces: tuple[NamespacePair, ...],
         database: str | None,
         token: bytes | None,
+        at: Timestamp | None = None,
     ) -> None:
         self._source, self._database, self._token = source, database, token
+        self._at = None if token else at
         self._pairs = {
             (pair.source.database.encode(), pair.source.collection.encode()): number
             for number, pair in enumerate(namespaces)
@@ -154,7 +158,7 @@ class ChangeReader:
         else:
             # Left to itself the server begins after its newest operation, at a moment that has not
             # come yet: no node could read at it, and the next change may be of just that moment.
-            options["start_at_operation_time"] = now_at(self._source)
+            options["start_at_operation_time"] = self._at or now_at(self._source)
         kind = ClusterChangeStream if self._database is None else DatabaseChangeStream
         where = self._source.mongo.get_database(self._database or "admin", codec_options=_RAW)
         stream: ChangeStream[Any] = kind(where, pipeline, **options)

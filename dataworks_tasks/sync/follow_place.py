@@ -14,6 +14,8 @@ PLACE = "follow"
 """The place's name in the ledger."""
 RESYNC = "resync"
 """The name of what says that a run took a new position and has to be compared."""
+TARGET = "target_place"
+"""The name of the target's position at the cut-over: the way back begins there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class FollowPlace:
     """``token``: everything up to it is in the change log. ``time``: its cluster time.
 
     ``logged``: entries of the change log that count. ``planned``: those that are windows already.
-    ``events``: changes seen so far.
+    ``events``: changes seen so far. An empty ``token`` stands for the cluster time alone.
     """
 
     token: bytes

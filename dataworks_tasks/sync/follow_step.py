@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import takewhile
 
 from dataworks_tasks.documents.raw_bson import Element, element_bytes
 from dataworks_tasks.driver_step import Drive, DriverStep
@@ -15,9 +16,11 @@ from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.runs.choices import OnDdl
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
-from dataworks_tasks.sync.change_reader import CapturedChanges, ChangeReader, DdlEvent
+from dataworks_tasks.sync.change_reader import CapturedChanges, DdlEvent
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place
 from dataworks_tasks.sync.key_window import KeyWindow, windows_of
+from dataworks_tasks.sync.open_changes import Followed, open_changes
+from dataworks_tasks.sync.source_reads import source_read_limiter
 from dataworks_tasks.sync.window_work import read_hot_key
 
 _KEYS_AT_ONCE = 20_000
@@ -75,9 +78,15 @@ class _Follower:
     def follow(self) -> float | None:
         """Follow until the turn is over."""
         lease, source = self._drive.lease, self._drive.databases.source()
-        with ChangeReader(
-            source, self._job.namespaces, self._part.database, self._place.token
-        ) as reader:
+        followed = Followed(
+            source,
+            self._job.namespaces,
+            self._part.database,
+            self._windows.now,
+            source_read_limiter(self._drive.ledger, self._drive.spec, source),
+        )
+        place = self._place
+        with open_changes(followed, place.token, place.time) as reader:
             while not lease.reached:
                 captured = reader.read(_KEYS_AT_ONCE, _READING_SECONDS)
                 self._keep(captured)
@@ -99,7 +108,11 @@ class _Follower:
             failpoint("capture.before")
             self._log.append(self._place.logged, windows)
         logged = self._place.logged + len(windows)
-        at_once = self._has_room() and self._place.planned == self._place.logged
+        at_once = (
+            not self._part.stale_seconds
+            and self._has_room()
+            and self._place.planned == self._place.logged
+        )
         place = FollowPlace(
             captured.token,
             captured.time,
@@ -118,19 +131,33 @@ class _Follower:
         place = self._place
         if place.planned < place.logged:
             stop = min(place.logged, place.planned + _ENTRIES_AT_ONCE)
-            entries = [KeyWindow.from_bytes(e) for e in self._log.read(place.planned, stop)]
-            seconds = min((entry.seconds for entry in entries), default=0)
-            planned = self._as_windows(_keys_of(entries), seconds)
-            windows = [window.to_bytes() for window in planned]
-            self._move(replace(place, planned=stop), Append(windows))
+            entries = self._readable(place.planned, stop)
+            if entries:
+                seconds = min(entry.seconds for _, entry in entries)
+                keys = _keys_of(entry for _, entry in entries)
+                windows = [window.to_bytes() for window in self._as_windows(keys, seconds)]
+                self._move(replace(place, planned=entries[-1][0] + 1), Append(windows))
         now = time.monotonic()
         if now - self._hot_at >= _HOT_SECONDS:
             self._hot_at = now
             self._plan_hot_keys()
 
+    def _readable(self, first: int, stop: int) -> list[tuple[int, KeyWindow]]:
+        """Entries of the change log that the source answers for, each with its number.
+
+        Where a read may be older than a change that was seen, the newest ones wait.
+        """
+        entries = [(n, KeyWindow.from_bytes(data)) for n, data in self._log.read(first, stop)]
+        stale = self._part.stale_seconds
+        if not stale:
+            return entries
+        limit = self._windows.now() - 1 - stale
+        return list(takewhile(lambda entry: entry[1].seconds <= limit, entries))
+
     def _plan_hot_keys(self) -> None:
         hot = list(self._windows.hot_keys(self._run_id))
-        windows = [each.to_bytes() for each in self._as_windows(map(read_hot_key, hot))]
+        again = self._as_windows(map(read_hot_key, hot), tries=1)
+        windows = [each.to_bytes() for each in again]
         self._windows.append(self._run_id, Append(windows, hot_keys=hot, due=_DUE_AT_ONCE))
 
     def _move(self, place: FollowPlace, append: Append) -> None:
@@ -153,17 +180,20 @@ class _Follower:
 
     def _windows_of(self, captured: CapturedChanges) -> Iterator[KeyWindow]:
         keys = ((pair, key) for (pair, _), key in captured.keys.items())
+        if self._part.stale_seconds:
+            return self._as_windows(keys, int(self._windows.now()))
         return self._as_windows(keys, self._place.time.time)
 
     def _as_windows(
-        self, keys: Iterable[tuple[int, Element]], seconds: int = 0
+        self, keys: Iterable[tuple[int, Element]], seconds: int = 0, tries: int = 0
     ) -> Iterator[KeyWindow]:
         nonce = bytes.fromhex(self._part.nonce)
         by_pair: dict[int, list[Element]] = {}
         for pair, key in keys:
             by_pair.setdefault(pair, []).append(key)
         for pair, several in by_pair.items():
-            yield from windows_of(several, KeyWindow(pair, (), nonce=nonce, seconds=seconds))
+            first = KeyWindow(pair, (), tries, nonce=nonce, seconds=seconds)
+            yield from windows_of(several, first)
 
     def _stop_at(self, event: DdlEvent) -> None:
         """Pause the run after a change of a collection itself, and say how to continue."""

@@ -43,7 +43,11 @@ class FollowWork(RangeWork):
         self._copy = MigrationWork(replace(context, spec=spec))
         routes = migration_routes(context, job, self._bound)
         self._windows = WindowRun(
-            context, job.follow.claims, lambda window: routes[window.pair], hot=True
+            context,
+            job.follow.claims,
+            lambda window: routes[window.pair],
+            hot=True,
+            twice=job.follow.stale_seconds > 0,
         )
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[Completed]:

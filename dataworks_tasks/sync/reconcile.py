@@ -52,12 +52,17 @@ class Hold(NamedTuple):
 
 @dataclass(slots=True)
 class Reconciled:
-    """What reconciling gave. ``changed``: keys that have other documents by now."""
+    """What reconciling gave.
+
+    ``changed``: keys that have other documents by now. ``duplicates``: keys that a unique index
+    refused.
+    """
 
     replaced: int = 0
     deleted: int = 0
     bytes: int = 0
     changed: list[Element] = field(default_factory=list)
+    duplicates: list[Element] = field(default_factory=list)
     failures: list[DocumentFailure] = field(default_factory=list)
 
 
@@ -73,7 +78,7 @@ def reconcile(route: KeyRoute, keys: Sequence[Element], hold: Hold) -> Reconcile
 
     def put(batch: EncodedBatch) -> None:
         for document in batch.documents():
-            before[key_bytes(document)] = _digest(document)
+            before[key_bytes(document)] = digest(document)
         outcome.bytes += batch.size_bytes
         _put(route, target, batch, outcome)
 
@@ -84,6 +89,11 @@ def reconcile(route: KeyRoute, keys: Sequence[Element], hold: Hold) -> Reconcile
     outcome.changed = _changed(route, keys, before)
     failpoint("reconcile-read.after")
     outcome.replaced, outcome.deleted = target.replaced, target.deleted
+    outcome.duplicates += (
+        Element(key[0], b"_id", key[5:])
+        for key, problem in target.problems.items()
+        if problem.is_duplicate
+    )
     outcome.failures += (
         _failure(route, key, f"{problem.reason} (code {problem.code})")
         for key, problem in target.problems.items()
@@ -117,7 +127,7 @@ def _changed(route: KeyRoute, keys: Sequence[Element], before: dict[bytes, bytes
 
     def compare(batch: EncodedBatch) -> None:
         for document in batch.documents():
-            after[key_bytes(document)] = _digest(document)
+            after[key_bytes(document)] = digest(document)
 
     route.wanted.read(keys, route.bound(), compare)
     return [
@@ -127,7 +137,8 @@ def _changed(route: KeyRoute, keys: Sequence[Element], before: dict[bytes, bytes
     ]
 
 
-def _digest(document: bytes) -> bytes:
+def digest(document: bytes) -> bytes:
+    """Return what a document is compared by, without keeping it."""
     return blake2b(document, digest_size=_DIGEST_BYTES).digest()
 
 

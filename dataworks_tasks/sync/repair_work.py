@@ -21,7 +21,7 @@ from dataworks_tasks.sync.key_window import KeyWindow
 from dataworks_tasks.sync.listed_differences import ListedDifference, read_differences
 from dataworks_tasks.sync.reconcile import KeyRoute
 from dataworks_tasks.sync.routes import migration_routes
-from dataworks_tasks.sync.still_different import still_different
+from dataworks_tasks.sync.still_different import source_digests, still_different
 from dataworks_tasks.sync.target_keys import TargetCollection
 from dataworks_tasks.sync.wanted import GeneratedDocuments
 from dataworks_tasks.sync.window_work import CompletedWindow, WindowRun, work_on_windows
@@ -46,7 +46,9 @@ class RepairWork(RangeWork):
         self._context, self._job, self._sources = context, job, tuple(sources)
         if isinstance(job.of, MigrationJob):
             self._routes = migration_routes(context, job.of, deletes=job.delete_extra)
-        self._run = WindowRun(context, job.claims, self._route, counter="documents")
+        self._run = WindowRun(
+            context, job.claims, self._route, followed=self._is_live, counter="documents"
+        )
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[CompletedWindow]:
         windows = self._context.ledger.slices(self._context.spec.run_id, wanted)
@@ -65,14 +67,11 @@ class RepairWork(RangeWork):
             if lease.reached:
                 return False
             failures = self._still_different(batch)
-            for _ in range(_LOOKS):
-                # A source may change meanwhile, and whoever follows it takes a moment.
-                if not failures or lease.reached or not self._is_live:
-                    break
-                Event().wait(_LOOK_SECONDS)
-                failing = {failure.bson_id for failure in failures}
-                batch = [each for each in batch if element_bytes(each.key).hex() in failing]
-                failures = self._still_different(batch)
+            if failures and self._is_live:
+                unchanged_ones = self._look_again(batch, failures, lease)
+                if unchanged_ones is None:
+                    return False
+                failures = unchanged_ones
             if failures:
                 context.ledger.record_failures(context.spec.run_id, failures)
         asked = [
@@ -84,6 +83,47 @@ class RepairWork(RangeWork):
 
     def close(self) -> None:
         """Nothing is kept."""
+
+    def _look_again(
+        self,
+        batch: Sequence[ListedDifference],
+        failures: list[DocumentFailure],
+        lease: FinishLease,
+    ) -> list[DocumentFailure] | None:
+        """Return what still differs though nobody changes it; None: the lease is over.
+
+        A document that changes meanwhile belongs to the run that follows the source, which takes a
+        moment.
+        """
+        before, looks = self._in_the_source(batch), int(lease.position or 0)
+        while failures and looks < _LOOKS:
+            Event().wait(_LOOK_SECONDS)
+            looks += 1
+            lease.note(str(looks))
+            now = self._in_the_source(batch)
+            failing = {failure.bson_id for failure in failures}
+            batch = [
+                each
+                for each in batch
+                if element_bytes(each.key).hex() in failing
+                and now.get(_name(each)) == before.get(_name(each))
+            ]
+            failures = self._still_different(batch)
+            if failures and lease.reached:
+                return None
+        lease.note("")
+        return failures
+
+    def _in_the_source(self, batch: Sequence[ListedDifference]) -> dict[tuple[int, bytes], bytes]:
+        """Return the digest of each document by its collection pair and key, as it is now."""
+        found: dict[tuple[int, bytes], bytes] = {}
+        by_pair: dict[int, list[Element]] = {}
+        for each in batch:
+            by_pair.setdefault(each.pair, []).append(each.key)
+        for pair, keys in by_pair.items():
+            digests = source_digests(self._routes[pair], keys)
+            found.update({(pair, key): value for key, value in digests.items()})
+        return found
 
     @property
     def _is_live(self) -> bool:
@@ -145,3 +185,7 @@ class RepairWork(RangeWork):
             bound=lambda: None,
             deletes=self._job.delete_extra,
         )
+
+
+def _name(difference: ListedDifference) -> tuple[int, bytes]:
+    return difference.pair, element_bytes(difference.key)

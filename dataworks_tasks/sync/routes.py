@@ -20,14 +20,15 @@ def migration_routes(
     Raises SettingsError when this process has no source.
     """
     source, also = source_of(context), parsed_filter(job)
-    concern = context.spec.write_concern
+    concern, has_options = context.spec.write_concern, source.capabilities.collection_stats
     return [
         KeyRoute(
             SourceDocuments(
                 source,
                 pair.source,
                 also,
-                collated="collation" in (read_options(source, pair.source) or {}),
+                collated=has_options and "collation" in (read_options(source, pair.source) or {}),
+                limiter=context.source_reads,
             ),
             document_change(job, pair),
             TargetCollection(context.target, pair.target, concern, context.rate_limiter),

@@ -78,7 +78,7 @@ class TargetKeys:
         refused = self._again(self._refused)
         while refused:
             keys = {element_bytes(write.id, b"_id") for write in refused}
-            among = [write for write in refused if self._owner(write) in keys]
+            among = [write for write in refused if self._may_be_among(write, keys)]
             if len(among) == len(refused):
                 # They take values from one another: none can be written while another is there.
                 self._send([KeyWrite(write.id, None, write.shard) for write in refused])
@@ -187,6 +187,12 @@ class TargetKeys:
         for write in refused:
             self.problems.pop(element_bytes(write.id, b"_id"), None)
         return self._send(refused)
+
+    def _may_be_among(self, write: KeyWrite, keys: set[bytes]) -> bool:
+        """Whether one of ``keys`` has the unique value; a server that names none may mean any."""
+        if not self.problems[element_bytes(write.id, b"_id")].key_value:
+            return len(keys) > 1
+        return self._owner(write) in keys
 
     def _owner(self, write: KeyWrite) -> bytes | None:
         """Return the key of the target's document with the unique value; None if none has it."""

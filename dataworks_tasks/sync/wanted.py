@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,7 @@ from dataworks_tasks.documents.raw_bson import (
     ids_filter,
 )
 from dataworks_tasks.generate.batch.document_source import DocumentSource
+from dataworks_tasks.rate_limits.reads import ReadRateLimiter
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.bounded_reads import find_at_least
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -47,19 +49,20 @@ class WantedDocuments(Protocol):
 class SourceDocuments(WantedDocuments):
     """Documents of a source collection that match the run's filter.
 
-    ``collated``: its strings compare by a collation.
+    ``collated``: its strings compare by a collation. ``limiter``: the budget for reading.
     """
 
     client: BaseDatabaseClient
     namespace: Namespace
     also: bytes | None = None
     collated: bool = False
+    limiter: ReadRateLimiter | None = None
 
     def read(
         self, keys: Sequence[Element], at_least: Timestamp | None, take: TakeBatch
     ) -> list[Element]:
         found: set[bytes] = set()
-        for batch in self._find(ids_filter(keys), at_least):
+        for batch in self._in_budget(keys, at_least):
             found.update(key_bytes(document) for document in batch.documents())
             take(batch)
         missing = [key for key in keys if element_bytes(key, b"_id") not in found]
@@ -89,6 +92,23 @@ class SourceDocuments(WantedDocuments):
                     continue
             absent.append(key)
         return absent
+
+    def _in_budget(
+        self, keys: Sequence[Element], at_least: Timestamp | None
+    ) -> Iterator[EncodedBatch]:
+        limiter = self.limiter
+        if limiter is None:
+            yield from self._find(ids_filter(keys), at_least)
+            return
+        start = 0
+        while start < len(keys):
+            some = keys[start : start + limiter.max_documents(len(keys))]
+            reserved = limiter.reserve(len(some), time.sleep)
+            batches = list(self._find(ids_filter(some), at_least))
+            page = b"".join(document for batch in batches for document in batch.documents())
+            limiter.record(reserved, page, self.client.read_charge(self.namespace.database))
+            yield from batches
+            start += len(some)
 
     def _find(self, query: RawBSONDocument, at_least: Timestamp | None) -> Iterator[EncodedBatch]:
         if self.also is not None:

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes
-from dataworks_tasks.ledger.contract import Acknowledgement, Ledger, RangeResult, WorkerReport
+from dataworks_tasks.ledger.contract import (
+    Acknowledgement,
+    DocumentFailure,
+    Ledger,
+    RangeResult,
+    WorkerReport,
+)
 from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.ledger.key_windows import CompletedKeys, WindowOutcome
 from dataworks_tasks.range_work import RunContext
@@ -30,14 +36,18 @@ class WindowRun:
     """How a run's windows are reconciled.
 
     ``route``: by window. ``hot``: keys that changed meanwhile go to the hot set, which somebody
-    empties about once a second; else they become windows of their own. ``counter``: what the keys
-    are counted as.
+    empties about once a second; else they become windows of their own. ``followed``: another run
+    follows the source, so keys that never stop changing are left to it. ``twice``: the source may
+    have answered with what it had before, so the keys of a new window go to the hot set in any
+    case. ``counter``: what the keys are counted as.
     """
 
     context: RunContext
     times: ClaimTimes
     route: Callable[[KeyWindow], KeyRoute]
     hot: bool = False
+    followed: bool = False
+    twice: bool = False
     counter: str = "keys"
 
     @property
@@ -120,14 +130,7 @@ def _work_on(
     claim.check()
     changed = tuple(outcome.changed)
     if changed and not run.hot and window.tries >= _MOST_TRIES:
-        outcome.failures += (
-            document_failure(
-                route.target.namespace,
-                assemble([element_bytes(key)]),
-                "it changes at the source faster than it can be repaired",
-            )
-            for key in changed
-        )
+        outcome.failures += _given_up(run, route, changed)
         changed = ()
     return (
         RangeResult(_counters(run, outcome), tuple(outcome.failures)),
@@ -136,11 +139,38 @@ def _work_on(
             holder=claim.request.holder,
             late_seconds=run.times.late_seconds,
             appended=() if run.hot else _appended(window, changed),
-            hot=[(hot_key(window.pair, key), window.pair) for key in changed] if run.hot else (),
+            hot=_hot(run, window, changed, outcome) if run.hot else (),
             cleared=_cleared(run, route, window, outcome),
             unanswered=claim.unanswered,
         ),
     )
+
+
+def _hot(
+    run: WindowRun, window: KeyWindow, changed: Sequence[Element], outcome: Reconciled
+) -> list[tuple[bytes, int]]:
+    """Keys to be reconciled once more, soon and together.
+
+    Whoever has the unique value of a refused document may be among them, from another window.
+    """
+    again = list(changed)
+    if not window.tries:
+        again = list(window.keys) if run.twice else [*again, *outcome.duplicates]
+    return [(hot_key(window.pair, key), window.pair) for key in again]
+
+
+def _given_up(
+    run: WindowRun, route: KeyRoute, changed: Sequence[Element]
+) -> Iterator[DocumentFailure]:
+    """Yield a failure for each key that never stops changing, unless a run follows it anyway."""
+    if run.followed:
+        return
+    for key in changed:
+        yield document_failure(
+            route.target.namespace,
+            assemble([element_bytes(key)]),
+            "it changes at the source faster than it can be repaired",
+        )
 
 
 def _fence(run: WindowRun, claim: Claim) -> WriteFence | None:

@@ -124,9 +124,9 @@ class _Databases:
     def source(self) -> BaseDatabaseClient:
         """Return the source. Raises SpecRefused if it is not the run's."""
         check_fingerprints(self._spec, self._process.config)
-        return self._process.client("source")
+        return self._process.client("source", self._spec)
 
     def target(self) -> BaseDatabaseClient:
         """Return the target. Raises SpecRefused if it is not the run's."""
         check_fingerprints(self._spec, self._process.config)
-        return self._process.client("target")
+        return self._process.client("target", self._spec)

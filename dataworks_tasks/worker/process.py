@@ -8,7 +8,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
@@ -21,7 +20,7 @@ from dataworks_tasks.rate_limits.writes import REQUEST_UNITS, Budget, WriteRateL
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
-from dataworks_tasks.settings.fingerprints import check_fingerprints
+from dataworks_tasks.settings.fingerprints import Side, check_fingerprints, setting_side
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_client import create_database_client
 from dataworks_tasks.worker.hand_keeper import HandKeeper
@@ -116,12 +115,12 @@ class WorkerProcess:
             self.ledger,
             spec.run_id,
             Budget(spec.max_rate, spec.max_ru),
-            in_request_units=self.client("target").capabilities.request_charge,
+            in_request_units=self.client("target", spec).capabilities.request_charge,
         )
 
     def _context(self, spec: RunSpec, rate_limiter: WriteRateLimiter) -> RunContext:
-        source = self.client("source") if spec.source_fingerprint is not None else None
-        target = self.client("target")
+        source = self.client("source", spec) if spec.source_fingerprint is not None else None
+        target = self.client("target", spec)
         return RunContext(
             spec,
             self.config,
@@ -147,8 +146,9 @@ class WorkerProcess:
         limit = spec.source_max_ru if of_source else spec.max_ru
         return ReadRateLimiter(self.ledger, spec.run_id, bucket, limit)
 
-    def client(self, side: Literal["source", "target"]) -> BaseDatabaseClient:
-        """Return the client of one side. Raises SettingsError if it is not set."""
+    def client(self, of_run: Side, spec: RunSpec) -> BaseDatabaseClient:
+        """Return the client of one side of a run. Raises SettingsError if it is not set."""
+        side = setting_side(spec, of_run)
         config: DatabaseConfig | None = getattr(self.config, side)
         if config is None:
             raise SettingsError(

@@ -147,8 +147,9 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
         if not run.work.finish(lease):
             log.info("finishing continues later", extra={"fields": {"position": lease.position}})
             return turn_clock.is_stopped
-        source = process.client("source") if run.spec.source_fingerprint else None
-        record_final_collections(ledger, run.spec, process.client("target"), source)
+        source = process.client("source", run.spec) if run.spec.source_fingerprint else None
+        target = process.client("target", run.spec)
+        record_final_collections(ledger, run.spec, target, source)
     failpoint("finish.after")
     end = state_at_end(run.spec, ledger.progress(run_id))
     if ledger.change_state(run_id, frozenset({RunState.RUNNING}), end):

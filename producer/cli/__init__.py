@@ -21,6 +21,7 @@ COMMANDS = {
     "generate": "fill a collection from a template or a generator",
     "migrate": "copy collections from the source to the target",
     "verify": "compare what a run should have written with its target",
+    "sync": "follow a complete migration, or the way back after a cut-over",
     "cutover": "finish a migration that follows its source",
     "resume": "continue a run: send its gaps",
     "pause": "make workers leave a run alone until it is resumed",

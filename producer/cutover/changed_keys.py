@@ -37,7 +37,7 @@ def _changed_keys(context: RunContext) -> Iterator[tuple[int, list[Element]]]:
     log = ChangeLog(context.target, change_log_namespace(context.spec))
     for first in range(0, place.logged, _ENTRIES_AT_ONCE):
         known: dict[int, dict[bytes, Element]] = {}
-        for entry in log.read(first, min(first + _ENTRIES_AT_ONCE, place.logged)):
+        for _, entry in log.read(first, min(first + _ENTRIES_AT_ONCE, place.logged)):
             window = KeyWindow.from_bytes(entry)
             keys = known.setdefault(window.pair, {})
             keys.update((element_bytes(key), key) for key in window.keys)

@@ -59,7 +59,7 @@ def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Ch
         found="done" if copied else "not done, or a late write may still arrive",
         remedy="" if copied else f"Wait for it: dataworks status {run_id} --watch",
     )
-    pending = is_resync_pending(ledger, run_id)
+    pending = is_resync_pending(ledger, spec)
     yield Check(
         "history",
         ok=not pending,

@@ -18,6 +18,7 @@ from dataworks_tasks.errors import DataWorksError, RunFailed, TerminalError, Usa
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS
+from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes, read_indexes
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.index_notes import refused_of_position
@@ -29,16 +30,19 @@ from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.scan.final_collections import record_final_collections
 from dataworks_tasks.store.bounded_reads import now_at
-from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
-from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
+from dataworks_tasks.sync.delete_scan import DeleteScan, note_scan
+from dataworks_tasks.sync.follow_place import PLACE, TARGET, FollowPlace
 from dataworks_tasks.sync.key_window import KeyWindow
+from dataworks_tasks.sync.open_changes import has_bounded_reads, has_deletes
+from dataworks_tasks.sync.source_reads import source_read_limiter
 from dataworks_tasks.worker.finish_lease import HeldFinishLease, LeaseHeld
 from producer.connections import Connections
 from producer.cutover.block_writes import allow_writes, block_writes
 from producer.cutover.changed_keys import verify_changed
 from producer.cutover.checklist import checklist
 from producer.cutover.drain import Backlog, drain
+from producer.cutover.target_position import target_position
 from producer.doctor.check import Check
 
 _LOOK_SECONDS = 0.2
@@ -107,6 +111,8 @@ class CutOver:
                 drained = self._drained(barrier)
                 failpoint("cut-over-drain.after")
                 drained = self._quiet(drained)
+                if not has_deletes(self._connections.source):
+                    drained = self._deletions_found(drained)
                 failpoint("cut-over-quiet.after")
                 self._verify()
                 failpoint("cut-over-verify.after")
@@ -182,13 +188,13 @@ class CutOver:
         source = self._connections.source
         if not self._request.block_writes:
             self._say("stop your writers now")
-            yield _position(source)
+            yield self._position()
             return
         self._say("blocking writes to the source; open transactions may take a minute")
         block_writes(source)
         self._say("writes to the source are blocked")
         try:
-            yield _position(source)
+            yield self._position()
         except BaseException:
             try:
                 allow_writes(source)
@@ -198,9 +204,29 @@ class CutOver:
                 self._say("the cut-over did not finish: writes to the source are allowed again")
             raise
 
+    def _position(self) -> Timestamp:
+        """A position of the source after this moment; by the ledger's clock where it has none."""
+        position = now_at(self._connections.source)
+        return position or Timestamp(int(self._ledger.key_windows.now()) + 1, 0)
+
     def _drained(self, barrier: Timestamp) -> Backlog:
         """Steps 3 and 4: everything up to a position after the writers stopped."""
         return drain(self._ledger, self._run_id, barrier, self._show, self._still_changed)
+
+    def _deletions_found(self, drained: Backlog) -> Backlog:
+        """Step 6: what the source's changes do not say is looked for now."""
+        self._say("looking for documents that the source has no more")
+        connections, windows = self._connections, self._ledger.key_windows
+        began = f"{windows.now():.0f}"
+        source = connections.source
+        limiter = source_read_limiter(self._ledger, self._spec, source)
+        scan = DeleteScan(
+            source, connections.target, self._job.namespaces, windows, self._run_id, limiter
+        )
+        for _ in scan.run():
+            pass
+        note_scan(windows, self._run_id, began)
+        return drain(self._ledger, self._run_id, drained.time, self._show, self._still_changed)
 
     def _still_changed(self, before: Backlog, after: Backlog) -> None:
         places = (FollowPlace.from_bytes(each.place) for each in (before, after))
@@ -229,7 +255,7 @@ class CutOver:
                 self._refuse_writers(before, place)
                 before = place
             Event().wait(_LOOK_SECONDS)
-        drained = self._drained(_position(self._connections.source))
+        drained = self._drained(self._position())
         after = FollowPlace.from_bytes(drained.place)
         if after.logged > before.logged:
             self._refuse_writers(before, after)
@@ -239,7 +265,7 @@ class CutOver:
         """Raise StillWriting unless only a TTL index deleted documents."""
         source = self._connections.source
         log = ChangeLog(self._connections.target, change_log_namespace(self._spec))
-        for entry in log.read(before.logged, after.logged):
+        for _, entry in log.read(before.logged, after.logged):
             window = KeyWindow.from_bytes(entry)
             namespace = self._job.namespaces[window.pair].source
             expires = any("expireAfterSeconds" in i for i in read_indexes(source, namespace))
@@ -253,9 +279,12 @@ class CutOver:
 
     def _verify(self) -> None:
         """Step 7. Raises RunFailed when anything differs."""
-        if self._request.verify == "none":
+        verify = self._request.verify
+        if not has_bounded_reads(self._connections.source):
+            verify = "full"
+        if verify == "none":
             return
-        if self._request.verify == "full":
+        if verify == "full":
             different, what = self._verify_full(), "documents differ"
         else:
             self._say("comparing every key that changed")
@@ -271,9 +300,7 @@ class CutOver:
 
     def _complete(self, drained: Backlog) -> None:
         """Steps 9 and 10: record where the target is, close the plan and complete, in one step."""
-        position = now_at(self._connections.target)
-        if position is not None:
-            self._record_target(position)
+        self._record_target()
         target, source = self._connections.target, self._connections.source
         record_final_collections(self._ledger, self._spec, target, source)
         for _ in range(100):
@@ -289,8 +316,13 @@ class CutOver:
             "the source keeps changing", f"Stop its writers: dataworks cutover {self._run_id}"
         )
 
-    def _record_target(self, position: Timestamp) -> None:
-        self._ledger.key_windows.note_target(self._run_id, position.time, position.inc)
+    def _record_target(self) -> None:
+        """Keep the target's position, where it has one: the way back begins there."""
+        windows = self._ledger.key_windows
+        place = target_position(self._connections.target, self._job, windows.now)
+        if place is not None:
+            kept = windows.place(self._run_id, TARGET)
+            windows.append(self._run_id, Append(place=Place(TARGET, kept, place.to_bytes())))
 
     def _context(self) -> RunContext:
         connections = self._connections
@@ -300,13 +332,6 @@ class CutOver:
 
     def _guards(self) -> RunGuards:
         return RunGuards(self._spec, self._connections.source, self._connections.target)
-
-
-def _position(source: BaseDatabaseClient) -> Timestamp:
-    position = now_at(source)
-    if position is None:
-        raise RunFailed("the source has no positions", "Follow a replica set")
-    return position
 
 
 def _hinders_nobody(index: Mapping[str, Any]) -> bool:

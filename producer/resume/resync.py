@@ -8,11 +8,11 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
-from dataworks_tasks.sync.change_reader import ChangeReader
 from dataworks_tasks.sync.follow_place import PLACE, RESYNC, FollowPlace, first_place
+from dataworks_tasks.sync.open_changes import Followed, open_changes
 from producer.connections import Connections
 
-_PENDING = b"1"
+_PENDING, _DONE = b"1", b"0"
 
 
 def take_new_position(connections: Connections, run_id: str) -> RunSpec:
@@ -35,9 +35,10 @@ def take_new_position(connections: Connections, run_id: str) -> RunSpec:
             "Start the migration again with --drop",
         )
     connections.check_servers(spec)
-    with ChangeReader(connections.source, job.namespaces, job.follow.database, None) as reader:
-        captured = reader.read(1, 0)
     windows = ledger.key_windows
+    followed = Followed(connections.source, job.namespaces, job.follow.database, windows.now)
+    with open_changes(followed) as reader:
+        captured = reader.read(1, 0)
     _move(ledger, run_id, RESYNC, windows.place(run_id, RESYNC), _PENDING)
     kept = windows.place(run_id, PLACE)
     place = FollowPlace.from_bytes(kept) if kept else first_place(job.follow)
@@ -48,12 +49,15 @@ def take_new_position(connections: Connections, run_id: str) -> RunSpec:
 
 def resynced(ledger: Ledger, run_id: str) -> None:
     """Everything was compared and repaired since the new position."""
-    _move(ledger, run_id, RESYNC, ledger.key_windows.place(run_id, RESYNC), b"")
+    _move(ledger, run_id, RESYNC, ledger.key_windows.place(run_id, RESYNC), _DONE)
 
 
-def is_resync_pending(ledger: Ledger, run_id: str) -> bool:
+def is_resync_pending(ledger: Ledger, spec: RunSpec) -> bool:
     """Whether the run took a new position, and was not compared since."""
-    return ledger.key_windows.place(run_id, RESYNC) == _PENDING
+    kept = ledger.key_windows.place(spec.run_id, RESYNC)
+    job = spec.job
+    begins_so = isinstance(job, MigrationJob) and job.follow and job.follow.compare_first
+    return kept == _PENDING or (not kept and bool(begins_so))
 
 
 def _move(ledger: Ledger, run_id: str, name: str, before: bytes, after: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from bson.json_util import loads
@@ -14,8 +15,15 @@ from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.runs.choices import IndexPolicy, OnDdl
 from dataworks_tasks.runs.spec import ClaimTimes, FollowPart, MigrationJob, StartPosition
 from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.settings.database import DatabaseType
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.sync.change_reader import ChangeReader, token_time
+from dataworks_tasks.sync.follow_place import FollowPlace
+from dataworks_tasks.sync.open_changes import (
+    Followed,
+    has_bounded_reads,
+    has_deletes,
+    open_changes,
+)
 from producer.start.run_request import MigrationRequest
 
 _CLOCKS = ("$where", "$rand", "$sampleRate", "$function")
@@ -24,37 +32,53 @@ _VARIABLES = ("$$NOW", "$$CLUSTER_TIME")
 
 def follow_part(
     source: BaseDatabaseClient,
-    target: BaseDatabaseClient,
     job: MigrationJob,
     request: MigrationRequest,
     config: FrameworkConfig,
+    clock: Callable[[], float],
 ) -> FollowPart:
     """Where the run begins to follow: a position before its first slice.
 
     Raises UsageError for a source, a target or a job that cannot be followed; writes nothing.
     """
-    _check_servers(source, target)
-    _check_job(source, job, request)
-    database, token = _open(source, job)
-    position = token_time(token)
+    _check_request(job, request)
+    return follow_from(source, job, OnDdl(request.on_ddl), config, clock)
+
+
+def follow_from(
+    source: BaseDatabaseClient,
+    job: MigrationJob,
+    on_ddl: OnDdl,
+    config: FrameworkConfig,
+    clock: Callable[[], float],
+    at: FollowPlace | None = None,
+) -> FollowPart:
+    """Follow the job's collections from the position ``at``, or from now.
+
+    Raises UsageError for a source, a target or a job that cannot be followed, and HistoryLost when
+    the source's history does not reach back to ``at``; writes nothing.
+    """
+    _check_servers(source)
+    _check_job(source, job)
+    database, opened = _open(source, job, at, clock)
+    begin = at or opened
+    bounded = has_bounded_reads(source)
     return FollowPart(
-        position=StartPosition(token=token.hex(), seconds=position.time, increment=position.inc),
+        position=StartPosition(
+            token=begin.token.hex(), seconds=begin.time.time, increment=begin.time.inc
+        ),
+        stale_seconds=0 if bounded else config.stale_read_seconds,
+        delete_scan_seconds=0 if has_deletes(source) else config.delete_scan_seconds,
         nonce=secrets.token_hex(8),
         database=database,
-        on_ddl=OnDdl(request.on_ddl),
+        on_ddl=on_ddl,
         claims=ClaimTimes(seconds=config.claim_seconds, late_seconds=config.late_write_seconds),
     )
 
 
-def _check_servers(source: BaseDatabaseClient, target: BaseDatabaseClient) -> None:
-    for side, client in (("source", source), ("target", target)):
-        capabilities = client.capabilities
-        if capabilities.request_charge or client.db_type.value == "azure-documentdb":
-            raise UsageError(
-                f"--follow is not available where the {side} is an Azure account",
-                "Copy without --follow, then repair while the source changes: "
-                "dataworks verify RUN --live --repair",
-            )
+def _check_servers(source: BaseDatabaseClient) -> None:
+    if source.db_type in (DatabaseType.COSMOS_DB, DatabaseType.AZURE_DOCUMENTDB):
+        return
     if not source.capabilities.majority_reads:
         raise UsageError(
             "the source is a standalone server: it has no change streams to follow",
@@ -63,7 +87,7 @@ def _check_servers(source: BaseDatabaseClient, target: BaseDatabaseClient) -> No
         )
 
 
-def _check_job(source: BaseDatabaseClient, job: MigrationJob, request: MigrationRequest) -> None:
+def _check_request(job: MigrationJob, request: MigrationRequest) -> None:
     if request.options.append:
         raise UsageError(
             "--follow wants a target of its own: it deletes what the source does not have",
@@ -74,6 +98,9 @@ def _check_job(source: BaseDatabaseClient, job: MigrationJob, request: Migration
             "--follow builds unique and TTL indexes at the cut-over, not before",
             "Leave --indexes before out",
         )
+
+
+def _check_job(source: BaseDatabaseClient, job: MigrationJob) -> None:
     if MigrationStrategyFactory.create(job.strategy).resume_field != "_id":
         raise UsageError(
             f"the strategy {job.strategy!r} does not read along _id, so it cannot be followed",
@@ -114,14 +141,22 @@ def _names(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def _open(source: BaseDatabaseClient, job: MigrationJob) -> tuple[str | None, bytes]:
+def _open(
+    source: BaseDatabaseClient,
+    job: MigrationJob,
+    at: FollowPlace | None,
+    clock: Callable[[], float],
+) -> tuple[str | None, FollowPlace]:
     """The stream that the user may open: of the deployment, else of the one database."""
     databases = sorted({pair.source.database for pair in job.namespaces})
     refusal: DataWorksError | None = None
     for database in (None, databases[0]) if len(databases) == 1 else (None,):
         try:
-            with ChangeReader(source, job.namespaces, database, None) as reader:
-                return database, reader.read(1, 0).token
+            followed = Followed(source, job.namespaces, database, clock)
+            token, time = (at.token, at.time) if at else (None, None)
+            with open_changes(followed, token, time) as reader:
+                captured = reader.read(1, 0)
+            return database, FollowPlace(captured.token, captured.time)
         except (RightMissing, UsageError) as error:
             refusal = error
     grant = json.dumps({"role": "readAnyDatabase", "db": "admin"})

@@ -106,7 +106,7 @@ def start_migration(
     if not request.options.drop:  # else each is made again like its source
         check_unique_ids(target, namespaces)
     if request.follow:
-        follow = follow_part(source, target, plan.job, request, config)
+        follow = follow_part(source, plan.job, request, config, ledger.key_windows.now)
         plan = replace(plan, job=plan.job.model_copy(update={"follow": follow}))
     spec = new_spec(plan.job, request.options, config, target, source)
     name_run(ledger, spec, request.options.run_name)

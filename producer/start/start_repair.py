@@ -51,6 +51,7 @@ def check_repairable(run_id: str, request: RepairRequest, connections: Connectio
             f"{run_id} is a {spec.kind} itself",
             f"Repair the run: dataworks verify {job.run_id} --repair",
         )
+    connections.check_servers(spec)
     progress = ledger.progress(run_id)
     if spec.follows and progress.state is RunState.COMPLETE:
         raise UsageError(

@@ -11,6 +11,7 @@ from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure, PyMongoError
 
+from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classify
@@ -35,12 +36,21 @@ def changes_since(
     client: BaseDatabaseClient, namespaces: Iterable[Namespace], moment: datetime
 ) -> TargetChanges:
     """Changes of these collections that were made after ``moment``."""
+    return changes_from(client, namespaces, Timestamp(int(moment.timestamp()) + _CLOCK_SECONDS, 0))
+
+
+def changes_from(
+    client: BaseDatabaseClient, namespaces: Iterable[Namespace], begin: Timestamp
+) -> TargetChanges:
+    """Changes of these collections from a cluster time on.
+
+    Deletions by a TTL index are changes too, but for nobody to lose: they are left out.
+    """
     if not client.capabilities.majority_reads:
         return TargetChanges(None)
-    by_database: dict[str, list[str]] = {}
+    by_database: dict[str, list[Namespace]] = {}
     for namespace in namespaces:
-        by_database.setdefault(namespace.database, []).append(namespace.collection)
-    begin = Timestamp(int(moment.timestamp()) + _CLOCK_SECONDS, 0)
+        by_database.setdefault(namespace.database, []).append(namespace)
     found = [_changes_of(client, database, names, begin) for database, names in by_database.items()]
     if any(changes.count is None for changes in found):
         return TargetChanges(None)
@@ -49,10 +59,12 @@ def changes_since(
 
 
 def _changes_of(
-    client: BaseDatabaseClient, database: str, names: list[str], begin: Timestamp
+    client: BaseDatabaseClient, database: str, namespaces: list[Namespace], begin: Timestamp
 ) -> TargetChanges:
+    expiring = [each.collection for each in namespaces if _expires(client, each)]
     pipeline: list[Mapping[str, Any]] = [
-        {"$match": {"ns.coll": {"$in": names}}},
+        {"$match": {"ns.coll": {"$in": [each.collection for each in namespaces]}}},
+        {"$match": {"$nor": [{"operationType": "delete", "ns.coll": {"$in": expiring}}]}},
         {"$project": {"ns": 1, "operationType": 1, "documentKey._id": 1}},
     ]
     try:
@@ -66,6 +78,10 @@ def _changes_of(
         return TargetChanges(None)
     except PyMongoError as error:
         raise classify(error) from None
+
+
+def _expires(client: BaseDatabaseClient, namespace: Namespace) -> bool:
+    return any("expireAfterSeconds" in index for index in read_indexes(client, namespace))
 
 
 def _counted(stream: Any, now: Timestamp) -> TargetChanges:

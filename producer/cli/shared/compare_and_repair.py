@@ -30,10 +30,12 @@ def compare_and_repair(
     request: RepairRequest | None,
     *,
     live: bool,
+    looks_again: bool = True,
 ) -> int:
     """Compare, list what differs and repair it where ``request`` says so; the exit code.
 
-    ``live``: the source changes, so what differs is looked at again before it counts.
+    ``live``: the source changes, so what differs is looked at again before it counts, unless that
+    is not worth waiting for, because differences are certain and a repair does no harm.
     """
     if request is not None:
         check_repairable(run_id, request, connections)
@@ -42,7 +44,7 @@ def compare_and_repair(
     state = connections.ledger.state(verification.run_id)
     if code == 0 or state not in FINISHED:
         return code
-    if live:
+    if live and looks_again:
         context.console.print("Looking again at what differs...")
         left = look_again(connections, verification)
         context.console.print(counted(left, "document still differs", "documents still differ"))

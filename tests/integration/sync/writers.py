@@ -154,6 +154,52 @@ _PASSING_CODES = frozenset({64, 91, 112, 189, 251, 10107, 11600, 11602, 13435, 1
 """Write concern, shutdown, write conflict, step-down, transaction gone, not primary."""
 
 
+class SimpleWriters:
+    """Inserts, replaces and deletes in one collection: what every service has. A pause between."""
+
+    def __init__(self, collection: Any, seed: int, pause: float = 0.01) -> None:
+        self._collection, self._pause = collection, pause
+        self._random = random.Random(seed)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self.changes = 0
+        self.problem: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self.problem is not None:
+            raise self.problem
+
+    def _write(self) -> None:
+        try:
+            while not self._stop.wait(self._pause):
+                self._once()
+        except BaseException as error:  # noqa: BLE001 - the test's thread raises it
+            self.problem = error
+
+    def _once(self) -> None:
+        draw, key = self._random, self._random.randrange(150)
+        document = {"_id": key, "n": draw.randrange(10**6), "text": "x" * draw.randrange(200)}
+        try:
+            if draw.random() < 0.3:
+                self._collection.delete_one({"_id": key})
+            else:
+                self._collection.replace_one({"_id": key}, document, upsert=True)
+        except (ConnectionFailure, OperationFailure):
+            return  # throttled, or a cut connection: nobody knows whether it was written
+        self.changes += 1
+
+
 def raw_documents(client: MongoClient[dict[str, Any]], database: str, name: str) -> list[bytes]:
     """Every document's bytes, sorted."""
     collection = client[database][name]

@@ -1,0 +1,116 @@
+"""Following from and to simulated Azure accounts: no deletions, opaque positions, throttling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import psutil
+import pymongo
+import pytest
+
+from dataworks_tasks.ledger.contract import RunState
+from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
+from producer.cosmos_simulator.config import FaultDials, Service
+from tests.fleet import Fleet, wait_until
+from tests.integration.sync.writers import SimpleWriters, raw_documents
+
+LEGACY_DRIVER = "4.10.1"
+StartSimulator = Callable[..., str]
+FAULTS = FaultDials(
+    throttle_share=0.05,
+    cursor_cut_share=0.05,
+    drop_before_share=0.025,
+    drop_after_share=0.025,
+    seed=5,
+)
+
+
+@pytest.fixture
+def simulated(replica_set_url: str) -> Iterator[StartSimulator]:
+    """Start a simulated account in front of the shared replica set; its URL."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> str:
+            config = SimulatorConfig(replica_set_url, change_streams=True, **settings)
+            url: str = stack.enter_context(CosmosSimulator(config)).url
+            return url
+
+        yield start
+
+
+def follow(fleet: Fleet, source: str, target: str, *more: object) -> str:
+    """Start a migration that follows between two databases of the fleet's servers; its run id."""
+    names = ("--include", f"{source}.*", "--map", f"{source}.*={target}.*")
+    return str(
+        fleet.run_json(
+            "migrate", *names, "--follow", "--detach", "--different-servers", "--batch-size", 50,
+            *more,
+        )["run"]
+    )  # fmt: skip
+
+
+def use(fleet: Fleet, source: str, target: str) -> None:
+    """Make these the source and the target of commands and of workers that start from now on."""
+    fleet.environment.update(
+        {
+            "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": source,
+            "FRAMEWORK_TARGET_DB_CONNECTION_STRING": target,
+            "FRAMEWORK_STALE_READ_SECONDS": "1",
+            "FRAMEWORK_DELETE_SCAN_SECONDS": "2",
+        }
+    )
+
+
+def move(fleet: Fleet, writers_url: str, source: str, target: str, *, first: bool = True) -> str:
+    """Follow while somebody writes and deletes, then cut over; the run."""
+    worker = fleet.start_worker(2)
+    with pymongo.MongoClient[dict[str, Any]](writers_url) as client:
+        if first:
+            client[source].orders.insert_many([{"_id": n, "n": n} for n in range(100)])
+        with SimpleWriters(client[source].orders, seed=4) as writers:
+            run = follow(fleet, source, target)
+            wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+            changes = writers.changes
+            wait_until(lambda: writers.changes > changes + 60, "changes are followed")
+    fleet.run("cutover", run, "--quiet", "2s")
+    process = psutil.Process(worker.pid)
+    process.terminate()
+    process.wait(30)
+    assert fleet.ledger.state(run) is RunState.COMPLETE
+    return run
+
+
+def check(fleet: Fleet, one: str, other: str) -> None:
+    expected = raw_documents(fleet.mongo, one, "orders")
+    assert raw_documents(fleet.mongo, other, "orders") == expected
+    assert expected
+
+
+@pytest.mark.timeout(240)
+def test_from_mongod_through_an_account_to_mongod(
+    live_fleet: Fleet, replica_set_url: str, simulated: StartSimulator
+) -> None:
+    fleet = live_fleet
+    version = "3.6" if pymongo.version == LEGACY_DRIVER else "7.0"
+    first, second, third = (f"{fleet.database}_{name}" for name in ("a", "b", "c"))
+    account = simulated(server_version=version, faults=FAULTS)
+    use(fleet, replica_set_url, account)
+    move(fleet, replica_set_url, first, second)
+    check(fleet, first, second)
+    use(fleet, account, replica_set_url)
+    move(fleet, account, second, third, first=False)
+    check(fleet, second, third)
+
+
+@pytest.mark.timeout(240)
+def test_from_documentdb(
+    live_fleet: Fleet, replica_set_url: str, simulated: StartSimulator
+) -> None:
+    fleet = live_fleet
+    first, second = (f"{fleet.database}_{name}" for name in ("a", "b"))
+    cluster = simulated(service=Service.AZURE_DOCUMENTDB)
+    use(fleet, cluster, replica_set_url)
+    move(fleet, cluster, first, second)
+    check(fleet, first, second)
