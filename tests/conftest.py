@@ -26,6 +26,7 @@ from producer.local.services import LocalServices, RunningService
 from producer.local.valkey import Valkey
 from tests.fleet import Fleet
 from tests.support.mongod_variant import MongodVariant
+from tests.support.warm_supervisor import WarmServices
 
 WorkerFactory = Callable[..., RunningService]
 
@@ -46,7 +47,7 @@ def _binary(program: ServerProgram) -> ServerBinary:
 @pytest.fixture(scope="session")
 def local_services() -> Iterator[LocalServices]:
     """The services that all tests share, in a temporary folder."""
-    with LocalServices.in_temporary_folder() as services:
+    with WarmServices.in_temporary_folder() as services:
         yield services
 
 
@@ -60,7 +61,7 @@ def stores_available() -> None:
 @pytest.fixture
 def own_services(stores_available: None) -> Iterator[LocalServices]:
     """Services of one test only, to stop, kill and restart; it starts what it needs."""
-    with LocalServices.in_temporary_folder() as services:
+    with WarmServices.in_temporary_folder() as services:
         yield services
 
 

@@ -56,19 +56,7 @@ class Children:
         known = self._children.get(command.name)
         if known is not None and known.returncode is None:
             raise ValueError(f"{command.name} is already running")
-        with open(command.log, "ab") as log:
-            process = subprocess.Popen(
-                command.arguments,
-                cwd=command.folder,
-                env=command.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=(self._folder_lock,),
-                # Safe: the supervisor has one thread.
-                preexec_fn=die_with_parent(command.stop.orphan_signal),  # noqa: PLW1509
-            )
+        process = self._launch(command)
         child = Child(command, process)
         self._children[command.name] = child
         return child
@@ -123,6 +111,21 @@ class Children:
             for pid in left:
                 os.kill(pid, SIGKILL)
             time.sleep(POLL_SECONDS)
+
+    def _launch(self, command: ChildCommand) -> subprocess.Popen[bytes]:
+        with open(command.log, "ab") as log:
+            return subprocess.Popen(
+                command.arguments,
+                cwd=command.folder,
+                env=command.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(self._folder_lock,),
+                # Safe: the supervisor has one thread.
+                preexec_fn=die_with_parent(command.stop.orphan_signal),  # noqa: PLW1509
+            )
 
     def _wait(self, condition: Callable[[], bool], limit_seconds: float) -> None:
         deadline = time.monotonic() + limit_seconds

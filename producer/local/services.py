@@ -19,7 +19,12 @@ from producer.local.mongod import Mongod
 from producer.local.process_control import is_running
 from producer.local.service_definition import ServiceDefinition, ServiceSite, free_port
 from producer.local.services_record import LocalServicesRecord, read_record
-from producer.local.supervisor_link import ServiceExit, SupervisorLink, supervisor_lost
+from producer.local.supervisor_link import (
+    SUPERVISOR,
+    ServiceExit,
+    SupervisorLink,
+    supervisor_lost,
+)
 from producer.local.valkey import Valkey
 from producer.state_folder import STATE_FOLDER
 
@@ -58,6 +63,9 @@ class LocalServices:
     what cannot be: no program found, the folder in use, a name that runs or never ran.
     """
 
+    supervisor = SUPERVISOR
+    """The module that is run as their supervisor."""
+
     def __init__(self, folder: Path | None = STATE_FOLDER) -> None:
         """Services in ``folder``; None: in a temporary folder that goes with them."""
         self._temporary = folder is None
@@ -73,7 +81,9 @@ class LocalServices:
 
     def __enter__(self) -> Self:
         wanted = self._wanted_folder
-        self._link = SupervisorLink(["--folder", str(wanted)] if wanted else ["--temporary"])
+        self._link = SupervisorLink(
+            ["--folder", str(wanted)] if wanted else ["--temporary"], self.supervisor
+        )
         try:
             folder = self._link.wait_for_folder()
             if folder is None:

@@ -51,9 +51,9 @@ TEMPORARY_PREFIX = "dataworks-"
 class Supervisor:
     """Serves one command until it goes away."""
 
-    def __init__(self, parent: int, folder_lock: int) -> None:
+    def __init__(self, parent: int, children: Children) -> None:
         self._parent = parent
-        self._children = Children(_tell_exit, folder_lock)
+        self._children = children
         self._partial = b""
 
     def serve(self) -> None:
@@ -172,7 +172,7 @@ def _log_to(folder: Path) -> None:
     os.close(log)
 
 
-def run(parent: int, folder: Path | None) -> int:
+def run(parent: int, folder: Path | None, children: type[Children] = Children) -> int:
     """Serve ``parent`` with services in ``folder``, or in a temporary folder; the exit code."""
     adopt_orphans()
     janitor = None
@@ -184,7 +184,7 @@ def run(parent: int, folder: Path | None) -> int:
         _tell({"event": "locked"})
         return 1
     _log_to(folder)
-    supervisor = Supervisor(parent, lock)
+    supervisor = Supervisor(parent, children(_tell_exit, lock))
     _tell({"event": "ready", "folder": str(folder)})
     try:
         supervisor.serve()
@@ -197,15 +197,15 @@ def run(parent: int, folder: Path | None) -> int:
     return 0
 
 
-def main() -> int:
-    """Read the command line and run."""
+def main(children: type[Children] = Children) -> int:
+    """Read the command line and run; ``children`` start as its kind starts them."""
     parser = argparse.ArgumentParser(prog="producer.local.supervisor", description=__doc__)
     parser.add_argument("--parent", type=int, required=True)
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--folder", type=Path)
     place.add_argument("--temporary", action="store_true")
     options = parser.parse_args()
-    return run(options.parent, options.folder)
+    return run(options.parent, options.folder, children)
 
 
 if __name__ == "__main__":

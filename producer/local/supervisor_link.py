@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple, cast
 from dataworks_tasks.errors import StoreUnavailable, UsageError
 from producer.local.child_command import ChildCommand
 
+SUPERVISOR = "producer.local.supervisor"
 START_LIMIT_SECONDS = 20.0
 ANSWER_LIMIT_SECONDS = 30.0
 """Longer than the grace of any service."""
@@ -38,7 +39,7 @@ class ServiceExit(NamedTuple):
 class SupervisorLink:
     """One supervisor process, from construction to ``close``. Safe to use from several threads."""
 
-    def __init__(self, place: Sequence[str]) -> None:
+    def __init__(self, place: Sequence[str], module: str = SUPERVISOR) -> None:
         """Start a supervisor with its ``--folder PATH`` or ``--temporary``."""
         self.exits: queue.SimpleQueue[ServiceExit | None] = queue.SimpleQueue()
         """Every service that ended unasked; None once the supervisor itself is gone."""
@@ -50,7 +51,7 @@ class SupervisorLink:
         self._first: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "producer.local.supervisor"),
+                *(sys.executable, "-m", module),
                 *("--parent", str(os.getpid())),
                 *place,
             ],
