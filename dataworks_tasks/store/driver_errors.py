@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
@@ -80,6 +81,8 @@ def classify(error: PyMongoError) -> DataWorksError:
     too_old = too_old_server(message)
     if too_old is not None:
         return too_old
+    if isinstance(error, BulkWriteError):
+        return _classify_bulk(error)
     if isinstance(error, OperationFailure):
         return _classify_failure(error, message)
     if isinstance(error, ConfigurationError):
@@ -96,6 +99,16 @@ def classified() -> Iterator[None]:
         yield
     except PyMongoError as error:
         raise classify(error) from None
+
+
+def _classify_bulk(error: BulkWriteError) -> DataWorksError:
+    """Take a failover in the middle of a bulk write for one that passes, as of one write."""
+    details = error.details
+    found = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
+    message = "; ".join(str(each.get("errmsg", "")) for each in found[:1])
+    if found and all(each.get("code") in TRANSIENT_CODES for each in found):
+        return StoreUnavailable(f"the database cannot do it now: {message}")
+    return TerminalError(f"the database refused: {message}")
 
 
 def _classify_failure(error: OperationFailure, message: str) -> DataWorksError:

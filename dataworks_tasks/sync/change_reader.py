@@ -178,8 +178,7 @@ class ChangeReader:
             if error.code in _HISTORY_LOST:
                 raise HistoryLost(
                     f"the source's change history no longer reaches back to the run's position "
-                    f"(code {error.code})",
-                    "Take a new position and compare everything: dataworks resume RUN --resync",
+                    f"(code {error.code})"
                 ) from None
             if error.has_error_label("ResumableChangeStreamError"):
                 raise StoreUnavailable(f"the source's change stream was cut: {error}") from None

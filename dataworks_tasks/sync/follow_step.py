@@ -16,7 +16,7 @@ from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.runs.choices import OnDdl
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
-from dataworks_tasks.sync.change_reader import CapturedChanges, DdlEvent
+from dataworks_tasks.sync.change_reader import CapturedChanges, DdlEvent, HistoryLost
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place
 from dataworks_tasks.sync.key_window import KeyWindow, windows_of
 from dataworks_tasks.sync.open_changes import Followed, open_changes
@@ -52,6 +52,12 @@ class FollowChanges(DriverStep):
             return _Follower(drive).follow()
         except _Over:
             return None
+        except HistoryLost as lost:
+            raise HistoryLost(
+                lost.fact,
+                "Take a new position, compare everything and repair what differs: "
+                f"dataworks resume {drive.spec.run_id} --resync",
+            ) from None
 
 
 class _Over(Exception):

@@ -15,6 +15,7 @@ from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.scan.final_collections import record_final_collections
+from dataworks_tasks.sync.target_end import note_target_end
 from dataworks_tasks.unexpected import unexpected_errors
 from dataworks_tasks.worker.failures import check_failures, listed, state_at_end
 from dataworks_tasks.worker.finish_lease import HeldFinishLease
@@ -150,6 +151,7 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
         source = process.client("source", run.spec) if run.spec.source_fingerprint else None
         target = process.client("target", run.spec)
         record_final_collections(ledger, run.spec, target, source)
+        note_target_end(ledger, run_id, target)
     failpoint("finish.after")
     end = state_at_end(run.spec, ledger.progress(run_id))
     if ledger.change_state(run_id, frozenset({RunState.RUNNING}), end):

@@ -15,6 +15,8 @@ from producer.cli.shared.options import CommandContext, with_connections, worker
 if TYPE_CHECKING:
     from producer.connections import Connections
 
+_NOT_FINISHED = 3
+
 
 @click.command("resume")
 @click.argument("run_id", metavar="RUN")
@@ -73,9 +75,19 @@ def _resync(context: CommandContext, connections: Connections, run_id: str) -> i
     from producer.resume.resync import resynced, take_new_position
     from producer.start.start_repair import RepairRequest
 
-    take_new_position(connections, run_id)
+    lost = take_new_position(connections, run_id)
+    context.console.print(
+        f"{run_id} follows on from "
+        + ("the source's newest position" if lost else "its position, which was not lost")
+    )
     spec = continue_run(connections, run_id)
     set_going(connections, spec)
+    if not connections.ledger.key_windows.is_copied(run_id):
+        context.console.print(
+            "It is still copying. When that is done, compare and repair what was missed: "
+            f"dataworks resume {run_id} --resync"
+        )
+        return _NOT_FINISHED
     request = RepairRequest(delete_extra=True)
     code = compare_and_repair(context, connections, run_id, request, live=True)
     if code == 0:

@@ -9,6 +9,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classify
 from producer.doctor.check import Check
+from producer.start.history_window import history_seconds
 
 _NAME = "source changes"
 
@@ -34,14 +35,7 @@ def change_history(client: BaseDatabaseClient) -> Check:
 
 def _reach(client: BaseDatabaseClient) -> str:
     """How far the history reaches back; only some users may look."""
-    entries = client.mongo["local"]["oplog.rs"]
-    try:
-        first, last = (
-            entries.find_one({}, {"ts": 1}, sort=[("$natural", direction)]) for direction in (1, -1)
-        )
-    except PyMongoError:
-        return "the server does not say how far its history reaches back"
-    if not first or not last:
-        return "the server does not say how far its history reaches back"
-    hours = (last["ts"].time - first["ts"].time) / 3600
-    return f"the history reaches back {hours:,.1f} h"
+    seconds = history_seconds(client)
+    if seconds is None:
+        return "the server does not say how far its history reaches back, or it is still growing"
+    return f"the history reaches back {seconds / 3600:,.1f} h"

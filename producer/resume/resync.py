@@ -8,6 +8,7 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.sync.change_reader import HistoryLost
 from dataworks_tasks.sync.follow_place import PLACE, RESYNC, FollowPlace, first_place
 from dataworks_tasks.sync.open_changes import Followed, open_changes
 from producer.connections import Connections
@@ -15,10 +16,10 @@ from producer.connections import Connections
 _PENDING, _DONE = b"1", b"0"
 
 
-def take_new_position(connections: Connections, run_id: str) -> RunSpec:
-    """Move the run to the newest position, and note that everything has to be compared.
+def take_new_position(connections: Connections, run_id: str) -> bool:
+    """Note that everything has to be compared; move to the newest position if the old one is lost.
 
-    Raises UsageError for a run that follows nothing, is still copied, or was cut over.
+    Returns whether it was lost. Raises UsageError for a run that follows nothing, or was cut over.
     """
     ledger = connections.ledger
     spec = ledger.spec(run_id)
@@ -29,22 +30,22 @@ def take_new_position(connections: Connections, run_id: str) -> RunSpec:
         )
     if ledger.state(run_id) is RunState.COMPLETE:
         raise UsageError(f"run {run_id} was cut over", f"See it with: dataworks status {run_id}")
-    if not ledger.key_windows.is_copied(run_id):
-        raise UsageError(
-            f"run {run_id} is not copied yet, so there is nothing to compare",
-            "Start the migration again with --drop",
-        )
     connections.check_servers(spec)
     windows = ledger.key_windows
     followed = Followed(connections.source, job.namespaces, job.follow.database, windows.now)
-    with open_changes(followed) as reader:
-        captured = reader.read(1, 0)
     _move(ledger, run_id, RESYNC, windows.place(run_id, RESYNC), _PENDING)
     kept = windows.place(run_id, PLACE)
     place = FollowPlace.from_bytes(kept) if kept else first_place(job.follow)
-    moved = replace(place, token=captured.token, time=captured.time)
-    _move(ledger, run_id, PLACE, kept, moved.to_bytes())
-    return spec
+    try:
+        with open_changes(followed, place.token, place.time) as reader:
+            reader.read(1, 0)
+    except HistoryLost:
+        with open_changes(followed) as reader:
+            captured = reader.read(1, 0)
+        moved = replace(place, token=captured.token, time=captured.time)
+        _move(ledger, run_id, PLACE, kept, moved.to_bytes())
+        return True
+    return False
 
 
 def resynced(ledger: Ledger, run_id: str) -> None:

@@ -19,11 +19,15 @@ from producer.connections import Connections
 
 PATIENCE_SECONDS = 30.0
 """What differs for so long, without any key becoming equal, counts."""
+PATIENCE_BEFORE_REPAIR_SECONDS = 3.0
+"""What is on its way is reconciled once more, which does no harm."""
 _PAUSE_SECONDS = 0.5
 _KEYS_AT_ONCE = 500
 
 
-def look_again(connections: Connections, spec: RunSpec) -> int:
+def look_again(
+    connections: Connections, spec: RunSpec, patience_seconds: float = PATIENCE_SECONDS
+) -> int:
     """Clear differences of the verification ``spec`` that are over; how many are left.
 
     A document that is changed all the time is equal when the target has one of the versions that
@@ -41,7 +45,7 @@ def look_again(connections: Connections, spec: RunSpec) -> int:
     pairs = {str(pair.target): number for number, pair in enumerate(job.namespaces)}
     moved_at = time.monotonic()
     while (left := ledger.progress(run_id).failures) and (
-        time.monotonic() - moved_at < PATIENCE_SECONDS
+        time.monotonic() - moved_at < patience_seconds
     ):
         for pair, failures in _by_pair(ledger.failures(run_id), pairs):
             over = _over(routes[pair], failures)

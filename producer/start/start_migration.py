@@ -24,6 +24,7 @@ from producer.start.check_unique_ids import check_unique_ids
 from producer.start.collections_in_use import check_not_read
 from producer.start.copy_collections import create_views, prepare_collections, say_what_is_lost
 from producer.start.dropped_collection import describe_collection
+from producer.start.history_window import warn_of_short_history
 from producer.start.left_out import views_to_define, what_is_left_out
 from producer.start.namespace_selection import (
     NamespaceSelection,
@@ -108,6 +109,7 @@ def start_migration(
     if request.follow:
         follow = follow_part(source, plan.job, request, config, ledger.key_windows.now)
         plan = replace(plan, job=plan.job.model_copy(update={"follow": follow}))
+        warn_of_short_history(source, plan.job)
     spec = new_spec(plan.job, request.options, config, target, source)
     name_run(ledger, spec, request.options.run_name)
     if request.options.drop:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
+from bson.timestamp import Timestamp
+
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.ledger.key_windows import Append
@@ -24,6 +26,7 @@ from dataworks_tasks.runs.spec import (
 )
 from dataworks_tasks.sync.key_window import KeyWindow
 from dataworks_tasks.sync.listed_differences import difference_windows, read_differences
+from dataworks_tasks.sync.target_end import target_end
 from producer.connections import Connections
 from producer.start.target_changes import changes_since
 
@@ -31,6 +34,8 @@ MOST_DIFFERENCES = 200_000
 """As many differences are listed; with more of them the run should be done again."""
 _WINDOWS_AT_ONCE = 50
 _SHOWN_CHANGES = 1000
+_CLOCK_SECONDS = 1
+"""The clocks of Redis and of the target differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def check_repairable(run_id: str, request: RepairRequest, connections: Connectio
         )
     if progress.state is not RunState.COMPLETE or request.overwrite_changes:
         return
-    since = max(filter(None, [progress.finished_at, *_repaired_at(ledger, run_id)]))
+    since = max(_ends(ledger, run_id))
     changes = changes_since(connections.target, _targets(job), since)
     if changes.count:
         count = f"{changes.count:,}" if changes.count < _SHOWN_CHANGES else "1,000 or more"
@@ -133,12 +138,21 @@ def _targets(job: GenerationJob | MigrationJob) -> set[Namespace]:
     return {part.namespace for part in job.parts}
 
 
-def _repaired_at(ledger: Ledger, run_id: str) -> Iterator[datetime | None]:
-    """When earlier repairs of the run wrote for the last time."""
+def _ends(ledger: Ledger, run_id: str) -> Iterator[Timestamp]:
+    """Where the target's history was when the run, and each repair of it, had written everything"""
+    yield _end(ledger, run_id)
     for other in ledger.run_ids():
-        if not other.startswith("rep-"):
-            continue
-        spec = ledger.spec(other)
-        if isinstance(spec.job, RepairJob) and spec.job.run_id == run_id:
-            progress = ledger.progress(other)
-            yield progress.finished_at or progress.last_acknowledged_at
+        if other.startswith("rep-"):
+            job = ledger.spec(other).job
+            if isinstance(job, RepairJob) and job.run_id == run_id:
+                yield _end(ledger, other)
+
+
+def _end(ledger: Ledger, run_id: str) -> Timestamp:
+    """By the target's own clock. A repair that was cut off has no end but its last write."""
+    position = target_end(ledger, run_id)
+    if position is not None:
+        return position
+    progress = ledger.progress(run_id)
+    moment = progress.finished_at or progress.last_acknowledged_at or progress.created_at
+    return Timestamp(int(moment.timestamp()) + _CLOCK_SECONDS, 0)

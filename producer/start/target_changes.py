@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from bson.json_util import RELAXED_JSON_OPTIONS, dumps
@@ -17,8 +16,6 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classify
 
 _MOST_COUNTED = 1000
-_CLOCK_SECONDS = 1
-"""Clocks differ, and the run's last writes are no foreign ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +30,10 @@ class TargetChanges:
 
 
 def changes_since(
-    client: BaseDatabaseClient, namespaces: Iterable[Namespace], moment: datetime
+    client: BaseDatabaseClient, namespaces: Iterable[Namespace], position: Timestamp
 ) -> TargetChanges:
-    """Changes of these collections that were made after ``moment``."""
-    return changes_from(client, namespaces, Timestamp(int(moment.timestamp()) + _CLOCK_SECONDS, 0))
+    """Changes of these collections that were made after ``position`` of the target's history."""
+    return changes_from(client, namespaces, Timestamp(position.time, position.inc + 1))
 
 
 def changes_from(

@@ -11,7 +11,11 @@ from dataworks_tasks.numerals import counted
 from producer.cli.shared.options import CommandContext
 from producer.cli.shared.run_to_end import run_to_end
 from producer.connections import Connections
-from producer.start.look_again import look_again
+from producer.start.look_again import (
+    PATIENCE_BEFORE_REPAIR_SECONDS,
+    PATIENCE_SECONDS,
+    look_again,
+)
 from producer.start.start_repair import (
     MOST_DIFFERENCES,
     RepairRequest,
@@ -46,7 +50,8 @@ def compare_and_repair(
         return code
     if live and looks_again:
         context.console.print("Looking again at what differs...")
-        left = look_again(connections, verification)
+        patience = PATIENCE_SECONDS if request is None else PATIENCE_BEFORE_REPAIR_SECONDS
+        left = look_again(connections, verification, patience)
         context.console.print(counted(left, "document still differs", "documents still differ"))
         if not left:
             return 0
