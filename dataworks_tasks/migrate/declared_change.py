@@ -237,7 +237,9 @@ def _rename(old: Path, new: Path) -> Step:
             place = next(document.made_holders(new, outcome), None)
             if place is None:
                 raise ValueError(f"{_dotted(new)} is in an array without documents")
-            place.remove(place.called(new[-1]))
+            displaced = place.called(new[-1])
+            place.remove(displaced)
+            outcome.displaced += len(displaced)
             taken[0].name = new[-1]
             place.parts.append(taken[0])
             outcome.changed += 1
@@ -250,7 +252,9 @@ def _rename_in_place(old: Path, name: bytes) -> Step:
         for holder in list(document.holders(old, outcome)):
             taken = holder.called(old[-1])
             if taken:
-                holder.remove(holder.called(name))
+                displaced = holder.called(name)
+                holder.remove(displaced)
+                outcome.displaced += len(displaced)
             for field in taken:
                 field.name = name
             outcome.changed += len(taken)

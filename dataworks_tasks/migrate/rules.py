@@ -38,7 +38,8 @@ class RuleOutcome:
     """What a rule did, counted in values: the field of an array member is a value of its own.
 
     ``unreached``: values other than a document or null where the path goes through, so that what
-    they hold passes as it is. ``retyped`` ones are among the changed.
+    they hold passes as it is. ``retyped`` ones are among the changed. ``displaced``: fields that
+    had the new name of a renamed one, and are gone.
     """
 
     changed: int = 0  # masked, dropped, renamed, or replaced by --set
@@ -46,6 +47,7 @@ class RuleOutcome:
     empty: int = 0  # nulls and empty arrays, which have nothing to mask
     retyped: int = 0  # masked by a value of another type, a number by text
     unreached: int = 0
+    displaced: int = 0
 
     @property
     def matched(self) -> int:
@@ -59,10 +61,12 @@ class RuleOutcome:
         self.empty += other.empty * times
         self.retyped += other.retyped * times
         self.unreached += other.unreached * times
+        self.displaced += other.displaced * times
 
     def clear(self) -> None:
         """Count from zero again."""
-        self.changed = self.added = self.empty = self.retyped = self.unreached = 0
+        self.changed = self.added = self.empty = self.retyped = 0
+        self.unreached = self.displaced = 0
 
 
 _OUTCOMES = tuple(field.name for field in fields(RuleOutcome))

@@ -12,15 +12,12 @@ import re
 import numpy as np
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
-from dataworks_tasks.documents.raw_bson import (
-    elements,
-    find_element,
-    id_filter,
-)
+from dataworks_tasks.documents.raw_bson import elements
 from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.bulk_write import WriteFailure, WritePolicy, WriteResult
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.conflicts import identity_of
 from dataworks_tasks.store.replace_document import literally, write_update
 
 _EMPTY = bytes(8)
@@ -69,11 +66,10 @@ def write_one_by_one(
     Raises StoreUnavailable when the database does not answer.
     """
     result = WriteResult()
+    paths = client.shared_id_key(namespace)
     for position, document in enumerate(batch.documents()):
-        id_ = find_element(document, b"_id")
-        if id_ is None:
-            raise ValueError("a stored document has no _id")
-        there = next(iter(client.fetch(namespace, [id_])), None)
+        query = identity_of(document, paths).query()
+        there = next(iter(client.find_all(namespace, query)), None)
         if there is not None and there != document and policy.on_conflict is OnConflict.SKIP:
             result.skipped += 1
         elif there not in (None, document) and policy.on_conflict is OnConflict.FAIL:
@@ -82,7 +78,7 @@ def write_one_by_one(
         else:
             # Also when it is there already: the answer says that it is as durable as asked for.
             problem = write_update(
-                client, namespace, id_filter(id_), literally(document), policy.write_concern
+                client, namespace, query, literally(document), policy.write_concern
             )
             if problem is not None:
                 result.failures.append(WriteFailure(position, document, problem))

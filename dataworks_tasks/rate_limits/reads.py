@@ -125,12 +125,11 @@ class ReadRateLimiter:
         documents = len(EncodedBatch.parse(page))
         expected = max(READ_1KB_RU, READ_1KB_RU * len(page) / _KIBIBYTE)
         with self._lock:
-            if measured is None:
-                spent = expected * self._measured_share
-            else:
-                spent = measured
+            spent = expected * self._measured_share if measured is None else measured
+            # The end of the results costs nothing, and says nothing of what a document costs.
+            if measured and documents:
                 self._measured_share += _LEARNING * (measured / expected - self._measured_share)
-            if documents:
+            if spent and documents:
                 cost, before = spent / documents, self._ru_per_document
                 learned = cost if before is None else before + _LEARNING * (cost - before)
                 self._ru_per_document = learned

@@ -32,7 +32,7 @@ class ResolvedDuplicates:
 
 
 @dataclass(frozen=True, slots=True)
-class _Identity:
+class Identity:
     """What makes a document unique: its ``_id``, and the shard key's value where there is one."""
 
     id: Element
@@ -43,6 +43,13 @@ class _Identity:
         """Equal for the same values of the same types."""
         values = (path.encode() + element_bytes(value) for path, value in self.shard_values)
         return element_bytes(self.id), *values
+
+    def query(self) -> RawBSONDocument:
+        """Return a filter for the document, or one with an equal ``_id`` of another type."""
+        query = id_filter(self.id)
+        for path, value in self.shard_values:
+            query = narrowed(query, path, [value])
+        return query
 
 
 def resolve_duplicates(
@@ -60,7 +67,7 @@ def resolve_duplicates(
     """
     resolved = ResolvedDuplicates()
     paths = client.shared_id_key(namespace)
-    identities = [_identity(document, paths) for document in documents]
+    identities = [identity_of(document, paths) for document in documents]
     present = _present(client, namespace, identities, paths)
     for position, (document, identity) in enumerate(zip(documents, identities, strict=True)):
         there = present.get(identity.key)
@@ -73,7 +80,7 @@ def resolve_duplicates(
         elif on_conflict is OnConflict.SKIP:
             resolved.skipped += 1
         elif on_conflict is OnConflict.REPLACE:
-            query = _filter(identity)
+            query = identity.query()
             reason = replace_document(client, namespace, query, document, write_concern)
             if reason is None:
                 resolved.replaced += 1
@@ -84,18 +91,19 @@ def resolve_duplicates(
     return resolved
 
 
-def _identity(document: bytes, paths: Sequence[str]) -> _Identity:
+def identity_of(document: bytes, paths: Sequence[str]) -> Identity:
+    """Return a stored document's identity; ``paths`` are the client's ``shared_id_key``."""
     id_ = find_element(document, b"_id")
     if id_ is None:
-        raise ValueError("a document without _id cannot be a duplicate of one that is known")
+        raise ValueError("a stored document has no _id")
     values = ((path, value_at(document, path)) for path in paths)
-    return _Identity(id_, tuple((path, value) for path, value in values if value is not None))
+    return Identity(id_, tuple((path, value) for path, value in values if value is not None))
 
 
 def _present(
     client: BaseDatabaseClient,
     namespace: Namespace,
-    identities: Sequence[_Identity],
+    identities: Sequence[Identity],
     paths: Sequence[str],
 ) -> dict[tuple[bytes, ...], bytes]:
     query = ids_filter(identity.id for identity in identities)
@@ -104,18 +112,9 @@ def _present(
         known = [value for value in values if value is not None]
         query = narrowed(query, path, known) if known else query
     found = client.find_all(namespace, query)
-    return {_identity(document, paths).key: document for document in found}
+    return {identity_of(document, paths).key: document for document in found}
 
 
-def _filter(identity: _Identity) -> RawBSONDocument:
-    query = id_filter(identity.id)
-    for path, value in identity.shard_values:
-        query = narrowed(query, path, [value])
-    return query
-
-
-def _equal_id(
-    client: BaseDatabaseClient, namespace: Namespace, identity: _Identity
-) -> bytes | None:
+def _equal_id(client: BaseDatabaseClient, namespace: Namespace, identity: Identity) -> bytes | None:
     """Return the document whose ``_id`` is equal but of another type, as 1 and 1.0 are."""
-    return next(iter(client.find_all(namespace, _filter(identity))), None)
+    return next(iter(client.find_all(namespace, identity.query())), None)

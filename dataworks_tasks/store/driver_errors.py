@@ -24,12 +24,15 @@ from dataworks_tasks.errors import (
     StoreUnavailable,
     TerminalError,
     Throttled,
+    UnexpectedError,
 )
 from dataworks_tasks.store.wire_versions import too_old_server
 
-TRANSIENT_CODES = frozenset(
+_INTERNAL_ERROR = 1
+_UNAVAILABLE = re.compile(r"ServiceUnavailable|\b503\b")
+"""How Cosmos DB says InternalError when it only is too busy (prevent-rate-limiting-errors)."""
+_TRANSIENT_CODES = frozenset(
     {
-        1,  # InternalError; Cosmos DB: 503 (prevent-rate-limiting-errors)
         6,  # HostUnreachable
         7,  # HostNotFound
         16,  # Cosmos DB: 413 under server-side retry
@@ -66,6 +69,15 @@ TRANSIENT_CODES = frozenset(
 """Server error codes that pass by themselves (mongo/src/mongo/base/error_codes.yml)."""
 
 _INVALID_OPTIONS = 72
+
+
+def passes(code: int | None, message: str) -> bool:
+    """Say whether an error passes by itself. MongoDB's own InternalError need not."""
+    return code in _TRANSIENT_CODES or (
+        code == _INTERNAL_ERROR and _UNAVAILABLE.search(message) is not None
+    )
+
+
 _RETRY_AFTER = re.compile(r"RetryAfterMs=(\d+)")
 
 
@@ -116,13 +128,19 @@ def _classify_failure(error: OperationFailure, message: str) -> DataWorksError:
         return Throttled("the database exceeds its request rate", "", retry_after_seconds(message))
     if error.code == _INVALID_OPTIONS and "afterClusterTime" in message:
         return StoreUnavailable(f"a node has not heard of the newest changes yet: {message}")
-    if error.code in TRANSIENT_CODES or isinstance(error, ExecutionTimeout):
+    if passes(error.code, message) or isinstance(error, ExecutionTimeout):
         return StoreUnavailable(f"the database cannot do it now: {message}")
-    if error.code == 18:
+    return _refusal(error.code, message)
+
+
+def _refusal(code: int | None, message: str) -> DataWorksError:
+    if code == _INTERNAL_ERROR:
+        return UnexpectedError(f"the database had an internal error: {message}")
+    if code == 18:
         return SettingsError(
             "the database refused the user name or password", "Check the connection string"
         )
-    if error.code == 13:
+    if code == 13:
         return RightMissing(
             f"the database user lacks a right: {message}",
             "Grant readWrite on the databases of the run",

@@ -19,7 +19,7 @@ from dataworks_tasks.documents.raw_bson import (
 from dataworks_tasks.errors import StoreUnavailable, TransientError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
-from dataworks_tasks.store.driver_errors import TRANSIENT_CODES, classify, retry_after_seconds
+from dataworks_tasks.store.driver_errors import classify, passes, retry_after_seconds
 from dataworks_tasks.store.insert_command import DocumentSequence
 from dataworks_tasks.store.write_fence import TRANSACTION_TOO_OLD, WriteFence, fenced_command
 from dataworks_tasks.store.write_outcome import DUPLICATE_KEY, THROTTLED
@@ -200,7 +200,7 @@ def _read_reply(reply: Mapping[str, Any], count: int) -> KeyWriteOutcome:
         if code == THROTTLED:
             again.append(position)
             delays += [delay for delay in [retry_after_seconds(reason)] if delay is not None]
-        elif code in TRANSIENT_CODES or (code == DUPLICATE_KEY and _is_upsert_race(error)):
+        elif passes(code, reason) or (code == DUPLICATE_KEY and _is_upsert_race(error)):
             again.append(position)
         else:
             problems[position] = WriteProblem(code, reason, error.get("keyValue"))

@@ -11,7 +11,7 @@ from dataworks_tasks.documents.raw_bson import elements
 from dataworks_tasks.errors import StoreUnavailable, TerminalError, Throttled
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
-from dataworks_tasks.store.driver_errors import TRANSIENT_CODES, retry_after_seconds
+from dataworks_tasks.store.driver_errors import passes, retry_after_seconds
 from dataworks_tasks.store.retrying import retry_transient
 from dataworks_tasks.store.write_outcome import DUPLICATE_KEY, THROTTLED
 
@@ -83,7 +83,7 @@ def _refusal(reply: Mapping[str, Any], namespace: Namespace) -> str | None:
     message, code = str(problem.get("errmsg", "")), int(problem.get("code", 0))
     if code == THROTTLED:
         raise Throttled("the database exceeds its request rate", "", retry_after_seconds(message))
-    if not errors or code in TRANSIENT_CODES or _met_another_insert(problem):
+    if not errors or passes(code, message) or _met_another_insert(problem):
         raise StoreUnavailable(f"{namespace} did not complete the write of a document: {message}")
     return f"{message} (code {code})"
 

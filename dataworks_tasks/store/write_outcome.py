@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dataworks_tasks.store.driver_errors import TRANSIENT_CODES, retry_after_seconds
+from dataworks_tasks.store.driver_errors import passes, retry_after_seconds
 
 DUPLICATE_KEY = 11000
 THROTTLED = 16500
@@ -101,7 +101,7 @@ def read_reply(
             delays += [] if delay is None else [delay]
         elif code == TOO_LARGE_FOR_COSMOS:
             oversize.append(position)
-        elif code in TRANSIENT_CODES:
+        elif passes(code, message):
             retryable.append(position)
         else:
             rejected.append(Rejection(position, code, message))

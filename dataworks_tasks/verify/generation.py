@@ -75,18 +75,21 @@ class GenerationVerificationWork:
         job = self._context.spec.job
         if not (isinstance(job, VerificationJob) and job.exclusive):
             return True
-        missing = self._context.ledger.progress(self._context.spec.run_id).counters.get(
-            RunCounter.MISSING, 0
+        counters = self._context.ledger.progress(self._context.spec.run_id).counters
+        # What a target that repeats an _id holds more than once is on record already.
+        accounted = (
+            sum(source.part.count for source in self._sources)
+            - counters.get(RunCounter.MISSING, 0)
+            + counters.get(RunCounter.EXTRA, 0)
         )
-        expected = sum(source.part.count for source in self._sources)
         namespaces = {source.part.namespace for source in self._sources}
         there = sum(self._context.target.count(namespace) for namespace in namespaces)
-        if there > expected - missing:
+        if there > accounted:
             named = 0
             for failures in self._extra_documents():
                 self._context.ledger.record_failures(self._context.spec.run_id, failures)
                 named += len(failures)
-            surplus = there - (expected - missing) - named
+            surplus = there - accounted - named
             if surplus > 0:
                 names = ", ".join(sorted(map(str, namespaces)))
                 failure = DocumentFailure(

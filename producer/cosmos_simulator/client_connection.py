@@ -273,6 +273,9 @@ class ClientConnection:
             outcome = await self._data.run(command, message)
         if dials.latency_ms:
             await asyncio.sleep(dials.latency_ms / 1000)
+        if dials.statement_us and command.statements is not None:
+            seconds = len(command.statements) * dials.statement_us / 1_000_000
+            await asyncio.sleep(max(0.0, started + seconds - time.monotonic()))
         duration_ms = round((time.monotonic() - started) * 1000)
         self._last_request = _LastRequest(command.name, outcome.charge, duration_ms)
         if not outcome.executed:

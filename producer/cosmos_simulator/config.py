@@ -55,6 +55,10 @@ class FaultDials:
     latency_ms: float = 0.0
     """Milliseconds that each data request's answer is held back."""
 
+    statement_us: float = 0.0
+    """Microseconds that the account takes for each statement of a write, whether it is accepted or
+    refused: the answer comes no sooner."""
+
     seed: int = 0
     """Same seed and same order of requests: the same faults."""
 
@@ -65,6 +69,10 @@ class FaultDials:
                 raise SettingsError(f"{dial.name} is {value}", "Give a share between 0 and 1")
         if self.latency_ms < 0:
             raise SettingsError(f"latency_ms is {self.latency_ms}", "Give milliseconds, 0 or more")
+        if self.statement_us < 0:
+            raise SettingsError(
+                f"statement_us is {self.statement_us}", "Give microseconds, 0 or more"
+            )
 
 
 HISTORY_BYTES = 400 * 1024 * 1024

@@ -40,6 +40,8 @@ class RuleFigures:
             parts.append(f"{outcome.retyped:,} of them another type before")
         if outcome.empty:
             parts.append(f"{outcome.empty:,} null or empty")
+        if outcome.displaced:
+            parts.append(f"{outcome.displaced:,} of another field lost")
         if outcome.unreached:
             parts.append(f"{outcome.unreached:,} not reached")
         return ", ".join(parts)
@@ -70,6 +72,11 @@ def rule_remarks(
             yield (
                 f"{rule}: {outcome.unreached:,} values on the way to the field are not documents; "
                 f"what they hold {left}"
+            )
+        if outcome.displaced:
+            yield (
+                f"{rule}: {outcome.displaced:,} documents had a field {rule.argument} already; its "
+                "value is not at the target"
             )
         if read and not outcome.matched and not job.allow_unmatched:
             yield f"{rule} matched nothing in {counted(read, 'document')}"

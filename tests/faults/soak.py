@@ -1,7 +1,9 @@
 """Runs under a random schedule of faults: ``python -m tests.faults.soak --minutes 10 --seed 7``.
 
-The seed is printed first; the same seed draws the same faults. Every run ends with a comparison of
-all documents, and what happened goes to ``benchmarks/results/faults.json``.
+Every other run is a situation in which a run might claim more than it has (``situations``). The
+seed is printed first; the same seed draws the same faults and situations. Every run ends with a
+comparison of all documents, and what happened goes to ``benchmarks/results/faults.json`` and
+``situations.json``.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
@@ -22,7 +25,11 @@ import psutil
 import pymongo
 import redis
 
+from dataworks_tasks.ledger.contract import RunState
+from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
+from producer.cosmos_simulator.client_connection import DIALS_COMMAND
 from producer.local.services import LocalServices
+from tests.faults.situations import Ended, Situations
 from tests.fleet import QUEUE_LISTS, Fleet, wait_until
 from tests.support.exact import (
     expected_documents,
@@ -30,7 +37,7 @@ from tests.support.exact import (
     generate_arguments,
     migrate_arguments,
 )
-from tests.support.fault_record import FaultRecord
+from tests.support.fault_record import FaultRecord, SituationRecord
 
 DOCUMENTS = 12_000
 RATE = 3000
@@ -128,7 +135,7 @@ class Soak:
             begun = time.monotonic()
             self.faults[name]()
             recovered[name] = self._seconds_to_recover(run_id, begun)
-        code = self.producer.wait(300)
+        code = self._end(run_id)
         lost, duplicated = self._differences(collection)
         say(f"{run_id}: {', '.join(names)}: exit {code}, {lost} lost, {duplicated} duplicated")
         for name, seconds in recovered.items():
@@ -136,6 +143,14 @@ class Soak:
         if code or lost or duplicated:
             raise AssertionError(f"{run_id} is not exact: {self.producer.communicate()[0][-2000:]}")
         self.fleet.mongo[self.fleet.database].drop_collection(collection)
+
+    def _end(self, run_id: str) -> int:
+        """The producer's exit code; where it was killed the fleet ends the run by itself."""
+        code: int = self.producer.wait(300)
+        if code != -SIGKILL:
+            return code
+        wait_until(lambda: self.fleet.ledger.progress(run_id).finished_at, "the run ends", 300)
+        return int(self.fleet.ledger.state(run_id) is not RunState.COMPLETE)
 
     def _draw(self, count: int) -> list[str]:
         """Different faults; each comes up once before any comes up again."""
@@ -196,38 +211,80 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def soak(minutes: float, seed: int) -> FaultRecord:
-    """Rounds until the time is over, one at least. Raises AssertionError when one is not exact."""
+def judge(record: SituationRecord, outcome: Ended) -> None:
+    """Say what the verdict was beside what was found, and keep it on record."""
+    verdict = "CLAIMS MORE" if outcome.claims_more else "claims less" if outcome.claims_less else ""
+    say(f"{outcome.run_id}: {outcome.situation}: said {outcome.said!r}; found {outcome.found}")
+    if verdict:
+        say(f"{outcome.run_id}: {verdict}")
+    record.add(
+        outcome.situation,
+        outcome.said.partition(";")[0],
+        claims_more=outcome.claims_more,
+        claims_less=outcome.claims_less,
+    )
+
+
+def soak(minutes: float, seed: int) -> tuple[FaultRecord, SituationRecord]:
+    """Rounds until the time is over, one of each kind at least.
+
+    Raises AssertionError when a run under faults is not exact, or a run claims more than it has.
+    """
     say(f"seed {seed}")
-    record = FaultRecord()
+    record, said = FaultRecord(), SituationRecord()
     until = time.monotonic() + minutes * 60
-    with (
-        LocalServices.in_temporary_folder() as services,
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    with ExitStack() as stack:
+        services = stack.enter_context(LocalServices.in_temporary_folder())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         services.start_stores()
-        environment = {
-            "FRAMEWORK_BROKER_URL": services.redis_url,
-            "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": services.mongodb_url,
-            "FRAMEWORK_TARGET_DB_CONNECTION_STRING": services.mongodb_url,
-            "FRAMEWORK_STALL_SECONDS": "2",
-        }
+        fleet = _fleet(stack, services, folder, "0", services.mongodb_url)
         for name in WORKERS:
-            services.start_worker(environment, 1, name)
-        with (
-            pymongo.MongoClient[dict[str, Any]](services.mongodb_url) as mongo,
-            redis.Redis.from_url(services.redis_url) as client,
-        ):
-            fleet = Fleet(environment, client, mongo, "shop", Path(folder), services.start_worker)
-            try:
-                fill_source(fleet, DOCUMENTS)
-                rounds = Soak(services, fleet, seed)
-                rounds.round(record)
-                while time.monotonic() < until:
-                    rounds.round(record)
-            finally:
-                fleet.close()
-    return record
+            services.start_worker(fleet.environment, 1, name)
+        fill_source(fleet, DOCUMENTS)
+        rounds = Soak(services, fleet, seed)
+        situations = _situations(stack, services, folder, rounds)
+        rounds.round(record)
+        while True:
+            for outcome in situations.draw():
+                judge(said, outcome)
+            if time.monotonic() >= until:
+                break
+            rounds.round(record)
+    assert not said.claim_more, "a run claims more than it has"
+    return record, said
+
+
+def _fleet(
+    stack: ExitStack, services: LocalServices, folder: Path, database: str, target: str
+) -> Fleet:
+    """A fleet with a database of Redis for itself."""
+    broker = services.redis_url.removesuffix("/0") + f"/{database}"
+    environment = {
+        "FRAMEWORK_BROKER_URL": broker,
+        "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": services.mongodb_url,
+        "FRAMEWORK_TARGET_DB_CONNECTION_STRING": target,
+        "FRAMEWORK_STALL_SECONDS": "2",
+    }
+    mongo = stack.enter_context(pymongo.MongoClient[dict[str, Any]](services.mongodb_url))
+    client = stack.enter_context(redis.Redis.from_url(broker))
+    fleet = Fleet(environment, client, mongo, "shop", folder, services.start_worker)
+    stack.callback(fleet.close)
+    return fleet
+
+
+def _situations(
+    stack: ExitStack, services: LocalServices, folder: Path, rounds: Soak
+) -> Situations:
+    """With a second fleet, whose worker writes to a simulated account."""
+    account = stack.enter_context(CosmosSimulator(SimulatorConfig(services.mongodb_url)))
+    throttled = _fleet(stack, services, folder, "1", account.url)
+    services.start_worker(throttled.environment, 1, "worker-of-the-account")
+    admin = stack.enter_context(pymongo.MongoClient[dict[str, Any]](account.url)).admin
+
+    def turn(dials: Mapping[str, Any]) -> None:
+        admin.command({DIALS_COMMAND: dict(dials)})
+
+    return Situations(rounds.fleet, throttled, turn, rounds.kill_child, rounds.random)
 
 
 def main() -> None:
@@ -237,9 +294,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None)
     chosen = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if chosen.seed is None else chosen.seed
-    record = soak(chosen.minutes, seed)
+    record, said = soak(chosen.minutes, seed)
     record.write()
-    sys.stdout.write(record.table())
+    said.write()
+    sys.stdout.write(record.table() + said.table())
 
 
 if __name__ == "__main__":

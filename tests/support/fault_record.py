@@ -1,14 +1,15 @@
-"""What faults did to runs: kept as JSON, shown as the table of docs/reliability.md."""
+"""What faults did to runs, and what runs claimed: kept as JSON, shown in docs/reliability.md."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "faults.json"
+SITUATIONS = RESULTS.with_name("situations.json")
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- faults: begin -->\n", "<!-- faults: end -->\n"
 
 
 class FaultRecord:
@@ -54,11 +55,61 @@ class FaultRecord:
         return "\n".join(lines) + "\n"
 
 
+class SituationRecord:
+    """Per situation: how often played, what was said, and how often that was wrong."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    def read(cls) -> SituationRecord:
+        """The record of the last soak test."""
+        record = cls()
+        record._rows = json.loads(SITUATIONS.read_text())
+        return record
+
+    def add(self, situation: str, said: str, *, claims_more: bool, claims_less: bool) -> None:
+        """One run; ``said``: its exit code and state."""
+        row = self._rows.setdefault(situation, {"runs": 0, "said": {}, "more": 0, "less": 0})
+        row["runs"] += 1
+        row["said"][said] = row["said"].get(said, 0) + 1
+        row["more"] += claims_more
+        row["less"] += claims_less
+
+    @property
+    def claim_more(self) -> int:
+        """Runs that claimed more than they had."""
+        return sum(row["more"] for row in self._rows.values())
+
+    def write(self) -> None:
+        """Keep it for ``make fault-table``."""
+        SITUATIONS.parent.mkdir(parents=True, exist_ok=True)
+        SITUATIONS.write_text(json.dumps(self._rows, indent=2, sort_keys=True) + "\n")
+
+    def table(self) -> str:
+        """The rows in Markdown."""
+        lines = [
+            "| situation | runs | what they said | claimed more | less than they had |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        for name, row in sorted(self._rows.items()):
+            said = ", ".join(f"{count} x {said}" for said, count in sorted(row["said"].items()))
+            lines.append(f"| {name} | {row['runs']} | {said} | {row['more']} | {row['less']} |")
+        return "\n".join(lines) + "\n"
+
+
+def put_table(name: str, table: str, page: Path = PAGE) -> None:
+    """Put a table between the page's marks of that name."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+    before, _, rest = page.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(before + begin + table + end + after)
+
+
 def main() -> None:
-    """Put the table into the page."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(before + BEGIN + FaultRecord.read().table() + END + after)
+    """Put the tables into the page."""
+    put_table("faults", FaultRecord.read().table())
+    put_table("situations", SituationRecord.read().table())
 
 
 if __name__ == "__main__":

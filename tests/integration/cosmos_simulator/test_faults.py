@@ -83,6 +83,16 @@ def test_latency_holds_the_answer_back(
     assert time.monotonic() - started >= 0.08
 
 
+def test_an_account_takes_its_time_for_each_document(
+    start_simulator: Any, connect: Connect, database_name: str
+) -> None:
+    client = connect(start_simulator(faults=FaultDials(statement_us=2000)))
+    client.admin.command("ping")
+    started = time.monotonic()
+    client[database_name]["c"].insert_many([{"_id": number} for number in range(50)])
+    assert time.monotonic() - started >= 0.1
+
+
 def test_faults_happen_about_as_often_as_asked_and_the_same_way_again(
     start_simulator: Any, connect: Connect, database_name: str
 ) -> None:

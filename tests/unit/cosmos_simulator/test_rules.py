@@ -155,7 +155,9 @@ def test_bad_settings_are_refused(settings: dict[str, Any]) -> None:
         SimulatorConfig("mongodb://localhost", **settings)
 
 
-@pytest.mark.parametrize("dial", [{"throttle_share": 1.1}, {"latency_ms": -1.0}])
+@pytest.mark.parametrize(
+    "dial", [{"throttle_share": 1.1}, {"latency_ms": -1.0}, {"statement_us": -1.0}]
+)
 def test_bad_dials_are_refused(dial: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(dial))):
         FaultDials(**dial)  # type: ignore[arg-type]

@@ -189,6 +189,23 @@ def test_what_a_path_does_not_reach_is_counted(
     assert len(left) == expected.unreached
 
 
+@pytest.mark.parametrize(
+    ("document", "new", "expected", "made"),
+    [
+        ({"a": 1}, "b", RuleOutcome(changed=1), {"b": 1}),
+        ({"a": 1, "b": 2}, "b", RuleOutcome(changed=1, displaced=1), {"b": 1}),
+        ({"b": 2}, "b", RuleOutcome(), {"b": 2}),
+        ({"a": 1, "c": {"b": 2}}, "c.b", RuleOutcome(changed=1, displaced=1), {"c": {"b": 1}}),
+        ({"a": 1, "c": {}}, "c.b", RuleOutcome(changed=1), {"c": {"b": 1}}),
+    ],
+)
+def test_what_a_renamed_field_displaces_is_counted(
+    document: dict[str, Any], new: str, expected: RuleOutcome, made: dict[str, Any]
+) -> None:
+    assert outcomes([document], rename=[("a", new)]) == [expected]
+    assert changed(document, rename=[("a", new)]) == made
+
+
 def test_a_path_through_names_with_dots_is_masked_in_every_form() -> None:
     forms: list[dict[str, Any]] = [
         {"a": {"b": {"c": "x"}}},

@@ -150,6 +150,9 @@ class Fleet:
     documents_per_second: float = 16_000.0
     batch: int = 5_000
     joins_at: Callable[[int], float] = lambda _process: 0.0
+    seed: int = 7
+    parked_until: float = 0.0
+    """The run is left alone until then, as ``send_window.lua`` parks it."""
 
     def __post_init__(self) -> None:
         self.ledger = LedgerInVirtualTime(self.server.time)
@@ -157,7 +160,8 @@ class Fleet:
     def run(self, seconds: float) -> Server:
         """Write for so long."""
         bodies = [body for number in range(self.processes) for body in self._process(number)]
-        random.seed(7)  # of the writers' pauses
+        random.seed(self.seed)  # of the writers' pauses
+        self.server.random.seed(self.seed)
         with in_virtual_time(self.server.time):
             self.server.time.run(seconds, bodies)
         return self.server
@@ -172,10 +176,21 @@ class Fleet:
 
         def write() -> None:
             time.sleep(self.joins_at(number))
+            limiter.begin_turn(among_others=False)
             while True:
                 write_batch(client, NAMESPACE, documents, WritePolicy(), limiter)
+                if limiter.short_seconds is not None:
+                    self._park(limiter.short_seconds)
+                    limiter.begin_turn(among_others=False)
 
         return iter([write] * self.writers)
+
+    def _park(self, seconds: float) -> None:
+        """Leave the message, as a worker does that waits for tokens, and take the next one."""
+        time = self.server.time
+        self.parked_until = time.now + seconds
+        while time.now < self.parked_until:
+            time.sleep(self.parked_until - time.now)
 
 
 @contextmanager
