@@ -14,6 +14,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
+import hypothesis
 import pymongo
 import pytest
 import redis
@@ -27,6 +28,12 @@ from producer.local.valkey import Valkey
 from tests.fleet import Fleet
 from tests.support.mongod_variant import MongodVariant
 from tests.support.warm_supervisor import WarmServices
+
+# How fast examples are made says something of the machine, not of the code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 WorkerFactory = Callable[..., RunningService]
 

@@ -1,0 +1,112 @@
+"""A document that kills every worker is found, and the run continues without it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import fakeredis
+import pytest
+
+from dataworks_tasks.broker.messages import RangeMessage
+from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.choices import OnError
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import GenerationJob, GenerationPart, RunKind, RunSpec
+from dataworks_tasks.worker.poison import is_deadly, isolate
+from tests.contract.contract_support import generation_spec, migration_spec
+
+
+def two_collections() -> RunSpec:
+    parts = (
+        GenerationPart(namespace=Namespace("shop", "orders"), position=0, first=0, count=50),
+        GenerationPart(namespace=Namespace("shop", "people"), position=1, first=50, count=50),
+    )
+    job = GenerationJob(name="test", seed=7, parts=parts, probe_digest="-")
+    return generation_spec(100).model_copy(update={"job": job})
+
+
+def worker(spec: RunSpec, total: int = 100) -> Any:
+    ledger = RedisLedger(fakeredis.FakeRedis())
+    ledger.create(spec, total, "", [])
+    return SimpleNamespace(spec=lambda _run: spec, ledger=ledger)
+
+
+def wanted(spec: RunSpec, start: int, stop: int) -> RangeMessage:
+    return RangeMessage(RunKind.GENERATION, spec.run_id, BatchRange(start, stop))
+
+
+@pytest.mark.parametrize(
+    ("size", "deaths", "deadly"), [(10, 1, False), (10, 2, True), (1, 2, False), (1, 3, True)]
+)
+def test_how_many_deaths_it_takes(size: int, deaths: int, deadly: bool) -> None:
+    assert is_deadly(generation_spec(100), BatchRange(5, 5 + size), deaths) is deadly
+
+
+@pytest.mark.parametrize(("deaths", "deadly"), [(3, False), (19, False), (20, True)])
+def test_a_slice_is_tried_longer(deaths: int, deadly: bool) -> None:
+    assert is_deadly(migration_spec(), BatchRange(5, 6), deaths) is deadly
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "sizes"), [(0, 100, [10] * 10), (0, 15, [2] * 7 + [1]), (7, 9, [1, 1])]
+)
+def test_a_range_is_split_in_tenths(start: int, stop: int, sizes: list[int]) -> None:
+    spec = generation_spec(100)
+    release = isolate(worker(spec), wanted(spec, start, stop), 2)
+    assert [rest.size for rest in release.rests] == sizes
+    assert release.rests[0].start == start
+    assert release.rests[-1].stop == stop
+    assert release.progressed
+
+
+def test_a_document_alone_is_a_failure_on_record() -> None:
+    spec = two_collections()
+    process = worker(spec)
+    release = isolate(process, wanted(spec, 61, 62), 3)
+    assert release.rests == ()
+    assert release.progressed
+    (failure,) = process.ledger.failures(spec.run_id)
+    assert failure.document_id == "#11"
+    assert failure.namespace == "shop.people"
+    assert failure.key == "shop.people:#11"
+    assert failure.reason == "every worker that tried it died (3 of 3)"
+    assert process.ledger.progress(spec.run_id).acknowledged == 1
+    isolate(process, wanted(spec, 49, 50), 3)
+    isolate(process, wanted(spec, 50, 51), 3)
+    found = {failure.key for failure in process.ledger.failures(spec.run_id)}
+    assert found == {"shop.people:#11", "shop.orders:#49", "shop.people:#0"}
+
+
+def test_a_run_that_stops_at_failures_stops_there() -> None:
+    spec = two_collections().model_copy(update={"on_error": OnError.STOP})
+    process = worker(spec)
+    with pytest.raises(RunFailed) as caught:
+        isolate(process, wanted(spec, 3, 4), 3)
+    assert caught.value.fact == (
+        "document #3 of shop.orders: every worker that tried it died (3 of 3)"
+    )
+    assert caught.value.remedy == f"See dataworks failures {spec.run_id}"
+    assert len(list(process.ledger.failures(spec.run_id))) == 1
+    assert process.ledger.progress(spec.run_id).acknowledged == 0
+
+
+def test_too_many_of_them_stop_the_run() -> None:
+    spec = two_collections().model_copy(update={"max_failures": 1})
+    process = worker(spec)
+    isolate(process, wanted(spec, 3, 4), 3)
+    with pytest.raises(RunFailed, match="2 documents"):
+        isolate(process, wanted(spec, 4, 5), 3)
+
+
+def test_a_deadly_slice_fails_the_run() -> None:
+    spec = migration_spec()
+    with pytest.raises(RunFailed) as caught:
+        isolate(worker(spec), wanted(spec, 5, 6), 20)
+    assert caught.value.fact == "20 workers died with slice [5:6) in hand"
+    assert caught.value.remedy == (
+        f"Look for memory limits and crashes in the workers' logs, then dataworks resume "
+        f"{spec.run_id}"
+    )
