@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test unit check lint types audit bench load soak fault-table docs pictures coverage other-processor lock unbound spelling clean
+.PHONY: help setup demo test unit check lint types audit bench load soak fault-table verdict-table mutants docs pictures coverage other-processor lock unbound spelling clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -66,6 +66,13 @@ coverage: $(STAMP) ## every test with the lines counted that it runs, also in wo
 soak: $(STAMP) ## runs under random faults for MINUTES=10; SEED=n repeats a schedule
 	@$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 	@$(BIN)/python -m pytest -m soak tests/faults
+
+verdict-table: $(STAMP) ## run the tests of situations, and put what they show into docs/reliability.md
+	@$(BIN)/python -m tests.support.verdict_table --numprocesses 2
+
+mutants: $(STAMP) ## change the code in small ways, and put into docs/reliability.md what tests notice
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
+	@$(BIN)/python -m tests.support.mutants
 
 fault-table: $(STAMP) ## put the last soak test's figures into docs/reliability.md
 	@$(BIN)/python -m tests.support.fault_record

@@ -118,7 +118,7 @@ def _classify_bulk(error: BulkWriteError) -> DataWorksError:
     details = error.details
     found = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
     message = "; ".join(str(each.get("errmsg", "")) for each in found[:1])
-    if found and all(each.get("code") in TRANSIENT_CODES for each in found):
+    if found and all(passes(each.get("code"), str(each.get("errmsg", ""))) for each in found):
         return StoreUnavailable(f"the database cannot do it now: {message}")
     return TerminalError(f"the database refused: {message}")
 

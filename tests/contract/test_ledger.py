@@ -141,6 +141,12 @@ def test_a_ledger_that_lost_its_data_refuses(redis: Redis, ledger: RedisLedger) 
         ledger.acknowledge(spec.run_id, BatchRange(5, 10), nothing)
 
 
+@pytest.mark.situation(
+    6,
+    "`pause` and `resume` of a run that was throttled",
+    before="the old rate",
+    now="a fresh start",
+)
 def test_a_run_that_was_stopped_starts_with_a_fresh_rate(ledger: RedisLedger, redis: Redis) -> None:
     spec = generation_spec(TOTAL)
     ledger.create(spec, TOTAL)
@@ -317,6 +323,12 @@ def test_a_plan_that_ends_before_its_total_is_planned_further(
     assert ledger.progress(spec.run_id).state is RunState.RUNNING
 
 
+@pytest.mark.situation(
+    14,
+    "Redis loses ranges while the last index is built",
+    before="`complete`, with gaps",
+    now="`running`, until the ranges are done again",
+)
 def test_a_run_with_gaps_does_not_become_complete(ledger: RedisLedger) -> None:
     """Redis may lose ranges while a worker builds the last index."""
     spec = generation_spec(10)
@@ -346,6 +358,12 @@ def test_a_run_is_set_going_in_one_step(ledger: RedisLedger, redis: Redis) -> No
         ledger.set_going("gen-gone", WORKING)
 
 
+@pytest.mark.situation(
+    14,
+    "the producer is killed between the two steps of `dataworks retry`",
+    before="`complete`, with gaps, and no command helps",
+    now="it is one step",
+)
 def test_a_complete_run_is_going_when_its_failures_are_reopened(
     ledger: RedisLedger, redis: Redis
 ) -> None:

@@ -62,6 +62,12 @@ def _config(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> An
     return ConfigManager().load_config()
 
 
+@pytest.mark.situation(
+    14,
+    "Redis loses its last moment, whatever step of a migration it was",
+    before="`running`, gaps 0, for ever; `resume`, `--rebuild` and `verify` had no way out",
+    now="planning continues from what is on record, `complete`, exit 0",
+)
 def test_each_step_of_a_migration_may_be_the_last_that_redis_kept(
     fleet: Fleet, moments: list[Moment], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -100,6 +106,12 @@ def test_each_step_of_a_generation_may_be_the_last_that_redis_kept(
         assert len(fleet.raw_documents("orders")) == 100
 
 
+@pytest.mark.situation(
+    14,
+    "a plan of 60 slices of which 31 are on record",
+    before='"15,500 of 15,500, gaps 0, running" for ever',
+    now="planned further, `complete`",
+)
 def test_a_plan_that_version_0_1_closed_too_early_is_planned_further(fleet: Fleet) -> None:
     """``total`` 75 with 31 planned: "running, gaps 0" for ever, and nothing helped."""
     fill_source(fleet, TOTAL)

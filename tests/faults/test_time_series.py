@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dataworks_tasks.failpoints import VARIABLE
 from dataworks_tasks.ledger.contract import RunState
 from tests.fleet import Fleet, pool_children
@@ -33,6 +35,12 @@ def arguments(fleet: Fleet, *more: object) -> tuple[object, ...]:
     )
 
 
+@pytest.mark.situation(
+    7,
+    "generation into a time series",
+    before="206,666 documents of 200,000 after kills, `complete`, exit 0",
+    now="refused before anything is written, exit 2",
+)
 def test_a_time_series_is_refused_before_anything_is_written(fleet: Fleet) -> None:
     fleet.mongo[fleet.database].create_collection("readings", timeseries=SERIES)
     for more in ((), ("--drop",)):
@@ -43,6 +51,12 @@ def test_a_time_series_is_refused_before_anything_is_written(fleet: Fleet) -> No
     assert independent_count(fleet, "readings") == (0, 0)
 
 
+@pytest.mark.situation(
+    7,
+    "the same with `--allow-duplicates`, workers are killed",
+    before="`complete`, exit 0",
+    now="a note with both counts, exit 4; the verification is `different`, exit 1",
+)
 def test_what_a_redone_range_left_twice_is_counted_and_said(fleet: Fleet, tmp_path: Path) -> None:
     fleet.mongo[fleet.database].create_collection("readings", timeseries=SERIES)
     killed = {VARIABLE: f"acknowledge.before=kill@2:{tmp_path}"}

@@ -58,6 +58,12 @@ def _ended(fleet: Fleet, run_id: str) -> RunState | None:
     return state if state in {RunState.FAILED, RunState.COMPLETE} else None
 
 
+@pytest.mark.situation(
+    12,
+    "a task raises what nobody foresaw",
+    before="the message is lost without a word",
+    now="tried again, the error is on record",
+)
 @pytest.mark.parametrize(
     "error", ["KeyError('lost')", "MemoryError()", "RecursionError('too deep')"]
 )
@@ -72,6 +78,12 @@ def test_a_message_is_tried_again_and_the_error_is_on_record(fleet: Fleet, error
     assert f"{error.partition('(')[0]}" in logged
 
 
+@pytest.mark.situation(
+    12,
+    "a task raises it every time",
+    before="`running`, for ever",
+    now="`failed` with the error's name after six failures without progress",
+)
 def test_a_run_is_stopped_by_name_when_it_fails_every_time(fleet: Fleet) -> None:
     text = OPEN_RUN.format(error="KeyError('lost')", most=10**9, count=str(_count(fleet)))
     fleet.start_worker(environment_too=_plugin(fleet, text))
@@ -84,6 +96,12 @@ def test_a_run_is_stopped_by_name_when_it_fails_every_time(fleet: Fleet) -> None
     assert int(_count(fleet).read_text()) == MOST_TRIES
 
 
+@pytest.mark.situation(
+    12,
+    "finishing raises it every time",
+    before="every three seconds the same traceback, for ever",
+    now="`failed` with the error's name",
+)
 def test_a_finish_that_fails_every_time_stops_the_run_by_name(fleet: Fleet) -> None:
     text = (
         "from dataworks_tasks.generate.generation_work import GenerationWork\n"
@@ -96,6 +114,12 @@ def test_a_finish_that_fails_every_time_stops_the_run_by_name(fleet: Fleet) -> N
     assert "finishing failed" in (fleet.ledger.progress(run_id).last_error or "")
 
 
+@pytest.mark.situation(
+    12,
+    "a strategy's `read_batch` raises, always or for one document",
+    before="`running`, `last_error` null, for ever",
+    now="that document's failure, exit 4",
+)
 @pytest.mark.parametrize("error", ["KeyError('x')", "RecursionError()", "OSError('disk')"])
 def test_what_read_batch_raises_is_the_documents_failure(fleet: Fleet, error: str) -> None:
     source = fleet.mongo[fleet.database]["odd"]
@@ -114,6 +138,12 @@ def test_what_read_batch_raises_is_the_documents_failure(fleet: Fleet, error: st
     assert all(error.partition("(")[0] in reason for reason in reasons)
 
 
+@pytest.mark.situation(
+    12,
+    "a strategy's `read_batch` loses or adds documents",
+    before="`running`, for ever",
+    now='`failed`: "does not make one document for each of the batch", exit 1',
+)
 def test_a_strategy_that_loses_documents_stops_the_run(fleet: Fleet) -> None:
     source = fleet.mongo[fleet.database]["odd"]
     source.insert_many({"_id": number} for number in range(30))
@@ -127,6 +157,12 @@ def test_a_strategy_that_loses_documents_stops_the_run(fleet: Fleet) -> None:
     assert "does not make one document for each" in done.stdout + done.stderr
 
 
+@pytest.mark.situation(
+    12,
+    "a task is killed at its time limit",
+    before="its message is acknowledged, and lost",
+    now="delivered again",
+)
 def test_a_task_killed_at_its_time_limit_is_delivered_again(fleet: Fleet) -> None:
     """The first try hangs where a driver would; the limit is Celery's own."""
     text = (

@@ -44,6 +44,12 @@ def fill(fleet: Fleet) -> None:
     database.orders.create_index("at")
 
 
+@pytest.mark.situation(
+    9,
+    "an index that cannot be built",
+    before="`failed` after the whole copy, later ones not tried, impossible advice",
+    now="all are tried, those not built are listed, exit 4",
+)
 @pytest.mark.parametrize("policy", ["after", "before"])
 def test_a_run_tries_every_index_and_ends_with_exit_code_4(
     fleet: Fleet, target: str, policy: str
@@ -88,6 +94,7 @@ def test_a_run_tries_every_index_and_ends_with_exit_code_4(
     }
 
 
+@pytest.mark.situation(9, "building them later", before="no command", now="`dataworks indexes RUN`")
 def test_indexes_can_be_built_later(fleet: Fleet, target: str) -> None:
     fleet.start_worker(1)
     fill(fleet)
@@ -110,6 +117,12 @@ def test_only_a_migration_that_nobody_works_on_has_indexes_to_build(
     assert "only a migration copies indexes" in done.stderr
 
 
+@pytest.mark.situation(
+    9,
+    "unique indexes of a Cosmos DB account",
+    before="refused on the filled collection",
+    now="built before the documents",
+)
 def test_unique_indexes_of_a_cosmos_db_account_come_before_the_documents(
     fleet: Fleet, target: str, mongodb_url: str
 ) -> None:

@@ -28,6 +28,12 @@ def fill(fleet: Fleet, documents: list[dict[str, Any]]) -> None:
     fleet.mongo[fleet.database]["users"].insert_many(documents)
 
 
+@pytest.mark.situation(
+    4,
+    "`--mask emial=faker:email`",
+    before="copied with the real values, verification equal, exit 0",
+    now="refused with the nearest name, nothing is written, exit 2",
+)
 def test_a_mistyped_mask_is_refused_and_nothing_is_written(fleet: Fleet, target: str) -> None:
     fill(fleet, [{"_id": n, "email": f"u{n}@firm.test"} for n in range(10)])
     rules = ("--mask", "emial=faker:email", "--drop-field", "internal.notes")
@@ -40,6 +46,12 @@ def test_a_mistyped_mask_is_refused_and_nothing_is_written(fleet: Fleet, target:
     assert target not in fleet.mongo.list_database_names()
 
 
+@pytest.mark.situation(
+    4,
+    "what masks, drops, renames and sets did",
+    before="not counted",
+    now="counted rule by rule, in the table and as JSON",
+)
 def test_every_rule_says_what_it_did(fleet: Fleet, target: str) -> None:
     fleet.start_worker(1)
     documents = [
@@ -61,6 +73,12 @@ def test_every_rule_says_what_it_did(fleet: Fleet, target: str) -> None:
     assert not [d for d in fleet.mongo[target]["users"].find() if "firm.test" in str(d["email"])]
 
 
+@pytest.mark.situation(
+    4,
+    "a mask's path goes through values that are not documents",
+    before="copied as they are, exit 0",
+    now="counted as not reached, exit 4",
+)
 def test_values_that_no_mask_reached_are_exit_code_4(fleet: Fleet, target: str) -> None:
     fleet.start_worker(1)
     fill(fleet, [{"_id": n, "home": {"street": f"s{n}"}} for n in range(50)])
@@ -75,6 +93,12 @@ def test_values_that_no_mask_reached_are_exit_code_4(fleet: Fleet, target: str) 
     assert len(found) == 10
 
 
+@pytest.mark.situation(
+    4,
+    "a rule that matched nothing in the complete run",
+    before="`complete`, exit 0",
+    now='"matched nothing", exit 4',
+)
 def test_a_rule_that_matched_nothing_is_exit_code_4(fleet: Fleet, target: str) -> None:
     fleet.start_worker(1)
     fill(fleet, [{"_id": n, "kind": "person", "email": f"u{n}@firm.test"} for n in range(20)])
@@ -88,6 +112,12 @@ def test_a_rule_that_matched_nothing_is_exit_code_4(fleet: Fleet, target: str) -
     assert "matched nothing" not in done.stdout
 
 
+@pytest.mark.situation(
+    4,
+    "a filter that matched nothing in the complete run",
+    before="`complete`, exit 0",
+    now='"matched none", exit 4',
+)
 def test_a_filter_that_matched_nothing_is_exit_code_4(fleet: Fleet, target: str) -> None:
     fill(fleet, [{"_id": n, "kind": "a" if n else "b"} for n in range(50)])
     only = ("--filter", '{"kind": "b"}', "--detach")

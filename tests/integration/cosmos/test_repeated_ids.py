@@ -79,6 +79,12 @@ def migration(source: Any, target: Any, database: str, page: int = 37) -> Migrat
     return Migration(source, target, database, batch_size=400, config=config)
 
 
+@pytest.mark.situation(
+    5,
+    "Cosmos DB, several partitions share an `_id`, cursors are cut and reads throttled",
+    before="2,600 or 1,000 of 3,000 documents, `complete`, exit 0",
+    now="3,000 of 3,000, and the verification is equal",
+)
 def test_nothing_vanishes_where_cursors_are_cut_and_reads_throttled(
     start_simulator: StartSimulator, connect: Connect, database_name: str, backing: Any
 ) -> None:
@@ -99,6 +105,12 @@ def test_nothing_vanishes_where_cursors_are_cut_and_reads_throttled(
     assert counters["equal"] == len(made)
 
 
+@pytest.mark.situation(
+    5,
+    "the same to a target whose `_id`s are unique",
+    before="documents missing or replaced, `complete`",
+    now="refused with the number of collisions and the flag to use, exit 2",
+)
 def test_where_ids_are_unique_the_collisions_are_counted_and_refused(
     start_simulator: StartSimulator,
     connect: Connect,
@@ -165,6 +177,12 @@ def test_a_collision_is_never_skipped_or_replaced_unseen(
         check_repeated_ids(source, target, replacing, None)
 
 
+@pytest.mark.situation(
+    5,
+    "the same with `--id-from shardKey`",
+    before="no such rule",
+    now="every document arrives, exit 0",
+)
 def test_ids_made_of_the_shard_key_keep_every_document(
     start_simulator: StartSimulator,
     connect: Connect,

@@ -88,6 +88,12 @@ def test_a_plain_install_imports_every_module(plain: PlainInstall) -> None:
     assert outside.startswith(str(plain.environment_folder))
 
 
+@pytest.mark.situation(
+    1,
+    "`pip install .` in a fresh environment, then a command, a worker or a run",
+    before="`ModuleNotFoundError: packaging`",
+    now="every command, a worker and a run work from the wheel alone",
+)
 def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
     used = {"local", "metrics", "demo", "generate", "migrate", "verify", "status", "failures"}
     used |= {
@@ -141,6 +147,12 @@ def _interrupt(plain: PlainInstall) -> None:
     assert plain.json("cancel", run_id)["state"] == "cancelled"
 
 
+@pytest.mark.situation(
+    1,
+    "`dataworks demo` of a plain install",
+    before="`ModuleNotFoundError: packaging`",
+    now="it ends with everything equal, exit 0",
+)
 def test_the_demo_of_a_plain_install_ends_equal(plain: PlainInstall) -> None:
     done = plain.run("dataworks", "demo", "--total", "2000")
     assert done.returncode == 0, done.stdout + done.stderr

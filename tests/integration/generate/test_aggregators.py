@@ -275,6 +275,12 @@ def test_a_throttling_account_is_sent_again_only_what_it_refused(
     assert database["own"].count_documents({"n": 0}) == 300
 
 
+@pytest.mark.situation(
+    13,
+    "the server refuses a computed field of one document",
+    before="`failed`",
+    now="that document's failure, exit 4",
+)
 def test_a_value_that_the_server_refuses_is_one_documents_failure(
     fleet: Fleet, tmp_path: Path
 ) -> None:

@@ -30,6 +30,12 @@ def replaced(orders: Documents) -> None:
     orders.database["fresh"].rename("orders", dropTarget=True)
 
 
+@pytest.mark.situation(
+    3,
+    "the target of a generation is dropped, renamed or replaced in the middle",
+    before="`complete`, with most documents missing, exit 0",
+    now='`failed`: "was dropped", "was renamed to" or "was replaced", exit 1',
+)
 @pytest.mark.parametrize("change", [dropped, renamed, replaced])
 def test_another_collection_stops_the_run(
     fleet: Fleet, change: Callable[[Documents], None]
@@ -59,6 +65,12 @@ def other(replica_set_url: str, fleet: Fleet) -> Iterator[MongoClient[dict[str, 
         client.drop_database(fleet.database)
 
 
+@pytest.mark.situation(
+    3,
+    "a worker of a generation reaches another server under the run's host name",
+    before="it writes there, `complete`, exit 0",
+    now="it refuses, and `status` says why",
+)
 def test_a_worker_on_another_server_of_the_same_name_writes_nothing(
     fleet: Fleet, other: MongoClient[dict[str, Any]], replica_set_url: str
 ) -> None:

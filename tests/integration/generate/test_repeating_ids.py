@@ -68,6 +68,12 @@ def test_what_keeps_an_id_unique_is_known(
     assert why_ids_repeat(target, loose) == "has no unique index on _id"
 
 
+@pytest.mark.situation(
+    7,
+    "generation into a collection of `local` and other targets without a unique `_id`",
+    before="documents twice, `complete`, exit 0",
+    now="refused, exit 2",
+)
 def test_a_target_that_repeats_ids_is_refused_before_anything_is_written(
     target: BaseDatabaseClient, database: pymongo.database.Database[dict[str, Any]]
 ) -> None:
@@ -99,6 +105,12 @@ def test_a_view_is_refused(
     check_writable(target, [Namespace(database.name, name) for name in KINDS])
 
 
+@pytest.mark.situation(
+    7,
+    "`--drop` of a time series, capped, clustered or collated collection",
+    before="an ordinary collection in its place",
+    now="the same kind of collection, or a line that says what is lost",
+)
 @pytest.mark.parametrize("name", ["series", *KINDS[1:]])
 def test_a_dropped_collection_comes_back_as_what_it_was(
     target: BaseDatabaseClient, database: pymongo.database.Database[dict[str, Any]], name: str

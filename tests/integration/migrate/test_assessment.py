@@ -72,6 +72,12 @@ def test_nothing_to_say_is_exit_code_0(
     assert target not in fleet.mongo.list_database_names()
 
 
+@pytest.mark.situation(
+    10,
+    "`--dry-run` of a run that cannot begin",
+    before="nothing",
+    now="each reason with the flag to use",
+)
 def test_what_keeps_a_run_from_beginning(
     fleet: Fleet, target: str, source: Database[dict[str, Any]]
 ) -> None:
@@ -93,6 +99,12 @@ def test_what_keeps_a_run_from_beginning(
         fleet.mongo.drop_database(target.upper())
 
 
+@pytest.mark.situation(
+    10,
+    "`--dry-run` with views, time series and capped collections",
+    before="nothing",
+    now="a line for each",
+)
 def test_collections_that_are_more_than_documents(
     fleet: Fleet, target: str, source: Database[dict[str, Any]]
 ) -> None:
@@ -112,6 +124,12 @@ def test_collections_that_are_more_than_documents(
     assert concerns(found) == []
 
 
+@pytest.mark.situation(
+    10,
+    "`--dry-run` with names that the target refuses (`a..b`)",
+    before="nothing",
+    now="a line for each",
+)
 def test_names_that_are_refused(
     fleet: Fleet, target: str, source: Database[dict[str, Any]]
 ) -> None:
@@ -125,6 +143,9 @@ def test_names_that_are_refused(
     assert found["documents"] == 1
 
 
+@pytest.mark.situation(
+    10, "`--dry-run` with indexes that the target refuses", before="nothing", now="a line for each"
+)
 def test_indexes_that_will_not_be_there(
     fleet: Fleet, target: str, source: Database[dict[str, Any]]
 ) -> None:
@@ -148,6 +169,12 @@ def test_indexes_that_will_not_be_there(
     assert assess(fleet, target, *rules, *more, "--indexes", "none")["concerns"] == []
 
 
+@pytest.mark.situation(
+    10,
+    "`--dry-run` with a TTL index that would delete during the copy",
+    before="nothing",
+    now="counted",
+)
 def test_documents_that_expire_are_counted(
     fleet: Fleet, target: str, source: Database[dict[str, Any]]
 ) -> None:
@@ -171,6 +198,9 @@ def test_what_the_rules_do_not_reach_in_the_sample(
     assert len(found["concerns"]) == 2
 
 
+@pytest.mark.situation(
+    10, "`--dry-run` with `_id`s that the target has already", before="nothing", now="counted"
+)
 def test_documents_that_the_target_has_already(
     fleet: Fleet, target: str, source: Database[dict[str, Any]]
 ) -> None:
@@ -196,6 +226,9 @@ def reader(fleet: Fleet) -> Iterator[None]:
     database.command("dropUser", "reader")
 
 
+@pytest.mark.situation(
+    10, "`--dry-run` without the rights", before="nothing", now="the right is named"
+)
 @pytest.mark.usefixtures("reader")
 def test_rights_that_are_missing(
     fleet: Fleet, target: str, source: Database[dict[str, Any]]
@@ -218,6 +251,12 @@ def test_a_unique_index_on_a_filled_collection(
     the(found, "the index a_1", "only while its collection is empty")
 
 
+@pytest.mark.situation(
+    10,
+    "`--dry-run` to a Cosmos DB account: text and hashed indexes, documents over 2 MB, shard keys",
+    before="nothing",
+    now="a line for each",
+)
 @pytest.mark.usefixtures("cosmos")
 def test_what_a_cosmos_db_account_does_not_take(
     fleet: Fleet, target: str, source: Database[dict[str, Any]]
@@ -261,6 +300,9 @@ def test_a_sample_that_is_written_is_dropped_again(
     assert not [name for name in source.list_collection_names() if SAMPLE_COLLECTION in name]
 
 
+@pytest.mark.situation(
+    10, "does it fit the weekend?", before="no answer", now="`dataworks plan --within`"
+)
 def test_a_plan_says_whether_it_fits(
     fleet: Fleet, target: str, source: Database[dict[str, Any]]
 ) -> None:
@@ -279,6 +321,12 @@ def test_a_plan_says_whether_it_fits(
     assert fleet.mongo[target].list_collection_names() == []
 
 
+@pytest.mark.situation(
+    10,
+    "the time of `--dry-run`",
+    before="0:01 for 4.3 s",
+    now="measured on a sample, close to the run's",
+)
 def test_the_time_is_close_to_that_of_the_run(
     fleet: Fleet, target: str, source: Database[dict[str, Any]]
 ) -> None:

@@ -47,6 +47,12 @@ def ended(fleet: Fleet) -> tuple[int, str]:
     return producer.returncode, output
 
 
+@pytest.mark.situation(
+    3,
+    "50 documents are added to a part of the source that was copied already",
+    before="`complete`, exit 0, `last_error` null",
+    now="`complete`, a note with both counts that stays on record, exit 4",
+)
 def test_documents_added_meanwhile_stay_on_record(fleet: Fleet) -> None:
     orders = fill(fleet)
     with copied_in_part(fleet) as run:
@@ -65,6 +71,12 @@ def test_documents_added_meanwhile_stay_on_record(fleet: Fleet) -> None:
     assert note["collection"] == f"{fleet.database}.orders"
 
 
+@pytest.mark.situation(
+    3,
+    "documents are deleted after the run read them",
+    before="`complete`, exit 0",
+    now='`complete`, a note: "2 fewer", exit 4',
+)
 def test_documents_deleted_meanwhile_stay_on_record(fleet: Fleet) -> None:
     orders = fill(fleet)
     with copied_in_part(fleet):
@@ -74,6 +86,12 @@ def test_documents_deleted_meanwhile_stay_on_record(fleet: Fleet) -> None:
     assert "2 fewer" in " ".join(output.split())
 
 
+@pytest.mark.situation(
+    3,
+    "documents are deleted before the run read them",
+    before="`complete`, exit 0",
+    now='`complete`, a note: "3,000 documents were planned and 2,995 read", exit 4',
+)
 def test_documents_deleted_before_they_were_read_are_planned_and_not_read(fleet: Fleet) -> None:
     orders = fill(fleet)
     with copied_in_part(fleet):
@@ -112,6 +130,12 @@ def dropped_and_made_again(orders: Documents) -> None:
     orders.insert_many({"_id": -n - 1, "of": "made again"} for n in range(COUNT))
 
 
+@pytest.mark.situation(
+    3,
+    "source or target are dropped, renamed, replaced (`$out`) or made again",
+    before="both mixed, or what had been read, `complete`, exit 0",
+    now='`failed`: "was renamed to", "was dropped" or "was replaced by", exit 1',
+)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -171,6 +195,12 @@ def test_a_replaced_collection_is_noticed_though_all_was_read(fleet: Fleet) -> N
     assert "replaced" in (fleet.ledger.progress(run).last_error or "")
 
 
+@pytest.mark.situation(
+    3,
+    "the source is dropped in the middle at a server without UUIDs (Cosmos DB with request units)",
+    before="`complete`, exit 0",
+    now="`complete`, a note: read and present differ, exit 4",
+)
 def test_an_account_without_uuids_is_counted(fleet: Fleet) -> None:
     """A source collection that is dropped in the middle: nothing but the counts can say so."""
     url = fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"]
@@ -186,6 +216,12 @@ def test_an_account_without_uuids_is_counted(fleet: Fleet) -> None:
     assert fleet.ledger.progress(run).notes
 
 
+@pytest.mark.situation(
+    3,
+    "the source is replaced before it is verified",
+    before="verification compares another collection",
+    now="`failed`, exit 1",
+)
 def test_a_verification_of_a_replaced_collection_stops(fleet: Fleet) -> None:
     fleet.start_worker(1)
     orders = fill(fleet)

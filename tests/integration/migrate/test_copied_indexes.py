@@ -29,6 +29,12 @@ def indexes(migration: Migration, collection: str) -> dict[str, dict[str, Any]]:
     return {index["name"]: index for index in found}
 
 
+@pytest.mark.situation(
+    9,
+    "an index with simple collation on a collection with a default collation",
+    before="it inherits the collation: other plans, E11000",
+    now="built with its own collation",
+)
 def test_an_index_keeps_its_collation_whatever_the_collection_has(
     migration: Migration, database: Database[dict[str, Any]]
 ) -> None:
@@ -81,6 +87,12 @@ def test_every_index_is_tried_and_those_not_built_are_named(
     assert copied(migration, refused=copy.refused).built == []
 
 
+@pytest.mark.situation(
+    9,
+    "an index of the same name with other options at the target",
+    before="left, without a word",
+    now="left and named, exit 4",
+)
 def test_another_index_of_the_same_name_is_named_and_left(
     migration: Migration, database: Database[dict[str, Any]]
 ) -> None:
@@ -94,6 +106,9 @@ def test_another_index_of_the_same_name_is_named_and_left(
     assert indexes(migration, "target")["key"]["sparse"]
 
 
+@pytest.mark.situation(
+    9, "an equivalent index under another name", before="`failed`", now="taken as present"
+)
 def test_the_same_index_under_another_name_is_enough(
     migration: Migration, database: Database[dict[str, Any]]
 ) -> None:
@@ -104,6 +119,12 @@ def test_the_same_index_under_another_name_is_enough(
     assert set(indexes(migration, "target")) == {"by_hand"}
 
 
+@pytest.mark.situation(
+    9,
+    "options that servers no longer know (`safe`, `w`, `dropDups`)",
+    before="`failed`",
+    now="left out",
+)
 def test_options_of_old_servers_are_left_out(
     migration: Migration, database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -191,6 +191,12 @@ def test_a_resume_field_needs_a_whole_scalar_index(migration: Migration) -> None
         check_resume_field(migration.source, migration.job(strategy="date-based:tags"))
 
 
+@pytest.mark.situation(
+    15,
+    "a capped source loses its oldest documents while they are read (CappedPositionLost)",
+    before="`failed` at once",
+    now="the slice is read again",
+)
 @pytest.mark.parametrize("code", [136, 175, 237, 365, 11601])
 @pytest.mark.parametrize("capped", [True, False])
 def test_a_cursor_that_the_server_ends_is_opened_again(

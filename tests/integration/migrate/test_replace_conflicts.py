@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import bson
+import pytest
 from bson.raw_bson import RawBSONDocument
 
 from dataworks_tasks.documents.raw_bson import TOLERANT
 from tests.fleet import Fleet
 
 
+@pytest.mark.situation(
+    13,
+    "`--on-conflict replace`, and the server refuses one document",
+    before="`failed`, and `failures` is empty",
+    now="that document's failure, the others are replaced, exit 4",
+)
 def test_refused_documents_are_failures_and_the_others_are_replaced(fleet: Fleet) -> None:
     source, target = fleet.mongo[fleet.database]["source"], fleet.mongo[fleet.database]["target"]
     documents: list[dict[str, Any]] = [{"_id": number, "new": number} for number in range(40)]

@@ -36,6 +36,12 @@ def mask(*paths: str) -> dict[str, Any]:
     return {"mask": tuple((path, "faker:email") for path in paths)}
 
 
+@pytest.mark.situation(
+    4,
+    "`--mask`, `--drop-field`, `--rename` or `--filter` that matches nothing",
+    before="copied as it is, exit 0",
+    now="refused with the nearest name, exit 2; `--allow-unmatched` takes it",
+)
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
@@ -158,6 +164,12 @@ def test_large_documents_do_not_fill_the_memory(
     assert sample.documents.size_bytes < 16_000_000
 
 
+@pytest.mark.situation(
+    4,
+    "a mask, filter or strategy on a time series",
+    before="applied to its buckets: real values copied, or 0 of 10 documents, exit 0",
+    now="refused, exit 2",
+)
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -187,6 +199,12 @@ def test_a_time_series_is_not_changed_by_its_buckets(
     check_time_series(job_with(migration, namespaces=selection.pairs))
 
 
+@pytest.mark.situation(
+    4,
+    "an `--exclude` or `--map` pattern that matches nothing",
+    before="ignored, exit 0",
+    now="refused, exit 2",
+)
 def test_patterns_that_match_nothing_are_refused(migration: Migration) -> None:
     for name in ("orders", "customers"):
         migration.source.database(migration.database).create_collection(name)

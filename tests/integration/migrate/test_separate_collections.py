@@ -54,6 +54,12 @@ def renamed_host(fleet: Fleet) -> None:
     )
 
 
+@pytest.mark.situation(
+    2,
+    "source and target are one server by two host names",
+    before="source dropped or its values overwritten, `complete`, exit 0",
+    now="refused, nothing is written or dropped, exit 2",
+)
 @pytest.mark.parametrize(
     "flags",
     [
@@ -85,6 +91,12 @@ def test_a_server_with_two_names_is_one_from_python(fleet: Fleet) -> None:
     assert contents(fleet) == before
 
 
+@pytest.mark.situation(
+    2,
+    "the same through a proxy",
+    before="source dropped, `complete`, exit 0",
+    now="refused, exit 2",
+)
 def test_a_proxy_hides_no_server(fleet: Fleet) -> None:
     fill(fleet, "precious")
     url = fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"]
@@ -93,6 +105,12 @@ def test_a_proxy_hides_no_server(fleet: Fleet) -> None:
         refused(fleet, "--include", f"{fleet.database}.precious", "--drop")
 
 
+@pytest.mark.situation(
+    2,
+    "the same through a simulated account in front of the server",
+    before="source dropped, `complete`, exit 0",
+    now="refused, exit 2",
+)
 @pytest.mark.parametrize("sides", [("TARGET",), ("SOURCE",), ("SOURCE", "TARGET")])
 def test_simulated_accounts_on_one_server_are_one(fleet: Fleet, sides: tuple[str, ...]) -> None:
     """The simulator gives no UUIDs, like the service: a marker finds out."""
@@ -106,6 +124,12 @@ def test_simulated_accounts_on_one_server_are_one(fleet: Fleet, sides: tuple[str
             assert "one server" in message
 
 
+@pytest.mark.situation(
+    2,
+    "`--map` lets two collections change places",
+    before="both mixed or dropped, `complete`, exit 0",
+    now="refused, exit 2",
+)
 def test_collections_that_change_places_are_refused(fleet: Fleet) -> None:
     fill(fleet, "a", "b", "c")
     renamed_host(fleet)
@@ -139,6 +163,12 @@ def test_a_copy_within_one_server_is_fine(fleet: Fleet) -> None:
     assert contents(fleet)["old"] == contents(fleet)["a"]
 
 
+@pytest.mark.situation(
+    2,
+    "`--drop` of a collection that another run reads",
+    before="that run ends `complete` with what it had read",
+    now="refused with the run's name, exit 2",
+)
 def test_drop_spares_what_another_run_reads(fleet: Fleet) -> None:
     fill(fleet, "a", "b")
     name = fleet.database
@@ -190,6 +220,12 @@ def test_a_restored_snapshot_needs_the_flag(
     assert (check["state"], check["failures"]) == ("complete", 0)
 
 
+@pytest.mark.situation(
+    2,
+    "a server without UUIDs is source and target",
+    before="source dropped, `complete`, exit 0",
+    now="a marker is written and looked for; the same account is refused, exit 2",
+)
 def test_an_account_without_uuids_is_told_apart_by_a_marker(
     fleet: Fleet, other: Mongo, replica_set_url: str
 ) -> None:
@@ -206,6 +242,12 @@ def test_an_account_without_uuids_is_told_apart_by_a_marker(
     assert other[fleet.database].list_collection_names() == ["a"]
 
 
+@pytest.mark.situation(
+    2,
+    "nobody can know whether they are one server",
+    before="not asked",
+    now="refused, unless `--different-servers` says so",
+)
 def test_where_no_marker_can_be_written_the_user_decides(fleet: Fleet, failpoint_url: str) -> None:
     fill(fleet, "a")
     url = failpoint_url
@@ -228,6 +270,12 @@ def test_where_no_marker_can_be_written_the_user_decides(fleet: Fleet, failpoint
     assert len(fleet.ledger.run_ids()) == 1
 
 
+@pytest.mark.situation(
+    2,
+    "a worker reaches another server under the run's host name",
+    before="it copies that server's documents, `complete`, exit 0",
+    now="it refuses, and `status` says why; so does `resume`",
+)
 def test_a_worker_on_another_server_of_the_same_name_refuses(
     fleet: Fleet, other: Mongo, replica_set_url: str
 ) -> None:

@@ -50,6 +50,12 @@ def texts(run: dict[str, Any], topic: str) -> list[str]:
     return [note["text"] for note in run["notes"] if note["topic"] == topic and note["attention"]]
 
 
+@pytest.mark.situation(
+    15,
+    "a view under `--map` reads collections that have other names now",
+    before="defined with the old names, `complete`, exit 0",
+    now="defined with the new names; where that cannot be, a note, exit 4",
+)
 def test_views_arrive_with_the_new_names_of_what_they_read(fleet: Fleet, target: str) -> None:
     fleet.start_worker(1)
     database = fill(fleet)
@@ -62,6 +68,12 @@ def test_views_arrive_with_the_new_names_of_what_they_read(fleet: Fleet, target:
     assert verified(fleet, run["run"])[0] == 0
 
 
+@pytest.mark.situation(
+    8,
+    "views, `system.*` or `storageEngine` options stay behind",
+    before="nothing, exit 0",
+    now="a note for each, exit 4",
+)
 def test_what_is_left_out_is_said(fleet: Fleet, target: str) -> None:
     fleet.start_worker(1)
     database = fill(fleet)
@@ -74,6 +86,12 @@ def test_what_is_left_out_is_said(fleet: Fleet, target: str) -> None:
     assert "capped is true, and at the source it is not set" in texts(run, "options")
 
 
+@pytest.mark.situation(
+    8,
+    "an index, an option, a validator or a view is missing or different at the target",
+    before="verification `complete`, exit 0",
+    now="verification `different`, the index, option or view is named, exit 1",
+)
 @pytest.mark.parametrize(
     ("change", "topic", "said"),
     [
@@ -119,6 +137,12 @@ def test_a_schema_that_differs_is_a_difference(
     assert (f"dataworks indexes {run}" in status.stdout) is (topic == "indexes")
 
 
+@pytest.mark.situation(
+    11,
+    "a verification finds 1,201 differences",
+    before='stops at 1,000: "could not be written", `failed`; fewer are called `complete`',
+    now="`different`, all compared and grouped, the repair is named, exit 1",
+)
 def test_a_verification_compares_everything_and_groups_what_differs(
     fleet: Fleet, target: str
 ) -> None:
@@ -149,6 +173,12 @@ def test_a_verification_compares_everything_and_groups_what_differs(
     assert "could not be written" not in stopped["last_error"]
 
 
+@pytest.mark.situation(
+    8,
+    "all documents were skipped by `--on-conflict skip`",
+    before='"5,000 of 5,000", exit 0',
+    now='the same with "skipped" and a note, exit 4',
+)
 def test_what_was_done_with_conflicts_is_counted(fleet: Fleet, target: str) -> None:
     fleet.start_worker(1)
     fill(fleet)
@@ -166,6 +196,12 @@ def test_what_was_done_with_conflicts_is_counted(fleet: Fleet, target: str) -> N
     assert "(1,500 already there)" in done.stdout
 
 
+@pytest.mark.situation(
+    15,
+    "the target has another `_id` collation",
+    before="verification: 895 false differences",
+    now="documents are compared by `_id`: none; the option itself is `different`",
+)
 def test_a_target_with_another_collation_is_not_different(fleet: Fleet, target: str) -> None:
     """The order of keys is another one there, so both sides cannot be read side by side."""
     fleet.start_worker(1)

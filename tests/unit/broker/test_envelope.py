@@ -101,13 +101,17 @@ def body(value: object) -> Callable[[Message], None]:
     return put("body", value=encoded(value))
 
 
-def at(shift: timedelta) -> str:
-    return (datetime.now(UTC) + shift).isoformat()
+def starts_in(minutes: float) -> Callable[[Message], None]:
+    def change(one: Message) -> None:
+        moment = datetime.now(UTC) + timedelta(minutes=minutes)
+        one["headers"]["eta"] = moment.isoformat()
+
+    return change
 
 
 GOOD: list[Callable[[Message], None]] = [
     lambda _one: None,
-    header("eta", at(timedelta(minutes=50))),
+    starts_in(50),
     header("eta", "2001-01-01T00:00:00+00:00"),
     header("retries", 1000),
     without("headers", "retries"),
@@ -198,7 +202,7 @@ BAD: list[tuple[Callable[[Message], None], str]] = [
     (header("eta", "2030-01-01T00:00:00"), "its eta is not a timezone-aware timestamp"),
     (header("eta", "1999-01-01T00:00:00+00:00"), "its eta is not a timezone-aware timestamp"),
     (header("eta", "2000-12-31T00:00:00+00:00"), "its eta is not a timezone-aware timestamp"),
-    (header("eta", at(timedelta(minutes=61))), "its eta is hours away"),
+    (starts_in(61), "its eta is hours away"),
     (header("eta", "tomorrow"), "it cannot be read"),
     (put("content-type", value="application/x-python-serialize"), "its body is not JSON"),
     (put("content-encoding", value="binary"), "its body is not UTF-8"),

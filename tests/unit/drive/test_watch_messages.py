@@ -302,7 +302,22 @@ def test_how_many_processes_a_run_could_use(
     assert found == wanted
 
 
-def test_a_run_that_waits_for_tokens_wants_no_more() -> None:
+@pytest.mark.parametrize(("hands", "wanted"), [(1, 1), (2, 2)])
+def test_a_run_that_waits_for_tokens_wants_no_more(hands: int, wanted: int) -> None:
+    run = generation(200, max_rate=5.0)
+    run.watch()
+    run.take(0)
+    for number in range(1, hands + 1):
+        run.take(10 * number)
+    run.ledger.windows.release(
+        run.spec.run_id, 0, "w1", Release([BatchRange(0, 10)], 60.0, parks=True)
+    )
+    seen = run.ledger.windows.look(run.spec.run_id)
+    assert wanted_processes(run.spec, run.ledger.progress(run.spec.run_id), seen) == wanted
+
+
+def test_a_run_that_nobody_works_on_still_wants_one() -> None:
+    """In a fleet without workers nobody would notice that tokens are back."""
     run = generation(200, max_rate=5.0)
     run.watch()
     run.take(0)
@@ -310,4 +325,4 @@ def test_a_run_that_waits_for_tokens_wants_no_more() -> None:
         run.spec.run_id, 0, "w1", Release([BatchRange(0, 10)], 60.0, parks=True)
     )
     seen = run.ledger.windows.look(run.spec.run_id)
-    assert wanted_processes(run.spec, run.ledger.progress(run.spec.run_id), seen) == 0
+    assert wanted_processes(run.spec, run.ledger.progress(run.spec.run_id), seen) == 1

@@ -189,6 +189,12 @@ def test_what_a_path_does_not_reach_is_counted(
     assert len(left) == expected.unreached
 
 
+@pytest.mark.situation(
+    4,
+    "`--rename a=b` where `b` is there already",
+    before="`b` replaced without a word",
+    now="counted as displaced, exit 4",
+)
 @pytest.mark.parametrize(
     ("document", "new", "expected", "made"),
     [

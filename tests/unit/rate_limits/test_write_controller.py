@@ -26,6 +26,12 @@ def between(start: float, stop: float, share: float = 1.0) -> Callable[[float], 
     return lambda second: share if start <= second < stop else 0.0
 
 
+@pytest.mark.situation(
+    6,
+    "a share of documents is always refused: 1 %, 5 %, 20 %",
+    before="a sixth of the rate, a hundredth, no end",
+    now="costs at most three times the share",
+)
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
 def test_a_share_that_is_always_refused_costs_at_most_three_times_as_much(share: float) -> None:
     refusing = Fleet(server(refused_share=always(share))).run(30)
@@ -44,6 +50,12 @@ def test_a_share_of_whole_requests_costs_no_more() -> None:
     assert refusing.rate(40, 60) >= 0.3 * FREE
 
 
+@pytest.mark.situation(
+    6,
+    "90 % or all is refused for 5, 15 or 30 s, and then nothing",
+    before="one document a second for ever",
+    now="90 % of the rate within 10 s",
+)
 @pytest.mark.parametrize("seconds", [5, 15, 30])
 @pytest.mark.parametrize("share", [0.9, 1.0])
 def test_the_rate_is_back_soon_after_nearly_everything_was_refused(

@@ -52,6 +52,12 @@ def test_other_codes_do_not(code: int | None) -> None:
     assert found.fact == "the database refused: it says why"
 
 
+@pytest.mark.situation(
+    12,
+    "MongoDB answers with InternalError (code 1) every time",
+    before="`running`, for ever",
+    now="`failed` after six tries without progress; Cosmos DB's 503 is waited out",
+)
 def test_an_internal_error_passes_only_where_it_says_that_the_service_is_busy() -> None:
     """MongoDB's own may come for ever: it is tried a few times, and then ends the run by name."""
     assert passes(1, UNAVAILABLE)

@@ -108,6 +108,9 @@ def test_a_verification_is_complete_only_if_everything_is_equal(
     assert state_at_end(spec, ledger.progress(spec.run_id)) is state
 
 
+@pytest.mark.situation(
+    11, "one difference", before="`complete` in `runs`, `status` and metrics", now="`different`"
+)
 @pytest.mark.parametrize("counters", [{"missing": 1}, {"extra": 1}, {"different": 1}])
 def test_differences_are_not_complete(ledger: RedisLedger, counters: dict[str, int]) -> None:
     spec = verification()

@@ -11,11 +11,12 @@ import pytest
 from dataworks_tasks.broker.messages import RangeMessage
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.windows import Release
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationJob, GenerationPart, RunKind, RunSpec
-from dataworks_tasks.worker.poison import is_deadly, isolate
+from dataworks_tasks.worker.poison import isolate
 from tests.contract.contract_support import generation_spec, migration_spec
 
 
@@ -38,16 +39,37 @@ def wanted(spec: RunSpec, start: int, stop: int) -> RangeMessage:
     return RangeMessage(RunKind.GENERATION, spec.run_id, BatchRange(start, stop))
 
 
+def isolated(process: Any, message: RangeMessage, deaths: int) -> Release:
+    release = isolate(process, message, deaths)
+    assert release is not None
+    return release
+
+
 @pytest.mark.parametrize(
-    ("size", "deaths", "deadly"), [(10, 1, False), (10, 2, True), (1, 2, False), (1, 3, True)]
+    ("size", "deaths", "deadly"),
+    [(10, 0, False), (10, 1, False), (10, 2, True), (1, 2, False), (1, 3, True)],
 )
 def test_how_many_deaths_it_takes(size: int, deaths: int, deadly: bool) -> None:
-    assert is_deadly(generation_spec(100), BatchRange(5, 5 + size), deaths) is deadly
+    spec = two_collections()
+    release = isolate(worker(spec), wanted(spec, 5, 5 + size), deaths)
+    assert (release is not None) is deadly
 
 
-@pytest.mark.parametrize(("deaths", "deadly"), [(3, False), (19, False), (20, True)])
-def test_a_slice_is_tried_longer(deaths: int, deadly: bool) -> None:
-    assert is_deadly(migration_spec(), BatchRange(5, 6), deaths) is deadly
+@pytest.mark.parametrize(("deaths", "deadly"), [(0, False), (3, False), (19, False), (20, True)])
+def test_a_slice_without_documents_of_its_own_is_tried_longer(deaths: int, deadly: bool) -> None:
+    spec = migration_spec()
+    process = worker(spec)
+    process.open_run = lambda _run: SimpleNamespace(work=object())
+    if not deadly:
+        assert isolate(process, wanted(spec, 5, 6), deaths) is None
+        return
+    with pytest.raises(RunFailed) as caught:
+        isolate(process, wanted(spec, 5, 6), deaths)
+    assert caught.value.fact == "20 workers died with slice [5:6) in hand"
+    assert caught.value.remedy == (
+        f"Look for memory limits and crashes in the workers' logs, then dataworks resume "
+        f"{spec.run_id}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +77,7 @@ def test_a_slice_is_tried_longer(deaths: int, deadly: bool) -> None:
 )
 def test_a_range_is_split_in_tenths(start: int, stop: int, sizes: list[int]) -> None:
     spec = generation_spec(100)
-    release = isolate(worker(spec), wanted(spec, start, stop), 2)
+    release = isolated(worker(spec), wanted(spec, start, stop), 2)
     assert [rest.size for rest in release.rests] == sizes
     assert release.rests[0].start == start
     assert release.rests[-1].stop == stop
@@ -65,7 +87,7 @@ def test_a_range_is_split_in_tenths(start: int, stop: int, sizes: list[int]) -> 
 def test_a_document_alone_is_a_failure_on_record() -> None:
     spec = two_collections()
     process = worker(spec)
-    release = isolate(process, wanted(spec, 61, 62), 3)
+    release = isolated(process, wanted(spec, 61, 62), 3)
     assert release.rests == ()
     assert release.progressed
     (failure,) = process.ledger.failures(spec.run_id)
@@ -99,14 +121,3 @@ def test_too_many_of_them_stop_the_run() -> None:
     isolate(process, wanted(spec, 3, 4), 3)
     with pytest.raises(RunFailed, match="2 documents"):
         isolate(process, wanted(spec, 4, 5), 3)
-
-
-def test_a_deadly_slice_fails_the_run() -> None:
-    spec = migration_spec()
-    with pytest.raises(RunFailed) as caught:
-        isolate(worker(spec), wanted(spec, 5, 6), 20)
-    assert caught.value.fact == "20 workers died with slice [5:6) in hand"
-    assert caught.value.remedy == (
-        f"Look for memory limits and crashes in the workers' logs, then dataworks resume "
-        f"{spec.run_id}"
-    )
