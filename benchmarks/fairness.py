@@ -9,6 +9,7 @@ import argparse
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.settings import ConfigManager
 from producer.connections import Connections
 from producer.drive.attach import set_going
+from producer.drive.in_process import work_here
+from producer.drive.observation import StopRequest
 from producer.local.celery_services import CeleryWorker
 from producer.local.environment import LocalAddresses
 from producer.local.services import LocalServices
@@ -32,7 +35,8 @@ from producer.start.start_generation import start_generation
 _RATE, _OTHER_RATE = 1000, 4000
 _HUGE = 10**8
 _SMALL_RUNS = 100
-_POLL_SECONDS = 0.01
+_ROUNDS = 5
+_POLL_SECONDS = 0.02
 _OBSERVED_SECONDS = 10.0
 
 
@@ -49,6 +53,7 @@ class Fairness:
         """The table, row by row."""
         for _ in range(2):  # the first one warms the workers up
             alone = self._seconds(self._finished(documents))
+        yield self._cost_alone(documents * 5)
         with self._going(_HUGE, "--max-rate", _RATE) as limited:
             self._wait(lambda: self._documents(limited) > 0)
             first, complete = self._small_run()
@@ -64,6 +69,43 @@ class Fairness:
                 yield Promise(f"off its rate of {wanted:,}, beside the other", off, 5, True, "%")
         yield from self._unlimited()
         yield self._small_runs()
+
+    def _cost_alone(self, documents: int) -> Promise:
+        """One worker process with messages, turns and a driver, against this process without them.
+
+        The best of five each, one after the other, so that both meet the same machine; from a
+        tenth of the documents on to the last tenth: how runs begin and end has rows of its own.
+        """
+        fleet, here = [], []
+        for _ in range(_ROUNDS):
+            here.append(self._steady(self._in_this_process(documents), documents))
+            run = self._started(documents, "--max-processes", 1)
+            fleet.append(self._steady(run, documents))
+        name = f"a run of {documents:,} alone, of its time without a fleet"
+        return Promise(name, min(fleet) / min(here), 1.02, True)
+
+    def _steady(self, run: str, documents: int) -> float:
+        self._wait(lambda: self._documents(run) >= documents * 0.1)
+        began, first = time.monotonic(), self._documents(run)
+        self._wait(lambda: self._documents(run) >= documents * 0.9)
+        seconds, last = time.monotonic() - began, self._documents(run)
+        self._wait(lambda: self._state(run) is RunState.COMPLETE)
+        return seconds / (last - first)
+
+    def _in_this_process(self, documents: int) -> str:
+        """Begin a run that a thread of this process works on."""
+        config = ConfigManager().load_config(defaults=self._settings)
+        connections = Connections(config, in_process=True)
+        collection = f"run{next(self._numbers)}"
+        request = GenerationRequest("service_order", documents, "fair", collection)
+        spec = start_generation(request, config, connections)
+
+        def work() -> None:
+            with connections:
+                work_here(connections, spec, (), lambda _: None, lambda: StopRequest.NONE)
+
+        threading.Thread(target=work, daemon=True).start()
+        return spec.run_id
 
     def _unlimited(self) -> Iterator[Promise]:
         with self._going(_HUGE) as one:

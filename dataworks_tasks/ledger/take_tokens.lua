@@ -46,7 +46,7 @@
 
 local BURST_SECONDS = 0.1
 -- Of a rate that the run was given: so much is saved up while the run waits for a process.
-local SAVED_SECONDS = {documents = 3, request_units = 1}
+local SAVED_SECONDS = {documents = 1, request_units = 1}
 local LOWEST_RATE = 1
 local EPOCH_SECONDS, EPOCH_SECONDS_IN_SEARCH, LONGEST_EPOCH_SECONDS = 1, 0.5, 4
 local EVIDENCE_SECONDS, EVIDENCE_WRITES = 0.4, 4

@@ -19,7 +19,7 @@ _WRITE_SECONDS = 0.1
 """A write takes at most this many seconds' budget: N workers stay within a few percent of it."""
 _PATIENCE_SECONDS, _NO_PATIENCE_SECONDS = 1.0, 0.05
 """The longest that a process waits for tokens with a message in hand, alone and among others."""
-_SAVED_SECONDS = 0.4
+_SAVED_SECONDS = 0.15
 """Among others a run comes back when so much of its rate is saved up."""
 _LONGEST_PLACE_SECONDS, _LONGEST_PLACE_UNDER_CONTROL_SECONDS = 2.0, 0.5
 """A place in the queue is taken at most this early: the rate may change while one waits, and the

@@ -31,7 +31,7 @@ def test_a_small_run_need_not_wait_for_a_large_one(fleet: Fleet) -> None:
     rate = (documents(fleet, limited) - before) / (time.monotonic() - began)
     for run_id in (limited, large):
         fleet.run("cancel", run_id)
-    assert 0 < rate < 1400, "the limited run goes on, and keeps its rate on a machine that is fast"
+    assert 600 < rate < 1400, "the limited run continues, at its rate"
 
 
 def test_a_run_keeps_to_its_processes(fleet: Fleet) -> None:
