@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,10 +16,16 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from celery.signals import setup_logging
+from celery.signals import (
+    celeryd_after_setup,
+    celeryd_init,
+    setup_logging,
+    worker_shutting_down,
+)
 
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
+from dataworks_tasks.version import __version__
 
 _FIELDS: ContextVar[Mapping[str, object]] = ContextVar("dataworks_log_fields")
 _CREDENTIALS = re.compile(
@@ -103,6 +110,44 @@ def set_up_logging(config: FrameworkConfig, file: str | None = None) -> None:
         levels |= {**dict.fromkeys(_EACH_TASK, "WARNING"), _READINESS: "INFO"}
     for name, level in {**levels, **dict(config.log_levels)}.items():
         logging.getLogger(name).setLevel(level)
+
+
+@celeryd_init.connect
+def _begin_in_json(instance: Any, **_: Any) -> None:
+    """Leave out the banner, and log the warnings that Celery gives before it sets up logging."""
+    try:
+        config = ConfigManager().load_config()
+    except DataWorksError:
+        return  # what follows says so
+    if config.log_format != "json":
+        return
+    instance.quiet = True
+    set_up_logging(config)
+    logging.captureWarnings(True)
+    # Celery writes to it, as text, that the worker ends; ``_say_the_end`` says that.
+    sys.__stdout__ = None  # type: ignore[misc]
+    worker_shutting_down.connect(_say_the_end, weak=False)
+
+
+@celeryd_after_setup.connect
+def _say_the_beginning(instance: Any, **_: Any) -> None:
+    """Log what the banner would show."""
+    if instance.quiet:
+        fields = {
+            "worker": str(instance.hostname),
+            "queues": ",".join(sorted(instance.app.amqp.queues.consume_from)),
+            "processes": instance.concurrency,
+            "version": __version__,
+        }
+        logging.getLogger(__name__).info("the worker starts", extra={"fields": fields})
+
+
+def _say_the_end(how: str, **_: Any) -> None:
+    """Log that the worker ends. It is a signal handler, so it writes at once and takes no lock."""
+    record = logging.LogRecord(
+        __name__, logging.INFO, __file__, 0, f"{how.lower()} shutdown", None, None
+    )
+    os.write(sys.stderr.fileno(), JsonFormatter().format(record).encode() + b"\n")
 
 
 @setup_logging.connect

@@ -61,6 +61,7 @@ def command(
     if context.as_json:
         environment["FRAMEWORK_LOG_FORMAT"] = "json"
     if "broker_url" not in config.model_fields_set:
-        click.echo("No Redis is set: trying the one of this machine. Another: --broker URL")
+        said = "No Redis is set: trying the one of this machine. Another: --broker URL"
+        click.echo(said, err=context.as_json)
     sys.stdout.flush()
     os.execve(sys.executable, arguments, {**os.environ, **environment})  # noqa: S606

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from signal import SIGTERM
 from typing import Any
 
 from dataworks_tasks.ledger.contract import RunState
@@ -18,9 +20,13 @@ def test_a_worker_logs_each_range_once_as_json(fleet: Fleet) -> None:
     done = fleet.run("generate", "service_order", "--total", 2000, *where, "--json", check=False)
     run = json.loads(done.stdout.splitlines()[-1])
     wait_until(lambda: fleet.ledger.state(run["run"]) is RunState.COMPLETE, "the run completes")
-    lines: list[dict[str, Any]] = [
-        json.loads(line) for line in worker.site.log_text().splitlines() if line.startswith("{")
-    ]
+    os.kill(worker.pid, SIGTERM)
+    wait_until(lambda: "warm shutdown" in worker.site.log_text(), "the worker ends")
+    text = worker.site.log_text().splitlines()
+    lines: list[dict[str, Any]] = [json.loads(line) for line in text]
+    assert lines[0]["logger"] in {"py.warnings", "dataworks_tasks.logs"}, "no banner"
+    (begins,) = (line for line in lines if line["message"] == "the worker starts")
+    assert (begins["queues"], begins["processes"]) == ("dataworks", 1)
     completed = [line for line in lines if line["message"] == "range completed"]
     assert sorted(line["range"] for line in completed) == [
         "[0:500)", "[1000:1500)", "[1500:2000)", "[500:1000)"
