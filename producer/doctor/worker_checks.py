@@ -37,6 +37,8 @@ def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
     for worker, stats in sorted(alive.items()):
         processes = stats.get("pool", {}).get("max-concurrency", "?")
         report = reports.get(worker)
+        if report is not None and worker in taking:
+            report = {**report, "queues": sorted(one["name"] for one in taking[worker])}
         size = "? processes" if processes == "?" else counted(processes, "process", "processes")
         yield compare_worker(worker, f"{worker}, {size}", here, report)
         yield from _clock(worker, report)
@@ -58,7 +60,7 @@ def queue_check(queue: str, taking: Mapping[str, Sequence[Mapping[str, Any]]]) -
         name,
         ok=False,
         found=f"no worker takes from {queue}, where runs are sent; they take from {others}",
-        remedy="Set FRAMEWORK_QUEUE alike on both sides, and start workers without -Q",
+        remedy=f"Set FRAMEWORK_QUEUE={queue} for workers, or start them with -Q {queue}",
     )
 
 
@@ -116,9 +118,10 @@ def _differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[
                 f"{package} {other} there, {version} here",
                 "Install the same versions: pip install -c constraints.txt dataworks",
             )
-    if here["queue"] != there["queue"]:
+    queues = there.get("queues") or (there["queue"],)
+    if here["queue"] not in queues:
         yield (
-            f"it uses the queue {there['queue']}, this machine sends to {here['queue']}",
+            f"it takes from the queue {', '.join(queues)}, this machine sends to {here['queue']}",
             "Set the same FRAMEWORK_QUEUE on both",
         )
     for side in ("source", "target"):

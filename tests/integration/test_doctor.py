@@ -23,7 +23,7 @@ def test_a_fleet_that_fits_is_fine(fleet: Fleet) -> None:
     fleet.start_worker(1)
     checks = _checks(fleet)
     assert all(check["ok"] for check in checks.values()), checks
-    assert checks["worker"]["found"].endswith("1 processes, version 0.1.0")
+    assert checks["worker"]["found"].endswith("1 process, version 0.1.0")
     assert "access control may be off" in checks["target rights"]["found"]
     done = fleet.run("doctor")
     assert "OK    redis" in done.stdout
@@ -132,6 +132,30 @@ def test_workers_that_nobody_sends_to_are_named(fleet: Fleet, worker_factory: An
         "FAIL queue: no worker takes from dataworks, where runs are sent; they take from fast"
         in (said)
     )
+
+
+def test_a_worker_takes_from_the_queues_of_its_option(fleet: Fleet, worker_factory: Any) -> None:
+    """As users of Celery expect: -Q wins over the worker's FRAMEWORK_QUEUE."""
+    worker_factory(fleet.environment, 2, arguments=("-Q", "fast,slow"))
+    place = ("--database", fleet.database, "--batch-size", 100)
+    for queue in ("fast", "slow"):
+        fleet.environment["FRAMEWORK_QUEUE"] = queue
+        made = fleet.run_json("generate", "service_order", "--total", 1000, *place,
+                              "--collection", queue, "--max-rate", 1000)  # fmt: skip
+        assert (made["state"], made["documents"]) == ("complete", 1000)
+        said = _lines(fleet, 0)
+        assert f"OK queue: 1 worker takes from {queue}" in said
+    assert not fleet.waiting(), "nothing was sent to the queue that nobody takes from"
+
+
+def test_a_pool_in_which_runs_stand_still_is_named(fleet: Fleet, worker_factory: Any) -> None:
+    worker_factory(
+        fleet.environment, 2, "tests.support.any_pool_app", arguments=("--pool", "threads")
+    )
+    check = _checks(fleet)["worker pool"]
+    assert not check["ok"]
+    assert "runs the pool" in check["found"]
+    assert "--pool prefork" in check["remedy"]
 
 
 def test_two_workers_of_one_name_are_named(fleet: Fleet) -> None:

@@ -59,7 +59,7 @@ def test_every_difference_is_named_with_what_to_do() -> None:
     assert not check.ok
     for words in (
         "faker 1.0 there, ",
-        "it uses the queue other, this machine sends to dataworks",
+        "it takes from the queue other, this machine sends to dataworks",
         "its target is elsewhere:27017, here it is a:27017,b:27017",
         "it has no plugin /here/mine.py",
         "its plugin gone.py is missing",
