@@ -80,10 +80,9 @@ def copy_indexes(
     builder = _Builder(target, pair.target, lease)
     known = {item.name for item in refused if item.namespace == pair.target}
     indexes = [index for index in read_indexes(source, pair.source) if index["name"] not in known]
-    for index in sorted(indexes, key=lambda index: not index.get("unique")):
-        if not wanted(index):
-            continue
-        if lease.reached or not builder.build(index, copy):
+    chosen = sorted(filter(wanted, indexes), key=lambda index: not index.get("unique"))
+    for number, index in enumerate(chosen, 1):
+        if lease.reached or not builder.build(index, copy, (number, len(chosen))):
             copy.complete = False
         if not copy.complete:
             break
@@ -101,8 +100,11 @@ class _Builder:
         self._only_while_empty = target.capabilities.unique_indexes_while_empty
         self._has_collation = "collation" in (_options(target, namespace) or {})
 
-    def build(self, index: dict[str, Any], copy: IndexCopy) -> bool:
-        """Build the index unless the target has it; False when the lease is over before."""
+    def build(self, index: dict[str, Any], copy: IndexCopy, place: tuple[int, int]) -> bool:
+        """Build the index unless the target has it; False when the lease is over before.
+
+        ``place``: which of how many this is.
+        """
         name = str(index["name"])
         there = self._same(index)
         namesake = next((other for other in self._present if other["name"] == name), None)
@@ -117,7 +119,7 @@ class _Builder:
         # One that is still being built is listed like any other: asking for it joins the build.
         wanted = index_to_create(there or index, target_has_collation=self._has_collation)
         try:
-            if not build_indexes(self._target, self._namespace, [wanted], self._lease):
+            if not build_indexes(self._target, self._namespace, [wanted], self._lease, place):
                 return False
         except (TerminalError, RightMissing) as error:
             # The server names its build and the collection first, which the reader knows.

@@ -92,6 +92,9 @@ class NamespacePair(_Frozen):
     id_from: tuple[str, ...] = Field(
         default=(), description="paths whose values, with the old _id, make the new one"
     )
+    indexes: int = Field(
+        default=0, ge=0, description="indexes that are built after the copy; for the time left"
+    )
 
     def turned(self) -> NamespacePair:
         """Return the pair for the way back."""

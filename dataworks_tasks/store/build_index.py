@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from threading import Lock, Thread
 from typing import Any
 
 from dataworks_tasks.documents.raw_bson import TOLERANT
 from dataworks_tasks.errors import DataWorksError
+from dataworks_tasks.runs.index_build import IndexBuild
 from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -24,29 +26,31 @@ def build_indexes(
     namespace: Namespace,
     indexes: Sequence[Mapping[str, Any]],
     lease: FinishLease,
+    place: tuple[int, int] = (1, 1),
 ) -> bool:
     """Build ``indexes``, given as ``createIndexes`` has them; False when ``lease`` is over before.
 
     The server continues without the client that asked, and asking again, from here or from another
-    process, joins the build in progress. Raises the errors of ``driver_errors.classify``.
+    process, joins the build in progress. ``place``: which of how many builds of the collection this
+    is, for people. Raises the errors of ``driver_errors.classify``.
     """
     names = tuple(str(index["name"]) for index in indexes)
-    place = (client.config.fingerprint, namespace, names)
+    build_id = (client.config.fingerprint, namespace, names)
     with _lock:
-        built = _going_on.get(place)
+        built = _going_on.get(build_id)
         if built is None:
-            built = _going_on[place] = Future()
+            built = _going_on[build_id] = Future()
             build = (client, namespace, indexes, built)
             # A daemon thread: a worker that is asked to leave does not wait for an index.
             Thread(target=_build, args=build, name="build-index", daemon=True).start()
-    what = f"building {', '.join(names)} of {namespace}"
-    lease.show(lambda: what + _progress(client, namespace))
+    what = IndexBuild(", ".join(names), str(namespace), *place)
+    lease.show(lambda: str(_with_progress(what, client, namespace)))
     while not built.done():
         if lease.reached:
             return False
         _wait(built)
     with _lock:
-        _going_on.pop(place, None)
+        _going_on.pop(build_id, None)
     built.result()
     return True
 
@@ -87,8 +91,10 @@ def _create(
         client.without_timeout[namespace.database].command(command, codec_options=TOLERANT)
 
 
-def _progress(client: BaseDatabaseClient, namespace: Namespace) -> str:
-    """How far the build is, where the user may ask for it."""
+def _with_progress(
+    build: IndexBuild, client: BaseDatabaseClient, namespace: Namespace
+) -> IndexBuild:
+    """Say how far the build is, where the user may ask for it."""
     wanted = {
         "currentOp": 1,
         "command.createIndexes": namespace.collection,
@@ -97,11 +103,11 @@ def _progress(client: BaseDatabaseClient, namespace: Namespace) -> str:
     try:
         operations = client.command("admin", wanted).get("inprog", ())
     except DataWorksError:
-        return ""
+        return build
     for operation in operations:
         progress = operation.get("progress") or {}
         if progress.get("total"):
             phase = str(operation.get("msg", "")).partition(": ")[2].rpartition(":")[0]
-            share = 100 * progress["done"] // progress["total"]
-            return f": {phase} {share} %" if phase else f": {share} %"
-    return ""
+            percent = 100 * progress["done"] // progress["total"]
+            return replace(build, phase=phase, percent=percent)
+    return build

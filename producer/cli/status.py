@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _DRAWN_SECONDS = 0.2
 _JSON_SECONDS = 1.0
+_MOST_COLLECTIONS = 50
 _ENDED = "the command that worked on it has ended"
 
 
@@ -35,6 +36,9 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
     from dataworks_tasks.ledger.contract import WORKING
     from dataworks_tasks.monitor.standstill import cause_of_standstill
     from producer.cli.shared.run_to_end import print_next_step, summary
+    from producer.view.live_snapshot import collections
+    from producer.view.remaining_time import RemainingTime
+    from producer.view.render import collection_table
     from producer.view.run_summary import exit_code, summarize, with_differences
 
     with context.connections() as connections:
@@ -48,12 +52,16 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
             _watch(context, connections, chosen)
         chosen_spec, progress = connections.ledger.spec(chosen), connections.ledger.progress(chosen)
         cause = _ENDED if abandoned else cause_of_standstill(connections.ledger, progress)
-        run = summarize(chosen_spec, progress, cause=cause)
+        remaining = RemainingTime(chosen_spec, connections.ledger.history.read(chosen))
+        left = None if abandoned else remaining.observe(progress)
+        run = summarize(chosen_spec, progress, cause=cause, seconds_left=left)
+        parts = collections(connections.ledger, chosen_spec, progress)
         run = with_differences(run, connections.ledger)
         following = _following(connections.ledger, chosen_spec, progress)
         if context.as_json:
             if not watch:
-                more = {"following": following.as_json()} if following else {}
+                more: dict[str, Any] = {"collections": [part.as_json() for part in parts]}
+                more |= {"following": following.as_json()} if following else {}
                 context.print_json({**run.as_json(), **more})
         else:
             if watch:
@@ -61,6 +69,8 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
             else:
                 context.console.print(f"[bold]{run.run_id}[/bold]  {escape(run.name)}")
             context.console.print(summary(run))
+            if parts and not watch:
+                context.console.print(collection_table(parts, _MOST_COLLECTIONS))
             for name, value in following.rows() if following else ():
                 context.console.print(f"[dim]{name:<10}[/dim] {value}")
             print_next_step(context.console, run, context.flags.shown, abandoned=abandoned)

@@ -22,7 +22,12 @@ from producer.start.check_repeated_ids import check_id_from, check_repeated_ids,
 from producer.start.check_rules import check_rules, check_time_series
 from producer.start.check_unique_ids import check_unique_ids
 from producer.start.collections_in_use import check_not_read
-from producer.start.copy_collections import create_views, prepare_collections, say_what_is_lost
+from producer.start.copy_collections import (
+    create_views,
+    prepare_collections,
+    say_what_is_lost,
+    with_index_counts,
+)
 from producer.start.dropped_collection import describe_collection
 from producer.start.history_window import warn_of_short_history
 from producer.start.left_out import views_to_define, what_is_left_out
@@ -118,6 +123,7 @@ def start_migration(
     prepare_collections(source, target, plan.job)
     if request.views:
         create_views(target, plan.selection.views)
+    pairs = with_index_counts(source, plan.job)
     job = plan.job.model_copy(update={"namespaces": with_target_uuids(target, pairs)})
     spec = spec.model_copy(update={"job": job})
     record_run(ledger, spec, None, connections.run_queue)

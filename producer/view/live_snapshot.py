@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from dataworks_tasks.ledger.contract import FINISHED, Ledger, RunProgress, WorkerReport
@@ -17,6 +17,7 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.drive.observation import Observation, QueueDepth
+from producer.view.remaining_time import RemainingTime
 from producer.view.run_summary import RunSummary, summarize
 
 _RATE_WINDOW_SECONDS = 3.0
@@ -32,6 +33,26 @@ class CollectionProgress:
     name: str
     documents: int
     total: int | None
+    documents_per_second: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, from 0 to 1."""
+        return min(1.0, self.documents / self.total) if self.total else float(self.total == 0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Field names and values for machines."""
+        return {**asdict(self), "documents_per_second": round(self.documents_per_second, 1)}
+
+
+def busiest_first(collections: Iterable[CollectionProgress]) -> list[CollectionProgress]:
+    """Those that grow, by their rate; then those that were begun, the others, and what is done."""
+
+    def place(one: CollectionProgress) -> tuple[float, int, float]:
+        begun = 0 if 0 < one.share < 1 else 2 if one.share >= 1 else 1
+        return -one.documents_per_second, begun, -one.share
+
+    return sorted(collections, key=place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +96,8 @@ class LiveSnapshot:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated seconds until the last document; None when it cannot be estimated."""
-        rate = self.metrics.documents_per_second
-        if rate <= 0 or self.run.planning or self.run.is_over:
-            return None
-        return (self.run.documents_total - self.run.documents) / rate
+        """Estimated seconds until the run is complete; None when it cannot be estimated."""
+        return self.run.seconds_left
 
     def as_json(self) -> dict[str, Any]:
         """Field names and values for machines: the run's own, and ``now``."""
@@ -93,7 +111,7 @@ class LiveSnapshot:
                 "throttled_share": round(self.metrics.throttled_share, 4),
                 "seconds_left": None if left is None else round(left, 1),
                 "queue": None if self.queue is None else self.queue._asdict(),
-                "collections": [asdict(collection) for collection in self.collections],
+                "collections": [collection.as_json() for collection in self.collections],
                 "workers": [asdict(worker) for worker in self.workers],
                 "alerts": list(self.alerts),
             },
@@ -137,6 +155,9 @@ class LiveMeter:
         self._notify = watch.notify
         self._monitor = PerformanceMonitor(_RATE_WINDOW_SECONDS, clock)
         self._worker_meters: dict[str, RateMeter] = {}
+        self._collection_meters: dict[str, RateMeter] = {}
+        self._remaining: RemainingTime | None = None
+        self._left: float | None = None
         self._collections: tuple[CollectionProgress, ...] = ()
         self._gap: BatchRange | None = None
         self._looked_at = float("-inf")
@@ -151,6 +172,7 @@ class LiveMeter:
             return None
         if observation.outage is None:
             self._look_closer(progress)
+            self._left = self._seconds_left(progress)
         standstill = observation.standstill
         metrics = self._monitor.observe(progress, self._gap, standstill=standstill)
         transitions = self._board.check(metrics) if observation.outage is None else []
@@ -158,7 +180,7 @@ class LiveMeter:
             for alert in transitions:
                 self._notify(alert)
         return LiveSnapshot(
-            summarize(self._spec, progress, cause=standstill.cause),
+            summarize(self._spec, progress, cause=standstill.cause, seconds_left=self._left),
             metrics,
             self._collections,
             tuple(self._worker(worker) for worker in metrics.workers),
@@ -166,6 +188,11 @@ class LiveMeter:
             self._board.raised,
             tuple(transitions),
         )
+
+    def _seconds_left(self, progress: RunProgress) -> float | None:
+        if self._remaining is None:
+            self._remaining = RemainingTime(self._spec, self._ledger.history.read(progress.run_id))
+        return self._remaining.observe(progress)
 
     def _worker(self, report: WorkerReport) -> WorkerProgress:
         meter = self._worker_meters.setdefault(report.name, RateMeter(self._clock))
@@ -182,7 +209,12 @@ class LiveMeter:
             run_id = self._spec.run_id
             self._gap = next(self._ledger.gaps(run_id), None) if progress.gaps else None
         if is_due or self._spec.is_sliced:
-            self._collections = collections(self._ledger, self._spec, progress)
+            found = collections(self._ledger, self._spec, progress)
+            self._collections = tuple(map(self._with_rate, found))
+
+    def _with_rate(self, one: CollectionProgress) -> CollectionProgress:
+        meter = self._collection_meters.setdefault(one.name, RateMeter(self._clock))
+        return replace(one, documents_per_second=meter.add(one.documents))
 
 
 def collections(

@@ -24,6 +24,9 @@ from producer.view.render import bars, details, shown_duration
 _NO_ALERTS = AlertWatch()
 _PLAIN_LINE_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
+_LEAST_COLLECTIONS = 4
+_OTHER_LINES = 17
+"""Of the live view besides its collections: figures, workers, and a note or two."""
 _VERB = {
     RunKind.GENERATION: "generate",
     RunKind.MIGRATION: "migrate",
@@ -78,7 +81,8 @@ class TerminalView:
         self._live.console.print(escape(text), highlight=False)
 
     def _bars(self, live: LiveSnapshot) -> RenderableType:
-        return bars(live, self._verb, self._console.width)
+        room = self._console.height - _OTHER_LINES
+        return bars(live, self._verb, self._console.width, max(_LEAST_COLLECTIONS, room))
 
 
 class PlainView:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich.console import RenderableType
 from rich.filesize import decimal
@@ -11,12 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from dataworks_tasks.numerals import counted
-from producer.view.live_snapshot import LiveSnapshot
+from producer.view.live_snapshot import CollectionProgress, LiveSnapshot, busiest_first
 
 _WIDTH = 92
 """Bars that are wider say no more."""
 
-_MOST_COLLECTIONS = 6
 _MOST_WORKERS = 4
 _NAME_WIDTH = 20
 _THROTTLED_SHARE = 0.2
@@ -38,8 +38,11 @@ def shortened(name: str, width: int) -> str:
     return f"{name[:front]}…{name[len(name) - (width - 1 - front) :]}"
 
 
-def bars(live: LiveSnapshot, verb: str, width: int) -> RenderableType:
-    """A bar for the run, and one for each of its collections."""
+def bars(live: LiveSnapshot, verb: str, width: int, most: int) -> RenderableType:
+    """A bar for the run, and one for each of its collections.
+
+    The busiest come first, ``most`` of them; the rest is a sum.
+    """
     run = live.run
     grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
     grid.width = min(width, _WIDTH)
@@ -55,18 +58,51 @@ def bars(live: LiveSnapshot, verb: str, width: int) -> RenderableType:
         f"{run.documents:,} / {run.documents_total:,}{'+' if run.planning else ''}",
         Text(_how_long(live), style="cyan"),
     )
-    shown = live.collections[:_MOST_COLLECTIONS]
-    for one in shown:
-        name = Text(f"  {shortened(one.name, _NAME_WIDTH)}", style="dim")
-        if one.total is None:
-            grid.add_row(name, "", "", f"{one.documents:,}")
-        else:
-            share = _share(one.documents, one.total)
-            count = f"{one.documents:,} / {one.total:,}{'+' if run.planning else ''}"
-            grid.add_row(name, _bar(one.documents, one.total), share, count)
-    if more := len(live.collections) - len(shown):
-        grid.add_row(Text(f"  and {more} more", style="dim"))
+    for row in collection_rows(live.collections, most):
+        known = row.total is not None and (row.total or not run.planning)
+        grid.add_row(
+            Text(f"  {row.name}", style="dim"),
+            _bar(row.documents, row.total or 0) if known else "",
+            _share(row.documents, row.total or 0) if known else "",
+            f"{row.documents:,} / {row.total:,}{'+' if run.planning else ''}"
+            if known
+            else f"{row.documents:,}",
+            f"{row.documents_per_second:,.0f}/s" if row.documents_per_second >= 1 else "",
+        )
     return grid
+
+
+def collection_rows(
+    collections: Sequence[CollectionProgress], most: int, width: int = _NAME_WIDTH
+) -> list[CollectionProgress]:
+    """``most`` rows at most: the busiest collections, and the sum of the others."""
+    ordered = busiest_first(collections)
+    count = len(ordered) if len(ordered) <= most else most - 1
+    shown, rest = ordered[:count], ordered[count:]
+    rows = [replace(one, name=shortened(one.name, width)) for one in shown]
+    if rest:
+        rows.append(
+            CollectionProgress(
+                f"and {len(rest):,} more",
+                sum(one.documents for one in rest),
+                sum(one.total or 0 for one in rest),
+                sum(one.documents_per_second for one in rest),
+            )
+        )
+    return rows
+
+
+def collection_table(collections: Sequence[CollectionProgress], most: int) -> Table:
+    """The collections of a run with their share, for a run that is looked at once."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    for _ in range(2):
+        table.add_column(justify="right", no_wrap=True)
+    for row in collection_rows(collections, most, width=48):
+        total = "?" if row.total is None else f"{row.total:,}"
+        share = "" if row.total is None else f"{int(100 * row.share)}%"
+        table.add_row(Text(f"  {row.name}"), f"{row.documents:,} of {total}", share)
+    return table
 
 
 def _bar(done: int, total: int) -> ProgressBar:
@@ -83,10 +119,9 @@ def _how_long(live: LiveSnapshot) -> str:
         return f"{live.run.rate:,.0f} docs/s  {shown_duration(live.run.seconds)}"
     if live.run.planning:
         return "planning"
-    if live.run.documents >= live.run.documents_total > 0:
-        return "finishing"
     left = live.seconds_left
-    return "" if left is None else f"ETA {shown_duration(left)}"
+    eta = "" if left is None else f"ETA {shown_duration(left)}"
+    return "finishing" if live.run.share >= 1 and not eta else eta
 
 
 def details(live: LiveSnapshot) -> RenderableType:

@@ -67,6 +67,8 @@ class RunSummary:
     """Why it does not get on, where that is known."""
     verified: str | None = None
     """The run that a verification is about."""
+    seconds_left: float | None = None
+    """Estimated seconds until it is complete; None while nobody can know."""
 
     @property
     def to_read(self) -> tuple[str, ...]:
@@ -95,6 +97,13 @@ class RunSummary:
         return self.state not in WORKING
 
     @property
+    def share(self) -> float:
+        """How much of what is known is done, from 0 to 1."""
+        done = self.documents + (0 if self.kind is RunKind.VERIFICATION else self.failures)
+        total = self.documents_total
+        return min(1.0, done / total) if total else float(self.state in FINISHED)
+
+    @property
     def rate(self) -> float:
         """Documents per second on average."""
         return self.documents / self.seconds if self.seconds > 0 else 0.0
@@ -109,6 +118,8 @@ class RunSummary:
             "documents": self.documents,
             "documents_total": self.documents_total,
             "planning": self.planning,
+            "share": round(self.share, 4),
+            "seconds_left": None if self.seconds_left is None else round(self.seconds_left, 1),
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "documents_per_second": round(self.rate, 1),
@@ -138,6 +149,7 @@ def summarize(
     progress: RunProgress,
     now: datetime | None = None,
     cause: str | None = None,
+    seconds_left: float | None = None,
 ) -> RunSummary:
     """The run's figures as of ``now``."""
     until = progress.finished_at or now or datetime.now(UTC)
@@ -171,6 +183,7 @@ def summarize(
         last_error=progress.last_error,
         finishing=_finishing(progress),
         cause=cause,
+        seconds_left=seconds_left,
         **_rules(spec, progress),
         notes=(*progress.notes, *_adds_nothing(spec, counters.get("already_there", 0))),
         outcomes=_outcomes(spec, progress),

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.ledger.contract import WORKING, RunState
+from dataworks_tasks.ledger.contract import FINISHED, WORKING, RunState
 from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
@@ -116,8 +116,8 @@ def summary(run: RunSummary) -> Table:
     rows = {
         "state": shown_state(run),
         "cause": escape(run.cause or ""),
-        "documents": f"{run.documents:,} of {run.documents_total:,}{_outcomes(run)}",
-        "time": f"{shown_duration(run.seconds)}  ({run.rate:,.0f} docs/s)",
+        "documents": f"{run.documents:,} of {run.documents_total:,}{_share(run)}{_outcomes(run)}",
+        "time": f"{shown_duration(run.seconds)}  ({run.rate:,.0f} docs/s){_left(run)}",
         "size": decimal(run.bytes) if run.bytes else "",
         "gaps": f"{run.gaps:,}",
         "failures" if run.kind is not RunKind.VERIFICATION else "differences": f"{run.failures:,}",
@@ -148,6 +148,16 @@ def summary(run: RunSummary) -> Table:
     for line in run.found:
         table.add_row("differ", f"[red]{escape(line)}[/red]")
     return table
+
+
+def _share(run: RunSummary) -> str:
+    """How much is done, of a run that is not over; rounded down: 100 % is all of it."""
+    more = " so far" if run.planning else ""
+    return "" if run.state in FINISHED else f"{more}, {int(100 * run.share)} %"
+
+
+def _left(run: RunSummary) -> str:
+    return "" if run.seconds_left is None else f", about {shown_duration(run.seconds_left)} left"
 
 
 def _outcomes(run: RunSummary) -> str:
