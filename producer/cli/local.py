@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dataworks_tasks.errors import StoreUnavailable
+from dataworks_tasks.numerals import counted
 from producer.cli.shared.options import RATE, CommandContext, Count, with_context
 from producer.state_folder import STATE_FOLDER
 
@@ -112,33 +113,29 @@ def _not_set_elsewhere(context: CommandContext, addresses: LocalAddresses) -> di
 def _explain(
     console: Console, addresses: LocalAddresses, urls: dict[str, str], workers: int
 ) -> None:
-    console.print(
-        f"[green]Running[/green] with {workers} worker processes. Ctrl-C stops all of it."
-    )
+    processes = counted(workers, "worker process", "worker processes")
+    console.print(f"[green]Running[/green] with {processes}. Ctrl-C stops all of it.")
     if "web" in urls:
         console.print(f"Runs: {urls['web']}")
     if "flower" in urls:
         console.print(f"Flower: {urls['flower']}")
     console.print("\nIn this folder, in another terminal:")
     console.print("  dataworks generate service_order --total 1M")
-    console.print("\nElsewhere, with these settings in .env_local or the environment:")
-    for name, value in addresses.environment.items():
-        console.print(f"  {name}={value}", soft_wrap=True)
+    console.print("\nElsewhere, after these lines in a shell, or with them in .env_local:")
+    for line in addresses.lines:
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def _wait(services: LocalServices, console: Console) -> None:
     """Until Ctrl-C; a service that ends by itself is started again."""
+    from producer.local.keep_running import Restarts
+
+    restarts = Restarts(services, lambda line: console.print(line, style="yellow"))
     try:
         while True:
-            ended = services.wait(timeout_seconds=None)
-            if ended is None:
-                continue
-            console.print(
-                f"[yellow]{ended.name} ended with {ended.returncode}; restarting[/yellow]"
-            )
-            services.restart(ended.name)
+            restarts.wait()
     except KeyboardInterrupt:
         console.print("\nStopping. The data stays in .dataworks/")
     except StoreUnavailable:
-        console.print("[red]The local services were stopped from outside.[/red]")
+        console.print("[red]The local services stopped.[/red]")
         raise

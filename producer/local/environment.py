@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from dataworks_tasks.settings import FrameworkConfig
@@ -24,6 +25,15 @@ class LocalAddresses:
             "SOURCE_DB_CONNECTION_STRING": self.mongodb_url,
             "TARGET_DB_CONNECTION_STRING": self.target_url or self.mongodb_url,
         }
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines for a shell or for ``.env_local``; the ledger follows the broker."""
+        return [
+            f"export {name}={shlex.quote(value)}"
+            for name, value in self.environment.items()
+            if name != "FRAMEWORK_LEDGER_URL"
+        ]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Self
 from dataworks_tasks.errors import StoreUnavailable, UsageError
 from producer.local.binaries import MONGOD, VALKEY, find_binary
 from producer.local.celery_services import CeleryWorker
+from producer.local.kept_ports import KeptPorts
 from producer.local.mongod import Mongod
 from producer.local.process_control import is_running
 from producer.local.service_definition import ServiceDefinition, ServiceSite, free_port
@@ -71,6 +72,7 @@ class LocalServices:
         self._temporary = folder is None
         self._wanted_folder = folder.absolute() if folder else None
         self._services: dict[str, RunningService] = {}
+        self._ports: KeptPorts | None = None
         self.is_open = True
         """Whether they are to run; False from the moment when they are stopped."""
 
@@ -92,6 +94,7 @@ class LocalServices:
             self._link.close()
             raise
         self.folder = folder
+        self._ports = None if self._temporary else KeptPorts(folder)
         return self
 
     def __exit__(
@@ -191,7 +194,8 @@ class LocalServices:
         return self._service(name).site.log
 
     def _launch(self, definition: ServiceDefinition) -> RunningService:
-        site = ServiceSite(definition.name, self.folder, free_port(), self._temporary)
+        port = self._ports.choose(definition.name) if self._ports else None
+        site = ServiceSite(definition.name, self.folder, port or free_port(), self._temporary)
         site = replace(site, log_start=_size(site.log))
         site.data.mkdir(mode=0o700, exist_ok=True)
         return RunningService(definition, site, self._link.start(definition.command(site)))
@@ -230,6 +234,8 @@ class LocalServices:
 
     def _add(self, service: RunningService) -> RunningService:
         self._services[service.name] = service
+        if self._ports:
+            self._ports.keep(service.name, service.site.port)
         self._write_record()
         return service
 

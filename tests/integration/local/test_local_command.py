@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGINT
+from signal import SIGINT, SIGKILL
 from typing import Any
 from urllib.request import urlopen
 
 import pymongo
 import pytest
+
+from dataworks_tasks.settings import ConfigManager
+from producer.local.environment import LocalAddresses
+from producer.local.kept_ports import KeptPorts
+from producer.local.services import LocalServices
 
 pytestmark = pytest.mark.usefixtures("stores_available")
 
@@ -41,10 +47,12 @@ def local(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
             assert process.wait(40) == 0
 
 
-def test_workers_and_producer_both_obey_env_local(tmp_path: Path, mongodb_url: str) -> None:
+def test_workers_obey_env_local_also_when_one_died(tmp_path: Path, mongodb_url: str) -> None:
     (tmp_path / ".env_local").write_text(f"FRAMEWORK_TARGET_DB_CONNECTION_STRING={mongodb_url}\n")
     database = f"local_{os.getpid()}"
     with local(tmp_path, "--workers", "1") as told:
+        record = json.loads((tmp_path / ".dataworks/services.json").read_text())
+        os.kill(record["pids"]["worker"], SIGKILL)
         done = dataworks(
             tmp_path,
             *("generate", "service_order", "--total", "100"),
@@ -56,3 +64,39 @@ def test_workers_and_producer_both_obey_env_local(tmp_path: Path, mongodb_url: s
     with pymongo.MongoClient[dict[str, Any]](mongodb_url) as client:
         assert client[database]["orders"].count_documents({}) == 100
         client.drop_database(database)
+
+
+def test_ports_stay_from_start_to_start(tmp_path: Path, stores_available: None) -> None:
+    with LocalServices(tmp_path) as services:
+        services.start_stores()
+        first = services.urls()
+    with LocalServices(tmp_path) as services:
+        services.start_stores()
+        assert services.urls() == first
+    taken = KeptPorts(tmp_path).choose("valkey") or 0
+    with socket.create_server(("127.0.0.1", taken)), LocalServices(tmp_path) as services:
+        services.start_valkey()
+        other = services.redis_url
+    assert other != first["valkey"]
+    with LocalServices(tmp_path) as services:
+        services.start_valkey()
+        assert services.redis_url == other
+
+
+def test_lines_can_be_pasted_into_a_shell_of_80_columns(tmp_path: Path) -> None:
+    mongod, redis = "mongodb://127.0.0.1:29999/", "redis://127.0.0.1:29999/0"
+    assert all(len(line) < 80 for line in LocalAddresses(redis, mongod).lines)
+    cosmos = "mongodb://127.0.0.1:29999/?replicaSet=globaldb&retrywrites=false"
+    lines = LocalAddresses(redis, mongod, cosmos).lines
+    (tmp_path / ".env_local").write_text("\n".join(lines))
+    shown = 'printf %s "$FRAMEWORK_TARGET_DB_CONNECTION_STRING"'
+    done = subprocess.run(
+        ["sh", "-c", "\n".join([*lines, f"sh -c '{shown}'"])],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == cosmos
+    config = ConfigManager().load_config(tmp_path / ".env_local")
+    assert config.target is not None
+    assert config.target.connection_string.get_secret_value() == cosmos
