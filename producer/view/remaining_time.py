@@ -102,17 +102,17 @@ class RemainingTime:
     def _indexes_left(self, progress: RunProgress, at: float) -> float | None:
         """Seconds of index builds that are left when every document is there."""
         builds = list(_builds(self._spec, progress))
-        if not builds:
+        all_keys = sum(build.keys for build in builds)
+        if not all_keys:
             return None
         running = IndexBuild.parse(progress.finishing or "")
         if running is None:
             return self._indexes_ahead(progress)
         done = _done_keys(builds, running)
-        all_keys = sum(build.keys for build in builds)
         began = progress.last_acknowledged_at
         if began is None or done < _SEEN_SHARE * all_keys:
             assumed = self._indexes_ahead(progress)
-            return assumed * (1 - done / all_keys) if all_keys else None
+            return assumed * (1 - done / all_keys)
         return (at - began.timestamp()) / done * (all_keys - done)
 
 

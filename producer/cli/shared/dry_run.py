@@ -126,10 +126,9 @@ def _collections(estimate: MigrationEstimate) -> Table:
 def _collections_as_json(estimate: MigrationEstimate) -> list[dict[str, Any]]:
     return [
         {
-            **asdict(item),
-            "pair": None,
             "source": str(item.pair.source),
             "target": str(item.pair.target),
+            **{name: value for name, value in asdict(item).items() if name != "pair"},
         }
         for item in estimate.namespaces
     ]

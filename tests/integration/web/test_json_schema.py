@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from producer.cli import COMMANDS
 from producer.report.run_report import read_report
 from tests.fleet import Fleet
 from tests.integration.web.conftest import Serve
 from tests.integration.web.test_pages import acknowledge, record_run
+from tests.support.warm_commands import WARM
 
 SCHEMA = json.loads(Path("producer/view/run.schema.json").read_text())
 
@@ -28,20 +31,78 @@ def test_the_api_and_the_report_follow_the_schema(ledger: RedisLedger, serve_pag
     check("detail", visitor.ask(f"/api/runs/{run_id}").json)
     for run in visitor.ask("/api/runs").json["runs"]:
         check("run", run)
-    report = read_report(ledger, run_id).as_json()
-    detail = {name: report[name] for name in SCHEMA["$defs"]["detail"]["properties"]}
-    check("detail", detail)
+    check("report", read_report(ledger, run_id).as_json())
+
+
+def check_command(name: str, text: str) -> list[Any]:
+    """Check each line against the objects that the schema says the command prints."""
+    objects = [SCHEMA["$defs"][one] for one in SCHEMA["commands"][name]]
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        jsonschema.validate(line, {"anyOf": objects, "$defs": SCHEMA["$defs"]})
+        assert "run_id" not in line
+    return lines
+
+
+def test_every_command_has_its_objects() -> None:
+    assert SCHEMA["commands"].keys() == COMMANDS.keys() - {"completion", "help"}
+    named = {one for objects in SCHEMA["commands"].values() for one in objects}
+    assert named <= SCHEMA["$defs"].keys()
+
+
+def test_an_object_that_is_not_described_is_found() -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        check_command("doctor", '{"name": "redis", "ok": true, "found": "x", "remedy": "", "y": 1}')
+    with pytest.raises(jsonschema.ValidationError):
+        check_command("pause", '{"run_id": "x", "state": "paused"}')
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "templates",
+        "templates check shop",
+        "generators",
+        "strategies",
+        "profiles",
+        "profiles data-ingest",
+        "plan service_order --total 1k",
+        "worker-health",
+    ],
+)
+def test_commands_without_a_server_follow_the_schema(words: str, tmp_path: Path) -> None:
+    done = WARM.run([*words.split(), "--json"], {"PATH": "/usr/bin", "HOME": "/"}, tmp_path, 60)
+    check_command(words.split(maxsplit=1)[0], done.stdout)
 
 
 def test_commands_follow_the_schema(fleet: Fleet) -> None:
     fleet.start_worker(1)
     made = fleet.run("generate", "service_order", "--total", 500, "--collection", "o", "--json")
-    *lives, run = (json.loads(line) for line in made.stdout.splitlines())
-    for live in lives:
-        check("live" if "now" in live else "run", live)
+    run = check_command("generate", made.stdout)[-1]
     check("run", run)
-    watched = json.loads(fleet.run("status", run["run"], "--watch", "--json").stdout)
-    check("live", watched)
+    watched = fleet.run("status", run["run"], "--watch", "--json")
+    check("live", json.loads(watched.stdout))
     check("run", json.loads(fleet.run("status", run["run"], "--json").stdout))
-    for line in fleet.run("runs", "--json").stdout.splitlines():
-        check("run", json.loads(line))
+    copy = ("--include", f"{fleet.database}.o", "--to", f"{fleet.database}.p")
+    plans = {
+        "migrate": ("--dry-run", "--measure", 0.5, *copy),
+        "plan": ("--measure", 0.5, *copy),
+        "runs": (),
+        "failures": (run["run"],),
+        "report": (run["run"],),
+        "verify": (run["run"],),
+    }
+    for name, arguments in plans.items():
+        done = fleet.run(name, *arguments, "--json", check=False)
+        lines = check_command(name, done.stdout)
+        assert lines or name == "failures", done.stderr
+    migrated = check_command("migrate", fleet.run("migrate", *copy, "--json").stdout)[-1]["run"]
+    check_command("indexes", fleet.run("indexes", migrated, "--json").stdout)
+    started = fleet.run(
+        *("generate", "service_order", "--total", "1M", "--max-rate", 100),
+        *("--collection", "q", "--detach", "--json"),
+    )
+    [detached] = check_command("generate", started.stdout)
+    for name in ("pause", "cancel"):
+        check_command(name, fleet.run(name, detached["run"], "--json").stdout)
+    check_command("runs", fleet.run("runs", "--prune", "1s", "--json").stdout)

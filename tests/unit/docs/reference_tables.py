@@ -80,7 +80,37 @@ def _schemas() -> dict[str, str]:
     run, now, detail = (known[name]["properties"] for name in ("run", "now", "detail"))
     added = {name: field for name, field in detail.items() if name not in run and name != "now"}
     parts = {"run schema": run, "now schema": now, "detail schema": added}
-    return {name: "".join(_fields(fields)) for name, fields in parts.items()}
+    made = {name: "".join(_fields(fields)) for name, fields in parts.items()}
+    return {**made, "commands schema": _commands(), "objects schema": _objects()}
+
+
+def _commands() -> str:
+    """Which objects each command prints."""
+    rows = "".join(
+        f"| `{name}` | {', '.join(f'`{one}`' for one in objects) or 'log lines'} |\n"
+        for name, objects in json.loads(SCHEMA.read_text())["commands"].items()
+    )
+    return f"| command | objects |\n| --- | --- |\n{rows}"
+
+
+def _objects() -> str:
+    """The objects besides runs, a table each."""
+    known = json.loads(SCHEMA.read_text())
+    names = dict.fromkeys(name for objects in known["commands"].values() for name in objects)
+    run = known["$defs"]["run"]["properties"]
+    detail = known["$defs"]["detail"]["properties"]
+    return "\n".join(
+        f"### `{name}`\n\n{known['$defs'][name]['description']}\n"
+        + _object_table(known["$defs"][name]["properties"], detail if name == "report" else run)
+        for name in names
+        if name not in {"run", "live", "document"}
+    )
+
+
+def _object_table(properties: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    """A table of the fields that are not those of a run, already described."""
+    added = {name: field for name, field in properties.items() if field != known.get(name)}
+    return "\n" + "".join(_fields(added))
 
 
 def _fields(properties: Mapping[str, Any], inside: str = "") -> Iterator[str]:

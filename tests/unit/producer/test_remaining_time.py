@@ -209,6 +209,18 @@ def test_what_cannot_be_known_is_not_said() -> None:
         assert RemainingTime(course.spec).observe(replace(progress, state=state), at) is None
 
 
+def test_a_build_of_an_empty_collection_takes_no_time() -> None:
+    course = Course(_steady, documents=0, indexes=(1,))
+    progress = replace(
+        next(COURSES["steady"].observations())[1],
+        total=0,
+        documents_expected=0,
+        collections_expected={"b.c0": 0},
+        finishing=str(IndexBuild("i", "b.c0")),
+    )
+    assert RemainingTime(course.spec).observe(progress, START) is None
+
+
 @pytest.mark.parametrize(
     "build",
     [
