@@ -77,7 +77,7 @@ def measure(
 
 
 def table(found: Sequence[Measurement]) -> Table:
-    """The figures for a person."""
+    """Return the measurements as a table for people."""
     shown = Table(box=None, pad_edge=False)
     shown.add_column("case")
     for name in ("documents", "docs/s", "with start-up", "limit", "share", "promised", "memory"):

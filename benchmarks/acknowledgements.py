@@ -146,7 +146,7 @@ def _indexes(order: str, ranges: int, client: int, clients: int) -> Sequence[int
 
 
 def _watch(redis: Redis, going: Sequence[Future[int]]) -> int:
-    """The most bytes of the ledger until all are done."""
+    """Return the most bytes that the ledger held until all futures are done."""
     most = 0
     while wait(going, timeout=1).not_done:
         most = max(most, _ledger_bytes(redis))

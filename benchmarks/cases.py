@@ -125,7 +125,7 @@ def _measured(case: str, run: MeasuredRun, limit: float, promised: float | None)
 
 
 def best_insert_limit(site: Site, template: Any, documents: int) -> float:
-    """The better of two batch sizes."""
+    """Return the better rate of two batch sizes."""
     job = InsertLimit(site, template, documents, batch=5_000)
     return max(
         documents_per_second(replace(job, batch=batch), documents) for batch in (2_000, 5_000)
@@ -153,7 +153,7 @@ def generation_alone(template: Any, documents: int) -> float:
 
 
 def write_plugin(folder: Path) -> Path:
-    """The Python strategy that the bench's workers know."""
+    """Write the Python strategy that the benchmark's workers load."""
     path = folder / "bench_strategy.py"
     path.write_text(_PLUGIN)
     return path

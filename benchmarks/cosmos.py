@@ -138,7 +138,7 @@ def local_services(folder: Path, ru: float, workers: int) -> Iterator[str]:
 
 
 def run_command(folder: Path, *arguments: object) -> Mapping[str, Any]:
-    """What a command's ``--json`` says of its run. Raises RuntimeError unless it succeeds."""
+    """Run a command with ``--json`` and return its output. Raises RuntimeError if it fails."""
     command = (*_DATAWORKS, *map(str, arguments), "--json")
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:

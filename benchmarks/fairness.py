@@ -50,7 +50,7 @@ class Fairness:
         self._numbers = iter(range(1, 10_000))
 
     def measure(self, documents: int) -> Iterator[Promise]:
-        """The table, row by row."""
+        """Yield the rows of the table."""
         for _ in range(2):  # the first one warms the workers up
             alone = self._seconds(self._finished(documents))
         yield self._cost_alone(documents * 5)
@@ -121,7 +121,7 @@ class Fairness:
         yield Promise("off a half of the fleet", abs(share - 0.5) * 200, 10, True, "%")
 
     def _small_runs(self) -> Promise:
-        """Runs of 1,000, one after the other and then all at once."""
+        """Measure runs of 1,000 documents, one after the other and then all at once."""
         one = min(self._seconds(self._finished(1000)) for _ in range(5))
         runs = self._recorded(_SMALL_RUNS)
         self._wait(lambda: all(self._state(run) is RunState.COMPLETE for run in runs), 300)
@@ -132,7 +132,7 @@ class Fairness:
         return Promise(name, seconds / (one * _SMALL_RUNS), 1.5, True)
 
     def _recorded(self, count: int) -> list[str]:
-        """Runs of 1,000, started by one process: a command each would take longer than the run."""
+        """Start runs from one process: a command for each would take longer than the run."""
         runs = []
         config = ConfigManager().load_config(defaults=self._settings)
         with Connections(config) as connections:

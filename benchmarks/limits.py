@@ -36,7 +36,7 @@ class Site:
     mongodb_url: str
 
     def client(self) -> BaseDatabaseClient:
-        """A client of this process' own."""
+        """Return a client of this process' own."""
         config = {"connection_string": self.mongodb_url}
         return create_database_client(DatabaseConfig.model_validate(config))
 
@@ -67,8 +67,10 @@ Job = InsertLimit | CopyLimit
 
 
 def documents_per_second(job: Job, documents: int) -> float:
-    """Run the job in two processes at once; their rate together, from the first start to the last
-    end."""
+    """Run the job in two processes at once, and return their combined rate.
+
+    The time counts from the first start to the last end.
+    """
     with job.site.client() as client:
         client.drop(job.namespace)
     context = get_context("spawn")

@@ -61,7 +61,7 @@ class LoadRun:
     """Most bytes of a worker process in a run of ``SMALL`` documents before this one."""
 
     def peak(self, name: str) -> int:
-        """The most bytes that ``name`` had."""
+        """Return the most bytes that ``name`` used."""
         return max(int(getattr(sample, name)) for sample in self.samples)
 
     @property

@@ -57,7 +57,7 @@ class UserProfileGenerator(BaseDataGenerator):
         super().__init__(GeneratorType.CUSTOM)
 
     def generate_document(self, document_id: int | None = None) -> Mapping[str, Any]:
-        """A user's profile."""
+        """Return a user's profile."""
         return {
             "user_id": document_id,
             "name": self.fake.name(),
@@ -71,10 +71,10 @@ class UserProfileGenerator(BaseDataGenerator):
 
 
 def custom_generator(documents: int = 5_000) -> Promise:
-    """What DataWorks adds to a generator of the user's own: seeding, ``_id`` and batches.
+    """Measure what DataWorks adds to a user's generator: seeding, ``_id`` and batches.
 
-    The function and the encoding of what it returns are the user's own cost, with a Faker that
-    is as fast as ours: Faker's own default, weighted draws, takes six times as long.
+    The user's own cost is the function and the encoding of its result, with a Faker as fast as
+    ours: Faker's default, weighted draws, takes six times as long.
     """
     generator = UserProfileGenerator()
     source = CustomSource(generator, 1)
@@ -118,7 +118,7 @@ def first_document(site: Site, command: CommandLine) -> float:
 
 
 def promise_table(found: Sequence[Promise]) -> Table:
-    """The other figures for a person."""
+    """Return the other figures as a table for people."""
     shown = Table(box=None, pad_edge=False)
     shown.add_column("promise")
     for name in ("found", "bound"):
@@ -131,9 +131,9 @@ def promise_table(found: Sequence[Promise]) -> Table:
 
 
 def slow_wire(services: LocalServices, command: CommandLine, documents: int) -> Promise:
-    """The rate with 20 ms on every round trip to the database, as a share of that without.
+    """Measure the rate with 20 ms added to each database round trip, as a share of that without.
 
-    Both go through the same proxy, with workers of their own that reach the database by it.
+    Both go through the same proxy, each with its own workers.
     """
     with SlowWire(command.addresses.mongodb_url) as wire:
         addresses = replace(command.addresses, mongodb_url=wire.url)

@@ -93,7 +93,7 @@ class Account:
 
 @contextmanager
 def long_run(folder: Path, services: Any, command: Any) -> Iterator[Account]:
-    """A run that is writing until this is left."""
+    """Provide a run that writes until the context is left."""
     (folder / "flat.json").write_text(json.dumps(flat()))
     with services(folder, _NO_LIMIT_RU, 2) as url:
         started: Mapping[str, Any] = command(
@@ -111,7 +111,7 @@ def long_run(folder: Path, services: Any, command: Any) -> Iterator[Account]:
 
 
 def measure_share(account: Account, share: float) -> RefusedShare:
-    """The rate while ``share`` is refused, between two measurements without."""
+    """Measure the rate while ``share`` is refused, between two measurements without refusals."""
     before = account.rate()
     account.refuse(share)
     time.sleep(_CHANGE_SECONDS)

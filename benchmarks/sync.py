@@ -132,7 +132,7 @@ def _is_drained(figures: FollowFigures) -> bool:
 
 
 def _lags(ledger: Ledger, run: str, orders: Any, rate: int, seconds: float) -> list[float]:
-    """The lag, sampled ten times a second while ``rate`` documents a second change."""
+    """Return the lag, sampled ten times a second while ``rate`` documents a second change."""
     over = threading.Event()
 
     def write() -> None:

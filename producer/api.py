@@ -174,12 +174,12 @@ class MigrationEngine:
 def create_generation_engine(
     config: FrameworkConfig, in_process: bool = False
 ) -> DataGenerationEngine:
-    """An engine for generation runs. Nothing is connected before a run starts."""
+    """Create an engine for generation runs. It connects when a run starts."""
     return DataGenerationEngine(config, in_process)
 
 
 def create_migration_engine(config: FrameworkConfig, in_process: bool = False) -> MigrationEngine:
-    """An engine for migration runs. Nothing is connected before a run starts."""
+    """Create an engine for migration runs. It connects when a run starts."""
     return MigrationEngine(config, in_process)
 
 

@@ -26,7 +26,7 @@ STDOUT = "stdout"
 
 
 def preview_lines(source: DocumentSource, count: int, indent: int | None = None) -> Iterator[str]:
-    """The first ``count`` documents as relaxed Extended JSON."""
+    """Yield the first ``count`` documents as relaxed Extended JSON."""
     for batch in _batches(source, count):
         for document in batch.documents():
             value = decode(document, codec_options=TOLERANT)
@@ -56,7 +56,7 @@ def _check_no_aggregators(plan: GenerationPlan) -> None:
             field = template.aggregators[0]["target"]
             raise UsageError(
                 f"{template.collection}.{field} is computed from other collections after the "
-                "insert, so a file cannot have it",
+                "insert, so a file cannot contain it",
                 "Generate into a database, or take the aggregators out of the template",
             )
 

@@ -18,9 +18,9 @@ _REDIS_PORT = 6379
 
 
 def kubernetes_secret(config: FrameworkConfig, name: str, flower: str | None) -> str:
-    """A manifest of the secret called ``name``, as JSON: every secret setting that is set.
+    """Return a secret called ``name`` as JSON manifest, with every secret setting that is set.
 
-    ``flower``: Flower's user and password. The parts of the ledger's address are added for KEDA,
+    ``flower`` is Flower's user and password. The parts of the ledger's address are added for KEDA,
     which does not read URLs.
     """
     data = dict(_secret_settings(config)) | _keda_keys(config)
@@ -37,7 +37,7 @@ def kubernetes_secret(config: FrameworkConfig, name: str, flower: str | None) ->
 
 
 def other_settings(config: FrameworkConfig) -> list[str]:
-    """The names of settings that are set and are not secret: they belong into a ConfigMap."""
+    """Return the names of settings that are set and not secret: they belong in a ConfigMap."""
     return [
         f"FRAMEWORK_{setting.name}"
         for setting in known_settings()
@@ -47,7 +47,7 @@ def other_settings(config: FrameworkConfig) -> list[str]:
 
 
 def keda_hints(config: FrameworkConfig) -> Iterator[str]:
-    """What has to be changed in worker-scaling.yaml for these settings, a sentence each."""
+    """Yield a sentence for each change that these settings need in worker-scaling.yaml."""
     url = config.effective_ledger_url.get_secret_value()
     if url.startswith(SENTINEL_SCHEME):
         yield "use the trigger redis-sentinel: KEDA reaches this Redis through Sentinels"

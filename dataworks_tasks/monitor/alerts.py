@@ -87,7 +87,7 @@ def _all_rules(config: FrameworkConfig) -> Iterator[AlertRule]:
         lambda run, limit: (
             not run.has_workers and limit < run.seconds_since_progress < _TOLD_LONG_ENOUGH_SECONDS
         ),
-        lambda value, _limit: f"nobody has worked on it for {value:.0f} s",
+        lambda value, _limit: f"no worker has worked on it for {value:.0f} s",
         shows_cause=True,
     )
     yield AlertRule(

@@ -156,7 +156,7 @@ class MetricsCollector:
             try:
                 self.get_current_performance()
             except DataWorksError as error:
-                log.warning("no metrics now: %s; reading is tried again", error)
+                log.warning("cannot read the metrics: %s; trying again", error)
 
     def _progress(self) -> list[RunProgress]:
         if self._run_id is not None:

@@ -34,7 +34,7 @@ _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
     ("bytes", "Bytes of the acknowledged documents.", lambda run: _counter(run, RunCounter.BYTES)),
     (
         "throttled_requests",
-        "Writes that the target asked to send later.",
+        "Writes that the target throttled.",
         lambda run: _counter(run, RunCounter.THROTTLED_REQUESTS),
     ),
     (
@@ -49,7 +49,7 @@ _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
     ),
     (
         "request_units_estimated",
-        "Request units of the writes that the server did not report, estimated from others.",
+        "Estimated request units of writes whose cost the server did not report.",
         lambda run: _counter(run, RunCounter.REQUEST_UNITS_ESTIMATED),
     ),
     (

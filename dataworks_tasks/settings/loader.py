@@ -78,7 +78,7 @@ class FrameworkConfig(BaseModel):
         default=10_000,
         ge=1,
         le=MAX_BATCH_SIZE,
-        description="documents of one batch range or slice, so of one message",
+        description="documents of one batch range or slice, which is one message",
     )
     batch_aggregation_timeout_ms: int = Field(
         default=5_000,
@@ -119,13 +119,13 @@ class FrameworkConfig(BaseModel):
     stall_seconds: float = Field(
         default=15.0,
         gt=0,
-        description="longest between two looks for lost messages of a run, times two",
+        description="a run is checked for lost messages at least twice in this time",
     )
     claim_seconds: float = Field(
         default=30.0,
         ge=1,
         le=600,
-        description="repair and live migration: a process that is silent for so long loses its "
+        description="repair and live migration: a process that is silent for this long loses its "
         "key window to another",
     )
     stale_read_seconds: float = Field(
@@ -192,7 +192,7 @@ class FrameworkConfig(BaseModel):
     alert_worker_memory_mb: float = Field(
         default=550.0,
         ge=0,
-        description="alert when one worker process took more megabytes; 0 switches it off",
+        description="alert when one worker process used more megabytes; 0 switches it off",
     )
     alert_gap_seconds: float = Field(
         default=300.0,

@@ -24,15 +24,15 @@ COMMANDS = {
     "sync": "follow a complete migration, or the way back after a cut-over",
     "cutover": "finish a migration that follows its source",
     "resume": "continue a run: send its gaps",
-    "pause": "make workers leave a run alone until it is resumed",
+    "pause": "pause a run until it is resumed",
     "cancel": "stop a run",
     "retry": "retry the documents that could not be written",
-    "indexes": "build the indexes of a migration that its target lacks",
+    "indexes": "build the indexes of a migration that are missing at its target",
     "failures": "list the documents that could not be written",
     "status": "show a run",
     "runs": "list the runs",
     "web": "serve pages and an API that show every run",
-    "report": "write a report of a run to hand over",
+    "report": "write a report of a run as one HTML file",
     "doctor": "check Redis, databases and workers",
     "metrics": "serve the fleet's metrics for Prometheus, and watch alerts",
     "kubernetes-secret": "print the secret settings as a Kubernetes secret",
@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
-        """The command, or None when there is none of that name."""
+        """Return the command, or None if there is none of that name."""
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"producer.cli.{name.replace('-', '_')}")
@@ -92,7 +92,7 @@ class LazyGroup(click.Group):
             ) from None
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without importing any."""
+        """Write the list of commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 

@@ -24,7 +24,7 @@ class Seconds(click.ParamType[float]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """The number that ``value`` says."""
+        """Parse a number of seconds."""
         try:
             return float(str(value).removesuffix("s"))
         except ValueError:
@@ -47,10 +47,10 @@ class Seconds(click.ParamType[float]):
     default=OUTSIDE_OPEN_TRANSACTIONS_SECONDS,
     show_default=True,
     metavar="SECONDS",
-    help="How long nobody may write to the source.",
+    help="How long the source must go without writes.",
 )
 @click.option(
-    "--block-writes", is_flag=True, help="Have the source refuse writes (MongoDB 6.0 and newer)."
+    "--block-writes", is_flag=True, help="Make the source refuse writes (MongoDB 6.0 and newer)."
 )
 @click.option(
     "--accept-failures",
@@ -103,7 +103,7 @@ def command(
         _say_done(context, spec)
         if block_writes and not context.as_json:
             context.console.print(
-                "The source still refuses writes. When nobody needs that any more, allow writes: "
+                "The source still refuses writes. When you no longer need that, allow writes: "
                 "db.adminCommand({setUserWriteBlockMode: 1, global: false})"
             )
 

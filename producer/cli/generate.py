@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-duplicates",
     is_flag=True,
-    help="Write to a time series, in which a range that is redone is there twice.",
+    help="Write to a time series, even though a repeated range duplicates its documents.",
 )
 @run_options
 @workers_option

@@ -88,9 +88,9 @@ def command(
 
 
 def _not_set_elsewhere(context: CommandContext, addresses: LocalAddresses) -> dict[str, str]:
-    """The local addresses that neither the environment nor ``.env_local`` overrides.
+    """Return the local addresses that neither the environment nor ``.env_local`` overrides.
 
-    Workers read those by themselves, as the producer does: both must reach the same servers.
+    Workers read those themselves, as the producer does: both must connect to the same servers.
     """
     config = context.config()
     in_force: dict[str, SecretStr | None] = {
@@ -114,7 +114,7 @@ def _explain(
     console: Console, addresses: LocalAddresses, urls: dict[str, str], workers: int
 ) -> None:
     processes = counted(workers, "worker process", "worker processes")
-    console.print(f"[green]Running[/green] with {processes}. Ctrl-C stops all of it.")
+    console.print(f"[green]Running[/green] with {processes}. Ctrl-C stops everything.")
     if "web" in urls:
         console.print(f"Runs: {urls['web']}")
     if "flower" in urls:

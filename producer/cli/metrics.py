@@ -18,7 +18,7 @@ from producer.cli.shared.options import CommandContext, with_connections
     default=9464,
     show_default=True,
     metavar="P",
-    help="Port to listen on; 0 takes a free one.",
+    help="Port to listen on; 0 picks a free one.",
 )
 @click.option(
     "--address",
@@ -55,8 +55,8 @@ def command(context: CommandContext, port: int, address: str) -> None:
             server, thread = start_http_server(port, address, registry)
         except OSError as error:
             raise UsageError(
-                f"{address} port {port} cannot be listened on: {error.strerror}",
-                "Take another one: --port 0",
+                f"cannot listen on {address} port {port}: {error.strerror}",
+                "Use another port: --port 0",
             ) from None
         url = f"http://{address}:{server.server_port}/metrics"
         if context.as_json:

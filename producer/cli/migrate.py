@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Show what will not arrive as it is and how long the run takes; write nothing.",
+    help="Show what will not arrive unchanged and how long the run takes; write nothing.",
 )
 @measuring_options
 @run_options
@@ -69,7 +69,7 @@ def command(
     stay = Stay(detach, verify)
     request = migration_request(options, flags)
     if measuring.write and not dry_run:
-        raise UsageError("--write-sample goes with --dry-run", "Leave it out, or add --dry-run")
+        raise UsageError("--write-sample requires --dry-run", "Leave it out, or add --dry-run")
     if dry_run:
         with context.connections() as connections:
             found = assess(connections, request, measuring)

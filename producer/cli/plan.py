@@ -71,7 +71,7 @@ _WEEKEND_SECONDS = 60 * 3600.0
     default="60h",
     show_default=True,
     metavar="T",
-    help="The time that there is for a migration, like 8h or 2d; a weekend has 60h.",
+    help="The time available for a migration, like 8h or 2d; the default is a weekend, 60h.",
 )
 @migration_options
 @measuring_options
@@ -153,16 +153,16 @@ def _plan_migration(
     console.print(f"[bold {'green' if fits else 'red'}]{verdict}[/]: {time_line(time)}")
     if not fits:
         advice = (
-            "no number of workers will do"
+            "no number of workers is enough"
             if needed is None
             else f"{counted(needed, 'worker')} would"
         )
-        console.print(f"It has {spoken(within)}: {advice}, if source and target keep up.")
+        console.print(f"The limit is {spoken(within)}: {advice}, if source and target keep up.")
     if not time.written:
-        console.print("Not in it: how fast the target writes. Measure that with: --write-sample")
+        console.print("This does not include the target's speed. Measure that with: --write-sample")
     if found.concerns:
         console.print(
-            f"[yellow]{len(found.concerns):,} things will not arrive as they are[/yellow]: list "
+            f"[yellow]{len(found.concerns):,} things will not arrive unchanged[/yellow]: list "
             "them with the same options and dataworks migrate --dry-run"
         )
 
@@ -188,7 +188,7 @@ def _print(console: Console, found: ScalingEstimate) -> None:
     console.print()
     if not found.writing_is_known:
         console.print(
-            "Not in it: how fast the target writes. Run a million documents with one process,\n"
+            "This does not include the target's speed. Run a million documents with one process,\n"
             "then give its docs/s: --rate R"
         )
     for text in found.advice():
@@ -207,12 +207,14 @@ def _sizes(found: ScalingEstimate) -> Table:
     spread = f"{found.smallest_document:,} to {found.largest_document:,}"
     table.add_row("data", decimal(round(found.total_bytes)), f"{each}, {spread}; without indexes")
     table.add_row(
-        "messages", f"{found.messages:,}", f"one a range of {counted(found.batch_size, 'document')}"
+        "messages",
+        f"{found.messages:,}",
+        f"one per range of {counted(found.batch_size, 'document')}",
     )
     table.add_row(
         "queue",
         decimal(found.waiting_bytes),
-        f"{found.waiting:,} of them wait at once, at most",
+        f"at most {found.waiting:,} of them wait at once",
     )
     table.add_row("ledger", decimal(found.ledger_bytes), "at most, whatever the total")
     each_charge = found.request_units / found.documents

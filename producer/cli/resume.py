@@ -56,7 +56,7 @@ def command(
     from producer.resume.spec_file import load_spec
 
     if spec_file is not None and not rebuild:
-        raise UsageError("--spec goes with --rebuild", f"dataworks resume {run_id} --rebuild")
+        raise UsageError("--spec requires --rebuild", f"dataworks resume {run_id} --rebuild")
     with context.run_connections(workers, detach=detach) as connections:
         if resync:
             sys.exit(_resync(context, connections, run_id))

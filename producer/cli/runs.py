@@ -72,7 +72,7 @@ def _summarize(ledger: Ledger, run_id: str) -> RunSummary:
 
 
 def print_runs(console: Console, found: list[RunSummary]) -> None:
-    """A run a line; where a line has no room for what the run is about, that comes below."""
+    """Print one line per run; what does not fit is printed on the line below."""
     from rich.markup import escape
     from rich.table import Table
     from rich.text import Text

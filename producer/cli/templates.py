@@ -139,7 +139,7 @@ def preview(context: CommandContext, what: str, count: int, seed: int, sample: i
 
 
 def figure_lines(figures: CollectionPreview, documents: int) -> Iterator[str]:
-    """A table of the fields, then sizes and the rate, for a collection of ``documents``."""
+    """Yield a table of the fields, then sizes and the rate, for a collection of ``documents``."""
     from rich.filesize import decimal
 
     yield f"\n{counted(figures.sampled, 'document')}:"

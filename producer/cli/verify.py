@@ -22,10 +22,10 @@ from producer.cli.shared.options import COUNT, CommandContext, with_connections,
 @click.option(
     "--live",
     is_flag=True,
-    help="The source changes: look again at what differs before it counts.",
+    help="The source is changing: compare each difference again before it counts.",
 )
 @click.option(
-    "--repair", is_flag=True, help="List what differs, make it equal, and compare it again."
+    "--repair", is_flag=True, help="List the differences, correct them, and compare again."
 )
 @click.option(
     "--delete-extra", is_flag=True, help="With --repair: delete documents that should not be there."
@@ -64,7 +64,7 @@ def command(
 
     if (delete_extra or overwrite_changes) and not repair:
         raise UsageError(
-            "--delete-extra and --overwrite-changes go with --repair",
+            "--delete-extra and --overwrite-changes require --repair",
             f"dataworks verify {run_id} --repair",
         )
     if detach and (repair or live):

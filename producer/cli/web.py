@@ -23,13 +23,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     default="127.0.0.1:8090",
     show_default=True,
     metavar="ADDRESS:PORT",
-    help="Where to listen; port 0 takes a free one.",
+    help="Where to listen; port 0 picks a free one.",
 )
 @click.option("--password-file", type=_FILE, metavar="FILE", help="Ask visitors for this password.")
-@click.option("--token-file", type=_FILE, metavar="FILE", help="Let programs in by this token.")
+@click.option("--token-file", type=_FILE, metavar="FILE", help="Let programs in with this token.")
 @click.option("--tls-certificate", type=_FILE, metavar="FILE", help="Certificate, in PEM form.")
 @click.option("--tls-key", type=_FILE, metavar="FILE", help="Key of the certificate.")
-@click.option("--behind-tls-proxy", is_flag=True, help="A proxy in front of the page speaks TLS.")
+@click.option("--behind-tls-proxy", is_flag=True, help="A proxy in front of the pages handles TLS.")
 @click.option(
     "--allowed-host",
     multiple=True,

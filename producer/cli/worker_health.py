@@ -30,7 +30,7 @@ from dataworks_tasks.worker.liveness import (
     metavar="S",
     help="A worker that is silent for longer counts as hanging.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:
     """Say whether the workers of this machine or container live; for health checks.
 

@@ -103,7 +103,7 @@ class RequestUnitBudget:
         return min(LONGEST_RETRY_AFTER_MS, max(1, math.ceil(1000 * missing / self._rate)))
 
     def statistics(self) -> SimulatorStatistics:
-        """The counts so far."""
+        """Return the counts so far."""
         with self._lock:
             return SimulatorStatistics(
                 self._total_ru,

@@ -19,7 +19,7 @@ class Throughput:
 
     @classmethod
     def requested(cls, body: Mapping[str, Any]) -> Throughput | None:
-        """The throughput that a customAction asks for, None when it names none."""
+        """Return the throughput that a customAction asks for; None if it names none."""
         if "autoScaleSettings" in body:
             maximum = int(body["autoScaleSettings"]["maxThroughput"])
             return cls(maximum // 10, maximum)
@@ -33,7 +33,7 @@ class Throughput:
         return self.autoscale_maximum or self.provisioned
 
     def document(self) -> dict[str, Any]:
-        """The fields of a GetCollection or GetDatabase answer."""
+        """Return the fields of a GetCollection or GetDatabase answer."""
         fields: dict[str, Any] = {"provisionedThroughput": self.provisioned}
         if self.autoscale_maximum is not None:
             fields["autoScaleSettings"] = {"maxThroughput": self.autoscale_maximum}
@@ -60,21 +60,21 @@ class Catalog:
         self._databases: dict[str, Throughput] = {}
 
     def collection(self, namespace: str) -> CollectionSettings | None:
-        """What was set for a collection, None for one that was created by writing to it."""
+        """Return the settings of a collection; None if it was created by a write."""
         return self._collections.get(namespace)
 
     def shard_key(self, namespace: str) -> str | None:
-        """The collection's shard key path, None for an unsharded collection."""
+        """Return the collection's shard key path; None if it is not sharded."""
         settings = self._collections.get(namespace)
         return settings.shard_key if settings else None
 
     def partitioning_key(self, namespace: str) -> str | None:
-        """The shard key of a collection in which several documents may have the same ``_id``."""
+        """Return the shard key of a collection whose documents may share an ``_id``."""
         shard_key = self.shard_key(namespace) if self._partitioned_ids else None
         return None if shard_key == "_id" else shard_key
 
     def partitioned_collections(self, database: str) -> list[str]:
-        """The namespaces in a database of which that is true."""
+        """Return the namespaces in a database whose documents may share an ``_id``."""
         return [
             namespace
             for namespace in self._collections
@@ -86,7 +86,7 @@ class Catalog:
         self._collections[namespace] = settings
 
     def database(self, name: str) -> Throughput | None:
-        """The database's own throughput."""
+        """Return the database's own throughput."""
         return self._databases.get(name)
 
     def set_database(self, name: str, throughput: Throughput) -> None:

@@ -49,7 +49,7 @@ class ChangeLog:
         return number >= self.last or self._entries[0].number <= number + 1
 
     def after(self, number: int, limit: int) -> list[LoggedChange]:
-        """The next changes."""
+        """Return the next changes."""
         if not self._entries:
             return []
         start = max(0, number + 1 - self._entries[0].number)
@@ -58,7 +58,7 @@ class ChangeLog:
 
 
 def token(number: int) -> dict[str, str]:
-    """A resume token, which shows neither a time nor an order."""
+    """Return a resume token, which reveals neither a time nor an order."""
     plain = number.to_bytes(8)
     mask = hashlib.sha256(b"documentdb" + plain[7:]).digest()[:7]
     hidden = bytes(a ^ b for a, b in zip(plain[:7], mask, strict=True)) + plain[7:]
@@ -66,7 +66,7 @@ def token(number: int) -> dict[str, str]:
 
 
 def number_of(given: Mapping[str, Any]) -> int | None:
-    """The change that a token names; None for what is not one."""
+    """Return the change that a token names; None if it is not a token."""
     try:
         hidden = base64.b64decode(given["_data"], validate=True)
     except (KeyError, TypeError, ValueError):

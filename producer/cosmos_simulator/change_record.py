@@ -33,7 +33,7 @@ class Change:
 
 
 def document_key(document: bytes, shard_key: str | None) -> bytes:
-    """What names a document in a change stream."""
+    """Return what identifies a document in a change stream."""
     parts = []
     if shard_key and shard_key != "_id":
         value = value_at(document, shard_key)
@@ -58,7 +58,7 @@ class ChangeRecorder:
             self._before = await self._found({"$or": queries})
 
     async def changes(self, command: Command, reply: Mapping[str, Any]) -> list[Change]:
-        """What ``command`` changed, by mongod's answer to it."""
+        """Return what ``command`` changed, according to mongod's answer."""
         if not reply.get("ok"):
             return []
         if command.name == "insert":

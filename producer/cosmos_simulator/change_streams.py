@@ -60,14 +60,14 @@ class Stream(Protocol):
     namespace: str
 
     async def page(self, upstream: Upstream, limit: int) -> list[Any] | Reply:
-        """The next events, or an error."""
+        """Return the next events, or an error."""
 
     @property
     def waits(self) -> bool:
         """Whether getMore waits for the next event."""
 
     def extra(self) -> Extra:
-        """What else an answer has. Drivers need one of both where there are no events."""
+        """Return the answer's other fields, such as the token of a page without events."""
 
 
 class ChangeStreams:
@@ -89,15 +89,15 @@ class ChangeStreams:
             self._log.add(change, int(now))
 
     def feed(self, namespace: str) -> CollectionFeed:
-        """The feed of a collection."""
+        """Return the feed of a collection."""
         return self._feeds.setdefault(namespace, CollectionFeed(self._partitions))
 
     def forget_collection(self, namespace: str) -> None:
-        """The collection was dropped: one of its name is another one."""
+        """Forget a dropped collection: a new one of its name is another one."""
         self._feeds.pop(namespace, None)
 
     def forget_database(self, database: str) -> None:
-        """The same for all of a database."""
+        """Forget the collections of a dropped database."""
         for namespace in [name for name in self._feeds if name.startswith(f"{database}.")]:
             del self._feeds[namespace]
 
@@ -203,7 +203,7 @@ class ChangeStreams:
         return cursor_id in self._streams
 
     async def next_events(self, command: Command, upstream: Upstream) -> Reply:
-        """The answer to getMore."""
+        """Answer getMore."""
         cursor_id = int(command.body["getMore"])
         stream = self._streams.get(cursor_id)
         if stream is None:
@@ -220,7 +220,7 @@ class ChangeStreams:
         return _cursor("nextBatch", found, cursor_id, command.namespace, stream.extra())
 
     def empty_page(self, command: Command) -> Reply:
-        """What a throttled stream answers: nothing, and no error."""
+        """Answer as a throttled stream does: without events and without an error."""
         cursor_id = int(command.body["getMore"])
         stream = self._streams.get(cursor_id)
         if stream is None:
@@ -245,11 +245,11 @@ class LatestVersionStream(Stream):
 
     @property
     def waits(self) -> bool:
-        """It waits as MongoDB does."""
+        """Whether getMore waits: yes, as MongoDB does."""
         return True
 
     def extra(self) -> Extra:
-        """A time, and no token: a page without events has nothing to resume from."""
+        """Return a time and no token: a page without events has nothing to resume from."""
         return Extra(answer={"operationTime": Timestamp(int(time.time()), 1)})
 
     async def page(self, upstream: Upstream, limit: int) -> list[Any] | Reply:
@@ -293,11 +293,11 @@ class LogStream(Stream):
 
     @property
     def waits(self) -> bool:
-        """getMore answers at once, with nothing where nothing is there."""
+        """Whether getMore waits: no, it answers at once, even without events."""
         return False
 
     def extra(self) -> Extra:
-        """A token, and no time."""
+        """Return a token and no time."""
         return Extra(cursor={"postBatchResumeToken": token(self.number)})
 
     async def page(self, upstream: Upstream, limit: int) -> list[Any] | Reply:

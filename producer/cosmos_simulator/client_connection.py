@@ -172,7 +172,7 @@ class ClientConnection:
         return {"ok": 1} if name == "ping" else self._own_command(command)
 
     def _own_command(self, command: Command) -> Mapping[str, Any] | None:
-        """What no service has: what was counted, and other dials from now on."""
+        """Run a command of the simulator's own: statistics, or new dials."""
         account = self._account
         if command.name == STATISTICS_COMMAND:
             return {**asdict(account.budget.statistics()), "ok": 1}
@@ -186,7 +186,7 @@ class ClientConnection:
         return None
 
     def _sharded_collection(self, command: Command) -> Mapping[str, Any]:
-        """A collection's entry among those that are sharded."""
+        """Return a collection's entry among those that are sharded."""
         wanted = str(command.body.get("filter", {}).get("_id", ""))
         key = self._account.catalog.shard_key(wanted)
         found = [{"_id": wanted, "key": {key: "hashed"}}] if key else []
@@ -261,7 +261,7 @@ class ClientConnection:
         return reply
 
     async def _run_data_request(self, command: Command, message: bytes) -> bytes:
-        """A request that costs request units, with the faults that the dials put around it."""
+        """Run a request that costs request units, with the faults of the dials."""
         faults, dials = self._account.faults, self._account.faults.dials
         self._account.budget.count_request()
         started = time.monotonic()
@@ -291,7 +291,7 @@ class ClientConnection:
 
 
 def _with_old_index_fields(reply: bytes, command: Command) -> bytes:
-    """listIndexes as Cosmos DB gives it: ``v: 1`` and ``ns`` in every index."""
+    """Give every index ``v: 1`` and ``ns``, as listIndexes on Cosmos DB does."""
     document = decode_reply(reply)
     if not document["ok"]:
         return reply
@@ -303,7 +303,7 @@ def _with_old_index_fields(reply: bytes, command: Command) -> bytes:
 
 
 def _without_uuids(reply: bytes, command: Command) -> bytes:
-    """listCollections without the UUIDs of mongod's collections: nothing may count on them."""
+    """Remove the UUIDs from listCollections, because Cosmos DB has none."""
     document = decode_reply(reply)
     if not document["ok"]:
         return reply

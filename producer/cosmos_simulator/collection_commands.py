@@ -27,7 +27,7 @@ _OK: Reply = {"ok": 1}
 
 
 async def run_custom_action(command: Command, catalog: Catalog, upstream: Upstream) -> Reply:
-    """The answer to ``{customAction: ...}``."""
+    """Answer ``{customAction: ...}``."""
     action = _ACTIONS.get(str(command.body["customAction"]))
     if action is None:
         return error(115, f"Command {command.body['customAction']} not supported.")
@@ -127,7 +127,7 @@ async def _get_collection(command: Command, catalog: Catalog, upstream: Upstream
 async def _existing(
     command: Command, catalog: Catalog, upstream: Upstream
 ) -> CollectionSettings | None:
-    """The settings of a collection that is in mongod; None when it is not."""
+    """Return the settings of a collection that exists in mongod; None otherwise."""
     name = str(command.body["collection"])
     listed = await upstream.command(
         command.database, {"listCollections": 1, "filter": {"name": name}, "nameOnly": True}

@@ -106,7 +106,7 @@ class DataRequests:
         return encode_command(to_backing(parse_command(message), shard_key))
 
     async def _call(self, command: Command, message: bytes) -> bytes:
-        """mongod's answer; what a write changed is noted for the change streams."""
+        """Return mongod's answer; record what a write changed for the change streams."""
         addressed = self._addressed(command, message)
         recorder = self._recorder(command)
         if recorder is not None:
@@ -160,7 +160,7 @@ class DataRequests:
         return Outcome(reply, charge, executed=bool(document["ok"]))
 
     def _held_page(self, command: Command) -> bytes | None:
-        """What is left of a larger batch that mongod gave before."""
+        """Return the rest of a larger batch that mongod returned before."""
         if command.name != "getMore":
             return None
         return self._account.pages.next_page(int(command.body["getMore"]), command.request_id)
@@ -177,7 +177,7 @@ class DataRequests:
         return self._answer(command, cursor_not_found(cursor_id))
 
     def _refusal(self, command: Command) -> Mapping[str, Any] | None:
-        """findAndModify must carry the shard key as updates do."""
+        """Refuse findAndModify without the shard key, as updates are refused."""
         if command.name not in FIND_AND_MODIFY:
             return None
         shard_key = self._account.catalog.shard_key(command.namespace)
@@ -244,7 +244,7 @@ class DataRequests:
     # Answers.
 
     def _throttled(self, command: Command, admission: Admission | None = None) -> Outcome:
-        """The whole command refused with 16500."""
+        """Refuse the complete command with 16500."""
         account = self._account
         account.budget.count_throttled(admission.throttled if admission else 0)
         if account.faults.happens(account.faults.dials.legacy_throttle_share):

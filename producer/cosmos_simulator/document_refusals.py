@@ -32,7 +32,7 @@ Errors = dict[int, dict[str, Any]]
 
 
 def refused_documents(batch: EncodedBatch, shard_key: str | None, max_json_bytes: int) -> Errors:
-    """The documents of an insert that are refused, by index."""
+    """Return the documents of an insert that are refused, by index."""
     errors: Errors = {}
     sizes = np.diff(batch.offsets)
     for index in np.flatnonzero(sizes > LARGEST_ID_BYTES).tolist():
@@ -52,7 +52,7 @@ def refused_documents(batch: EncodedBatch, shard_key: str | None, max_json_bytes
 
 
 def refused_statements(batch: EncodedBatch, shard_key: str | None, max_json_bytes: int) -> Errors:
-    """The statements of an update or delete that are refused, by index."""
+    """Return the statements of an update or delete that are refused, by index."""
     errors: Errors = {}
     for index, data in enumerate(batch.documents()):
         statement = RawBSONDocument(data)
@@ -72,7 +72,7 @@ def is_replacement(update: Any) -> TypeGuard[RawBSONDocument]:
 
 
 def json_bytes(document: bytes) -> int:
-    """The size of a document as relaxed Extended JSON. How the service measures is not known."""
+    """Return the size as relaxed Extended JSON; how the service measures is not known."""
     decoded = bson.decode(document, _ANY_DATE)
     text = json_util.dumps(
         decoded, json_options=json_util.RELAXED_JSON_OPTIONS, separators=(",", ":")

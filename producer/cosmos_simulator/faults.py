@@ -30,7 +30,7 @@ class Faults:
         return {position for position in positions if self._random.random() < share}
 
     def retry_after_ms(self, retry_after_ms: int) -> int | None:
-        """The delay that a throttled answer names; None: it names none."""
+        """Return the delay that a throttled answer names; None: it names none."""
         return None if self.happens(self.dials.omit_retry_after_share) else retry_after_ms
 
     def order(self, count: int) -> list[int]:

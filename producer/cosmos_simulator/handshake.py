@@ -24,7 +24,7 @@ _FIRST_WIRE_VERSION_WITH_HELLO = 13
 
 
 def documentdb_hello(config: SimulatorConfig) -> dict[str, Any]:
-    """The answer to hello of an Azure DocumentDB cluster, which drivers take for a router."""
+    """Answer hello as an Azure DocumentDB cluster, which drivers take for a router."""
     return {
         "ismaster": True,
         "isWritablePrimary": True,
@@ -45,7 +45,7 @@ def documentdb_hello(config: SimulatorConfig) -> dict[str, Any]:
 def hello_document(
     config: SimulatorConfig, address: str, request: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The answer to hello and isMaster; ``address`` is the simulator's own ``host:port``.
+    """Answer hello and isMaster; ``address`` is the simulator's own ``host:port``.
 
     Left out on purpose: ``logicalSessionTimeoutMinutes`` (no sessions), ``topologyVersion``
     (drivers poll instead of streaming) and ``compression`` (so OP_COMPRESSED never comes).
@@ -78,7 +78,7 @@ def hello_document(
 
 
 def build_info(config: SimulatorConfig) -> dict[str, Any]:
-    """The answer to buildInfo: the Cosmos DB version, not that of the mongod behind it."""
+    """Answer buildInfo with the Cosmos DB version, not that of the mongod behind it."""
     major, minor = (int(part) for part in config.server_version.split("."))
     return {
         "version": f"{major}.{minor}.0",

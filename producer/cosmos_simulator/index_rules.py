@@ -14,7 +14,7 @@ _CANNOT_CREATE_INDEX = 67
 def index_refusal(
     index: Mapping[str, Any], shard_key: str | None, *, collection_is_empty: bool
 ) -> dict[str, Any] | None:
-    """The error that an index specification of createIndexes meets; None: it is accepted."""
+    """Return the error for an index specification of createIndexes; None: it is accepted."""
     reason = _reason(index, shard_key, collection_is_empty)
     return error(_CANNOT_CREATE_INDEX, reason) if reason else None
 

@@ -37,7 +37,7 @@ class Partition:
     _next: int = _FIRST_LSN_OF_A_WRITE
 
     def record(self, key: bytes, at: float) -> None:
-        """The document was written."""
+        """Record a write of the document."""
         self._append(self._next, at, key)
         self._next += 1
         if len(self._keys) > 2 * len(self._latest) + 1000:
@@ -52,11 +52,11 @@ class Partition:
         self._keys[:0] = new
 
     def forget(self, key: bytes) -> None:
-        """The document was deleted: nothing of it is left."""
+        """Forget a deleted document."""
         self._latest.pop(key, None)
 
     def after(self, lsn: int, limit: int) -> list[tuple[int, bytes]]:
-        """The next documents, each by its latest change."""
+        """Return the next documents, each by its latest change."""
         start = bisect_right(self._lsns, lsn)
         current = (
             (self._lsns[place], self._keys[place])
@@ -66,7 +66,7 @@ class Partition:
         return list(itertools.islice(current, limit))
 
     def lsn_before(self, at: float) -> int:
-        """The last change before a moment."""
+        """Return the last change before a moment."""
         place = bisect_left(self._times, at)
         return self._lsns[place - 1] if place else 0
 
@@ -101,7 +101,7 @@ class CollectionFeed:
         self.knows_earlier_documents = False
 
     def record(self, key: bytes, document: bytes | None, at: float) -> None:
-        """A document was written, or deleted where it is None."""
+        """Record a written document, or a deleted one if it is None."""
         partition = self.partition_of(key)
         if document is None:
             partition.forget(key)
@@ -124,7 +124,7 @@ class CollectionFeed:
         return {number: each.lsn_before(rounded) for number, each in enumerate(self.partitions)}
 
     def token(self, positions: Mapping[int, int]) -> dict[str, Any]:
-        """A resume token for some of the partitions."""
+        """Return a resume token for some of the partitions."""
         ranges = [
             {"FeedRange": self._range(number), "State": {"type": "continuation", "value": str(lsn)}}
             for number, lsn in sorted(positions.items())
@@ -133,7 +133,7 @@ class CollectionFeed:
         return {"_data": Binary(text.encode())}
 
     def positions(self, token: Mapping[str, Any]) -> dict[int, int] | None:
-        """What a token says; None for one of another collection, or of none."""
+        """Decode a token; None if it is not a token of this collection."""
         try:
             read = json.loads(bytes(token["_data"]))
             if read["Rid"] != self.resource_id:

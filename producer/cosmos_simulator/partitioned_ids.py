@@ -42,7 +42,7 @@ def data_collection(command: Command, catalog: Catalog) -> tuple[str, str]:
 
 
 def to_backing(command: Command, shard_key: str) -> Command:
-    """The command on the collection that keeps the documents."""
+    """Translate a command for the collection that stores the documents."""
     body = dict(command.body.items())
     body["collection" if command.name == "getMore" else command.name] = _backing(command.namespace)
     body["$db"] = _DATABASE
@@ -53,7 +53,7 @@ def to_backing(command: Command, shard_key: str) -> Command:
 
 
 def from_backing(command: Command, reply: bytes) -> bytes:
-    """mongod's answer with the name that the client knows."""
+    """Translate mongod's answer to the name that the client knows."""
     if command.name not in _CURSOR_COMMANDS:
         return reply
     document = decode_reply(reply)

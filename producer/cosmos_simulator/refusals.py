@@ -33,7 +33,7 @@ _COMMANDS_WITH_OPERATORS = frozenset(
 
 
 def refusal(command: Command, message: bytes) -> Mapping[str, Any] | None:
-    """The error a command meets whatever the data is; None: it may run."""
+    """Return the error of a command that is refused whatever the data is; None: it may run."""
     name = command.name
     if "txnNumber" in command.body:
         return RETRYABLE_WRITES_REFUSED

@@ -33,7 +33,7 @@ _CODE_NAMES = {
 
 
 def error(code: int, message: str) -> dict[str, Any]:
-    """A command error."""
+    """Return a command error."""
     return {"ok": 0, "code": code, "codeName": _CODE_NAMES[code], "errmsg": message}
 
 
@@ -43,25 +43,25 @@ def write_error(index: int, code: int, message: str) -> dict[str, Any]:
 
 
 def throttled_text(retry_after_ms: int | None) -> str:
-    """The text of a 16500; None: without ``RetryAfterMs``, as bulk inserts were seen to answer."""
+    """Return the text of a 16500; None: without ``RetryAfterMs``, as bulk inserts answer."""
     if retry_after_ms is None:
         return f"Error={THROTTLED}, Details='Insert error.'"
     return f"Error={THROTTLED}, RetryAfterMs={retry_after_ms}, {_THROTTLED_REASON}"
 
 
 def throttled_error(retry_after_ms: int | None) -> dict[str, Any]:
-    """A command refused for the budget's sake."""
+    """Return the error of a command that is over budget."""
     return error(THROTTLED, throttled_text(retry_after_ms))
 
 
 def legacy_throttled_error() -> dict[str, Any]:
-    """The same in the shape of older servers: it never says how long to wait."""
+    """Return that error as older servers do: it never says how long to wait."""
     text = 'Message: {"Errors":["Request rate is large"]}'
     return {"_t": "OKMongoResponse", "ok": 0, "code": THROTTLED, "errmsg": text, "$err": text}
 
 
 def not_supported(command: str) -> dict[str, Any]:
-    """A command that Cosmos DB does not have."""
+    """Return the error of a command that Cosmos DB does not have."""
     return error(115, f"Command {command} not supported.")
 
 
@@ -83,5 +83,5 @@ NO_SHARD_KEY_IN_QUERY = "query in command must target a single shard key"
 
 
 def cursor_not_found(cursor_id: int) -> dict[str, Any]:
-    """A cursor that is not there any more."""
+    """Return the error for a cursor that no longer exists."""
     return error(43, f"cursor id {cursor_id} not found")

@@ -11,7 +11,7 @@ _COPY = "_cosmos_simulator_copy"
 
 
 def without_sampling(command: Command) -> Command | None:
-    """The aggregation with each ``$sample`` replaced by one that repeats; None: it has none."""
+    """Replace each ``$sample`` by a stage that repeats; None: there is none."""
     pipeline = command.body["pipeline"]
     if not any("$sample" in stage for stage in pipeline):
         return None

@@ -51,7 +51,7 @@ class CosmosSimulator:
         return f"mongodb://{self._address()}/?replicaSet=globaldb&retrywrites=false{tls}"
 
     def statistics(self) -> SimulatorStatistics:
-        """What was charged and refused so far; also after ``stop()``."""
+        """Return what was charged and refused so far; also after ``stop()``."""
         return self._budget.statistics()
 
     def start(self) -> str:
@@ -144,7 +144,7 @@ async def _turns() -> None:
 
 
 def _host_and_port(target: str) -> tuple[str, int]:
-    """The first host of a MongoDB URL."""
+    """Return the first host of a MongoDB URL."""
     remedy = "Give the target as mongodb://host:port, without credentials"
     try:
         parsed = parse_uri(target)

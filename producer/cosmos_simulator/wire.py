@@ -54,7 +54,7 @@ class Header:
 
     @classmethod
     def of(cls, message: bytes) -> Header:
-        """The header in front of ``message``."""
+        """Decode the header of ``message``."""
         return cls(*_HEADER.unpack_from(message))
 
 
@@ -95,7 +95,10 @@ class Command:
 
 
 async def read_message(reader: asyncio.StreamReader) -> bytes:
-    """The next whole message. Raises IncompleteReadError at the end, WireError on a bad length."""
+    """Read the next complete message.
+
+    Raises IncompleteReadError at the end, and WireError for an invalid length.
+    """
     start = await reader.readexactly(4)
     (length,) = _INT32.unpack(start)
     if not _HEADER.size <= length <= LARGEST_MESSAGE_BYTES:
@@ -109,7 +112,7 @@ def decode_body(data: bytes) -> dict[str, Any]:
 
 
 def parse_command(message: bytes) -> Command:
-    """An OP_MSG message as a command. Raises WireError or bson's InvalidBSON on bad bytes."""
+    """Decode an OP_MSG message. Raises WireError or bson's InvalidBSON."""
     header = Header.of(message)
     (flags,) = _FLAGS.unpack_from(message, 16)
     end = len(message) - (4 if flags & CHECKSUM_PRESENT else 0)
@@ -139,7 +142,7 @@ def parse_command(message: bytes) -> Command:
 def _statements(
     body: dict[str, Any], sequence: tuple[str, EncodedBatch] | None
 ) -> EncodedBatch | None:
-    """The statements of a write; taken out of ``body`` where they were sent inside it."""
+    """Return the statements of a write; take them out of ``body`` if they are in it."""
     field = SEQUENCE_FIELDS.get(next(iter(body)))
     if sequence is not None:
         if sequence[0] != field:
@@ -151,7 +154,7 @@ def _statements(
 
 
 def encode_command(command: Command) -> bytes:
-    """The bytes of ``command``, without a checksum, statements as a document sequence."""
+    """Encode a command without a checksum, its statements as a document sequence."""
     sections = b"\0" + bson.encode(command.body, codec_options=_RAW)
     if command.statements is not None:
         name = SEQUENCE_FIELDS[command.name].encode() + b"\0"
@@ -162,18 +165,18 @@ def encode_command(command: Command) -> bytes:
 
 
 def encode_reply(document: Mapping[str, Any], response_to: int) -> bytes:
-    """An OP_MSG answer to request ``response_to``."""
+    """Encode an OP_MSG answer to request ``response_to``."""
     return _message(OP_MSG, b"\0\0\0\0\0" + bson.encode(document), 0, response_to)
 
 
 def decode_reply(message: bytes) -> dict[str, Any]:
-    """The body of an OP_MSG answer, one level deep."""
+    """Decode the body of an OP_MSG answer, one level deep."""
     (size,) = _INT32.unpack_from(message, 21)
     return decode_body(message[21 : 21 + size])
 
 
 def parse_query(message: bytes) -> tuple[str, dict[str, Any]]:
-    """The collection and the query of a legacy OP_QUERY."""
+    """Return the collection and the query of a legacy OP_QUERY."""
     name_end = message.index(b"\0", 20)
     start = name_end + 9
     (size,) = _INT32.unpack_from(message, start)
@@ -181,7 +184,10 @@ def parse_query(message: bytes) -> tuple[str, dict[str, Any]]:
 
 
 def encode_query_reply(document: Mapping[str, Any], response_to: int) -> bytes:
-    """A legacy OP_REPLY with one document. Flag 8 (AwaitCapable) as every server since 1.6."""
+    """Encode a legacy OP_REPLY with one document.
+
+    It has flag 8 (AwaitCapable), as every server since 1.6.
+    """
     payload = struct.pack("<iqii", 8, 0, 0, 1) + bson.encode(document)
     return _message(OP_REPLY, payload, 0, response_to)
 

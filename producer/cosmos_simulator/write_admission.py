@@ -57,7 +57,7 @@ def statement_charges(name: str, statements: EncodedBatch) -> Charges:
 
 
 def _update_bytes(data: bytes) -> int:
-    """The size of a replacement; an update by operators counts as a document of 1 KB."""
+    """Return the size of a replacement; an update by operators counts as 1 KB."""
     update = RawBSONDocument(data).get("u")
     return len(update.raw) if is_replacement(update) else 1024
 
@@ -108,7 +108,7 @@ def admit(
 
 
 def _before_first(candidates: Sequence[int], refused: set[int], *, ordered: bool) -> list[int]:
-    """The others; of an ordered write only those before the first that is refused."""
+    """Return those that are not refused; of an ordered write, only up to the first refusal."""
     stop = min(refused) if ordered else None
     return [
         index for index in candidates if index not in refused and (stop is None or index < stop)
@@ -123,7 +123,10 @@ def _affordable_count(charges: Charges, budget: RequestUnitBudget) -> int:
 
 
 def merge_reply(command: Command, admission: Admission, reply: Mapping[str, Any]) -> dict[str, Any]:
-    """mongod's answer for the admitted statements, with original indexes and the other errors."""
+    """Merge mongod's answer for the admitted statements with the other errors.
+
+    Statements have their original indexes.
+    """
     merged = dict(reply)
     own = [_at(entry, admission) for entry in reply.get("writeErrors", [])]
     ordered = bool(command.body.get("ordered", True))
@@ -141,6 +144,6 @@ def _at(entry: Mapping[str, Any], admission: Admission) -> dict[str, Any]:
 
 
 def nothing_done(command: Command) -> dict[str, Any]:
-    """mongod's answer to a write of no statements, which it would refuse to run."""
+    """Return the answer to a write without statements, which mongod would refuse to run."""
     modified = {"nModified": 0} if command.name == "update" else {}
     return {"n": 0, **modified, "ok": 1}

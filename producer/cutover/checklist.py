@@ -93,7 +93,7 @@ def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Ch
 
 
 def _collection(connections: Connections, pair: NamespacePair) -> Check:
-    """The collection is on both sides, with the same options."""
+    """Check that the collection is on both sides, with the same options."""
     name = str(pair.source)
     ours, theirs = (
         read_options(client, namespace)

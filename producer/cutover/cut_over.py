@@ -102,7 +102,7 @@ class CutOver:
         )
 
     def run(self) -> None:
-        """Steps 2 to 10. Raises what stopped it; the run follows on, and it can be repeated."""
+        """Do steps 2 to 10. Raises what stopped it; the run follows on, and it can be repeated."""
         with self._lease() as lease:
             failpoint("cut-over-lease.after")
             self._build_what_may_be_there(lease)
@@ -205,12 +205,12 @@ class CutOver:
             raise
 
     def _position(self) -> Timestamp:
-        """A position of the source after this moment; by the ledger's clock where it has none."""
+        """Return a source position after this moment, from the ledger's clock if it has none."""
         position = now_at(self._connections.source)
         return position or Timestamp(int(self._ledger.key_windows.now()) + 1, 0)
 
     def _drained(self, barrier: Timestamp) -> Backlog:
-        """Steps 3 and 4: everything up to a position after the writers stopped."""
+        """Do steps 3 and 4: take a position after the writers stopped, and drain up to it."""
         return drain(self._ledger, self._run_id, barrier, self._show, self._still_changed)
 
     def _deletions_found(self, drained: Backlog) -> Backlog:
@@ -299,7 +299,7 @@ class CutOver:
             )
 
     def _complete(self, drained: Backlog) -> None:
-        """Steps 9 and 10: record where the target is, close the plan and complete, in one step."""
+        """Do steps 9 and 10: record the position, close the plan and complete, in one step."""
         self._record_target()
         target, source = self._connections.target, self._connections.source
         record_final_collections(self._ledger, self._spec, target, source)

@@ -54,7 +54,7 @@ class Backlog:
 
 
 def backlog(ledger: Ledger, run_id: str) -> Backlog:
-    """What is left now. Raises RunFailed while the run has not begun to follow."""
+    """Return what is left now. Raises RunFailed while the run has not begun to follow."""
     progress, status = ledger.progress(run_id), ledger.key_windows.status(run_id)
     kept = ledger.key_windows.place(run_id, PLACE)
     if not kept:

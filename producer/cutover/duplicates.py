@@ -22,10 +22,10 @@ _MOST_PAIRS = 100
 
 
 def lasting_duplicate(route: KeyRoute, index: Mapping[str, Any]) -> str | None:
-    """The value of two documents of the target that both are what the source wants; or None.
+    """Return a value that two documents have for good; None: there is none.
 
-    While values change places at the source, the target may have one twice for a moment: one of
-    its two documents is about to be reconciled then.
+    While values change places at the source, two documents at the target may have the same value
+    for a moment: one of them is about to be reconciled.
     """
     client, namespace = route.target.client, route.target.namespace
     for look in range(_LOOKS):

@@ -15,7 +15,7 @@ from dataworks_tasks.sync.open_changes import Followed, open_changes
 def target_position(
     target: BaseDatabaseClient, job: MigrationJob, clock: Callable[[], float]
 ) -> FollowPlace | None:
-    """The position; None where the target has no changes to read, or its user may not read them.
+    """Return the target's position; None if its changes cannot be read, or not by its user.
 
     Raises TransientError when the target does not answer.
     """

@@ -1,4 +1,4 @@
-"""Can a migration follow this source, and how far does its history reach back?"""
+"""Whether a migration can follow this source, and how far its history reaches back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = "source changes"
 
 
 def change_history(client: BaseDatabaseClient) -> Check:
-    """What ``migrate --follow`` would find. Only following needs it, so nothing here is wrong."""
+    """Return what ``migrate --follow`` would find. Only following needs it, so it never fails."""
     if not client.capabilities.majority_reads:
         return Check(
             _NAME, ok=True, found="no change streams: migrate --follow needs a replica set"

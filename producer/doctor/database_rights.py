@@ -20,9 +20,9 @@ WRITING = frozenset({"find", "insert", "update", "createCollection", "createInde
 def missing_rights(
     client: BaseDatabaseClient, database: str, collection: str, wanted: frozenset[str]
 ) -> frozenset[str] | None:
-    """The actions of ``wanted`` that the user may not do; None when the server does not say.
+    """Return the actions of ``wanted`` that the user lacks; None if the server does not say.
 
-    It says nothing where access control is off, nor where it does not know the command.
+    A server says nothing when access control is off, or when it does not know the command.
     """
     try:
         status = client.command("admin", {"connectionStatus": 1, "showPrivileges": True})
@@ -35,7 +35,7 @@ def missing_rights(
 
 
 def databases_with(client: BaseDatabaseClient, wanted: frozenset[str]) -> frozenset[str] | None:
-    """The databases on which the user may do all of ``wanted``; ``""``: every one.
+    """Return the databases on which the user may do all of ``wanted``; ``""``: every one.
 
     None when the server does not say.
     """
@@ -56,7 +56,7 @@ def databases_with(client: BaseDatabaseClient, wanted: frozenset[str]) -> frozen
 def allowed_actions(
     privileges: Iterable[Mapping[str, Any]], database: str, collection: str
 ) -> frozenset[str]:
-    """The actions that the privileges allow on the collection; ``""`` there means every one."""
+    """Return the actions that the privileges allow on the collection; ``""`` means any."""
     actions: set[str] = set()
     for privilege in privileges:
         if _covers(privilege.get("resource", {}), database, collection):

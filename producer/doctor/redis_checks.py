@@ -1,4 +1,4 @@
-"""May a run trust this Redis: does it keep what it is given, and is its clock right?"""
+"""Whether a run can trust this Redis: it keeps what it is given, and its clock is right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the workers fit this machine: same versions, same servers, same plugins?"""
+"""Whether the workers fit this machine: the same versions, servers and plugins."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _START = "Start one: dataworks worker, or everything: dataworks local"
 
 
 def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
-    """Checks of each worker that answers, or one that says that none does."""
+    """Yield the checks of each worker that answers, or one that says that none does."""
     with broker_errors():
         inspect = app.control.inspect(timeout=_WAIT_SECONDS)
         alive: Mapping[str, Any] = inspect.stats() or {}
@@ -48,7 +48,7 @@ def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
 
 
 def queue_check(queue: str, taking: Mapping[str, Sequence[Mapping[str, Any]]]) -> Check:
-    """Does anybody take from the queue that runs are sent to?"""
+    """Check that a worker takes from the queue that runs are sent to."""
     name = "queue"
     takers = {worker: {each.get("name") for each in queues} for worker, queues in taking.items()}
     count = sum(queue in names for names in takers.values())
@@ -96,7 +96,7 @@ def _pool(worker: str, stats: Mapping[str, Any]) -> Iterator[Check]:
 def compare_worker(
     worker: str, title: str, here: Mapping[str, Any], there: Mapping[str, Any] | None
 ) -> Check:
-    """The worker's check: ``here`` and ``there`` are descriptions of both processes."""
+    """Compare the descriptions of this process (``here``) and the worker (``there``)."""
     name = "worker"
     if there is None or "versions" not in there:
         problem = (there or {}).get(
@@ -111,7 +111,7 @@ def compare_worker(
 
 
 def _differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What differs, and what to do about it."""
+    """Yield each difference, and what to do about it."""
     for package, version in here["versions"].items():
         if (other := there["versions"].get(package)) != version:
             yield (
@@ -136,7 +136,7 @@ def _differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[
 def _plugin_differences(
     here: Mapping[str, bool], there: Mapping[str, bool]
 ) -> Iterator[tuple[str, str]]:
-    """A file may lie elsewhere there, so its name is what counts."""
+    """Yield the differences of plugins, by file name: folders may differ."""
     names = {PurePath(plugin).name for plugin in there}
     for plugin in here:
         if PurePath(plugin).name not in names:

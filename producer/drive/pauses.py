@@ -17,7 +17,7 @@ class Pauses:
         self._was_done = False
 
     def after(self, progress: RunProgress) -> float:
-        """A quarter of the time since the last change, or of the time that seems to be left."""
+        """Return a quarter of the time since the last change, or of the estimated time left."""
         now = time.monotonic()
         done, total = progress.acknowledged, progress.total
         if (total == done) is not self._was_done:

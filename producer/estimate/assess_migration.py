@@ -119,7 +119,7 @@ def _conflicts(estimate: MigrationEstimate, request: MigrationRequest) -> Iterat
 
 
 def _without(job: MigrationJob, unreadable: Collection[Namespace]) -> MigrationJob:
-    """The job without collections that cannot be read."""
+    """Return the job without the collections that cannot be read."""
     pairs = tuple(pair for pair in job.namespaces if pair.source not in unreadable)
     return job.model_copy(update={"namespaces": pairs})
 
@@ -144,7 +144,7 @@ def concerns_of(
         except (TerminalError, SettingsError) as error:
             yield Concern(
                 str(shown(pair.source)),
-                f"it cannot be looked at: {error.fact}",
+                f"it cannot be read: {error.fact}",
                 error.remedy or f"--exclude '{shown(pair.source)}' leaves it out",
                 refused=True,
                 namespace=pair.source,
@@ -154,7 +154,7 @@ def concerns_of(
 def _refusals(
     connections: Connections, request: MigrationRequest, plan: MigrationPlan
 ) -> Iterator[Concern]:
-    """What would keep the run from beginning."""
+    """Yield what would prevent the run."""
     source, target = connections.source, connections.target
     pairs, drop = plan.job.namespaces, request.options.drop
     checks: list[Callable[[], object]] = [

@@ -48,14 +48,14 @@ def read_pair(
 
 
 def shown(namespace: Namespace) -> Namespace:
-    """A collection as a person knows it: the time series of a buckets collection."""
+    """Return a collection as people know it: the time series of a buckets collection."""
     return namespace._replace(collection=namespace.collection.removeprefix(BUCKETS))
 
 
 def selection_concerns(
     target: BaseDatabaseClient, selection: NamespaceSelection, *, views: bool
 ) -> Iterator[Concern]:
-    """Views and system collections that are left out."""
+    """Yield the views and system collections that are left out."""
     has_views = target.capabilities.collection_stats
     for view in selection.views:
         if not has_views:

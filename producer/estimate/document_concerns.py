@@ -31,7 +31,7 @@ def document_concerns(
     sample: EncodedBatch,
     shard_key: str | None,
 ) -> Iterator[Concern]:
-    """What of a sample the rules or the strategy cannot change, and what the target refuses."""
+    """Yield what the rules or the strategy cannot change, and what the target refuses."""
     name, count = str(shown(pair.source)), len(sample)
     changed = document_change(job, pair)(sample)
     if changed.refused:

@@ -59,7 +59,7 @@ class FieldFigures:
         return self.value_bytes / self.seen if self.seen else 0.0
 
     def histogram(self) -> str:
-        """The numbers or dates as a row of bars from the least to the largest."""
+        """Return numbers or dates as a row of bars from the least to the largest."""
         if len(self.numbers) < 2 or self.distinct <= _FEW:
             return ""
         low, high = min(self.numbers), max(self.numbers)
@@ -78,7 +78,7 @@ class FieldFigures:
         return "".join(_BARS[-(-count * (len(_BARS) - 1) // most)] for count in counts)
 
     def described(self) -> str:
-        """The values in a few words: shares of few, or the range of many."""
+        """Describe the values briefly: shares of few, or the range of many."""
         if not self.values:
             return ""
         if self.distinct <= _FEW:
@@ -110,7 +110,7 @@ class FieldFigures:
 
 
 def field_figures(documents: Sequence[bytes]) -> list[FieldFigures]:
-    """The figures of every field in ``documents``, in the order of their first document."""
+    """Return the figures of every field in ``documents``, in order of first occurrence."""
     found: dict[str, FieldFigures] = {}
     for document in documents:
         counted: set[str] = set()

@@ -33,7 +33,7 @@ def index_concerns(
     *,
     drop: bool,
 ) -> Iterator[Concern]:
-    """The indexes of one collection that will not be at the target as they are."""
+    """Yield the indexes of one collection that will not be at the target unchanged."""
     if job.indexes is IndexPolicy.NONE:
         return
     there = [] if drop else read_indexes(target, pair.target)
@@ -126,7 +126,7 @@ def expiry_concerns(
         yield Concern(
             f"documents of {shown(pair.source)} older than {seconds:,.0f} s",
             f"{what} deletes them {when}; {share}",
-            "--indexes none until nobody reads the source any more, then: dataworks indexes RUN",
+            "--indexes none while anybody still reads the source, then: dataworks indexes RUN",
         )
 
 

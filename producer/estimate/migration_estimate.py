@@ -76,7 +76,7 @@ def estimate_migration(
     job: MigrationJob,
     batch_size: int,
 ) -> MigrationEstimate:
-    """The figures of ``dataworks migrate --dry-run``. Reads up to 20,000 documents a collection."""
+    """Estimate a migration for ``--dry-run``. Reads up to 20,000 documents a collection."""
     return MigrationEstimate(
         tuple(_estimate(source, target, job, pair, batch_size) for pair in job.namespaces)
     )
@@ -109,7 +109,7 @@ def _estimate(
 def _read_some(
     source: BaseDatabaseClient, namespace: Namespace, job: MigrationJob
 ) -> tuple[EncodedBatch, float]:
-    """Some documents, spread over the collection where the server can, and the seconds it took."""
+    """Read some documents, spread over the collection if possible, and time it in seconds."""
     begin = time.monotonic()
     batches: list[EncodedBatch] = []
     filter_ = parsed_filter(job)

@@ -112,7 +112,7 @@ class ScalingEstimate:
         return self.batch_size * self.processes / self.slowest.documents_per_second
 
     def advice(self) -> Iterator[str]:
-        """What would make the run smoother; nothing for a run that is over in a moment."""
+        """Yield advice for a smoother run; nothing for a very short one."""
         if self.documents < _SMALL_RUN:
             return
         most = self.documents // (self.processes * _RANGES_PER_PROCESS)
@@ -135,7 +135,7 @@ class ScalingEstimate:
 def estimate_scaling(
     plan: GenerationPlan, config: FrameworkConfig, options: RunOptions, fleet: Fleet
 ) -> ScalingEstimate:
-    """The arithmetic of ``plan`` on ``fleet``. Takes under a second and connects to nothing."""
+    """Estimate ``plan`` on ``fleet``. Takes under a second and connects to no server."""
     measured = measure_documents(plan)
     batch_size = options.batch_size or config.batch_aggregation_size
     # A message carries one range of the run, whichever collections it touches.
@@ -199,7 +199,7 @@ def measure_documents(plan: GenerationPlan) -> MeasuredDocuments:
 
 
 def _spread(count: int) -> Iterator[BatchRange]:
-    """A few ranges from all over a collection."""
+    """Yield a few ranges from all over a collection."""
     size = min(_MEASURED_AT_ONCE, count)
     step = max(1, (count - size) // 8)
     for start in range(0, count - size + 1, step):

@@ -58,7 +58,7 @@ MONGOD = ServerProgram(
 def find_binary(
     program: ServerProgram, environment: Mapping[str, str] = os.environ
 ) -> ServerBinary:
-    """The first copy of ``program`` that runs here.
+    """Find the first copy of ``program`` that runs here.
 
     Raises UsageError with everything that was tried and the three ways to fix it.
     """
@@ -77,7 +77,7 @@ def find_binary(
 
 
 def probe(path: Path) -> ServerBinary | str:
-    """The program at ``path``, or why it does not run here."""
+    """Return the program at ``path``, or why it does not run here."""
     try:
         done = subprocess.run(
             [path, "--version"],

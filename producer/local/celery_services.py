@@ -61,7 +61,7 @@ class CeleryWorker:
         return any(f"{self.name}@" in line and " ready." in line for line in log.splitlines())
 
     def url(self, site: ServiceSite) -> None:
-        """A worker has no address."""
+        """Return None: a worker has no address."""
         return
 
 
@@ -94,5 +94,5 @@ class Flower:
         return http_answers(site.port, "/healthcheck")
 
     def url(self, site: ServiceSite) -> str:
-        """The address of its first page."""
+        """Return the address of its first page."""
         return f"http://{LOOPBACK}:{site.port}/"

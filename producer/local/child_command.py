@@ -38,7 +38,7 @@ class ChildCommand:
     stop: StopPolicy
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object; ``from_json`` makes the same command of it."""
+        """Return a JSON object that ``from_json`` reads."""
         return {
             "name": self.name,
             "arguments": list(self.arguments),
@@ -53,7 +53,7 @@ class ChildCommand:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ChildCommand:
-        """The command that ``to_json`` described."""
+        """Read what ``to_json`` returned."""
         stop = StopPolicy(
             stage=value["stage"],
             signal=Signals(value["signal"]),

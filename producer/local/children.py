@@ -62,7 +62,7 @@ class Children:
         return child
 
     def get(self, name: str) -> Child:
-        """The child called ``name``; KeyError when there was never one."""
+        """Return the child called ``name``. Raises KeyError if there never was one."""
         return self._children[name]
 
     def all(self) -> list[Child]:

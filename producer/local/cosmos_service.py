@@ -51,5 +51,5 @@ class CosmosService:
         return answer is not None and bool(answer.get("ok"))
 
     def url(self, site: ServiceSite) -> str:
-        """The connection string, as the simulator itself prints it."""
+        """Return the connection string, as the simulator itself prints it."""
         return f"mongodb://{LOOPBACK}:{site.port}/?replicaSet=globaldb&retrywrites=false"

@@ -12,9 +12,10 @@ POLL_SECONDS = 0.02
 
 
 def lock_folder(folder: Path, limit_seconds: float) -> int | None:
-    """A file descriptor that holds the lock until every copy is closed; None when others have it.
+    """Return a file descriptor that holds the lock; None if another process has it.
 
-    A kernel lock and not a file with a process id: it goes with the processes, however they end.
+    The lock lasts until every copy of the descriptor is closed. It is a kernel lock and not a file
+    with a process id, so it goes with the processes, however they end.
     """
     descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + limit_seconds

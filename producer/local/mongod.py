@@ -73,7 +73,7 @@ class Mongod:
         return bool(hello.get("isWritablePrimary"))
 
     def url(self, site: ServiceSite) -> str:
-        """The ``mongodb://`` address, without a database."""
+        """Return the ``mongodb://`` address, without a database."""
         options = f"?replicaSet={REPLICA_SET}" if self.replica_set else ""
         return f"mongodb://{LOOPBACK}:{site.port}/{options}"
 

@@ -43,7 +43,7 @@ def http_answers(port: int, path: str) -> bool:
 
 
 def run_mongo_command(port: int, command: dict[str, Any]) -> dict[str, Any] | None:
-    """mongod's answer to ``command`` on ``admin``; None when it does not answer."""
+    """Run ``command`` on ``admin``; None if mongod does not answer."""
     body = MSG_PREFIX + bson.encode({**command, "$db": "admin"})
     try:
         with _connect(port) as connection:

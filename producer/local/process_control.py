@@ -27,7 +27,7 @@ def adopt_orphans() -> None:
 
 
 def die_with_parent(signal: Signals) -> Callable[[], None]:
-    """A ``preexec_fn``: the child gets ``signal`` when this process dies, however that happens."""
+    """Return a ``preexec_fn``: the child gets ``signal`` when this process dies."""
     parent = os.getpid()
 
     def before_exec() -> None:
@@ -57,7 +57,7 @@ def group_is_empty(group: int) -> bool:
 
 
 def children_of(parent: int) -> list[int]:
-    """The process ids of the children of ``parent`` (empty where there is no /proc)."""
+    """Return the process ids of the children of ``parent``; empty if there is no /proc."""
     return [
         int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _parent_of(entry) == parent
     ]
@@ -85,7 +85,7 @@ def _state_of(entry: Path) -> str | None:
 
 
 def _stat_fields(entry: Path) -> list[str]:
-    """The fields of ``/proc/PID/stat`` after the name, which may hold spaces and brackets."""
+    """Return the fields of ``/proc/PID/stat`` after the name, which may hold any character."""
     try:
         return (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -49,7 +49,7 @@ class ServiceSite:
         return self.folder / "logs" / f"{self.name}.log"
 
     def log_text(self) -> str:
-        """What it has printed since this start."""
+        """Return what it has printed since this start."""
         try:
             with self.log.open("rb") as log:
                 log.seek(self.log_start)
@@ -67,7 +67,7 @@ class ServiceDefinition(Protocol):
         ...
 
     def command(self, site: ServiceSite) -> ChildCommand:
-        """The command that runs it at ``site``."""
+        """Return the command that runs it at ``site``."""
         ...
 
     def is_ready(self, site: ServiceSite) -> bool:
@@ -80,7 +80,7 @@ class ServiceDefinition(Protocol):
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on; another process may still take it first."""
+    """Return a free loopback port; another process may still take it first."""
     with socket.socket() as listener:
         listener.bind((LOOPBACK, 0))
         port: int = listener.getsockname()[1]
@@ -88,5 +88,5 @@ def free_port() -> int:
 
 
 def system_environment() -> dict[str, str]:
-    """The environment for servers: what a program needs to run, and no setting or secret."""
+    """Return what a server needs from the environment: no setting and no secret."""
     return {name: os.environ[name] for name in SYSTEM_VARIABLES if name in os.environ}

@@ -172,11 +172,11 @@ class LocalServices:
         return self._link.pid
 
     def pids(self) -> dict[str, int]:
-        """The process of each service that runs, by name."""
+        """Return the process of each running service, by name."""
         return {service.name: service.pid for service in self._running()}
 
     def urls(self) -> dict[str, str]:
-        """The address of each service that runs and has one, by name."""
+        """Return the address of each running service that has one, by name."""
         return {service.name: service.url for service in self._running() if service.url}
 
     @property
@@ -186,11 +186,11 @@ class LocalServices:
 
     @property
     def mongodb_url(self) -> str:
-        """mongod's address, without a database."""
+        """The address of mongod, without a database."""
         return self._url("mongod")
 
     def log(self, name: str) -> Path:
-        """The log file of a service."""
+        """Return the log file of a service."""
         return self._service(name).site.log
 
     def _launch(self, definition: ServiceDefinition) -> RunningService:

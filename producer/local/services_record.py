@@ -33,7 +33,7 @@ class LocalServicesRecord:
 
     @property
     def mongodb_url(self) -> str | None:
-        """mongod's address, when it runs."""
+        """The address of mongod if it runs."""
         return self.urls.get("mongod")
 
     def write(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class LocalServicesRecord:
 
 
 def read_record(folder: Path) -> LocalServicesRecord | None:
-    """The record in ``folder``, which may have been left behind."""
+    """Read the record in ``folder``, which may be left over from earlier services."""
     try:
         return LocalServicesRecord(**json.loads((folder / RECORD_FILE).read_text()))
     except FileNotFoundError:
@@ -55,9 +55,9 @@ def read_record(folder: Path) -> LocalServicesRecord | None:
 
 
 def find_local_services(folder: Path = STATE_FOLDER) -> LocalServicesRecord | None:
-    """The services that run in ``folder`` now; None when there are none.
+    """Return the services that run in ``folder`` now; None if there are none.
 
-    A record that was left behind does not count: the lock on the folder ends with the processes.
+    A left-over record does not count: the lock on the folder ends with the processes.
     """
     record = read_record(folder)
     if record and folder_is_locked(folder) and is_running(record.supervisor_pid):

@@ -135,7 +135,7 @@ def _tell_exit(child: Child) -> None:
 
 
 def _start_janitor(folder: Path) -> subprocess.Popen[bytes]:
-    """A shell that removes ``folder`` when this process ends, even by SIGKILL.
+    """Start a shell that removes ``folder`` when this process ends, even by SIGKILL.
 
     It tries for a few seconds, because a server that is being killed may still write.
     """

@@ -71,7 +71,7 @@ class SupervisorLink:
         return self._process.pid
 
     def wait_for_folder(self) -> Path | None:
-        """The folder of the services, ready for use; None when another supervisor has it."""
+        """Wait for the services' folder; None if another supervisor has it."""
         first = self._get(self._first, START_LIMIT_SECONDS)
         return Path(first["folder"]) if first["event"] == "ready" else None
 
@@ -156,7 +156,7 @@ class SupervisorLink:
 
 
 def supervisor_lost() -> StoreUnavailable:
-    """The error for a supervisor that ended by itself."""
+    """Build the error for a supervisor that ended unexpectedly."""
     return StoreUnavailable(
         "the supervisor of the local services was stopped, and the services with it",
         "Start them again with: dataworks local",

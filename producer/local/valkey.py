@@ -43,12 +43,12 @@ class Valkey:
         return redis_answers(site.port)
 
     def url(self, site: ServiceSite) -> str:
-        """The ``redis://`` address of database 0."""
+        """Return the ``redis://`` address of database 0."""
         return f"redis://{LOOPBACK}:{site.port}/0"
 
 
 def configuration(port: int, folder: Path) -> str:
-    """The text of ``valkey.conf``; Redis 6.2 and newer understand it too."""
+    """Return the text of ``valkey.conf``; Redis 6.2 and newer understand it too."""
     lines = (
         f"bind {LOOPBACK}",
         f"port {port}",

@@ -40,5 +40,5 @@ class WebPages:
         return http_answers(site.port, "/static/style.css")
 
     def url(self, site: ServiceSite) -> str:
-        """The address of its first page."""
+        """Return the address of its first page."""
         return f"http://{LOOPBACK}:{site.port}/"

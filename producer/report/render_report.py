@@ -16,7 +16,7 @@ from producer.view.render import shown_duration
 
 
 def render_report(report: RunReport, *, hide_keys: bool = False) -> str:
-    """The report as a page: style and pictures are part of it, and there is no script."""
+    """Render the report as one page without scripts; style and pictures are part of it."""
     source = files("producer.report").joinpath("report.html").read_text()
     detail = report.detail
     page = Template(source, name="report.html").generate(

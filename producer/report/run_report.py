@@ -81,7 +81,7 @@ class RunReport:
         return described_spec(self.detail.spec)
 
     def as_json(self, *, hide_keys: bool = False) -> dict[str, Any]:
-        """The report for machines."""
+        """Return the report for programs."""
         detail = self.detail.as_json(hide_keys=hide_keys)
         return {
             **detail,
@@ -99,10 +99,7 @@ class RunReport:
 
 
 def read_report(ledger: Ledger, run_id: str, *, hide_keys: bool = False) -> RunReport:
-    """The report of a run as of now, without documents' keys and values where they are hidden.
-
-    Raises UnknownName and LedgerUnavailable.
-    """
+    """Read the report of a run as of now. Raises UnknownName and LedgerUnavailable."""
     spec = ledger.spec(run_id)
     detail = read_detail(ledger, spec, LiveMeter(spec, ledger))
     verifications = tuple(_verifications(ledger, spec))
@@ -122,7 +119,7 @@ def read_report(ledger: Ledger, run_id: str, *, hide_keys: bool = False) -> RunR
 
 
 def _verifications(ledger: Ledger, spec: RunSpec) -> Iterator[Verification]:
-    """The verifications of the run, newest first; none of a verification."""
+    """Yield the run's verifications, newest first; a verification itself has none."""
     if spec.kind is RunKind.VERIFICATION:
         return
     for run_id in ledger.run_ids():

@@ -25,9 +25,9 @@ class CopiedIndexes(NamedTuple):
 
 
 def check_indexes(connections: Connections, run_id: str) -> RunSpec:
-    """The spec of a run whose indexes can be built now.
+    """Return the spec of a run whose indexes can be built now.
 
-    Raises UsageError for a run that is not a migration, or is still being worked on.
+    Raises UsageError if the run is not a migration or is still being worked on.
     """
     spec = connections.ledger.spec(run_id)
     if not isinstance(spec.job, MigrationJob):

@@ -86,7 +86,7 @@ def _reconcile_failed(connections: Connections, spec: RunSpec, job: MigrationJob
 
 
 def _driver(connections: Connections, spec: RunSpec) -> tuple[str, Sequence[str]]:
-    """The queue of the workers that drive the run, and the steps; none where this process does."""
+    """Return the queue and the steps that drive the run; none if this process does the work."""
     queue = connections.run_queue
     return queue, step_names(spec) if queue else ()
 

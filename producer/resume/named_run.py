@@ -13,7 +13,7 @@ from producer.resume.continue_run import continue_run
 def find_named_run(
     connections: Connections, name: str | None, kind: RunKind, total: int | None = None
 ) -> RunSpec | None:
-    """The run of that name, going again where an error stopped it; None where there is none.
+    """Find the run of that name and continue it if an error stopped it; None: no such run.
 
     Raises UsageError for a run of another kind or another ``total``, and for one that a person
     paused or cancelled.
@@ -34,7 +34,7 @@ def find_named_run(
     if state in {RunState.PAUSED, RunState.CANCELLED}:
         raise UsageError(
             f"the run named {name} is {state}: {spec.run_id}",
-            f"Go on with it: dataworks resume {spec.run_id}",
+            f"Continue it: dataworks resume {spec.run_id}",
         )
     return spec if state in WORKING else continue_run(connections, spec.run_id)
 

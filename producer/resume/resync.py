@@ -17,9 +17,10 @@ _PENDING, _DONE = b"1", b"0"
 
 
 def take_new_position(connections: Connections, run_id: str) -> bool:
-    """Note that everything has to be compared; move to the newest position if the old one is lost.
+    """Note that everything has to be compared; take the newest position if the old one is lost.
 
-    Returns whether it was lost. Raises UsageError for a run that follows nothing, or was cut over.
+    Returns whether it was lost. Raises UsageError for a run that does not follow its source, or was
+    cut over.
     """
     ledger = connections.ledger
     spec = ledger.spec(run_id)

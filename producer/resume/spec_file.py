@@ -36,9 +36,9 @@ def keep_spec(spec: RunSpec, folder: Path = RUNS_FOLDER) -> None:
 
 
 def load_spec(run_id: str, file: Path | None) -> RunSpec:
-    """The spec of ``run_id`` from ``file``, or from where ``keep_spec`` put it.
+    """Load the spec of ``run_id`` from ``file``, or from where ``keep_spec`` put it.
 
-    Raises UsageError when there is no such file or it is of another run, SpecRefused when it is
+    Raises UsageError if the file is missing or belongs to another run, and SpecRefused if it is
     damaged.
     """
     path = file or RUNS_FOLDER / f"{run_id}.json"

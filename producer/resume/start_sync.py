@@ -36,7 +36,9 @@ _WRITES_BLOCKED = 2
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """``reverse``: from the target back to the source. ``overwrite_changes``: even if others have
+    """What a person asked a sync to do.
+
+    ``reverse``: from the target back to the source. ``overwrite_changes``: even if others have
     changed the side that is written to; everything is compared then.
     """
 
@@ -83,7 +85,7 @@ def start_sync(
 
 
 def _known(connections: Connections, name: str) -> RunSpec | None:
-    """The run that was started before for the same, going again; None where there is none."""
+    """Find the run that was started before for the same, and continue it; None: there is none."""
     ledger = connections.ledger
     run_id = ledger.named_run(name)
     if run_id is None:

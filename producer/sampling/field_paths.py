@@ -27,7 +27,7 @@ def field_paths(documents: Iterable[bytes]) -> frozenset[str]:
 
 
 def _paths(document: bytes, parent: str | None, array: bool = False) -> Iterator[str]:
-    """The paths below ``parent``; the members of an array have the array's own path."""
+    """Yield the paths below ``parent``; the members of an array have the array's own path."""
     for element in elements(document):
         name = element.name.decode(errors="replace")
         path = parent if array else name if parent is None else f"{parent}.{name}"
@@ -47,9 +47,9 @@ def _without_numbers(path: str) -> str:
 
 
 def nearest_paths(path: str, paths: Set[str], cutoff: float = _CLOSE) -> list[str]:
-    """The paths that ``path`` may have been meant for, the likeliest first.
+    """Return the paths that ``path`` may have been meant for, the likeliest first.
 
-    The same name in other letters or elsewhere in the documents, then names of nearly the same
+    Paths that differ in case or in their parents come first, then names with nearly the same
     letters.
     """
     known = sorted(paths)
@@ -70,7 +70,7 @@ def nearest_paths(path: str, paths: Set[str], cutoff: float = _CLOSE) -> list[st
 
 
 def query_paths(query: bytes) -> tuple[str, ...]:
-    """The fields that a filter asks for, in ``$and``, ``$or``, ``$expr`` and the like too."""
+    """Return the fields that a filter uses, also in ``$and``, ``$or``, ``$expr`` and the like."""
     return tuple(dict.fromkeys(_asked(decode(query))))
 
 

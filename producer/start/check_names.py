@@ -72,7 +72,7 @@ def _target_problems(pair: NamespacePair, databases: dict[str, str]) -> Iterator
 
 
 def _database_names(target: BaseDatabaseClient) -> dict[str, str]:
-    """The target's databases by their names in small letters."""
+    """Return the target's databases by their lower-case names."""
     try:
         listed = target.command("admin", {"listDatabases": 1, "nameOnly": True})
     except (TerminalError, RightMissing):  # a user may lack the right to list them

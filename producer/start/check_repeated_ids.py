@@ -20,7 +20,7 @@ from dataworks_tasks.store.shard_key import value_at
 
 _COUNTING_SECONDS = 20.0
 _REMEDY = (
-    f"Give them an _id of their own, made of the old one and the shard key: --id-from "
+    f"Give each a unique _id, made from the old one and the shard key: --id-from "
     f"{ID_FROM_SHARD_KEY}; or shard the target by the same key"
 )
 
@@ -37,9 +37,9 @@ class Collisions:
 def with_id_from(
     source: BaseDatabaseClient, pairs: Sequence[NamespacePair], rule: str | None
 ) -> tuple[NamespacePair, ...]:
-    """The pairs with the shard key that their ``_id``s are to be made of.
+    """Add to each pair the shard key that its ``_id``s are to be made of.
 
-    Raises UsageError where no collection has a shard key beside its ``_id``.
+    Raises UsageError if no collection has a shard key besides its ``_id``.
     """
     if rule is None:
         return tuple(pairs)

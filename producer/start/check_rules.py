@@ -42,11 +42,11 @@ class Unmatched:
     def __str__(self) -> str:
         if self.present:
             return (
-                f"{self.what} matches nothing: a rule before it takes the field {self.path!r} "
-                "away, or that is one name with dots in it, which only --mask and --drop-field find"
+                f"{self.what} matches nothing: an earlier rule removes the field {self.path!r}, "
+                "or it is one name with dots, which only --mask and --drop-field find"
             )
         hint = f": did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
-        return f"{self.what} matches nothing, no document has the field {self.path!r}{hint}"
+        return f"{self.what} matches nothing: no document has the field {self.path!r}{hint}"
 
 
 @dataclass(slots=True)
@@ -148,7 +148,7 @@ def _is_unmatched(rule: Rule, outcome: RuleOutcome, seen: _Seen) -> bool:
 
 
 def _source_paths(job: MigrationJob, path: str) -> tuple[str, ...]:
-    """What ``path`` of a rule may be called at the source, before the renames."""
+    """Return what ``path`` of a rule may be called at the source, before the renames."""
     found = [path]
     for old, new in reversed(job.transform.rename):
         found += [
@@ -210,7 +210,7 @@ def _refusal(found: Sequence[Unmatched], seen: _Seen, search: _Search) -> UsageE
     facts = "; ".join(map(str, found))
     return UsageError(
         f"{facts} ({looked})",
-        "Correct the path, or add --allow-unmatched if it is meant. Nothing was written",
+        "Correct the path, or add --allow-unmatched if this is intended. Nothing was written",
     )
 
 
@@ -222,5 +222,5 @@ def _check_filter(search: _Search, job: MigrationJob) -> None:
     if not search.any(RawBSONDocument(query)) and search.exhaustive:
         raise UsageError(
             "--filter matches no document of the source",
-            "Correct it, or add --allow-unmatched if it is meant. Nothing was written",
+            "Correct it, or add --allow-unmatched if this is intended. Nothing was written",
         )

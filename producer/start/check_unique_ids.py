@@ -11,7 +11,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import BUCKETS, read_collection
 from dataworks_tasks.store.unique_ids import why_ids_repeat
 
-_REDONE = "a range that is written again after a crash would be there twice"
+_REDONE = "a range that is written again after a crash would be duplicated"
 
 
 def check_writable(target: BaseDatabaseClient, namespaces: Sequence[Namespace]) -> None:
@@ -49,7 +49,7 @@ def with_repeating_ids(
     allowed: bool,
     created_as_series: Collection[Namespace] = (),
 ) -> GenerationJob:
-    """The job with the parts marked whose target does not keep each ``_id`` once.
+    """Mark the parts of a job whose target does not keep each ``_id`` once.
 
     ``created_as_series`` are those that the template makes time series. Raises UsageError unless
     that is allowed.
@@ -62,8 +62,8 @@ def with_repeating_ids(
         if reason is not None and not allowed:
             raise UsageError(
                 f"{part.namespace} {reason}: {_REDONE}",
-                "Choose another collection, or add --allow-duplicates: the run then counts what "
-                "is there twice and says so",
+                "Choose another collection, or add --allow-duplicates: the run then counts "
+                "and reports the duplicates",
             )
         parts.append(part.model_copy(update={"unique_ids": reason is None}))
     return job.model_copy(update={"parts": tuple(parts)})

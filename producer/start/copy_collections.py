@@ -100,14 +100,14 @@ def say_what_is_lost(
     lost = [name for name in before if name not in VALIDATION and name not in wanted]
     if lost:
         log.warning(
-            "%s had %s: --drop makes it again like its source, which has not",
+            "%s had %s: --drop creates it again like its source, which does not",
             pair.target,
             ", ".join(lost),
         )
 
 
 def _shown_name(namespace: Namespace) -> Namespace:
-    """The time series that a buckets collection belongs to; any other name as it is."""
+    """Return the time series that a buckets collection belongs to; other names unchanged."""
     return Namespace(namespace.database, namespace.collection.removeprefix(BUCKETS))
 
 

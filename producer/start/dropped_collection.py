@@ -50,10 +50,10 @@ class DroppedCollection:
 def describe_collection(
     target: BaseDatabaseClient, namespace: Namespace, *, laid_out: bool
 ) -> DroppedCollection | None:
-    """What has to be made again after a drop; None where there is nothing. Writes nothing.
+    """Return what to create again after a drop; None if there is nothing. Writes nothing.
 
-    ``laid_out``: the run makes the collection in a way of its own, so what is lost is only logged.
-    Raises UsageError where it would be lost without that.
+    ``laid_out``: the run creates the collection in its own way, so what is lost is only logged.
+    Otherwise it raises UsageError if something would be lost.
     """
     found = read_collection(target, namespace)
     if found is None:
@@ -71,7 +71,7 @@ def describe_collection(
     if len(paths) > 1 or (paths and options):
         kept = f" and has {', '.join(options)}" if options else ""
         raise UsageError(
-            f"{namespace} is sharded by {', '.join(paths)}{kept}: --drop cannot make it so again",
+            f"{namespace} is sharded by {', '.join(paths)}{kept}: --drop cannot restore that",
             "Add --shard-key FIELD for another layout, or drop and create the collection yourself",
         )
     layout = CollectionLayout(next(iter(paths), None), _throughput(target, namespace))

@@ -20,7 +20,7 @@ def create_missing(target: BaseDatabaseClient, namespaces: Sequence[Namespace]) 
 
 
 def with_collection_uuids(target: BaseDatabaseClient, job: GenerationJob) -> GenerationJob:
-    """The job with the UUIDs that its collections have now."""
+    """Add the current UUIDs of the job's collections."""
     found = {part.namespace: read_collection(target, part.namespace) for part in job.parts}
     parts = (
         part.model_copy(update={"uuid": facts.uuid if (facts := found[part.namespace]) else None})

@@ -1,4 +1,4 @@
-"""Does the source's change history reach back for as long as a copy takes?"""
+"""Whether the source's change history reaches back for as long as a copy takes."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _SERVERS_OWN = frozenset({"system.views", "system.profile", "system.namespaces",
 
 
 def views_to_define(selection: NamespaceSelection) -> tuple[NamespacePair, ...]:
-    """The views that can be defined at the target."""
+    """Return the views that can be defined at the target."""
     return tuple(
         NamespacePair(source=view.source, target=view.target)
         for view in selection.views
@@ -21,7 +21,10 @@ def views_to_define(selection: NamespaceSelection) -> tuple[NamespacePair, ...]:
 
 
 def what_is_left_out(selection: NamespaceSelection, *, views: bool) -> Iterator[LeftOut]:
-    """Views and system collections that match. ``views``: views are to be defined too."""
+    """Yield the matching views and system collections that are not copied.
+
+    ``views``: views are to be defined too.
+    """
     for view in selection.views:
         if view.problem is not None:
             yield LeftOut(namespace=view.source, reason=f"the view is not defined: {view.problem}")

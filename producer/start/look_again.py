@@ -68,7 +68,7 @@ def _by_pair(
 
 
 def _over(route: KeyRoute, failures: Sequence[DocumentFailure]) -> list[str]:
-    """The failures whose documents are equal by now."""
+    """Return the failures whose documents are equal now."""
     keys = [id_of_failure(failure.bson_id) for failure in failures]
     different = {each.bson_id for each in still_different(route, keys, twice=True)}
     return [failure.key for failure in failures if failure.bson_id not in different]

@@ -61,10 +61,10 @@ class _Found(NamedTuple):
 
 
 def select_namespaces(source: BaseDatabaseClient, request: SelectionRequest) -> NamespaceSelection:
-    """The collections that match, in order of their names.
+    """Return the matching collections, in order of their names.
 
-    Raises UnknownName for a collection that does not exist, UsageError for a pattern that matches
-    nothing, or two collections with one target.
+    Raises UnknownName for a collection that does not exist, and UsageError for a pattern that
+    matches nothing or for two collections with one target.
     """
     found = {item.namespace: item for item in _list_collections(source, request.include)}
     chosen = [
@@ -152,7 +152,7 @@ def _check_renames(renames: Sequence[tuple[str, str]], chosen: Sequence[_Found])
 def _hint(pattern: str, names: Iterable[Namespace]) -> str:
     near = nearest_or_all(pattern, map(str, names))
     stop = "" if near.endswith("?") else "."
-    return f"{near}{stop} Correct it, or add --allow-unmatched if it is meant"
+    return f"{near}{stop} Correct it, or add --allow-unmatched if this is intended"
 
 
 def _is_system(item: _Found) -> bool:

@@ -16,7 +16,10 @@ _SECONDS = 5.0
 
 
 def similar_field_notes(source: BaseDatabaseClient, job: MigrationJob) -> Iterator[RunNote]:
-    """A note for each such field of a sample; to be read, unless the job allows unmatched rules."""
+    """Yield a note for each such field of a sample.
+
+    It needs attention unless the job allows unmatched rules.
+    """
     if not (job.transform.mask or job.transform.drop):
         return
     until = time.monotonic() + _SECONDS

@@ -40,7 +40,7 @@ class _Suspect(NamedTuple):
 def with_source_uuids(
     source: BaseDatabaseClient, pairs: Sequence[NamespacePair]
 ) -> tuple[NamespacePair, ...]:
-    """The pairs with the UUIDs that their source collections have now."""
+    """Add the current UUIDs of the pairs' source collections."""
     return tuple(
         pair.model_copy(update={"source_uuid": _uuid(source, pair.source)}) for pair in pairs
     )
@@ -49,7 +49,7 @@ def with_source_uuids(
 def with_target_uuids(
     target: BaseDatabaseClient, pairs: Sequence[NamespacePair]
 ) -> tuple[NamespacePair, ...]:
-    """The pairs with the UUIDs that their target collections have now."""
+    """Add the current UUIDs of the pairs' target collections."""
     return tuple(
         pair.model_copy(update={"target_uuid": _uuid(target, pair.target)}) for pair in pairs
     )
@@ -192,7 +192,7 @@ def _same_uuid(suspect: _Suspect) -> UsageError:
 
 def _not_known(suspect: _Suspect) -> UsageError:
     return UsageError(
-        f"it cannot be known whether {suspect.target} at the target is the source's: the servers "
+        f"it is not known whether {suspect.target} at the target is the source's: the servers "
         "give no UUIDs, and no marker document can be written to the target and read at the source",
         f"{_another_name(suspect)}, or add --different-servers if you know that they are two",
     )

@@ -1,4 +1,4 @@
-"""Can a migration follow its source? And from which position?"""
+"""Whether a migration can follow its source, and from which position."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _check_servers(source: BaseDatabaseClient) -> None:
 def _check_request(job: MigrationJob, request: MigrationRequest) -> None:
     if request.options.append:
         raise UsageError(
-            "--follow wants a target of its own: it deletes what the source does not have",
+            "--follow needs its own target: it deletes what the source does not have",
             "Leave --append out; --drop empties the target collections first",
         )
     if job.indexes is IndexPolicy.BEFORE:
@@ -147,7 +147,7 @@ def _open(
     at: FollowPlace | None,
     clock: Callable[[], float],
 ) -> tuple[str | None, FollowPlace]:
-    """The stream that the user may open: of the deployment, else of the one database."""
+    """Return the stream that the user may open: the deployment's, or the one database's."""
     databases = sorted({pair.source.database for pair in job.namespaces})
     refusal: DataWorksError | None = None
     for database in (None, databases[0]) if len(databases) == 1 else (None,):

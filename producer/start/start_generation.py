@@ -100,7 +100,7 @@ def plan_generation(
             f"{hint}{stop} List them with: dataworks templates, dataworks generators",
         )
     if request.scale is not None:
-        raise UsageError("--scale goes with a template", "Give a generator's run --total N")
+        raise UsageError("--scale requires a template", "Give a generator's run --total N")
     source = factory.create(request.what, seed)
     wanted = [
         _Wanted(_namespace(request, config, "", request.what), 0, _total(request, assumed_count))
@@ -117,14 +117,14 @@ def _from_template(
 ) -> GenerationPlan:
     if request.scale is not None:
         if request.total is not None:
-            raise UsageError("--scale and --total exclude each other", "Give one of them")
+            raise UsageError("--scale and --total cannot be combined", "Give one of them")
         template = scaled(template, request.scale)
     collections = template.collections
     if len(collections) > 1 and (request.collection or request.total is not None):
         flag = "--collection" if request.collection else "--total"
         names = ", ".join(collection.collection for collection in collections)
         raise UsageError(
-            f"{flag} goes with a template of one collection; {request.what} has {names}",
+            f"{flag} requires a template of one collection; {request.what} has {names}",
             "Set the counts in the template file, or multiply them: --scale F",
         )
     for note in template.notes:
@@ -251,7 +251,7 @@ def check_targets(
     """Raise TargetNotEmpty unless every collection is empty or the request says what to do."""
     check_layout(target, options.layout)
     if options.drop and options.append:
-        raise UsageError("--drop and --append cannot go together", "Give one of them")
+        raise UsageError("--drop and --append cannot be combined", "Give one of them")
     check_writable(target, namespaces)
     if options.drop or options.append:
         return
@@ -285,14 +285,16 @@ def check_total(total: int) -> None:
 def _total(request: GenerationRequest, of_template: int | None) -> int:
     total = request.total if request.total is not None else of_template
     if total is None:
-        raise UsageError(f"{request.what} does not say how many documents to make", "Add --total N")
+        raise UsageError(
+            f"{request.what} does not say how many documents to generate", "Add --total N"
+        )
     return total
 
 
 def _namespace(
     request: GenerationRequest, config: FrameworkConfig, database: str, collection: str
 ) -> Namespace:
-    """Flags, else what the template says, else the settings, else a name of our own."""
+    """Choose the namespace: flags, else the template, else the settings, else a default."""
     target = config.target
     set_database = target.database_name if target else ""
     set_collection = target.collection_name if target else ""

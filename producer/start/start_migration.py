@@ -164,7 +164,7 @@ def _selection(request: MigrationRequest, config: FrameworkConfig) -> SelectionR
     if request.to is not None:
         if len(include) != 1 or "*" in include[0]:
             raise UsageError(
-                "--to goes with one --include that names one collection",
+                "--to requires exactly one --include that names one collection",
                 "For several write --map 'shop.*=archive.*'",
             )
         renames.insert(0, (include[0], request.to))

@@ -78,9 +78,9 @@ def check_repairable(run_id: str, request: RepairRequest, connections: Connectio
 
 
 def start_repair(verification: str, request: RepairRequest, connections: Connections) -> RunSpec:
-    """A repair of what ``verification`` has on record as different.
+    """Start a repair of what ``verification`` recorded as different.
 
-    Raises UsageError when a difference cannot be repaired key by key.
+    Raises UsageError if a difference cannot be repaired key by key.
     """
     ledger = connections.ledger
     checked = ledger.spec(verification)
@@ -120,9 +120,9 @@ def start_repair(verification: str, request: RepairRequest, connections: Connect
 
 
 def _windows(ledger: Ledger, job: RepairJob) -> Iterator[Sequence[KeyWindow]]:
-    """What is to be reconciled, in steps of a few windows.
+    """Yield what is to be reconciled, a few windows at a time.
 
-    Extra documents come first: one of them may have a value that a unique index keeps from others.
+    Extra documents come first: one of them may have a value that a unique index refuses to others.
     """
     differences = list(read_differences(ledger, job))
     differences.sort(key=lambda difference: not difference.is_extra)
@@ -139,7 +139,7 @@ def _targets(job: GenerationJob | MigrationJob) -> set[Namespace]:
 
 
 def _ends(ledger: Ledger, run_id: str) -> Iterator[Timestamp]:
-    """Where the target's history was when the run, and each repair of it, had written everything"""
+    """Yield the end of the target's history after the run, and after each of its repairs."""
     yield _end(ledger, run_id)
     for other in ledger.run_ids():
         if other.startswith("rep-"):

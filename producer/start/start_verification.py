@@ -34,12 +34,11 @@ def start_verification(
     *,
     following: bool = False,
 ) -> RunSpec:
-    """A verification of the complete run ``run_id``; it stops at more than ``max_failures``.
+    """Start a verification of the complete run ``run_id``.
 
-    Without ``max_failures`` it compares everything, however much differs.
-    ``following``: a run that follows its source may be verified before its cut-over.
-
-    Raises UsageError when that run is not complete, or is a verification itself.
+    It stops at more than ``max_failures``; without a limit it compares everything, however much
+    differs. ``following``: a run that follows its source may be verified before its cut-over.
+    Raises UsageError if the run is not complete, or is a verification itself.
     """
     ledger = connections.ledger
     of = ledger.spec(run_id)
@@ -89,7 +88,7 @@ def _source_server(of: RunSpec, connections: Connections) -> dict[str, str | Non
 
 
 def _as_it_is_now(job: MigrationJob, connections: Connections) -> MigrationJob:
-    """The job with the collections that are there now: those are what is compared."""
+    """Return the job with the current collections, which are the ones to compare."""
     pairs = with_source_uuids(connections.source, job.namespaces)
     pairs = with_target_uuids(connections.target, pairs)
     check_still_separate(pairs, job.namespaces)

@@ -32,14 +32,14 @@ class TargetChanges:
 def changes_since(
     client: BaseDatabaseClient, namespaces: Iterable[Namespace], position: Timestamp
 ) -> TargetChanges:
-    """Changes of these collections that were made after ``position`` of the target's history."""
+    """Return the changes of these collections after ``moment``."""
     return changes_from(client, namespaces, Timestamp(position.time, position.inc + 1))
 
 
 def changes_from(
     client: BaseDatabaseClient, namespaces: Iterable[Namespace], begin: Timestamp
 ) -> TargetChanges:
-    """Changes of these collections from a cluster time on.
+    """Return the changes of these collections from a cluster time on.
 
     Deletions by a TTL index are changes too, but for nobody to lose: they are left out.
     """
@@ -101,6 +101,6 @@ def _shown(event: dict[str, Any]) -> str:
 
 
 def token_time(token: Any) -> Timestamp:
-    """The cluster time that a resume token of MongoDB begins with."""
+    """Return the cluster time that a resume token of MongoDB begins with."""
     data = bytes.fromhex(token["_data"])
     return Timestamp(int.from_bytes(data[1:5]), int.from_bytes(data[5:9]))

@@ -1,4 +1,4 @@
-"""Make a few documents before the run: what cannot be made, stored or repeated is refused."""
+"""Make a few documents before the run: what cannot be generated, stored or repeated is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TriedSource:
 def try_documents(sources: Sequence[TriedSource], own_code: bool) -> None:
     """Make the documents that workers are compared by; with ``own_code`` twice, in both orders.
 
-    Raises UsageError for a document that cannot be made, is too large, or comes out differently.
+    Raises UsageError for a document that cannot be generated, is too large, or does not repeat.
     """
     for source in sources:
         indexes = probed_indexes(source.count)
@@ -59,7 +59,7 @@ def _made(source: TriedSource, index: int) -> bytes:
     except Exception as error:
         text = " ".join(str(error).split())
         raise UsageError(
-            f"document {index} of {source.name} cannot be made: {type(error).__name__}: {text}"
+            f"document {index} of {source.name} cannot be generated: {type(error).__name__}: {text}"
         ) from error
 
 

@@ -46,7 +46,7 @@ class DifferenceGroup:
 
 
 def group_differences(failures: Iterable[DocumentFailure]) -> list[DifferenceGroup]:
-    """The groups, the largest first."""
+    """Return the groups, the largest first."""
     groups: dict[tuple[str, str, str], DifferenceGroup] = {}
     for failure in failures:
         kind, at = _kind(failure.reason)
@@ -57,7 +57,7 @@ def group_differences(failures: Iterable[DocumentFailure]) -> list[DifferenceGro
 
 
 def shown_groups(groups: Sequence[DifferenceGroup], listed: int, found: int) -> list[str]:
-    """A line for each of the largest groups; they hold ``listed`` of ``found`` differences."""
+    """Return a line for each of the largest groups, with ``listed`` of ``found`` differences."""
     lines = [str(group) for group in groups[:_SHOWN_GROUPS]]
     if more := len(groups) - len(lines):
         lines.append(f"and {more:,} more groups")

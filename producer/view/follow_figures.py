@@ -64,7 +64,7 @@ class FollowFigures:
 
 
 def follow_figures(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> FollowFigures | None:
-    """The figures of a run that follows its source; None for another one."""
+    """Return the figures of a run that follows its source; None for any other run."""
     job = spec.job
     if not isinstance(job, MigrationJob) or job.follow is None:
         return None

@@ -17,12 +17,12 @@ _VALUE = re.compile(
 
 
 def hidden_reason(reason: str) -> str:
-    """The reason of a failure without what could be a document's key or value."""
+    """Remove from a failure's reason what could be a document's key or value."""
     return _VALUE.sub("...", reason)
 
 
 def hide_keys_of_run(run: RunSummary) -> RunSummary:
-    """The summary without documents' keys and values in its errors and differences."""
+    """Remove documents' keys and values from the errors and differences of a summary."""
     return replace(
         run,
         last_error=None if run.last_error is None else hidden_reason(run.last_error),
@@ -34,7 +34,7 @@ def hide_keys_of_run(run: RunSummary) -> RunSummary:
 
 
 def hide_keys_of_spec(spec: RunSpec) -> RunSpec:
-    """The spec of a migration without its filter, which may name documents."""
+    """Remove the filter, which may name documents, from the spec of a migration."""
     job = spec.data_job
     if not isinstance(job, MigrationJob) or job.filter is None:
         return spec
@@ -45,7 +45,7 @@ def hide_keys_of_spec(spec: RunSpec) -> RunSpec:
 
 
 def failure_json(failure: DocumentFailure, hide_keys: bool) -> dict[str, Any]:
-    """A failure for machines, without the document's key where keys are hidden."""
+    """Return a failure for programs, without the document's key if keys are hidden."""
     if not hide_keys:
         return asdict(failure)
     hidden = {"key": None, "document_id": None, "reason": hidden_reason(failure.reason)}

@@ -74,7 +74,7 @@ class AlertWatch:
 
     @classmethod
     def of(cls, config: FrameworkConfig, *, notifies: bool = False) -> Self:
-        """The limits of the settings; ``notifies``: also their webhook."""
+        """Create the watch from the settings; ``notifies``: also call their webhook."""
         url = config.alert_webhook_url if notifies else None
         return cls(alert_rules(config), Webhook(url) if url else None)
 
@@ -163,7 +163,7 @@ class LiveMeter:
         self._looked_at = float("-inf")
 
     def read(self, observation: Observation) -> LiveSnapshot | None:
-        """The figures now; None when the ledger was never reached.
+        """Return the current figures; None if the ledger was never reached.
 
         Raises LedgerUnavailable.
         """
@@ -220,7 +220,7 @@ class LiveMeter:
 def collections(
     ledger: Ledger, spec: RunSpec, progress: RunProgress
 ) -> tuple[CollectionProgress, ...]:
-    """The run's collections; none for a run of one. Documents that failed count as done."""
+    """Return the run's collections; none for a run of one. Failed documents count as done."""
     job = spec.data_job
     if isinstance(job, MigrationJob):
         return () if len(job.namespaces) < 2 else tuple(_copies(job, progress))
@@ -228,7 +228,10 @@ def collections(
 
 
 def _copies(job: MigrationJob, progress: RunProgress) -> Iterator[CollectionProgress]:
-    """What is planned grows until all is planned, and can differ from what was there when read."""
+    """Yield a migration's collections.
+
+    The planned count grows until all is planned, and can differ from what was there when read.
+    """
     is_complete = progress.state in FINISHED
     for name in (str(pair.target) for pair in job.namespaces):
         count = progress.counters.get(f"{DOCUMENTS_OF}{name}", 0)

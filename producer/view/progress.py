@@ -77,7 +77,7 @@ class TerminalView:
         self._live.update(Group(*rows), refresh=True)
 
     def say(self, text: str) -> None:
-        """A line above the bars."""
+        """Print a line above the bars."""
         self._live.console.print(escape(text), highlight=False)
 
     def _bars(self, live: LiveSnapshot) -> RenderableType:
@@ -128,7 +128,7 @@ class PlainView:
 
 
 def plain_line(live: LiveSnapshot) -> str:
-    """The run in one line."""
+    """Describe the run in one line."""
     run = live.run
     total = f"{run.documents_total:,}{'+' if run.planning else ''}"
     parts = [f"{run.run_id} {run.state}: {run.documents:,} of {total} documents"]
@@ -187,7 +187,7 @@ class JsonView:
 
 
 def notice(observation: Observation) -> str:
-    """What a person should know of besides the numbers; empty when all is well."""
+    """Return what a person should know besides the numbers; empty if all is well."""
     if observation.outage:
         return f"{observation.outage}; waiting for it"
     return observation.standstill.cause or ""
@@ -202,5 +202,5 @@ def create_view(
 
 
 def _fact(alert: Alert) -> str:
-    """The alert's message without the run, which the view shows above."""
+    """Return the alert's message without the run, which the view shows above."""
     return alert["message"].removeprefix(f"run {alert['run']}: ")

@@ -57,7 +57,10 @@ class Strip:
 
 
 def read_strips(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> tuple[Strip, ...]:
-    """The run's strips. A migration's slices are one strip: they are planned in their order."""
+    """Return the run's strips.
+
+    A migration has one strip of slices, because they are planned collection by collection.
+    """
     hands = ledger.windows.in_hand(spec.run_id)
     failed = ledger.failed_ranges(spec.run_id)
     job = spec.job
@@ -122,7 +125,7 @@ def _state(missing: int, size: int, working: bool, broken: bool) -> CellState:
 
 
 def strip_picture(strip: Strip) -> str:
-    """The strip as SVG; the colors are classes, so that light and dark pages have their own."""
+    """Draw the strip as SVG; colors are classes, so that light and dark pages differ."""
     cells = "".join(
         f'<rect class="{cell.value}" x="{index * 10}" y="0" width="10" height="28"/>'
         for index, cell in enumerate(strip.cells)

@@ -26,7 +26,7 @@ class RatePoint:
 
 
 def rate_points(samples: Sequence[HistorySample], progress: RunProgress) -> tuple[RatePoint, ...]:
-    """The run's rate between its samples, from its creation until now, or until it ended."""
+    """Return the rate between samples, from the run's creation until now or its end."""
     created = progress.created_at.timestamp()
     until = progress.finished_at or datetime.now(UTC)
     documents = progress.counters.get("documents", 0)
@@ -44,7 +44,7 @@ def rate_points(samples: Sequence[HistorySample], progress: RunProgress) -> tupl
 
 
 def rate_chart(points: Sequence[RatePoint]) -> str:
-    """The curve with its axes; its title says in words what it shows. Empty without points."""
+    """Draw the curve with its axes; its title describes it in words. Empty without points."""
     if not points:
         return ""
     highest = max(point.rate for point in points) or 1.0

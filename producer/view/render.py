@@ -39,10 +39,7 @@ def shortened(name: str, width: int) -> str:
 
 
 def bars(live: LiveSnapshot, verb: str, width: int, most: int) -> RenderableType:
-    """A bar for the run, and one for each of its collections.
-
-    The busiest come first, ``most`` of them; the rest is a sum.
-    """
+    """Return a bar for the run, and one for each of its collections."""
     run = live.run
     grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
     grid.width = min(width, _WIDTH)
@@ -93,7 +90,7 @@ def collection_rows(
 
 
 def collection_table(collections: Sequence[CollectionProgress], most: int) -> Table:
-    """The collections of a run with their share, for a run that is looked at once."""
+    """Return the collections with their shares, for a run that is shown once."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     for _ in range(2):
@@ -110,7 +107,7 @@ def _bar(done: int, total: int) -> ProgressBar:
 
 
 def _share(done: int, total: int) -> str:
-    """Rounded down: 100 % is all of it."""
+    """Format a percentage, rounded down: 100 % means everything."""
     return f"{100 * done // total if total else 0}%"
 
 

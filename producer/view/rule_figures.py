@@ -27,17 +27,17 @@ class RuleFigures:
     outcome: RuleOutcome
 
     def as_json(self) -> dict[str, Any]:
-        """The rule and its counts for machines."""
+        """Return the rule and its counts for programs."""
         return {"rule": str(self.rule), **asdict(self.outcome), "matched": self.outcome.matched}
 
     def __str__(self) -> str:
-        """The counts in a line, for the table of a run."""
+        """Return the counts in a line, for the table of a run."""
         outcome = self.outcome
         parts = [f"{outcome.changed:,} {_DONE[self.rule.kind]}"]
         if self.rule.kind is RuleKind.SET:
             parts = [f"{outcome.added:,} added", *(parts if outcome.changed else ())]
         if outcome.retyped:
-            parts.append(f"{outcome.retyped:,} of them another type before")
+            parts.append(f"{outcome.retyped:,} of them with another type before")
         if outcome.empty:
             parts.append(f"{outcome.empty:,} null or empty")
         if outcome.displaced:
@@ -48,7 +48,7 @@ class RuleFigures:
 
 
 def rule_figures(job: MigrationJob, counters: Mapping[str, int]) -> tuple[RuleFigures, ...]:
-    """The rules of a migration in the order in which they are applied."""
+    """Return the rules of a migration in the order in which they are applied."""
     rules = rules_of(job.transform)
     outcomes = read_outcomes(counters, len(rules))
     return tuple(map(RuleFigures, rules, outcomes))
@@ -57,10 +57,10 @@ def rule_figures(job: MigrationJob, counters: Mapping[str, int]) -> tuple[RuleFi
 def rule_remarks(
     job: MigrationJob, figures: Sequence[RuleFigures], counters: Mapping[str, int], expected: int
 ) -> Iterator[str]:
-    """What a person has to know of the rules of a complete run; nothing if all did their work.
+    """Yield what a person must know about the rules of a complete run.
 
-    A rule that matched nothing is a remark unless the run was to allow it. Where nothing was read,
-    no rule had anything to match.
+    A rule that matched nothing is a remark unless the run allows it. If nothing was read, no rule
+    could match.
     """
     read = counters.get(RunCounter.READ, 0)
     if job.filter is not None and not read and expected and not job.allow_unmatched:

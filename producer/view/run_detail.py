@@ -49,7 +49,7 @@ class RunDetail:
     next_steps: tuple[str, ...]
 
     def as_json(self, *, hide_keys: bool = False) -> dict[str, Any]:
-        """What ``status --json`` prints, and what else the run's page shows."""
+        """Return what ``status --json`` prints, and what else the run's page shows."""
         return {
             "version": SCHEMA_VERSION,
             **self.live.as_json(),
@@ -62,15 +62,16 @@ class RunDetail:
 
 
 def hide_keys_of_detail(detail: RunDetail) -> RunDetail:
-    """The same without keys and values in errors and filters; see ``as_json`` for failures."""
+    """Remove keys and values from errors and filters; see ``as_json`` for failures."""
     live = replace(detail.live, run=hide_keys_of_run(detail.live.run))
     return replace(detail, live=live, spec=hide_keys_of_spec(detail.spec))
 
 
 def read_detail(ledger: Ledger, spec: RunSpec, meter: LiveMeter) -> RunDetail:
-    """The run as of now. ``meter`` remembers earlier calls, for the rates of the last seconds.
+    """Return the run as of now.
 
-    Raises LedgerUnavailable and UnknownName.
+    ``meter`` remembers earlier calls, for the rates of the last seconds. Raises LedgerUnavailable
+    and UnknownName.
     """
     run_id = spec.run_id
     progress = ledger.progress(run_id)

@@ -151,7 +151,7 @@ def summarize(
     cause: str | None = None,
     seconds_left: float | None = None,
 ) -> RunSummary:
-    """The run's figures as of ``now``."""
+    """Return the run's figures as of ``now``."""
     until = progress.finished_at or now or datetime.now(UTC)
     counters = progress.counters
     expected = progress.documents_expected or 0
@@ -192,7 +192,7 @@ def summarize(
 
 
 def _adds_nothing(spec: RunSpec, already_there: int) -> tuple[RunNote, ...]:
-    """A second run with the same seed meets its own documents and adds none."""
+    """Return a note if a second run with the same seed met only its own documents."""
     if not (isinstance(spec.job, GenerationJob) and spec.append and already_there):
         return ()
     verb = "was" if already_there == 1 else "were"
@@ -201,7 +201,7 @@ def _adds_nothing(spec: RunSpec, already_there: int) -> tuple[RunNote, ...]:
 
 
 def _rules(spec: RunSpec, progress: RunProgress) -> dict[str, Any]:
-    """What the rules of a migration did; a verification applies them to look, not to change."""
+    """Return what a migration's rules did; a verification applies rules only to compare."""
     job, counters = spec.job, progress.counters
     if not isinstance(job, MigrationJob):
         return {}
@@ -219,14 +219,14 @@ def _rules(spec: RunSpec, progress: RunProgress) -> dict[str, Any]:
 
 
 def _outcomes(spec: RunSpec, progress: RunProgress) -> dict[str, int]:
-    """What was done with the documents of a migration."""
+    """Return what happened to the documents of a migration."""
     if not isinstance(spec.job, MigrationJob):
         return {}
     return {name.value: progress.counters.get(name, 0) for name in _OUTCOMES}
 
 
 def with_differences(run: RunSummary, ledger: Ledger) -> RunSummary:
-    """The summary of a verification with the differences that are on record, in groups."""
+    """Add to a verification's summary the recorded differences, in groups."""
     if run.kind is not RunKind.VERIFICATION or not run.failures:
         return run
     return replace(run, differences=tuple(group_differences(ledger.failures(run.run_id))))
@@ -239,7 +239,7 @@ def _finishing(progress: RunProgress) -> str | None:
 
 
 def shown_name(spec: RunSpec) -> str:
-    """What the run is about, for a person: template and target, or source and target."""
+    """Return what the run is about: template and target, or source and target."""
     job = spec.job
     if isinstance(job, VerificationJob):
         return f"verify {job.run_id}"
@@ -257,10 +257,10 @@ def _listed(names: list[str]) -> str:
 
 
 def exit_code(run: RunSummary) -> int:
-    """What a command that ran it returns.
+    """Return the exit code of a command for this run.
 
-    0 done, with nothing to say; 1 failed or differs; 3 unfinished; 4 done, and there is something
-    to read: failures or notes.
+    0: done, with nothing to report; 1: failed or different; 3: unfinished; 4: done, with failures
+    or notes to read.
     """
     if run.state in {RunState.FAILED, RunState.DIFFERENT}:
         return 1

@@ -24,11 +24,11 @@ class Api(Request):
     """An answer in JSON."""
 
     def ask_to_sign_in(self) -> None:
-        """A program is not sent to a form."""
+        """Answer with status 401: a program is not sent to a form."""
         raise HTTPError(401, reason="Sign in, or send the token: Authorization: Bearer ...")
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        """An error in JSON; no traceback."""
+        """Write an error as JSON, without a traceback."""
         self.answer({"error": self._reason, "status": status_code})
 
     def answer(self, value: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ class RunsApi(Api):
     """``GET /api/runs``."""
 
     async def get(self) -> None:
-        """A page of runs, newest first."""
+        """Write a page of runs, newest first."""
         found = await self.read(
             self.site.reader.runs, read_filter(self), read_number(self, "first")
         )
@@ -53,7 +53,7 @@ class RunApi(Api):
     """``GET /api/runs/RUN``."""
 
     async def get(self, run_id: str) -> None:
-        """The run as of now."""
+        """Write the run as of now."""
         detail = await self.read(self.site.reader.detail, run_id)
         self.answer(detail.as_json(hide_keys=self.site.options.hide_keys))
 
@@ -62,7 +62,7 @@ class FailuresApi(Api):
     """``GET /api/runs/RUN/failures``."""
 
     async def get(self, run_id: str) -> None:
-        """Some failures from ``after`` on."""
+        """Write some failures from ``after`` on."""
         page = await self.read(self.site.ledger.failure_page, run_id, read_number(self, "after"))
         failures = [self._shown(failure) for failure in page.failures]
         self.answer({"failures": failures, "after": page.cursor or None})
@@ -75,7 +75,7 @@ class WorkersApi(Api):
     """``GET /api/workers``."""
 
     async def get(self) -> None:
-        """The worker processes that reported to recent runs."""
+        """Write the worker processes that reported to recent runs."""
         rows = await self.read(self.site.reader.workers)
         workers = [{**asdict(row.report), "run": row.run_id, "alive": row.is_alive} for row in rows]
         self.answer({"workers": workers})

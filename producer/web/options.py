@@ -52,10 +52,7 @@ class RequestedOptions:
 
 
 def check_options(requested: RequestedOptions, config: FrameworkConfig | None = None) -> WebOptions:
-    """The options to serve with. Raises UsageError for a combination that is not safe.
-
-    ``config`` has a password and a token for where no file is given.
-    """
+    """Return the options to serve with. Raises UsageError for an unsafe combination."""
     address, port = _address(requested.listen)
     password = _secret(requested.password_file, "--password-file")
     token = _secret(requested.token_file, "--token-file")

@@ -40,7 +40,7 @@ class Page(Request):
         }
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        """An error page in the same dress; no traceback."""
+        """Write an error page in the same style, without a traceback."""
         self.render("error.html", status=status_code, reason=self._reason)
 
     @property
@@ -153,7 +153,7 @@ class NothingHere(Page):
 
 
 def read_filter(request: Request) -> RunFilter:
-    """The filter in a request's query; an unknown value is a bad request."""
+    """Read the filter in a request's query; an unknown value is a bad request."""
     state, kind = (request.get_query_argument(name, "") for name in ("state", "kind"))
     try:
         return RunFilter(RunState(state) if state else None, RunKind(kind) if kind else None)
@@ -162,7 +162,7 @@ def read_filter(request: Request) -> RunFilter:
 
 
 def read_number(request: Request, name: str) -> int:
-    """A number from a request's query, 0 where it is missing."""
+    """Read a number from a request's query; 0 if it is missing."""
     text = request.get_query_argument(name, "0")
     if not text.isdigit() or len(text) > 20:
         raise HTTPError(400, reason=f"{name} is not a number")
@@ -178,7 +178,7 @@ def _query(wanted: RunFilter) -> dict[str, str]:
 
 
 def _own_page(address: str) -> str:
-    """An address of this site; anything else is the first page."""
+    """Return an address of this site; any other address becomes the first page."""
     return address if address.startswith("/") and not address.startswith(("//", "/\\")) else "/"
 
 

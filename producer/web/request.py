@@ -109,6 +109,6 @@ class Request(RequestHandler):
 
 
 def _reason(error: DataWorksError) -> str:
-    """The error's fact, as an HTTP status line can hold it."""
+    """Return the error's fact, in the form that an HTTP status line can hold."""
     fact = error.fact.encode("ascii", "replace").decode()
     return "".join(letter if letter.isprintable() else " " for letter in fact)[:200]

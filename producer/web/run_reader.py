@@ -26,8 +26,10 @@ _WORKERS_OF_RUNS = 20
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """Some runs, newest first. ``total``: how many fit the filter; ``following``: where the next
-    page begins, or None."""
+    """One page of runs, newest first.
+
+    ``total``: how many match the filter; ``following``: where the next page begins, or None.
+    """
 
     runs: tuple[RunSummary, ...]
     total: int
@@ -74,7 +76,7 @@ class RunReader:
         self._details: OrderedDict[str, _Watched] = OrderedDict()
 
     def runs(self, wanted: RunFilter, first: int = 0) -> RunPage:
-        """A page of runs. Only those on the page are read in full."""
+        """Return a page of runs. Only those on the page are read in full."""
         chosen = [run_id for run_id, state in self._ledger.states().items()
                   if _fits(run_id, state, wanted)]  # fmt: skip
         shown = chosen[first : first + PAGE_SIZE]
@@ -90,7 +92,7 @@ class RunReader:
             yield hide_keys_of_run(run) if self._hide_keys else run
 
     def detail(self, run_id: str) -> RunDetail:
-        """The run as of less than a second ago. Raises UnknownName and LedgerUnavailable."""
+        """Return the run, at most a second old. Raises UnknownName and LedgerUnavailable."""
         with self._lock:
             watched = self._details.get(run_id)
         if watched is None:
@@ -121,7 +123,7 @@ class RunReader:
         return sorted(newest.values(), key=lambda row: row.silent_seconds)
 
     def spec(self, run_id: str) -> RunSpec:
-        """The run's spec, which never changes."""
+        """Return the run's spec, which never changes."""
         with self._lock:
             known = self._specs.get(run_id)
         if known is not None:

@@ -39,7 +39,7 @@ class StaticFile(Request, StaticFileHandler):
 
 
 def create_application(connections: Connections, options: WebOptions) -> Application:
-    """The pages and the API on a ledger."""
+    """Create the application that serves the pages and the API of a ledger."""
     password = PasswordCheck(options.password) if options.password is not None else None
     reader = RunReader(connections.ledger, hide_keys=options.hide_keys)
     site = Site(options, connections, reader, Sessions(), password)
@@ -91,8 +91,8 @@ async def serve(
         sockets = bind_sockets(options.port, options.address)
     except OSError as error:
         raise UsageError(
-            f"{options.address} port {options.port} cannot be listened on: {error.strerror}",
-            "Take another one: --listen 127.0.0.1:0",
+            f"cannot listen on {options.address} port {options.port}: {error.strerror}",
+            "Use another port: --listen 127.0.0.1:0",
         ) from None
     server.add_sockets(sockets)
     port = sockets[0].getsockname()[1]

@@ -80,7 +80,7 @@ def test_what_cannot_be_rebuilt_is_said(fleet: Fleet) -> None:
     assert "nothing to rebuild" in refusal(run_id, "--rebuild")
     assert "cannot be read" in refusal(other, "--rebuild")
     assert f"is the spec of {run_id}" in refusal(other, "--rebuild", "--spec", kept)
-    assert "--spec goes with --rebuild" in refusal(run_id, "--spec", kept)
+    assert "--spec requires --rebuild" in refusal(run_id, "--spec", kept)
     lose_everything(fleet)
     assert "the run's target is elsewhere" in refusal(run_id, "--rebuild", "--spec", changed)
     assert "--rebuild" in refusal(run_id)

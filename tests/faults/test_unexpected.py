@@ -142,7 +142,7 @@ def test_what_read_batch_raises_is_the_documents_failure(fleet: Fleet, error: st
     12,
     "a strategy's `read_batch` loses or adds documents",
     before="`running`, for ever",
-    now='`failed`: "does not make one document for each of the batch", exit 1',
+    now='`failed`: "does not return one document for each document of the batch", exit 1',
 )
 def test_a_strategy_that_loses_documents_stops_the_run(fleet: Fleet) -> None:
     source = fleet.mongo[fleet.database]["odd"]
@@ -154,7 +154,7 @@ def test_a_strategy_that_loses_documents_stops_the_run(fleet: Fleet) -> None:
     arguments = ("--include", f"{fleet.database}.odd", "--to", f"{fleet.database}.copy")
     done = fleet.run("migrate", *arguments, "--strategy", "picky", check=False)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "does not make one document for each" in done.stdout + done.stderr
+    assert "does not return one document for each" in done.stdout + done.stderr
 
 
 @pytest.mark.situation(

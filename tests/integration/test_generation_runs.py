@@ -75,7 +75,7 @@ def test_verification_finds_every_difference(fleet: Fleet) -> None:
         (["service_order", "--total", "-4"], "--total from 1 to"),
         (["service_order", "--total", "10000000000000"], "--total from 1 to"),
         (["missing.json", "--total", "5"], "missing.json"),
-        (["service_order", "--total", "5", "--drop", "--append"], "cannot go together"),
+        (["service_order", "--total", "5", "--drop", "--append"], "cannot be combined"),
         (["service_order", "--total", "5", "--write-concern", "all"], "not a write concern"),
     ],
 )

@@ -61,7 +61,7 @@ def test_every_rule_says_what_it_did(fleet: Fleet, target: str) -> None:
     fill(fleet, documents)
     rules = ("--mask", "email=faker:email", "--mask", "tags=faker:word", "--drop-field", "old")
     done = fleet.run("migrate", *where(fleet, target), *rules, "--set", "moved=true")
-    assert "450 masked, 50 of them another type before, 50 null or empty" in done.stdout
+    assert "450 masked, 50 of them with another type before, 50 null or empty" in done.stdout
     run = fleet.run_json("status")
     assert run["remarks"] == []
     assert [(rule["rule"], rule["changed"], rule["matched"]) for rule in run["rules"]] == [

@@ -49,7 +49,7 @@ def compare_and_repair(
     if code == 0 or state not in FINISHED:
         return code
     if live and looks_again:
-        context.console.print("Looking again at what differs...")
+        context.console.print("Comparing the differences again...")
         patience = PATIENCE_SECONDS if request is None else PATIENCE_BEFORE_REPAIR_SECONDS
         left = look_again(connections, verification, patience)
         context.console.print(counted(left, "document still differs", "documents still differ"))

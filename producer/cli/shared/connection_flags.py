@@ -66,7 +66,7 @@ class _Address:
         return bool(self.user) and self.password is None and mechanism in _WITH_PASSWORD
 
     def __str__(self) -> str:
-        """The address without passwords, for people."""
+        """Return the address without passwords, for people."""
         place, question, query = self.rest.partition("?")
         if not self.scheme or "@" in self.rest:
             return "..."
@@ -111,11 +111,7 @@ def _quoted(address: _Address) -> str:
 
 
 def read_flags(source: str | None, target: str | None, broker: str | None) -> ConnectionFlags:
-    """The flags, with each missing password asked for on a terminal.
-
-    A password in a flag is accepted with a warning. Raises UsageError where a password is missing
-    and there is nobody to ask.
-    """
+    """Read the flags; ask for each missing password on a terminal."""
     given = {"source": source, "target": target, "broker": broker}
     return ConnectionFlags(**{name: value and _read(name, value) for name, value in given.items()})
 

@@ -18,7 +18,7 @@ class _SteadyConsole(Console):
 
 
 def create_console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal; in a pipe or a file lines are as long as they are."""
+    """Create a console as wide as the terminal; lines in a pipe or file are not wrapped."""
     console = _SteadyConsole(stderr=stderr, highlight=False)
     if console.is_terminal or "COLUMNS" in os.environ:
         return console

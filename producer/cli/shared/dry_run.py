@@ -20,7 +20,7 @@ from producer.estimate.migration_time import MigrationTime
 
 
 def print_assessment(context: CommandContext, found: Assessment) -> None:
-    """A line a collection, the table of what will not arrive as it is, and the time."""
+    """Print a line per collection, the table of concerns, and the time."""
     if context.as_json:
         for row in _collections_as_json(found.estimate):
             context.print_json(row)
@@ -38,12 +38,13 @@ def print_assessment(context: CommandContext, found: Assessment) -> None:
         )
     if not found.time.written:
         context.console.print(
-            "Nothing was written, so writing is not in it: --write-sample measures that, too."
+            "Nothing was written, so the time does not include writing: --write-sample measures "
+            "that too."
         )
 
 
 def assessment_as_json(found: Assessment) -> dict[str, Any]:
-    """The sums, the concerns and the time."""
+    """Return the sums, the concerns and the time."""
     estimate, time = found.estimate, found.time
     return {
         "documents": estimate.documents,
@@ -64,12 +65,14 @@ def assessment_as_json(found: Assessment) -> dict[str, Any]:
 
 
 def print_concerns(context: CommandContext, concerns: Sequence[Concern]) -> None:
-    """What will not arrive as it is; what keeps the run from beginning comes first, in red."""
+    """Print what will not arrive unchanged; first, in red, what prevents the run."""
     if not concerns:
-        context.console.print("Everything will arrive as it is, as far as that shows beforehand.")
+        context.console.print(
+            "Everything will arrive unchanged, as far as this can be checked beforehand."
+        )
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("this will not arrive as it is", "because", "use"):
+    for name in ("this will not arrive unchanged", "because", "use"):
         table.add_column(name, overflow="fold")
     for item in sorted(concerns, key=lambda concern: not concern.refused):
         style = "red" if item.refused else "yellow"
@@ -77,7 +80,7 @@ def print_concerns(context: CommandContext, concerns: Sequence[Concern]) -> None
     context.console.print(table)
     context.console.print()
     if refused := sum(item.refused for item in concerns):
-        context.console.print(f"[red]The run would not begin: {refused} of these keep it.[/red]")
+        context.console.print(f"[red]The run would be refused because of {refused} of these.[/red]")
 
 
 def time_line(time: MigrationTime) -> str:
@@ -94,7 +97,7 @@ def time_line(time: MigrationTime) -> str:
 
 
 def spoken(seconds: float) -> str:
-    """A duration to two units, like ``9 h 20 min`` or ``4.3 s``."""
+    """Format a duration with two units, like ``9 h 20 min`` or ``4.3 s``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)

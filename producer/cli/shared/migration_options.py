@@ -87,8 +87,8 @@ def migration_options(function: F) -> F:
     @click.option(
         "--id-from",
         type=click.Choice([ID_FROM_SHARD_KEY]),
-        help="Make each _id of the old one and the source's shard key, where that keeps _ids "
-        "apart.",
+        help="Build each _id from the old one and the source's shard key, where _ids repeat "
+        "otherwise.",
     )
     @click.option(
         "--on-conflict",
@@ -157,7 +157,7 @@ def measuring_options(function: F) -> F:
     @click.option(
         "--write-sample",
         is_flag=True,
-        help="Measure writing too: into a collection of its own, which is dropped again.",
+        help="Also measure writing, into a temporary collection.",
     )
     @wraps(function)
     def wrapped(*args: Any, seconds: float, write_sample: bool, **values: Any) -> Any:
@@ -169,7 +169,7 @@ def measuring_options(function: F) -> F:
 
 
 def migration_request(options: RunOptions, flags: Mapping[str, Any]) -> MigrationRequest:
-    """The request that the options make."""
+    """Build the request from the options."""
     from dataworks_tasks.runs.spec import Transform
     from producer.start.run_request import MigrationRequest
 

@@ -43,7 +43,7 @@ class CommandContext:
         return create_console(stderr=self.as_json)
 
     def config(self, **overrides: object) -> FrameworkConfig:
-        """The settings; local services of this folder come in below the profile."""
+        """Load the settings; this folder's local services rank below the profile."""
         from dataworks_tasks.settings import ConfigManager
 
         return ConfigManager().load_config(
@@ -53,7 +53,7 @@ class CommandContext:
         )
 
     def connections(self) -> AbstractContextManager[Connections]:
-        """Connections of a command that looks at runs."""
+        """Return the connections of a command that only looks at runs."""
         from producer.cli.shared.command_connections import connections_to_look
 
         return connections_to_look(self.config())
@@ -65,11 +65,11 @@ class CommandContext:
         detach: bool = False,
         check: Callable[[FrameworkConfig], object] = lambda _config: None,
     ) -> AbstractContextManager[Connections]:
-        """Connections of a command whose run needs workers.
+        """Return the connections of a command whose run needs workers.
 
-        They are started for this command where ``workers`` says so, where no Redis is set, and
-        where the workers of `dataworks local` cannot reach the databases of the flags. ``check``
-        is called before that, to refuse early what cannot be done.
+        Workers are started for this command if ``workers`` says so, if no Redis is set, or if the
+        workers of `dataworks local` cannot reach the databases of the flags. ``check`` is called
+        before that, to refuse early what cannot be done.
         """
         from producer.cli.shared.command_connections import RunNeeds, connections_to_run
 
@@ -95,7 +95,7 @@ class CommandContext:
         sys.stdout.flush()
 
     def print_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """A JSON value a row."""
+        """Print each row as one JSON value."""
         for row in rows:
             self.print_json(dict(row))
 
@@ -120,7 +120,7 @@ def with_context(function: F) -> F:
     """Add ``--profile`` and ``--json`` and hand the command a CommandContext first."""
 
     @click.option("--profile", metavar="NAME", help="Settings from profiles/NAME.env.")
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
     @wraps(function)
     def wrapped(profile: str | None, as_json: bool, **values: Any) -> Any:
         return function(CommandContext(profile, as_json), **values)
@@ -150,7 +150,7 @@ class Count(click.ParamType[int]):
         self._most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number that ``value`` says."""
+        """Parse a count."""
         try:
             number = value if isinstance(value, int) else parse_count(str(value))
         except ValueError as error:
@@ -189,7 +189,7 @@ class Duration(click.ParamType[float]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """The seconds that ``value`` says."""
+        """Parse a duration in seconds."""
         text = str(value).strip().lower()
         factor = self._SECONDS.get(text[-1:])
         try:
@@ -205,7 +205,7 @@ DURATION = Duration()
 
 
 def run_options(function: F) -> F:
-    """The flags of every command that starts a run; handed over as one RunOptions."""
+    """Add the flags of every command that starts a run, passed as one RunOptions."""
 
     @click.option(
         "--batch-size",
@@ -246,7 +246,7 @@ def run_options(function: F) -> F:
         type=click.Choice([item.value for item in Priority]),
         default=Priority.NORMAL.value,
         show_default=True,
-        help="Turns among the runs of the same queue.",
+        help="Share of turns among the runs of the queue.",
     )
     @click.option(
         "--max-processes",
@@ -257,7 +257,7 @@ def run_options(function: F) -> F:
     @click.option(
         "--run-name",
         metavar="NAME",
-        help="Go on with the run of that name where there is one: for jobs that are restarted.",
+        help="Continue the run of that name if there is one: for jobs that are restarted.",
     )
     @click.option("--shard-key", metavar="FIELD", help="Create target collections sharded by it.")
     @click.option(

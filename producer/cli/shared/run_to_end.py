@@ -46,7 +46,7 @@ class Stay:
         if self.detach and self.verify:
             raise UsageError(
                 "--verify waits for the run, but --detach does not",
-                "Leave --verify out, and afterwards type: dataworks verify RUN",
+                "Leave --verify out, and run this afterwards: dataworks verify RUN",
             )
 
 
@@ -161,7 +161,7 @@ def _left(run: RunSummary) -> str:
 
 
 def _outcomes(run: RunSummary) -> str:
-    """What was done with the documents, unless all of them were written."""
+    """Return what happened to the documents, unless all of them were written."""
     done = {name: count for name, count in run.outcomes.items() if count}
     if not done.keys() - {"written"}:
         return ""
@@ -170,7 +170,7 @@ def _outcomes(run: RunSummary) -> str:
 
 
 def shown_state(run: RunSummary) -> str:
-    """The state in its color."""
+    """Return the state in its color."""
     color = {
         "complete": "green",
         "failed": "red",
@@ -187,7 +187,7 @@ def shown_state(run: RunSummary) -> str:
 def print_next_step(
     console: Console, run: RunSummary, flags: str = "", *, abandoned: bool = False
 ) -> None:
-    """The command that a person would type next, where there is one.
+    """Print the command to type next, if there is one.
 
     ``flags``: connections that were typed, for commands that need the same. ``abandoned``: nobody
     works on the run, although it did not end.

@@ -81,7 +81,7 @@ def test_a_target_that_repeats_ids_is_refused_before_anything_is_written(
     loose = Namespace("local", f"{database.name}.loose")
     job = generation(series)
     for namespace in (series, loose):
-        with pytest.raises(UsageError, match="written again after a crash would be there twice"):
+        with pytest.raises(UsageError, match="written again after a crash would be duplicated"):
             check_unique_ids(target, [namespace])
         with pytest.raises(UsageError, match="add --allow-duplicates"):
             with_repeating_ids(target, generation(namespace), allowed=False)

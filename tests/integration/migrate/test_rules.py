@@ -53,7 +53,7 @@ def mask(*paths: str) -> dict[str, Any]:
         ({"drop": ("notes",)}, r"--drop-field notes matches nothing.*did you mean Notes\?"),
         ({"rename": (("emali", "mail"),)}, r"--rename emali=mail matches nothing"),
         ({"set": (("emial", '""'),)}, r"--set emial matches nothing.*did you mean email\?"),
-        ({**mask("email"), "drop": ("email",)}, r"a rule before it takes the field 'email' away"),
+        ({**mask("email"), "drop": ("email",)}, r"an earlier rule removes the field 'email'"),
         ({"rename": (("a.b", "c"),)}, r"one name with dots in it"),
         ({"filter": '{"$or": [{"email": 1}, {"emial": 2}]}'}, r"--filter matches nothing.*email\?"),
         ({"filter": '{"email": "b@example.com"}'}, "--filter matches no document of the source"),

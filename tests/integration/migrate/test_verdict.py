@@ -83,7 +83,7 @@ def test_what_is_left_out_is_said(fleet: Fleet, target: str) -> None:
     assert (code, run["state"]) == (4, "complete")
     assert any("add --views" in text for text in texts(run, "left out"))
     assert any("storageEngine" in text for text in texts(run, "left out"))
-    assert "capped is true, and at the source it is not set" in texts(run, "options")
+    assert "capped is true at the target and not set at the source" in texts(run, "options")
 
 
 @pytest.mark.situation(
@@ -100,7 +100,7 @@ def test_what_is_left_out_is_said(fleet: Fleet, target: str) -> None:
         ("another option", "indexes", "differs in expireAfterSeconds"),
         ("one more index", "indexes", "is not at the source"),
         ("no validator", "options", "validator is not set"),
-        ("another view", "views", "was to be"),
+        ("another view", "views", "instead of"),
         ("no view", "views", "is missing at the target"),
     ],
 )

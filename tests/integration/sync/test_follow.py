@@ -124,7 +124,7 @@ def test_what_cannot_be_followed_is_refused(live_fleet: Fleet, mongodb_url: str)
     names = ("--include", f"{fleet.database}.orders", "--to", f"{fleet.database}_copy.orders")
     clock = """{"$expr": {"$lt": ["$at", "$$NOW"]}}"""
     for flags, reason in (
-        (("--append",), "wants a target of its own"),
+        (("--append",), "needs its own target"),
         (("--indexes", "before"), "unique and TTL indexes at the cut-over"),
         (("--filter", clock, "--allow-unmatched"), "uses $$NOW"),
     ):
