@@ -159,12 +159,15 @@ class KeyWindowLedger:
                 pipe.zcard(keys.deferred)
                 pipe.zrange(keys.deferred, -1, -1, withscores=True)
                 pipe.hmget(keys.record, ["suspect_until", "late_until"])
+                pipe.hmget(keys.record, ["planned", "acknowledged"])
                 return pipe.execute()
 
-        hot, deferred, last, suspect = self._steps.guard(run_id, read)
+        hot, deferred, last, suspect, counts = self._steps.guard(run_id, read)
+        planned, acknowledged = (int(each or 0) for each in cast("list[bytes | None]", counts))
         moments = cast("list[bytes | None]", suspect)
         until = cast("list[tuple[bytes, float]]", last)
         return WindowStatus(
+            open_windows=planned - acknowledged,
             hot_keys=cast("int", hot),
             deferred=cast("int", deferred),
             deferred_until=until[0][1] if until else 0.0,

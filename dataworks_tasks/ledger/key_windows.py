@@ -78,6 +78,7 @@ class WindowStatus:
     ``suspect_until``: until then a write of a lost process may still arrive.
     """
 
+    open_windows: int
     hot_keys: int
     deferred: int
     deferred_until: float

@@ -50,6 +50,7 @@ class OnDdl(StrEnum):
 
     STOP = "stop"
     IGNORE = "ignore"
+    FOLLOW = "follow"
 
 
 ID_FROM_SHARD_KEY = "shardKey"

@@ -198,6 +198,8 @@ class MigrationJob(_Frozen):
     made_with: dict[str, str] = Field(
         default={}, description="versions of everything that affects masked values"
     )
+    include: tuple[str, ...] = Field(default=(), description="patterns that were selected")
+    exclude: tuple[str, ...] = ()
     follow: FollowPart | None = None
     swapped: bool = Field(
         default=False, description="it reads from the settings' target and writes to their source"

@@ -34,10 +34,11 @@ class HistoryLost(RunFailed):
 
 
 class DdlEvent(NamedTuple):
-    """A change of a collection itself, such as a drop."""
+    """A change of a collection itself, such as a drop. ``pairs``: those of the run it concerns."""
 
     operation: str
     namespace: str
+    pairs: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -83,7 +84,6 @@ class ChangeReader:
             (pair.source.database.encode(), pair.source.collection.encode()): number
             for number, pair in enumerate(namespaces)
         }
-        self._databases = {pair.source.database.encode() for pair in namespaces}
         self._stream: ChangeStream[Any] | None = None
 
     def __enter__(self) -> Self:
@@ -127,18 +127,27 @@ class ChangeReader:
         operation = _text(fields[b"operationType"])
         where = fields.get(b"ns")
         if operation not in _KEY_EVENTS:
-            if self._concerns(operation, where, fields.get(b"to")):
-                captured.ddl = DdlEvent(operation.decode(), _shown(where))
+            if pairs := self._concerned(operation, where, fields.get(b"to")):
+                captured.ddl = DdlEvent(operation.decode(), _shown(where), pairs)
             return
         pair = self._pairs.get(_names(where))
         key = find_element(fields[b"documentKey"].value, b"_id")
         if pair is not None and key is not None:
             captured.keys[pair, element_bytes(key)] = key
 
-    def _concerns(self, operation: bytes, where: Element | None, to: Element | None) -> bool:
+    def _concerned(
+        self, operation: bytes, where: Element | None, to: Element | None
+    ) -> tuple[int, ...]:
+        """Return the pairs whose collection is gone, or has another one in its place."""
         if operation in (b"dropDatabase", b"invalidate"):
-            return where is None or _names(where)[0] in self._databases
-        return _names(where) in self._pairs or (to is not None and _names(to) in self._pairs)
+            database = _names(where)[0]
+            return tuple(
+                number
+                for names, number in self._pairs.items()
+                if where is None or names[0] == database
+            )
+        both = (_names(where), _names(to))
+        return tuple(number for names, number in self._pairs.items() if names in both)
 
     def _open(self) -> ChangeStream[Any]:
         names = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -17,7 +18,8 @@ from dataworks_tasks.runs.choices import OnDdl
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
 from dataworks_tasks.sync.change_reader import CapturedChanges, DdlEvent, HistoryLost
-from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place
+from dataworks_tasks.sync.every_key import EveryKey
+from dataworks_tasks.sync.follow_place import DDL, PLACE, REDO, FollowPlace, first_place
 from dataworks_tasks.sync.key_window import KeyWindow, windows_of
 from dataworks_tasks.sync.open_changes import Followed, open_changes
 from dataworks_tasks.sync.source_reads import source_read_limiter
@@ -26,6 +28,7 @@ from dataworks_tasks.sync.window_work import read_hot_key
 _KEYS_AT_ONCE = 20_000
 _READING_SECONDS = 0.25
 _MOST_OPEN_WINDOWS = 200
+_MOST_DDL_EVENTS = 20
 _ENTRIES_AT_ONCE = 64
 _DUE_AT_ONCE = 20
 _HOT_SECONDS = 1.0
@@ -95,7 +98,10 @@ class _Follower:
         with open_changes(followed, place.token, place.time) as reader:
             while not lease.reached:
                 captured = reader.read(_KEYS_AT_ONCE, _READING_SECONDS)
+                if captured.ddl is not None:
+                    self._note(captured.ddl)
                 self._keep(captured)
+                self._list_every_key()
                 self._plan()
                 self._drive.queue.refill()
                 if captured.ddl is not None and self._part.on_ddl is OnDdl.STOP:
@@ -129,6 +135,42 @@ class _Follower:
         self._move(place, Append(windows if at_once else ()))
         failpoint("capture.after")
         self._kept_at = now
+
+    def _note(self, event: DdlEvent) -> None:
+        """Record a change of a collection itself, before the place moves past it."""
+        kept = self._windows.place(self._run_id, DDL)
+        shown = f"{event.operation} of {event.namespace}"
+        known = json.loads(kept or b"[]")
+        if shown not in known:
+            self._set(DDL, kept, json.dumps([*known, shown][-_MOST_DDL_EVENTS:]).encode())
+        if self._part.on_ddl is OnDdl.FOLLOW:
+            left = self._windows.place(self._run_id, REDO)
+            again = EveryKey.from_bytes(left).with_pairs(event.pairs)
+            self._set(REDO, left, again.to_bytes())
+
+    def _list_every_key(self) -> None:
+        """Log the next keys of collections whose changes no event tells."""
+        kept = self._windows.place(self._run_id, REDO)
+        if not kept or not self._has_room():
+            return
+        redo, databases = EveryKey.from_bytes(kept), self._drive.databases
+        clients = (databases.target(), databases.source())
+        keys, left = redo.page(clients, self._job.namespaces, self._place.time)
+        seconds = self._place.time.time
+        windows = [
+            window.to_bytes()
+            for window in self._as_windows(((redo.pairs[0], key) for key in keys), seconds)
+        ]
+        if windows:
+            self._log.append(self._place.logged, windows)
+            logged = self._place.logged + len(windows)
+            self._move(replace(self._place, logged=logged), Append())
+        self._set(REDO, kept, left.to_bytes())
+
+    def _set(self, name: str, before: bytes, after: bytes) -> None:
+        moved = Append(place=Place(name, before, after))
+        if self._windows.append(self._run_id, moved) is None:
+            raise TransientError("another process follows the source, or the run has ended")
 
     def _plan(self) -> None:
         """Make windows of what waits in the change log, in the hot set, and of what is due."""

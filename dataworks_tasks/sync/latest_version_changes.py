@@ -120,7 +120,7 @@ class LatestVersionChanges:
             page = self._limited(stream, milliseconds)
         except CollectionGone:
             namespace = self._pairs[stream.pair].source
-            captured.ddl = DdlEvent("drop", str(namespace))
+            captured.ddl = DdlEvent("drop", str(namespace), (stream.pair,))
             self._streams = [each for each in self._streams if each.pair != stream.pair]
             return False
         stream.empty_pages = 0 if page.events else stream.empty_pages + 1

@@ -73,6 +73,8 @@ def command(
     """
     from rich.markup import escape
 
+    from dataworks_tasks.errors import RunFailed
+    from dataworks_tasks.ledger.contract import FINISHED
     from producer.cli.shared.run_to_end import run_to_end
     from producer.cutover.cut_over import CutOver, CutOverRequest, end_cut_over
     from producer.start.start_verification import start_verification
@@ -86,9 +88,16 @@ def command(
             return
 
         def verify_full() -> int:
-            check = start_verification(run_id, connections, following=True)
+            gone = cut_over.gone_collections()
+            check = start_verification(run_id, connections, following=True, without=gone)
             run_to_end(context, connections, check, detach=False)
-            return connections.ledger.progress(check.run_id).failures
+            progress = connections.ledger.progress(check.run_id)
+            if progress.state not in FINISHED:
+                raise RunFailed(
+                    f"the comparison {check.run_id} is {progress.state}: it did not end",
+                    f"See why: dataworks status {check.run_id}; then: dataworks cutover {run_id}",
+                )
+            return progress.failures
 
         def say(line: str) -> None:
             context.console.print(escape(line))

@@ -17,6 +17,12 @@ from dataworks_tasks.sync.routes import migration_routes
 from producer.connections import Connections
 from producer.cutover.drain import backlog
 from producer.cutover.duplicates import lasting_duplicate
+from producer.cutover.source_collections import (
+    created_since,
+    ddl_check,
+    gone_collection,
+    is_gone,
+)
 from producer.doctor.check import Check
 from producer.doctor.database_rights import missing_rights
 from producer.resume.resync import is_resync_pending
@@ -26,7 +32,12 @@ _LARGEST_LAG_SECONDS = 60
 
 
 def checklist(
-    connections: Connections, spec: RunSpec, *, block_writes: bool, accept_failures: bool
+    connections: Connections,
+    spec: RunSpec,
+    *,
+    block_writes: bool,
+    accept_failures: bool,
+    verify: str = "changed",
 ) -> Iterator[Check]:
     """Every check, in the order of the cut-over. Nothing is changed."""
     ledger = connections.ledger
@@ -35,7 +46,12 @@ def checklist(
         raise TypeError(f"{spec.run_id} is not a migration")
     yield from _run(ledger, spec, accept_failures=accept_failures)
     context = RunContext(spec, connections.config, ledger, connections.target, connections.source)
+    yield ddl_check(ledger, spec, job, verify)
+    yield from created_since(connections, job, accepted=accept_failures)
     for pair, route in zip(job.namespaces, migration_routes(context, job), strict=True):
+        if is_gone(connections.source, pair):
+            yield gone_collection(spec.run_id, job, pair, accepted=accept_failures)
+            continue
         yield _collection(connections, pair)
         yield from _unique_indexes(connections, pair, route)
     if block_writes:

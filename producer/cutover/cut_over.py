@@ -27,7 +27,7 @@ from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.lease import StopSignal
-from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
 from dataworks_tasks.scan.final_collections import record_final_collections
 from dataworks_tasks.store.bounded_reads import now_at
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
@@ -42,6 +42,7 @@ from producer.cutover.block_writes import allow_writes, block_writes
 from producer.cutover.changed_keys import verify_changed
 from producer.cutover.checklist import checklist
 from producer.cutover.drain import Backlog, drain
+from producer.cutover.source_collections import as_it_is_now, drop_what_is_gone, is_gone
 from producer.cutover.target_position import target_position
 from producer.doctor.check import Check
 
@@ -98,8 +99,14 @@ class CutOver:
                 self._spec,
                 block_writes=request.block_writes,
                 accept_failures=request.accept_failures,
+                verify=request.verify,
             )
         )
+
+    def gone_collections(self) -> list[NamespacePair]:
+        """Return the run's collections that the source does not have any more."""
+        source = self._connections.source
+        return [pair for pair in self._job.namespaces if is_gone(source, pair)]
 
     def run(self) -> None:
         """Do steps 2 to 10. Raises what stopped it; the run follows on, and it can be repeated."""
@@ -151,8 +158,8 @@ class CutOver:
         """Build the indexes that hinder nobody while writers write: less is left for later."""
         if self._job.indexes is IndexPolicy.NONE:
             return
-        for pair in self._job.namespaces:
-            source, target = self._connections.source, self._connections.target
+        source, target = self._connections.source, self._connections.target
+        for pair in as_it_is_now(source, self._job).namespaces:
             copy = copy_indexes(source, target, pair, lease, wanted=_hinders_nobody)
             if copy.built:
                 self._say(f"{pair.target}: built {', '.join(copy.built)}")
@@ -161,7 +168,10 @@ class CutOver:
     def _build_the_rest(self, lease: HeldFinishLease) -> None:
         """Step 8. Raises RunFailed when an index cannot be built."""
         self._say("building unique and TTL indexes, setting validators")
-        if not finish_migration(self._context(), self._job, self._guards(), lease):
+        for name in drop_what_is_gone(self._connections, self._job):
+            self._say(f"dropped {name}, as at the source")
+        job = as_it_is_now(self._connections.source, self._job)
+        if not finish_migration(self._context(), job, self._guards(), lease):
             raise RunFailed(
                 "the lease of the cut-over was lost",
                 f"Repeat it: dataworks cutover {self._run_id}",

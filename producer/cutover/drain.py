@@ -11,7 +11,8 @@ from bson.timestamp import Timestamp
 
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.contract import Ledger, RunState
-from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
+from dataworks_tasks.sync.every_key import EveryKey
+from dataworks_tasks.sync.follow_place import PLACE, REDO, FollowPlace
 
 _LOOK_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
@@ -22,7 +23,8 @@ _GRACE_SECONDS = 5.0
 class Backlog:
     """What is left of a followed run at one moment. ``place``: the reader's, as the ledger has it.
 
-    ``deferred_seconds``: when the last window is over whose writes may still arrive.
+    ``collections``: those of which each key is reconciled again. ``deferred_seconds``: when the
+    last window is over whose writes may still arrive.
     """
 
     open_windows: int
@@ -30,6 +32,7 @@ class Backlog:
     hot_keys: int
     deferred: int
     deferred_seconds: float
+    collections: int
     place: bytes
     time: Timestamp
     changes: int
@@ -37,7 +40,8 @@ class Backlog:
     @property
     def is_empty(self) -> bool:
         """Whether everything up to the place is reconciled."""
-        return not (self.open_windows or self.waiting_entries or self.hot_keys or self.deferred)
+        left = (self.open_windows, self.waiting_entries, self.hot_keys, self.deferred)
+        return not (any(left) or self.collections)
 
     def __str__(self) -> str:
         parts = [
@@ -46,6 +50,7 @@ class Backlog:
                 (self.open_windows, "windows"),
                 (self.waiting_entries, "entries of the change log"),
                 (self.hot_keys, "hot keys"),
+                (self.collections, "collections whose every key is reconciled"),
                 (self.deferred, f"windows to repeat in {self.deferred_seconds:.0f} s"),
             )
             if count
@@ -55,8 +60,10 @@ class Backlog:
 
 def backlog(ledger: Ledger, run_id: str) -> Backlog:
     """Return what is left now. Raises RunFailed while the run has not begun to follow."""
-    progress, status = ledger.progress(run_id), ledger.key_windows.status(run_id)
+    # First the place, then what is left in one step: what the place moved past is among it.
     kept = ledger.key_windows.place(run_id, PLACE)
+    redo = EveryKey.from_bytes(ledger.key_windows.place(run_id, REDO))
+    status = ledger.key_windows.status(run_id)
     if not kept:
         raise RunFailed(
             f"run {run_id} has not begun to follow its source",
@@ -65,7 +72,8 @@ def backlog(ledger: Ledger, run_id: str) -> Backlog:
     place = FollowPlace.from_bytes(kept)
     left = status.deferred_until - ledger.key_windows.now() if status.deferred else 0.0
     return Backlog(
-        open_windows=progress.planned - progress.acknowledged,
+        open_windows=status.open_windows,
+        collections=len(redo.pairs),
         waiting_entries=place.logged - place.planned,
         hot_keys=status.hot_keys,
         deferred=status.deferred,

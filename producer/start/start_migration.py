@@ -82,6 +82,8 @@ def plan_migration(
         allow_unmatched=request.allow_unmatched,
         mask_digest=mask_digest(request.transform),
         made_with=versions() if request.transform.mask else {},
+        include=tuple(wanted.include),
+        exclude=tuple(wanted.exclude),
     )
     document_change(job)  # reads the transform, and refuses what cannot be done
     parsed_filter(job)

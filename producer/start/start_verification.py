@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from dataworks_tasks.errors import UsageError
@@ -11,6 +12,7 @@ from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.spec import (
     GenerationJob,
     MigrationJob,
+    NamespacePair,
     RepairJob,
     RunKind,
     RunSpec,
@@ -33,11 +35,13 @@ def start_verification(
     max_failures: int | None = None,
     *,
     following: bool = False,
+    without: Collection[NamespacePair] = (),
 ) -> RunSpec:
     """Start a verification of the complete run ``run_id``.
 
     It stops at more than ``max_failures``; without a limit it compares everything, however much
-    differs. ``following``: a run that follows its source may be verified before its cut-over.
+    differs. ``following``: a run that follows its source may be verified before its cut-over;
+    ``without``: collections that are left out, because the source does not have them any more.
     Raises UsageError if the run is not complete, or is a verification itself.
     """
     ledger = connections.ledger
@@ -60,7 +64,8 @@ def start_verification(
         )
     job = of.job
     if isinstance(job, MigrationJob):
-        job = _as_it_is_now(job, connections)
+        pairs = tuple(pair for pair in job.namespaces if pair not in without)
+        job = _as_it_is_now(job.model_copy(update={"namespaces": pairs}), connections)
     spec = of.model_copy(
         update={
             "run_id": new_run_id(RunKind.VERIFICATION),

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.runs.choices import ID_FROM_SHARD_KEY, IndexPolicy, OnConflict, Partitioner
+from dataworks_tasks.runs.choices import (
+    ID_FROM_SHARD_KEY,
+    IndexPolicy,
+    OnConflict,
+    OnDdl,
+    Partitioner,
+)
 
 if TYPE_CHECKING:
     from producer.start.run_request import MigrationRequest, RunOptions
@@ -118,8 +124,8 @@ def migration_options(function: F) -> F:
     )
     @click.option(
         "--on-ddl",
-        type=click.Choice(["stop", "ignore"]),
-        default="stop",
+        type=click.Choice([item.value for item in OnDdl]),
+        default=OnDdl.STOP.value,
         show_default=True,
         help="With --follow: when a collection is dropped or renamed at the source.",
     )

@@ -1,0 +1,105 @@
+"""Collections of a run that are gone at the source by now, and those that came after its start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.migrate.collection_options import read_options
+from dataworks_tasks.runs.choices import OnDdl
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.sync.follow_place import DDL
+from producer.connections import Connections
+from producer.doctor.check import Check
+from producer.start.namespace_selection import SelectionRequest, select_namespaces
+from producer.start.separate_collections import with_source_uuids
+
+
+def as_it_is_now(source: BaseDatabaseClient, job: MigrationJob) -> MigrationJob:
+    """Return the job with the source collections that are there, also those created again."""
+    there = tuple(pair for pair in job.namespaces if not is_gone(source, pair))
+    return job.model_copy(update={"namespaces": with_source_uuids(source, there)})
+
+
+def is_gone(source: BaseDatabaseClient, pair: NamespacePair) -> bool:
+    """Whether the source has no such collection; unknown where a server does not list them."""
+    return source.capabilities.majority_reads and read_options(source, pair.source) is None
+
+
+def drop_what_is_gone(connections: Connections, job: MigrationJob) -> Iterator[str]:
+    """Drop empty collections of the target whose source was dropped; yields their names.
+
+    Only where the run follows such changes: every document of theirs was deleted before.
+    """
+    if job.follow is None or job.follow.on_ddl is not OnDdl.FOLLOW:
+        return
+    for pair in job.namespaces:
+        if is_gone(connections.source, pair) and not connections.target.count(pair.target):
+            connections.target.drop(pair.target)
+            yield str(pair.target)
+
+
+def gone_collection(
+    run_id: str, job: MigrationJob, pair: NamespacePair, *, accepted: bool
+) -> Check:
+    """Check a collection that the source does not have any more."""
+    name = str(pair.source)
+    if job.follow is not None and job.follow.on_ddl is OnDdl.FOLLOW:
+        return Check(name, ok=True, found="dropped at the source, and so it is at the target")
+    return Check(
+        name,
+        ok=accepted,
+        found=f"it is gone at the source; {pair.target} keeps what it had",
+        remedy=""
+        if accepted
+        else f"If that is right: dataworks cutover {run_id} --accept-failures",
+    )
+
+
+def ddl_check(ledger: Ledger, spec: RunSpec, job: MigrationJob, verify: str) -> Check:
+    """Check for changes of collections themselves that only a full comparison covers."""
+    kept = ledger.key_windows.place(spec.run_id, DDL)
+    seen = ", ".join(json.loads(kept)) if kept else ""
+    followed = job.follow is not None and job.follow.on_ddl is OnDdl.FOLLOW
+    fine = not seen or followed or verify == "full"
+    return Check(
+        "collections",
+        ok=fine,
+        found=f"{seen} at the source" if seen else "none was dropped or renamed",
+        remedy=""
+        if fine
+        else "Such a change sends no deletions, so compare everything: "
+        f"dataworks cutover {spec.run_id} --verify full",
+    )
+
+
+def created_since(
+    connections: Connections, job: MigrationJob, *, accepted: bool
+) -> Iterator[Check]:
+    """Check for collections that the run's patterns select now, and that are not part of it."""
+    if job.swapped or not any("*" in pattern for pattern in job.include):
+        return
+    request = SelectionRequest(job.include, job.exclude, job.renames, allow_unmatched=True)
+    try:
+        pairs = select_namespaces(connections.source, request).pairs
+    except UsageError:
+        return  # nothing is left that matches; each collection has a check of its own
+    known = {pair.source for pair in job.namespaces} | {item.namespace for item in job.left_out}
+    for pair in pairs:
+        if pair.source in known:
+            continue
+        has_own_run = read_options(connections.target, pair.target) is not None
+        yield Check(
+            str(pair.source),
+            ok=has_own_run or accepted,
+            found=f"created at the source after the start; {pair.target} is there"
+            if has_own_run
+            else "created at the source after the start: it is not part of this run",
+            remedy=""
+            if has_own_run or accepted
+            else f"Copy it too: dataworks migrate --include {pair.source} --to {pair.target} "
+            "--follow; or leave it behind: --accept-failures",
+        )
