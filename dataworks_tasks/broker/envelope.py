@@ -82,7 +82,7 @@ def _check_order(body: Any) -> None:
     _expect(_is_text(body.get("method")), "it names no command")
     _expect(isinstance(body.get("arguments") or {}, dict), "its arguments are not an object")
     for name in ("pattern", "matcher", "ticket"):
-        _expect(body.get(name) is None or _is_text(body[name]), f"its {name} is not a text")
+        _expect(body.get(name) is None or _is_text(body[name]), f"its {name} is not a string")
     wanted = body.get("destination") or []
     _expect(
         isinstance(wanted, list) and all(map(_is_text, wanted)), "its destination is not a list"
@@ -135,7 +135,7 @@ def _check_headers(headers: Mapping[str, Any]) -> None:
     _expect(isinstance(task, str) and task in _TASKS, "it does not name a task of DataWorks")
     _expect(_is_text(headers.get("id")), "it has no id")
     for name in _TEXTS:
-        _expect(headers.get(name) is None or _is_text(headers[name]), f"its {name} is not a text")
+        _expect(headers.get(name) is None or _is_text(headers[name]), f"its {name} is not a string")
     for name in _FORBIDDEN:
         _expect(not headers.get(name), f"it asks for {name}")
     own_limit = FINISH_SECONDS if task in _ARGUMENTS else TASK_SECONDS
@@ -162,7 +162,7 @@ def _limits(value: object) -> list[object]:
 def _check_start(eta: object) -> None:
     if eta is None:
         return
-    _expect(_is_text(eta), "its eta is not a text")
+    _expect(_is_text(eta), "its eta is not a string")
     moment = datetime.fromisoformat(str(eta))
     _expect(
         moment.tzinfo is not None and moment.year > 2000,

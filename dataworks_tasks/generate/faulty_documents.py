@@ -62,7 +62,7 @@ def _one_by_one(source: DocumentSource, wanted: BatchRange, namespace: Namespace
         try:
             batches.append(source.generate(index, index + 1))
         except Exception as error:  # noqa: BLE001 - see above
-            reason = f"the document cannot be made: {type(error).__name__}: {error}"
+            reason = f"the document cannot be generated: {type(error).__name__}: {error}"
             failures.append(_failure(namespace, index, reason))
     return MadeDocuments(EncodedBatch.join(batches), tuple(failures))
 

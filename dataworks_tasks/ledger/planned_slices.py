@@ -79,7 +79,7 @@ def slice_keys(run_id: str, wanted: BatchRange) -> list[str]:
 
 def _another_plan(run_id: str) -> TransientError:
     return TransientError(
-        f"the plan of {run_id} ends elsewhere than this planner left it: another one adds to it, "
-        "or Redis lost its last moments; planning continues from what is on record",
+        f"the plan of {run_id} does not end where this planner left it: another planner added to "
+        "it, or Redis lost its last moments; planning continues from the recorded plan",
         f"Watch it: dataworks status {run_id} --watch",
     )

@@ -126,8 +126,8 @@ def _raise_if_it_passes(error: BaseException) -> None:
 
 def _miscounted(strategy: BaseMigrationStrategy) -> RunFailed:
     return RunFailed(
-        f"read_batch of the strategy {strategy.name!r} does not make one document for each of the "
-        "batch",
+        f"read_batch of the strategy {strategy.name!r} does not return one document "
+        "for each document of the batch",
         "To drop documents, or to make several from one, override transform_document",
     )
 

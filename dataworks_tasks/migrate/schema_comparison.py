@@ -52,7 +52,7 @@ def compare_indexes(
     ``exclusive``: an index that the source does not have also counts as a difference.
     """
     if job.indexes is IndexPolicy.NONE:
-        text = "not compared: the run was to leave them out"
+        text = "not compared, because the run left them out"
         return [RunNote(NoteTopic.INDEXES, "", text, attention=False)]
     notes: list[RunNote] = []
     equal = wanted = 0
@@ -100,10 +100,10 @@ def _option_notes(
         wanted, there = here.get(option, default), found.get(option, default)
         if option in _OF_THE_SERVER:
             if wanted is not _ABSENT:
-                text = f"{option} is not carried over: it belongs to the source's server"
+                text = f"{option} is not copied: it belongs to the source's server"
                 yield RunNote(NoteTopic.LEFT_OUT, name, text)
         elif not _equal(option, wanted, there):
-            text = f"{option} is {_value(there)}, and at the source it is {_value(wanted)}"
+            text = f"{option} is {_value(there)} at the target and {_value(wanted)} at the source"
             yield RunNote(NoteTopic.OPTIONS, name, text)
 
 
@@ -166,7 +166,7 @@ def _view_notes(
     else:
         wanted = view_definition(pair.source, here, job.renames).options
         if _exact(wanted) != _exact(there):
-            text = f"the view is {_value(there)}, and was to be {_value(wanted)}"
+            text = f"the view is {_value(there)} instead of {_value(wanted)}"
             yield RunNote(NoteTopic.VIEWS, name, text)
         copied = {one.source for one in (*job.namespaces, *job.views)}
         for read in sorted(view_definition(pair.source, here, job.renames).reads - copied):

@@ -49,8 +49,8 @@ def check_documents_format(job: GenerationJob) -> None:
     """Raise SpecRefused for a job whose documents this version would not make alike."""
     if job.template is not None and job.documents_format != DOCUMENTS_FORMAT:
         raise SpecRefused(
-            f"the run's template makes documents of format {job.documents_format}, "
-            f"and this version of DataWorks those of format {DOCUMENTS_FORMAT}",
+            f"the run's template produces documents of format {job.documents_format}, "
+            f"but this version of DataWorks produces format {DOCUMENTS_FORMAT}",
             "Finish the run with the version that it began with, or start it again with --drop",
         )
 
@@ -70,7 +70,7 @@ def made_otherwise(what: str, made_with: Mapping[str, str]) -> SpecRefused:
         if here.get(name) != there
     ]
     return SpecRefused(
-        f"this worker makes different {what} from the producer of the run: "
+        f"this worker produces different {what} from the producer of the run: "
         + ("; ".join(others) or "the same versions, so a plugin or its data differs"),
         "Install the same versions on every machine: pip install -c constraints.txt dataworks",
     )

@@ -127,7 +127,7 @@ def _classify_failure(error: OperationFailure, message: str) -> DataWorksError:
     if error.code == 16500:
         return Throttled("the database exceeds its request rate", "", retry_after_seconds(message))
     if error.code == _INVALID_OPTIONS and "afterClusterTime" in message:
-        return StoreUnavailable(f"a node has not heard of the newest changes yet: {message}")
+        return StoreUnavailable(f"a node has not received the newest changes yet: {message}")
     if passes(error.code, message) or isinstance(error, ExecutionTimeout):
         return StoreUnavailable(f"the database cannot do it now: {message}")
     return _refusal(error.code, message)

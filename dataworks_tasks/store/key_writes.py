@@ -223,4 +223,4 @@ def _is_upsert_race(error: Mapping[str, Any]) -> bool:
 
 def unavailable(namespace: Namespace, outcome: KeyWriteOutcome) -> StoreUnavailable:
     """Build the error for a target that wrote nothing through all tries."""
-    return StoreUnavailable(f"{namespace} took no change: {outcome.reason}")
+    return StoreUnavailable(f"{namespace} accepted no write: {outcome.reason}")

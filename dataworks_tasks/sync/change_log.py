@@ -30,7 +30,7 @@ def change_log_namespace(spec: RunSpec) -> Namespace:
     """Return the namespace of a run's change log, in its first target's database."""
     job = spec.data_job
     if not isinstance(job, MigrationJob):
-        raise TypeError(f"{spec.run_id} follows nothing")
+        raise TypeError(f"{spec.run_id} does not follow its source")
     return Namespace(job.namespaces[0].target.database, f"{_PREFIX}{spec.run_id}")
 
 
@@ -63,10 +63,7 @@ class ChangeLog:
                 raise _first_of(error) from None
 
     def read(self, first: int, stop: int) -> Iterator[tuple[int, bytes]]:
-        """Yield the entries ``[first, stop)`` with their numbers, in order.
-
-        One may be there several times, and all count: its writer was interrupted.
-        """
+        """Yield the entries ``[first, stop)``, in order."""
         query = {"_id": {"$gte": f"{first:016x}", "$lt": f"{stop:016x}"}}
         yield from retry_transient(lambda: self._found(query))
 

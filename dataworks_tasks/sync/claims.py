@@ -132,7 +132,7 @@ class ClaimKeeper:
                 self._run_id, claim.request, claim.grant.claim, unanswered=claim.unanswered
             )
         except (TransientError, UnknownName) as error:
-            log.info("a claim of %s ends by itself: %s", self._run_id, error)
+            log.info("a claim of %s could not be released and will expire: %s", self._run_id, error)
 
     def give_back_unless_done(self, claim: Claim) -> None:
         """``give_back`` a claim whose slice is not acknowledged."""
@@ -160,4 +160,4 @@ class ClaimKeeper:
             else:
                 claim.lose()
         except DataWorksError as error:
-            log.debug("a claim of %s is not extended: %s", self._run_id, error)
+            log.debug("a claim of %s could not be extended: %s", self._run_id, error)

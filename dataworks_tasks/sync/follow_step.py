@@ -73,7 +73,7 @@ class _Follower:
     def __init__(self, drive: Drive) -> None:
         job = drive.spec.job
         if not isinstance(job, MigrationJob) or job.follow is None:
-            raise TypeError(f"{drive.spec.run_id} follows nothing")
+            raise TypeError(f"{drive.spec.run_id} does not follow its source")
         self._drive, self._job, self._part = drive, job, job.follow
         self._run_id, self._windows = drive.spec.run_id, drive.ledger.key_windows
         namespace = change_log_namespace(drive.spec)

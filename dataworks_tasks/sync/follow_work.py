@@ -26,13 +26,13 @@ class FollowWork(RangeWork):
     """Copies slices under claims, and reconciles windows once all of them are copied.
 
     A document that the copy could not write is not a failure: its key is reconciled later, with
-    what the source has then. Raises SpecRefused for a run that follows nothing.
+    what the source has then. Raises SpecRefused for a run that does not follow its source.
     """
 
     def __init__(self, context: RunContext) -> None:
         job = context.spec.job
         if not isinstance(job, MigrationJob) or job.follow is None:
-            raise SpecRefused(f"{context.spec.run_id} follows nothing")
+            raise SpecRefused(f"{context.spec.run_id} does not follow its source")
         self._context, self._part = context, job.follow
         self._pairs = {
             str(namespace): number

@@ -107,7 +107,7 @@ def work_on_windows(
                 yield CompletedWindow(CompletedKeys(number, data, result, outcome))
                 keeper.done(claim)
             except ClaimLost as lost:
-                log.warning("%s: %s; its next holder does it again", run.run_id, lost)
+                log.warning("%s: %s; its next holder will repeat it", run.run_id, lost)
             finally:
                 keeper.give_back_unless_done(claim)
     check_held(run.context, held)

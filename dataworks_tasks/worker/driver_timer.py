@@ -91,7 +91,7 @@ class DueMessages:
                     self._send(due, queue)
         except TransientError as error:
             self._quiet_until = time.monotonic() + _OUTAGE_SECONDS
-            log.debug("steps that are due were not looked for: %s", error)
+            log.debug("due steps could not be read: %s", error)
         except DataWorksError as error:
             self._quiet_until = time.monotonic() + _REFUSED_SECONDS
             log.warning("%s; this worker does not drive runs for now", error)

@@ -14,7 +14,7 @@ from dataworks_tasks.worker.failures import check_failures
 from dataworks_tasks.worker.process import WorkerProcess
 
 _DEADLY, _DEADLY_ALONE, _DEADLY_SLICE = 2, 3, 20
-"""So many workers died with a range, one document, or a slice in hand, without any progress."""
+"""So many workers died while they worked on a range, a document or a slice without progress."""
 _PARTS = 10
 
 

@@ -31,13 +31,13 @@ class Presence:
             clock = self._ledger.workers.clock_seconds()
             self._ledger.workers.enter(self._worker(clock))
         except DataWorksError as error:
-            log.debug("nobody hears that this worker is alive: %s", error)
+            log.debug("this worker could not report that it is alive: %s", error)
             return
         if abs(clock) > _CLOCK_SECONDS and not self._warned:
             self._warned = True
             log.warning(
-                "the clock of this machine is %.0f s %s Redis': messages come back that nobody "
-                "has lost; set the clock (NTP)",
+                "the clock of this machine is %.0f s %s Redis': messages that are not lost "
+                "will be sent again; set the clock (NTP)",
                 abs(clock),
                 "ahead of" if clock > 0 else "behind",
             )
@@ -47,7 +47,7 @@ class Presence:
         try:
             self._ledger.workers.leave(worker_id())
         except DataWorksError as error:
-            log.debug("nobody hears that this worker ends: %s", error)
+            log.debug("this worker could not report that it ends: %s", error)
 
     def _worker(self, clock: float) -> LivingWorker:
         pool = self._consumer.pool

@@ -147,7 +147,7 @@ class WorkerProcess:
         return ReadRateLimiter(self.ledger, spec.run_id, bucket, limit)
 
     def client(self, of_run: Side, spec: RunSpec) -> BaseDatabaseClient:
-        """Return the client of one side of a run. Raises SettingsError if it is not set."""
+        """Return the client of one side. Raises SettingsError if it is not set."""
         side = setting_side(spec, of_run)
         config: DatabaseConfig | None = getattr(self.config, side)
         if config is None:

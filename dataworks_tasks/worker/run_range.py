@@ -157,7 +157,7 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
     if ledger.change_state(run_id, frozenset({RunState.RUNNING}), end):
         log.info("the run is %s", end)
     else:
-        log.warning("the run is not complete any more: somebody stopped it, or Redis lost ranges")
+        log.warning("the run is no longer complete: it was stopped, or Redis lost ranges")
     return True
 
 

@@ -281,7 +281,7 @@ def test_two_planners_do_not_mix(ledger: RedisLedger) -> None:
     spec = migration_spec()
     ledger.create(spec, None)
     ledger.append_slices(spec.run_id, PlanEnd(), [b"zero"], 1)
-    with pytest.raises(TransientError, match="another one adds to it"):
+    with pytest.raises(TransientError, match="another planner added to it"):
         ledger.append_slices(spec.run_id, PlanEnd(), [b"zero again"], 1)
 
 

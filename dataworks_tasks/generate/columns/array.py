@@ -87,7 +87,7 @@ class ArrayColumn(Column):
             linker.refuse("length", str(error))
             return
         if kind is not Kind.NUMBER:
-            linker.refuse("length", f"must be a number, and this is a {kind}")
+            linker.refuse("length", f"must be a number, not a {kind}")
 
     def depends(self) -> Iterator[Field]:
         if self._counted_by is not None:
@@ -127,9 +127,9 @@ def read_array(node: TemplateNode) -> Column:
     if counted_by is not None:
         for key in ("size", "lengthWeights", "distribution"):
             if node.has(key):
-                node.refuse(key, "cannot go with length")
+                node.refuse(key, "cannot be combined with length")
         if not node.has("maxLength"):
-            node.refuse("maxLength", "is missing: the most elements that length can ask for")
+            node.refuse("maxLength", "is missing: the most elements that length can produce")
     length = read_length(node)
     record = Record(node.record, longest=length.most)
     path = f"{node.path}[]"
@@ -161,7 +161,7 @@ def _weighted_length(node: TemplateNode, weights: list[float], least: int, most:
         node.refuse("lengthWeights", f"needs {most - least + 1} weights, one for each length")
         return Length(least, most)
     if not sum(weights):
-        node.refuse("lengthWeights", "are all 0: at least one must be more")
+        node.refuse("lengthWeights", "are all 0: at least one must be positive")
         return Length(least, most)
     choose = weighted(weights)
     return Length(least, most, lambda bits: choose(bits) + least)

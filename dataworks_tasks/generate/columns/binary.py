@@ -103,7 +103,7 @@ def read_binary(node: TemplateNode) -> Column:
     most = node.integer("maxLength", max(10, least), least=0, most=_LONGEST)
     subtype = node.integer("subtype", 0, least=0, most=255)
     if subtype == 2:
-        node.refuse("subtype", "2 is obsolete and has another form; use 0")
+        node.refuse("subtype", "2 is obsolete and has a different layout; use 0")
     if most < least:
         node.refuse("maxLength", f"is {most}, less than minLength, which is {least}")
         most = least

@@ -177,7 +177,7 @@ def read_coordinates(node: TemplateNode) -> Column:
     if near:
         area = _near(node, near, radius)
     elif node.has("radiusKm"):
-        node.refuse("radiusKm", "needs near, the point it is around")
+        node.refuse("radiusKm", "needs near, its center")
     if box:
         if near or len(box) != 4 or not (-180 <= box[0] < box[2] <= 180 and _north(box)):
             node.refuse("bbox", "must be [west, south, east, north] in degrees, without near")
@@ -200,7 +200,7 @@ def _north(box: list[float]) -> bool:
 def _near(node: TemplateNode, near: list[float], radius: float) -> Circle:
     high = radius / _KM_PER_DEGREE
     if len(near) != 2 or abs(near[0]) > 180 or abs(near[1]) + high > 89:
-        node.refuse("near", "must be [longitude, latitude] with the circle short of the poles")
+        node.refuse("near", "must be [longitude, latitude], and the circle must not reach a pole")
         return Circle(0, 0, high, high)
     wide = float(f"{high / cos(radians(near[1])):.9g}")
     if abs(near[0]) + wide > 180:

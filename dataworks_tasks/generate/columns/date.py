@@ -172,7 +172,7 @@ def read_date(node: TemplateNode) -> Column:
     if (profile or bursts) and (series is not None or after):
         node.refuse("profile" if profile else "bursts", "is for startDate and endDate")
     if profile is not None and node.has("distribution"):
-        node.refuse("profile", "cannot go with a distribution")
+        node.refuse("profile", "cannot be combined with a distribution")
     if series is not None:
         return _read_series(node, series, start)
     if after:

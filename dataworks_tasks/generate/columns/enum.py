@@ -159,7 +159,7 @@ def read_weights(node: TemplateNode, count: int, what: str) -> list[float]:
         node.refuse("weights", f"needs {count} weights, one for each {what}, not {len(weights)}")
         return []
     if weights and not sum(weights):
-        node.refuse("weights", "are all 0: at least one must be more")
+        node.refuse("weights", "are all 0: at least one must be positive")
         return []
     return weights
 
@@ -173,7 +173,7 @@ def _check_distinct(node: TemplateNode, values: list[Any], weights: list[float])
     if longest > possible:
         node.refuse(
             "distinct",
-            f"the array can have {longest} elements, and there are {possible} values; "
+            f"the array can have {longest} elements, but there are only {possible} values; "
             "give a smaller maxLength or more values",
         )
     if not node.has("group"):

@@ -231,7 +231,7 @@ def _read_replacement(node: TemplateNode, written: str) -> Column:
     for key in ("locale", "args", "distribution"):
         if node.has(key):
             node.refuse(
-                key, f"does not go with {written!r}, which has no arguments here; {_INSTEAD}"
+                key, f"cannot be combined with {written!r}, which has no arguments here; {_INSTEAD}"
             )
         node.take(key)
     return node.column(replaced_methods()[plain_name(written)], "")

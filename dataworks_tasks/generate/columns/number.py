@@ -219,7 +219,9 @@ def _read_integer(node: TemplateNode, low: int, high: int, bson_type: str) -> Co
     walk = _read_walk(node, low, high)
     if node.flag("unique", False):
         if sample is not None or walk is not None:
-            node.refuse("unique", "cannot go with a distribution: each number is used once")
+            node.refuse(
+                "unique", "cannot be combined with a distribution: each number is used once"
+            )
         return UniqueIntegerColumn(node.path, (low, high, step), bson_type)
     column = IntegerColumn(node.path, (low, high, step), bson_type)
     column.sample, column.walk = sample, walk
@@ -252,7 +254,7 @@ def read_double(node: TemplateNode) -> Column:
 def _read_walk(node: TemplateNode, low: float, high: float) -> Walk | None:
     walk = read_walk(node, low, high)
     if walk is not None and node.has("distribution"):
-        node.refuse("walk", "cannot go with a distribution")
+        node.refuse("walk", "cannot be combined with a distribution")
     if walk is not None and high - low > 1e100:
         node.refuse("walk", "needs min and max, at which it turns")
         return None

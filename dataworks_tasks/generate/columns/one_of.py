@@ -134,7 +134,7 @@ class CaseColumn(OneOfColumn):
             linker.refuse("by", str(error))
             return
         if kind not in {Kind.TEXT, Kind.NUMBER, Kind.BOOLEAN}:
-            linker.refuse("by", f"must be a text, a number, true or false, and this is a {kind}")
+            linker.refuse("by", f"must be a string, a number, true or false, not a {kind}")
 
     def present(self, rows: Rows) -> RowMask | None:
         return None if self._otherwise != _NONE else self._choice(rows) != _NONE
@@ -178,7 +178,7 @@ def read_one_of(node: TemplateNode) -> Column:
 def _read_cases(node: TemplateNode, by: object, cases: object, otherwise: object) -> Column:
     for key in ("variants", "values", "oneOf", "weights"):
         if node.has(key):
-            node.refuse(key, "cannot go with by and cases")
+            node.refuse(key, "cannot be combined with by and cases")
         node.take(key)
     if not isinstance(by, Expression):
         if by is ABSENT:

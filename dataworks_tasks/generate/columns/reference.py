@@ -185,12 +185,12 @@ def read_reference(node: TemplateNode) -> Column:
     if not target:
         return _read_shared(node, shared_id, content)
     if shared_id is not ABSENT or content is not ABSENT:
-        node.refuse("to", "cannot go with id and refContent, mgodatagen's other form")
+        node.refuse("to", "cannot be combined with id and refContent, mgodatagen's other form")
     given = [way for way in WAYS if ways[way]] + ["by"] * isinstance(by, Expression)
     if len(given) > 1:
-        node.refuse(given[1], f"cannot go with {given[0]}")
+        node.refuse(given[1], f"cannot be combined with {given[0]}")
     if weighting is not ABSENT and {*given} & {"inTurn", "oneToOne", "by"}:
-        node.refuse("distribution", f"cannot go with {given[0]}: nothing is drawn")
+        node.refuse("distribution", f"cannot be combined with {given[0]}: nothing is drawn")
     if ways["distinct"] and node.record.longest is None:
         node.refuse("distinct", "is for the elements of an array only")
     settings = {**ways, "distribution": "" if weighting is ABSENT else repr(weighting)}
@@ -206,7 +206,7 @@ def read_reference(node: TemplateNode) -> Column:
 
 def _read_shared(node: TemplateNode, shared_id: object, content: object) -> Column:
     if shared_id is ABSENT:
-        node.refuse("to", "is missing: the collection whose documents are meant")
+        node.refuse("to", "is missing: the collection to refer to")
     name = str(shared_id)
     shared: Shared = node.reader.shared.setdefault(name, Shared())
     if content is not ABSENT and shared.field is None:

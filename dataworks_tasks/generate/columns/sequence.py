@@ -119,7 +119,9 @@ def read_format(node: TemplateNode) -> tuple[str, int, str]:
     text = _PRINTF.sub(lambda match: f"{{:0{match[1] or 0}d}}", node.text("format", "{}"), 1)
     match = _FORMAT.match(text)
     if match is None:
-        node.refuse("format", f"needs one place for the number, like SO-{{:08d}}, not {text!r}")
+        node.refuse(
+            "format", f"needs one placeholder for the number, like SO-{{:08d}}, not {text!r}"
+        )
         return "", 0, ""
     width = int(match["width"] or 0)
     if width > 18:

@@ -104,6 +104,6 @@ def _made(entry: type[BaseDataGenerator], module: ModuleType | None) -> BaseData
         return entry()
     except Exception as error:
         raise SettingsError(
-            f"the generator {entry.__name__} of {where} cannot be made: "
+            f"the generator {entry.__name__} of {where} cannot be created: "
             f"{type(error).__name__}: {error}"
         ) from error

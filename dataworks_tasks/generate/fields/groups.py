@@ -32,12 +32,12 @@ class Group:
     _rows: tuple[object, ...] = ()
 
     def join(self, node: TemplateNode, pool: ValueSet, settings: Mapping[str, Any]) -> None:
-        """Add the field of ``node``; what does not go with the others is a finding."""
+        """Add the field of ``node``; what cannot be combined with the others is a finding."""
         rows = node.record.rows_of
         if self._pool is None:
             self._first, self._pool, self._rows = node.path, pool, rows
         elif pool != self._pool:
-            node.refuse("group", f"{pool} cannot go with {self._pool} of {self._first}")
+            node.refuse("group", f"{pool} cannot be combined with {self._pool} of {self._first}")
         elif rows != self._rows:
             node.refuse("group", f"cannot follow {self._first}, which has other rows: see array")
         for name, value in settings.items():

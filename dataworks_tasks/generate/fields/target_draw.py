@@ -60,7 +60,7 @@ class TargetDraw:
             if self._longest > count:
                 linker.refuse(
                     "distinct",
-                    f"the array can have {self._longest} elements, and there are {count} documents",
+                    f"the array can have {self._longest} elements, but there are {count} documents",
                 )
                 return
             self._without_repeats = WithoutRepeats(
@@ -76,7 +76,7 @@ class TargetDraw:
             linker.refuse("by", str(error))
             return
         if kind is not Kind.NUMBER:
-            linker.refuse("by", f"must be the number of a document, but this is a {kind}")
+            linker.refuse("by", f"must be the number of a document, not a {kind}")
 
     def depends(self) -> Iterator[Field]:
         """Yield the fields that select the document."""

@@ -34,7 +34,7 @@ def _link_once(reader: Reader, targets: Mapping[str, Target]) -> list[Finding]:
             findings.append(Finding(path, str(error)))
             continue
         if kind is not Kind.BOOLEAN:
-            findings.append(Finding(path, f"must be true or false, but this is a {kind}"))
+            findings.append(Finding(path, f"must be true or false, not a {kind}"))
     return findings
 
 
@@ -45,7 +45,7 @@ def _circles(targets: Mapping[str, Target]) -> list[Finding]:
             circle = _circle(field, [], done)
             if circle:
                 names = " from ".join(entry.path for entry in circle)
-                return [Finding(field.path, f"is made from itself: {names}")]
+                return [Finding(field.path, f"depends on itself: {names}")]
     return []
 
 

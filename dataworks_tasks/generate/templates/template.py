@@ -67,7 +67,7 @@ class Template:
             raise UsageError(
                 f"_id of {collection.name} repeats after {id_.period:,} documents, "
                 f"and the run asks for {total:,}",
-                "Ask for fewer documents, or give the collection that _id is copied from more",
+                "Ask for fewer documents, or for more in the collection that _id is copied from",
             )
         self._check_indexes(collection, total)
         if total > MAX_DOCUMENTS:

@@ -181,7 +181,7 @@ BAD: list[tuple[Callable[[Message], None], str]] = [
     (header("id", None), "it has no id"),
     (header("id", LONG), "it has no id"),
     *[
-        (header(name, 5), f"its {name} is not a text")
+        (header(name, 5), f"its {name} is not a string")
         for name in ("root_id", "parent_id", "argsrepr", "kwargsrepr", "origin")
     ],
     *[
@@ -198,7 +198,7 @@ BAD: list[tuple[Callable[[Message], None], str]] = [
     (header("retries", 1001), "its retries are not a small number"),
     (header("retries", True), "its retries are not a small number"),
     (header("retries", "1"), "its retries are not a small number"),
-    (header("eta", 5), "its eta is not a text"),
+    (header("eta", 5), "its eta is not a string"),
     (header("eta", "2030-01-01T00:00:00"), "its eta is not a timezone-aware timestamp"),
     (header("eta", "1999-01-01T00:00:00+00:00"), "its eta is not a timezone-aware timestamp"),
     (header("eta", "2000-12-31T00:00:00+00:00"), "its eta is not a timezone-aware timestamp"),
@@ -294,9 +294,9 @@ def test_clocks_have_their_limits(clock: int) -> None:
         ({"arguments": {}}, "it names no command"),
         ({"method": LONG}, "it names no command"),
         ({"method": "ping", "arguments": [1]}, "its arguments are not an object"),
-        ({"method": "ping", "pattern": 1}, "its pattern is not a text"),
-        ({"method": "ping", "matcher": []}, "its matcher is not a text"),
-        ({"method": "ping", "ticket": {}}, "its ticket is not a text"),
+        ({"method": "ping", "pattern": 1}, "its pattern is not a string"),
+        ({"method": "ping", "matcher": []}, "its matcher is not a string"),
+        ({"method": "ping", "ticket": {}}, "its ticket is not a string"),
         ({"method": "ping", "destination": "celery@a"}, "its destination is not a list"),
         ({"method": "ping", "destination": [1]}, "its destination is not a list"),
         ({"method": "ping", "reply_to": "x"}, "its reply_to is not an object"),

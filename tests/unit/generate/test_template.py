@@ -158,7 +158,7 @@ def test_fields_made_from_themselves_are_refused() -> None:
     circle = {"a": {"type": "expr", "expr": "b + 1"}, "b": {"type": "expr", "expr": "a + 1"}}
     assert "c.a from c.b from c.a" in findings(circle)["c.a"]
     themselves = {"x": {"type": "reference", "to": "c", "field": "x"}}
-    with pytest.raises(TemplateError, match="made from itself"):
+    with pytest.raises(TemplateError, match="depends on itself"):
         parse_template({"collection": "c", "count": 5, "content": themselves}, "t")
 
 

@@ -122,7 +122,10 @@ def test_means_and_deviations_have_units() -> None:
         ({**YEAR, "profile": {"hours": [1, 2]}}, "hours: needs 24 weights, not 2"),
         ({**YEAR, "profile": {"months": [0] * 12}}, "leaves no hour"),
         ({**YEAR, "profile": {"days": []}}, "unknown key"),
-        ({**YEAR, "profile": {}, "distribution": "normal"}, "cannot go with a distribution"),
+        (
+            {**YEAR, "profile": {}, "distribution": "normal"},
+            "cannot be combined with a distribution",
+        ),
         ({"type": "date", "series": {}, "bursts": {}}, "is for startDate and endDate"),
         ({"type": "date", "startDate": "1500-01-01", "profile": {}}, "at most a hundred years"),
         ({**YEAR, "bursts": {"width": "soon"}}, "must be a duration"),
@@ -131,7 +134,10 @@ def test_means_and_deviations_have_units() -> None:
         ({"type": "int", "distribution": {"type": "normal", "mean": "3d"}}, "must be a number"),
         ({"type": "double", "walk": {}}, "needs min and max"),
         ({"type": "int", "max": 9, "walk": {"start": 10}}, "between 0 and 9"),
-        ({"type": "int", "max": 9, "walk": {}, "distribution": "normal"}, "cannot go with"),
+        (
+            {"type": "int", "max": 9, "walk": {}, "distribution": "normal"},
+            "cannot be combined with",
+        ),
         ({"type": "int", "max": 9, "walk": {}, "unique": True}, "each number is used once"),
         ({"type": "int", "max": 9, "walk": {"season": {}}}, "every: is missing"),
     ],

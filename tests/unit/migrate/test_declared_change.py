@@ -270,7 +270,7 @@ def test_another_faker_is_refused_by_its_masks(monkeypatch: pytest.MonkeyPatch) 
     check_masks(job)
     masking._pool.cache_clear()
     monkeypatch.setattr(PersonProvider, "name", lambda _self: "Somebody")
-    with pytest.raises(SpecRefused, match=r"makes different masks .*: faker 1\.0 there, \d+"):
+    with pytest.raises(SpecRefused, match=r"produces different masks .*: faker 1\.0 there, \d+"):
         check_masks(job)
     masking._pool.cache_clear()
     check_masks(job.model_copy(update={"transform": Transform(), "mask_digest": ""}))
