@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dataworks_tasks.driver_step import Drive, DriverStep
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
+from dataworks_tasks.ledger.run_limits import with_limits
 from dataworks_tasks.ledger.windows import DueStep, WindowState
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.choices import Priority
@@ -65,7 +66,8 @@ class WatchMessages(DriverStep):
         drive.ledger.history.sample(run_id)
         progress = drive.ledger.progress(run_id)
         self._plan_where_needed(drive, progress)
-        windows.want(run_id, wanted_processes(drive.spec, progress, seen))
+        spec = with_limits(drive.ledger, drive.spec)
+        windows.want(run_id, wanted_processes(spec, progress, seen))
         self._finish_where_done(drive, progress)
         if missing or taken is None or not taken.messages:
             return _LOOK_SECONDS

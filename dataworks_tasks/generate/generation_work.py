@@ -21,6 +21,7 @@ from dataworks_tasks.generate.faulty_documents import generate_around_faults
 from dataworks_tasks.generate.finish_generation import finish_generation
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.run_counters import RunCounter
+from dataworks_tasks.ledger.run_limits import limits_of
 from dataworks_tasks.range_work import CompletedRange, RunContext
 from dataworks_tasks.rate_limits.writes import documents_per_write
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -69,7 +70,7 @@ class GenerationWork:
         self._aggregated = {source.part.namespace for source in sources if source.aggregations}
         most = documents_per_write(
             min(DOCUMENTS_PER_WRITE, context.target.capabilities.max_documents_per_write),
-            context.spec.max_rate,
+            limits_of(context.ledger, context.spec).max_rate,
         )
         seconds = context.config.batch_aggregation_timeout_ms / 1000
         self._chunk_sizes = {source.part: ChunkSize(most, seconds) for source in sources}

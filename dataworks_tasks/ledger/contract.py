@@ -19,6 +19,7 @@ from dataworks_tasks.ledger.results import (
     WorkerReport,
 )
 from dataworks_tasks.ledger.run_counters import DIFFERENCES
+from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
 from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
@@ -172,6 +173,12 @@ class Ledger(Protocol):
 
     def note_error(self, run_id: str, error: str) -> None:
         """Keep the latest error that did not stop the run."""
+
+    def limits(self, run_id: str) -> RunLimits | None:
+        """Return the limits that were set while the run ran; None: those of its spec hold."""
+
+    def change_limits(self, run_id: str, limits: RunLimits) -> bool:
+        """Replace the limits of a run; False, and nothing is changed, when the run is over."""
 
     def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
         """Replace the run's notes of a topic. They stay when the run's state changes."""

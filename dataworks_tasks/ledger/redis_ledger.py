@@ -37,6 +37,7 @@ from dataworks_tasks.ledger.redis_server import (
 )
 from dataworks_tasks.ledger.redis_steps import RedisSteps
 from dataworks_tasks.ledger.run_histories import RedisRunHistories
+from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.run_progress import read_progress
 from dataworks_tasks.ledger.run_records import RunRecords
@@ -118,6 +119,12 @@ class RedisLedger(Ledger):
 
     def note_error(self, run_id: str, error: str) -> None:
         self._runs.note_error(run_id, error)
+
+    def limits(self, run_id: str) -> RunLimits | None:
+        return self._runs.limits(run_id)
+
+    def change_limits(self, run_id: str, limits: RunLimits) -> bool:
+        return self._runs.change_limits(run_id, limits)
 
     def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
         self._runs.set_notes(run_id, topic, notes)

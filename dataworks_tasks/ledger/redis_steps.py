@@ -22,6 +22,7 @@ _SCRIPTS = (
     "acknowledge",
     "append_slices",
     "append_windows",
+    "change_limits",
     "change_state",
     "checkpoint_window",
     "claim",

@@ -23,6 +23,7 @@ from dataworks_tasks.ledger.keys import (
     wanted_keys,
 )
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, decoded_text, unknown_run
+from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
 from dataworks_tasks.runs.spec import RunSpec, read_spec
 
@@ -175,6 +176,18 @@ class RunRecords:
     def note_error(self, run_id: str, error: str) -> None:
         """Keep the latest error that did not stop the run."""
         self._steps.run(run_id, "note_error", [RunKeys(run_id).record], error)
+
+    def limits(self, run_id: str) -> RunLimits | None:
+        """Return the limits that were set while the run ran."""
+        record = RunKeys(run_id).record
+        found = self._steps.guard(run_id, lambda: self._redis.hget(record, "limits"))
+        return RunLimits.from_json(decoded_text(cast("bytes", found))) if found else None
+
+    def change_limits(self, run_id: str, limits: RunLimits) -> bool:
+        """Replace the limits of a run that is not over."""
+        over = (*FINISHED, RunState.CANCELLED)
+        keys = [RunKeys(run_id).record]
+        return bool(self._steps.run(run_id, "change_limits", keys, limits.to_json(), *over))
 
     def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
         """Replace the run's notes of a topic."""

@@ -82,24 +82,34 @@ class ReadRateLimiter:
     """
 
     def __init__(
-        self, ledger: Ledger, run_id: str, bucket: str, request_units: float | None
+        self,
+        ledger: Ledger,
+        run_id: str,
+        bucket: str,
+        request_units: float | Callable[[], float | None] | None,
     ) -> None:
         self._ledger = ledger
         self._run_id = run_id
         self._bucket = bucket
-        self._limit = request_units
+        self._limit_now = request_units if callable(request_units) else lambda: request_units
         self._lock = threading.Lock()
         self._ru_per_document: float | None = None
         self._measured_share = 1.0
         self._correction = 0.0
 
+    @property
+    def _limit(self) -> float | None:
+        """What the run may spend now: a person may have changed it."""
+        return self._limit_now()
+
     def max_documents(self, most: int) -> int:
         """How many of ``most`` documents a page should have."""
-        if self._limit is None:
+        limit = self._limit
+        if limit is None:
             return most
         if self._ru_per_document is None:
             return min(most, _FIRST_PAGE)
-        return max(1, min(most, int(self._limit * _READ_SECONDS / self._ru_per_document)))
+        return max(1, min(most, int(limit * _READ_SECONDS / self._ru_per_document)))
 
     def reserve(self, documents: int, pause: Callable[[float], None]) -> float:
         """Wait with ``pause`` until the budget allows a page; the RU reserved for it.
@@ -107,8 +117,8 @@ class ReadRateLimiter:
         Raises LedgerUnavailable when Redis does not answer, and what ``pause`` raises.
         """
         wanted = documents * (self._ru_per_document or READ_1KB_RU)
-        while self._limit is not None:
-            grant = self._ledger.take_tokens(self._run_id, self._request(wanted, self._limit))
+        while (limit := self._limit) is not None:
+            grant = self._ledger.take_tokens(self._run_id, self._request(wanted, limit))
             pause(grant.wait_seconds if grant.granted else _LONGEST_PLACE_SECONDS / 2)
             if grant.granted:
                 break

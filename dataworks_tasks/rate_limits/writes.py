@@ -48,14 +48,14 @@ class WriteRateLimiter(RateLimiter):
         self,
         ledger: Ledger,
         run_id: str,
-        budget: Budget,
+        budget: Budget | Callable[[], Budget],
         *,
         in_request_units: bool,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._ledger = ledger
         self._run_id = run_id
-        self._budget = budget
+        self._budget_now = budget if callable(budget) else lambda: budget
         self._controlled_bucket = REQUEST_UNITS if in_request_units else DOCUMENTS
         self._sleep = sleep
         self._lock = threading.Lock()
@@ -81,6 +81,11 @@ class WriteRateLimiter(RateLimiter):
         self._saves = among_others and self._budget != Budget()
         self._patience = _NO_PATIENCE_SECONDS if self._saves else _PATIENCE_SECONDS
         self.short_seconds = None
+
+    @property
+    def _budget(self) -> Budget:
+        """What the run may spend now: a person may have changed it."""
+        return self._budget_now()
 
     @property
     def is_short(self) -> bool:

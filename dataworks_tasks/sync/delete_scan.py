@@ -17,12 +17,12 @@ from dataworks_tasks.driver_step import Drive
 from dataworks_tasks.ledger.contract import WORKING
 from dataworks_tasks.ledger.key_windows import Append, KeyWindows, Place
 from dataworks_tasks.rate_limits.reads import ReadRateLimiter
+from dataworks_tasks.rate_limits.run_reads import source_read_limiter
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
 from dataworks_tasks.scan.slice import EACH_TYPE_APART
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.retrying import retry_transient
-from dataworks_tasks.sync.source_reads import source_read_limiter
 from dataworks_tasks.sync.wanted import id_of, key_bytes
 from dataworks_tasks.sync.window_work import hot_key
 

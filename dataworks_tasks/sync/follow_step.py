@@ -14,6 +14,7 @@ from dataworks_tasks.errors import TransientError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, RunState
 from dataworks_tasks.ledger.key_windows import Append, Place
+from dataworks_tasks.rate_limits.run_reads import source_read_limiter
 from dataworks_tasks.runs.choices import OnDdl
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
@@ -22,7 +23,6 @@ from dataworks_tasks.sync.every_key import EveryKey
 from dataworks_tasks.sync.follow_place import DDL, PLACE, REDO, FollowPlace, first_place
 from dataworks_tasks.sync.key_window import KeyWindow, windows_of
 from dataworks_tasks.sync.open_changes import Followed, open_changes
-from dataworks_tasks.sync.source_reads import source_read_limiter
 from dataworks_tasks.sync.window_work import read_hot_key
 
 _KEYS_AT_ONCE = 20_000

@@ -13,10 +13,11 @@ from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import Ledger, WorkerReport
+from dataworks_tasks.ledger.run_limits import LiveLimits
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RangeWork, RunContext
-from dataworks_tasks.rate_limits.reads import SOURCE_REQUEST_UNITS, ReadRateLimiter
-from dataworks_tasks.rate_limits.writes import REQUEST_UNITS, Budget, WriteRateLimiter
+from dataworks_tasks.rate_limits.run_reads import read_limiter
+from dataworks_tasks.rate_limits.writes import Budget, WriteRateLimiter
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
@@ -77,8 +78,9 @@ class WorkerProcess:
         if known is None:
             spec = self.spec(run_id)
             check_fingerprints(spec, self.config)
-            limiter = self._rate_limiter(spec)
-            work = create_work(self._context(spec, limiter), self._generators)
+            limits = LiveLimits(self.ledger, spec)
+            limiter = self._rate_limiter(spec, limits)
+            work = create_work(self._context(spec, limiter, limits), self._generators)
             known = OpenRun(spec, work, limiter)
             self._runs[run_id] = known
             if len(self._runs) > _RUNS_KEPT:
@@ -110,15 +112,17 @@ class WorkerProcess:
         self._documents += documents
         return WorkerReport(self.name, time.time(), self._documents, peak_rss_bytes())
 
-    def _rate_limiter(self, spec: RunSpec) -> WriteRateLimiter:
+    def _rate_limiter(self, spec: RunSpec, limits: LiveLimits) -> WriteRateLimiter:
         return WriteRateLimiter(
             self.ledger,
             spec.run_id,
-            Budget(spec.max_rate, spec.max_ru),
+            lambda: Budget((now := limits.now()).max_rate, now.max_ru),
             in_request_units=self.client("target", spec).capabilities.request_charge,
         )
 
-    def _context(self, spec: RunSpec, rate_limiter: WriteRateLimiter) -> RunContext:
+    def _context(
+        self, spec: RunSpec, rate_limiter: WriteRateLimiter, limits: LiveLimits
+    ) -> RunContext:
         source = self.client("source", spec) if spec.source_fingerprint is not None else None
         target = self.client("target", spec)
         return RunContext(
@@ -128,23 +132,9 @@ class WorkerProcess:
             target,
             source,
             rate_limiter,
-            source_reads=self._read_limiter(spec, source, of_source=True),
-            target_reads=self._read_limiter(spec, target, of_source=False),
+            source_reads=read_limiter(self.ledger, spec, source, limits, of_source=True),
+            target_reads=read_limiter(self.ledger, spec, target, limits, of_source=False),
         )
-
-    def _read_limiter(
-        self, spec: RunSpec, client: BaseDatabaseClient | None, *, of_source: bool
-    ) -> ReadRateLimiter | None:
-        """None where reading costs no request units.
-
-        An account that is source and target has one budget for both.
-        """
-        if client is None or not client.capabilities.request_charge:
-            return None
-        of_source = of_source and spec.source_fingerprint != spec.target_fingerprint
-        bucket = SOURCE_REQUEST_UNITS if of_source else REQUEST_UNITS
-        limit = spec.source_max_ru if of_source else spec.max_ru
-        return ReadRateLimiter(self.ledger, spec.run_id, bucket, limit)
 
     def client(self, of_run: Side, spec: RunSpec) -> BaseDatabaseClient:
         """Return the client of one side. Raises SettingsError if it is not set."""

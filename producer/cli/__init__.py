@@ -23,6 +23,7 @@ COMMANDS = {
     "verify": "compare what a run should have written with its target",
     "sync": "follow a complete migration, or the way back after a cut-over",
     "cutover": "finish a migration that follows its source",
+    "rate": "change the limits of a run while it runs",
     "resume": "continue a run: send its gaps",
     "pause": "pause a run until it is resumed",
     "cancel": "stop a run",

@@ -34,6 +34,7 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
     from rich.markup import escape
 
     from dataworks_tasks.ledger.contract import WORKING
+    from dataworks_tasks.ledger.run_limits import with_limits
     from dataworks_tasks.monitor.standstill import cause_of_standstill
     from producer.cli.shared.run_to_end import print_next_step, summary
     from producer.view.live_snapshot import collections
@@ -54,7 +55,8 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
         cause = _ENDED if abandoned else cause_of_standstill(connections.ledger, progress)
         remaining = RemainingTime(chosen_spec, connections.ledger.history.read(chosen))
         left = None if abandoned else remaining.observe(progress)
-        run = summarize(chosen_spec, progress, cause=cause, seconds_left=left)
+        limited = with_limits(connections.ledger, chosen_spec)
+        run = summarize(limited, progress, cause=cause, seconds_left=left)
         parts = collections(connections.ledger, chosen_spec, progress)
         run = with_differences(run, connections.ledger)
         following = _following(connections.ledger, chosen_spec, progress)

@@ -24,6 +24,7 @@ from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.index_notes import refused_of_position
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.rate_limits.run_reads import source_read_limiter
 from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.lease import StopSignal
@@ -35,7 +36,6 @@ from dataworks_tasks.sync.delete_scan import DeleteScan, note_scan
 from dataworks_tasks.sync.follow_place import PLACE, TARGET, FollowPlace
 from dataworks_tasks.sync.key_window import KeyWindow
 from dataworks_tasks.sync.open_changes import has_bounded_reads, has_deletes
-from dataworks_tasks.sync.source_reads import source_read_limiter
 from dataworks_tasks.worker.finish_lease import HeldFinishLease, LeaseHeld
 from producer.connections import Connections
 from producer.cutover.block_writes import allow_writes, block_writes

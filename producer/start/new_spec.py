@@ -37,7 +37,9 @@ def new_spec(
         raise UsageError(
             f"{batch_size:,} is not a batch size", f"Give a number from 1 to {MAX_BATCH_SIZE:,}"
         )
-    max_ru, source_max_ru = _request_units(options, target, source)
+    max_ru, source_max_ru = request_unit_limits(
+        options.max_ru, options.source_max_ru, target, source
+    )
     return RunSpec(
         run_id=new_run_id(job.kind),
         created_at=datetime.now(UTC),
@@ -59,25 +61,28 @@ def new_spec(
     )
 
 
-def _request_units(
-    options: RunOptions, target: BaseDatabaseClient, source: BaseDatabaseClient | None
+def request_unit_limits(
+    max_ru: float | None,
+    source_max_ru: float | None,
+    target: BaseDatabaseClient,
+    source: BaseDatabaseClient | None,
 ) -> tuple[float | None, float | None]:
     """RU/s of the target and of the source.
 
     Where only the source counts request units, ``--max-ru`` can be meant for nothing else.
     """
     source_counts = source is not None and source.capabilities.request_charge
-    if options.source_max_ru is not None and not source_counts:
+    if source_max_ru is not None and not source_counts:
         raise UsageError(
             "the source is not a Cosmos DB account, so reading from it costs no request units",
             "Leave --source-max-ru out",
         )
     one_account = source is not None and source.config.fingerprint == target.config.fingerprint
-    if options.source_max_ru is not None and one_account:
+    if source_max_ru is not None and one_account:
         raise UsageError(
             "source and target are one account, so there is one budget for reading and writing",
             "Give --max-ru instead of --source-max-ru",
         )
     if source_counts and not target.capabilities.request_charge:
-        return None, options.source_max_ru or options.max_ru
-    return options.max_ru, options.source_max_ru
+        return None, source_max_ru or max_ru
+    return max_ru, source_max_ru

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.run_counters import RunCounter
+from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import (
@@ -69,6 +70,7 @@ class RunSummary:
     """The run that a verification is about."""
     seconds_left: float | None = None
     """Estimated seconds until it is complete; None while nobody can know."""
+    limits: RunLimits = field(default_factory=RunLimits)
 
     @property
     def to_read(self) -> tuple[str, ...]:
@@ -136,6 +138,7 @@ class RunSummary:
             "last_error": self.last_error,
             "cause": self.cause,
             "finishing": self.finishing,
+            **asdict(self.limits),
             "rules": [rule.as_json() for rule in self.rules],
             "remarks": list(self.to_read),
             "notes": [note.as_json() for note in self.notes],
@@ -188,6 +191,7 @@ def summarize(
         notes=(*progress.notes, *_adds_nothing(spec, counters.get("already_there", 0))),
         outcomes=_outcomes(spec, progress),
         verified=spec.job.run_id if isinstance(spec.job, VerificationJob) else None,
+        limits=RunLimits.of_spec(spec),
     )
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, RunState
+from dataworks_tasks.ledger.run_limits import with_limits
 from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
@@ -86,7 +87,9 @@ def run_to_end(
     if left_early and connections.alone:
         connections.ledger.change_state(spec.run_id, WORKING, RunState.PAUSED)
         progress = connections.ledger.progress(spec.run_id)
-    run = with_differences(summarize(spec, progress), connections.ledger)
+    run = with_differences(
+        summarize(with_limits(connections.ledger, spec), progress), connections.ledger
+    )
     if context.as_json:
         context.print_json(run.as_json())
     else:
@@ -119,6 +122,7 @@ def summary(run: RunSummary) -> Table:
         "documents": f"{run.documents:,} of {run.documents_total:,}{_share(run)}{_outcomes(run)}",
         "time": f"{shown_duration(run.seconds)}  ({run.rate:,.0f} docs/s){_left(run)}",
         "size": decimal(run.bytes) if run.bytes else "",
+        "limit": str(run.limits),
         "gaps": f"{run.gaps:,}",
         "failures" if run.kind is not RunKind.VERIFICATION else "differences": f"{run.failures:,}",
     }

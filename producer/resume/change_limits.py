@@ -1,0 +1,52 @@
+"""Change the limits of a run while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.ledger.run_limits import RunLimits, limits_of
+from producer.connections import Connections
+from producer.start.new_spec import request_unit_limits
+
+
+def change_limits(
+    connections: Connections, run_id: str, wanted: Mapping[str, float | None]
+) -> RunLimits:
+    """Set the limits in ``wanted``, None for no limit, and leave the others; return all of them.
+
+    Workers notice within two seconds. Raises UsageError for a run that is over, and for request
+    units of a server that does not count them.
+    """
+    ledger = connections.ledger
+    spec = ledger.spec(run_id)
+    limits = limits_of(ledger, spec)
+    if not wanted:
+        return limits
+    connections.check_servers(spec)
+    source = connections.source if spec.source_fingerprint is not None else None
+    given = {name: value for name, value in wanted.items() if value is not None}
+    max_ru, source_max_ru = request_unit_limits(
+        given.get("max_ru"), given.get("source_max_ru"), connections.target, source
+    )
+    counts = connections.target.capabilities.request_charge
+    if max_ru is not None and not counts:
+        raise UsageError(
+            "the target is not a Cosmos DB account, so writing to it costs no request units",
+            f"Limit documents instead: dataworks rate {run_id} --max-rate R",
+        )
+    changed: dict[str, float | None] = {n: None for n, value in wanted.items() if value is None}
+    if max_ru is not None:
+        changed["max_ru"] = max_ru
+    if source_max_ru is not None:
+        changed["source_max_ru"] = source_max_ru
+    if "max_rate" in given:
+        changed["max_rate"] = given["max_rate"]
+    limits = replace(limits, **changed)
+    if not ledger.change_limits(run_id, limits):
+        raise UsageError(
+            f"run {run_id} is {ledger.state(run_id)}: a limit would change nothing",
+            f"See it with: dataworks status {run_id}",
+        )
+    return limits
