@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from producer.api import (
         DataGenerationEngine,
+        FollowedRun,
         MigrationEngine,
         RunResult,
         create_generation_engine,
         create_migration_engine,
     )
+    from producer.cutover.cut_over import CutOverRequest
     from producer.start.run_request import MigrationRequest, RunOptions
 
 _HOMES = {
     "DataGenerationEngine": "api",
+    "CutOverRequest": "cutover.cut_over",
+    "FollowedRun": "api",
     "MigrationEngine": "api",
     "RunResult": "api",
     "create_generation_engine": "api",
@@ -30,7 +34,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "CutOverRequest",
     "DataGenerationEngine",
+    "FollowedRun",
     "MigrationEngine",
     "MigrationRequest",
     "RunOptions",

@@ -6,17 +6,21 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event
+from typing import Literal, overload
 
-from dataworks_tasks.errors import LedgerUnavailable, RunFailed, UnknownName
+from dataworks_tasks.errors import LedgerUnavailable, RunFailed, UnknownName, UsageError
 from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
-from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory, Strategy
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.connections import Connections
-from producer.drive.attach import stay
+from producer.cutover.cut_over import CutOverRequest
+from producer.cutover.cut_over_run import cut_over_run
+from producer.drive.attach import set_going, stay
 from producer.drive.in_process import work_here
 from producer.drive.observation import Observation, StopRequest
 from producer.resume.continue_run import continue_run
@@ -25,12 +29,15 @@ from producer.resume.spec_file import keep_spec
 from producer.start.run_request import GenerationRequest, MigrationRequest, RunOptions
 from producer.start.start_generation import start_generation
 from producer.start.start_migration import start_migration
+from producer.view.follow_figures import Phase, follow_figures
 from producer.view.progress import notice
 from producer.view.run_summary import summarize
 
 log = logging.getLogger(__name__)
 
 _DEFAULT_OPTIONS = RunOptions()
+_CAREFUL = CutOverRequest()
+_LOOK_SECONDS = 0.2
 _CONFIGURED = MigrationRequest()
 
 
@@ -127,6 +134,61 @@ class DataGenerationEngine:
         return _run(self._config, start, stop, generators if self._in_process else None)
 
 
+@dataclass(frozen=True, slots=True)
+class FollowedRun:
+    """A migration that follows its source until it is cut over."""
+
+    config: FrameworkConfig
+    run_id: str
+
+    async def caught_up(self, lag_seconds: float = 10.0) -> float:
+        """Wait until the copy is done and the target is at most so far behind; return the lag.
+
+        Raises RunFailed when the run stops meanwhile.
+        """
+        while True:
+            lag = await asyncio.to_thread(self._lag)
+            if lag is not None and lag <= lag_seconds:
+                return lag
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def cutover(self, request: CutOverRequest = _CAREFUL) -> RunResult:
+        """Finish the run: drain, verify, build unique indexes, complete.
+
+        The writers of the source have to stop before. Raises UsageError when something is not
+        right, and what stopped a step; the run follows on then, and the call can be repeated.
+        Cancelling gives up at the next step.
+        """
+        run = partial(self._cut_over, request)
+        return await _in_thread(run, lambda connections: connections.ledger.spec(self.run_id))
+
+    def _lag(self) -> float | None:
+        with Connections(self.config) as connections:
+            ledger = connections.ledger
+            spec, progress = ledger.spec(self.run_id), ledger.progress(self.run_id)
+            if progress.state not in WORKING:
+                reason = progress.last_error or f"run {self.run_id} is {progress.state}"
+                raise RunFailed(reason, _resume(self.run_id))
+            figures = follow_figures(ledger, spec, progress)
+        is_copied = figures is not None and figures.phase is not Phase.COPYING
+        return figures.lag_seconds if figures is not None and is_copied else None
+
+    def _cut_over(
+        self, request: CutOverRequest, _start: Callable[[Connections], RunSpec], stop: Event
+    ) -> RunResult:
+        def say(line: str) -> None:
+            log.info("%s: %s", self.run_id, line)
+            if stop.is_set():
+                raise RunFailed("the cut-over was given up", _resume(self.run_id))
+
+        def stop_request() -> StopRequest:
+            return StopRequest.NOW if stop.is_set() else StopRequest.NONE
+
+        with Connections(self.config) as connections:
+            progress = cut_over_run(connections, self.run_id, request, say, stop_request)
+            return _result(connections.ledger.spec(self.run_id), progress)
+
+
 class MigrationEngine:
     """Starts migration runs. It keeps no connection between two calls.
 
@@ -148,20 +210,44 @@ class MigrationEngine:
             strategy = MigrationStrategyFactory.register(strategy).name
         self._strategy = strategy
 
-    async def migrate(self, request: MigrationRequest = _CONFIGURED) -> RunResult:
+    @overload
+    async def migrate(
+        self, request: MigrationRequest = ..., *, follow: Literal[True]
+    ) -> FollowedRun: ...
+
+    @overload
+    async def migrate(
+        self, request: MigrationRequest = ..., *, follow: Literal[False] = ...
+    ) -> RunResult: ...
+
+    async def migrate(
+        self, request: MigrationRequest = _CONFIGURED, *, follow: bool = False
+    ) -> RunResult | FollowedRun:
         """Copy what ``request`` includes; by default the source collection of the settings.
 
-        Raises UsageError before anything is written, RunFailed when the run stops. Cancelling
-        leaves a run that can be resumed.
+        With ``follow`` the workers copy and then follow the source; the run is returned at once,
+        to be cut over later. Raises UsageError before anything is written, RunFailed when the run
+        stops. Cancelling leaves a run that can be resumed.
         """
         wanted = replace(request, strategy=self._strategy) if self._strategy else request
-        return await _in_thread(
-            self._run,
-            lambda connections: (
-                find_named_run(connections, wanted.options.run_name, RunKind.MIGRATION)
-                or start_migration(wanted, self._config, connections)
-            ),
-        )
+
+        def start(connections: Connections) -> RunSpec:
+            name = wanted.options.run_name
+            known = find_named_run(connections, name, RunKind.MIGRATION)
+            chosen = replace(wanted, follow=True) if follow else wanted
+            return known or start_migration(chosen, self._config, connections)
+
+        if not follow:
+            return await _in_thread(self._run, start)
+        if self._in_process:
+            raise UsageError(
+                "a migration that follows its source needs workers", "Leave in_process out"
+            )
+        return await asyncio.to_thread(_start_following, self._config, start)
+
+    def followed_run(self, run_id: str) -> FollowedRun:
+        """Return a run that follows its source, to wait for it or to cut it over."""
+        return FollowedRun(self._config, run_id)
 
     async def resume(self, run_id: str) -> RunResult:
         """Resume a run: send its gaps, and nothing else."""
@@ -222,10 +308,24 @@ def _run(
             progress = attached
     if progress.state is RunState.FAILED:
         raise RunFailed(progress.last_error or f"run {spec.run_id} failed", _resume(spec.run_id))
+    return _result(spec, progress)
+
+
+def _result(spec: RunSpec, progress: RunProgress) -> RunResult:
     run = summarize(spec, progress)
     return RunResult(
         run.run_id, run.state, run.documents, run.bytes, run.seconds, run.failures, run.to_read
     )
+
+
+def _start_following(
+    config: FrameworkConfig, start: Callable[[Connections], RunSpec]
+) -> FollowedRun:
+    with Connections(config) as connections:
+        spec = start(connections)
+        keep_spec(spec)
+        set_going(connections, spec)
+    return FollowedRun(config, spec.run_id)
 
 
 def _resume(run_id: str) -> str:

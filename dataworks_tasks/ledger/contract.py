@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from dataworks_tasks.ledger.final_collection import FinalCollection
+from dataworks_tasks.ledger.follow_gauge import FollowGauge
 from dataworks_tasks.ledger.history import RunHistories
 from dataworks_tasks.ledger.key_windows import KeyWindows
 from dataworks_tasks.ledger.redis_server import RedisMemory
@@ -80,6 +81,7 @@ class RunProgress:
     workers: Sequence[WorkerReport] = field(default=())
     finishing: str | None = None  # progress of the finishing phase, for people
     notes: Sequence[RunNote] = field(default=())
+    following: FollowGauge | None = None
 
     @property
     def differences(self) -> int:

@@ -8,12 +8,16 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class HistorySample:
-    """A run's counters at one moment. ``at`` is in seconds since 1970, by Redis' clock."""
+    """A run's counters at one moment. ``at`` is in seconds since 1970, by Redis' clock.
+
+    ``lag_seconds``: of a run that follows its source.
+    """
 
     at: float
     documents: int
     bytes: int
     failures: int
+    lag_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

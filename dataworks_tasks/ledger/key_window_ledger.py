@@ -10,6 +10,7 @@ from typing import Any, cast
 from dataworks_tasks.ledger.acknowledged_ranges import AcknowledgedRanges
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.failure_records import failure_arguments
+from dataworks_tasks.ledger.follow_gauge import FollowGauge
 from dataworks_tasks.ledger.key_windows import (
     Append,
     ClaimGrant,
@@ -19,7 +20,7 @@ from dataworks_tasks.ledger.key_windows import (
     WindowStatus,
 )
 from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
-from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, decoded_text
 from dataworks_tasks.ledger.results import Acknowledgement, WorkerReport
 from dataworks_tasks.ledger.worker_arguments import report_arguments
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -236,6 +237,13 @@ class KeyWindowLedger:
         states = (RunState.RUNNING, RunState.COMPLETE)
         names = [keys.record, keys.hot, keys.deferred]
         return bool(self._steps.run(run_id, "complete_follow", names, place, expected, *states))
+
+    def note_following(self, run_id: str, gauge: FollowGauge) -> None:
+        """Keep how far the run is behind its source, for people and alerts."""
+        record, fields = RunKeys(run_id).record, gauge.fields()
+        self._steps.guard(
+            run_id, lambda: self._steps.redis.hset(record, mapping=as_mapping(fields))
+        )
 
     def clear_failures(self, run_id: str, keys: Sequence[str]) -> None:
         """Forget failures that are over, by the names of their documents."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dataworks_tasks.ledger.follow_gauge import FollowGauge
 from dataworks_tasks.ledger.results import Acknowledgement, RangeResult, WorkerReport
 
 
@@ -163,6 +164,9 @@ class KeyWindows(Protocol):
 
     def complete(self, run_id: str, place: str, expected: bytes) -> bool:
         """Close the plan and complete the run; False while anything is left, or the place moved."""
+
+    def note_following(self, run_id: str, gauge: FollowGauge) -> None:
+        """Keep how far the run is behind its source, for people and alerts."""
 
     def clear_failures(self, run_id: str, keys: Sequence[str]) -> None:
         """Forget failures that are over, by the names of their documents."""

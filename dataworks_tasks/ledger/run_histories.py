@@ -51,5 +51,7 @@ class RedisRunHistories(RunHistories):
 
 
 def _sample(text: str) -> HistorySample:
-    at, documents, size, failures = text.split()
-    return HistorySample(float(at), int(documents), int(size), int(failures))
+    at, documents, size, failures, *lag = text.split()
+    return HistorySample(
+        float(at), int(documents), int(size), int(failures), float(lag[0]) if lag else None
+    )

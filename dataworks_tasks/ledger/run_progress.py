@@ -9,6 +9,7 @@ from typing import Any
 
 from dataworks_tasks.ledger.acknowledged_ranges import interval
 from dataworks_tasks.ledger.contract import RunProgress, RunState, WorkerReport
+from dataworks_tasks.ledger.follow_gauge import read_gauge
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text, unknown_run
 from dataworks_tasks.ledger.run_note import read_notes
@@ -63,6 +64,7 @@ def read_progress(steps: RedisSteps, run_id: str) -> RunProgress:
         },
         workers=tuple(WorkerReport(**json.loads(report)) for report in workers),
         finishing=fields.get("finishing") or None,
+        following=read_gauge(fields),
         notes=read_notes(
             {decoded_text(topic): decoded_text(text) for topic, text in notes.items()}
         ),

@@ -50,7 +50,8 @@ class AlertRule:
 
 def alert_rules(config: FrameworkConfig) -> tuple[AlertRule, ...]:
     """Return the rules that the settings switch on; a limit of 0 switches a rule off."""
-    return tuple(rule for rule in _all_rules(config) if rule.limit > 0)
+    rules = (*_all_rules(config), *_rules_of_following(config))
+    return tuple(rule for rule in rules if rule.limit > 0)
 
 
 def _all_rules(config: FrameworkConfig) -> Iterator[AlertRule]:
@@ -115,6 +116,41 @@ def _all_rules(config: FrameworkConfig) -> Iterator[AlertRule]:
         lambda run: run.oldest_gap_seconds,
         lambda run, limit: run.has_workers and run.oldest_gap_seconds > limit,
         lambda value, _limit: f"the first range that is not acknowledged is {value:.0f} s old",
+        shows_cause=True,
+    )
+
+
+def _rules_of_following(config: FrameworkConfig) -> Iterator[AlertRule]:
+    yield AlertRule(
+        "lag",
+        config.alert_lag_seconds,
+        lambda run: run.lag_seconds or 0.0,
+        lambda run, limit: (run.lag_seconds or 0.0) > limit,
+        lambda value, limit: (
+            f"the target is {value:,.0f} s behind the source, more than {limit:,.0f} s"
+        ),
+    )
+    yield AlertRule(
+        "history",
+        config.alert_history_seconds,
+        lambda run: run.history_seconds or 0.0,
+        # A history that begins with the server is short, but no reason for alarm without a lag.
+        lambda run, limit: (
+            run.history_seconds is not None
+            and run.history_seconds < limit
+            and (run.lag_seconds or 0.0) > run.history_seconds
+        ),
+        lambda value, _limit: (
+            f"the source's history reaches back only {value:,.0f} s before the run's position: "
+            "changes will be lost soon"
+        ),
+    )
+    yield AlertRule(
+        "stopped-following",
+        config.alert_stall_seconds,
+        lambda run: run.silent_seconds,
+        lambda run, limit: run.silent_seconds > limit,
+        lambda value, _limit: f"nobody has read the source's changes for {value:.0f} s",
         shows_cause=True,
     )
 

@@ -92,6 +92,21 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
         "When something was last acknowledged, in seconds since 1970.",
         lambda run: run.last_acknowledged_at.timestamp() if run.last_acknowledged_at else None,
     ),
+    (
+        "lag_seconds",
+        "Age of the oldest change that is not at the target, when the source was read last.",
+        lambda run: run.following.lag_seconds if run.following else None,
+    ),
+    (
+        "history_seconds",
+        "How far the source's change history reaches back before the run's position.",
+        lambda run: run.following.history_seconds if run.following else None,
+    ),
+    (
+        "source_read_timestamp_seconds",
+        "When the source's changes were last read, in seconds since 1970.",
+        lambda run: run.following.seen_at if run.following else None,
+    ),
 )
 
 

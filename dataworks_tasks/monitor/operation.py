@@ -55,6 +55,12 @@ class OperationMetrics:
     """Why the run does not get on, where that is known."""
     has_workers: bool = True
     """Whether a living worker takes from its queue."""
+    lag_seconds: float | None = None
+    """The age of the oldest change that is not at the target; None where nothing is followed."""
+    history_seconds: float | None = None
+    """How far the source's history reaches back before the run's position, where that is known."""
+    silent_seconds: float = 0.0
+    """How long nobody has read the changes of a source that should be followed."""
 
     @property
     def error_rate(self) -> float:
@@ -120,6 +126,10 @@ class PerformanceMonitor:
             before, elapsed = _Sample(0, 0, 0, 0, 0), seconds
         else:
             elapsed = sample.at - before.at
+        gauge = progress.following if working else None
+        silent = 0.0 if gauge is None else max(0.0, moment.timestamp() - gauge.seen_at)
+        # A run that follows its source has nothing to do while nothing changes.
+        idle = gauge is not None and not progress.gaps
         moved_at = progress.last_acknowledged_at or progress.created_at
         return OperationMetrics(
             run_id=progress.run_id,
@@ -140,12 +150,17 @@ class PerformanceMonitor:
                 _rate(sample.waited_seconds - before.waited_seconds, elapsed)
                 / max(1, len(workers)),
             ),
-            seconds_since_progress=(moment - moved_at).total_seconds() if working else 0.0,
+            seconds_since_progress=(moment - moved_at).total_seconds()
+            if working and not idle
+            else 0.0,
             oldest_gap_seconds=self._gap_age(first_gap, sample.at) if working else 0.0,
             workers=workers,
             last_error=progress.last_error,
             cause=standstill.cause,
             has_workers=standstill.has_workers,
+            lag_seconds=None if gauge is None else gauge.lag_seconds + silent,
+            history_seconds=None if gauge is None else gauge.history_seconds,
+            silent_seconds=silent,
         )
 
     def _earlier(self, sample: _Sample) -> _Sample | None:

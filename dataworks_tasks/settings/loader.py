@@ -200,6 +200,18 @@ class FrameworkConfig(BaseModel):
         description="alert when the first range that is not acknowledged is older; "
         "0 switches it off",
     )
+    alert_lag_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        description="alert when the target is further behind a source that is followed; "
+        "0 switches it off",
+    )
+    alert_history_seconds: float = Field(
+        default=3600.0,
+        ge=0,
+        description="alert when the source's change history reaches back less before the run's "
+        "position, and less than the lag; 0 switches it off",
+    )
     alert_webhook_url: SecretStr | None = Field(
         default=None, description="address that alerts are posted to as JSON: http:// or https://"
     )

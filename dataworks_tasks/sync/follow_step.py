@@ -13,16 +13,20 @@ from dataworks_tasks.driver_step import Drive, DriverStep
 from dataworks_tasks.errors import TransientError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, RunState
+from dataworks_tasks.ledger.follow_gauge import FollowGauge
 from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.rate_limits.run_reads import source_read_limiter
 from dataworks_tasks.runs.choices import OnDdl
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
 from dataworks_tasks.sync.change_reader import CapturedChanges, DdlEvent, HistoryLost
 from dataworks_tasks.sync.every_key import EveryKey
 from dataworks_tasks.sync.follow_place import DDL, PLACE, REDO, FollowPlace, first_place
 from dataworks_tasks.sync.key_window import KeyWindow, windows_of
 from dataworks_tasks.sync.open_changes import Followed, open_changes
+from dataworks_tasks.sync.open_windows import oldest_open_change
+from dataworks_tasks.sync.source_history import oldest_change
 from dataworks_tasks.sync.window_work import read_hot_key
 
 _KEYS_AT_ONCE = 20_000
@@ -32,6 +36,7 @@ _MOST_DDL_EVENTS = 20
 _ENTRIES_AT_ONCE = 64
 _DUE_AT_ONCE = 20
 _HOT_SECONDS = 1.0
+_HISTORY_SECONDS = 30.0
 _IDLE_SECONDS = 1.0
 """How often the place moves when nothing changes: the position must not get old."""
 
@@ -81,7 +86,8 @@ class _Follower:
         kept = self._windows.place(self._run_id, PLACE)
         self._kept = kept
         self._place = FollowPlace.from_bytes(kept) if kept else first_place(self._part)
-        self._kept_at = self._hot_at = 0.0
+        self._kept_at = self._hot_at = self._noted_at = self._history_at = 0.0
+        self._oldest: int | None = None
         self._copied = False
 
     def follow(self) -> float | None:
@@ -103,6 +109,7 @@ class _Follower:
                 self._keep(captured)
                 self._list_every_key()
                 self._plan()
+                self._note_lag(source)
                 self._drive.queue.refill()
                 if captured.ddl is not None and self._part.on_ddl is OnDdl.STOP:
                     self._stop_at(captured.ddl)
@@ -171,6 +178,23 @@ class _Follower:
         moved = Append(place=Place(name, before, after))
         if self._windows.append(self._run_id, moved) is None:
             raise TransientError("another process follows the source, or the run has ended")
+
+    def _note_lag(self, source: BaseDatabaseClient) -> None:
+        """Keep how far the run is behind, and how far the source's history reaches back."""
+        now = time.monotonic()
+        if now - self._noted_at < _IDLE_SECONDS:
+            return
+        self._noted_at = now
+        if now - self._history_at >= _HISTORY_SECONDS:
+            self._history_at, self._oldest = now, oldest_change(source)
+        moment, position = self._windows.now(), self._place.time.time
+        oldest = oldest_open_change(self._drive.ledger, self._run_id) if self._copied else 0
+        gauge = FollowGauge(
+            moment,
+            max(0.0, moment - (oldest or position)),
+            None if self._oldest is None else max(0.0, position - self._oldest),
+        )
+        self._windows.note_following(self._run_id, gauge)
 
     def _plan(self) -> None:
         """Make windows of what waits in the change log, in the hot set, and of what is due."""

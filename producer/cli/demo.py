@@ -110,7 +110,7 @@ def _table(steps: list[_Step]) -> Table:
     from rich.filesize import decimal
     from rich.table import Table
 
-    from producer.view.render import shown_duration
+    from producer.view.durations import shown_duration
     from producer.view.run_summary import exit_code
 
     table = Table(box=None, pad_edge=False)

@@ -232,7 +232,7 @@ def _sizes(found: ScalingEstimate) -> Table:
 def _limits(found: ScalingEstimate) -> Table:
     from rich.table import Table
 
-    from producer.view.render import shown_duration
+    from producer.view.durations import shown_duration
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("no faster than")

@@ -108,6 +108,6 @@ def print_runs(console: Console, found: list[RunSummary]) -> None:
 
 
 def _numbers(run: RunSummary) -> tuple[str, str, str]:
-    from producer.view.render import shown_duration
+    from producer.view.durations import shown_duration
 
     return f"{run.documents:,}", f"{run.rate:,.0f}", shown_duration(run.seconds)

@@ -9,10 +9,10 @@ from rich.filesize import decimal
 from tornado.template import Template
 
 from producer.report.run_report import RunReport
+from producer.view.durations import shown_duration
 from producer.view.hidden_keys import hidden_reason
 from producer.view.range_map import strip_picture
 from producer.view.rate_chart import rate_chart
-from producer.view.render import shown_duration
 
 
 def render_report(report: RunReport, *, hide_keys: bool = False) -> str:

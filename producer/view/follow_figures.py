@@ -10,10 +10,13 @@ from typing import Any
 from dataworks_tasks.ledger.contract import Ledger, RunProgress, RunState
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.sync.delete_scan import SCANNED
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place
-from dataworks_tasks.sync.key_window import KeyWindow, is_key_window
+from dataworks_tasks.sync.open_windows import oldest_open_change
+from producer.view.durations import shown_duration
 
 _CAUGHT_UP_SECONDS = 10.0
+_SILENT_SECONDS = 30.0
 
 
 class Phase(StrEnum):
@@ -30,6 +33,9 @@ class FollowFigures:
     """``lag_seconds``: the age of the oldest change that is not at the target; about 0 when idle.
 
     ``entries_waiting``: what is in the change log at the target, and not in a window yet.
+    ``history_seconds``: how far the source's history reaches back before the run's position.
+    ``silent_seconds``: since the source was read. ``delete_scan_seconds``: since the last scan for
+    deletions began, where the source's changes do not have them.
     """
 
     phase: Phase
@@ -40,6 +46,9 @@ class FollowFigures:
     hot_keys: int
     suspect_windows: int
     suspect_seconds: float
+    history_seconds: float | None = None
+    silent_seconds: float | None = None
+    delete_scan_seconds: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Field names and values for machines."""
@@ -56,6 +65,12 @@ class FollowFigures:
                 f"{self.windows_waiting:,} windows, {self.entries_waiting:,} entries of the change "
                 f"log, {self.hot_keys:,} hot keys",
             )
+        if self.history_seconds is not None:
+            yield "history", f"{shown_duration(self.history_seconds)} before the run's position"
+        if (self.silent_seconds or 0) > _SILENT_SECONDS:
+            yield "stopped", f"nobody has read the source for {self.silent_seconds:.0f} s"
+        if self.delete_scan_seconds is not None:
+            yield "deletions", f"looked for {shown_duration(self.delete_scan_seconds)} ago"
         if self.suspect_windows:
             yield (
                 "suspect",
@@ -74,8 +89,9 @@ def follow_figures(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> Foll
     slices = ledger.key_windows.copy_slices(spec.run_id)
     copying = slices is None or any(ledger.gaps(spec.run_id, BatchRange(0, slices)))
     waiting = 0 if copying else progress.planned - progress.acknowledged
-    oldest = _oldest_open(ledger, spec.run_id) if waiting else 0
+    oldest = oldest_open_change(ledger, spec.run_id) if waiting else 0
     lag = max(0.0, now - (oldest or place.time.time))
+    gauge, scanned = progress.following, ledger.key_windows.place(spec.run_id, SCANNED)
     return FollowFigures(
         phase=_phase(progress, copying=copying, lag=lag),
         lag_seconds=0.0 if progress.state is RunState.COMPLETE else lag,
@@ -85,16 +101,10 @@ def follow_figures(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> Foll
         hot_keys=status.hot_keys,
         suspect_windows=status.deferred,
         suspect_seconds=max(0.0, status.deferred_until - now) if status.deferred else 0.0,
+        history_seconds=gauge.history_seconds if gauge else None,
+        silent_seconds=max(0.0, now - gauge.seen_at) if gauge else None,
+        delete_scan_seconds=max(0.0, now - float(scanned)) if scanned else None,
     )
-
-
-def _oldest_open(ledger: Ledger, run_id: str) -> int:
-    """When the first change of the first open window was read; 0 where that is not known."""
-    gap = next(iter(ledger.gaps(run_id)), None)
-    if gap is None:
-        return 0
-    data = ledger.slices(run_id, BatchRange(gap.start, gap.start + 1)).get(gap.start)
-    return KeyWindow.from_bytes(data).seconds if data and is_key_window(data) else 0
 
 
 def _phase(progress: RunProgress, *, copying: bool, lag: float) -> Phase:

@@ -17,6 +17,7 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.drive.observation import Observation, QueueDepth
+from producer.view.follow_figures import FollowFigures, follow_figures
 from producer.view.remaining_time import RemainingTime
 from producer.view.run_summary import RunSummary, summarize
 
@@ -93,6 +94,8 @@ class LiveSnapshot:
     queue: QueueDepth | None
     alerts: tuple[Alert, ...] = ()
     transitions: tuple[Alert, ...] = ()
+    following: FollowFigures | None = None
+    """How far a migration that follows its source is behind it."""
 
     @property
     def seconds_left(self) -> float | None:
@@ -102,8 +105,10 @@ class LiveSnapshot:
     def as_json(self) -> dict[str, Any]:
         """Field names and values for machines: the run's own, and ``now``."""
         left = self.seconds_left
+        following = {"following": self.following.as_json()} if self.following else {}
         return {
             **self.run.as_json(),
+            **following,
             "now": {
                 "documents_per_second": round(self.metrics.documents_per_second, 1),
                 "bytes_per_second": round(self.metrics.bytes_per_second, 1),
@@ -161,6 +166,7 @@ class LiveMeter:
         self._collections: tuple[CollectionProgress, ...] = ()
         self._gap: BatchRange | None = None
         self._looked_at = float("-inf")
+        self._following: FollowFigures | None = None
 
     def read(self, observation: Observation) -> LiveSnapshot | None:
         """Return the current figures; None if the ledger was never reached.
@@ -187,6 +193,7 @@ class LiveMeter:
             observation.queue,
             self._board.raised,
             tuple(transitions),
+            self._following,
         )
 
     def _seconds_left(self, progress: RunProgress) -> float | None:
@@ -208,6 +215,7 @@ class LiveMeter:
             self._looked_at = now
             run_id = self._spec.run_id
             self._gap = next(self._ledger.gaps(run_id), None) if progress.gaps else None
+            self._following = follow_figures(self._ledger, self._spec, progress)
         if is_due or self._spec.is_sliced:
             found = collections(self._ledger, self._spec, progress)
             self._collections = tuple(map(self._with_rate, found))

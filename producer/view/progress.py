@@ -18,8 +18,9 @@ from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.drive.observation import Observation
+from producer.view.durations import shown_duration
 from producer.view.live_snapshot import AlertWatch, LiveMeter, LiveSnapshot
-from producer.view.render import bars, details, shown_duration
+from producer.view.render import bars, details
 
 _NO_ALERTS = AlertWatch()
 _PLAIN_LINE_SECONDS = 5.0

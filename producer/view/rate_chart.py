@@ -43,10 +43,39 @@ def rate_points(samples: Sequence[HistorySample], progress: RunProgress) -> tupl
     )
 
 
+def lag_points(samples: Sequence[HistorySample]) -> tuple[RatePoint, ...]:
+    """How far the run was behind its source, between its samples; none where nothing is followed.
+
+    ``rate`` is the lag in seconds.
+    """
+    known = [(one.at, one.lag_seconds) for one in samples if one.lag_seconds is not None]
+    thinned = known[:: max(1, len(known) // _MOST_POINTS)]
+    return tuple(
+        RatePoint(then, at, lag) for (then, _), (at, lag) in pairwise(thinned) if at > then
+    )
+
+
+def lag_chart(points: Sequence[RatePoint]) -> str:
+    """Draw the curve of the lag; empty without points."""
+    if not points:
+        return ""
+    highest = max(point.rate for point in points)
+    title = f"Seconds behind the source: {points[-1].rate:,.0f} now, {highest:,.0f} at most"
+    return _chart(points, title)
+
+
 def rate_chart(points: Sequence[RatePoint]) -> str:
     """Draw the curve with its axes; its title describes it in words. Empty without points."""
     if not points:
         return ""
+    highest = max(point.rate for point in points) or 1.0
+    return _chart(
+        points,
+        f"Documents per second: {_mean(points):,.0f} on average, {highest:,.0f} at most",
+    )
+
+
+def _chart(points: Sequence[RatePoint], title: str) -> str:
     highest = max(point.rate for point in points) or 1.0
     first, last = points[0].since, points[-1].at
     span = max(last - first, 1e-9)
@@ -70,7 +99,6 @@ def rate_chart(points: Sequence[RatePoint]) -> str:
         f'text-anchor="end">{_short(level)}</text>'
         for level in (0.0, highest / 2, highest)
     )
-    title = f"Documents per second: {_mean(points):,.0f} on average, {highest:,.0f} at most"
     return (
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{title}"><title>{title}</title>{grid}'

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dataworks_tasks.numerals import counted
+from producer.view.durations import shown_duration
 from producer.view.live_snapshot import CollectionProgress, LiveSnapshot, busiest_first
 
 _WIDTH = 92
@@ -21,13 +22,6 @@ _MOST_WORKERS = 4
 _NAME_WIDTH = 20
 _THROTTLED_SHARE = 0.2
 """From here on throttling is shown in yellow: the target sets the pace."""
-
-
-def shown_duration(seconds: float) -> str:
-    """Like 0:07, 12:34 or 26:10:05."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def shortened(name: str, width: int) -> str:
@@ -142,6 +136,8 @@ def _rows(live: LiveSnapshot) -> Iterator[tuple[str, RenderableType]]:
         ),
     )
     yield "elapsed", f"{shown_duration(run.seconds)}   {decimal(run.bytes)}"
+    if live.following is not None:
+        yield from live.following.rows()
     if live.queue is not None:
         yield "queue", f"{live.queue.waiting:,} waiting   {live.queue.in_hand:,} in flight"
     if metrics.request_units_per_second:

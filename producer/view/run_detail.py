@@ -19,7 +19,7 @@ from producer.view.hidden_keys import (
 from producer.view.live_snapshot import LiveMeter, LiveSnapshot
 from producer.view.next_step import next_steps
 from producer.view.range_map import Strip, read_strips
-from producer.view.rate_chart import RatePoint, rate_points
+from producer.view.rate_chart import RatePoint, lag_points, rate_points
 
 SCHEMA_VERSION = 1
 """Of everything that ``--json`` and the API print. A field is only ever added within a version."""
@@ -43,6 +43,7 @@ class RunDetail:
     live: LiveSnapshot
     strips: tuple[Strip, ...]
     rate: tuple[RatePoint, ...]
+    lag: tuple[RatePoint, ...]
     failures: tuple[FailureGroup, ...]
     failures_read: int
     events: tuple[RunEvent, ...]
@@ -55,6 +56,7 @@ class RunDetail:
             **self.live.as_json(),
             "map": [strip.as_json() for strip in self.strips],
             "rate": [asdict(point) for point in self.rate],
+            "lag": [{"at": point.at, "seconds": point.rate} for point in self.lag],
             "failure_groups": [_group(group, hide_keys) for group in self.failures],
             "events": [asdict(event) for event in self.events],
             "next_steps": list(self.next_steps),
@@ -79,11 +81,13 @@ def read_detail(ledger: Ledger, spec: RunSpec, meter: LiveMeter) -> RunDetail:
     assert live is not None, "an observation with progress has figures"
     page = ledger.failure_page(run_id) if progress.failures else None
     failures = page.failures if page else ()
+    samples = ledger.history.read(run_id)
     return RunDetail(
         spec=spec,
         live=live,
         strips=read_strips(ledger, spec, progress),
-        rate=rate_points(ledger.history.read(run_id), progress),
+        rate=rate_points(samples, progress),
+        lag=lag_points(samples),
         failures=_groups(failures),
         failures_read=len(failures),
         events=ledger.history.events(run_id),

@@ -12,10 +12,10 @@ from tornado.web import HTTPError
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.runs.spec import RunKind
 from producer.report.describe import described_spec
+from producer.view.durations import shown_duration
 from producer.view.hidden_keys import hidden_reason
 from producer.view.range_map import strip_picture
-from producer.view.rate_chart import rate_chart
-from producer.view.render import shown_duration
+from producer.view.rate_chart import lag_chart, rate_chart
 from producer.web.access import SESSION_SECONDS
 from producer.web.request import COOKIE, Request
 from producer.web.run_reader import RunFilter, is_working
@@ -84,6 +84,7 @@ class RunPage(Page):
             detail=detail,
             run=detail.live.run,
             chart=rate_chart(detail.rate),
+            lag_chart=lag_chart(detail.lag),
             strips=[(strip, strip_picture(strip)) for strip in detail.strips],
             facts=described_spec(detail.spec),
             refresh=is_working(detail),

@@ -21,7 +21,7 @@ from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.cli.shared.options import CommandContext
-from producer.view.render import shown_duration
+from producer.view.durations import shown_duration
 from producer.view.run_summary import RunSummary, exit_code, shown_name, summarize, with_differences
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.follow_gauge import FollowGauge
 from dataworks_tasks.monitor.alerts import Alert, AlertBoard, alert_rules
 from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
 from dataworks_tasks.monitor.webhook import Webhook
@@ -43,6 +44,21 @@ def board() -> AlertBoard:
             "nothing has been acknowledged for 150 s",
         ),
         ("throttling", observed(counters={"waited_milliseconds": 45_000}), "75% of their time"),
+        (
+            "lag",
+            observed(following=FollowGauge(at(60).timestamp(), 400.0)),
+            "the target is 400 s behind the source, more than 300 s",
+        ),
+        (
+            "history",
+            observed(following=FollowGauge(at(60).timestamp(), 200.0, 150.0)),
+            "reaches back only 150 s",
+        ),
+        (
+            "stopped-following",
+            observed(following=FollowGauge(at(-70).timestamp(), 0.0)),
+            "nobody has read the source's changes for 130 s",
+        ),
         ("worker-memory", None, "a worker process took 600 MB, more than 550 MB"),
         ("old-gap", None, "is 400 s old"),
     ],
