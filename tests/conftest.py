@@ -53,7 +53,7 @@ def _binary(program: ServerProgram) -> ServerBinary:
 
 @pytest.fixture(scope="session")
 def local_services() -> Iterator[LocalServices]:
-    """The services that all tests share, in a temporary folder."""
+    """Yield the services that all tests share, in a temporary folder."""
     with WarmServices.in_temporary_folder() as services:
         yield services
 
@@ -74,26 +74,26 @@ def own_services(stores_available: None) -> Iterator[LocalServices]:
 
 @pytest.fixture(scope="session")
 def valkey_server(local_services: LocalServices) -> RunningService:
-    """The Valkey that all tests share."""
+    """Return the Valkey that all tests share."""
     return local_services.start(Valkey(_binary(VALKEY)))[0]
 
 
 @pytest.fixture(scope="session")
 def mongod_server(local_services: LocalServices) -> RunningService:
-    """The standalone mongod that all tests share."""
+    """Return the standalone mongod that all tests share."""
     return local_services.start(Mongod(_binary(MONGOD)))[0]
 
 
 @pytest.fixture(scope="session")
 def mongod_replica_set(local_services: LocalServices) -> RunningService:
-    """A replica set of one, with transactions and change streams, that all tests share."""
+    """Return a replica set of one, with transactions and change streams, that all tests share."""
     mongod = Mongod(_binary(MONGOD), name="mongod-replica-set", replica_set=True)
     return local_services.start(mongod)[0]
 
 
 @pytest.fixture
 def redis_url(valkey_server: RunningService) -> Iterator[str]:
-    """An empty Redis database of this test's own, good for a broker and a ledger."""
+    """Yield an empty Redis database of this test's own, good for a broker and a ledger."""
     url = str(valkey_server.url).removesuffix("/0") + f"/{next(_database_numbers)}"
     with redis.Redis.from_url(url) as client:
         client.flushdb()
@@ -103,47 +103,47 @@ def redis_url(valkey_server: RunningService) -> Iterator[str]:
 
 @pytest.fixture
 def redis_client(redis_url: str) -> Iterator[redis.Redis]:
-    """A client of this test's own Redis database."""
+    """Yield a client of this test's own Redis database."""
     with redis.Redis.from_url(redis_url) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def mongodb_url(mongod_server: RunningService) -> str:
-    """The address of the shared mongod."""
+    """Return the address of the shared mongod."""
     return str(mongod_server.url)
 
 
 @pytest.fixture(scope="session")
 def replica_set_url(mongod_replica_set: RunningService) -> str:
-    """The address of the shared replica set."""
+    """Return the address of the shared replica set."""
     return str(mongod_replica_set.url)
 
 
 @pytest.fixture(scope="session")
 def other_replica_set_url(local_services: LocalServices, stores_available: None) -> str:
-    """A second replica set of one: a source that may be blocked while its target is not."""
+    """Return a second replica set of one: a source that may be blocked while its target is not."""
     mongod = Mongod(_binary(MONGOD), name="mongod-other-set", replica_set=True)
     return str(local_services.start(mongod)[0].url)
 
 
 @pytest.fixture(scope="session")
 def failpoint_url(local_services: LocalServices, stores_available: None) -> str:
-    """The address of a mongod that all tests share and that fails when it is asked to."""
+    """Return the address of a mongod that all tests share and that fails when it is asked to."""
     variant = MongodVariant(("--setParameter", "enableTestCommands=1"), "mongod-with-failpoints")
     return str(local_services.start(variant)[0].url)
 
 
 @pytest.fixture(scope="session")
 def mongo_client(mongodb_url: str) -> Iterator[pymongo.MongoClient[dict[str, Any]]]:
-    """A client of the shared mongod."""
+    """Yield a client of the shared mongod."""
     with pymongo.MongoClient[dict[str, Any]](mongodb_url) as client:
         yield client
 
 
 @pytest.fixture
 def database_name(mongo_client: pymongo.MongoClient[dict[str, Any]]) -> Iterator[str]:
-    """A database of this test's own on the shared mongod, dropped afterwards."""
+    """Yield a database of this test's own on the shared mongod, dropped afterwards."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield name
     mongo_client.drop_database(name)
@@ -151,7 +151,7 @@ def database_name(mongo_client: pymongo.MongoClient[dict[str, Any]]) -> Iterator
 
 @pytest.fixture
 def run_prefix() -> str:
-    """A unique beginning for run ids and keys."""
+    """Return a unique beginning for run ids and keys."""
     return f"test-{uuid.uuid4().hex[:12]}"
 
 
@@ -199,7 +199,7 @@ def fleet(
     worker_factory: WorkerFactory,
     tmp_path: Path,
 ) -> Iterator[Fleet]:
-    """A broker, a target database and a folder of this test's own; it starts its workers."""
+    """Yield a broker, a target database and a folder of this test's own; it starts its workers."""
     environment = _fleet_environment(redis_url, mongodb_url, database_name)
 
     def start_worker(
@@ -218,7 +218,7 @@ def fleet(
 
 @pytest.fixture
 def own_fleet(own_services: LocalServices, tmp_path: Path) -> Iterator[Fleet]:
-    """A fleet on servers of this test's own, to be killed."""
+    """Yield a fleet on servers of this test's own, to be killed."""
     own_services.start_stores()
     url = own_services.mongodb_url
     environment = _fleet_environment(own_services.redis_url, url, "shop")

@@ -54,11 +54,11 @@ class Fleet:
         return RedisLedger(self.redis)
 
     def command(self, *arguments: object) -> list[str]:
-        """A producer command line."""
+        """Return a producer command line."""
         return [sys.executable, "-m", "producer", *map(str, arguments)]
 
     def process_environment(self) -> dict[str, str]:
-        """The environment of its commands and workers."""
+        """Return the environment of its commands and workers."""
         # What the tests were started with stays first: another driver, perhaps.
         root = str(Path(__file__).parent.parent)
         path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), root)))
@@ -90,7 +90,7 @@ class Fleet:
         return found
 
     def newest_run(self) -> str:
-        """The id of the newest run, as soon as there is one."""
+        """Return the id of the newest run, as soon as there is one."""
         found: list[str] = wait_until(self.ledger.run_ids, "a run is on record")
         return found[0]
 
@@ -110,7 +110,7 @@ class Fleet:
         wait_until(lambda: self.ledger.state(run_id) is state, f"{run_id} is {state}", seconds)
 
     def waiting(self) -> list[bytes]:
-        """The messages in the queue, those of each priority."""
+        """Return the messages in the queue, those of each priority."""
         found: list[bytes] = []
         for name in QUEUE_LISTS:
             found += cast("list[bytes]", self.redis.lrange(name, 0, -1))
@@ -133,5 +133,5 @@ class Fleet:
 
 
 def pool_children(worker: RunningService) -> Iterator[psutil.Process]:
-    """The pool processes of a Celery worker."""
+    """Yield the pool processes of a Celery worker."""
     yield from psutil.Process(worker.pid).children()

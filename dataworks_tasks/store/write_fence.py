@@ -57,7 +57,7 @@ class _FencedSession:
         self.last_use = time.monotonic()
 
     def mark_dirty(self) -> None:
-        """Do nothing: a network error does not change which session a fence uses."""
+        """Do nothing: the object is dirty from the start."""
 
     @property
     def transaction_id(self) -> NoReturn:

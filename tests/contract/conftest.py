@@ -13,7 +13,7 @@ from dataworks_tasks.ledger.redis_ledger import RedisLedger
 
 @pytest.fixture(params=["fakeredis", "server"])
 def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
-    """A Redis of each kind."""
+    """Yield a Redis of each kind."""
     if request.param == "fakeredis":
         yield fakeredis.FakeRedis()
         return
@@ -24,5 +24,5 @@ def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
 
 @pytest.fixture
 def ledger(redis: Redis) -> RedisLedger:
-    """A ledger on it."""
+    """Return a ledger on it."""
     return RedisLedger(redis)

@@ -23,8 +23,14 @@ from faker import Faker
 from kombu import Connection
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
+from pymongo import ReadPreference
 from pymongo.cursor import RawBatchCursor
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
+from pymongo.synchronous.change_stream import (
+    ChangeStream,
+    ClusterChangeStream,
+    DatabaseChangeStream,
+)
 from redis import Redis
 
 from dataworks_tasks.broker.broker_errors import broker_errors
@@ -43,6 +49,7 @@ from dataworks_tasks.migrate.lazy_document import LazyDocument
 from dataworks_tasks.store.insert_command import DocumentSequence
 from dataworks_tasks.store.raw_batches import RawBatches, reply_with_stream
 from dataworks_tasks.store.wire_versions import too_old_server
+from dataworks_tasks.store.write_fence import _FencedSession
 
 CHANNEL: Any = kombu_redis.Channel
 DOCUMENT = bson.encode({"_id": 1, "a": "b"})
@@ -137,6 +144,30 @@ def test_pymongo_encodes_a_lazy_document_as_it_is() -> None:
     assert RawBSONDocument._type_marker == LazyDocument._type_marker
     assert bson.encode(LazyDocument(DOCUMENT)) == DOCUMENT
     assert bson.encode({"v": LazyDocument(DOCUMENT)}) == bson.encode({"v": bson.decode(DOCUMENT)})
+
+
+def test_pymongo_sends_the_session_that_a_fence_sets() -> None:
+    """store/write_fence.py: the id comes from ``_server_session``, and never serves another."""
+    connection: Any = SimpleNamespace(supports_sessions=True, logical_session_timeout_minutes=30)
+    client: pymongo.MongoClient[Any] = pymongo.MongoClient(connect=False)
+    fenced = _FencedSession(b"0123456789abcdef")
+    command: dict[str, Any] = {"update": "orders", "txnNumber": 7}
+    with client, client.start_session(causal_consistency=False) as session:
+        assert not session._server_session.started_retryable_write  # nothing is taken from a pool
+        session._server_session = fenced
+        session._apply_to(command, False, ReadPreference.PRIMARY, connection)
+    assert command == {"update": "orders", "txnNumber": 7, "lsid": fenced.session_id}
+    assert fenced not in client._topology._session_pool
+
+
+def test_pymongo_opens_a_change_stream_by_this_method() -> None:
+    """sync/change_reader.py: ``watch`` of a client decodes the events, so streams are made here."""
+    for kind in (ClusterChangeStream, DatabaseChangeStream):
+        assert _parameters(kind._initialize_cursor) == ["self"]
+    assert "_initialize_cursor()" in inspect.getsource(pymongo.MongoClient.watch)
+    expected = ["target", "pipeline", "full_document", "resume_after", "max_await_time_ms"]
+    expected += ["batch_size", "collation", "start_at_operation_time", "session", "start_after"]
+    assert _parameters(ChangeStream.__init__)[1:11] == expected
 
 
 def test_pymongo_says_these_words() -> None:

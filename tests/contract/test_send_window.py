@@ -25,7 +25,7 @@ nothing = RangeResult({})
 
 
 def opened(ledger: RedisLedger, total: int, room: int = 2, processes: int = 0) -> str:
-    """A run of ranges of ten, ready to be sent."""
+    """Return a run of ranges of ten, ready to be sent."""
     spec = generation_spec(total)
     ledger.create(spec, total, QUEUE, ["watch"])
     ledger.windows.open(spec.run_id, QUEUE, 10, room, processes)

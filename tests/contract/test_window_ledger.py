@@ -33,7 +33,7 @@ nothing = RangeResult({})
 
 @pytest.fixture
 def run_id(ledger: RedisLedger) -> str:
-    """A run with two windows, whose plan is open."""
+    """Return a run with two windows, whose plan is open."""
     spec = migration_spec()
     ledger.create(spec, None)
     ledger.key_windows.append(spec.run_id, Append([b"zero", b"one"]))

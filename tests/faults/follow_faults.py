@@ -313,7 +313,7 @@ def _differences(wanted: list[bytes], found: list[bytes]) -> str:
 
 @contextmanager
 def follow_faults() -> Iterator[FollowFaults]:
-    """The servers and workers, for any number of schedules."""
+    """Yield the servers and workers, for any number of schedules."""
     with ExitStack() as stack:
         services = stack.enter_context(LocalServices.in_temporary_folder())
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -355,7 +355,7 @@ def follow_faults() -> Iterator[FollowFaults]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="1-200", help="FIRST-LAST")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no schedule after that")

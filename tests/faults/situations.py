@@ -324,7 +324,7 @@ def by_value(collection: Documents) -> Snapshot:
 
 
 def compared(wanted: Snapshot, found: Snapshot) -> str:
-    """What an independent comparison says."""
+    """Return what an independent comparison says."""
     missing, more = (wanted - found).total(), (found - wanted).total()
     if not missing and not more:
         return f"equal, {found.total():,} documents"
@@ -332,7 +332,7 @@ def compared(wanted: Snapshot, found: Snapshot) -> str:
 
 
 def verdict(code: int, progress: RunProgress) -> str:
-    """What the run said at its end, in one line."""
+    """Return what the run said at its end, in one line."""
     notes = [note.text for note in progress.notes if note.attention]
     counted = [f"{progress.failures:,} failures"] if progress.failures else []
     error = [progress.last_error] if progress.state == "failed" and progress.last_error else []
@@ -340,7 +340,7 @@ def verdict(code: int, progress: RunProgress) -> str:
 
 
 def ended(producer: subprocess.Popen[str]) -> int:
-    """The exit code; what was printed is read, so that the producer is never held up."""
+    """Return the exit code, after reading the output so that the producer is not blocked."""
     drain = threading.Thread(target=producer.communicate)
     drain.start()
     drain.join(300)

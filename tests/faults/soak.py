@@ -145,7 +145,7 @@ class Soak:
         self.fleet.mongo[self.fleet.database].drop_collection(collection)
 
     def _end(self, run_id: str) -> int:
-        """The producer's exit code; where it was killed the fleet ends the run by itself."""
+        """Return the producer's exit code; if it was killed, the fleet ends the run."""
         code: int = self.producer.wait(300)
         if code != -SIGKILL:
             return code
@@ -160,7 +160,7 @@ class Soak:
         return drawn
 
     def total(self, make: object) -> tuple[int, ...]:
-        """The number of documents, where the command takes one."""
+        """Return the number of documents, if the command takes one."""
         return (DOCUMENTS,) if make is generate_arguments else ()
 
     def _seconds_to_recover(self, run_id: str, begun: float) -> float:
@@ -179,7 +179,7 @@ class Soak:
         return time.monotonic() - begun
 
     def _state(self, run_id: str) -> str:
-        """The state of every part when work does not continue."""
+        """Return the state of every part when work does not continue."""
         exit_code = self.producer.poll()
         said = [
             str(self.fleet.ledger.progress(run_id)),
@@ -206,7 +206,7 @@ class Soak:
 
 
 def say(text: str) -> None:
-    """A line of what happens, seen at once."""
+    """Print a line about what happens, at once."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -226,7 +226,7 @@ def judge(record: SituationRecord, outcome: Ended) -> None:
 
 
 def soak(minutes: float, seed: int) -> tuple[FaultRecord, SituationRecord]:
-    """Rounds until the time is over, one of each kind at least.
+    """Run rounds until the time is over, one of each kind at least.
 
     Raises AssertionError when a run under faults is not exact, or a run claims more than it has.
     """
@@ -257,7 +257,7 @@ def soak(minutes: float, seed: int) -> tuple[FaultRecord, SituationRecord]:
 def _fleet(
     stack: ExitStack, services: LocalServices, folder: Path, database: str, target: str
 ) -> Fleet:
-    """A fleet with a database of Redis for itself."""
+    """Return a fleet with a database of Redis for itself."""
     broker = services.redis_url.removesuffix("/0") + f"/{database}"
     environment = {
         "FRAMEWORK_BROKER_URL": broker,
@@ -288,7 +288,7 @@ def _situations(
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=None)

@@ -46,7 +46,7 @@ def _is_dead(process: psutil.Process) -> bool:
 
 
 def killing(places: Iterable[str], marks: Path, passage: int = 2) -> dict[str, str]:
-    """The environment in which each place kills one process, once."""
+    """Return the environment in which each place kills one process, once."""
     entries = (f"{name}=kill@{1 if name in ONCE_A_RUN else passage}:{marks}" for name in places)
     return {VARIABLE: ",".join(entries)}
 

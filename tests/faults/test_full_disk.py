@@ -39,7 +39,7 @@ def small_disk(own_services: LocalServices) -> Iterator[Path]:
 
 @pytest.fixture
 def fleet_on_mongod(own_services: LocalServices, tmp_path: Path) -> Iterator[Fleet]:
-    """A fleet on a mongod that takes orders to fail."""
+    """Yield a fleet on a mongod that takes orders to fail."""
     server = own_services.start(MongodVariant(("--setParameter", "enableTestCommands=1")))[0]
     own_services.start_valkey()
     environment = {
@@ -61,7 +61,7 @@ def fleet_on_mongod(own_services: LocalServices, tmp_path: Path) -> Iterator[Fle
 
 
 def refuse_inserts(fleet: Fleet, times: int) -> None:
-    """mongod says that its disk is full, this many times."""
+    """Let mongod report a full disk this many times."""
     fault = {"errorCode": OUT_OF_DISK_SPACE, "failCommands": ["insert"]}
     entered = fleet.mongo.admin.command(
         {"configureFailPoint": "failCommand", "mode": {"times": times}, "data": fault}

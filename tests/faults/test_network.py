@@ -71,10 +71,10 @@ def proxies(fleet: Fleet) -> Iterator[dict[str, TcpProxy]]:
 
 
 def start_worker(fleet: Fleet, proxies: dict[str, TcpProxy]) -> None:
-    """A worker that reaches everything by way of the proxies.
+    """Start a worker that reaches everything through the proxies.
 
-    A run names its servers by host and port, so the whole fleet takes the same addresses for
-    databases; only the producer's way to Redis is direct.
+    A run names its servers by host and port, so the whole fleet uses the same addresses for
+    databases; only the producer's connection to Redis is direct.
     """
     mongod = proxies["mongod"].url(fleet.environment[SERVERS["mongod"]])
     fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"] = mongod

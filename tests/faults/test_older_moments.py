@@ -47,7 +47,7 @@ def test_a_fleet_ends_a_migration_from_every_stage_of_it(fleet: Fleet) -> None:
 
 @pytest.fixture
 def moments(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> list[Moment]:
-    """The moment after every step that this process does on the ledger."""
+    """Return the moment after every step that this process does on the ledger."""
     found: list[Moment] = []
     original = RedisSteps.guard
     recorded = after_each_call(original, fleet.redis, found)

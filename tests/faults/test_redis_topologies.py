@@ -65,7 +65,7 @@ def primary(own_services: LocalServices) -> RunningService:
 
 @pytest.fixture
 def fleet(own_services: LocalServices, primary: RunningService, tmp_path: Path) -> Iterator[Fleet]:
-    """A fleet whose Redis is a primary and a replica behind a Sentinel."""
+    """Yield a fleet whose Redis is a primary and a replica behind a Sentinel."""
     host, _, port = str(primary.url).partition(":")
     replica = (f"replicaof {host} {port}", "appendonly yes", "repl-diskless-sync-delay 0")
     auth = (f"requirepass {PASSWORD}", f"masterauth {PASSWORD}")

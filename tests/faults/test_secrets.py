@@ -46,7 +46,7 @@ def check_free(text: str, where: str) -> None:
 
 @pytest.fixture
 def locked(own_services: LocalServices, tmp_path: Path) -> Iterator[Fleet]:
-    """A fleet whose servers ask for passwords."""
+    """Yield a fleet whose servers ask for passwords."""
     own_services.start_stores()
     mongodb = own_services.mongodb_url
     with pymongo.MongoClient[dict[str, Any]](mongodb) as open_client:

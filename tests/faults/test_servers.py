@@ -140,7 +140,7 @@ def test_workers_are_told_to_shut_down(fleet: Fleet) -> None:
 
 @pytest.fixture
 def own_replica_fleet(own_services: LocalServices, tmp_path: Any) -> Any:
-    """A fleet on a replica set of one of this test's own."""
+    """Return a fleet on a replica set of one of this test's own."""
     import redis
 
     own_services.start_valkey()

@@ -47,7 +47,7 @@ def certificates(tmp_path: Path) -> Certificates:
 
 @pytest.fixture
 def store(own_services: LocalServices, certificates: Certificates) -> str:
-    """A mongod that takes TLS with a client certificate only; its options so far."""
+    """Start a mongod that accepts TLS with a client certificate only; return its options."""
     arguments = (
         *("--tlsMode", "requireTLS", "--tlsCAFile", str(certificates.authority)),
         *("--tlsCertificateKeyFile", str(certificates.server)),
@@ -65,7 +65,10 @@ def with_user(store: str, user: str, password: str) -> str:
 
 @pytest.fixture
 def mongo(store: str) -> Iterator[pymongo.MongoClient[dict[str, Any]]]:
-    """The administrator's client. ``writer`` may write shop, ``reader`` may read orders' copy."""
+    """Yield the administrator's client.
+
+    ``writer`` may write shop, ``reader`` may read orders' copy.
+    """
     with pymongo.MongoClient[dict[str, Any]](store) as first:
         first.admin.command("createUser", "root", pwd=PASSWORD, roles=["root"])
     with pymongo.MongoClient[dict[str, Any]](with_user(store, "root", PASSWORD)) as client:
@@ -133,7 +136,7 @@ def page(url: str) -> str:
 
 @pytest.fixture
 def wrong(fleet_over_tls: Fleet, certificates: Certificates) -> dict[str, FrameworkConfig]:
-    """Settings that must not get anybody anywhere, by what is wrong with them."""
+    """Return settings that must not connect anybody, by what is wrong with them."""
     broker, store = (fleet_over_tls.environment[name] for name in (BROKER, STORE))
     bare, patience = broker.partition("?")[0], "&serverSelectionTimeoutMS=500"
     authority, other = str(certificates.authority), str(certificates.other_authority)
@@ -197,7 +200,7 @@ def test_nobody_talks_to_a_server_that_is_not_the_right_one(
 
 
 def srv_resolver() -> Any:
-    """The driver's own: PyMongo 4.10.1 has it in another module."""
+    """Return the driver's own: PyMongo 4.10.1 has it in another module."""
     for name in ("pymongo.synchronous.srv_resolver", "pymongo.srv_resolver"):
         if find_spec(name):
             return import_module(name)._SrvResolver

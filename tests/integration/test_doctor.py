@@ -43,7 +43,7 @@ def test_a_worker_of_other_servers_is_named(fleet: Fleet) -> None:
 
 @pytest.fixture
 def reader(fleet: Fleet) -> Iterator[str]:
-    """A user who may read the test's database only; the driver logs in as that."""
+    """Yield a user who may read the test's database only; the driver logs in as that user."""
     database = fleet.mongo[fleet.database]
     database.command("createUser", "reader", pwd="pa55word", roles=["read"])
     yield f"reader:pa55word@{{}}/?authSource={fleet.database}"
@@ -75,7 +75,7 @@ def test_rights_that_are_missing_are_named(fleet: Fleet, reader: str) -> None:
 
 
 def _lines(fleet: Fleet, code: int = 1) -> str:
-    """What doctor prints, on one line; it never ends in a traceback."""
+    """Return what doctor prints, on one line, and check that it is not a traceback."""
     done = fleet.run("doctor", check=False)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

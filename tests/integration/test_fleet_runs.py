@@ -13,7 +13,7 @@ def documents(fleet: Fleet, run_id: str) -> int:
 
 
 def started(fleet: Fleet, total: object, collection: str, *options: object) -> str:
-    """A detached run of that many documents."""
+    """Return a detached run of that many documents."""
     place = ("--database", fleet.database, "--collection", collection)
     arguments = ("generate", "service_order", "--total", total, *place, "--detach", *options)
     return str(fleet.run_json(*arguments)["run"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -17,16 +16,16 @@ import pytest
 from producer.local.celery_services import Flower
 from producer.local.services import LocalServices
 from tests.fleet import Fleet, wait_until
+from tests.support.browser import chromium
 
 MARK = "pa55word-marker"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 _EXPECTED = Counter({"dataworks.generate_range": 4, "dataworks.finish_run": 1})
 RANGES = [f"[{start}:{start + 500})" for start in range(0, 2000, 500)]
 
 
 @pytest.fixture
 def flower(fleet: Fleet, local_services: LocalServices) -> Iterator[str]:
-    """A Flower that saw a run of four ranges; its address."""
+    """Yield the address of a Flower that saw a run of four ranges."""
     for side in ("SOURCE", "TARGET"):
         fleet.environment[f"FRAMEWORK_{side}_DB_CONNECTION_STRING"] += f"?appname={MARK}"
     environment = {**fleet.environment, "FLOWER_UNAUTHENTICATED_API": "true"}
@@ -79,13 +78,11 @@ def test_pages_and_api_show_run_range_and_collection(fleet: Fleet, flower: str) 
     assert MARK not in "".join([*pages, details, json.dumps(_tasks(flower))])
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 def test_a_browser_shows_the_ranges(fleet: Fleet, flower: str, tmp_path: Path) -> None:
-    assert CHROMIUM is not None
     options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     page = subprocess.run(
-        [CHROMIUM, *options, profile, "--virtual-time-budget=10000", "--dump-dom",
+        [chromium(), *options, profile, "--virtual-time-budget=10000", "--dump-dom",
          f"{flower}tasks"],
         capture_output=True, text=True, timeout=100, check=True,
     ).stdout  # fmt: skip

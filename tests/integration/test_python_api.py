@@ -70,7 +70,7 @@ def _strategies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> FrameworkConfig:
-    """Settings read as a user's program reads them."""
+    """Read the settings as a user's program reads them."""
     source = {
         "FRAMEWORK_SOURCE_DB_NAME": fleet.database,
         "FRAMEWORK_SOURCE_DB_COLLECTION": "my_generator",

@@ -33,7 +33,7 @@ _SECONDS = 30.0
 
 
 def chromium() -> str:
-    """The program; skips the test where there is none, and fails it in CI."""
+    """Return the path of Chromium; without one, skip the test, or fail it in CI."""
     if CHROMIUM is None:
         message = "no Chromium here: apt-get install chromium"
         if os.environ.get("CI") == "true":
@@ -43,7 +43,7 @@ def chromium() -> str:
 
 
 def axe_source(folder: Path) -> str:
-    """The accessibility checker axe-core, from the npm registry; skips the test without it."""
+    """Download the accessibility checker axe-core from npm; skip the test without it."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("no npm here, which fetches axe-core")
@@ -144,7 +144,7 @@ class Browser:
         wait_until(lambda: self.value("document.readyState") == "complete", f"{url} is there")
 
     def value(self, expression: str) -> Any:
-        """What a script's expression gives; promises are waited for."""
+        """Return the value of a script's expression; wait for promises."""
         result = self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )

@@ -41,7 +41,7 @@ class Certificates:
         return made
 
     def server_context(self) -> ssl.SSLContext:
-        """A server's side of TLS that asks clients for a certificate of the same authority."""
+        """Return a TLS context that asks clients for a certificate of the same authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.server)
         context.load_verify_locations(self.authority)

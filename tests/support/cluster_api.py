@@ -39,7 +39,7 @@ class ClusterApi(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def named(self, kind: str, name: str) -> dict[str, Any]:
-        """The object that was created last with that kind and name."""
+        """Return the object that was created last with that kind and name."""
         found = [
             one
             for one in self.objects.values()

@@ -1,4 +1,4 @@
-"""``make audit``: do the installed packages fit together, and are advisories known about them?
+"""``make audit``: check that the packages fit together, and that no advisories are known.
 
 Advisories come from the JSON API of the package index, one question for each package that is
 pinned. A mirror usually does not have it; then nothing is known, which is said and is no failure.
@@ -35,14 +35,14 @@ class Pin:
 
 
 def read_pins(text: str) -> list[Pin]:
-    """The pins of a constraints file, whatever environment they are for."""
+    """Return the pins of a constraints file, whatever environment they are for."""
     requirements = (re.split(r"[;\\]", line)[0].strip() for line in text.splitlines())
     pairs = (one.partition("==") for one in requirements if "==" in one)
     return [Pin(name, version) for name, _, version in pairs]
 
 
 def advisories(service: str, pin: Pin) -> list[str] | None:
-    """What is known about it, a line each; None when the service does not tell."""
+    """Return the known advisories, a line each; None if the service does not answer."""
     try:
         with urlopen(f"{service}/{pin.name}/{pin.version}/json", timeout=_SECONDS) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
@@ -71,7 +71,7 @@ def audit(service: str, pins: Sequence[Pin]) -> tuple[list[str], int]:
 
 
 def report(service: str, pins: Sequence[Pin]) -> Iterator[str]:
-    """The lines to print; those that call for action begin with the package's name."""
+    """Yield the lines to print; those that call for action begin with the package's name."""
     found, told = audit(service, pins)
     yield from found
     if told == 0:

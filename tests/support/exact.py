@@ -23,7 +23,7 @@ def expected_documents(total: int, template: str = "service_order") -> list[byte
 def generate_arguments(
     fleet: Fleet, total: int, *more: object, collection: str = "orders", batch_size: int = 1000
 ) -> tuple[object, ...]:
-    """A generation run into a collection of the fleet's database."""
+    """Return a generation run into a collection of the fleet's database."""
     where = ("--database", fleet.database, "--collection", collection, "--seed", SEED)
     return (
         *("generate", "service_order", "--total", total),
@@ -50,13 +50,13 @@ def fill_source(fleet: Fleet, total: int) -> None:
 def migrate_arguments(
     fleet: Fleet, *more: object, collection: str = "copy", batch_size: int = 500
 ) -> tuple[object, ...]:
-    """A migration of ``source``."""
+    """Return a migration of ``source``."""
     names = ("--include", f"{fleet.database}.source", "--to", f"{fleet.database}.{collection}")
     return ("migrate", *names, "--batch-size", batch_size, *more)
 
 
 def check_exact(fleet: Fleet, run_id: str, total: int, collection: str = "orders") -> None:
-    """The collection, its ids and the counters are exactly the generation run's."""
+    """Check that the collection, its ids and the counters are exactly the generation run's."""
     assert fleet.raw_documents(collection) == expected_documents(total)
     progress = fleet.ledger.progress(run_id)
     assert progress.state is RunState.COMPLETE
@@ -65,7 +65,7 @@ def check_exact(fleet: Fleet, run_id: str, total: int, collection: str = "orders
 
 
 def check_copied(fleet: Fleet, run_id: str, collection: str = "copy") -> None:
-    """The copy is the source, byte for byte, and the counters say so."""
+    """Check that the copy equals the source byte for byte, and that the counters say so."""
     source = fleet.raw_documents("source")
     assert fleet.raw_documents(collection) == source
     progress = fleet.ledger.progress(run_id)

@@ -20,7 +20,7 @@ class FaultRecord:
 
     @classmethod
     def read(cls) -> FaultRecord:
-        """The record of the last soak test."""
+        """Read the record of the last soak test."""
         record = cls()
         record._rows = json.loads(RESULTS.read_text())
         return record
@@ -41,7 +41,7 @@ class FaultRecord:
         RESULTS.write_text(json.dumps(self._rows, indent=2, sort_keys=True) + "\n")
 
     def table(self) -> str:
-        """The rows in Markdown."""
+        """Return the rows in Markdown."""
         lines = [
             "| fault | tried | documents lost | duplicated | work continued after | at most |",
             "| --- | --- | --- | --- | --- | --- |",
@@ -63,7 +63,7 @@ class SituationRecord:
 
     @classmethod
     def read(cls) -> SituationRecord:
-        """The record of the last soak test."""
+        """Read the record of the last soak test."""
         record = cls()
         record._rows = json.loads(SITUATIONS.read_text())
         return record
@@ -87,7 +87,7 @@ class SituationRecord:
         SITUATIONS.write_text(json.dumps(self._rows, indent=2, sort_keys=True) + "\n")
 
     def table(self) -> str:
-        """The rows in Markdown."""
+        """Return the rows in Markdown."""
         lines = [
             "| situation | runs | what they said | claimed more | less than they had |",
             "| --- | --- | --- | --- | --- |",

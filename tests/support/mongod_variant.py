@@ -18,7 +18,7 @@ class MongodVariant:
     name: str = "mongod"
 
     def command(self, site: ServiceSite) -> ChildCommand:
-        """The usual command and ``arguments``."""
+        """Return the usual command and ``arguments``."""
         usual = Mongod(find_binary(MONGOD), name=self.name).command(site)
         return replace(usual, arguments=(*usual.arguments, *self.arguments))
 

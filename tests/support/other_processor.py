@@ -29,7 +29,7 @@ PACKAGES = ("numpy", "pymongo", "faker", "pydantic", "pydantic-settings", "pytho
 
 
 def digests() -> dict[str, str]:
-    """A digest of the first documents of each example and each built-in template."""
+    """Return a digest of the first documents of each example and each built-in template."""
     found = {title: digest(template_of(example), DOCUMENTS) for title, example in examples()}
     built_in = {f"builtin {name}": load_template(name) for name in builtin_templates()}
     return found | {name: digest(template, DOCUMENTS) for name, template in built_in.items()}
@@ -85,7 +85,7 @@ def _install_dependencies() -> None:
 
 
 def emulated_digests() -> dict[str, str]:
-    """The digests of an ARM processor; prepares its Python where that is missing."""
+    """Return the digests of an ARM processor; prepare its Python if it is missing."""
     if not (HOME / "site").exists():
         shutil.rmtree(HOME, ignore_errors=True)
         HOME.mkdir(parents=True)

@@ -26,7 +26,7 @@ HOW = {
 
 
 def require_tool(name: str) -> str:
-    """The path of a program, that of this environment first; skips the test where there is none."""
+    """Return the path of a program, this environment's first; skip the test without it."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     found = shutil.which(name, path=path)
     if found is None:

@@ -31,7 +31,7 @@ class Moment:
 
     @classmethod
     def of(cls, redis: Redis) -> Moment:
-        """The database now, in one step."""
+        """Return the database now, in one step."""
         fields, *found = cast("list[Any]", redis.eval(_DUMP, 1, RUNS))
         record = dict(zip(fields[::2], fields[1::2], strict=True))
         return cls([tuple(entry) for entry in found], record)
@@ -85,7 +85,7 @@ class Recorder:
 
 
 def after_each_call(method: Callable[..., Any], redis: Redis, moments: list[Moment]) -> Any:
-    """``method``, with the moment after each call kept where anything changed."""
+    """Wrap ``method`` so that the moment after each call is kept if anything changed."""
 
     def called(*arguments: Any) -> Any:
         result = method(*arguments)

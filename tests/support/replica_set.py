@@ -54,7 +54,7 @@ class ReplicaSet:
         return f"mongodb://{','.join(self._hosts.values())}/?replicaSet={NAME}"
 
     def primary(self, among: Iterable[str] | None = None) -> str | None:
-        """The name of the member that says it is primary."""
+        """Return the name of the member that says it is primary."""
         for name in among or self.names:
             with suppress(PyMongoError), self.directly(name) as client:
                 if client.admin.command("hello")["isWritablePrimary"]:
@@ -62,7 +62,7 @@ class ReplicaSet:
         return None
 
     def wait_for_primary(self, among: Iterable[str] | None = None) -> str:
-        """The primary, as soon as there is one."""
+        """Return the primary, as soon as there is one."""
         wanted = list(among or self.names)
         found: str = wait_until(lambda: self.primary(wanted), "a primary is elected")
         return found
@@ -84,7 +84,7 @@ class ReplicaSet:
         return self.primary(self.names[:1]) is not None
 
     def directly(self, name: str) -> pymongo.MongoClient[dict[str, Any]]:
-        """A client of one member."""
+        """Return a client of one member."""
         return pymongo.MongoClient(
             f"mongodb://{self._hosts[name]}/?directConnection=true",
             serverSelectionTimeoutMS=500,

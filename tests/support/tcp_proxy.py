@@ -38,7 +38,7 @@ class TcpProxy:
 
     @classmethod
     def before(cls, url: str, tls: ssl.SSLContext | None = None) -> Self:
-        """A proxy in front of the server of ``url``."""
+        """Return a proxy in front of the server of ``url``."""
         parts = urlsplit(url)
         assert parts.hostname
         assert parts.port

@@ -28,7 +28,7 @@ class VirtualTime:
         self._problems: list[BaseException] = []
 
     def monotonic(self) -> float:
-        """The moment, in seconds."""
+        """Return the moment, in seconds."""
         return self.now
 
     def sleep(self, seconds: float) -> None:

@@ -47,7 +47,7 @@ def parts(password: str, size: int = 3) -> Iterator[str]:
 
 
 def _load(form: str, address: str) -> str | None:
-    """What is said of the address; None when it is accepted."""
+    """Return what is said about the address; None if it is accepted."""
     name = SETTINGS[form.partition(" ")[0]]
     with patch.dict("os.environ", {name: address}, clear=True):
         try:
@@ -58,7 +58,7 @@ def _load(form: str, address: str) -> str | None:
 
 
 def _password_of(form: str, address: str) -> str | None:
-    """The password as those read it who connect; and they must reach the host that is meant."""
+    """Return the password that clients read, and check the host that they connect to."""
     if form == "sentinel":
         sentinel = read_sentinel_address(address)
         assert sentinel.sentinels == (("one.example", 26379), ("two.example", 26379))

@@ -83,7 +83,7 @@ def _rank(module: str) -> tuple[str, int]:
 
 
 def offenders(imports: Imports) -> list[str]:
-    """Imports that run upward or sideways."""
+    """Return the imports that run upward or sideways."""
     found = []
     for importer, imported in imports.items():
         package, layer = _rank(importer)
@@ -116,7 +116,7 @@ def _file(module: str) -> str:
 
 
 def _folder(module: str) -> str:
-    """The folder of a module; a file beside the folders of a package is a room of its own."""
+    """Return a module's folder; a file next to the folders of a package is a room of its own."""
     folder = module.rpartition(".")[0]
     return module if folder in LAYERS else folder
 
@@ -149,7 +149,7 @@ def test_the_page_on_architecture_names_every_room(imports: Imports) -> None:
 
 @pytest.fixture
 def wrong(tmp_path: Path) -> dict[str, set[str]]:
-    """The imports of a tree with every mistake."""
+    """Return the imports of a tree with every mistake."""
     files = {
         "dataworks_tasks/errors.py": "from dataworks_tasks.store import client",
         "dataworks_tasks/store/client.py": "def later():\n    import dataworks_tasks.ledger.keys",

@@ -13,7 +13,7 @@ from tests.contract.contract_support import generation_spec
 
 
 def raised(error: BaseException) -> BaseException:
-    """The error with a traceback."""
+    """Return the error with a traceback."""
     try:
         raise error
     except BaseException as caught:  # noqa: BLE001 - any of them

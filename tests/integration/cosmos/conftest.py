@@ -30,7 +30,7 @@ def start_simulator(mongodb_url: str) -> Iterator[StartSimulator]:
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
-    """A client for a connection string, reached and ready; closed with the test."""
+    """Yield a client for a connection string, reached and ready; closed with the test."""
     with ExitStack() as stack:
 
         def open_client(url: str, **settings: Any) -> BaseDatabaseClient:

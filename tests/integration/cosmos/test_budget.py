@@ -54,7 +54,7 @@ class FakeServer:
 
 @pytest.fixture
 def ledgers(redis_url: str) -> Iterator[Callable[[], RedisLedger]]:
-    """A ledger with a connection of its own, as each worker has."""
+    """Yield a ledger with a connection of its own, as each worker has."""
     with ExitStack() as stack:
 
         def open_ledger() -> RedisLedger:

@@ -47,7 +47,7 @@ def documents(count: int) -> Documents:
 
 @pytest.fixture
 def backing(mongo_client: pymongo.MongoClient[dict[str, Any]]) -> Iterator[Any]:
-    """What mongod keeps: the independent look. Dropped after the test."""
+    """Yield the database that mongod holds, for an independent look; drop it afterwards."""
     local = mongo_client["local"]
     yield local
     for name in local.list_collection_names(filter={"name": {"$regex": "^cosmos\\."}}):

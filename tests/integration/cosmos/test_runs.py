@@ -30,7 +30,7 @@ Environment = dict[str, str]
 
 
 def aimed_at(fleet: Fleet, **urls: str) -> Environment:
-    """The fleet's settings with other source or target databases."""
+    """Return the fleet's settings with other source or target databases."""
     changed = {f"FRAMEWORK_{side.upper()}_DB_CONNECTION_STRING": url for side, url in urls.items()}
     return {**fleet.environment, **changed}
 
@@ -62,7 +62,7 @@ def ended(opened: Connections, spec: RunSpec, seconds: float = 100) -> RunProgre
 
 
 def ru_per_second(simulator: CosmosSimulator, skipped: int = 2) -> float:
-    """The average without the first and the last two seconds, in which not everybody works."""
+    """Return the average rate without the first and last two seconds of ramp-up."""
     seconds = dict(simulator.statistics().ru_per_second)
     charged = [second for second, ru in seconds.items() if ru > 500]
     first, last = min(charged) + skipped, max(charged) - 2

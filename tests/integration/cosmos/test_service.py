@@ -22,7 +22,7 @@ BATCHES, ATTEMPTS = 24, 4
 
 @pytest.fixture
 def account(local_services: LocalServices, mongodb_url: str) -> Iterator[str]:
-    """The address of an account without a limit, in a process of its own."""
+    """Yield the address of an account without a limit, in a process of its own."""
     service = CosmosService(mongodb_url, server_version="6.0")
     yield str(local_services.start(service)[0].url)
     local_services.stop(service.name)

@@ -27,7 +27,7 @@ def start_simulator(mongodb_url: str) -> Iterator[Callable[..., CosmosSimulator]
 
 @pytest.fixture
 def connect() -> Iterator[Callable[[CosmosSimulator], Client]]:
-    """A PyMongo client of a simulator; closed with the test."""
+    """Yield a PyMongo client of a simulator; closed with the test."""
     with ExitStack() as stack:
 
         def open_client(simulator: CosmosSimulator) -> Client:

@@ -27,7 +27,7 @@ PROJECT = {"$project": {"_id": 1, "fullDocument": 1, "ns": 1, "documentKey": 1}}
 
 @pytest.fixture
 def start(mongodb_url: str) -> Iterator[Start]:
-    """A simulator with change streams and a client of it; both end with the test."""
+    """Yield a simulator with change streams and a client of it; both end with the test."""
     with ExitStack() as stack:
 
         def begin(**settings: Any) -> tuple[CosmosSimulator, Client]:
@@ -39,7 +39,7 @@ def start(mongodb_url: str) -> Iterator[Start]:
 
 
 def opened(client: Client, database: str, **options: Any) -> dict[str, Any]:
-    """The first page of a stream over the collection ``orders``, in the one way that there is."""
+    """Return the first page of a stream over ``orders``, in the only way that is allowed."""
     stage = {"$changeStream": {"fullDocument": "updateLookup", **options}}
     return run(client, database, [stage, MATCH, PROJECT])
 

@@ -27,7 +27,7 @@ def insert(collection: Collection[dict[str, Any]], ids: list[int], **options: An
 
 
 def refusals(collection: Collection[dict[str, Any]], ids: list[int]) -> list[dict[str, Any]]:
-    """What was throttled of an insert: one entry per document, whichever shape it came in."""
+    """Return what was throttled of an insert, one entry per document, in either shape."""
     try:
         errors: list[dict[str, Any]] = insert(collection, ids).get("writeErrors", [])
     except OperationFailure as error:

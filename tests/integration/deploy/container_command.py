@@ -18,7 +18,7 @@ FLOWER_PORT = "5555"
 
 
 def container_environment(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """What a container has: the programs of the image, a /tmp of its own, its settings."""
+    """Return a container's environment: the image's programs, its own /tmp, its settings."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     kept = {name: os.environ[name] for name in ("LANG", "PYTHONPATH") if name in os.environ}
     return {**kept, "PATH": path, "HOME": str(folder), "TMPDIR": str(folder), **settings}
@@ -56,7 +56,7 @@ class ContainerCommand:
         return http_answers(site.port, "/healthcheck")
 
     def url(self, site: ServiceSite) -> str:
-        """The address of its page, if it has one."""
+        """Return the address of its page, if it has one."""
         return f"http://127.0.0.1:{site.port}"
 
     def health(self, port: int | None = None) -> subprocess.CompletedProcess[str]:

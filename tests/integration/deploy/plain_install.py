@@ -55,7 +55,7 @@ class PlainInstall:
         )
 
     def json(self, *arguments: str) -> dict[str, Any]:
-        """The last line that a ``dataworks`` command prints with ``--json``."""
+        """Return the last line that a ``dataworks`` command prints with ``--json``."""
         done = self.run("dataworks", *arguments, "--json")
         assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -28,7 +28,7 @@ PASSWORD = "it's $HOME #1"
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterApi]:
-    """The API after the block of commands was typed in a folder with our files and .env_local."""
+    """Yield the API after the block of commands ran in a folder with our files and .env_local."""
     kubectl = require_tool("kubectl")
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "deploy", folder / "deploy")

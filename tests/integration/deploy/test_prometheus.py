@@ -36,7 +36,7 @@ class Prometheus:
         self._url = url
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The samples of an instant query."""
+        """Return the samples of an instant query."""
         with urlopen(f"{self._url}/api/v1/query?{urlencode({'query': expression})}") as answer:  # noqa: S310
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
             return found

@@ -28,7 +28,7 @@ WORKER = ["worker", "--processes", "1"]
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the image is built from."""
+    """Return the folder that the image is built from."""
     folder = tmp_path_factory.mktemp("context")
     for name in CONTEXT:
         shutil.copy(ROOT / name, folder)
@@ -39,7 +39,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(context: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from nothing else."""
+    """Return the wheel, built from nothing else."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
     subprocess.run([*command, "--wheel-dir", folder, context], cwd=folder, check=True, timeout=100)
@@ -51,7 +51,7 @@ def wheel(context: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain(
     wheel: Path, tmp_path_factory: pytest.TempPathFactory, stores_available: None
 ) -> PlainInstall:
-    """The wheel in an environment of its own; the servers are programs of this machine."""
+    """Return the wheel in an environment of its own; the servers are programs of this machine."""
     servers = {
         program.variable: str(find_binary(program, os.environ).path) for program in (VALKEY, MONGOD)
     }

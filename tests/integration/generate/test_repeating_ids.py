@@ -39,7 +39,7 @@ def target(mongodb_url: str) -> Iterator[BaseDatabaseClient]:
 def database(
     mongo_client: pymongo.MongoClient[dict[str, Any]], database_name: str
 ) -> Iterator[pymongo.database.Database[dict[str, Any]]]:
-    """A database with one collection of each kind, and one in ``local`` without an index."""
+    """Yield a database with one collection of each kind, and one in ``local`` without an index."""
     found = mongo_client[database_name]
     found.create_collection("series", timeseries=SERIES)
     found.create_collection("plain")

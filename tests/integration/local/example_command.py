@@ -25,7 +25,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def fork_sleeper() -> int:
-    """A fork that holds every pipe of this process open."""
+    """Fork a process that holds every pipe of this process open."""
     pid = os.fork()
     if pid == 0:
         time.sleep(600)

@@ -29,7 +29,7 @@ TEMPLATE = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder of a person who has nothing running; afterwards nothing of it runs."""
+    """Yield the folder of a person who has nothing running; check that nothing is left."""
     (tmp_path / "t.json").write_text(json.dumps(TEMPLATE))
     yield tmp_path
     wait_until(lambda: not _left(tmp_path), f"nothing runs of {tmp_path}: {_left(tmp_path)}", 20)
@@ -41,7 +41,7 @@ def _environment() -> Mapping[str, str]:
 
 
 def _left(folder: Path) -> list[str]:
-    """Processes whose command line or folder is in ``folder``."""
+    """Return the processes whose command line or folder is in ``folder``."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -111,7 +111,7 @@ class Migration:
 
 @pytest.fixture
 def migration(mongodb_url: str, database_name: str) -> Iterator[Migration]:
-    """A migration within this test's own database."""
+    """Yield a migration within this test's own database."""
     config = DatabaseConfig(connection_string=SecretStr(mongodb_url))
     with create_database_client(config) as source, create_database_client(config) as target:
         yield Migration(source, target, database_name)

@@ -9,7 +9,7 @@ from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes,
 
 
 def text(value: bytes) -> bytes:
-    """A string's value bytes."""
+    """Return a string's value bytes."""
     return struct.pack("<i", len(value) + 1) + value + b"\0"
 
 
@@ -113,7 +113,7 @@ def _numbered(number: int) -> bytes:
 
 
 def documents() -> Iterator[bytes]:
-    """A document for each kind; keys with dollar signs, dots, duplicates and none among them."""
+    """Yield a document of each kind; keys with dollar signs, dots and duplicates among them."""
     for type_, value in IDS.values():
         yield assemble([field(type_, b"_id", value), field(0x10, b"n", struct.pack("<i", 1))])
     for number, (type_, value) in enumerate(VALUES.values()):

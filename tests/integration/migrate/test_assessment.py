@@ -32,7 +32,7 @@ def source(fleet: Fleet) -> Database[dict[str, Any]]:
 
 @pytest.fixture
 def cosmos(fleet: Fleet, mongodb_url: str) -> Iterator[None]:
-    """The target is a simulated Cosmos DB account with request units."""
+    """Make a simulated Cosmos DB account with request units the target."""
     with CosmosSimulator(SimulatorConfig(mongodb_url)) as simulator:
         fleet.environment["FRAMEWORK_TARGET_DB_CONNECTION_STRING"] = simulator.url
         yield
@@ -55,7 +55,7 @@ def concerns(found: dict[str, Any]) -> list[str]:
 
 
 def the(found: dict[str, Any], *words: str) -> str:
-    """The one concern that has all the words."""
+    """Return the one concern that has all the words."""
     matching = [text for text in concerns(found) if all(word in text for word in words)]
     assert len(matching) == 1, (words, concerns(found))
     return matching[0]

@@ -41,7 +41,7 @@ def copied_in_part(fleet: Fleet, *flags: str, writes: int = 3) -> Iterator[str]:
 
 
 def ended(fleet: Fleet) -> tuple[int, str]:
-    """The exit code and the output of the producer."""
+    """Return the exit code and the output of the producer."""
     producer = fleet.producers[-1]
     output, _ = producer.communicate(timeout=60)
     return producer.returncode, output

@@ -74,7 +74,7 @@ def paused(mongo: MongoClient[dict[str, Any]]) -> Iterator[None]:
 
 
 def going_on(fleet: Fleet) -> list[Any]:
-    """The builds in the server, by their operations' ids."""
+    """Return the builds in the server, by their operations' ids."""
     operations = fleet.mongo.admin.command({"currentOp": 1, "msg": {"$regex": "^Index Build"}})
     return [operation["opid"] for operation in operations["inprog"]]
 

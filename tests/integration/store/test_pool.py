@@ -27,13 +27,13 @@ def config(url: str, **settings: Any) -> DatabaseConfig:
 
 @pytest.fixture
 def marked(mongodb_url: str) -> tuple[str, str]:
-    """A connection string whose connections can be told from all others, and their mark."""
+    """Return a connection string whose connections carry a mark, and the mark."""
     mark = f"pool-{uuid.uuid4().hex[:8]}"
     return f"{mongodb_url}?appName={mark}", mark
 
 
 def connections(mongo: Mongo, mark: str) -> int:
-    """Connections that the client has open, those of its monitors too."""
+    """Count the connections that the client has open, including those of its monitors."""
     pipeline: list[dict[str, Any]] = [
         {"$currentOp": {"allUsers": True, "idleConnections": True}},
         {"$match": {"appName": mark}},

@@ -42,7 +42,7 @@ def live_fleet(
     worker_factory: WorkerFactory,
     tmp_path: Path,
 ) -> Iterator[Fleet]:
-    """A fleet with a source and a target database of its own on the shared replica set."""
+    """Yield a fleet with a source and a target database of its own on the shared replica set."""
     database = f"test_{uuid.uuid4().hex[:12]}"
     environment = _environment(redis_url, replica_set_url, replica_set_url, database)
 
@@ -65,7 +65,7 @@ def two_servers(
     worker_factory: WorkerFactory,
     tmp_path: Path,
 ) -> Iterator[tuple[Fleet, pymongo.MongoClient[dict[str, Any]]]]:
-    """A fleet whose source is a server of its own, and a client of that source."""
+    """Yield a fleet whose source is a server of its own, and a client of that source."""
     database = f"test_{uuid.uuid4().hex[:12]}"
     environment = _environment(redis_url, other_replica_set_url, replica_set_url, database)
 

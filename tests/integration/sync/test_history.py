@@ -111,7 +111,7 @@ def test_a_history_that_is_overwritten_is_lost(
 
 @pytest.fixture
 def guarded_source(own_services: LocalServices, tmp_path: Path) -> str:
-    """The address of a replica set that asks for a password, as ``mongodb://{}@host/...``."""
+    """Return the address of a replica set with a password, as ``mongodb://{}@host/...``."""
     key = tmp_path / "key"
     key.write_text("c2VjcmV0" * 8)
     key.chmod(0o400)

@@ -83,7 +83,7 @@ Serve = Callable[..., Visitor]
 
 @pytest.fixture
 def ledger(redis_url: str) -> Iterator[RedisLedger]:
-    """The ledger that the pages show."""
+    """Yield the ledger that the pages show."""
     import redis
 
     with redis.Redis.from_url(redis_url) as client:
@@ -107,7 +107,7 @@ def serve_pages(redis_url: str) -> Iterator[Serve]:
 
 @pytest.fixture
 def password_file(tmp_path: Path) -> Path:
-    """A file with a password that only its owner may read."""
+    """Return a file with a password that only its owner may read."""
     path = tmp_path / "password"
     path.touch(0o600)
     path.write_text(PASSWORD + "\n")

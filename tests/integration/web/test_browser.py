@@ -28,7 +28,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 @pytest.fixture
 def varied_run(ledger: RedisLedger) -> str:
-    """A run with everything that a page can show."""
+    """Return a run with everything that a page can show."""
     run_id = record_run(ledger, collection=HOSTILE)
     acknowledge(ledger, run_id, 0, 400)
     failure = DocumentFailure("k", HOSTILE, HOSTILE, HOSTILE)

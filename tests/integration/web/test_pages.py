@@ -30,7 +30,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 def record_run(ledger: RedisLedger, number: int = 0, collection: str = "orders") -> str:
-    """A generation run of 1,000 documents."""
+    """Return a generation run of 1,000 documents."""
     part = GenerationPart(namespace=Namespace("shop", collection), position=0, first=0, count=1000)
     spec = RunSpec(
         run_id=f"gen-20261126-1200{number:04}",

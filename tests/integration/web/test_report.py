@@ -16,7 +16,7 @@ from tests.integration.web.test_pages import acknowledge, record_run
 
 
 def record_verification(ledger: RedisLedger, run_id: str) -> str:
-    """A verification of a run of 1,000 documents."""
+    """Return a verification of a run of 1,000 documents."""
     job = ledger.spec(run_id).job
     assert isinstance(job, GenerationJob)
     spec = RunSpec(

@@ -29,7 +29,7 @@ def encoded(body: object) -> str:
 
 
 def message(task: str = "dataworks.generate_range", body: object = None) -> Message:
-    """A message as Celery sends it."""
+    """Return a message as Celery sends it."""
     return {
         "body": encoded([RANGE, {}, CALLS] if body is None else body),
         "content-encoding": "utf-8",
@@ -241,7 +241,7 @@ def test_what_is_no_message_at_all() -> None:
 
 
 def control(body: object = None) -> Message:
-    """A control command as Celery broadcasts it."""
+    """Return a control command as Celery broadcasts it."""
     one = message()
     one["headers"] = {"clock": 5}
     command = {

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def services() -> dict[str, dict[str, Any]]:
-    """The services by name, anchors and merges resolved."""
+    """Return the services by name, anchors and merges resolved."""
     found: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())[
         "services"
     ]
@@ -27,26 +27,26 @@ def manifests() -> list[dict[str, Any]]:
 
 
 def seconds(text: str) -> int:
-    """A compose duration."""
+    """Return a compose duration."""
     found = re.fullmatch(r"(\d+)(s|m)", text)
     assert found, text
     return int(found[1]) * {"s": 1, "m": 60}[found[2]]
 
 
 def as_container_sees(command: list[str]) -> list[str]:
-    """A compose command after compose has turned ``$$`` into ``$``."""
+    """Return a compose command after compose has turned ``$$`` into ``$``."""
     return [part.replace("$$", "$") for part in command]
 
 
 def image_command() -> list[str]:
-    """The image's CMD."""
+    """Return the image's CMD."""
     [line] = re.findall(r"^CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     parsed: list[str] = yaml.safe_load(line)
     return parsed
 
 
 def build_command() -> list[str]:
-    """The image's pip command, as words."""
+    """Return the image's pip command, as words."""
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     [line] = re.findall(r"^RUN (.*)$", text, re.MULTILINE)
     return shlex.split(line)

@@ -1,5 +1,8 @@
-"""What KEDA's kinds take, as far as the manifests use it. Source: KEDA's custom resource
-definitions (config/crd/bases in kedacore/keda). A key that is not here is refused."""
+"""What KEDA's kinds take, as far as the manifests use it.
+
+Source: KEDA's custom resource definitions (config/crd/bases in kedacore/keda). A key that is not
+here is refused.
+"""
 
 from __future__ import annotations
 

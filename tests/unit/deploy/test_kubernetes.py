@@ -53,7 +53,7 @@ def test_keda_takes_them(kind: str) -> None:
 
 @pytest.fixture(scope="module")
 def built() -> list[dict[str, Any]]:
-    """What kubectl apply -k would send, of the fleet and of a run."""
+    """Return what kubectl apply -k would send, for the fleet and for a run."""
     found: list[dict[str, Any]] = []
     for folder in (FOLDER, FOLDER / "run"):
         command = [require_tool("kubectl"), "kustomize", str(folder)]

@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs/fleet.md").read_text()
 
 
 def service() -> dict[str, str]:
-    """The section [Service]; no key is given twice."""
+    """Return the section [Service]; no key is given twice."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(UNIT)
@@ -28,7 +28,7 @@ def service() -> dict[str, str]:
 
 
 def verified(unit: Path, text: str) -> list[str]:
-    """What systemd says about the unit, with a program that is on this machine."""
+    """Return what systemd says about the unit, with a program of this machine."""
     program = shutil.which("true")
     assert program
     unit.write_text(text.replace("/opt/dataworks/bin/celery", program))

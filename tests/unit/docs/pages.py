@@ -57,7 +57,7 @@ class Example:
 
 
 def examples(path: Path) -> list[Example]:
-    """The page's blocks of commands."""
+    """Return the page's blocks of commands."""
     text = path.read_text()
     return [
         Example(
@@ -117,7 +117,7 @@ def _matches(expected: str, printed: str) -> bool:
 
 
 def _continued(part: str) -> tuple[str, str, str]:
-    """A command's lines, as far as backslashes or a here-document go, and the rest."""
+    """Return the lines of a command, including a here-document, and the rest."""
     lines = part.splitlines(keepends=True)
     count = 1
     here = re.search(r"<<'?(\w+)'?", lines[0])

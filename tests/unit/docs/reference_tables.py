@@ -40,13 +40,13 @@ def tables() -> dict[str, str]:
 
 
 def written_anew(page: str) -> str:
-    """The page's text with every marked table as the code has it."""
+    """Return the page's text with every marked table as the code has it."""
     made = tables()
     return _MARKED.sub(lambda found: found[1] + made[found["name"]] + found[3], page)
 
 
 def marked_tables(page: str) -> list[str]:
-    """The names of the tables that a page has a place for."""
+    """Return the names of the tables that a page has a place for."""
     return [found["name"] for found in _MARKED.finditer(page)]
 
 
@@ -75,7 +75,7 @@ def _meaning(option: click.Option) -> str:
 
 
 def _schemas() -> dict[str, str]:
-    """A table of the fields for each part of the schema of JSON output."""
+    """Return a table of the fields for each part of the schema of JSON output."""
     known = json.loads(SCHEMA.read_text())["$defs"]
     run, now, detail = (known[name]["properties"] for name in ("run", "now", "detail"))
     added = {name: field for name, field in detail.items() if name not in run and name != "now"}
@@ -94,7 +94,7 @@ def _commands() -> str:
 
 
 def _objects() -> str:
-    """The objects besides runs, a table each."""
+    """Return the objects besides runs, a table each."""
     known = json.loads(SCHEMA.read_text())
     names = dict.fromkeys(name for objects in known["commands"].values() for name in objects)
     run = known["$defs"]["run"]["properties"]
@@ -108,7 +108,7 @@ def _objects() -> str:
 
 
 def _object_table(properties: Mapping[str, Any], known: Mapping[str, Any]) -> str:
-    """A table of the fields that are not those of a run, already described."""
+    """Return a table of the fields that are not those of a run, already described."""
     added = {name: field for name, field in properties.items() if field != known.get(name)}
     return "\n" + "".join(_fields(added))
 

@@ -44,7 +44,7 @@ class Queue:
         self.finishes += 1
 
     def take(self) -> list[BatchRange]:
-        """What was sent since the last call."""
+        """Return what was sent since the last call."""
         found, self.sent = self.sent, []
         return found
 
@@ -86,7 +86,7 @@ class Driven:
         return WatchMessages().run(drive)
 
     def looked(self, seconds: float = 2.0, takes: int = 0) -> None:
-        """The last look was so long ago, and so many messages fewer had been taken."""
+        """Pretend that the last look was ``seconds`` ago, with ``takes`` more messages by then."""
         seen = self.ledger.windows.look(self.spec.run_id)
         self.lease.position = f"{seen.takes - takes} {seen.now - seconds:.3f}"
 

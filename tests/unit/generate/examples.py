@@ -33,13 +33,13 @@ def examples() -> Iterator[tuple[str, Any]]:
 
 
 def template_of(example: Any) -> Template:
-    """A template from an example: a whole one, or only the fields."""
+    """Return a template from an example: a whole one, or only the fields."""
     whole = isinstance(example, list) or {"content", "schema"} & set(example)
     return parse_template(example if whole else {"content": example}, "example")
 
 
 def digest(template: Template, count: int = 1000, seed: int = 7) -> str:
-    """A hash of the first documents of every collection."""
+    """Return a hash of the first documents of every collection."""
     state = hashlib.sha256()
     for position in range(len(template.collections)):
         state.update(document_source(template, position, seed).generate(0, count).data)
@@ -47,6 +47,6 @@ def digest(template: Template, count: int = 1000, seed: int = 7) -> str:
 
 
 def documents(content: dict[str, Any], count: int = 300, seed: int = 7) -> list[dict[str, Any]]:
-    """Decoded documents with these fields."""
+    """Return decoded documents with these fields."""
     template = parse_template({"content": content}, "test")
     return bson.decode_all(document_source(template, 0, seed).generate(0, count).data)

@@ -1,4 +1,4 @@
-"""Bring the published JSON Schema up to date: python -m tests.unit.generate.schema_file
+"""Bring the published JSON Schema up to date: python -m tests.unit.generate.schema_file.
 
 The keys and the description of each type are those of its parser. What a new key takes is written
 into the file by hand; keys and words are then accepted in whatever letters, as the reader does.
@@ -21,7 +21,7 @@ TYPES = {kind.name: kind for kind in column_types().values()}
 
 
 def read() -> dict[str, Any]:
-    """The file as it is."""
+    """Read the schema file."""
     schema: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
     return schema
 
@@ -35,13 +35,13 @@ def asked(kind: ColumnType) -> set[str]:
 
 
 def spellings(kind: ColumnType) -> list[str]:
-    """The names of a type."""
+    """Return the names of a type."""
     others = {alias for alias, known in column_types().items() if known.name == kind.name}
     return [kind.name, *sorted(others - {kind.name.lower()})]
 
 
 def updated(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with the keys and descriptions of the parsers, in whatever letters."""
+    """Return the schema with the keys and descriptions of the parsers, in whatever letters."""
     definitions = schema["$defs"]
     common = {
         key: value

@@ -26,7 +26,7 @@ from tests.unit.generate.examples import documents
 
 
 def column(count: int = 300, **field: Any) -> list[Any]:
-    """The values of one field."""
+    """Return the values of one field."""
     return [document.get("x", "missing") for document in documents({"x": field}, count)]
 
 

@@ -25,7 +25,10 @@ def values(field: dict[str, Any], count: int, seed: int = 11) -> list[Any]:
 
 
 def assert_chi_squared(observed: Mapping[Any, int], expected: Mapping[Any, float]) -> None:
-    """``expected`` are shares. The limit is Wilson and Hilferty's for one in 10,000."""
+    """Check observed counts against ``expected`` shares.
+
+    The limit is Wilson and Hilferty's, for one failure in 10,000.
+    """
     assert set(observed) <= {key for key, share in expected.items() if share > 0}
     total = sum(observed.values())
     kept = {key: share * total for key, share in expected.items() if share > 0}
@@ -39,7 +42,7 @@ def assert_chi_squared(observed: Mapping[Any, int], expected: Mapping[Any, float
 
 
 def assert_kolmogorov_smirnov(sample: list[float], share_below: Callable[[float], float]) -> None:
-    """The largest distance of the two distribution functions, for one in 10,000."""
+    """Check the largest distance of the two distribution functions, for one in 10,000."""
     ordered, count = sorted(sample), len(sample)
     distance = max(
         max((rank + 1) / count - share_below(value), share_below(value) - rank / count)

@@ -128,7 +128,7 @@ def test_masks_go_into_arrays_and_leave_null() -> None:
 
 
 def outcomes(documents: list[dict[str, Any]], **options: Any) -> list[RuleOutcome]:
-    """What each rule did, alone and in a batch of many documents that are alike: the same."""
+    """Return what each rule did, alone and in a batch of equal documents: the same."""
     change = by_transform(Transform(**options))
     raw = [encode(document) for document in documents]
     alone = list(change(EncodedBatch.of(raw)).rules)

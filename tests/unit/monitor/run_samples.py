@@ -11,12 +11,12 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def at(seconds: float) -> datetime:
-    """A moment of the run."""
+    """Return a moment of the run."""
     return START + timedelta(seconds=seconds)
 
 
 def progress(seconds: float, documents: int = 0, **changes: Any) -> RunProgress:
-    """A run of 100,000 documents that was just acknowledged, with one worker."""
+    """Return a run of 100,000 documents that was just acknowledged, with one worker."""
     counters = {"documents": documents, "bytes": documents * 1000, **changes.pop("counters", {})}
     values: dict[str, Any] = {
         "run_id": "gen-20260101-000000-0000",

@@ -68,7 +68,7 @@ class Course:
         )
 
     def observations(self) -> Iterator[tuple[int, RunProgress]]:
-        """What an observer sees each second, until the run is complete."""
+        """Yield what an observer sees each second, until the run is complete."""
         done, second = 0, 0
         share = self.documents // len(self.indexes)
         running = RunProgress(

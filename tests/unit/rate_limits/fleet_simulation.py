@@ -117,7 +117,7 @@ class Server:
         return _sum(self.taken, since, until) / (until - since)
 
     def share(self, since: float, until: float) -> float:
-        """The share of documents refused."""
+        """Return the share of documents refused."""
         refused = _sum(self.refused, since, until)
         return refused / max(1, refused + _sum(self.taken, since, until))
 

@@ -141,7 +141,7 @@ def work(source: SliceSource, progress: SliceProgress[bytes], stop_after: int) -
 
 
 def one_type(ids: Sequence[Any]) -> Slice:
-    """The whole collection, in the one type that its ``_id``s have."""
+    """Return the whole collection, in the one type that its ``_id``s have."""
     low = bson.encode({"": "" if isinstance(ids[0], str) else ObjectId(bytes(12))})
     type_, value = low[4], low[6:-1]
     return Slice(0, lower=Element(type_, b"", value), kind=SliceKind.ONE_TYPE)

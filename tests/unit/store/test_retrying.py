@@ -15,7 +15,7 @@ BACKOFF = Backoff(base_seconds=1.0, cap_seconds=4.0, tries=3)
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were made."""
+    """Return the pauses that were made."""
     made: list[float] = []
     monkeypatch.setattr("time.sleep", made.append)
     monkeypatch.setattr("random.uniform", lambda _low, high: high)

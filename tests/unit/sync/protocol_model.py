@@ -238,7 +238,7 @@ def _work(state: State, index: int, protocol: Protocol, world: World) -> Iterato
 
 
 def _acknowledged(state: State, index: int, protocol: Protocol, *, changed: bool) -> State:
-    """The acknowledgement, and in the same step the key that changed, to be reconciled again."""
+    """Acknowledge, and in the same step mark the key that changed for another reconciliation."""
     worker = state.workers[index]
     windows = []
     for window in state.windows:
@@ -270,7 +270,7 @@ def _now(state: State, index: int, worker: Worker) -> State:
 
 
 def _renumbered(state: State) -> State:
-    """The same state with the smallest numbers of windows and claims: else it had no end."""
+    """Renumber windows and claims from the smallest; otherwise the states have no end."""
     busy = [worker for worker in state.workers if worker.phase != "idle"]
     named = [(window.number, window.claim) for window in state.windows]
     named += [(worker.number, worker.claim) for worker in busy]

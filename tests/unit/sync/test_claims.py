@@ -30,7 +30,7 @@ def keeper(run: tuple[RedisLedger, str], seconds: float = 30.0) -> ClaimKeeper:
 
 
 def at(monkeypatch: pytest.MonkeyPatch, later: float) -> Callable[[], float]:
-    """A clock that is ``later`` seconds ahead from now on."""
+    """Return a clock that is ``later`` seconds ahead from now on."""
     real = claims.boot_time
     monkeypatch.setattr(claims, "boot_time", lambda: real() + later)
     return real
