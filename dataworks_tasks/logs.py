@@ -103,6 +103,8 @@ def set_up_logging(config: FrameworkConfig, file: str | None = None) -> None:
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
+        if isinstance(old.formatter, TextFormatter | JsonFormatter):
+            old.close()
     root.addHandler(handler)
     root.setLevel(config.log_level)
     levels = dict.fromkeys(_QUIET, "WARNING")

@@ -37,9 +37,20 @@ hypothesis.settings.load_profile("any machine")
 
 WorkerFactory = Callable[..., RunningService]
 
+_WITHOUT_SERVERS = ("tests/contract/", "tests/unit/")
+_SLOWEST_FIRST = ("tests/faults/", "tests/integration/", "tests/contract/", "tests/unit/")
+
 # Valkey's databases but the first; a test has one for itself.
 _database_numbers = itertools.cycle(range(1, 16))
 _worker_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest: short files at the end leave no process of xdist without work."""
+    items.sort(key=lambda item: [item.nodeid.startswith(folder) for folder in _SLOWEST_FIRST][::-1])
+    for item in items:
+        if item.nodeid.startswith(_WITHOUT_SERVERS):
+            item.add_marker(pytest.mark.filterwarnings("error::ResourceWarning"))
 
 
 def _binary(program: ServerProgram) -> ServerBinary:

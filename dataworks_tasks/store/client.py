@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -66,6 +67,7 @@ class BaseDatabaseClient:
         self._reads_committed = False
         self.newest_time: Timestamp | None = None
         """The newest operation that the driver has heard of from this server, as far as is known"""
+        self._opening = Lock()
         self._client: Driver | None = None
         self._without_timeout: Driver | None = None
 
@@ -90,16 +92,22 @@ class BaseDatabaseClient:
 
     @property
     def mongo(self) -> Driver:
-        """The driver's client."""
+        """The driver's client, the same for all threads, also when they ask at once."""
         if self._client is None:
-            self._client = open_driver(self.config, self._capabilities, self._watch)
+            with self._opening:
+                if self._client is None:
+                    self._client = open_driver(self.config, self._capabilities, self._watch)
         return self._client
 
     @property
     def without_timeout(self) -> Driver:
         """A client for operations whose duration grows with the collection: no socket timeout."""
         if self._without_timeout is None:
-            self._without_timeout = open_driver_without_timeout(self.config, self._capabilities)
+            with self._opening:
+                if self._without_timeout is None:
+                    self._without_timeout = open_driver_without_timeout(
+                        self.config, self._capabilities
+                    )
         return self._without_timeout
 
     def close(self) -> None:

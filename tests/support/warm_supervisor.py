@@ -2,8 +2,7 @@
 
 ``python -m celery`` spends most of a second of CPU on imports, which hundreds of tests would pay.
 A fork of this process is a process in a session of its own as usual, with its own environment,
-folder and log. Workers with another ``PYTHONPATH`` than the tests' and those with failpoints, which
-are armed when their module is imported, start in the ordinary way.
+folder and log. Workers with another ``PYTHONPATH`` than the tests' start in the ordinary way.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import threading
 import traceback
 from typing import NoReturn
 
-from dataworks_tasks.failpoints import VARIABLE as FAILPOINTS
+from dataworks_tasks import failpoints
 from producer.local import supervisor
 from producer.local.child_command import ChildCommand
 from producer.local.children import Children
@@ -39,6 +38,7 @@ _IMPORTED_FIRST = (
     "dataworks_tasks.worker.report",
     "kombu.transport.redis",
 )
+_OURS = ("dataworks_tasks.", "producer.")
 _AS_A_PROGRAM_FINDS_THEM = (
     *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE),
 )
@@ -55,11 +55,8 @@ class WarmChildren(Children):
 
     def _launch(self, command: ChildCommand) -> subprocess.Popen[bytes]:
         environment = command.environment
-        if (
-            command.arguments[:3] != _CELERY
-            or FAILPOINTS in environment
-            or environment.get("PYTHONPATH") != os.environ.get("PYTHONPATH")
-        ):
+        here = os.environ.get("PYTHONPATH")
+        if command.arguments[:3] != _CELERY or environment.get("PYTHONPATH") != here:
             return super()._launch(command)
         for module in _IMPORTED_FIRST:
             importlib.import_module(module)
@@ -93,6 +90,7 @@ class WarmChildren(Children):
         os.chdir(command.folder)
         os.environ.clear()
         os.environ.update(command.environment)
+        _arm_failpoints()
         tempfile.tempdir = None
         sys.path[0] = os.getcwd()
         sys.argv = ["celery", *command.arguments[3:]]
@@ -106,6 +104,17 @@ class WarmChildren(Children):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _arm_failpoints() -> None:
+    """Arm those of the environment, in every module that took ``failpoint`` when it was off."""
+    text = os.environ.get(failpoints.VARIABLE)
+    if text is None:
+        return
+    off, armed = failpoints.failpoint, failpoints.armed(text)
+    for name, module in list(sys.modules.items()):
+        if name.startswith(_OURS) and vars(module).get("failpoint") is off:
+            module.failpoint = armed  # type: ignore[attr-defined]
 
 
 class _Forked(subprocess.Popen[bytes]):
