@@ -62,7 +62,9 @@ def command(
     console = context.console
     with LocalServices(STATE_FOLDER) as services:
         with console.status("starting Redis and MongoDB"):
-            services.start(Mongod(find_binary(MONGOD)), Valkey(find_binary(VALKEY)))
+            # A server alone has no changes that a migration could follow.
+            mongod = Mongod(find_binary(MONGOD), replica_set=True)
+            services.start(mongod, Valkey(find_binary(VALKEY)))
         account = None
         if cosmos:
             account = CosmosService(services.mongodb_url, cosmos, change_streams=True)

@@ -27,7 +27,7 @@ def test_examples_without_servers(path: Path, tmp_path: Path) -> None:
 def settings(stores_available: None) -> Iterator[dict[str, str]]:
     """Servers and a worker for all pages."""
     with LocalServices.in_temporary_folder() as services:
-        services.start_stores()
+        services.start_stores(replica_set=True)
         settings = {
             "FRAMEWORK_BROKER_URL": services.redis_url,
             "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": services.mongodb_url,

@@ -105,6 +105,33 @@ def test_from_mongod_through_an_account_to_mongod(
 
 
 @pytest.mark.timeout(240)
+def test_back_from_an_account(
+    live_fleet: Fleet, replica_set_url: str, simulated: StartSimulator
+) -> None:
+    fleet = live_fleet
+    first, second = (f"{fleet.database}_{name}" for name in ("a", "b"))
+    account = simulated()
+    use(fleet, replica_set_url, account)
+    fleet.mongo[first].orders.create_index("n", unique=True)
+    fleet.mongo[first].orders.insert_many([{"_id": n, "n": n} for n in range(30)])
+    fleet.start_worker(2)
+    run = follow(fleet, first, second)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    assert "n_1" in fleet.mongo[second].orders.index_information(), "it was there first"
+    fleet.run("cutover", run, "--quiet", "1s")
+    with pymongo.MongoClient[dict[str, Any]](account) as client:
+        orders = client[second].orders
+        orders.delete_many({"_id": {"$lt": 5}})
+        orders.insert_one({"_id": "new", "n": -1})
+        back = fleet.run_json("sync", run, "--reverse")["run"]
+        # Two documents take each other's unique value.
+        orders.delete_many({"_id": {"$in": [10, 11]}})
+        orders.insert_many([{"_id": 10, "n": 11}, {"_id": 11, "n": 10}])
+    fleet.run("cutover", back, "--quiet", "1s")
+    check(fleet, second, first)
+
+
+@pytest.mark.timeout(240)
 def test_from_documentdb(
     live_fleet: Fleet, replica_set_url: str, simulated: StartSimulator
 ) -> None:
