@@ -16,12 +16,15 @@ from kombu.transport import redis as redis_transport
 from redis import ConnectionError, Redis
 
 from dataworks_tasks.broker.envelope import control_refusal, refusal
+from dataworks_tasks.broker.server_clock import ServerClock
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.logs import without_credentials
 
 log = logging.getLogger(__name__)
 
 
+_clock = ServerClock()
+redis_transport.time = _clock  # type: ignore[attr-defined]
 _ANSWERS = b".reply.celery.pidbox"
 """Queues in which workers answer to control commands; one that starts asks the others."""
 
@@ -47,7 +50,24 @@ class CheckedRedis(Redis):
 
 
 class CheckedQoS(redis_transport.QoS):
-    """Kombu's record of what is delivered and not acknowledged."""
+    """Kombu's record of what is delivered and not acknowledged, in the time of the server.
+
+    Kombu compares this machine's clock with what other machines wrote: one that is minutes ahead
+    would give back what the others have in hand, every few seconds.
+    """
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Record a delivery."""
+        if not _clock.is_set:
+            with self.channel.conn_or_acquire() as client:  # type: ignore[attr-defined]
+                _clock.set_by(client)
+        super().append(message, delivery_tag)
+
+    def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
+        """Give back what was delivered too long ago."""
+        with self.channel.conn_or_acquire() as client:  # type: ignore[attr-defined]
+            _clock.set_by(client)
+        super().restore_visible(start, num, interval)
 
     def ack(self, delivery_tag: str) -> None:
         """Take the message off the broker."""

@@ -10,7 +10,7 @@ from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
 from dataworks_tasks.ledger.worker_registry import LivingWorker
 
 CLOCK_SECONDS = 20.0
-"""A clock that is further off brings messages back that nobody has lost."""
+"""A clock that is further off makes the times that a worker reports useless."""
 _FULL_SHARE = 0.98
 _QUIET_SECONDS = 5.0
 _MEGABYTE = 1_000_000

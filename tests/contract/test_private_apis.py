@@ -43,6 +43,7 @@ from dataworks_tasks.broker.checked_transport import (
     CheckedSentinelTransport,
     CheckedTransport,
 )
+from dataworks_tasks.broker.server_clock import ServerClock
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import LedgerUnavailable
 from dataworks_tasks.migrate.lazy_document import LazyDocument
@@ -83,6 +84,16 @@ def test_kombu_asks_the_class_for_its_record_of_deliveries() -> None:
     assert issubclass(CheckedQoS, kombu_redis.QoS)
     assert _parameters(kombu_redis.QoS.ack) == ["self", "delivery_tag"]
     assert "self.QoS(self)" in inspect.getsource(virtual.Channel)
+
+
+def test_kombu_tells_the_time_by_one_name() -> None:
+    """broker/checked_transport.py: deliveries are compared in the time of the server."""
+    assert isinstance(vars(kombu_redis)["time"], ServerClock)
+    for method in (kombu_redis.QoS.append, kombu_redis.QoS.restore_visible):
+        assert "time()" in inspect.getsource(method)
+    parameters = ["self", "start", "num", "interval"]
+    assert _parameters(kombu_redis.QoS.restore_visible) == parameters
+    assert _parameters(kombu_redis.QoS.append) == ["self", "message", "delivery_tag"]
 
 
 @pytest.mark.parametrize(
