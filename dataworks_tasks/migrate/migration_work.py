@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NoReturn
 
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import RunFailed, SpecRefused, TerminalError
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.document_failure import document_failure
@@ -29,6 +30,8 @@ from dataworks_tasks.store.bulk_write import WritePolicy
 
 _TRIES_FROM_START = 3
 
+WroteBatch = Callable[[int, EncodedBatch], None]
+
 
 class MigrationWork(RangeWork):
     """Copies slices: up to ``parallel_cursors`` read at once, ``max_insert_workers`` writes.
@@ -38,7 +41,8 @@ class MigrationWork(RangeWork):
     source.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, wrote: WroteBatch | None = None) -> None:
+        """``wrote``: called with the number of the pair and each batch whose write was answered."""
         job = context.spec.job
         if not isinstance(job, MigrationJob):
             raise SpecRefused(f"{context.spec.run_id} is not a migration")
@@ -46,6 +50,11 @@ class MigrationWork(RangeWork):
         self._job = job
         self._guards = RunGuards(context.spec, source_of(context), context.target)
         self._routes = [self._route(pair) for pair in job.namespaces]
+        if wrote is not None:
+            self._routes = [
+                replace(route, wrote=partial(wrote, number))
+                for number, route in enumerate(self._routes)
+            ]
         self._readers = ThreadPoolExecutor(
             context.config.parallel_cursors, thread_name_prefix="read-slice"
         )

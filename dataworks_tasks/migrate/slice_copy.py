@@ -58,9 +58,19 @@ class ByteBudget:
             self._changed.notify_all()
 
 
+Wrote = Callable[[EncodedBatch], None]
+
+
+def _nothing_to_note(_batch: EncodedBatch) -> None:
+    """Note nothing of what was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class CopyRoute:
-    """From where to where one collection goes, and what happens on the way."""
+    """From where to where one collection goes, and what happens on the way.
+
+    ``wrote``: called in the writing thread with each batch whose write was answered.
+    """
 
     source: SliceSource
     change: DocumentChange
@@ -68,6 +78,7 @@ class CopyRoute:
     namespace: Namespace
     policy: WritePolicy
     rate_limiter: RateLimiter | None = None
+    wrote: Wrote = _nothing_to_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +233,7 @@ class _Attempt:
                 result = write_batch(
                     route.target, route.namespace, batch, route.policy, route.rate_limiter, deadline
                 )
+                route.wrote(batch)
                 stats.add_write(route.namespace, result)
                 if not result.pending:
                     break
@@ -237,7 +249,9 @@ class _Attempt:
         rows = with_empty_timestamps(batch)
         if not rows or not route.target.capabilities.collection_stats:
             return batch
-        result = write_one_by_one(route.target, route.namespace, batch.select(rows), route.policy)
+        exact = batch.select(rows)
+        result = write_one_by_one(route.target, route.namespace, exact, route.policy)
+        route.wrote(exact)
         stats.add_write(route.namespace, result)
         return batch.select(sorted(set(range(len(batch))).difference(rows)))
 

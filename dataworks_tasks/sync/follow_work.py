@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from threading import Event
 
 from bson.timestamp import Timestamp
 
-from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.errors import LedgerUnavailable, SpecRefused
 from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.range_work import Completed, RangeWork, RunContext
@@ -15,11 +17,14 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob
-from dataworks_tasks.sync.claims import ClaimKeeper, ClaimTerms
+from dataworks_tasks.sync.claims import Claim, ClaimKeeper, ClaimTerms
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place
 from dataworks_tasks.sync.key_window import id_of_failure, is_key_window
 from dataworks_tasks.sync.routes import migration_routes
+from dataworks_tasks.sync.wanted import id_of
 from dataworks_tasks.sync.window_work import WindowRun, check_held, hot_key, work_on_windows
+
+_OUTAGE_SECONDS = 1.0
 
 
 class FollowWork(RangeWork):
@@ -40,7 +45,8 @@ class FollowWork(RangeWork):
             for namespace in (pair.source, pair.target)
         }
         spec = context.spec.model_copy(update={"on_error": OnError.SKIP})
-        self._copy = MigrationWork(replace(context, spec=spec))
+        self._copy = MigrationWork(replace(context, spec=spec), self._wrote)
+        self._claim: Claim | None = None
         routes = migration_routes(context, job, self._bound)
         self._windows = WindowRun(
             context,
@@ -71,6 +77,8 @@ class FollowWork(RangeWork):
                     held.append(number)
                     continue
 
+                self._claim = claim
+
                 def interrupted() -> bool:
                     return stop.interrupted() or claim.seconds_left <= 0.0  # noqa: B023
 
@@ -93,6 +101,24 @@ class FollowWork(RangeWork):
             for failure in result.failures
         ]
         self._context.ledger.key_windows.add_hot_keys(self._context.spec.run_id, keys)
+
+    def _wrote(self, pair: int, batch: EncodedBatch) -> None:
+        """Reconcile later what was written when the claim was over.
+
+        A process that was suspended between looking at its claim and writing has put documents
+        there that the source may not have any more. Inserts of a copy carry no fence.
+        """
+        claim = self._claim
+        if claim is None or claim.seconds_left > 0.0:
+            return
+        keys = [(hot_key(pair, id_of(document)), pair) for document in batch.documents()]
+        while True:
+            try:
+                self._context.ledger.key_windows.add_hot_keys(self._context.spec.run_id, keys)
+                return
+            except LedgerUnavailable:
+                # Nobody else knows of these documents, so this process waits for Redis.
+                Event().wait(_OUTAGE_SECONDS)
 
     def _bound(self) -> Timestamp:
         """Return the newest planned position: reads must not be older."""

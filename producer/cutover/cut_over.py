@@ -23,6 +23,7 @@ from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes, rea
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.index_notes import refused_of_position
 from dataworks_tasks.migrate.run_guards import RunGuards
+from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.rate_limits.run_reads import source_read_limiter
 from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
@@ -85,6 +86,7 @@ class CutOver:
                 f"{spec.run_id} does not follow its source, so there is nothing to cut over",
                 "Start one that does: dataworks migrate ... --follow",
             )
+        load_plugins(connections.config.plugins)  # the run's strategy may be of one
         self._connections, self._spec, self._job = connections, spec, spec.job
         self._request, self._say, self._verify_full = request, say, verify_full
         self._ledger, self._run_id = connections.ledger, spec.run_id

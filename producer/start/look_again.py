@@ -9,6 +9,7 @@ from threading import Event
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import DocumentFailure
+from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.sync.key_window import id_of_failure
@@ -39,6 +40,7 @@ def look_again(
             "--live is for migrations: documents of a generation run do not change",
             "Leave --live out",
         )
+    load_plugins(connections.config.plugins)  # the run's strategy may be of one
     ledger, run_id = connections.ledger, spec.run_id
     context = RunContext(spec, connections.config, ledger, connections.target, connections.source)
     routes = migration_routes(context, job)

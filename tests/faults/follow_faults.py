@@ -354,6 +354,12 @@ def follow_faults() -> Iterator[FollowFaults]:
         yield FollowFaults(services, fleet, source, target, proxies)
 
 
+def say(seed: int, text: str) -> None:
+    """Print a line of what happened, seen at once."""
+    sys.stdout.write(f"seed {seed}: {text}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -376,8 +382,7 @@ def main() -> None:
                 failed.append(seed)
                 if chosen.keep:
                     os.system(f"cp -r {faults.services.folder}/logs {chosen.keep}/{seed}")  # noqa: S605
-            sys.stdout.write(f"seed {seed}: {said}\n")
-            sys.stdout.flush()
+            say(seed, said)
     sys.stdout.write(f"{passed} schedules ended equal, {len(failed)} did not: {failed}\n")
     sys.exit(1 if failed else 0)
 

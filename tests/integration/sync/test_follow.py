@@ -12,6 +12,20 @@ from dataworks_tasks.ledger.contract import RunState
 from tests.fleet import Fleet, wait_until
 from tests.integration.sync.writers import Writers, raw_documents
 
+STRATEGY = """
+from dataworks_tasks import BaseMigrationStrategy, MigrationStrategyFactory
+
+
+@MigrationStrategyFactory.register
+class Halved(BaseMigrationStrategy):
+    name = "halved"
+
+    def transform_document(self, document):
+        if document["n"] % 2:
+            return None
+        return {**document, "n": document["n"] // 2}
+"""
+
 
 def start(fleet: Fleet, *more: object) -> str:
     """Start a migration of the fleet's database that follows; its run id."""
@@ -59,21 +73,50 @@ def test_a_source_is_followed_and_cut_over(live_fleet: Fleet) -> None:
 
 
 def test_transformed_documents_are_followed(live_fleet: Fleet) -> None:
+    """Updates, deletions, and documents that move into and out of the filter."""
     fleet = live_fleet
     fleet.start_worker(2)
-    fill(fleet, "orders")
-    changes = ("--filter", '{"n": {"$gte": 100}}', "--rename", "n=number")
-    run = start(fleet, *changes, "--set", "done=true")
     orders, copy = (fleet.mongo[name].orders for name in (fleet.database, f"{fleet.database}_copy"))
+    orders.insert_many(
+        [{"_id": n, "n": n, "mail": f"p{n}@example.com", "secret": n} for n in range(300)]
+    )
+    changes = ("--filter", '{"n": {"$gte": 100}}', "--rename", "n=number", "--set", "done=true")
+    run = start(fleet, *changes, "--mask", "mail=faker:email", "--drop-field", "secret")
     wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    masked = copy.find_one({"_id": 250})
+    assert masked is not None
     orders.update_one({"_id": 5}, {"$set": {"n": 1000}})  # enters the filter
     orders.update_one({"_id": 200}, {"$set": {"n": 1}})  # leaves it
+    orders.update_one({"_id": 202}, {"$set": {"n": 2}})
+    orders.update_one({"_id": 202}, {"$set": {"n": 2000}})  # left it, and is back
     orders.delete_one({"_id": 201})
-    orders.insert_one({"_id": "new", "n": 500})
+    orders.update_one({"_id": 250}, {"$set": {"secret": "more", "mail": "new@example.com"}})
+    orders.insert_one({"_id": "new", "n": 500, "secret": 1})
     cut_over(fleet, run)
     found = {document["_id"]: document for document in copy.find({})}
     assert found.keys() == {5, "new", *range(100, 200), *range(202, 300)}
     assert found["new"] == {"_id": "new", "number": 500, "done": True}
+    assert found[250].keys() == masked.keys()
+    assert found[250]["mail"] not in {masked["mail"], "new@example.com"}
+    fleet.run("verify", run)
+
+
+def test_a_strategy_that_keeps_the_key_is_followed(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    plugin = fleet.folder / "halved.py"
+    plugin.write_text(STRATEGY)
+    fleet.environment["FRAMEWORK_PLUGINS"] = str(plugin)
+    fleet.start_worker(1, FRAMEWORK_PLUGINS=str(plugin))
+    fill(fleet, "orders", count=20)
+    run = start(fleet, "--strategy", "halved")
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    orders = fleet.mongo[fleet.database].orders
+    orders.update_one({"_id": 4}, {"$set": {"n": 100}})
+    orders.update_one({"_id": 6}, {"$set": {"n": 7}})  # the strategy leaves odd ones out
+    cut_over(fleet, run)
+    copy = fleet.mongo[f"{fleet.database}_copy"].orders
+    found = {document["_id"]: document["n"] for document in copy.find({})}
+    assert found == {n: n // 2 for n in range(0, 20, 2) if n != 6} | {4: 50}
 
 
 def test_the_cut_over_refuses_while_somebody_writes(live_fleet: Fleet) -> None:

@@ -1,4 +1,7 @@
-"""Processes are killed and suspended while a source is followed; both sides end equal."""
+"""Processes are killed and suspended while a source is followed; both sides end equal.
+
+Many more schedules, with faults of servers and networks: ``python -m tests.faults.follow_faults``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import random
 import signal
 import time
 from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -86,7 +90,22 @@ def test_a_schedule_of_faults_ends_equal(live_fleet: Fleet, seed: int) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", range(100, 300))
-def test_many_schedules_of_faults_end_equal(live_fleet: Fleet, seed: int) -> None:
-    follow_with_faults(live_fleet, seed, faults=10)
+def test_a_copy_that_is_suspended_before_its_write_resurrects_nothing(
+    live_fleet: Fleet, tmp_path: Path
+) -> None:
+    """It looked at its claim, slept longer than any late write may take, and then wrote."""
+    fleet = live_fleet
+    fill(fleet, "orders", count=40)
+    suspended = fleet.start_worker(1, DATAWORKS_FAILPOINTS=f"write.before=stop@1:{tmp_path}")
+    run = start(fleet)
+    wait_until((tmp_path / "write.before").exists, "the copy stands before its write")
+    fleet.mongo[fleet.database].orders.delete_many({"_id": {"$lt": 10}})
+    fleet.start_worker(1)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "another process copies it")
+    copy = fleet.mongo[f"{fleet.database}_copy"].orders
+    wait_until(lambda: copy.count_documents({}) == 30, "the deletions are followed")
+    for child in pool_children(suspended):
+        child.send_signal(signal.SIGCONT)
+    wait_until(lambda: fleet.ledger.key_windows.status(run).hot_keys, "what it wrote is noted")
+    cut_over(fleet, run)
+    check_equal(fleet, "orders")
