@@ -100,10 +100,10 @@ class _Builder:
         self._only_while_empty = target.capabilities.unique_indexes_while_empty
         self._has_collation = "collation" in (_options(target, namespace) or {})
 
-    def build(self, index: dict[str, Any], copy: IndexCopy, place: tuple[int, int]) -> bool:
+    def build(self, index: dict[str, Any], copy: IndexCopy, ordinal: tuple[int, int]) -> bool:
         """Build the index unless the target has it; False when the lease is over before.
 
-        ``place``: which of how many this is.
+        ``ordinal``: which of how many this is.
         """
         name = str(index["name"])
         there = self._same(index)
@@ -119,7 +119,7 @@ class _Builder:
         # One that is still being built is listed like any other: asking for it joins the build.
         wanted = index_to_create(there or index, target_has_collation=self._has_collation)
         try:
-            if not build_indexes(self._target, self._namespace, [wanted], self._lease, place):
+            if not build_indexes(self._target, self._namespace, [wanted], self._lease, ordinal):
                 return False
         except (TerminalError, RightMissing) as error:
             # The server names its build and the collection first, which the reader knows.

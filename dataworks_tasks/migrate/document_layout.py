@@ -1,7 +1,7 @@
 """Take the documents of a batch apart all at once, where they are laid out alike.
 
 Documents of one collection mostly have the same fields in the same order. One walk over such a
-layout finds the places of its fields in every document with a few numpy steps, and a change of the
+layout finds the offsets of its fields in every document with a few numpy steps, and a change of the
 layout changes them all.
 """
 
@@ -44,7 +44,7 @@ def take_apart(batch: EncodedBatch, names: FieldNames) -> Iterator[DocumentLayou
     An array that a change goes into is never alike.
     """
     rows: Offsets = np.arange(len(batch), dtype=np.int64)
-    starts = _Places(rows, batch.offsets[:-1] + 4)
+    starts = _RowOffsets(rows, batch.offsets[:-1] + 4)
     waiting = [_Walk(_BatchBytes(batch.data), starts, starts, [names])]
     for _ in range(_MOST_LAYOUTS):
         waiting = [walk for walk in waiting if len(walk.here.rows) >= FEWEST_ALIKE]
@@ -57,34 +57,34 @@ def take_apart(batch: EncodedBatch, names: FieldNames) -> Iterator[DocumentLayou
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Places:
-    """A place in each of the documents ``rows``."""
+class _RowOffsets:
+    """An offset in each of the documents ``rows``."""
 
     rows: Offsets
     at: Offsets
 
-    def moved(self, at: Offsets) -> _Places:
-        return _Places(self.rows, at)
+    def moved(self, at: Offsets) -> _RowOffsets:
+        return _RowOffsets(self.rows, at)
 
-    def only(self, chosen: NDArray[np.bool_]) -> _Places:
-        return _Places(self.rows[chosen], self.at[chosen])
+    def only(self, chosen: NDArray[np.bool_]) -> _RowOffsets:
+        return _RowOffsets(self.rows[chosen], self.at[chosen])
 
     def of(self, row: int) -> int:
         return int(self.at[np.searchsorted(self.rows, row)])
 
 
 class _BatchBytes:
-    """The batch's bytes, read at a place of each document at once."""
+    """The batch's bytes, read at one offset in each document at once."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self._lengths = _overlapping(data, "<i4")
         self._texts: dict[int, NDArray[np.bytes_]] = {}
 
-    def header_at(self, place: int) -> bytes:
+    def header_at(self, offset: int) -> bytes:
         """Type and name of the field there, or the end of the document."""
-        end = place if self.data[place] == 0 else self.data.index(0, place + 1)
-        return self.data[place : end + 1]
+        end = offset if self.data[offset] == 0 else self.data.index(0, offset + 1)
+        return self.data[offset : end + 1]
 
     def lengths(self, at: Offsets) -> Offsets:
         lengths: Offsets = self._lengths[at]
@@ -106,8 +106,8 @@ class _BatchBytes:
 class _Run:
     """Bytes of no interest."""
 
-    begin: _Places
-    end: _Places
+    begin: _RowOffsets
+    end: _RowOffsets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +116,8 @@ class _Value:
 
     type: int
     name: bytes
-    begin: _Places
-    end: _Places
+    begin: _RowOffsets
+    end: _RowOffsets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,8 +139,8 @@ class _Walk:
     """Goes through many documents at once. ``run`` is where the bytes begin that are in no step."""
 
     source: _BatchBytes
-    here: _Places
-    run: _Places
+    here: _RowOffsets
+    run: _RowOffsets
     levels: list[FieldNames]
     steps: list[_Step] = field(default_factory=list)
 
@@ -167,10 +167,10 @@ class _Walk:
         rows, data = self.here.rows, self.source.data
         chosen = {id(rows): np.arange(len(rows))}
 
-        def final(places: _Places) -> Offsets:
-            if id(places.rows) not in chosen:
-                chosen[id(places.rows)] = np.searchsorted(places.rows, rows)
-            return places.at[chosen[id(places.rows)]]
+        def final(offsets: _RowOffsets) -> Offsets:
+            if id(offsets.rows) not in chosen:
+                chosen[id(offsets.rows)] = np.searchsorted(offsets.rows, rows)
+            return offsets.at[chosen[id(offsets.rows)]]
 
         steps = iter(self.steps)
 
@@ -193,10 +193,10 @@ class _Walk:
 
         return DocumentLayout(rows, fields(names))
 
-    def _parted(self, here: _Places) -> _Walk:
+    def _parted(self, here: _RowOffsets) -> _Walk:
         return replace(self, here=here, levels=[*self.levels], steps=[*self.steps])
 
-    def _field(self, type_: int, name: bytes, start: _Places) -> bool:
+    def _field(self, type_: int, name: bytes, start: _RowOffsets) -> bool:
         stop = self._stop(type_, start)
         if stop is None:
             return False
@@ -216,7 +216,7 @@ class _Walk:
         self.here = self.run = stop
         return True
 
-    def _stop(self, type_: int, start: _Places) -> _Places | None:
+    def _stop(self, type_: int, start: _RowOffsets) -> _RowOffsets | None:
         size = FIXED_SIZES.get(type_)
         if size is not None:
             return start.moved(start.at + size)
@@ -225,7 +225,7 @@ class _Walk:
             return None
         return start.moved(start.at + self.source.lengths(start.at) + longer)
 
-    def _leave(self, behind: _Places) -> None:
+    def _leave(self, behind: _RowOffsets) -> None:
         self._close_run()
         self.steps.append(_Closed())
         self.levels.pop()

@@ -1,7 +1,7 @@
 """Documents that an insert would change: those with an empty timestamp.
 
-A server that inserts a document puts its clock's time in place of ``Timestamp(0, 0)`` where that is
-the value of a top-level field other than ``_id``. A pipeline update leaves it alone.
+A server that inserts a document replaces ``Timestamp(0, 0)`` by its clock's time if that is the
+value of a top-level field other than ``_id``. A pipeline update keeps it.
 https://www.mongodb.com/docs/manual/reference/bson-types/#timestamps
 """
 
@@ -34,20 +34,20 @@ def with_empty_timestamps(batch: EncodedBatch) -> list[int]:
     """
     data = batch.data
     positions: list[int] = []
-    place = data.find(_NAME_END_AND_EMPTY)
-    while place >= 0:
-        behind = place + len(_NAME_END_AND_EMPTY)
-        name_start = data.rfind(0, 0, place) + 1
-        if data.find(_TIMESTAMP, name_start, place) >= 0:
-            position = int(np.searchsorted(batch.offsets, place, side="right")) - 1
+    offset = data.find(_NAME_END_AND_EMPTY)
+    while offset >= 0:
+        end = offset + len(_NAME_END_AND_EMPTY)
+        name_start = data.rfind(0, 0, offset) + 1
+        if data.find(_TIMESTAMP, name_start, offset) >= 0:
+            position = int(np.searchsorted(batch.offsets, offset, side="right")) - 1
             if _has_empty_timestamp(batch.document(position)):
                 positions.append(position)
-                behind = int(batch.offsets[position + 1])
-        elif data[behind - 1 : behind + 1] == b"\0\0":
+                end = int(batch.offsets[position + 1])
+        elif data[end - 1 : end + 1] == b"\0\0":
             # A longer run of zeros: no name ends within it.
-            found = _NOT_ZERO.search(data, behind)
-            behind = found.start() if found else len(data)
-        place = data.find(_NAME_END_AND_EMPTY, behind)
+            found = _NOT_ZERO.search(data, end)
+            end = found.start() if found else len(data)
+        offset = data.find(_NAME_END_AND_EMPTY, end)
     return positions
 
 

@@ -210,11 +210,11 @@ def _read_behind(reading: _Reading, completed_to: Element) -> Iterator[EncodedBa
         if behind:
             yield batch
             continue
-        for place in range(len(batch)):
-            if key_of(batch.document(place), ID) == completed_to:
+        for index in range(len(batch)):
+            if key_of(batch.document(index), ID) == completed_to:
                 behind = True
-                if place + 1 < len(batch):
-                    yield batch.slice(place + 1, len(batch))
+                if index + 1 < len(batch):
+                    yield batch.slice(index + 1, len(batch))
                 break
     if not behind:
         yield from _read_key_ranges(reading, [])

@@ -144,7 +144,7 @@ def groups_through(groups: list[list[KeyRange]], key: Element) -> list[list[KeyR
 
 def _group_of(groups: list[list[KeyRange]], key: Element) -> int:
     """Each group covers one BSON type, in read order: int 5 and double 5.5 differ in group."""
-    return next(place for place, group in enumerate(groups) if group[0].only_type == key.type)
+    return next(index for index, group in enumerate(groups) if group[0].only_type == key.type)
 
 
 def _number(element: Element) -> int:

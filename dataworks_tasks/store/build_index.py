@@ -26,13 +26,13 @@ def build_indexes(
     namespace: Namespace,
     indexes: Sequence[Mapping[str, Any]],
     lease: FinishLease,
-    place: tuple[int, int] = (1, 1),
+    ordinal: tuple[int, int] = (1, 1),
 ) -> bool:
     """Build ``indexes``, given as ``createIndexes`` has them; False when ``lease`` is over before.
 
-    The server continues without the client that asked, and asking again, from here or from another
-    process, joins the build in progress. ``place``: which of how many builds of the collection this
-    is, for people. Raises the errors of ``driver_errors.classify``.
+    The server continues without the client that asked. Asking again, from here or from another
+    process, joins the build in progress. ``ordinal``: which of how many builds this is, for people.
+    Raises the errors of ``driver_errors.classify``.
     """
     names = tuple(str(index["name"]) for index in indexes)
     build_id = (client.config.fingerprint, namespace, names)
@@ -43,7 +43,7 @@ def build_indexes(
             build = (client, namespace, indexes, built)
             # A daemon thread: a worker that is asked to leave does not wait for an index.
             Thread(target=_build, args=build, name="build-index", daemon=True).start()
-    what = IndexBuild(", ".join(names), str(namespace), *place)
+    what = IndexBuild(", ".join(names), str(namespace), *ordinal)
     lease.show(lambda: str(_with_progress(what, client, namespace)))
     while not built.done():
         if lease.reached:

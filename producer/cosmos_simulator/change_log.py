@@ -54,7 +54,7 @@ class ChangeLog:
             return []
         start = max(0, number + 1 - self._entries[0].number)
         stop = min(len(self._entries), start + limit)
-        return [self._entries[place] for place in range(start, stop)]
+        return [self._entries[index] for index in range(start, stop)]
 
 
 def token(number: int) -> dict[str, str]:

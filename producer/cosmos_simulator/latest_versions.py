@@ -59,16 +59,16 @@ class Partition:
         """Return the next documents, each by its latest change."""
         start = bisect_right(self._lsns, lsn)
         current = (
-            (self._lsns[place], self._keys[place])
-            for place in range(start, len(self._lsns))
-            if self._latest.get(self._keys[place]) == self._lsns[place]
+            (self._lsns[index], self._keys[index])
+            for index in range(start, len(self._lsns))
+            if self._latest.get(self._keys[index]) == self._lsns[index]
         )
         return list(itertools.islice(current, limit))
 
     def lsn_before(self, at: float) -> int:
         """Return the last change before a moment."""
-        place = bisect_left(self._times, at)
-        return self._lsns[place - 1] if place else 0
+        index = bisect_left(self._times, at)
+        return self._lsns[index - 1] if index else 0
 
     @property
     def last(self) -> int:
@@ -83,13 +83,13 @@ class Partition:
 
     def _compact(self) -> None:
         kept = [
-            place
-            for place, key in enumerate(self._keys)
-            if self._latest.get(key) == self._lsns[place]
+            index
+            for index, key in enumerate(self._keys)
+            if self._latest.get(key) == self._lsns[index]
         ]
-        self._lsns = [self._lsns[place] for place in kept]
-        self._times = [self._times[place] for place in kept]
-        self._keys = [self._keys[place] for place in kept]
+        self._lsns = [self._lsns[index] for index in kept]
+        self._times = [self._times[index] for index in kept]
+        self._keys = [self._keys[index] for index in kept]
 
 
 class CollectionFeed:

@@ -133,11 +133,11 @@ def _check_exclude(patterns: Sequence[str], found: Mapping[Namespace, _Found]) -
 def _check_renames(renames: Sequence[tuple[str, str]], chosen: Sequence[_Found]) -> None:
     names = [item.namespace for item in chosen]
     used = {
-        next((place for place, (old, _) in enumerate(renames) if _matches_any([old], name)), None)
+        next((index for index, (old, _) in enumerate(renames) if _matches_any([old], name)), None)
         for name in names
     }
-    for place, (old, new) in enumerate(renames):
-        if place in used:
+    for index, (old, new) in enumerate(renames):
+        if index in used:
             continue
         if any(_matches_any([old], name) for name in names):
             raise UsageError(
