@@ -37,6 +37,8 @@ hypothesis.settings.load_profile("any machine")
 
 WorkerFactory = Callable[..., RunningService]
 
+_LINES_ARE_COUNTED = "COVERAGE_PROCESS_CONFIG" in os.environ
+"""A process that is killed does not say which lines it ran."""
 _WITHOUT_SERVERS = ("tests/contract/", "tests/unit/")
 _SLOWEST_FIRST = ("tests/faults/", "tests/integration/", "tests/contract/", "tests/unit/")
 
@@ -187,7 +189,7 @@ def worker_factory(local_services: LocalServices) -> Iterator[WorkerFactory]:
 
     yield start
     for name in set(started) & set(local_services.pids()):
-        local_services.stop(name, SIGKILL)
+        local_services.stop(name, None if _LINES_ARE_COUNTED else SIGKILL)
 
 
 def _fleet_environment(redis_url: str, mongodb_url: str, database: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element, element_bytes, ids_filter
-from dataworks_tasks.driver_step import Drive
+from dataworks_tasks.driver_step import Drive, DriverStep
 from dataworks_tasks.ledger.contract import WORKING
 from dataworks_tasks.ledger.key_windows import Append, KeyWindows, Place
 from dataworks_tasks.rate_limits.reads import ReadRateLimiter
@@ -110,7 +110,7 @@ class DeleteScan:
         self.windows.add_hot_keys(self.run_id, [(hot_key(pair, key), pair) for key in keys])
 
 
-class ScanDeletes:
+class ScanDeletes(DriverStep):
     """Scans for deletions every so often; a step of the driver of a run that needs it."""
 
     name = "scan-deletes"
