@@ -68,7 +68,7 @@ coverage: $(STAMP) ## every test with the lines counted that it runs, also in wo
 
 soak: $(STAMP) ## runs under random faults for MINUTES=10; SEED=n repeats a schedule
 	@$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
-	@$(BIN)/python -m pytest -m soak tests/faults
+	@$(BIN)/python -m pytest -m soak tests/faults tests/integration/sync
 
 verdict-table: $(STAMP) ## run the tests of situations, and put what they show into docs/reliability.md
 	@$(BIN)/python -m tests.support.verdict_table --numprocesses 2

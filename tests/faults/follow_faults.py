@@ -251,6 +251,8 @@ class FollowFaults:
             self.producer.kill()
 
     def _restart(self, name: str) -> None:
+        # It is waited for, so what would keep it from starting has to be over.
+        self._undo(everything=True)
         self.services.restart(name, SIGKILL)
 
     def _lose_a_second(self) -> None:

@@ -140,20 +140,3 @@ def test_an_index_that_cannot_be_built_is_named(two_servers: Servers) -> None:
     copy.drop_index("n_1")
     fleet.run("cutover", run, "--block-writes", "--verify", "none")
     check_cut_over(two_servers, run)
-
-
-def test_writes_of_one_server_are_not_blocked(live_fleet: Fleet) -> None:
-    fleet = live_fleet
-    source = pymongo.MongoClient[dict[str, Any]](
-        fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"]
-    )
-    with source:
-        source[fleet.database].orders.insert_one({"_id": 1})
-        fleet.start_worker(1)
-        names = ("--include", f"{fleet.database}.orders", "--to", f"{fleet.database}_copy.orders")
-        run = fleet.run_json("migrate", *names, "--follow", "--detach")["run"]
-        wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
-        refused = fleet.run("cutover", run, "--block-writes", check=False)
-        assert refused.returncode == 2
-        assert "source and target are one server" in refused.stderr
-        source[fleet.database].orders.insert_one({"_id": 2})

@@ -143,9 +143,12 @@ def test_a_unique_index_meets_its_duplicates_in_the_checklist(live_fleet: Fleet)
     orders.create_index("n", unique=True)
     run = start(fleet, "--set", "n=1")
     wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
-    listed = fleet.run("cutover", run, "--dry-run", check=False)
+    listed = fleet.run("cutover", run, "--dry-run", "--block-writes", check=False)
     assert listed.returncode == 1
-    assert "has several documents with n = 1" in listed.stdout
+    shown = " ".join(listed.stdout.split())
+    assert "has several documents with n = 1" in shown
+    assert "source and target are one server" in shown
+    orders.insert_one({"_id": "not blocked", "n": -1})
 
 
 def test_a_dropped_collection_stops_the_run(live_fleet: Fleet) -> None:

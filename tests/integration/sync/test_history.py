@@ -57,6 +57,7 @@ def test_a_lost_history_fails_the_run_and_resync_repairs_it(two_servers: Servers
     check_cut_over(two_servers, run)
 
 
+@pytest.mark.soak
 def test_a_position_that_is_not_lost_is_kept(two_servers: Servers) -> None:
     """What changed since is still read; everything is compared all the same."""
     fleet, source = two_servers
@@ -101,6 +102,7 @@ def test_a_history_that_is_overwritten_is_lost(
             source[name].others.insert_many([{"t": "x" * 1000} for _ in range(1000)])
         for _ in range(40):
             source[name].others.insert_many([{"t": "x" * 1000} for _ in range(1000)])
+        assert "the history reaches back 0.0 h" in fleet.run("doctor", check=False).stdout
         for process in processes:
             process.resume()
         fleet.wait_for_state(run, RunState.FAILED)
