@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,8 @@ from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text
 ALIVE_SECONDS = 20.0
 """A worker that said nothing for longer is gone."""
 _FORGOTTEN_SECONDS = 600.0
+_ALWAYS_TIDY = 20
+"""Up to so many workers, each one forgets the gone whenever it says that it is alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +50,30 @@ class WorkerRegistry:
         now = self._now()
         return (before + time.time()) / 2 - now
 
-    def enter(self, worker: LivingWorker) -> None:
-        """Say that the worker is alive, and forget those that said nothing for long."""
-        value = {**asdict(worker), "at": self._now()}
+    def enter(self, worker: LivingWorker) -> int:
+        """Say that the worker is alive; return how many have said so, those that ended included.
+
+        Sometimes forgets those that said nothing for long. In a large fleet most calls do not: each
+        reads what all workers said.
+        """
+        value = json.dumps({**asdict(worker), "at": self._now()})
+
+        def store() -> int:
+            self._redis.hset(WORKERS, worker.id, value)
+            return self._redis.hlen(WORKERS)
+
+        count = self._steps.guard("", store)
+        if random.random() * count < _ALWAYS_TIDY:
+            self._forget_the_gone()
+        return count
+
+    def _forget_the_gone(self) -> None:
+        now = self._now()
         gone = [
-            id_
-            for id_, entry in self._entries()
-            if value["at"] - float(entry["at"]) > _FORGOTTEN_SECONDS
+            id_ for id_, entry in self._entries() if now - float(entry["at"]) > _FORGOTTEN_SECONDS
         ]
-
-        def store() -> None:
-            self._redis.hset(WORKERS, worker.id, json.dumps(value))
-            if gone:
-                self._redis.hdel(WORKERS, *gone)
-
-        self._steps.guard("", store)
+        if gone:
+            self._steps.guard("", lambda: self._redis.hdel(WORKERS, *gone))
 
     def leave(self, worker_id: str) -> None:
         """Remove a worker that ends."""

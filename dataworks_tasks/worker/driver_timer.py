@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -24,6 +25,9 @@ from dataworks_tasks.worker.presence import PRESENCE_SECONDS, Presence
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
+_LOOK_EVERY_TICK = 25
+"""Up to so many workers look at every tick; of more, about as many in each tick."""
+_LONGEST_TURN_SECONDS = 5.0
 _REFUSED_SECONDS = 30.0
 _OUTAGE_SECONDS = 2.0
 _CLAIMED_AT_ONCE = 20
@@ -55,7 +59,10 @@ class DriverTimer(bootsteps.StartStopStep):
         self._presence = Presence(parent, self._ledger)
         self._presence()
         self._entries.append(parent.timer.call_repeatedly(PRESENCE_SECONDS, self._presence))
-        look = DueMessages(parent.app, self._ledger, parent.app.amqp.queues.consume_from)
+        presence = self._presence
+        look = DueMessages(
+            parent.app, self._ledger, parent.app.amqp.queues.consume_from, lambda: presence.workers
+        )
         self._entries.append(parent.timer.call_repeatedly(_TICK_SECONDS, look))
 
     def stop(self, parent: Any) -> None:
@@ -73,18 +80,32 @@ class DriverTimer(bootsteps.StartStopStep):
 class DueMessages:
     """Sends a message for each step that is due, and the ranges whose time has come."""
 
-    def __init__(self, app: Celery, ledger: Ledger, queues: Iterable[str]) -> None:
-        """``queues``: the names of the queues that this worker takes from, as they are later."""
+    def __init__(
+        self,
+        app: Celery,
+        ledger: Ledger,
+        queues: Iterable[str],
+        workers: Callable[[], int] = lambda: 1,
+    ) -> None:
+        """``queues``: the names of the queues that this worker takes from, as they are later.
+
+        ``workers``: how many there are. Many look in turns, so that Redis is not asked more often.
+        """
         self._app = app
         self._ledger = ledger
         self._queues = queues
+        self._workers = workers
         self._quiet_until = 0.0
         self._specs: dict[str, RunSpec] = {}
 
     def __call__(self) -> None:
         """Look once. Redis is left alone for a moment when it does not answer."""
-        if time.monotonic() < self._quiet_until:
+        now = time.monotonic()
+        if now < self._quiet_until:
             return
+        turn = min(_LONGEST_TURN_SECONDS, self._workers() * _TICK_SECONDS / _LOOK_EVERY_TICK)
+        if turn > _TICK_SECONDS:
+            self._quiet_until = now + turn * random.uniform(0.5, 1.5)
         try:
             for queue in list(self._queues):
                 for due in self._ledger.driver.claim(queue, _CLAIMED_AT_ONCE, CLAIM_SECONDS):

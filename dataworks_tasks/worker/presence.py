@@ -24,20 +24,22 @@ class Presence:
         self._consumer = consumer
         self._ledger = ledger
         self._warned = False
+        self.workers = 1
+        """How many workers there are, when it was last said."""
 
     def __call__(self) -> None:
         """Say it once more. A Redis that does not answer is asked again later."""
         try:
             clock = self._ledger.workers.clock_seconds()
-            self._ledger.workers.enter(self._worker(clock))
+            self.workers = self._ledger.workers.enter(self._worker(clock))
         except DataWorksError as error:
             log.debug("this worker could not report that it is alive: %s", error)
             return
         if abs(clock) > _CLOCK_SECONDS and not self._warned:
             self._warned = True
             log.warning(
-                "the clock of this machine is %.0f s %s Redis': messages that are not lost "
-                "will be sent again; set the clock (NTP)",
+                "the clock of this machine is %.0f s %s Redis': the times that it reports are "
+                "wrong; set the clock (NTP)",
                 abs(clock),
                 "ahead of" if clock > 0 else "behind",
             )
