@@ -7,7 +7,7 @@ of the process it wants to hit; nothing in a message, a spec or a settings file 
 
 At the third passage of ``write.after`` the process gets SIGKILL. The file ``write.after`` in the
 folder says that it happened, and keeps it from happening again: a replacement that meets the same
-place goes on.
+place continues.
 """
 
 from __future__ import annotations

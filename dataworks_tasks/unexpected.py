@@ -28,7 +28,7 @@ _LONGEST_TEXT = 300
 
 @contextmanager
 def unexpected_errors() -> Iterator[None]:
-    """Raise what is no error of DataWorks, nor a decision of Celery's, as UnexpectedError."""
+    """Raise as UnexpectedError what is neither DataWorks' error nor Celery's decision."""
     try:
         yield
     except (DataWorksError, TaskPredicate):

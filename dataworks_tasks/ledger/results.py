@@ -1,4 +1,4 @@
-"""What workers tell the ledger, and what it answers."""
+"""What workers report to the ledger, and what it answers."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ class BaseDatabaseClient:
             self._watch.open_connections(count, lambda: self.command("admin", {"ping": 1}))
 
     def insert(self, namespace: Namespace, batch: EncodedBatch, write_concern: str) -> WriteOutcome:
-        """Send one unordered insert command and classify what came back.
+        """Send one unordered insert command and classify the reply.
 
         Driver errors about the network or the rate are outcomes, not exceptions. Raises
         SettingsError or TerminalError where trying again cannot help.

@@ -53,7 +53,7 @@ class DocumentSequence(RawBSONDocument):
 def send_insert(
     collection: Collection[dict[str, Any]], batch: EncodedBatch, write_concern: Mapping[str, Any]
 ) -> WriteOutcome:
-    """Send one unordered insert command and classify what came back.
+    """Send one unordered insert command and classify the reply.
 
     Driver errors about the network or the rate are outcomes, not exceptions. Raises SettingsError
     or TerminalError where trying again cannot help.

@@ -12,7 +12,7 @@ of small writes too, and each of those costs a round trip."""
 
 
 class WriteSize:
-    """Shared by a process' writers. Without throttling there is no limit of its own.
+    """Shared by a process' writers. It sets no limit unless the server throttles.
 
     A write of which the server took less than a quarter halves it; each other write as large as the
     limit lets it grow by half, until a dialect's limit is reached. The few documents that are sent

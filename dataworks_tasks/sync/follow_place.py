@@ -27,7 +27,7 @@ class FollowPlace:
     """``token``: everything up to it is in the change log. ``time``: its cluster time.
 
     ``logged``: entries of the change log that count. ``planned``: those that are windows already.
-    ``events``: changes seen so far. An empty ``token`` stands for the cluster time alone.
+    ``events``: changes seen so far. An empty ``token`` means the cluster time alone.
     """
 
     token: bytes

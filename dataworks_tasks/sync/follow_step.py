@@ -156,7 +156,7 @@ class _Follower:
             self._set(REDO, left, again.to_bytes())
 
     def _list_every_key(self) -> None:
-        """Log the next keys of collections whose changes no event tells."""
+        """Log the next keys of collections whose changes no event reports."""
         kept = self._windows.place(self._run_id, REDO)
         if not kept or not self._has_room():
             return

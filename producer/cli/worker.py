@@ -50,7 +50,7 @@ def command(
         *(sys.executable, "-m", "celery", "-A", "dataworks_tasks", "worker"),
         *("--hostname", name if "@" in name else f"{name}@%h"),
         *("--loglevel", log_level),
-        # A fleet does not need what workers ask and tell each other.
+        # A fleet does not need the messages that workers exchange.
         *("--without-gossip", "--without-mingle"),
         *(("--concurrency", str(processes)) if processes else ()),
         *more,

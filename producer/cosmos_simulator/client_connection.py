@@ -109,7 +109,7 @@ class ClientConnection:
             raise WireError(f"opcode {header.op_code} was not offered")
         command = parse_command(message)
         if self._is_documentdb and "txnNumber" in command.body:
-            # The service has retryable writes; the mongod behind may stand alone.
+            # The service has retryable writes; the mongod may be a standalone server.
             body = {name: value for name, value in command.body.items() if name != "txnNumber"}
             command = replace(command, body=body)
             message = encode_command(command)

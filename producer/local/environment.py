@@ -44,7 +44,7 @@ class LocalAddresses:
 def worker_environment(config: FrameworkConfig, profile: str | None) -> dict[str, str]:
     """Variables with which a worker that is started in this folder has these settings.
 
-    It reads this process's environment and ``.env_local`` by itself; what came from a flag or from
+    It reads this process's environment and ``.env_local`` itself; what came from a flag or from
     local services it cannot know.
     """
     secrets = {

@@ -12,7 +12,7 @@ from producer.sampling.similar_fields import similar_fields
 from producer.sampling.source_sample import sample_collection
 
 _SECONDS = 5.0
-"""For sampling all collections; those that there is no time for are left out."""
+"""For sampling all collections; those that do not fit into it are left out."""
 
 
 def similar_field_notes(source: BaseDatabaseClient, job: MigrationJob) -> Iterator[RunNote]:

@@ -1,4 +1,4 @@
-"""Has anybody else changed a run's target since the run wrote it? The target's history tells."""
+"""Whether anybody else has changed a run's target since the run, from the target's history."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_COUNTED = 1000
 class TargetChanges:
     """Changes of a target. ``count`` stops at 1,000; ``last`` names one, for a person.
 
-    ``count`` is None where the server's history does not tell.
+    ``count`` is None if the server's history does not show it.
     """
 
     count: int | None

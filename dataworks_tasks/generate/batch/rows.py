@@ -99,5 +99,5 @@ class Rows:
         return rows
 
     def for_documents(self, numbers: Bits) -> Rows:
-        """Rows that stand for documents ``numbers``: where values repeat, or are drawn again."""
+        """Return the rows of documents ``numbers``, whose values repeat or are drawn again."""
         return Rows.documents(self.seed, numbers)

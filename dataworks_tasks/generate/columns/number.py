@@ -149,7 +149,7 @@ class DoubleColumn(Column):
         self.grid: Grid | None = None
         self.walk: Walk | None = None
         self.decimals: int | None = None
-        """What numbers are rounded to where there is no grid."""
+        """The step that numbers are rounded to without a grid."""
 
     def numbers(self, rows: Rows) -> Floats:
         """Return the number of every row."""

@@ -24,7 +24,7 @@ LONGEST = 16_000_000
 _ALPHABET = np.frombuffer(LETTERS, np.uint8)
 _BITS_A_LETTER = np.uint64(6)
 _WIDEST_COLUMN = 512
-"""Letters up to which a column of fixed width is one piece with what stands around it."""
+"""The widest column of fixed width that is merged with the bytes around it, in letters."""
 
 
 class StringColumn(Column):
