@@ -109,7 +109,7 @@ class _Follower:
                 self._keep(captured)
                 self._list_every_key()
                 self._plan()
-                self._note_lag(source)
+                self._note_lag(source, is_idle=captured.is_idle)
                 self._drive.queue.refill()
                 if captured.ddl is not None and self._part.on_ddl is OnDdl.STOP:
                     self._stop_at(captured.ddl)
@@ -179,7 +179,7 @@ class _Follower:
         if self._windows.append(self._run_id, moved) is None:
             raise TransientError("another process follows the source, or the run has ended")
 
-    def _note_lag(self, source: BaseDatabaseClient) -> None:
+    def _note_lag(self, source: BaseDatabaseClient, *, is_idle: bool) -> None:
         """Keep how far the run is behind, and how far the source's history reaches back."""
         now = time.monotonic()
         if now - self._noted_at < _IDLE_SECONDS:
@@ -189,9 +189,13 @@ class _Follower:
             self._history_at, self._oldest = now, oldest_change(source)
         moment, position = self._windows.now(), self._place.time.time
         oldest = oldest_open_change(self._drive.ledger, self._run_id) if self._copied else 0
+        lag = max(0.0, moment - (oldest or position))
+        place = self._place
+        if is_idle and not (oldest or self._part.stale_seconds) and place.planned == place.logged:
+            lag = 0.0  # the position of an idle source moves every ten seconds only
         gauge = FollowGauge(
             moment,
-            max(0.0, moment - (oldest or position)),
+            lag,
             None if self._oldest is None else max(0.0, position - self._oldest),
         )
         self._windows.note_following(self._run_id, gauge)

@@ -92,6 +92,9 @@ def follow_figures(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> Foll
     oldest = oldest_open_change(ledger, spec.run_id) if waiting else 0
     lag = max(0.0, now - (oldest or place.time.time))
     gauge, scanned = progress.following, ledger.key_windows.place(spec.run_id, SCANNED)
+    if gauge is not None and not waiting:
+        # Who follows knows that there was nothing to read; the position alone does not say it.
+        lag = min(lag, gauge.lag_seconds + max(0.0, now - gauge.seen_at))
     return FollowFigures(
         phase=_phase(progress, copying=copying, lag=lag),
         lag_seconds=0.0 if progress.state is RunState.COMPLETE else lag,
