@@ -48,6 +48,17 @@ def check_connection_string(uri: str, type_: DatabaseType) -> None:
         raise SettingsError(f"the connection string {', and '.join(problems)}", remedy)
 
 
+def with_literal_plus(uri: str) -> str:
+    """Return ``uri`` with every + of user and password encoded.
+
+    PyMongo reads one as a space; the specification, mongosh and other drivers read it as it is.
+    """
+    scheme, separator, rest = uri.partition("://")
+    place, mark, query = rest.partition("?")
+    userinfo, at, hosts = place.rpartition("@")
+    return f"{scheme}{separator}{userinfo.replace('+', '%2B')}{at}{hosts}{mark}{query}"
+
+
 def names_option(uri: str, name: str) -> bool:
     """Whether the connection string itself sets an option."""
     return name.lower() in _split(uri).options

@@ -9,7 +9,7 @@ from pymongo import MongoClient
 
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.capabilities import Capabilities
-from dataworks_tasks.store.connection_string import names_option
+from dataworks_tasks.store.connection_string import names_option, with_literal_plus
 from dataworks_tasks.store.connection_watch import ConnectionWatch
 from dataworks_tasks.store.driver_errors import classified
 
@@ -42,7 +42,7 @@ def open_driver_without_timeout(config: DatabaseConfig, capabilities: Capabiliti
 def _open(
     config: DatabaseConfig, options: dict[str, Any], listeners: list[ConnectionWatch]
 ) -> Driver:
-    uri = config.connection_string.get_secret_value()
+    uri = with_literal_plus(config.connection_string.get_secret_value())
     with classified():
         return MongoClient(uri, event_listeners=listeners, **options)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pymongo.uri_parser import parse_uri
 
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.settings.database import DatabaseConfig, DatabaseType
+from dataworks_tasks.store.connection_string import with_literal_plus
 from dataworks_tasks.store.create_client import create_database_client, detect_type
 
 HOST = "shop.mongo.cosmos.azure.com"
@@ -88,3 +90,21 @@ def test_an_account_behind_another_name_needs_only_what_the_driver_must_know() -
 def test_the_host_tells_the_dialect(uri: str, expected: DatabaseType) -> None:
     assert detect_type(config(uri)) is expected
     assert detect_type(config(uri, DatabaseType.MONGODB)) is DatabaseType.MONGODB
+
+
+@pytest.mark.parametrize(
+    ("uri", "password", "database"),
+    [
+        ("mongodb://me:a+b%20c@h1:1,h2:2/shop?appName=a+b", "a+b c", "shop"),
+        ("mongodb://me:a%2Bb@h1/", "a+b", None),
+        ("mongodb://me:plain@h1/shop", "plain", "shop"),
+        ("mongodb://h1/", None, None),
+    ],
+)
+def test_a_plus_in_a_password_is_a_plus(
+    uri: str, password: str | None, database: str | None
+) -> None:
+    """PyMongo alone takes it for a space, so that the password would be another."""
+    found = parse_uri(with_literal_plus(uri), warn=False)
+    assert (found["password"], found["database"]) == (password, database)
+    assert with_literal_plus(with_literal_plus(uri)) == with_literal_plus(uri)
