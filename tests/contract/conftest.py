@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import fakeredis
@@ -10,8 +11,11 @@ from redis import Redis
 
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 
+KINDS = ["fakeredis", "server"]
+"""A mutation run takes the first one only: what is changed is our code."""
 
-@pytest.fixture(params=["fakeredis", "server"])
+
+@pytest.fixture(params=KINDS[:1] if "MUTANT_UNDER_TEST" in os.environ else KINDS)
 def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
     """Yield a Redis of each kind."""
     if request.param == "fakeredis":

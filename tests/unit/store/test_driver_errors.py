@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     ConfigurationError,
     ExecutionTimeout,
     InvalidOperation,
@@ -146,3 +147,25 @@ def test_errors_are_raised_as_ours() -> None:
     assert caught.value.__cause__ is None
     with pytest.raises(KeyError), classified():
         raise KeyError("not the driver's")
+
+
+def bulk(*errors: tuple[int, str], concern: tuple[int, str] | None = None) -> BulkWriteError:
+    written = [
+        {"index": at, "code": code, "errmsg": text} for at, (code, text) in enumerate(errors)
+    ]
+    concerns = [{"code": concern[0], "errmsg": concern[1]}] if concern else []
+    return BulkWriteError({"writeErrors": written, "writeConcernErrors": concerns})
+
+
+def test_a_bulk_write_passes_where_each_of_its_errors_does() -> None:
+    found = classify(bulk((189, "stepped down"), (91, "shutting down")))
+    assert type(found) is StoreUnavailable
+    assert found.fact == "the database cannot do it now: stepped down"
+    assert type(classify(bulk(concern=(64, "not replicated")))) is StoreUnavailable
+    assert type(classify(bulk((1, UNAVAILABLE)))) is StoreUnavailable
+    refused = classify(bulk((121, "no document"), (189, "stepped down")))
+    assert type(refused) is TerminalError
+    assert refused.fact == "the database refused: no document"
+    assert type(classify(bulk((189, "stepped down"), concern=(2, "bad")))) is TerminalError
+    assert classify(bulk()).fact == "the database refused: "
+    assert type(classify(BulkWriteError({}))) is TerminalError
