@@ -169,7 +169,7 @@ class Situations:
                 verdict(code, self.fleet.ledger.progress(run_id)),
                 compared(now, copied),
                 claims_more=code == 0 and not is_true,
-                claims_less=code == 1 and copied == now and counted,
+                claims_less=code == 1 and copied == now == before,
             )
         ]
         if code in (0, _READ_THIS) and now:
