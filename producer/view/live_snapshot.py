@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dataworks_tasks.ledger.contract import FINISHED, Ledger, RunProgress, WorkerReport
 from dataworks_tasks.ledger.run_counters import DOCUMENTS_OF
@@ -17,9 +17,11 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.drive.observation import Observation, QueueDepth
-from producer.view.follow_figures import FollowFigures, follow_figures
 from producer.view.remaining_time import RemainingTime
 from producer.view.run_summary import RunSummary, summarize
+
+if TYPE_CHECKING:
+    from producer.view.follow_figures import FollowFigures
 
 _RATE_WINDOW_SECONDS = 3.0
 _CLOSER_SECONDS = 1.0
@@ -215,10 +217,18 @@ class LiveMeter:
             self._looked_at = now
             run_id = self._spec.run_id
             self._gap = next(self._ledger.gaps(run_id), None) if progress.gaps else None
-            self._following = follow_figures(self._ledger, self._spec, progress)
+            self._following = self._follow(progress)
         if is_due or self._spec.is_sliced:
             found = collections(self._ledger, self._spec, progress)
             self._collections = tuple(map(self._with_rate, found))
+
+    def _follow(self, progress: RunProgress) -> FollowFigures | None:
+        if not self._spec.follows:
+            return None
+        # With the change reader comes the driver: too much for a status of another run.
+        from producer.view.follow_figures import follow_figures
+
+        return follow_figures(self._ledger, self._spec, progress)
 
     def _with_rate(self, one: CollectionProgress) -> CollectionProgress:
         meter = self._collection_meters.setdefault(one.name, RateMeter(self._clock))

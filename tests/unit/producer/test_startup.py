@@ -71,6 +71,10 @@ _LEDGER_ONLY = (
     "producer.cli.shared.run_to_end",
     "producer.cli.status",
     "producer.connections",
+    "dataworks_tasks.ledger.run_limits",
+    "producer.view.live_snapshot",
+    "producer.view.remaining_time",
+    "producer.view.render",
     "producer.view.run_summary",
 )
 """What ``status`` imports."""
