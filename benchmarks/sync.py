@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from benchmarks.changing_source import changing
 from benchmarks.follow_plot import Sample, plot_following
 from benchmarks.promises import Promise, promise_table
 from dataworks_tasks.ledger.connect import connect_ledger
+from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.settings import ConfigManager
 from producer.local.binaries import MONGOD, find_binary
 from producer.local.mongod import Mongod
@@ -155,10 +157,14 @@ class FollowBench:
         before = self._figures().changes
         self._orders.update_many({}, {"$inc": {"n": 1}})
         self._wait(lambda: self._figures().changes - before >= self._documents)
-        began = time.monotonic()
-        self._command("resume", self._run, "--detach")
-        self._wait(self._is_drained)
-        return self._documents / (time.monotonic() - began)
+        with ThreadPoolExecutor(1) as threads:
+            resumed = threads.submit(self._command, "resume", self._run, "--detach")
+            self._wait(lambda: self._ledger.state(self._run) is RunState.RUNNING)
+            began = time.monotonic()  # not the start of Python
+            self._wait(self._is_drained)
+            seconds = time.monotonic() - began
+            resumed.result()
+        return self._documents / seconds
 
     def _is_drained(self) -> bool:
         """Whether the target has what the source has now."""
