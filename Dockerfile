@@ -7,6 +7,7 @@ COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY dataworks_tasks dataworks_tasks
 COPY producer producer
 COPY profiles profiles
+COPY docs/questions docs/questions
 # A virtual environment without pip: what is not in the image cannot be used against it.
 # Every dependency is the one whose hash is in requirements.lock.
 RUN python -m venv --without-pip /opt/dataworks \

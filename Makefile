@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test unit check lint types audit bench load soak fault-table verdict-table mutants docs pictures coverage other-processor lock unbound spelling clean
+.PHONY: help setup demo test unit check lint types audit bench load soak fault-table verdict-table mutants docs pictures terminal-pictures coverage other-processor lock unbound spelling clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -103,6 +103,9 @@ unbound: ## tests with other dependencies than the pinned ones: RESOLUTION=lowes
 
 pictures: $(STAMP) ## take the pictures of the pages again, from a real run
 	@$(BIN)/python -m tests.support.pictures
+
+terminal-pictures: $(STAMP) ## draw the pictures of the terminal again, from a real run
+	@$(BIN)/python -m tests.support.terminal_pictures
 
 clean: ## remove the virtual environment, caches and local state
 	rm -rf $(VENV) .venv-unbound build .dataworks .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,19 +14,20 @@ if TYPE_CHECKING:
         DataGenerationEngine,
         FollowedRun,
         MigrationEngine,
-        RunResult,
         create_generation_engine,
         create_migration_engine,
     )
     from producer.cutover.cut_over import CutOverRequest
     from producer.start.run_request import MigrationRequest, RunOptions
+    from producer.view.run_result import RunResult, RunStatus
 
 _HOMES = {
     "DataGenerationEngine": "api",
     "CutOverRequest": "cutover.cut_over",
     "FollowedRun": "api",
     "MigrationEngine": "api",
-    "RunResult": "api",
+    "RunResult": "view.run_result",
+    "RunStatus": "view.run_result",
     "create_generation_engine": "api",
     "create_migration_engine": "api",
     "MigrationRequest": "start.run_request",
@@ -41,6 +42,7 @@ __all__ = [
     "MigrationRequest",
     "RunOptions",
     "RunResult",
+    "RunStatus",
     "create_generation_engine",
     "create_migration_engine",
 ]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import Event
-from typing import Literal, overload
+from typing import Literal, TypeVar, overload
 
 from dataworks_tasks.errors import LedgerUnavailable, RunFailed, UnknownName, UsageError
 from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
-from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState
+from dataworks_tasks.ledger.contract import WORKING, RunState
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory, Strategy
+from dataworks_tasks.monitor.standstill import cause_of_standstill
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
@@ -26,12 +26,20 @@ from producer.drive.observation import Observation, StopRequest
 from producer.resume.continue_run import continue_run
 from producer.resume.named_run import find_named_run
 from producer.resume.spec_file import keep_spec
+from producer.resume.stop_run import stop_run
 from producer.start.run_request import GenerationRequest, MigrationRequest, RunOptions
 from producer.start.start_generation import start_generation
 from producer.start.start_migration import start_migration
+from producer.start.start_verification import start_verification
 from producer.view.follow_figures import Phase, follow_figures
 from producer.view.progress import notice
+from producer.view.remaining_time import RemainingTime
+from producer.view.run_result import RunResult, RunStatus
 from producer.view.run_summary import summarize
+
+T = TypeVar("T")
+ProgressCallback = Callable[[RunStatus], object]
+"""Called with how far the run is; what it returns does not matter."""
 
 log = logging.getLogger(__name__)
 
@@ -41,37 +49,75 @@ _LOOK_SECONDS = 0.2
 _CONFIGURED = MigrationRequest()
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """The outcome of a run. ``failures`` are documents on record that could not be written.
+class _Engine:
+    """What both engines do with a run that exists. Nothing is kept between two calls."""
 
-    ``remarks``: what else to read before the result is used, such as a mask that matched nothing,
-    or what the source changed while it was copied.
-    """
+    def __init__(self, config: FrameworkConfig, in_process: bool = False) -> None:
+        self._config = config
+        self._in_process = in_process
 
-    run_id: str
-    state: RunState
-    documents: int
-    bytes: int
-    seconds: float
-    failures: int
-    remarks: tuple[str, ...] = ()
+    async def resume(self, run_id: str, progress: ProgressCallback | None = None) -> RunResult:
+        """Resume a run: send its gaps, and nothing else."""
+        return await self._stay(lambda connections: continue_run(connections, run_id), progress)
 
-    @property
-    def rate(self) -> float:
-        """Documents per second on average."""
-        return self.documents / self.seconds if self.seconds > 0 else 0.0
+    async def verify(self, run_id: str, progress: ProgressCallback | None = None) -> RunResult:
+        """Compare what the run should have written with its target, document by document.
+
+        The result is that of the verification: its state is ``different`` when anything differs,
+        and ``failures`` counts the documents.
+        """
+        return await self._stay(
+            lambda connections: start_verification(run_id, connections), progress
+        )
+
+    async def status(self, run_id: str) -> RunStatus:
+        """How far the run is. Raises UnknownName for a run that is not on record."""
+
+        def look(connections: Connections) -> RunStatus:
+            ledger = connections.ledger
+            spec, progress = ledger.spec(run_id), ledger.progress(run_id)
+            left = RemainingTime(spec, ledger.history.read(run_id)).observe(progress)
+            cause = cause_of_standstill(ledger, progress)
+            return RunStatus.of(summarize(spec, progress, cause=cause, seconds_left=left))
+
+        return await asyncio.to_thread(self._look, look)
+
+    async def pause(self, run_id: str) -> None:
+        """Have workers leave the run alone until it is resumed.
+
+        Raises UsageError for a run that has ended.
+        """
+
+        def stop(connections: Connections) -> None:
+            stop_run(connections.ledger, run_id, RunState.PAUSED)
+
+        await asyncio.to_thread(self._look, stop)
+
+    def _look(self, ask: Callable[[Connections], T]) -> T:
+        with Connections(self._config) as connections:
+            return ask(connections)
+
+    def _own_generators(self) -> Sequence[BaseDataGenerator]:
+        """Return the generators for runs in this process."""
+        return ()
+
+    async def _stay(
+        self, start: Callable[[Connections], RunSpec], progress: ProgressCallback | None
+    ) -> RunResult:
+        """Run beside the event loop. A cancelled caller waits until the run is in good order."""
+        here = self._own_generators() if self._in_process else None
+        show = _on_loop(progress)
+        return await _beside_the_loop(lambda stop: _run(self._config, start, stop, here, show))
 
 
-class DataGenerationEngine:
+class DataGenerationEngine(_Engine):
     """Starts generation runs. It keeps no connection between two calls.
 
     Runs go to the workers of ``config``'s queue; with ``in_process`` this process does the work.
     """
 
     def __init__(self, config: FrameworkConfig, in_process: bool = False) -> None:
-        self._config = config
-        self._in_process = in_process
+        super().__init__(config, in_process)
         self._generators: dict[str, BaseDataGenerator] = {}
 
     def register_generator(self, generator: BaseDataGenerator) -> None:
@@ -89,14 +135,16 @@ class DataGenerationEngine:
         namespace: str | None = None,
         seed: int | None = None,
         options: RunOptions = _DEFAULT_OPTIONS,
+        progress: ProgressCallback | None = None,
     ) -> RunResult:
         """Generate ``total`` documents into ``namespace`` (``DATABASE.COLLECTION``).
 
         ``what`` is a template's name or ``.json`` file or a generator's name. A GeneratorType means
-        the generator registered last for it, else the built-in template. Raises UsageError before
-        anything is written, RunFailed when the run stops. Cancelling leaves a run that can be
-        resumed.
+        the generator registered last for it, else the built-in template. ``progress`` is called
+        with a RunStatus a few times a second, on the event loop. Raises UsageError before anything
+        is written, RunFailed when the run stops. Cancelling leaves a run that can be resumed.
         """
+        _check_request(what, total)
         where = Namespace.parse(namespace) if namespace else None
         request = GenerationRequest(
             what=self._name_of(what),
@@ -107,17 +155,13 @@ class DataGenerationEngine:
             options=options,
         )
         generators = tuple(self._generators.values())
-        return await _in_thread(
-            self._run,
+        return await self._stay(
             lambda connections: (
                 find_named_run(connections, options.run_name, RunKind.GENERATION, total)
                 or start_generation(request, self._config, connections, generators)
             ),
+            progress,
         )
-
-    async def resume(self, run_id: str) -> RunResult:
-        """Resume a run: send its gaps, and nothing else."""
-        return await _in_thread(self._run, lambda connections: continue_run(connections, run_id))
 
     def _name_of(self, what: GeneratorType | str) -> str:
         if not isinstance(what, GeneratorType):
@@ -129,9 +173,8 @@ class DataGenerationEngine:
             raise UnknownName("no custom generator is registered", "Call register_generator first")
         return what.value
 
-    def _run(self, start: Callable[[Connections], RunSpec], stop: Event) -> RunResult:
-        generators = tuple(self._generators.values())
-        return _run(self._config, start, stop, generators if self._in_process else None)
+    def _own_generators(self) -> Sequence[BaseDataGenerator]:
+        return tuple(self._generators.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +202,7 @@ class FollowedRun:
         right, and what stopped a step; the run follows on then, and the call can be repeated.
         Cancelling gives up at the next step.
         """
-        run = partial(self._cut_over, request)
-        return await _in_thread(run, lambda connections: connections.ledger.spec(self.run_id))
+        return await _beside_the_loop(lambda stop: self._cut_over(request, stop))
 
     def _lag(self) -> float | None:
         with Connections(self.config) as connections:
@@ -173,9 +215,7 @@ class FollowedRun:
         is_copied = figures is not None and figures.phase is not Phase.COPYING
         return figures.lag_seconds if figures is not None and is_copied else None
 
-    def _cut_over(
-        self, request: CutOverRequest, _start: Callable[[Connections], RunSpec], stop: Event
-    ) -> RunResult:
+    def _cut_over(self, request: CutOverRequest, stop: Event) -> RunResult:
         def say(line: str) -> None:
             log.info("%s: %s", self.run_id, line)
             if stop.is_set():
@@ -186,18 +226,17 @@ class FollowedRun:
 
         with Connections(self.config) as connections:
             progress = cut_over_run(connections, self.run_id, request, say, stop_request)
-            return _result(connections.ledger.spec(self.run_id), progress)
+            return RunResult.of(summarize(connections.ledger.spec(self.run_id), progress))
 
 
-class MigrationEngine:
+class MigrationEngine(_Engine):
     """Starts migration runs. It keeps no connection between two calls.
 
     Runs go to the workers of ``config``'s queue; with ``in_process`` this process does the work.
     """
 
     def __init__(self, config: FrameworkConfig, in_process: bool = False) -> None:
-        self._config = config
-        self._in_process = in_process
+        super().__init__(config, in_process)
         self._strategy: str | None = None
 
     def set_migration_strategy(self, strategy: Strategy | str) -> None:
@@ -217,17 +256,26 @@ class MigrationEngine:
 
     @overload
     async def migrate(
-        self, request: MigrationRequest = ..., *, follow: Literal[False] = ...
+        self,
+        request: MigrationRequest = ...,
+        *,
+        follow: Literal[False] = ...,
+        progress: ProgressCallback | None = ...,
     ) -> RunResult: ...
 
     async def migrate(
-        self, request: MigrationRequest = _CONFIGURED, *, follow: bool = False
+        self,
+        request: MigrationRequest = _CONFIGURED,
+        *,
+        follow: bool = False,
+        progress: ProgressCallback | None = None,
     ) -> RunResult | FollowedRun:
         """Copy what ``request`` includes; by default the source collection of the settings.
 
         With ``follow`` the workers copy and then follow the source; the run is returned at once,
-        to be cut over later. Raises UsageError before anything is written, RunFailed when the run
-        stops. Cancelling leaves a run that can be resumed.
+        to be cut over later. Otherwise ``progress`` is called with a RunStatus a few times a
+        second, on the event loop. Raises UsageError before anything is written, RunFailed when the
+        run stops. Cancelling leaves a run that can be resumed.
         """
         wanted = replace(request, strategy=self._strategy) if self._strategy else request
 
@@ -238,7 +286,7 @@ class MigrationEngine:
             return known or start_migration(chosen, self._config, connections)
 
         if not follow:
-            return await _in_thread(self._run, start)
+            return await self._stay(start, progress)
         if self._in_process:
             raise UsageError(
                 "a migration that follows its source needs workers", "Leave in_process out"
@@ -248,13 +296,6 @@ class MigrationEngine:
     def followed_run(self, run_id: str) -> FollowedRun:
         """Return a run that follows its source, to wait for it or to cut it over."""
         return FollowedRun(self._config, run_id)
-
-    async def resume(self, run_id: str) -> RunResult:
-        """Resume a run: send its gaps, and nothing else."""
-        return await _in_thread(self._run, lambda connections: continue_run(connections, run_id))
-
-    def _run(self, start: Callable[[Connections], RunSpec], stop: Event) -> RunResult:
-        return _run(self._config, start, stop, () if self._in_process else None)
 
 
 def create_generation_engine(
@@ -269,13 +310,10 @@ def create_migration_engine(config: FrameworkConfig, in_process: bool = False) -
     return MigrationEngine(config, in_process)
 
 
-async def _in_thread(
-    run: Callable[[Callable[[Connections], RunSpec], Event], RunResult],
-    start: Callable[[Connections], RunSpec],
-) -> RunResult:
-    """Run beside the event loop. A cancelled caller waits until the run is left in good order."""
+async def _beside_the_loop(run: Callable[[Event], RunResult]) -> RunResult:
+    """Run on a thread. A cancelled caller waits until the run is left in good order."""
     stop = Event()
-    running = asyncio.ensure_future(asyncio.to_thread(run, start, stop))
+    running = asyncio.ensure_future(asyncio.to_thread(run, stop))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -284,11 +322,35 @@ async def _in_thread(
         raise
 
 
+def _check_request(what: object, total: object) -> None:
+    """Raise UsageError for what Python lets through and nobody means."""
+    if isinstance(what, Mapping):
+        raise UsageError(
+            "a template is a name or a file, and this is a dict",
+            "Write it to a file that ends in .json, and give the file's name",
+        )
+    if not isinstance(what, str | GeneratorType):
+        raise UsageError(f"a template is a name or a file, and this is a {type(what).__name__}")
+    if total is not None and (isinstance(total, bool) or not isinstance(total, int)):
+        raise UsageError(
+            f"total is {total!r}, a {type(total).__name__}", "Give a whole number: total=1_000_000"
+        )
+
+
+def _on_loop(progress: ProgressCallback | None) -> Callable[[RunStatus], object]:
+    """Call ``progress`` where the caller awaits, and not on the thread of the run."""
+    if progress is None:
+        return lambda _status: None
+    loop = asyncio.get_running_loop()
+    return lambda status: loop.call_soon_threadsafe(progress, status)
+
+
 def _run(
     config: FrameworkConfig,
     start: Callable[[Connections], RunSpec],
     stop: Event,
     here: Sequence[BaseDataGenerator] | None,
+    show: Callable[[RunStatus], object],
 ) -> RunResult:
     """Start a run and stay with it; ``here`` are the generators of a run in this process."""
 
@@ -298,7 +360,17 @@ def _run(
     with Connections(config, in_process=here is not None) as connections:
         spec = start(connections)
         keep_spec(spec)
-        observe = _log_notices(spec.run_id)
+        notices = _log_notices(spec.run_id)
+        remaining = RemainingTime(spec, connections.ledger.history.read(spec.run_id))
+
+        def observe(observation: Observation) -> None:
+            notices(observation)
+            if observation.progress is not None:
+                left = remaining.observe(observation.progress)
+                cause = observation.standstill.cause
+                run = summarize(spec, observation.progress, cause=cause, seconds_left=left)
+                show(RunStatus.of(run))
+
         if here is not None:
             progress = work_here(connections, spec, here, observe, stop_request)
         else:
@@ -308,14 +380,7 @@ def _run(
             progress = attached
     if progress.state is RunState.FAILED:
         raise RunFailed(progress.last_error or f"run {spec.run_id} failed", _resume(spec.run_id))
-    return _result(spec, progress)
-
-
-def _result(spec: RunSpec, progress: RunProgress) -> RunResult:
-    run = summarize(spec, progress)
-    return RunResult(
-        run.run_id, run.state, run.documents, run.bytes, run.seconds, run.failures, run.to_read
-    )
+    return RunResult.of(summarize(spec, progress))
 
 
 def _start_following(

@@ -22,7 +22,7 @@ from dataworks_tasks.runs.choices import (
 )
 from dataworks_tasks.runs.namespace import Namespace
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 class RunKind(StrEnum):

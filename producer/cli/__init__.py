@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from dataworks_tasks.errors import DataWorksError, UnexpectedError, UsageError, nearest_or_all
 from dataworks_tasks.version import __version__
@@ -42,6 +43,8 @@ COMMANDS = {
     "generators": "list the generators",
     "strategies": "list the migration strategies",
     "worker-health": "check whether this machine's workers are alive; for health checks",
+    "completion": "print a script with which a shell completes commands",
+    "help": "print a page about a question",
 }
 """Every command with the one line that ``dataworks --help`` shows for it."""
 
@@ -65,7 +68,9 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest name for a mistyped one."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        # A shell that completes a line asks this, too, and wants no error.
+        wrong = args and args[0] not in COMMANDS and not args[0].startswith("-")
+        if wrong and not ctx.resilient_parsing:
             raise UsageError(
                 f"there is no command {args[0]!r}",
                 nearest_or_all(args[0], COMMANDS, limit=len(COMMANDS)),
@@ -91,6 +96,15 @@ class LazyGroup(click.Group):
                 f"an unexpected {described(error)}",
                 f"The traceback, for a report: dataworks --debug {ctx.invoked_subcommand} ...",
             ) from None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return commands with their lines, without importing any, and the flags."""
+        found = [
+            CompletionItem(name, help=about)
+            for name, about in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return found or super(click.Group, self).shell_complete(ctx, incomplete)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from producer.cli.shared.completion import complete_runs
 from producer.cli.shared.options import CommandContext, with_connections
 
 
 @click.command("cancel")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @with_connections
 def command(context: CommandContext, run_id: str) -> None:
     """Stop RUN. What is written stays, and resume would continue the run."""

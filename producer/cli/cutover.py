@@ -9,6 +9,7 @@ import click
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
+from producer.cli.shared.completion import complete_runs
 from producer.cli.shared.options import CommandContext, with_connections
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Seconds(click.ParamType[float]):
 
 
 @click.command("cutover")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @click.option("--dry-run", is_flag=True, help="Print the checklist, and change nothing.")
 @click.option(
     "--verify",

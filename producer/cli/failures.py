@@ -6,11 +6,12 @@ from dataclasses import asdict
 
 import click
 
+from producer.cli.shared.completion import complete_runs
 from producer.cli.shared.options import CommandContext, with_connections
 
 
 @click.command("failures")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @with_connections
 def command(context: CommandContext, run_id: str) -> None:
     """List the documents of RUN that could not be written, or that differ in a verification."""

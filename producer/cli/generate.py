@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dataworks_tasks.numerals import counted
+from producer.cli.shared.completion import complete_templates
 from producer.cli.shared.options import (
     COUNT,
     SCALE,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command("generate")
-@click.argument("what", metavar="TEMPLATE")
+@click.argument("what", metavar="TEMPLATE", shell_complete=complete_templates)
 @click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
 @click.option(
     "--scale", type=SCALE, metavar="F", help="Multiply the counts of the template's collections."

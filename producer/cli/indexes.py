@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from producer.cli.shared.completion import complete_runs
 from producer.cli.shared.options import CommandContext, with_connections
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("indexes")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @with_connections
 def command(context: CommandContext, run_id: str) -> None:
     """Build the indexes of the migration RUN that its target lacks. Exit code 4 if any still does.

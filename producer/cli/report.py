@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from dataworks_tasks.errors import UsageError
+from producer.cli.shared.completion import complete_runs
 from producer.cli.shared.options import CommandContext, with_connections
 
 
 @click.command("report")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -10,6 +10,7 @@ import click
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.numerals import counted
+from producer.cli.shared.completion import complete_runs
 from producer.cli.shared.options import CommandContext, with_connections, workers_option
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _NOT_FINISHED = 3
 
 
 @click.command("resume")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @click.option("--detach", is_flag=True, help="Send the gaps and exit.")
 @click.option(
     "--rebuild",

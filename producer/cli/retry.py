@@ -6,11 +6,12 @@ import sys
 
 import click
 
+from producer.cli.shared.completion import complete_runs
 from producer.cli.shared.options import CommandContext, with_connections, workers_option
 
 
 @click.command("retry")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @click.option("--detach", is_flag=True, help="Send the ranges and exit.")
 @workers_option
 @with_connections

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dataworks_tasks.errors import TransientError, UsageError
+from producer.cli.shared.completion import complete_runs
 from producer.cli.shared.options import CommandContext, with_connections
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _ENDED = "the command that worked on it has ended"
 
 
 @click.command("status")
-@click.argument("run_id", metavar="[RUN]", required=False)
+@click.argument("run_id", metavar="[RUN]", required=False, shell_complete=complete_runs)
 @click.option("--watch", is_flag=True, help="Stay and show progress until the run ends.")
 @click.option("--spec", is_flag=True, help="Print the run's spec, for `resume --rebuild`.")
 @with_connections

@@ -7,11 +7,12 @@ import sys
 import click
 
 from dataworks_tasks.runs.choices import OnDdl
+from producer.cli.shared.completion import complete_runs
 from producer.cli.shared.options import CommandContext, with_connections
 
 
 @click.command("sync")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @click.option(
     "--reverse",
     is_flag=True,

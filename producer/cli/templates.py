@@ -10,6 +10,7 @@ import click
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.numerals import counted
+from producer.cli.shared.completion import complete_templates
 from producer.cli.shared.options import COUNT, SCALE, CommandContext, Count, with_context
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def command(context: CommandContext) -> None:
 
 
 @command.command("check")
-@click.argument("what", metavar="TEMPLATE")
+@click.argument("what", metavar="TEMPLATE", shell_complete=complete_templates)
 @click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
 @click.option(
     "--scale", type=SCALE, metavar="F", help="Multiply the counts of the template's collections."
@@ -89,7 +90,7 @@ def new(_context: CommandContext, path: Path) -> None:
 
 
 @command.command("preview")
-@click.argument("what", metavar="TEMPLATE")
+@click.argument("what", metavar="TEMPLATE", shell_complete=complete_templates)
 @click.option(
     "-n",
     "count",

@@ -7,11 +7,12 @@ import sys
 import click
 
 from dataworks_tasks.errors import UsageError
+from producer.cli.shared.completion import complete_runs
 from producer.cli.shared.options import COUNT, CommandContext, with_connections, workers_option
 
 
 @click.command("verify")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @click.option("--detach", is_flag=True, help="Send the messages and exit.")
 @click.option(
     "--max-failures",

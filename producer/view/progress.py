@@ -69,7 +69,7 @@ class TerminalView:
         self._shown = self._meter.read(observation) or self._shown
         rows: list[RenderableType] = []
         if self._shown is not None:
-            rows += [self._bars(self._shown), Text(), details(self._shown)]
+            rows.append(self.drawn(self._shown))
         notices = [notice(observation)]
         if self._shown is not None:
             notices += [f"alert {alert['name']}: {_fact(alert)}" for alert in self._shown.alerts]
@@ -80,6 +80,10 @@ class TerminalView:
     def say(self, text: str) -> None:
         """Print a line above the bars."""
         self._live.console.print(escape(text), highlight=False)
+
+    def drawn(self, live: LiveSnapshot) -> RenderableType:
+        """Draw bars and figures, as they are on the screen."""
+        return Group(self._bars(live), Text(), details(live))
 
     def _bars(self, live: LiveSnapshot) -> RenderableType:
         room = self._console.height - _OTHER_LINES

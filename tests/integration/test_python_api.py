@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 from collections.abc import Mapping
 from typing import Any
@@ -18,10 +19,12 @@ from dataworks_tasks import (
     GeneratorType,
     MigrationStrategyFactory,
 )
-from dataworks_tasks.errors import RunFailed, UnknownName
+from dataworks_tasks.errors import RunFailed, UnknownName, UsageError
 from dataworks_tasks.ledger.contract import RunState
 from producer import (
     RunOptions,
+    RunResult,
+    RunStatus,
     create_generation_engine,
     create_migration_engine,
 )
@@ -182,3 +185,81 @@ def test_waiting_for_workers_is_said(
 def test_all_names_are_there() -> None:
     for package in (dataworks_tasks, producer):
         assert [name for name in package.__all__ if not hasattr(package, name)] == []
+
+
+NOTEBOOK = """
+result = await engine.generate_data("service_order", 3000, f"{database}.cells", seed=1,
+                                    options=RunOptions(batch_size=500), progress=seen.append)
+status = await engine.status(result.run_id)
+check = await engine.verify(result.run_id)
+changed = collection.update_one({}, {"$set": {"extra": 1}})
+differs = await engine.verify(result.run_id)
+"""
+
+
+def test_a_notebook_awaits_looks_and_verifies(config: FrameworkConfig, fleet: Fleet) -> None:
+    """Cells are compiled with top-level await and run in a loop that is running already."""
+    seen: list[RunStatus] = []
+    cell = {
+        "engine": create_generation_engine(config, in_process=True),
+        "RunOptions": RunOptions,
+        "database": fleet.database,
+        "collection": fleet.mongo[fleet.database]["cells"],
+        "seen": seen,
+    }
+
+    async def kernel() -> None:
+        code = compile(NOTEBOOK, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        await eval(code, cell)  # noqa: S307 - as a notebook does
+
+    asyncio.run(kernel())
+    result, status, check, differs = (cell[n] for n in ("result", "status", "check", "differs"))
+    assert isinstance(result, RunResult)
+    assert (result.state, result.documents, result.is_good) == (RunState.COMPLETE, 3000, True)
+    assert isinstance(status, RunStatus)
+    assert (status.documents, status.share, status.is_over) == (3000, 1.0, True)
+    assert [one.documents for one in seen] == sorted(one.documents for one in seen)
+    assert len({one.documents for one in seen}) > 2
+    assert seen[-1].run_id == result.run_id
+    assert isinstance(check, RunResult)
+    assert (check.documents, check.is_good) == (3000, True)
+    assert isinstance(differs, RunResult)
+    assert (differs.state, differs.failures) == (RunState.DIFFERENT, 1)
+
+
+def test_a_program_pauses_and_resumes(config: FrameworkConfig, fleet: Fleet) -> None:
+    fleet.start_worker(1)
+
+    async def program() -> RunResult:
+        engine = create_generation_engine(config)
+        options = RunOptions(batch_size=500, max_rate=4000)
+        run = engine.generate_data("service_order", 8000, f"{fleet.database}.p", options=options)
+        running = asyncio.ensure_future(run)
+        run_id = await asyncio.to_thread(fleet.newest_run)
+        await asyncio.to_thread(fleet.wait_for_share, run_id, 0.1)
+        await engine.pause(run_id)
+        left = await running
+        assert left.state is RunState.PAUSED
+        assert (await engine.status(run_id)).state is RunState.PAUSED
+        return await engine.resume(run_id)
+
+    assert asyncio.run(program()).state is RunState.COMPLETE
+    assert fleet.mongo[fleet.database]["p"].count_documents({}) == 8000
+
+
+@pytest.mark.parametrize(
+    ("what", "total", "words"),
+    [
+        ({"fields": {}}, 10, "this is a dict.*ends in .json"),
+        ("service_order", "1000", "total is '1000', a str.*total=1_000_000"),
+        ("service_order", 1.5, "total is 1.5, a float"),
+        ("service_order", True, "total is True, a bool"),
+        (["service_order"], 10, "this is a list"),
+    ],
+)
+def test_what_python_lets_through_is_refused(
+    config: FrameworkConfig, what: Any, total: Any, words: str
+) -> None:
+    engine = create_generation_engine(config, in_process=True)
+    with pytest.raises(UsageError, match=words):
+        asyncio.run(engine.generate_data(what, total))

@@ -25,8 +25,8 @@ PUBLIC = {
     "dataworks_tasks.migrate.base": "BaseMigrationStrategy",
     "dataworks_tasks.migrate.factory": "MigrationStrategyFactory",
     "producer": """
-        CutOverRequest DataGenerationEngine FollowedRun MigrationEngine MigrationRequest RunOptions
-        RunResult
+        CutOverRequest DataGenerationEngine FollowedRun MigrationEngine MigrationRequest
+        RunOptions RunResult RunStatus
         create_generation_engine create_migration_engine
     """,
     "producer.cosmos_simulator": "CosmosSimulator FaultDials SimulatorConfig",

@@ -14,6 +14,7 @@ import click
 from dataworks_tasks.numerals import parse_count
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
 from dataworks_tasks.runs.choices import Priority
+from producer.cli.shared.completion import complete_profiles
 from producer.cli.shared.connection_flags import NO_FLAGS, ConnectionFlags, connection_options
 
 if TYPE_CHECKING:
@@ -119,7 +120,12 @@ def _local_defaults() -> dict[str, str]:
 def with_context(function: F) -> F:
     """Add ``--profile`` and ``--json`` and hand the command a CommandContext first."""
 
-    @click.option("--profile", metavar="NAME", help="Settings from profiles/NAME.env.")
+    @click.option(
+        "--profile",
+        metavar="NAME",
+        shell_complete=complete_profiles,
+        help="Settings from profiles/NAME.env.",
+    )
     @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
     @wraps(function)
     def wrapped(profile: str | None, as_json: bool, **values: Any) -> Any:

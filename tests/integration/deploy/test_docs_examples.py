@@ -33,6 +33,8 @@ def settings(stores_available: None) -> Iterator[dict[str, str]]:
             "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": services.mongodb_url,
             "FRAMEWORK_TARGET_DB_CONNECTION_STRING": services.mongodb_url,
             "FRAMEWORK_STALL_SECONDS": "2",
+            # What pages call a person's own servers.
+            **dict.fromkeys(("STAGING", "OLD", "NEW"), services.mongodb_url),
         }
         services.start_worker(settings, concurrency=2)
         yield settings

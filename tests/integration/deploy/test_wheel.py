@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dataworks_tasks.version import __version__
 from producer.cli import COMMANDS
 from producer.local.binaries import MONGOD, VALKEY, find_binary
 from tests.integration.deploy.plain_install import PlainInstall
@@ -20,8 +21,17 @@ from tests.unit.deploy.compose_file import ROOT
 pytestmark = pytest.mark.timeout(300)  # an installation from a package index is a part of it
 
 CONTEXT = ["pyproject.toml", "requirements.lock", "README.md", "LICENSE"]
-FOLDERS = ["dataworks_tasks", "producer", "profiles"]
-SHOWN = ["doctor", "generators", "strategies", "profiles", "templates", "runs", "worker-health"]
+FOLDERS = ["dataworks_tasks", "producer", "profiles", "docs/questions"]
+SHOWN = [
+    "doctor",
+    "help",
+    "generators",
+    "strategies",
+    "profiles",
+    "templates",
+    "runs",
+    "worker-health",
+]
 ORDERS = ["--database", "shop", "--collection", "orders"]
 WORKER = ["worker", "--processes", "1"]
 
@@ -71,6 +81,10 @@ def test_a_wheel_from_the_build_context_is_complete(context: Path, wheel: Path) 
     assert "dataworks_tasks/py.typed" in held
     for profile in (ROOT / "profiles").glob("*.env"):
         assert f"dataworks_tasks/profiles/{profile.name}" in held
+    for page in (ROOT / "docs/questions").glob("*.md"):
+        assert f"producer/questions/{page.name}" in held
+    folders = {name.split("/")[0] for name in held}
+    assert folders == {"dataworks_tasks", "producer", f"dataworks-{__version__}.dist-info"}
     assert not [name for name in held if "tests/" in name or ".env_local" in name]
 
 
@@ -107,6 +121,8 @@ def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
         "indexes",
         "cutover",
         "worker",
+        "completion",
+        "sync",
         *SHOWN,
     }
     assert used == COMMANDS.keys()

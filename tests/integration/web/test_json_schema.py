@@ -50,6 +50,14 @@ def test_every_command_has_its_objects() -> None:
     assert named <= SCHEMA["$defs"].keys()
 
 
+@pytest.mark.parametrize("name", ["live", "detail", "report", "compared_run"])
+def test_a_field_of_a_run_means_the_same_everywhere(name: str) -> None:
+    run, other = (SCHEMA["$defs"][one]["properties"] for one in ("run", name))
+    assert [
+        field for field in other.keys() & run.keys() - {"collections"} if other[field] != run[field]
+    ] == []
+
+
 def test_an_object_that_is_not_described_is_found() -> None:
     with pytest.raises(jsonschema.ValidationError):
         check_command("doctor", '{"name": "redis", "ok": true, "found": "x", "remedy": "", "y": 1}')

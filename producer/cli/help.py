@@ -1,0 +1,38 @@
+"""``dataworks help``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dataworks_tasks.errors import UnknownName
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+@click.command("help")
+@click.argument("topic", metavar="[TOPIC]", required=False)
+def command(topic: str | None) -> None:
+    """Print the page about TOPIC, or list the topics. For a command: dataworks COMMAND --help."""
+    pages = topics()
+    if topic is None:
+        click.echo("Topics, for `dataworks help TOPIC`:\n")
+        for name, path in pages.items():
+            click.echo(f"  {name:<20} {_title(path)}")
+        click.echo("\nEvery flag of a command: dataworks COMMAND --help")
+        return
+    if topic not in pages:
+        raise UnknownName.among("topic", topic, pages)
+    click.echo_via_pager(pages[topic].read_text(encoding="utf-8"))
+
+
+def topics() -> dict[str, Path]:
+    """Return the pages by topic: those of the package, or of the checkout that it runs in."""
+    folders = (_PACKAGE / "questions", _PACKAGE.parent / "docs" / "questions")
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.md"))}
+
+
+def _title(path: Path) -> str:
+    with path.open(encoding="utf-8") as page:
+        return page.readline().lstrip("# ").strip()

@@ -1,0 +1,42 @@
+"""What a shell offers for an argument: names that are known without any server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    import click
+
+_PACKAGE = Path(__file__).parents[3] / "dataworks_tasks"
+_RUNS = Path(".dataworks/runs")
+
+
+def complete_runs(
+    _context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return runs that commands of this folder have started, newest first."""
+    names = sorted((path.stem for path in _RUNS.glob("*-*.json")), reverse=True)
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_templates(
+    _context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the built-in templates, and files."""
+    folder = _PACKAGE / "generate" / "templates" / "builtin"
+    names = sorted(path.stem for path in folder.glob("*.json"))
+    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    files = sorted(Path.cwd().glob(f"{incomplete}*.json")) if "/" not in incomplete else []
+    return [*found, *(CompletionItem(path.name) for path in files)]
+
+
+def complete_profiles(
+    _context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the profiles of the package and of this folder."""
+    folders = (_PACKAGE.parent / "profiles", _PACKAGE / "profiles", Path("profiles"))
+    names = {path.stem for folder in folders for path in folder.glob("*.env")}
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]

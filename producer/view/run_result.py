@@ -1,0 +1,129 @@
+"""What the Python API returns: the outcome of a run, and how far a run is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from typing import Self
+
+from dataworks_tasks.ledger.contract import RunState
+from producer.view.durations import shown_duration
+from producer.view.run_summary import RunSummary
+
+_GOOD, _READ, _BAD = "#1a7f37", "#9a6700", "#cf222e"
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The outcome of a run. ``failures`` are documents on record that could not be written.
+
+    Of a verification, ``failures`` are documents that differ. ``remarks``: what else to read before
+    the result is used, such as a mask that matched nothing, or what the source changed while it was
+    copied.
+    """
+
+    run_id: str
+    state: RunState
+    documents: int
+    bytes: int
+    seconds: float
+    failures: int
+    remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, run: RunSummary) -> Self:
+        """Return the outcome that a summary shows."""
+        return cls(
+            run.run_id,
+            run.state,
+            run.documents,
+            run.bytes,
+            run.seconds,
+            run.failures,
+            run.to_read,
+        )
+
+    @property
+    def rate(self) -> float:
+        """Documents per second on average."""
+        return self.documents / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it is complete, without a failure and with nothing to read."""
+        return self.state is RunState.COMPLETE and not self.failures and not self.remarks
+
+    def _repr_html_(self) -> str:
+        """Draw a table, for notebooks."""
+        rows = [
+            ("documents", f"{self.documents:,}"),
+            ("time", f"{shown_duration(self.seconds)} ({self.rate:,.0f} docs/s)"),
+            ("failures", f"{self.failures:,}"),
+            *(("to read", remark) for remark in self.remarks),
+        ]
+        color = _GOOD if self.is_good else _READ
+        if self.state in {RunState.FAILED, RunState.DIFFERENT}:
+            color = _BAD
+        return _table(self.run_id, self.state, color, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """A run at one moment. ``share`` is from 0 to 1; ``seconds_left`` is None where unknown."""
+
+    run_id: str
+    state: RunState
+    documents: int
+    documents_total: int
+    share: float
+    seconds: float
+    seconds_left: float | None
+    failures: int
+    cause: str | None = None
+    """Why it makes no progress, where that is known."""
+
+    @classmethod
+    def of(cls, run: RunSummary) -> Self:
+        """Return what a summary shows."""
+        return cls(
+            run.run_id,
+            run.state,
+            run.documents,
+            run.documents_total,
+            run.share,
+            run.seconds,
+            run.seconds_left,
+            run.failures,
+            run.cause,
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody works on it now."""
+        return self.state not in {RunState.PLANNING, RunState.RUNNING}
+
+    def _repr_html_(self) -> str:
+        """Draw a table with a bar, for notebooks."""
+        rows = [
+            ("documents", f"{self.documents:,} of {self.documents_total:,}"),
+            ("done", f"{int(100 * self.share)} %"),
+            ("time", shown_duration(self.seconds)),
+        ]
+        if self.seconds_left is not None:
+            rows.append(("left", shown_duration(self.seconds_left)))
+        if self.failures:
+            rows.append(("failures", f"{self.failures:,}"))
+        if self.cause:
+            rows.append(("cause", self.cause))
+        bar = f'<progress value="{self.share:.4f}" max="1"></progress>'
+        return bar + _table(self.run_id, self.state, _READ if self.cause else _GOOD, rows)
+
+
+def _table(title: str, state: str, color: str, rows: Iterable[tuple[str, str]]) -> str:
+    body = "".join(
+        f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(value)}</td></tr>"
+        for name, value in rows
+    )
+    head = f"{escape(title)} <span style='color:{color}'>{escape(state)}</span>"
+    return f"<table><caption>{head}</caption>{body}</table>"

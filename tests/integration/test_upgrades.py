@@ -1,0 +1,54 @@
+"""Runs that are under way when workers get another version."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.runs.spec import FORMAT_VERSION, read_spec
+from tests.fleet import Fleet, wait_until
+
+OTHER = "tests.support.next_version_app"
+
+
+def _start(fleet: Fleet) -> str:
+    fleet.run(
+        *("generate", "user_profile", "--total", 2000, "--batch-size", 200, "--seed", 1),
+        *("--collection", "people", "--detach"),
+    )
+    return fleet.newest_run()
+
+
+def test_a_worker_of_another_version_that_makes_the_same_documents_continues(fleet: Fleet) -> None:
+    fleet.start_worker(application=OTHER)
+    run_id = _start(fleet)
+    fleet.wait_for_state(run_id, RunState.COMPLETE)
+    fleet.run("verify", run_id)
+
+
+def test_a_worker_that_would_make_other_documents_refuses_and_leaves_the_run(fleet: Fleet) -> None:
+    run_id = _start(fleet)
+    other = fleet.start_worker(application=OTHER, environment_too={"OTHER_FAKER": "1"})
+    assert other
+
+    def refused() -> bool:
+        return "makes different documents" in (fleet.ledger.progress(run_id).last_error or "")
+
+    wait_until(refused, "the worker says why")
+    assert fleet.ledger.state(run_id) is RunState.RUNNING
+    assert fleet.mongo[fleet.database]["people"].count_documents({}) == 0
+    fleet.start_worker()
+    fleet.wait_for_state(run_id, RunState.COMPLETE)
+    assert fleet.mongo[fleet.database]["people"].count_documents({}) == 2000
+
+
+def test_a_spec_of_a_newer_format_is_refused_and_an_older_one_is_read(fleet: Fleet) -> None:
+    run_id = _start(fleet)
+    spec = json.loads(fleet.ledger.spec(run_id).to_json())
+    assert read_spec(json.dumps({**spec, "format": FORMAT_VERSION - 1})).run_id == run_id
+    newer = {**spec, "format": FORMAT_VERSION + 1, "new_part": {}}
+    with pytest.raises(SpecRefused, match="pip install -U dataworks"):
+        read_spec(json.dumps(newer))

@@ -1,0 +1,106 @@
+"""What shells complete, in the shells themselves; and the topics of ``dataworks help``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from producer.cli import COMMANDS
+from producer.cli.help import topics
+
+BASH = r"""
+eval "$(dataworks completion bash)"
+COMP_WORDS=({words} "{last}"); COMP_CWORD={count}
+_dataworks_completion dataworks
+printf '%s\n' "${{COMPREPLY[@]}}"
+"""
+# The completion system of zsh works on a terminal only: its list is taken where it is handed over.
+ZSH = r"""
+autoload -Uz compinit; compinit -D
+eval "$(dataworks completion zsh)"
+(( $+_comps[dataworks] )) || exit 9
+compadd() {{
+  local -a offered; [[ $1 == -U ]] && shift
+  offered=("${{(@P)@[-1]}}"); print -l -- $offered
+}}
+_describe() {{ local name=$argv[-1]; [[ $name == -U ]] && name=$argv[-2]
+  for name in $argv; do [[ ${{(Pt)name}} == array* ]] && print -l -- "${{(@P)name}}"; done }}
+words=({words} "{last}"); CURRENT={position}
+_dataworks_completion 2>/dev/null
+"""
+FISH = r"""
+dataworks completion fish | source
+complete -C "{line}"
+"""
+
+
+def _shell(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        if os.environ.get("CI") == "true" and name == "bash":
+            pytest.fail("no bash here")
+        pytest.skip(f"no {name} here: apt-get install {name}")
+    return found
+
+
+def completed(shell: str, folder: Path, *words: str) -> str:
+    """Return what ``shell`` offers for the last of ``words``."""
+    *before, last = words
+    quoted = " ".join(["dataworks", *before])
+    line = " ".join(["dataworks", *words])
+    script = {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell].format(
+        words=quoted, last=last, count=len(words), position=len(words) + 1, line=line
+    )
+    options = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        [_shell(shell), *options, "-c", script],
+        env={"PATH": path, "HOME": str(folder), "TERM": "dumb"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_flags_runs_and_templates(shell: str, tmp_path: Path) -> None:
+    runs = tmp_path / ".dataworks/runs"
+    runs.mkdir(parents=True)
+    (runs / "mig-20261126-120000-abcd.json").touch()
+    assert "migrate" in completed(shell, tmp_path, "mig")
+    assert "--max-rate" in completed(shell, tmp_path, "generate", "--max-r")
+    assert "mig-20261126-120000-abcd" in completed(shell, tmp_path, "resume", "m")
+    assert "service_order" in completed(shell, tmp_path, "generate", "serv")
+
+
+def test_a_mistyped_command_does_not_disturb_a_line(tmp_path: Path) -> None:
+    assert "error" not in completed("bash", tmp_path, "generat", "serv")
+
+
+def test_every_shell_has_its_script(tmp_path: Path) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        done = subprocess.run(
+            [sys.executable, "-m", "producer", "completion", shell],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        )
+        assert "_DATAWORKS_COMPLETE" in done.stdout
+
+
+def test_topics_have_titles_and_no_name_of_a_command() -> None:
+    pages = topics()
+    assert {"fill-staging", "how-long", "stands-still", "upgrade", "platforms"} <= pages.keys()
+    assert all(path.read_text().startswith("# ") for path in pages.values())
+    assert not pages.keys() & COMMANDS.keys()
