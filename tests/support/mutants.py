@@ -3,7 +3,7 @@
 ``make mutants`` runs mutmut over one part of the code after the other, in a copy of the project,
 against the unit and contract tests that concern the part, and writes the table of
 docs/reliability.md. ``make mutants AREA=leases`` runs one part; the others keep their figures. The
-changes that no test noticed are printed.
+names of the changes that no test noticed are printed.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ AREAS: Mapping[str, Area] = {
         (
             "unit/drive/test_held_lease.py",
             "unit/test_finish_lease.py",
-            "contract/test_send_window.py",
+            "contract/test_driver_leases.py",
         ),
     ),
 }
@@ -147,11 +147,7 @@ def run_area(area: Area) -> dict[str, str]:
         outcomes = read_outcomes(done.stdout)
         for name, outcome in outcomes.items():
             if outcome not in _KILLED:
-                sys.stdout.write(f"\n{outcome}: {name}\n")
-                shown = subprocess.run(
-                    (*mutmut, "show", name), cwd=folder, capture_output=True, text=True, check=False
-                )
-                sys.stdout.write(shown.stdout)
+                sys.stdout.write(f"{outcome}: {name}\n")
         return outcomes
 
 
