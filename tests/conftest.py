@@ -50,8 +50,9 @@ _worker_numbers = itertools.count(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest: short files at the end leave no process of xdist without work."""
     items.sort(key=lambda item: [item.nodeid.startswith(folder) for folder in _SLOWEST_FIRST][::-1])
-    for item in items:
-        if item.nodeid.startswith(_WITHOUT_SERVERS):
+    if all(item.nodeid.startswith(_WITHOUT_SERVERS) for item in items):
+        # Beside tests with servers, what those left open would be found in one of these.
+        for item in items:
             item.add_marker(pytest.mark.filterwarnings("error::ResourceWarning"))
 
 
