@@ -9,7 +9,7 @@ import pytest
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.runs.spec import FORMAT_VERSION, read_spec
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 
 OTHER = "tests.support.next_version_app"
 
@@ -27,22 +27,6 @@ def test_a_worker_of_another_version_that_makes_the_same_documents_continues(fle
     run_id = _start(fleet)
     fleet.wait_for_state(run_id, RunState.COMPLETE)
     fleet.run("verify", run_id)
-
-
-def test_a_worker_that_would_make_other_documents_refuses_and_leaves_the_run(fleet: Fleet) -> None:
-    run_id = _start(fleet)
-    other = fleet.start_worker(application=OTHER, environment_too={"OTHER_FAKER": "1"})
-    assert other
-
-    def refused() -> bool:
-        return "makes different documents" in (fleet.ledger.progress(run_id).last_error or "")
-
-    wait_until(refused, "the worker says why")
-    assert fleet.ledger.state(run_id) is RunState.RUNNING
-    assert fleet.mongo[fleet.database]["people"].count_documents({}) == 0
-    fleet.start_worker()
-    fleet.wait_for_state(run_id, RunState.COMPLETE)
-    assert fleet.mongo[fleet.database]["people"].count_documents({}) == 2000
 
 
 def test_a_spec_of_a_newer_format_is_refused_and_an_older_one_is_read(fleet: Fleet) -> None:

@@ -87,7 +87,7 @@ def _schemas() -> dict[str, str]:
 def _commands() -> str:
     """Which objects each command prints."""
     rows = "".join(
-        f"| `{name}` | {', '.join(f'`{one}`' for one in objects) or 'log lines'} |\n"
+        f"| `{name}` | {', '.join(f'`{one}`' for one in objects) or 'none of these'} |\n"
         for name, objects in json.loads(SCHEMA.read_text())["commands"].items()
     )
     return f"| command | objects |\n| --- | --- |\n{rows}"
