@@ -31,7 +31,9 @@ def undocumented(module: ModuleType) -> Iterator[str]:
             continue
         for name, member in vars(found).items():
             is_method = isinstance(member, FunctionType | classmethod | staticmethod | property)
-            documented = any(getattr(vars(base).get(name), "__doc__", "") for base in found.__mro__)
+            # None has a docstring since Python 3.13.
+            bases = [vars(base)[name] for base in found.__mro__ if name in vars(base)]
+            documented = any(getattr(base, "__doc__", "") for base in bases)
             if is_method and not name.startswith("_") and not documented:
                 yield f"{module.__name__}.{class_name}.{name}"
 
