@@ -123,6 +123,8 @@ def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
         "worker",
         "completion",
         "sync",
+        "rate",
+        "kubernetes-secret",
         *SHOWN,
     }
     assert used == COMMANDS.keys()
