@@ -86,7 +86,7 @@ def test_without_redis_there_is_a_line_for_everything(fleet: Fleet) -> None:
     fleet.environment["FRAMEWORK_BROKER_URL"] = "redis://127.0.0.1:1/0"
     said = _lines(fleet)
     assert "FAIL redis: Redis at redis://127.0.0.1:1/0 cannot be used" in said
-    assert "Set FRAMEWORK_BROKER_URL" in said
+    assert "set FRAMEWORK_BROKER_URL" in said
     assert "FRAMEWORK_LEDGER_URL" not in said
     assert "OK target: " in said
     assert "FAIL workers: the broker does not answer" in said

@@ -84,7 +84,8 @@ class PlainInstall:
         try:
             wait_until(is_ready, f"{program} says {ready!r}")
             yield log
-            process.send_signal(STOP[program])
+            # Celery's exit code is 1 after Ctrl-C, and 0 after SIGTERM.
+            process.send_signal(SIGTERM if arguments[0] == "worker" else STOP[program])
             code = process.wait(COMMAND_SECONDS)
             assert code in {0, 130}, f"exit {code}: {log.read_text()}"
         finally:

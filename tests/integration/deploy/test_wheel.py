@@ -31,6 +31,7 @@ SHOWN = [
     "templates",
     "runs",
     "worker-health",
+    "kubernetes-secret",
 ]
 ORDERS = ["--database", "shop", "--collection", "orders"]
 WORKER = ["worker", "--processes", "1"]
@@ -122,9 +123,8 @@ def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
         "cutover",
         "worker",
         "completion",
-        "sync",
         "rate",
-        "kubernetes-secret",
+        "sync",
         *SHOWN,
     }
     assert used == COMMANDS.keys()
@@ -155,11 +155,15 @@ def _run_and_look(plain: PlainInstall) -> None:
     reported = plain.json("report", copied["run"])
     assert reported["verdict"].startswith("The run is complete: 2,000 documents")
     assert "has no failures" in plain.run("dataworks", "retry", copied["run"]).stderr
+    following = plain.run("dataworks", "sync", copied["run"]).stdout
+    assert "dataworks cutover mig-" in following
+    plain.json("cancel", following.partition("dataworks cutover ")[2].split()[0])
 
 
 def _interrupt(plain: PlainInstall) -> None:
     endless = ("generate", "sensors", "--total", "100k", "--max-rate", "100", "--detach")
     run_id = plain.json(*endless, "--database", "shop")["run"]
+    plain.json("rate", run_id, "--max-rate", "200")
     assert plain.json("pause", run_id)["state"] == "paused"
     plain.json("resume", run_id, "--detach")
     assert plain.json("cancel", run_id)["state"] == "cancelled"
