@@ -162,8 +162,8 @@ def _plan_migration(
         console.print("This does not include the target's speed. Measure that with: --write-sample")
     if found.concerns:
         console.print(
-            f"[yellow]{len(found.concerns):,} things will not arrive unchanged[/yellow]: list "
-            "them with the same options and dataworks migrate --dry-run"
+            f"[yellow]{counted(len(found.concerns), 'thing')} will not arrive unchanged[/yellow]: "
+            "see the list with the same options and dataworks migrate --dry-run"
         )
 
 
