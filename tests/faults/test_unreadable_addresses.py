@@ -25,11 +25,12 @@ ARGUMENTS = {
     "migrate": ("--include", "a.b"),
     "metrics": ("--port", "0"),
     **dict.fromkeys(("verify", "resume", "pause", "cancel", "retry", "failures", "status"), (RUN,)),
-    **dict.fromkeys(("cutover", "indexes", "report"), (RUN,)),
+    **dict.fromkeys(("cutover", "indexes", "report", "sync"), (RUN,)),
+    "rate": (RUN, "--max-rate", "1"),
 }
 FIRST = "FRAMEWORK_BROKER_URL"
 WITHOUT_SETTINGS = {"demo", "local", "plan", "profiles", "templates", "worker-health"}
-WITHOUT_SETTINGS |= {"generators", "strategies"}
+WITHOUT_SETTINGS |= {"generators", "strategies", "completion", "help"}
 """Commands that read no address, or make their own."""
 
 
