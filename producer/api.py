@@ -212,8 +212,9 @@ class FollowedRun:
                 reason = progress.last_error or f"run {self.run_id} is {progress.state}"
                 raise RunFailed(reason, _resume(self.run_id))
             figures = follow_figures(ledger, spec, progress)
-        is_copied = figures is not None and figures.phase is not Phase.COPYING
-        return figures.lag_seconds if figures is not None and is_copied else None
+        if figures is None or figures.phase is Phase.COPYING or figures.silent_seconds is None:
+            return None  # it is copied first, and nobody knows the lag before somebody has read
+        return figures.lag_seconds
 
     def _cut_over(self, request: CutOverRequest, stop: Event) -> RunResult:
         def say(line: str) -> None:

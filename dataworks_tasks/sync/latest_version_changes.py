@@ -63,7 +63,8 @@ class LatestVersionChanges:
     """Follows collections of an account from a position; a context manager.
 
     ``token``: an earlier position; empty: now. ``clock``: the moment by which the run's lag is
-    measured. What was read is complete up to a moment once every partition has passed the position
+    measured; ``complete_to``: the moment of ``token``, which holds until there is a later one. What
+    was read is complete up to a moment once every partition has passed the position
     that it had then.
     """
 
@@ -73,11 +74,12 @@ class LatestVersionChanges:
         namespaces: tuple[NamespacePair, ...],
         token: bytes,
         clock: Callable[[], float],
+        complete_to: float = 0.0,
         limiter: ReadRateLimiter | None = None,
     ) -> None:
         self._source, self._pairs, self._clock, self._limiter = source, namespaces, clock, limiter
         self._streams = [self._stream(pair, one) for pair, one in _tokens_of(token)]
-        self._complete_to = self._looked_at = 0.0
+        self._complete_to, self._looked_at = complete_to, 0.0
         self._goal_at: float | None = None
 
     def __enter__(self) -> Self:

@@ -28,6 +28,7 @@ class OpaqueChanges:
 
     ``token``: an earlier position; empty: now. ``clock``: the moment by which the run's lag is
     measured: positions have no time, so an answer without events is taken for one of that moment.
+    ``complete_to``: the moment of ``token``.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class OpaqueChanges:
         namespaces: tuple[NamespacePair, ...],
         token: bytes,
         clock: Callable[[], float],
+        complete_to: float = 0.0,
     ) -> None:
         self._pairs = {
             (pair.source.database.encode(), pair.source.collection.encode()): number
@@ -49,7 +51,7 @@ class OpaqueChanges:
         stages: list[Mapping[str, Any]] = [{"$match": {"$or": names}}, {"$project": project}]
         options = {"allChangesForCluster": True}
         self._cursor = ChangeCursor(source, "admin", 1, options, stages, token)
-        self._clock, self._complete_to = clock, 0.0
+        self._clock, self._complete_to = clock, complete_to
 
     def __enter__(self) -> Self:
         if not self._cursor.token:

@@ -53,12 +53,13 @@ def open_changes(
 ) -> Changes:
     """Return a reader from ``token`` on; without one from the time ``at``, or from now."""
     source, namespaces = followed.source, followed.namespaces
+    complete_to = float(at.time) if at is not None else 0.0
     if source.capabilities.request_charge:
         return LatestVersionChanges(
-            source, namespaces, token or b"", followed.clock, followed.limiter
+            source, namespaces, token or b"", followed.clock, complete_to, followed.limiter
         )
     if source.db_type is DatabaseType.AZURE_DOCUMENTDB:
-        return OpaqueChanges(source, namespaces, token or b"", followed.clock)
+        return OpaqueChanges(source, namespaces, token or b"", followed.clock, complete_to)
     return ChangeReader(source, namespaces, followed.database, token, at)
 
 
