@@ -28,7 +28,8 @@ demo: $(STAMP) ## generate, migrate and verify 200,000 documents on embedded ser
 test: check ## lint, types and every test; with Python 3.12 or newer, the lines that it runs
 
 # Most of a test's time is waiting for servers: two tests at once hardly slow each other.
-TESTS := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PROCESSES ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
+TESTS := -m pytest --numprocesses $(PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PYTEST := $(BIN)/python $(TESTS)
 # From 3.12 on Python reports each line once. Before, counting makes the suite half as long again.
 COUNTS_LINES = $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))'

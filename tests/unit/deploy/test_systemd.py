@@ -74,6 +74,8 @@ def test_its_health_can_be_asked_from_outside_of_its_private_tmp(tmp_path: Path)
     private = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /tmp && exec "$@"', "sh"]
     if os.getuid() != 0 or subprocess.run([*private, "true"], check=False).returncode != 0:
         pytest.skip("only root may give a process a /tmp of its own")
+    if Path("/", "tmp") in {*ROOT.parents, *Path(sys.executable).parents}:
+        pytest.skip("this checkout is in /tmp, which the test hides")
     folder = Path("/run") / f"dataworks-test-{os.getpid()}"
     folder.mkdir(mode=0o700)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
