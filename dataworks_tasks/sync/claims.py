@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -138,10 +138,6 @@ class ClaimKeeper:
         """``give_back`` a claim whose slice is not acknowledged."""
         if claim.request.number in self._held:
             self.give_back(claim)
-
-    def changed(self, claim: Claim, data: bytes) -> None:
-        """Continue the claim with the rest of its slice."""
-        claim.request = replace(claim.request, data=data)
 
     def _beat(self) -> None:
         while not self._over.wait(self.terms.seconds / _HEARTBEATS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,8 +14,10 @@ from dataworks_tasks.errors import StoreUnavailable, TerminalError, Throttled
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
 from dataworks_tasks.store.retrying import retry_transient
-from dataworks_tasks.store.write_budget import RateLimiter
+from dataworks_tasks.store.write_budget import RateLimiter, Reservation
 from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome, read_reply
+
+_ASK_AGAIN_SECONDS = 0.2
 
 
 class Update(NamedTuple):
@@ -97,7 +100,7 @@ def _write(
 ) -> None:
     """Write ``left`` within the run's budget; after an error it is what is not written yet."""
     count, limiter = len(left), target.rate_limiter
-    reservation = limiter.reserve(count, round(bytes_each * count)) if limiter else None
+    reservation = _reserve(limiter, count, round(bytes_each * count)) if limiter else None
     outcome = WriteOutcome(written=count)
     try:
         outcome = _send(target, left)
@@ -119,6 +122,13 @@ def _write(
         raise Throttled("the database exceeds its request rate", "", outcome.delay_seconds)
     if left:
         raise StoreUnavailable(f"the database cannot do it now: {outcome.reason}")
+
+
+def _reserve(limiter: RateLimiter, documents: int, size_bytes: int) -> Reservation:
+    """Wait until the budget allows the write. A limiter gives up where the wait is long."""
+    while (reservation := limiter.reserve(documents, size_bytes)) is None:
+        time.sleep(_ASK_AGAIN_SECONDS)
+    return reservation
 
 
 def _send(target: UpdateTarget, left: Sequence[_Encoded]) -> WriteOutcome:

@@ -28,6 +28,8 @@ from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.bulk_write import WritePolicy, write_batch
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_client import create_database_client
+from dataworks_tasks.store.write_budget import Reservation
+from dataworks_tasks.store.write_outcome import WriteOutcome
 
 FAR = DatetimeMS(253_402_300_800_000)
 REPLACING = WritePolicy(on_conflict=OnConflict.REPLACE)
@@ -193,6 +195,39 @@ def test_a_computed_field_that_is_refused_is_one_documents_failure(
     assert refused.update.query == {"_id": 2}
     assert re.search(situation.reason, refused.reason)
     assert database["c"].count_documents({"n": {"$exists": True}}) == 3
+
+
+class HesitantLimiter:
+    """Gives up twice, as where other runs wait and the budget is small."""
+
+    def __init__(self) -> None:
+        self.given_up = 0
+        self.recorded: list[Reservation] = []
+
+    def max_documents(self, _bytes_per_document: float) -> int | None:
+        return None
+
+    def reserve(
+        self, documents: int, _size_bytes: int, _until: float | None = None
+    ) -> Reservation | None:
+        if self.given_up < 2:
+            self.given_up += 1
+            return None
+        return Reservation(documents, 0.0)
+
+    def record(self, reservation: Reservation, _outcome: WriteOutcome) -> None:
+        self.recorded.append(reservation)
+
+
+def test_computed_fields_are_not_written_without_a_reservation(
+    client: BaseDatabaseClient, mongo_client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    mongo_client[database_name]["c"].insert_one({"_id": 0})
+    limiter = HesitantLimiter()
+    target = UpdateTarget(client, Namespace(database_name, "c"), "majority", limiter)
+    assert write_updates(target, Updates([Update({"_id": 0}, {"$set": {"n": 1}})], 50)) == []
+    assert limiter.given_up == 2
+    assert [reservation.documents for reservation in limiter.recorded] == [1]
 
 
 def test_a_path_through_a_scalar_is_one_documents_failure(
