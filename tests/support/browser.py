@@ -93,7 +93,7 @@ class Browser:
         trace: TracebackType | None,
     ) -> None:
         if self._socket is not None:
-            self._socket.close()
+            self._loop.run_until_complete(self._disconnect(self._socket))
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -109,6 +109,9 @@ class Browser:
 
         page = wait_until(pages, "it has a page")[0]
         return await websocket_connect(page["webSocketDebuggerUrl"], max_message_size=2**28)
+
+    async def _disconnect(self, socket: WebSocketClientConnection) -> None:
+        socket.close()  # needs the loop, although it does not wait
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Give an order of the protocol, and collect what happened meanwhile."""
