@@ -1,4 +1,4 @@
-"""``python -m benchmarks.sync``: how fast a migration follows its source, and how far behind it is.
+"""``python -m benchmarks.sync``: the rate at which a migration follows its source, and its lag.
 
 Two replica sets, one worker of two processes, documents of 1 KB. ``--minutes N`` follows for that
 long at ``--rate`` changes a second (``--hour`` for sixty minutes) and writes a picture of the lag

@@ -19,7 +19,7 @@ def step_names(spec: RunSpec) -> list[str]:
 
 
 def step_named(name: str) -> DriverStep:
-    """Return the step with this name. Raises BadMessage when there is none."""
+    """Return the step with this name. Raises BadMessage for an unknown name."""
     for step in STEPS:
         if step.name == name:
             return step

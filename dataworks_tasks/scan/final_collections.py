@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.ledger.final_collection import FinalCollection, HeldCollection
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import GenerationJob, RepairJob, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import GenerationJob, RunSpec
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_size import measure_collection
 
@@ -28,7 +28,7 @@ def record_final_collections(
 
 
 def _namespaces(spec: RunSpec) -> Iterator[tuple[Namespace | None, Namespace]]:
-    job = spec.job.of if isinstance(spec.job, VerificationJob | RepairJob) else spec.job
+    job = spec.data_job
     if isinstance(job, GenerationJob):
         for namespace in dict.fromkeys(part.namespace for part in job.parts):
             yield None, namespace
