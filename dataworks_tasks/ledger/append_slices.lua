@@ -5,15 +5,15 @@
 -- ARGV[4] slices per hash
 -- ARGV[5] number of collections that follow, each with its name and its documents of ARGV[3]
 -- ARGV[6...] those, then the slices
--- Returns 1, or 0 when the plan does not end before the first: another planner adds to it too, or
--- Redis lost the last slices.
+-- Returns 1, or 0 when the plan does not end before the first: another planner adds to it too,
+-- closed it (key windows may come after a closed copy), or Redis lost the last slices.
 
 if redis.call('HEXISTS', KEYS[1], 'state') == 0 then
   return redis.error_reply('UNKNOWNRUN no such run')
 end
 local first = tonumber(ARGV[1])
-local plan = redis.call('HMGET', KEYS[1], 'planned', 'last_slice', 'total')
-if tonumber(plan[1]) ~= first or (plan[2] or '') ~= ARGV[2] or plan[3] then
+local plan = redis.call('HMGET', KEYS[1], 'planned', 'last_slice', 'total', 'copy_slices')
+if tonumber(plan[1]) ~= first or (plan[2] or '') ~= ARGV[2] or plan[3] or plan[4] then
   return 0
 end
 local per_key = tonumber(ARGV[4])

@@ -1,16 +1,24 @@
 -- Every slice of the copy of a run that follows its source is planned; key windows come after them.
 --
 -- KEYS[1] record
--- ARGV[1] number of slices  ARGV[2] state while planning  ARGV[3] state after it
--- ARGV[4] seconds in which a write may arrive after the end of its claim
--- Returns 1; the first number counts.
+-- ARGV[1] number of slices  ARGV[2] the last slice that the planner added, or ""
+-- ARGV[3] state while planning  ARGV[4] state after it
+-- ARGV[5] seconds in which a write may arrive after the end of its claim
+-- Returns 1; the first number counts. -1 if the planner has other slices in mind than are on
+-- record: Redis lost the last of them, or another planner added more.
 
-if redis.call('HEXISTS', KEYS[1], 'state') == 0 then
+local record = redis.call('HMGET', KEYS[1], 'state', 'planned', 'last_slice', 'copy_slices')
+if not record[1] then
   return redis.error_reply('UNKNOWNRUN no such run')
 end
-redis.call('HSETNX', KEYS[1], 'copy_slices', ARGV[1])
-redis.call('HSET', KEYS[1], 'late_seconds', ARGV[4])
-if redis.call('HGET', KEYS[1], 'state') == ARGV[2] then
-  redis.call('HSET', KEYS[1], 'state', ARGV[3])
+if not record[4] then
+  if record[2] ~= ARGV[1] or (record[3] or '') ~= ARGV[2] then
+    return -1
+  end
+  redis.call('HSET', KEYS[1], 'copy_slices', ARGV[1])
+end
+redis.call('HSET', KEYS[1], 'late_seconds', ARGV[5])
+if record[1] == ARGV[3] then
+  redis.call('HSET', KEYS[1], 'state', ARGV[4])
 end
 return 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from dataworks_tasks.ledger.final_collection import FinalCollection
 from dataworks_tasks.ledger.follow_gauge import FollowGauge
@@ -16,6 +16,7 @@ from dataworks_tasks.ledger.redis_server import RedisMemory
 from dataworks_tasks.ledger.results import (
     Acknowledgement,
     DocumentFailure,
+    PlanEnd,
     RangeResult,
     WorkerReport,
 )
@@ -29,7 +30,7 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 
 # The values of results.py belong to this contract as well.
-__all__ = ["Acknowledgement", "DocumentFailure", "RangeResult", "WorkerReport"]
+__all__ = ["Acknowledgement", "DocumentFailure", "PlanEnd", "RangeResult", "WorkerReport"]
 
 
 class RunState(StrEnum):
@@ -96,13 +97,6 @@ class FinishState:
 
     position: str = ""
     shown: str = ""
-
-
-class PlanEnd(NamedTuple):
-    """Where a plan ends: how many slices it has, and the last of them."""
-
-    planned: int = 0
-    last_slice: bytes | None = None
 
 
 class Ledger(Protocol):

@@ -20,8 +20,9 @@ from dataworks_tasks.ledger.key_windows import (
     WindowStatus,
 )
 from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
+from dataworks_tasks.ledger.planned_slices import another_plan
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, decoded_text
-from dataworks_tasks.ledger.results import Acknowledgement, WorkerReport
+from dataworks_tasks.ledger.results import Acknowledgement, PlanEnd, WorkerReport
 from dataworks_tasks.ledger.worker_arguments import report_arguments
 from dataworks_tasks.runs.batch_range import BatchRange
 
@@ -187,15 +188,16 @@ class KeyWindowLedger:
             items: list[Any] = [part for item in keys for part in item]
             self._steps.guard(run_id, lambda: self._steps.redis.hset(name, items=items))
 
-    def close_copy(self, run_id: str, slices: int, late_seconds: float) -> None:
-        """Every slice of the copy is planned: there are ``slices`` of them.
+    def close_copy(self, run_id: str, end: PlanEnd, late_seconds: float) -> None:
+        """Every slice of the copy is planned, up to ``end``.
 
         ``late_seconds``: how long after the end of a claim its holder's writes may still arrive.
+        Raises TransientError when the plan on record ends elsewhere.
         """
         states = (RunState.PLANNING, RunState.RUNNING)
-        self._steps.run(
-            run_id, "close_copy", [RunKeys(run_id).record], slices, *states, f"{late_seconds:g}"
-        )
+        arguments = (end.planned, end.last_slice or b"", *states, f"{late_seconds:g}")
+        if self._steps.run(run_id, "close_copy", [RunKeys(run_id).record], *arguments) < 0:
+            raise another_plan(run_id)
 
     def copy_slices(self, run_id: str) -> int | None:
         """How many slices the copy has; None while they are planned."""

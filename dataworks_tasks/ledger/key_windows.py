@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dataworks_tasks.ledger.follow_gauge import FollowGauge
-from dataworks_tasks.ledger.results import Acknowledgement, RangeResult, WorkerReport
+from dataworks_tasks.ledger.results import (
+    Acknowledgement,
+    PlanEnd,
+    RangeResult,
+    WorkerReport,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +155,11 @@ class KeyWindows(Protocol):
     def add_hot_keys(self, run_id: str, keys: Sequence[tuple[bytes, int]]) -> None:
         """Add keys, each with its collection pair, to the hot set."""
 
-    def close_copy(self, run_id: str, slices: int, late_seconds: float) -> None:
-        """Every slice of the copy is planned: there are ``slices`` of them.
+    def close_copy(self, run_id: str, end: PlanEnd, late_seconds: float) -> None:
+        """Every slice of the copy is planned, up to ``end``.
 
         ``late_seconds``: how long after the end of a claim its holder's writes may still arrive.
+        Raises TransientError when the plan on record ends elsewhere.
         """
 
     def copy_slices(self, run_id: str) -> int | None:

@@ -35,7 +35,7 @@ class PlannedSlices:
         arguments = (end.planned, end.last_slice or b"", *counts, *named, *slices)
         if not self._steps.run(run_id, "append_slices", names, *arguments):
             # Also when Redis did it and the answer got lost: planning continues from what is there.
-            raise _another_plan(run_id)
+            raise another_plan(run_id)
 
     def close(self, run_id: str, end: PlanEnd) -> bool:
         """All slices are known. True when all are acknowledged already."""
@@ -44,7 +44,7 @@ class PlannedSlices:
         arguments = (end.planned, end.last_slice or b"", *states)
         answer = int(self._steps.run(run_id, "close_plan", keys, *arguments))
         if answer < 0:
-            raise _another_plan(run_id)
+            raise another_plan(run_id)
         return bool(answer)
 
     def read(self, run_id: str, wanted: BatchRange) -> dict[int, bytes]:
@@ -77,7 +77,8 @@ def slice_keys(run_id: str, wanted: BatchRange) -> list[str]:
     return [keys.slices(number * SLICES_PER_KEY) for number in range(first, last + 1)]
 
 
-def _another_plan(run_id: str) -> TransientError:
+def another_plan(run_id: str) -> TransientError:
+    """Build the error for a planner whose plan is not the one on record."""
     return TransientError(
         f"the plan of {run_id} does not end where this planner left it: another planner added to "
         "it, or Redis lost its last moments; planning continues from the recorded plan",

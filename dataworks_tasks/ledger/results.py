@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class PlanEnd(NamedTuple):
+    """Where a plan ends: how many slices it has, and the last of them."""
+
+    planned: int = 0
+    last_slice: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

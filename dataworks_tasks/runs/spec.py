@@ -21,8 +21,12 @@ from dataworks_tasks.runs.choices import (
     Priority,
 )
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.version import __version__
 
 FORMAT_VERSION = 3
+"""Changes with every field of the spec: a worker of another version then says what is the matter"""
+_UNKNOWN = frozenset({"extra_forbidden", "enum", "literal_error", "union_tag_invalid"})
+"""Errors of pydantic's about fields and choices that only another version knows."""
 
 
 class RunKind(StrEnum):
@@ -301,16 +305,36 @@ def read_spec(text: str | bytes) -> RunSpec:
     try:
         return RunSpec.model_validate_json(text)
     except ValidationError as error:
-        version = _format_of(text)
-        if version is not None and version > FORMAT_VERSION:
-            raise SpecRefused(
-                f"the run's spec has format {version}, this version reads {FORMAT_VERSION}",
-                "Update DataWorks on this machine: pip install -U dataworks",
-            ) from None
-        field = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise SpecRefused(
-            f"the run's spec is damaged at {field!r}", "Start the run again from its template"
-        ) from None
+        raise _refusal(text, error) from None
+
+
+def _refusal(text: str | bytes, error: ValidationError) -> SpecRefused:
+    """Say of a spec that cannot be read whether another version recorded it, or it is damaged."""
+    version = _format_of(text)
+    if version is not None and version > FORMAT_VERSION:
+        return SpecRefused(
+            f"the run's spec has format {version}, this version reads {FORMAT_VERSION}",
+            "Update DataWorks on this machine: pip install -U dataworks",
+        )
+    errors = error.errors()
+    first = next((one for one in errors if one["type"] in _UNKNOWN), errors[0])
+    field = ".".join(str(part) for part in first["loc"])
+    if version is not None and version < FORMAT_VERSION:
+        return SpecRefused(
+            f"the run's spec has format {version}, of which this version ({__version__}) cannot "
+            f"read {field!r}",
+            "Finish the run with the version that started it, or start the run again",
+        )
+    if version is not None and first["type"] in _UNKNOWN:
+        return SpecRefused(
+            f"another version of DataWorks recorded the run: {field!r} in its spec is unknown to "
+            f"this one ({__version__})",
+            "Install the same version on this machine as where the run was started",
+        )
+    return SpecRefused(
+        f"the run's spec is damaged at {field!r}",
+        "Start the run again: documents that are at the target stay there",
+    )
 
 
 def _format_of(text: str | bytes) -> int | None:

@@ -72,7 +72,7 @@ class Planner:
         failpoint("close-plan.before")
         if follow is not None:
             late_seconds = follow.claims.late_seconds
-            self._ledger.key_windows.close_copy(run_id, end.planned, late_seconds)
+            self._ledger.key_windows.close_copy(run_id, end, late_seconds)
         else:
             self._ledger.close_plan(run_id, end)
         failpoint("close-plan.after")

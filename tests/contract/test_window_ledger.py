@@ -7,7 +7,7 @@ import time
 import pytest
 from redis import Redis
 
-from dataworks_tasks.errors import UnknownName
+from dataworks_tasks.errors import TransientError, UnknownName
 from dataworks_tasks.ledger.contract import (
     DocumentFailure,
     PlanEnd,
@@ -219,7 +219,7 @@ def test_a_copy_is_done_when_no_write_of_a_lost_holder_may_arrive(ledger: RedisL
     ledger.create(spec, None)
     ledger.append_slices(run_id, PlanEnd(), [b"zero"], 1)
     assert not ledger.key_windows.is_copied(run_id)
-    ledger.key_windows.close_copy(run_id, 1, 0.3)
+    ledger.key_windows.close_copy(run_id, PlanEnd(1, b"zero"), 0.3)
     assert not ledger.key_windows.is_copied(run_id)
     held = claimed(ledger, run_id, 0, b"zero", "a", seconds=0.1)
     ledger.acknowledge(run_id, BatchRange(0, 1), nothing, None, b"zero")
@@ -231,6 +231,29 @@ def test_a_copy_is_done_when_no_write_of_a_lost_holder_may_arrive(ledger: RedisL
     ledger.key_windows.append(run_id, Append([b"window"]))
     claimed(ledger, run_id, 1, b"window", "b")
     assert ledger.key_windows.is_copied(run_id), "windows do not hold the copy up"
+
+
+def test_a_planner_neither_closes_nor_extends_a_copy_that_is_not_its_own(
+    ledger: RedisLedger,
+) -> None:
+    """Redis lost the second slice of a planner that was suspended, and another one has begun."""
+    spec = migration_spec()
+    run_id = spec.run_id
+    ledger.create(spec, None)
+    ledger.append_slices(run_id, PlanEnd(), [b"zero"], 1)
+    for stale in (PlanEnd(2, b"one"), PlanEnd(1, b"other bounds"), PlanEnd()):
+        with pytest.raises(TransientError, match="or Redis lost"):
+            ledger.key_windows.close_copy(run_id, stale, 0.0)
+        assert ledger.key_windows.copy_slices(run_id) is None
+    end = PlanEnd(1, b"zero")
+    ledger.key_windows.close_copy(run_id, end, 0.0)
+    with pytest.raises(TransientError, match="or Redis lost"):
+        ledger.append_slices(run_id, end, [b"more"], 1)
+    ledger.key_windows.close_copy(run_id, end, 0.0)
+    assert (ledger.plan_end(run_id), ledger.key_windows.copy_slices(run_id)) == (end, 1)
+    ledger.key_windows.append(run_id, Append([b"window"]))
+    ledger.key_windows.close_copy(run_id, end, 0.0)  # its answer was lost, so it asks again
+    assert ledger.key_windows.copy_slices(run_id) == 1
 
 
 def test_no_key_is_left_of_windows_that_are_done(
