@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import cast
 
 from dataworks_tasks.failpoints import failpoint
@@ -198,10 +199,9 @@ class RunRecords:
     def record_final_collections(self, run_id: str, collections: Sequence[FinalCollection]) -> None:
         """Keep what the databases held of each collection."""
         keys = RunKeys(run_id)
-        for collection in collections:
-            kept = final_collection_to_json(collection)
-            names = [keys.record, keys.collections]
-            self._steps.run(run_id, "set_notes", names, collection.target.name, kept)
+        kept = [(one.target.name, final_collection_to_json(one)) for one in collections]
+        names = [keys.record, keys.collections]
+        self._steps.run(run_id, "set_notes", names, *chain.from_iterable(kept))
 
     def final_collections(self, run_id: str) -> tuple[FinalCollection, ...]:
         """Return what the databases held of each collection when the run ended."""

@@ -17,7 +17,7 @@ from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import BUCKETS
+from dataworks_tasks.store.collection_facts import BUCKETS, series_of_buckets
 
 _NOT_OF_THE_COLLECTION = frozenset({"uuid", "temp", "autoIndexId"})
 _OF_THE_SERVER = frozenset({"storageEngine"})
@@ -89,9 +89,9 @@ def _sum(topic: NoteTopic, what: str, equal: int, of: int) -> RunNote:
 def _option_notes(
     source: BaseDatabaseClient, target: BaseDatabaseClient, pair: NamespacePair
 ) -> Iterator[RunNote]:
-    here = read_options(source, _shown(pair.source)) or {}
-    name = str(_shown(pair.target))
-    found = read_options(target, _shown(pair.target))
+    here = read_options(source, series_of_buckets(pair.source)) or {}
+    name = str(series_of_buckets(pair.target))
+    found = read_options(target, series_of_buckets(pair.target))
     if found is None:
         yield RunNote(NoteTopic.OPTIONS, name, "there is no such collection at the target")
         return
@@ -173,11 +173,6 @@ def _view_notes(
             if Namespace(read.database, BUCKETS + read.collection) not in copied:
                 text = f"the view reads {read}, which the run does not copy"
                 yield RunNote(NoteTopic.VIEWS, name, text)
-
-
-def _shown(namespace: Namespace) -> Namespace:
-    """Return the time series that a buckets collection belongs to; other names unchanged."""
-    return Namespace(namespace.database, namespace.collection.removeprefix(BUCKETS))
 
 
 def _keys(index: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from dataworks_tasks.ledger.final_collection import FinalCollection, HeldCollect
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationJob, RunSpec
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import series_of_buckets
 from dataworks_tasks.store.collection_size import measure_collection
 
 
@@ -39,4 +40,6 @@ def _namespaces(spec: RunSpec) -> Iterator[tuple[Namespace | None, Namespace]]:
 
 def _held(client: BaseDatabaseClient, namespace: Namespace) -> HeldCollection:
     size = measure_collection(client, namespace)
-    return HeldCollection(str(namespace), size.documents, size.bytes, size.indexes)
+    return HeldCollection(
+        str(series_of_buckets(namespace)), size.documents, size.bytes, size.indexes
+    )

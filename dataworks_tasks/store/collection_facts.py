@@ -37,6 +37,11 @@ class CollectionFacts:
         return self.type == "view"
 
 
+def series_of_buckets(namespace: Namespace) -> Namespace:
+    """Return the time series that a buckets collection belongs to; other names unchanged."""
+    return Namespace(namespace.database, namespace.collection.removeprefix(BUCKETS))
+
+
 def read_collection(client: BaseDatabaseClient, namespace: Namespace) -> CollectionFacts | None:
     """Return the collection's facts; None if there is no collection of that name."""
     found = _listed(client, namespace.database, {"name": namespace.collection})

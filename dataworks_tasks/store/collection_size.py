@@ -8,6 +8,7 @@ from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.errors import TerminalError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import series_of_buckets
 from dataworks_tasks.store.retrying import retry_transient
 
 _FEW_TRIES = Backoff(tries=3)
@@ -26,8 +27,9 @@ class CollectionSize:
 
 
 def measure_collection(client: BaseDatabaseClient, namespace: Namespace) -> CollectionSize:
-    """Ask the server how large the collection is. It counts nothing, so it answers at once.
+    """Ask the server how large the collection is, which it answers at once.
 
+    The measurements of a time series are counted: its server keeps the number of its buckets only.
     Raises TransientError when the server does not answer.
     """
     documents = client.estimated_count(namespace)
@@ -38,4 +40,6 @@ def measure_collection(client: BaseDatabaseClient, namespace: Namespace) -> Coll
         reply = retry_transient(lambda: client.command(namespace.database, command), _FEW_TRIES)
     except TerminalError:
         return CollectionSize(documents)
+    if "timeseries" in reply:
+        documents = client.count_without_timeout(series_of_buckets(namespace), {})
     return CollectionSize(documents, int(reply.get("size", 0)), int(reply.get("nindexes", 0)))

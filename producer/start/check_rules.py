@@ -18,7 +18,7 @@ from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import BUCKETS
+from dataworks_tasks.store.collection_facts import BUCKETS, series_of_buckets
 from dataworks_tasks.store.driver_errors import classify
 from producer.sampling.field_paths import field_paths, has_path, nearest_paths, query_paths
 from producer.sampling.source_sample import SourceSample, sample_collection
@@ -81,7 +81,7 @@ def check_time_series(job: MigrationJob) -> None:
     a bucket and not in a measurement.
     """
     series = [
-        f"{pair.source.database}.{pair.source.collection.removeprefix(BUCKETS)}"
+        str(series_of_buckets(pair.source))
         for pair in job.namespaces
         if pair.source.collection.startswith(BUCKETS)
     ]

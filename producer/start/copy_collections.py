@@ -14,7 +14,7 @@ from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import BUCKETS
+from dataworks_tasks.store.collection_facts import series_of_buckets
 from producer.start.namespace_selection import View
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def _prepare(
         left_out = tuple(options)
         options = {}
     elif read_options(target, pair.target) is None:
-        _create(target, _shown_name(pair.target), options)
+        _create(target, series_of_buckets(pair.target), options)
         created = True
     before = job.indexes is IndexPolicy.BEFORE
     while_empty = target.capabilities.unique_indexes_while_empty
@@ -84,7 +84,7 @@ def with_index_counts(source: BaseDatabaseClient, job: MigrationJob) -> tuple[Na
 
 
 def _wanted_options(source: BaseDatabaseClient, namespace: Namespace) -> dict[str, Any]:
-    found = read_options(source, _shown_name(namespace)) or {}
+    found = read_options(source, series_of_buckets(namespace)) or {}
     options = {name: value for name, value in found.items() if name not in _NOT_FOR_CREATE}
     clustered = options.get("clusteredIndex")
     if isinstance(clustered, Mapping):
@@ -104,11 +104,6 @@ def say_what_is_lost(
             pair.target,
             ", ".join(lost),
         )
-
-
-def _shown_name(namespace: Namespace) -> Namespace:
-    """Return the time series that a buckets collection belongs to; other names unchanged."""
-    return Namespace(namespace.database, namespace.collection.removeprefix(BUCKETS))
 
 
 def _create(target: BaseDatabaseClient, namespace: Namespace, options: Mapping[str, Any]) -> None:

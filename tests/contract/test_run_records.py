@@ -35,6 +35,20 @@ def test_what_databases_held_at_the_end_is_kept(ledger: RedisLedger) -> None:
     assert ledger.final_collections(spec.run_id) == kept
     ledger.record_final_collections(spec.run_id, kept[1:])
     assert ledger.final_collections(spec.run_id) == kept, "each replaces only its own"
+    with pytest.raises(UnknownName):
+        ledger.record_final_collections("no-such-run", kept)
+    assert ledger.final_collections("no-such-run") == ()
+
+
+def test_what_thousands_of_collections_held_is_kept_in_one_step(ledger: RedisLedger) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+    kept = tuple(
+        FinalCollection(HeldCollection(f"shop.c{number:05}", number, None, 1))
+        for number in range(5000)
+    )
+    ledger.record_final_collections(spec.run_id, kept)
+    assert ledger.final_collections(spec.run_id) == kept
 
 
 def test_a_state_is_read_alone(ledger: RedisLedger) -> None:

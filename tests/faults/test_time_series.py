@@ -75,6 +75,8 @@ def test_what_a_redone_range_left_twice_is_counted_and_said(fleet: Fleet, tmp_pa
     assert documents > ids, "a range was written, not acknowledged, and written again"
     assert f"{documents - ids:,} are there more than once" in note.text
     assert note.attention
+    (held,) = fleet.run_json("report", run_id)["collections"]
+    assert held["target"]["documents"] == documents, "measurements, and not the server's buckets"
     assert producer.returncode == 4, output
     verified = fleet.run("verify", run_id, "--json", check=False)
     assert verified.returncode == 1, "documents that are there twice are differences"
@@ -103,3 +105,7 @@ def test_a_time_series_that_is_copied_has_every_measurement_once(fleet: Fleet) -
     producer.communicate(timeout=90)
     assert fleet.ledger.state(run_id) is RunState.COMPLETE
     assert independent_count(fleet, "copy") == (TOTAL, TOTAL)
+    (held,) = fleet.run_json("report", run_id)["collections"]
+    for side, name in (("source", "readings"), ("target", "copy")):
+        assert held[side]["name"] == f"{fleet.database}.{name}", "as people know it"
+        assert held[side]["documents"] == TOTAL, "measurements, and not the server's buckets"
