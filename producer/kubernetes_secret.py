@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from dataworks_tasks.settings import FrameworkConfig
-from dataworks_tasks.settings.loader import known_settings
 from dataworks_tasks.settings.redis_address import SENTINEL_SCHEME
+from dataworks_tasks.settings.setting_names import known_settings
 
 FLOWER_PASSWORD = "FLOWER_BASIC_AUTH"  # noqa: S105 - the name of a variable
 _REDIS_PORT = 6379

@@ -1,5 +1,6 @@
 """Settings of one process: what they are, and how they are read."""
 
-from dataworks_tasks.settings.loader import ConfigManager, FrameworkConfig
+from dataworks_tasks.settings.framework_config import FrameworkConfig
+from dataworks_tasks.settings.loader import ConfigManager
 
 __all__ = ["ConfigManager", "FrameworkConfig"]

@@ -7,7 +7,7 @@ from typing import Literal
 from dataworks_tasks.errors import SettingsError, SpecRefused
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings.database import DatabaseConfig
-from dataworks_tasks.settings.loader import FrameworkConfig
+from dataworks_tasks.settings.framework_config import FrameworkConfig
 
 Side = Literal["source", "target"]
 

@@ -25,7 +25,7 @@ def command(context: CommandContext, name: str) -> None:
             "the secret would be shown on the terminal",
             "Type: dataworks kubernetes-secret | kubectl -n dataworks apply -f -",
         )
-    from dataworks_tasks.settings.loader import read_env_file
+    from dataworks_tasks.settings.env_files import read_env_file
     from producer.kubernetes_secret import (
         FLOWER_PASSWORD,
         keda_hints,

@@ -13,7 +13,7 @@ from producer.cli.shared.options import CommandContext, with_context
 @with_context
 def command(context: CommandContext, name: str | None) -> None:
     """List the profiles, or show the one called NAME with the reason for every line."""
-    from dataworks_tasks.settings.loader import profile_paths
+    from dataworks_tasks.settings.env_files import profile_paths
 
     paths = profile_paths()
     if name is None:

@@ -11,8 +11,8 @@ from dataworks_tasks.broker.celery_settings import celery_settings
 from dataworks_tasks.errors import SettingsError, UnknownName
 from dataworks_tasks.settings import ConfigManager
 from dataworks_tasks.settings.database import DatabaseConfig
-from dataworks_tasks.settings.loader import known_settings
 from dataworks_tasks.settings.redis_address import read_sentinel_address
+from dataworks_tasks.settings.setting_names import known_settings
 
 SECRET = "mongodb://user:pa55word@db.example:27017"
 

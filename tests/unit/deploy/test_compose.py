@@ -17,7 +17,7 @@ import pytest
 from dataworks_tasks import __version__
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.settings import ConfigManager
-from dataworks_tasks.settings.loader import known_settings
+from dataworks_tasks.settings.setting_names import known_settings
 from producer.web.options import RequestedOptions, check_options
 from tests.support.platform_tools import require_tool
 from tests.unit.deploy.compose_file import ROOT, image_command, seconds, services

@@ -17,7 +17,7 @@ import yaml
 from dataworks_tasks import __version__
 from dataworks_tasks.ledger.keys import wanted_keys
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
-from dataworks_tasks.settings.loader import known_settings
+from dataworks_tasks.settings.setting_names import known_settings
 from tests.support.platform_tools import require_module, require_tool
 from tests.unit.deploy.compose_file import ROOT, image_command, manifests, services
 from tests.unit.deploy.keda_schemas import KEDA_SCHEMAS

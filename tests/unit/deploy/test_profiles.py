@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dataworks_tasks.settings import ConfigManager
-from dataworks_tasks.settings.loader import known_settings
+from dataworks_tasks.settings.setting_names import known_settings
 
 ROOT = Path(__file__).parents[3]
 PROFILES = sorted((ROOT / "profiles").glob("*.env"))

@@ -15,7 +15,7 @@ from typing import Any
 import click
 from pydantic import SecretStr
 
-from dataworks_tasks.settings.loader import known_settings
+from dataworks_tasks.settings.setting_names import known_settings
 from producer.cli import COMMANDS, cli
 
 DOCS = Path(__file__).parents[3] / "docs"
