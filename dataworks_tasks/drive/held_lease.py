@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from dataworks_tasks.errors import TransientError
@@ -45,16 +44,11 @@ class HeldLease:
         if position is None:
             raise StepHeld(f"another process is doing {self._due.step} for {self._due.run_id}")
         self.position = position
-        self._heartbeat.__enter__()
+        self._heartbeat.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._heartbeat.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._heartbeat.stop()
         if not self._heartbeat.lost:
             self._ledger.driver.hold(
                 self._due, self._queue, self._holder, 0, self.position, self.again

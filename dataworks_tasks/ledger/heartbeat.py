@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Event, Thread
-from types import TracebackType
 from typing import Self
 
 from dataworks_tasks.errors import DataWorksError, LedgerUnavailable
@@ -29,18 +28,21 @@ class Heartbeat:
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Extend the lease no more, and wait for the thread."""
         self._over.set()
         self._due.set()
         self._thread.join()
+
+    def start(self) -> None:
+        """Start to extend the lease."""
+        self._thread.start()
 
     def beat_soon(self) -> None:
         """Make the thread extend the lease at once."""

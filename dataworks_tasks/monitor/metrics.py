@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Lock, Thread
-from types import TracebackType
 from typing import Self
 
 from dataworks_tasks.errors import DataWorksError, UnknownName
@@ -103,12 +102,7 @@ class MetricsCollector:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def add_alert_callback(self, callback: AlertCallback) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -93,7 +93,9 @@ def read_slice(
     if slice_.kind is SliceKind.NATURAL:
         options["sort"] = {"$natural": 1}
         reading = _Reading(source, options, waiting, charged)
-        yield from _read_key_ranges(reading, []) if after is None else _read_behind(reading, after)
+        yield from (
+            _read_key_ranges(reading, []) if after is None else _read_rest_of_capped(reading, after)
+        )
         return
     if slice_.kind is SliceKind.RANGE:
         options["hint"] = sort
@@ -200,60 +202,85 @@ class _Reading:
         return not size / 2 <= self.page_size() <= size * 2
 
 
-def _read_behind(reading: _Reading, completed_to: Element) -> Iterator[EncodedBatch]:
+def _read_rest_of_capped(reading: _Reading, completed_to: Element) -> Iterator[EncodedBatch]:
     """Yield what was inserted after the document with this ``_id``; everything, if it is gone.
 
     This reads the complete collection: a capped collection cannot be searched otherwise.
     """
-    behind = False
+    found = False
     for batch in _read_key_ranges(reading, []):
-        if behind:
+        if found:
             yield batch
             continue
         for index in range(len(batch)):
             if key_of(batch.document(index), ID) == completed_to:
-                behind = True
+                found = True
                 if index + 1 < len(batch):
                     yield batch.slice(index + 1, len(batch))
                 break
-    if not behind:
+    if not found:
         yield from _read_key_ranges(reading, [])
 
 
 def _read_key_ranges(reading: _Reading, key_ranges: Sequence[KeyRange]) -> Iterator[EncodedBatch]:
-    source = reading.source
-    by_key = source.field == ID and bool(key_ranges)
-    group = LastGroup(source.repeated_ids) if by_key and source.repeated_ids else None
-    backoff = source.backoff
-    tries = 0
-    while True:
-        last: bytes | None = None
-        size = reading.page_size()
-        try:
-            for batch in reading.once(key_ranges, size):
-                if group is not None:
-                    batch = group.unread(batch)  # noqa: PLW2901 - as if it had come so
-                    if not len(batch):
-                        continue
-                    group.add(batch)
-                last = batch.document(len(batch) - 1)
-                tries = 0
-                yield batch
-                if by_key and reading.is_outgrown(size):
-                    break  # a cursor's pages keep their size: continue with another
-            else:
+    return _KeyRangeReader(reading, key_ranges).batches()
+
+
+class _KeyRangeReader:
+    """Reads key ranges with as many cursors as it takes; each begins where the last one ended."""
+
+    def __init__(self, reading: _Reading, key_ranges: Sequence[KeyRange]) -> None:
+        source = reading.source
+        self._reading, self._left = reading, key_ranges
+        self._by_key = source.field == ID and bool(key_ranges)
+        repeated_ids = source.repeated_ids if self._by_key else None
+        self._group = LastGroup(repeated_ids) if repeated_ids else None
+        self._last: bytes | None = None
+        """The last document that the current cursor returned."""
+        self._tries = 0
+
+    def batches(self) -> Iterator[EncodedBatch]:
+        while True:
+            self._last = None
+            try:
+                is_exhausted = yield from self._read_cursor()
+            except TransientError as error:
+                self._wait_out(error)
+                is_exhausted = False
+            if is_exhausted or not self._continue_after_last():
                 return
-        except TransientError as error:
-            if last is not None and not by_key:
-                raise SliceInterrupted(error.fact, error.remedy) from None
-            if tries >= backoff.tries and not isinstance(error, Throttled):
-                raise
-            delay = error.delay_seconds if isinstance(error, Throttled) else None
-            reading.waiting(delay or backoff.pause(tries))
-            tries += 1
-        if last is not None:
-            key = key_of(last, source.field)
-            after = key_ranges_after if group is None else key_ranges_from
-            key_ranges = after(key_ranges, key)
-            if not key_ranges:
-                return
+
+    def _read_cursor(self) -> Generator[EncodedBatch, None, bool]:
+        """Yield the batches of one cursor; return whether it returned everything that is left."""
+        size = self._reading.page_size()
+        for page in self._reading.once(self._left, size):
+            batch = page if self._group is None else self._group.unread(page)
+            if not len(batch):
+                continue
+            if self._group is not None:
+                self._group.add(batch)
+            self._last = batch.document(len(batch) - 1)
+            self._tries = 0
+            yield batch
+            if self._by_key and self._reading.is_outgrown(size):
+                return False  # a cursor's pages keep their size: continue with another
+        return True
+
+    def _wait_out(self, error: TransientError) -> None:
+        """Pause before the next cursor; raise where there cannot be one."""
+        if self._last is not None and not self._by_key:
+            raise SliceInterrupted(error.fact, error.remedy) from None
+        backoff = self._reading.source.backoff
+        if self._tries >= backoff.tries and not isinstance(error, Throttled):
+            raise error
+        delay = error.delay_seconds if isinstance(error, Throttled) else None
+        self._reading.waiting(delay or backoff.pause(self._tries))
+        self._tries += 1
+
+    def _continue_after_last(self) -> bool:
+        """Leave out what was read; return whether anything is left."""
+        if self._last is not None:
+            after = key_ranges_after if self._group is None else key_ranges_from
+            self._left = after(self._left, key_of(self._last, self._reading.source.field))
+            return bool(self._left)
+        return True

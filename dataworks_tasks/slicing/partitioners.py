@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from enum import Enum, auto
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -149,17 +150,39 @@ def object_id_time(keys: CollectionKeys, pair: int, last: Slice | None) -> Itera
             "slices by ObjectId time need _id as the resume field",
             "Use --partitioner walk with this strategy",
         )
-    if last is not None and last.kind is SliceKind.OTHER_TYPES:
-        return
-    in_strings = last is not None and last.lower is not None and last.lower.type == STRING
-    if not in_strings and (last is None or last.upper is not None):
-        lower = last.upper if last else None
+    phase, lower = _phase_after(last)
+    if phase is _Phase.OBJECT_IDS:
         yield from _ranges(pair, lower, _time_bounds(keys, lower), SliceKind.ONE_TYPE)
-    if not in_strings or (last is not None and last.upper is not None):
-        lower = last.upper if last and in_strings and last.upper else _LOWEST_STRING
+        phase, lower = _Phase.STRINGS, _LOWEST_STRING
+    if phase is _Phase.STRINGS:
         strings = KeyRange(bracket_of_type(STRING), lower, only_type=STRING)
         yield from _ranges(pair, lower, _walk_bounds(keys, iter([strings])), SliceKind.ONE_TYPE)
-    yield SizedSlice(Slice(pair, kind=SliceKind.OTHER_TYPES), 0)
+        phase = _Phase.OTHER_TYPES
+    if phase is _Phase.OTHER_TYPES:
+        yield SizedSlice(Slice(pair, kind=SliceKind.OTHER_TYPES), 0)
+
+
+class _Phase(Enum):
+    """What ``object_id_time`` cuts, in this order."""
+
+    OBJECT_IDS = auto()
+    STRINGS = auto()
+    OTHER_TYPES = auto()
+    DONE = auto()
+
+
+def _phase_after(last: Slice | None) -> tuple[_Phase, Element | None]:
+    """Return what to cut after the slice ``last``, and the key to begin at."""
+    if last is None:
+        return _Phase.OBJECT_IDS, None
+    if last.kind is SliceKind.OTHER_TYPES:
+        return _Phase.DONE, None
+    if last.lower is not None and last.lower.type == STRING:
+        phase = _Phase.STRINGS if last.upper is not None else _Phase.OTHER_TYPES
+        return phase, last.upper
+    if last.upper is not None:
+        return _Phase.OBJECT_IDS, last.upper
+    return _Phase.STRINGS, _LOWEST_STRING
 
 
 def _time_bounds(keys: CollectionKeys, lower: Element | None) -> Bounds:

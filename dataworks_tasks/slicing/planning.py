@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from threading import Event, Thread
-from types import TracebackType
 from typing import Self
 
 from dataworks_tasks.errors import (
@@ -106,12 +105,7 @@ class PlannerThread:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._planner.stop()
         self._thread.join()
 

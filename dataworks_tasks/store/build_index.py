@@ -17,7 +17,8 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
 
 _LOOK_SECONDS = 0.5
-_going_on: dict[tuple[str, Namespace, tuple[str, ...]], Future[None]] = {}
+_builds: dict[tuple[str, Namespace, tuple[str, ...]], Future[None]] = {}
+"""Builds that this process has asked for: a second turn of the finish joins the first one's."""
 _lock = Lock()
 
 
@@ -37,9 +38,9 @@ def build_indexes(
     names = tuple(str(index["name"]) for index in indexes)
     build_id = (client.config.fingerprint, namespace, names)
     with _lock:
-        built = _going_on.get(build_id)
+        built = _builds.get(build_id)
         if built is None:
-            built = _going_on[build_id] = Future()
+            built = _builds[build_id] = Future()
             build = (client, namespace, indexes, built)
             # A daemon thread: a worker that is asked to leave does not wait for an index.
             Thread(target=_build, args=build, name="build-index", daemon=True).start()
@@ -50,7 +51,7 @@ def build_indexes(
             return False
         _wait(built)
     with _lock:
-        _going_on.pop(build_id, None)
+        _builds.pop(build_id, None)
     built.result()
     return True
 
@@ -78,7 +79,7 @@ def _build(
 def _create(
     client: BaseDatabaseClient, namespace: Namespace, indexes: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Those that are there are kept."""
+    """Ask for the indexes, and wait. The server skips those that exist."""
     command: dict[str, Any] = {
         "createIndexes": namespace.collection,
         "indexes": [dict(index) for index in indexes],
@@ -94,7 +95,7 @@ def _create(
 def _with_progress(
     build: IndexBuild, client: BaseDatabaseClient, namespace: Namespace
 ) -> IndexBuild:
-    """Say how far the build is, where the user may ask for it."""
+    """Return the build with its progress, if the user may ask for it."""
     wanted = {
         "currentOp": 1,
         "command.createIndexes": namespace.collection,

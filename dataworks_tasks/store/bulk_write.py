@@ -122,8 +122,48 @@ def _checked(write: _Write, batch: EncodedBatch) -> _SubBatch:
     return sub_batch.select([index for index in range(len(batch)) if index not in refused])
 
 
+@dataclass(slots=True)
+class _Retries:
+    """Counts tries in a row in which the server accepted no document, and sets the pauses."""
+
+    namespace: Namespace
+    backoff: Backoff
+    failed: int = 0
+    throttled: int = 0
+
+    def reset(self) -> None:
+        """Forget the tries: a sub-batch was accepted."""
+        self.failed = self.throttled = 0
+
+    def pause(self, outcome: WriteOutcome, refused_share: float) -> float:
+        """Return the seconds to wait before ``refused_share`` of the documents is sent again.
+
+        Raises StoreUnavailable when the server failed too often in a row.
+        """
+        is_stuck = refused_share == 1.0
+        if outcome.throttled:
+            self.throttled = self.throttled + 1 if is_stuck else 0
+            return outcome.delay_seconds or self._throttled_pause(refused_share)
+        if outcome.oversize:
+            return 0.0
+        self.failed = self.failed + 1 if is_stuck else 0
+        if self.failed > self.backoff.tries:
+            raise StoreUnavailable(
+                f"{self.namespace} did not accept a document in {self.failed} tries: "
+                f"{outcome.reason}"
+            )
+        return self.backoff.pause(self.failed)
+
+    def _throttled_pause(self, refused_share: float) -> float:
+        """Where the server names no pause: a small refused share is a reason for a short one."""
+        pause = self.backoff.pause(self.throttled)
+        return min(pause, _LONGEST_THROTTLED_PAUSE_SECONDS) * refused_share
+
+
 @dataclass(frozen=True, slots=True)
 class _Write:
+    """Writes one batch. ``result`` collects the outcome."""
+
     client: BaseDatabaseClient
     namespace: Namespace
     policy: WritePolicy
@@ -134,7 +174,7 @@ class _Write:
     def send(self, everything: _SubBatch) -> None:
         """Send sub-batch by sub-batch; what has to be sent again goes first."""
         waiting = deque([everything] if len(everything) else [])
-        tries = stalls = 0
+        retries = _Retries(self.namespace, self.policy.backoff)
         while waiting:
             sub_batch = self._next_sub_batch(waiting)
             outcome = self._insert(sub_batch)
@@ -143,22 +183,11 @@ class _Write:
                 break
             again = self._record(sub_batch, outcome)
             if not again:
-                tries = stalls = 0
+                retries.reset()
                 continue
-            moved = len(again) < len(sub_batch)
-            if outcome.throttled:
-                stalls = 0 if moved else stalls + 1
-                pause = outcome.delay_seconds or self._throttled_pause(
-                    stalls, len(again) / len(sub_batch)
-                )
-                self.result.throttled_requests += 1
-            elif outcome.oversize:
-                pause = 0.0
-            else:
-                tries = 0 if moved else tries + 1
-                pause = self._retry_pause(tries, outcome)
+            self._count_retry(outcome)
             waiting.extendleft(reversed(_halves(sub_batch, outcome, again)))
-            if not self._wait(pause):
+            if not self._wait(retries.pause(outcome, len(again) / len(sub_batch))):
                 break
         for sub_batch in waiting:
             self.result.pending.extend(sub_batch.positions)
@@ -246,18 +275,11 @@ class _Write:
         size = sub_batch.batch.size_bytes * executed // len(sub_batch)
         self.result.request_units_estimated += self.client.estimated_charge(executed, size)
 
-    def _throttled_pause(self, stalls: int, refused_share: float) -> float:
-        """Where the server names no pause: a small refused share is a reason for a short one."""
-        pause = self.policy.backoff.pause(stalls)
-        return min(pause, _LONGEST_THROTTLED_PAUSE_SECONDS) * refused_share
-
-    def _retry_pause(self, tries: int, outcome: WriteOutcome) -> float:
-        self.result.retried_requests += 1
-        if tries > self.policy.backoff.tries:
-            raise StoreUnavailable(
-                f"{self.namespace} did not accept a document in {tries} tries: {outcome.reason}"
-            )
-        return self.policy.backoff.pause(tries)
+    def _count_retry(self, outcome: WriteOutcome) -> None:
+        if outcome.throttled:
+            self.result.throttled_requests += 1
+        elif not outcome.oversize:
+            self.result.retried_requests += 1
 
     def _wait(self, pause: float) -> bool:
         """Pause for ``pause`` seconds; returns False if the deadline comes first."""

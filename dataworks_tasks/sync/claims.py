@@ -7,7 +7,6 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 from dataworks_tasks.errors import DataWorksError, TransientError, UnknownName
@@ -69,11 +68,6 @@ class Claim:
         """Begin no more writes."""
         self._over.set()
 
-    @property
-    def is_lost(self) -> bool:
-        """Whether it was seen that the claim is over."""
-        return self._over.is_set()
-
 
 class ClaimKeeper:
     """Claims slices for this process and keeps them while it works; a context manager.
@@ -94,12 +88,7 @@ class ClaimKeeper:
         self._heart.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._heart.join()
         for claim in list(self._held.values()):

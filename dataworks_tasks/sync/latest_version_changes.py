@@ -12,12 +12,10 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from bson import decode, encode
 from bson.raw_bson import RawBSONDocument
-from bson.timestamp import Timestamp
 
 from dataworks_tasks.documents.raw_bson import element_bytes, find_element
 from dataworks_tasks.errors import TerminalError, UsageError
@@ -27,6 +25,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.retrying import retry_transient
 from dataworks_tasks.sync.change_cursor import ChangeCursor, ChangePage, CollectionGone
 from dataworks_tasks.sync.change_reader import CapturedChanges, DdlEvent
+from dataworks_tasks.sync.untimed_changes import UntimedChanges
 
 _OPTIONS = {"fullDocument": "updateLookup"}
 _STAGES: Sequence[Mapping[str, Any]] = (
@@ -59,13 +58,11 @@ class _Stream:
         return bool(mine) and all(at >= self.goal.get(start, at) for start, at in mine.items())
 
 
-class LatestVersionChanges:
+class LatestVersionChanges(UntimedChanges):
     """Follows collections of an account from a position; a context manager.
 
-    ``token``: an earlier position; empty: now. ``clock``: the moment by which the run's lag is
-    measured; ``complete_to``: the moment of ``token``, which holds until there is a later one. What
-    was read is complete up to a moment once every partition has passed the position
-    that it had then.
+    ``token``: an earlier position; empty: now. What was read is complete up to a moment once every
+    partition has passed the position that it had then.
     """
 
     def __init__(
@@ -77,44 +74,36 @@ class LatestVersionChanges:
         complete_to: float = 0.0,
         limiter: ReadRateLimiter | None = None,
     ) -> None:
-        self._source, self._pairs, self._clock, self._limiter = source, namespaces, clock, limiter
+        super().__init__(clock, complete_to)
+        self._source, self._pairs, self._limiter = source, namespaces, limiter
         self._streams = [self._stream(pair, one) for pair, one in _tokens_of(token)]
-        self._complete_to, self._looked_at = complete_to, 0.0
+        self._looked_at = 0.0
         self._goal_at: float | None = None
 
-    def __enter__(self) -> Self:
-        if not self._streams:
-            self._complete_to = self._clock()
-            self._streams = [
-                self._stream(number, one)
-                for number, pair in enumerate(self._pairs)
-                for one in partition_tokens(self._source, pair)
-            ]
-        return self
+    def _has_position(self) -> bool:
+        return bool(self._streams)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _begin_now(self) -> None:
+        self._streams = [
+            self._stream(number, one)
+            for number, pair in enumerate(self._pairs)
+            for one in partition_tokens(self._source, pair)
+        ]
+
+    def _close(self) -> None:
         for stream in self._streams:
             stream.cursor.close()
 
-    def read(self, most_keys: int, seconds: float) -> CapturedChanges:
-        """Read the next changes in complete pages: about so many keys, about so many seconds."""
-        captured = CapturedChanges()
-        until = time.monotonic() + seconds
+    def _read(self, captured: CapturedChanges, is_enough: Callable[[], bool]) -> None:
         self._look()
         found = True
         while found and captured.ddl is None:
             found = False
             for stream in self._streams:
                 found = self._read_page(stream, captured) or found
-                if captured.ddl or len(captured.keys) >= most_keys or time.monotonic() >= until:
-                    return self._at_position(captured)
+                if captured.ddl or is_enough():
+                    return
         captured.is_idle = True
-        return self._at_position(captured)
 
     def _read_page(self, stream: _Stream, captured: CapturedChanges) -> bool:
         milliseconds = max(_LEAST_MILLISECONDS, _AWAIT_MILLISECONDS // len(self._streams))
@@ -164,13 +153,11 @@ class LatestVersionChanges:
             stream.goal, stream.empty_pages = goals[stream.pair], 0
         self._goal_at = asked_at
 
-    def _at_position(self, captured: CapturedChanges) -> CapturedChanges:
+    def _position(self) -> bytes:
         streams = [
             {"p": each.pair, "t": RawBSONDocument(each.cursor.token)} for each in self._streams
         ]
-        captured.token = encode({"streams": streams})
-        captured.position_time = Timestamp(int(self._complete_to), 0)
-        return captured
+        return encode({"streams": streams})
 
     def _stream(self, pair: int, token: bytes) -> _Stream:
         namespace = self._pairs[pair].source

@@ -5,10 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, Self
-
-from bson.timestamp import Timestamp
+from typing import Any
 
 from dataworks_tasks.documents.raw_bson import Element, element_bytes, elements, find_element
 from dataworks_tasks.errors import UsageError
@@ -16,6 +13,7 @@ from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.sync.change_cursor import ChangeCursor
 from dataworks_tasks.sync.change_reader import CapturedChanges
+from dataworks_tasks.sync.untimed_changes import UntimedChanges
 
 _PAGE = 5_000
 _AWAIT_MILLISECONDS = 200
@@ -23,11 +21,11 @@ _IDLE_SECONDS = 0.1
 """``getMore`` answers at once, with nothing where nothing is there."""
 
 
-class OpaqueChanges:
+class OpaqueChanges(UntimedChanges):
     """Follows collections of a cluster from a position; a context manager.
 
-    ``token``: an earlier position; empty: now. ``clock``: the moment by which the run's lag is
-    measured: positions have no time, so an answer without events is taken for one of that moment.
+    ``token``: an earlier position; empty: now. What was read is complete up to the moment of the
+    newest question that was answered without events.
     ``complete_to``: the moment of ``token``.
     """
 
@@ -39,6 +37,7 @@ class OpaqueChanges:
         clock: Callable[[], float],
         complete_to: float = 0.0,
     ) -> None:
+        super().__init__(clock, complete_to)
         self._pairs = {
             (pair.source.database.encode(), pair.source.collection.encode()): number
             for number, pair in enumerate(namespaces)
@@ -51,48 +50,37 @@ class OpaqueChanges:
         stages: list[Mapping[str, Any]] = [{"$match": {"$or": names}}, {"$project": project}]
         options = {"allChangesForCluster": True}
         self._cursor = ChangeCursor(source, "admin", 1, options, stages, token)
-        self._clock, self._complete_to = clock, complete_to
 
-    def __enter__(self) -> Self:
-        if not self._cursor.token:
-            self._complete_to = self._clock()
-            if not self._cursor.next_page(1, 0).token:
-                raise UsageError(
-                    "the source's change stream gives no position to begin at",
-                    "Switch change streams on for the cluster; or copy without --follow, and "
-                    "repair: dataworks verify RUN --live --repair",
-                )
-        return self
+    def _has_position(self) -> bool:
+        return bool(self._cursor.token)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _begin_now(self) -> None:
+        if not self._cursor.next_page(1, 0).token:
+            raise UsageError(
+                "the source's change stream gives no position to begin at",
+                "Switch change streams on for the cluster; or copy without --follow, and "
+                "repair: dataworks verify RUN --live --repair",
+            )
+
+    def _close(self) -> None:
         self._cursor.close()
 
-    def read(self, most_keys: int, seconds: float) -> CapturedChanges:
-        """Read the next changes: about so many keys, and for about so many seconds."""
-        captured = CapturedChanges()
-        until = time.monotonic() + seconds
-        while len(captured.keys) < most_keys:
+    def _position(self) -> bytes:
+        return self._cursor.token
+
+    def _read(self, captured: CapturedChanges, is_enough: Callable[[], bool]) -> None:
+        while not is_enough():
             asked_at = self._clock()
             page = self._cursor.next_page(_PAGE, _AWAIT_MILLISECONDS)
             if not page.events:
                 captured.is_idle = True
                 self._complete_to = asked_at
                 time.sleep(_IDLE_SECONDS)
-                break
+                return
             for event in page.events:
-                self._take(event, captured)
-            if time.monotonic() >= until:
-                break
-        captured.token = self._cursor.token
-        captured.position_time = Timestamp(int(self._complete_to), 0)
-        return captured
+                self._add(event, captured)
 
-    def _take(self, event: bytes, captured: CapturedChanges) -> None:
+    def _add(self, event: bytes, captured: CapturedChanges) -> None:
         captured.events += 1
         fields = {element.name: element for element in elements(event)}
         pair = self._pairs.get(_names(fields.get(b"ns")))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol, Self
 
 from bson.timestamp import Timestamp
@@ -23,12 +22,7 @@ class Changes(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     def read(self, most_keys: int, seconds: float) -> CapturedChanges:
         """Read the next changes, with the position after them. Raises HistoryLost."""

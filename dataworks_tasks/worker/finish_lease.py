@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from dataworks_tasks.errors import TransientError
@@ -39,16 +38,11 @@ class HeldFinishLease:
         if position is None:
             raise LeaseHeld(f"another process is finishing {self._run_id}")
         self.position = position
-        self._heartbeat.__enter__()
+        self._heartbeat.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._heartbeat.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._heartbeat.stop()
         if not self._heartbeat.lost:
             state = FinishState(self.position, self._described())
             self._ledger.acquire_finish_lease(self._run_id, self._holder, 0, state)

@@ -221,8 +221,8 @@ def _sizes(found: ScalingEstimate) -> Table:
     table.add_row(
         "Cosmos DB",
         f"{_large(found.request_units)} RU",
-        f"{each_charge:.1f} RU each without indexes; at least {found.partition_keys:,} "
-        f"shard key value{'' if found.partition_keys == 1 else 's'}",
+        f"{each_charge:.1f} RU each without indexes; "
+        f"at least {counted(found.partition_keys, 'shard key value')}",
     )
     if found.partitions:
         table.add_row("", f"{found.partitions:,}", "partitions of 10,000 RU/s, at least")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from dataworks_tasks.ledger.contract import RunProgress
@@ -40,12 +39,7 @@ class RunView(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     def observe(self, observation: Observation) -> None:
         """Show what the producer sees now."""

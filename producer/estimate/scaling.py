@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataworks_tasks.drive.watch_messages import MOST_ROOM
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
 from dataworks_tasks.settings import FrameworkConfig
@@ -213,7 +214,7 @@ def _limits(
     fleet: Fleet,
     request_units_each: float,
 ) -> Iterator[RateLimit]:
-    count = f"{fleet.processes} process{'' if fleet.processes == 1 else 'es'}"
+    count = counted(fleet.processes, "process", "processes")
     yield RateLimit(f"{count} making them", fleet.processes * measured.made_per_second)
     if fleet.rate:
         yield RateLimit(f"{count} writing them", fleet.processes * fleet.rate)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGKILL, Signals
-from types import TracebackType
 from typing import Self
 
 from dataworks_tasks.errors import StoreUnavailable, UsageError
@@ -97,12 +96,7 @@ class LocalServices:
         self._ports = None if self._temporary else KeptPorts(folder)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.is_open = False
         self._link.close()
 

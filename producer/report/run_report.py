@@ -12,6 +12,7 @@ from typing import Any
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import FINISHED, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.final_collection import FinalCollection
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec, VerificationJob, kind_of
 from dataworks_tasks.version import __version__
 from producer.report.describe import described_spec
@@ -144,17 +145,18 @@ def _verdict(report: RunReport) -> Iterator[str]:
     if run.state not in FINISHED:
         yield (
             f"The run is {run.state}: {run.documents:,} of {run.documents_total:,} documents "
-            f"are acknowledged, and {_count(run.gaps, 'range')} missing."
+            f"are acknowledged, and {counted(run.gaps, 'range is', 'ranges are')} missing."
         )
         return
     noun = "compared" if run.kind is RunKind.VERIFICATION else "acknowledged by the target"
-    yield f"The run is complete: {run.documents:,} documents were {noun}."
+    yield f"The run is complete: {counted(run.documents, 'document was', 'documents were')} {noun}."
     if run.failures and run.kind is RunKind.VERIFICATION:
-        yield f"{_count(run.failures, 'difference')} on record."
+        yield f"{counted(run.failures, 'difference is', 'differences are')} on record."
     elif run.failures:
-        yield f"{_count(run.failures, 'document')} on record that could not be written."
+        failed = counted(run.failures, "document is", "documents are")
+        yield f"{failed} on record that could not be written."
     if run.to_read:
-        yield f"{_count(len(run.to_read), 'note')} to read below."
+        yield f"{counted(len(run.to_read), 'note is', 'notes are')} to read below."
     if run.kind is not RunKind.VERIFICATION:
         yield _compared(report.verifications)
 
@@ -164,19 +166,12 @@ def _compared(verifications: tuple[Verification, ...]) -> str:
         return "Nothing was compared afterwards."
     newest = verifications[0]
     if newest.is_equal:
-        return f"{newest.compared:,} documents were compared afterwards and are equal."
+        was = counted(newest.compared, "document was", "documents were")
+        is_ = "is" if newest.compared == 1 else "are"
+        return f"{was} compared afterwards and {is_} equal."
     if newest.summary.state not in FINISHED:
         return f"The newest verification is {newest.summary.state}."
     return (
-        f"The newest verification compared {newest.compared:,} documents and found "
-        f"{newest.summary.failures:,} difference{'' if newest.summary.failures == 1 else 's'}."
+        f"The newest verification compared {counted(newest.compared, 'document')} and found "
+        f"{counted(newest.summary.failures, 'difference')}."
     )
-
-
-def _count(number: int, noun: str) -> str:
-    """Like "1 range is" and "2 ranges are"; the verb is part of it."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'} {_are(number)}"
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import pytest
@@ -86,12 +85,7 @@ class Browser:
             self.call(f"{domain}.enable")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._socket is not None:
             self._loop.run_until_complete(self._disconnect(self._socket))
         if self._process is not None:

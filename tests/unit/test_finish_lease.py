@@ -86,7 +86,7 @@ def test_a_position_is_on_record_at_once(ledger: RedisLedger, run_id: str) -> No
     lease.__enter__()
     lease.note("there")
     assert ledger.acquire_finish_lease(run_id, "me", 0) == "there"
-    lease._heartbeat.__exit__(None, None, None)
+    lease._heartbeat.stop()
 
 
 def test_what_is_shown_is_on_record(ledger: RedisLedger, run_id: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from dataworks_tasks.errors import nearest_or_all
 from dataworks_tasks.generate.fields.model import Column, Field, Record
+from dataworks_tasks.numerals import counted
 
 ABSENT = object()
 _LARGEST = 1e300
@@ -256,8 +257,7 @@ def shown(value: object) -> str:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False, default=repr)
     if isinstance(value, dict):
-        keys = "1 key" if len(value) == 1 else f"{len(value)} keys"
-        text = f"an object with {keys}" if value else "an empty object"
+        text = f"an object with {counted(len(value), 'key')}" if value else "an empty object"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -13,8 +13,6 @@ from faker.config import AVAILABLE_LOCALES
 
 from dataworks_tasks.generate.batch import counter_hash
 
-KEPT_POOLS = 512
-
 
 def known_locales() -> list[str]:
     """Every locale Faker has."""

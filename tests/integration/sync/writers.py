@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self
 
 from bson import Int64
@@ -52,12 +51,7 @@ class Writers:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -169,12 +163,7 @@ class SimpleWriters:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
         if self.problem is not None:

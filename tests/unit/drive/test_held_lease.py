@@ -67,7 +67,7 @@ def test_a_note_is_kept_although_the_holder_dies() -> None:
     lease.__enter__()
     lease.note("there")
     assert leases.ledger.driver.hold(leases.due, "fleet", "me", 0) == "there"
-    lease._heartbeat.__exit__(None, None, None)
+    lease._heartbeat.stop()
 
 
 @pytest.mark.parametrize(("again", "wanted"), [(0.0, 0.0), (30.0, 30.0)])
