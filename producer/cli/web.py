@@ -36,7 +36,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     metavar="NAME",
     help="Another name that visitors use for this page; may be given several times.",
 )
-@click.option("--allow-actions", is_flag=True, help="Let visitors pause, resume, retry and cancel.")
+@click.option(
+    "--allow-actions",
+    is_flag=True,
+    help="Let visitors pause, resume, retry, cancel, change the rate and cut over.",
+)
 @click.option("--hide-keys", is_flag=True, help="Show no keys of documents.")
 @with_connections
 def command(

@@ -78,6 +78,7 @@ class RunPage(Page):
     async def get(self, run_id: str) -> None:
         """Show the run as it is now."""
         detail = await self.read(self.site.reader.detail, run_id)
+        hidden = hidden_reason if self.site.options.hide_keys else str
         self.render(
             "run_now.html" if self.is_fragment else "run.html",
             page="run",
@@ -88,7 +89,9 @@ class RunPage(Page):
             strips=[(strip, strip_picture(strip)) for strip in detail.strips],
             facts=described_spec(detail.spec),
             refresh=is_working(detail),
-            shown_reason=hidden_reason if self.site.options.hide_keys else str,
+            shown_reason=hidden,
+            limit_text=lambda limit: "none" if limit is None else f"{limit:.0f}",
+            cut_over=[hidden(line) for line in self.site.cut_overs.lines(run_id)],
         )
 
 

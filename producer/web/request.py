@@ -15,6 +15,7 @@ from dataworks_tasks.errors import DataWorksError, LedgerUnavailable, UnknownNam
 from dataworks_tasks.ledger.contract import Ledger
 from producer.connections import Connections
 from producer.web.access import PasswordCheck, Sessions, is_token
+from producer.web.cut_overs import CutOvers
 from producer.web.options import WebOptions
 from producer.web.run_reader import RunReader
 
@@ -25,7 +26,8 @@ _HEADERS = {
         "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Under no-referrer a browser sends "Origin: null", even from the page's own forms.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -44,6 +46,7 @@ class Site:
     reader: RunReader
     sessions: Sessions
     password: PasswordCheck | None
+    cut_overs: CutOvers
     acting: Lock = field(default_factory=Lock)
     """Held by an action: its connections are made when they are first used."""
 

@@ -14,8 +14,9 @@ from tornado.web import Application, StaticFileHandler
 from dataworks_tasks.errors import SettingsError, UsageError
 from producer.connections import Connections
 from producer.web.access import PasswordCheck, Sessions
-from producer.web.actions import RunAction
+from producer.web.actions import CutOverAction, RateAction, RunAction
 from producer.web.api import EventsApi, FailuresApi, RunApi, RunsApi, WorkersApi
+from producer.web.cut_overs import CutOvers
 from producer.web.options import WebOptions
 from producer.web.pages import NothingHere, RunPage, RunsPage, SignInPage, SignOut, WorkersPage
 from producer.web.report_page import ReportPage
@@ -38,11 +39,13 @@ class StaticFile(Request, StaticFileHandler):
         StaticFileHandler.initialize(self, path)
 
 
-def create_application(connections: Connections, options: WebOptions) -> Application:
+def create_application(
+    connections: Connections, options: WebOptions, cut_overs: CutOvers
+) -> Application:
     """Create the application that serves the pages and the API of a ledger."""
     password = PasswordCheck(options.password) if options.password is not None else None
     reader = RunReader(connections.ledger, hide_keys=options.hide_keys)
-    site = Site(options, connections, reader, Sessions(), password)
+    site = Site(options, connections, reader, Sessions(), password, cut_overs)
     shared = {"site": site}
     return Application(
         [
@@ -50,6 +53,8 @@ def create_application(connections: Connections, options: WebOptions) -> Applica
             (rf"/runs/{_RUN}", RunPage, shared),
             (rf"/runs/{_RUN}/report", ReportPage, shared),
             (rf"/runs/{_RUN}/(pause|resume|cancel|retry)", RunAction, shared),
+            (rf"/runs/{_RUN}/rate", RateAction, shared),
+            (rf"/runs/{_RUN}/cutover", CutOverAction, shared),
             (r"/workers", WorkersPage, shared),
             (r"/sign-in", SignInPage, shared),
             (r"/sign-out", SignOut, shared),
@@ -79,7 +84,8 @@ async def serve(
     ready: Callable[[str], None],
 ) -> None:
     """Serve until ``stopped``; ``ready`` gets the address. Raises UsageError when it is taken."""
-    application = create_application(connections, options)
+    cut_overs = CutOvers(connections.config)
+    application = create_application(connections, options, cut_overs)
     server = HTTPServer(
         application,
         ssl_options=_ssl_context(options),
@@ -101,6 +107,7 @@ async def serve(
     await stopped.wait()
     server.stop()
     await server.close_all_connections()
+    await asyncio.get_running_loop().run_in_executor(None, cut_overs.stop)
 
 
 def _ssl_context(options: WebOptions) -> ssl.SSLContext | None:

@@ -92,11 +92,15 @@ def ledger(redis_url: str) -> Iterator[RedisLedger]:
 
 @pytest.fixture
 def serve_pages(redis_url: str) -> Iterator[Serve]:
-    """Start a server with the options of ``RequestedOptions``; it is gone after the test."""
+    """Start a server with the options of ``RequestedOptions``; it is gone after the test.
+
+    ``config``: its settings, if the ledger's address is not enough.
+    """
     running: list[_Server] = []
 
-    def start(**options: Any) -> Visitor:
-        server = _Server(redis_url, RequestedOptions("127.0.0.1:0", **options))
+    def start(config: FrameworkConfig | None = None, **options: Any) -> Visitor:
+        settings = config or FrameworkConfig(broker_url=SecretStr(redis_url))
+        server = _Server(settings, RequestedOptions("127.0.0.1:0", **options))
         running.append(server)
         return Visitor(server.url)
 
@@ -115,8 +119,8 @@ def password_file(tmp_path: Path) -> Path:
 
 
 class _Server:
-    def __init__(self, redis_url: str, requested: RequestedOptions) -> None:
-        self._config = FrameworkConfig(broker_url=SecretStr(redis_url))
+    def __init__(self, config: FrameworkConfig, requested: RequestedOptions) -> None:
+        self._config = config
         self._options = check_options(requested)
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()

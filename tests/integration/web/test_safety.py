@@ -16,6 +16,7 @@ from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.settings import FrameworkConfig
 from producer.web.options import RequestedOptions, check_options
+from tests.fleet import wait_until
 from tests.integration.web.conftest import PASSWORD, Serve, Visitor
 from tests.integration.web.test_pages import record_run
 
@@ -230,3 +231,49 @@ def test_the_settings_password_is_asked_for_where_no_file_is_given(password_file
     both = check_options(RequestedOptions("127.0.0.1:0", password_file=password_file), config)
     assert both.password is not None
     assert both.password.get_secret_value() == PASSWORD
+
+
+def test_the_rate_is_changed_by_numbers_as_people_type_them(
+    serve_pages: Serve, ledger: RedisLedger, password_file: Path
+) -> None:
+    run_id = record_run(ledger)
+    visitor = serve_pages(password_file=password_file, allow_actions=True)
+    path = f"/runs/{run_id}/rate"
+    assert visitor.post(path, {"max_rate": "100"}).headers["Location"].startswith("/sign-in")
+    sign_in(visitor)
+    for wrong in ("fast", "0", "-5", "1.5", "nan", "1e99", ""):
+        answer = visitor.post(path, {"max_rate": wrong})
+        assert answer.status == 400, wrong
+    assert visitor.post(path, {"max_rate": "10"}, Origin="http://evil.example.com").status == 403
+    refused = visitor.post(path, {"max_rate": "10"})
+    assert refused.status == 409, "these settings have no database"
+    assert ledger.limits(run_id) is None
+    assert ledger.history.events(run_id) == ()
+
+
+def test_a_cut_over_is_refused_without_the_id_the_session_and_the_permission(
+    serve_pages: Serve, ledger: RedisLedger, password_file: Path
+) -> None:
+    run_id = record_run(ledger)
+    path, form = f"/runs/{run_id}/cutover", {"run": run_id}
+    visitor = serve_pages(password_file=password_file)
+    sign_in(visitor)
+    assert visitor.post(path, form).status == 403
+    acting = serve_pages(password_file=password_file, allow_actions=True)
+    assert acting.post(path, form).headers["Location"].startswith("/sign-in")
+    sign_in(acting)
+    for wrong in ({}, {"run": run_id.upper()}, {"run": "mig-other"}):
+        assert acting.post(path, wrong).status == 400, wrong
+    assert acting.post(path, {**form, "quiet": "soon"}).status == 400
+    assert acting.post(path, {**form, "quiet": "inf"}).status == 400
+    assert acting.post(path, {**form, "verify": "<script>"}).status == 400
+    assert acting.post(path, form, Origin="http://evil.example.com").status == 403
+    assert acting.ask(path).status == 405
+    assert acting.post("/runs/mig-unknown/cutover", {"run": "mig-unknown"}).status == 404
+    assert ledger.history.events(run_id) == ()
+    assert acting.post(path, form).status == 302
+    page = f"/runs/{run_id}"
+    wait_until(lambda: len(ledger.history.events(run_id)) == 2, "it is given up")
+    began, ended = ledger.history.events(run_id)
+    assert (began.action, ended.action) == ("cut over", "cut-over given up")
+    assert "no target database is set" in acting.ask(page).text
