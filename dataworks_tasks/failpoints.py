@@ -50,6 +50,7 @@ FOLLOW_FAILPOINTS = (
     "capture.before",
     "capture.after",
     "reconcile-write.before",
+    "reconcile-commit.before",
     "reconcile-write.after",
     "reconcile-read.before",
     "reconcile-read.after",

@@ -43,6 +43,8 @@ LONGER_BY = {
 }
 """How much longer a value is than the length it begins with."""
 _REGEX = 0x0B
+_NOT_A_PLAIN_CONDITION = frozenset({0x04, 0x06, _REGEX})
+"""Arrays, undefined and patterns: as a condition they ask for something else."""
 _length_at = Struct("<i").unpack_from
 
 TOLERANT = CodecOptions[dict[str, Any]](
@@ -165,9 +167,19 @@ def ids_filter(ids: Iterable[Element]) -> RawBSONDocument:
 
 
 def id_filter(id_: Element) -> RawBSONDocument:
-    """Build the query ``{_id: {$eq: value}}``."""
-    inside = assemble([element_bytes(id_, b"$eq")])
-    return RawBSONDocument(assemble([embedded(b"_id", inside)]))
+    """Build the query for the document with this ``_id``, of any type."""
+    return RawBSONDocument(assemble([id_condition(id_)]))
+
+
+def id_condition(id_: Element) -> bytes:
+    """Build the field ``_id`` of a query: ``{_id: value}``, or ``{$eq: value}`` where that differs.
+
+    MongoDB goes straight to the index for the first; for the second it makes a plan first, which
+    is half of the cost of a replacement.
+    """
+    if id_.type in _NOT_A_PLAIN_CONDITION or (id_.type == 0x03 and b"$" in id_.value):
+        return embedded(b"_id", assemble([element_bytes(id_, b"$eq")]))
+    return element_bytes(id_, b"_id")
 
 
 def shown_value(element: Element) -> str:

@@ -14,6 +14,8 @@ _MEBIBYTE = 1024 * 1024
 _LARGEST_BSON = 16 * _MEBIBYTE
 _COMMIT_QUORUM_WIRE_VERSION = 9
 """MongoDB 4.4."""
+_TRANSACTION_WIRE_VERSION = 9
+"""MongoDB 4.4, whose transactions also make collections."""
 _COMMAND_BYTES = 16 * 1024
 """Room for the command around the documents, as the server allows on top of a document."""
 
@@ -53,6 +55,8 @@ class Capabilities:
     """
     fenced_writes: bool = False
     """Whether writes can carry transaction numbers, so that late ones are refused."""
+    transactions: bool = False
+    """Whether many writes can be one transaction, which costs one node less than each alone."""
     request_charge: bool = False
     """Whether the server counts request units, and reports them after a request."""
     collection_command: CollectionCommand = CollectionCommand.NONE
@@ -89,6 +93,10 @@ class Capabilities:
             and int(hello.get("maxWireVersion", 0)) >= _COMMIT_QUORUM_WIRE_VERSION,
             fenced_writes=self.collection_command is CollectionCommand.NONE
             and ("setName" in hello or is_mongos),
+            transactions=self.collection_command is CollectionCommand.NONE
+            and "setName" in hello
+            and not is_mongos
+            and int(hello.get("maxWireVersion", 0)) >= _TRANSACTION_WIRE_VERSION,
             majority_reads=self.collection_command is CollectionCommand.NONE
             and ("setName" in hello or is_mongos),
         )

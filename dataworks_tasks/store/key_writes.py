@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from pymongo.errors import OperationFailure, PyMongoError
@@ -15,16 +16,24 @@ from dataworks_tasks.documents.raw_bson import (
     element_bytes,
     elements,
     embedded,
+    id_condition,
 )
 from dataworks_tasks.errors import StoreUnavailable, TransientError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
 from dataworks_tasks.store.driver_errors import classify, passes, retry_after_seconds
 from dataworks_tasks.store.insert_command import DocumentSequence
-from dataworks_tasks.store.write_fence import TRANSACTION_TOO_OLD, WriteFence, fenced_command
+from dataworks_tasks.store.write_fence import (
+    TRANSACTION_TOO_OLD,
+    WriteFence,
+    fenced_command,
+    fenced_transaction,
+)
 from dataworks_tasks.store.write_outcome import DUPLICATE_KEY, THROTTLED
 
 _TIMESTAMP, _EMPTY = 0x11, bytes(8)
+_FEWEST_OF_A_TRANSACTION = 16
+"""Fewer writes are not worth the commit's round trip."""
 _LIMIT_ONE = b"\x10limit\0\x01\0\0\0"
 _UPSERT = b"\x08upsert\0\x01"
 
@@ -91,6 +100,16 @@ def send_key_writes(
     name = "delete" if writes[0].document is None else "update"
     statements = [_statement(write) for write in writes]
     command = _command(namespace, name, statements, options)
+    if (
+        options.fence is not None
+        and client.capabilities.transactions
+        and len(writes) >= _FEWEST_OF_A_TRANSACTION
+    ):
+        run = partial(fenced_transaction, client, namespace.database, command, options.fence)
+        outcome = _outcome(run, len(writes))
+        if (not outcome.again and not outcome.problems) or outcome.unanswered:
+            return outcome
+        # One write that is refused undoes the others: each has to be sent by itself.
     return _send(client, namespace, command, options, len(writes))
 
 
@@ -122,8 +141,13 @@ def _send(
     options: KeyWriteOptions,
     count: int = 1,
 ) -> KeyWriteOutcome:
+    run = partial(fenced_command, client, namespace.database, command, options.fence)
+    return _outcome(run, count)
+
+
+def _outcome(run: Callable[[], Mapping[str, Any]], count: int) -> KeyWriteOutcome:
     try:
-        reply = fenced_command(client, namespace.database, command, options.fence)
+        reply = run()
     except OperationFailure as error:
         return _refused(error, count)
     except PyMongoError as error:
@@ -142,7 +166,7 @@ def _statement(write: KeyWrite) -> bytes:
 
 
 def _query(write: KeyWrite) -> bytes:
-    fields = [embedded(b"_id", assemble([element_bytes(write.id, b"$eq")]))]
+    fields = [id_condition(write.id)]
     if write.shard is not None:
         fields.append(embedded(write.shard.name, assemble([element_bytes(write.shard, b"$eq")])))
     return assemble(fields)

@@ -19,6 +19,7 @@ from dataworks_tasks.documents.raw_bson import (
     find_element,
     id_filter,
     ids_filter,
+    value_end,
 )
 from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.rate_limits.reads import ReadRateLimiter
@@ -156,4 +157,6 @@ def id_of(document: bytes) -> Element:
 
 def key_bytes(document: bytes) -> bytes:
     """Return the ``_id`` field's bytes."""
+    if document.startswith(b"_id\0", 5):  # as servers store it
+        return document[4 : value_end(document, document[4], 9)]
     return element_bytes(id_of(document))

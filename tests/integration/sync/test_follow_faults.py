@@ -89,6 +89,22 @@ def test_a_schedule_of_faults_ends_equal(live_fleet: Fleet, seed: int) -> None:
     follow_with_faults(live_fleet, seed, faults=4)
 
 
+def test_a_process_that_dies_before_it_commits_leaves_nothing_out(
+    live_fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet, place = live_fleet, "reconcile-commit.before"
+    fill(fleet, "orders", count=60)
+    fleet.start_worker(1, DATAWORKS_FAILPOINTS=f"{place}=kill@1:{tmp_path}")
+    run = start(fleet)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    orders = fleet.mongo[fleet.database].orders
+    orders.update_many({"_id": {"$gte": 20}}, {"$inc": {"n": 1}})
+    orders.delete_many({"_id": {"$lt": 20}})
+    wait_until((tmp_path / place).exists, f"a process dies at {place}")
+    cut_over(fleet, run)
+    check_equal(fleet, "orders")
+
+
 @pytest.mark.soak
 def test_a_copy_that_is_suspended_before_its_write_resurrects_nothing(
     live_fleet: Fleet, tmp_path: Path
