@@ -29,6 +29,7 @@ class RunCounter(StrEnum):
     MISSING = "missing"
     EXTRA = "extra"
     DIFFERENT = "different"
+    COMPARED_BY_ID = "compared_by_id"  # slices where extra documents show in the number only
 
 
 DIFFERENCES = (RunCounter.MISSING, RunCounter.EXTRA, RunCounter.DIFFERENT)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
+from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.ledger.run_note import SCHEMA
 from dataworks_tasks.migrate.collection_options import same_order
 from dataworks_tasks.migrate.copy_stats import by_collection
+from dataworks_tasks.migrate.deadly_document import in_smaller_steps, is_deadly, without_next
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.route import document_change, repeated_ids, slice_source, source_of
 from dataworks_tasks.migrate.run_guards import RunGuards
@@ -27,11 +29,15 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, VerificationJob
 from dataworks_tasks.scan.key_space import ID
-from dataworks_tasks.scan.slice import slice_of_run
+from dataworks_tasks.scan.slice import SliceKind, slice_of_run
 from dataworks_tasks.scan.slice_pool import CompletedSlice, SliceJob, Stopped, run_slices
 from dataworks_tasks.verify.comparison import Comparison
 from dataworks_tasks.verify.result import verification_result
-from dataworks_tasks.verify.slice_verification import SliceVerification, VerificationRoute
+from dataworks_tasks.verify.slice_verification import (
+    SliceVerification,
+    VerificationRoute,
+    not_compared,
+)
 
 
 class MigrationVerificationWork(RangeWork):
@@ -85,6 +91,37 @@ class MigrationVerificationWork(RangeWork):
         verification = SliceVerification(self._routes[slice_.pair], slice_, self._readers)
         return _VerificationJob(verification, partial(self._result, slice_.pair))
 
+    def isolate(self, number: int, deaths: int) -> CompletedSlice | None:
+        """Change slice ``number`` so that the document that kills workers is found or left out.
+
+        None: the slice may be tried once more as it is.
+        """
+        run_id = self._context.spec.run_id
+        data = self._context.ledger.slices(run_id, BatchRange(number, number + 1)).get(number)
+        if data is None:
+            return None
+        slice_ = slice_of_run(number, data, len(self._routes))
+        if not is_deadly(slice_, deaths):
+            return None
+        smaller = in_smaller_steps(slice_)
+        route = self._routes[slice_.pair]
+        if smaller is not None:
+            by_id = route.keys_stay and slice_.kind is SliceKind.NATURAL
+            result = RangeResult({RunCounter.COMPARED_BY_ID: 1} if by_id else {})
+            return CompletedSlice(number, result, data, smaller.to_bytes())
+        documents, rest = without_next(route.source, slice_)
+        through = rest.completed_to if rest else None
+        result = self._result(slice_.pair, not_compared(route, slice_, documents, through))
+        which = "it" if len(documents) == 1 else f"it and the {len(documents) - 1} with its key"
+        reason = f"not compared: every worker that tried {which} died ({deaths} of {deaths})"
+        ids = {document_failure(route.target.namespace, each, "").document_id for each in documents}
+        failures = tuple(
+            replace(each, reason=reason) if each.document_id in ids else each
+            for each in result.failures
+        )
+        result = replace(result, failures=failures)
+        return CompletedSlice(number, result, data, rest.to_bytes() if rest else b"")
+
     def _result(self, pair: int, comparison: Comparison) -> RangeResult:
         self._guards.check(self._job.namespaces[pair])
         if not self._exclusive:
@@ -95,11 +132,14 @@ class MigrationVerificationWork(RangeWork):
     def finish(self, lease: FinishLease) -> bool:
         """Compare indexes, options and views, and count what no slice of the source accounts for.
 
-        Where a strategy may give documents other keys, slices cannot see what should not be there.
+        Where a strategy may give documents other keys, slices cannot see what should not be there;
+        nor can one in insertion order whose documents were compared by their ``_id``.
         """
         self._compare_schema()
-        if self._exclusive and not all(route.keys_stay for route in self._routes):
-            self._count_extra()
+        counters = self._context.ledger.progress(self._context.spec.run_id).counters
+        all_seen = all(route.keys_stay for route in self._routes)
+        if self._exclusive and (not all_seen or counters.get(RunCounter.COMPARED_BY_ID)):
+            self._count_extra(counters)
         return True
 
     def _compare_schema(self) -> None:
@@ -114,10 +154,10 @@ class MigrationVerificationWork(RangeWork):
             found = [note for note in notes if note.topic is topic]
             context.ledger.set_notes(context.spec.run_id, topic, found)
 
-    def _count_extra(self) -> None:
+    def _count_extra(self, counters: Mapping[str, int]) -> None:
         context = self._context
-        counters = context.ledger.progress(context.spec.run_id).counters
-        known = counters.get(RunCounter.EQUAL, 0) + counters.get(RunCounter.DIFFERENT, 0)
+        at_the_target = (RunCounter.EQUAL, RunCounter.DIFFERENT, RunCounter.EXTRA)
+        known = sum(counters.get(name, 0) for name in at_the_target)
         there = sum(context.target.count(pair.target) for pair in self._job.namespaces)
         if there > known:
             names = ", ".join(str(pair.target) for pair in self._job.namespaces)
@@ -138,7 +178,10 @@ class _VerificationJob:
 
     verification: SliceVerification
     result: Callable[[Comparison], RangeResult]
-    pauses: bool = False
+
+    @property
+    def pauses(self) -> bool:
+        return self.verification.pauses
 
     def run(self, stopped: Stopped) -> bool:
         return self.verification.run(stopped)

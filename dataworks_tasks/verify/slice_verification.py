@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element, find_element
+from dataworks_tasks.migrate.deadly_document import CarefulSteps
 from dataworks_tasks.migrate.document_change import DocumentChange
 from dataworks_tasks.migrate.rules import rule_counters
-from dataworks_tasks.scan.read_slice import PageCutter, SliceSource, read_slice
+from dataworks_tasks.scan.read_slice import Page, PageCutter, SliceSource, read_slice
 from dataworks_tasks.scan.slice import Slice, SliceKind
 from dataworks_tasks.scan.slice_pool import Stopped
 from dataworks_tasks.scan.slice_progress import SliceProgress
@@ -52,6 +53,12 @@ class SliceVerification:
         self._progress = SliceProgress[Comparison](slice_)
         self._rules: Counter[str] = Counter()  # of what is not handed out yet
         self._by_range = route.keys_stay and slice_.kind is not SliceKind.NATURAL
+        self._careful = CarefulSteps(slice_.documents_at_once)
+
+    @property
+    def pauses(self) -> bool:
+        """Whether ``run`` stops after a few documents, to be called again."""
+        return self._careful.size is not None
 
     def run(self, stopped: Stopped) -> bool:
         """Compare what is left; False when it was stopped before the end.
@@ -60,13 +67,13 @@ class SliceVerification:
         """
         self._progress.begin()
         self._rules.clear()
-        if self._route.keys_stay and not self._by_range:
+        if self._route.keys_stay and not self._by_range and not self.pauses:
             return self._compare_side_by_side(stopped)
         after = self._progress.completed_to
         source, comparison = self._route.source, self._new_comparison()
         cutter = PageCutter(source, self.slice)
         for batch in _ahead(read_slice(source, self.slice, after), self._readers):
-            for page in cutter.pages(batch):
+            for page in self._pages(cutter, batch):
                 if stopped():
                     return False
                 expected = self._changed(page.batch)
@@ -77,6 +84,8 @@ class SliceVerification:
                 if page.position is not None:
                     self._end(comparison, expected, after, page.position)
                     after, comparison = page.position, self._new_comparison()
+                if self.pauses and self._is_to_be_recorded(page):
+                    return False
         self._end(comparison, None, after, None)
         return True
 
@@ -88,6 +97,21 @@ class SliceVerification:
     def last_part(self) -> Comparison:
         """Return what was compared since the last call, after ``run`` has returned."""
         return _together(self._progress.last_part())
+
+    def _pages(self, cutter: PageCutter, batch: EncodedBatch) -> Iterator[Page]:
+        """Yield a batch where reading can continue; a few documents at once in careful steps."""
+        most = self._progress.slice.documents_at_once or len(batch)
+        for part in batch.split(most, batch.size_bytes) if most < len(batch) else [batch]:
+            yield from cutter.pages(part)
+
+    def _is_to_be_recorded(self, page: Page) -> bool:
+        """Whether a part is to be recorded before the next documents are looked at."""
+        self._careful.completed += len(page.batch)
+        if page.position is None:
+            return False
+        if self._careful.are_enough:
+            self._progress.hurry()
+        return True
 
     def _changed(self, batch: EncodedBatch) -> EncodedBatch:
         if not len(batch):
@@ -138,6 +162,29 @@ class SliceVerification:
             comparison.add(None, batch)
         self._add(_explained(route, comparison.result()), None)
         return True
+
+
+def not_compared(
+    route: VerificationRoute, slice_: Slice, documents: Sequence[bytes], through: Element | None
+) -> Comparison:
+    """Return what is known of documents that cannot be compared, and of the keys up to theirs.
+
+    ``through``: where reading continues after them; None: they are the last ones of the slice.
+    """
+    target = route.target
+    ids = [id_ for id_ in (find_element(each, b"_id") for each in documents) if id_]
+    if route.keys_stay and slice_.kind is not SliceKind.NATURAL:
+        batches = read_slice(target, slice_, through=through)
+        there = [each for batch in batches for each in batch.documents()]
+    else:
+        there = list(target.client.fetch(target.namespace, ids))
+    found = [id_ for id_ in (find_element(each, b"_id") for each in there) if id_]
+    return Comparison(
+        0,
+        missing=tuple(id_ for id_ in ids if id_ not in found),
+        extra=tuple(id_ for id_ in found if id_ not in ids),
+        different=tuple(Difference(id_, None) for id_ in ids if id_ in found),
+    )
 
 
 def _together(comparisons: list[Comparison]) -> Comparison:

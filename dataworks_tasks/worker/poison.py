@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataworks_tasks.broker.messages import RangeMessage
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.ledger.windows import Release
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.choices import OnError
-from dataworks_tasks.runs.spec import GenerationJob, RunSpec
+from dataworks_tasks.runs.spec import GenerationJob, RunKind, RunSpec
+from dataworks_tasks.verify.migration import MigrationVerificationWork
 from dataworks_tasks.worker.failures import check_failures
 from dataworks_tasks.worker.process import WorkerProcess
 
@@ -34,20 +36,20 @@ def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Relea
     if wanted.size > 1:
         return Release(list(wanted.split(-(-wanted.size // _PARTS))), progressed=True)
     failure = _failure(spec, wanted.start, deaths)
-    if spec.on_error is OnError.STOP:
+    if spec.on_error is OnError.STOP and spec.kind is not RunKind.VERIFICATION:
         process.ledger.record_failures(message.run_id, [failure])
         raise RunFailed(
             f"document {failure.document_id} of {failure.namespace}: {failure.reason}",
             f"See dataworks failures {message.run_id}",
         )
-    process.ledger.acknowledge(message.run_id, wanted, RangeResult({}, [failure]))
+    process.ledger.acknowledge(message.run_id, wanted, RangeResult(_counters(spec), [failure]))
     check_failures(process.ledger, spec)
     return Release(progressed=True)
 
 
 def _isolate_in_slice(process: WorkerProcess, message: RangeMessage, deaths: int) -> Release | None:
     spec, work = process.spec(message.run_id), process.open_run(message.run_id).work
-    if isinstance(work, MigrationWork):
+    if isinstance(work, MigrationWork | MigrationVerificationWork):
         part = work.isolate(message.range.start, deaths)
         if part is None:
             return None
@@ -64,6 +66,12 @@ def _isolate_in_slice(process: WorkerProcess, message: RangeMessage, deaths: int
     )
 
 
+def _counters(spec: RunSpec) -> dict[str, int]:
+    """Return how a document counts that is given up: what was not compared is not equal."""
+    is_verification = spec.kind is RunKind.VERIFICATION
+    return {RunCounter.DOCUMENTS: 1, RunCounter.DIFFERENT: 1} if is_verification else {}
+
+
 def _failure(spec: RunSpec, index: int, deaths: int) -> DocumentFailure:
     job = spec.data_job
     if not isinstance(job, GenerationJob):
@@ -71,4 +79,6 @@ def _failure(spec: RunSpec, index: int, deaths: int) -> DocumentFailure:
     part = next(part for part in job.parts if part.range.start <= index < part.range.stop)
     shown = f"#{index - part.first}"
     reason = f"every worker that tried it died ({deaths} of {deaths})"
+    if spec.kind is RunKind.VERIFICATION:
+        reason = f"not compared: {reason}"
     return DocumentFailure(f"{part.namespace}:{shown}", shown, str(part.namespace), reason)

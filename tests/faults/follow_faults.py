@@ -6,10 +6,7 @@ a comparison of every document, byte for byte. Its seed is printed with what was
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -25,9 +22,9 @@ import pymongo
 import redis
 from pymongo.errors import PyMongoError
 
-from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.ledger.contract import RunState
 from producer.local.services import LocalServices
+from tests.faults.schedules import Undone, try_seeds
 from tests.fleet import Fleet, wait_until
 from tests.integration.sync.writers import UNIQUE_FIELD, Writers, raw_documents
 from tests.support.redis_moments import Moment
@@ -59,7 +56,7 @@ class FollowFaults:
         self.source, self.target, self.proxies = source, target, proxies
         self.random = random.Random(0)
         self.producer: Any = None
-        self.after: list[tuple[float, Callable[[], None]]] = []
+        self.undone = Undone()
         self.faults: dict[str, Callable[[], None]] = {
             "kill a pool process": lambda: self._child().kill(),
             "suspend a pool process": lambda: self._suspend([self._child()], self._long()),
@@ -81,9 +78,14 @@ class FollowFaults:
             "black hole before a source member": lambda: self._hole(self._member(self.source), 1.5),
         }
 
+    @property
+    def logs(self) -> Path:
+        """The folder of their logs."""
+        return self.services.folder / "logs"
+
     def schedule(self, seed: int) -> str:
         """One schedule. Raises AssertionError when the two sides differ at its end."""
-        self.random, self.after, began = random.Random(seed), [], time.monotonic()
+        self.random, began = random.Random(seed), time.monotonic()
         fleet, draw = self.fleet, self.random
         self._expect_workers()
         fleet.database = f"s{seed}"
@@ -95,12 +97,12 @@ class FollowFaults:
                 run = self._start()
                 for name in draw.sample(sorted(self.faults), draw.randint(2, 4)):
                     time.sleep(draw.uniform(0.1, 0.8))
-                    self._undo()
+                    self.undone.due()
                     done.append(name)
                     self.faults[name]()
                     wait_until(partial(writers.have_made, writers.changes + 20), "writers write")
                 time.sleep(draw.uniform(0.0, 0.8))
-                self._undo(everything=True)
+                self.undone.everything()
                 wait_until(partial(self._ask, self._is_copied, run), f"{run} is copied", 120)
             copied = time.monotonic()
             done += self._cut_over(run)
@@ -110,7 +112,7 @@ class FollowFaults:
             error.add_note(f"seed {seed}: {', '.join(done)}")
             raise
         finally:
-            self._undo(everything=True)
+            self.undone.everything()
         self._clean()
         ended = time.monotonic()
         return f"{', '.join(done)}: equal after {copied - began:.1f} + {ended - copied:.1f} s"
@@ -206,21 +208,6 @@ class FollowFaults:
             return question(run)
         return False
 
-    def _undo(self, *, everything: bool = False) -> None:
-        """Take back what has lasted for long enough."""
-        waiting = []
-        for until, undo in self.after:
-            if everything:
-                time.sleep(max(0.0, until - time.monotonic()))
-            if time.monotonic() >= until:
-                undo()
-            else:
-                waiting.append((until, undo))
-        self.after = waiting
-
-    def _later(self, seconds: float, undo: Callable[[], None]) -> None:
-        self.after.append((time.monotonic() + seconds, undo))
-
     def _long(self) -> float:
         return self.random.choice([1.0, _LONGER_THAN_A_CLAIM, _LONGER_THAN_LATE])
 
@@ -241,7 +228,7 @@ class FollowFaults:
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(SIGSTOP)
-        self._later(seconds, wake)
+        self.undone.later(seconds, wake)
 
     def _kill_worker(self) -> None:
         self._restart(self.random.choice(WORKERS))
@@ -252,12 +239,14 @@ class FollowFaults:
 
     def _restart(self, name: str) -> None:
         # It is waited for, so what would keep it from starting has to be over.
-        self._undo(everything=True)
+        self.undone.everything()
         self.services.restart(name, SIGKILL)
 
     def _lose_a_second(self) -> None:
         moment = Moment.of(self.fleet.redis)
-        self._later(self.random.uniform(0.2, 1.5), lambda: moment.bring_back(self.fleet.redis))
+        self.undone.later(
+            self.random.uniform(0.2, 1.5), lambda: moment.bring_back(self.fleet.redis)
+        )
 
     def _member(self, servers: ReplicaSet) -> str:
         return self.random.choice(servers.names)
@@ -265,7 +254,7 @@ class FollowFaults:
     def _suspend_primary(self, servers: ReplicaSet) -> None:
         name = servers.wait_for_primary()
         servers.suspend([name])
-        self._later(self.random.choice([0.5, 3.0]), lambda: servers.wake([name]))
+        self.undone.later(self.random.choice([0.5, 3.0]), lambda: servers.wake([name]))
 
     def _elect(self, servers: ReplicaSet) -> None:
         with suppress(PyMongoError), servers.directly(servers.wait_for_primary()) as client:
@@ -282,7 +271,7 @@ class FollowFaults:
             return False
 
         switch("alwaysOn")
-        self._later(
+        self.undone.later(
             self.random.choice([1.0, 3.0]),
             lambda: wait_until(partial(switch, "off"), "it replicates"),
         )
@@ -299,7 +288,7 @@ class FollowFaults:
             proxy.black_hole = False
             proxy.reset()
 
-        self._later(seconds, fill)
+        self.undone.later(seconds, fill)
 
 
 def _differences(wanted: list[bytes], found: list[bytes]) -> str:
@@ -356,37 +345,9 @@ def follow_faults() -> Iterator[FollowFaults]:
         yield FollowFaults(services, fleet, source, target, proxies)
 
 
-def say(seed: int, text: str) -> None:
-    """Print a line of what happened, seen at once."""
-    sys.stdout.write(f"seed {seed}: {text}\n")
-    sys.stdout.flush()
-
-
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", default="1-200", help="FIRST-LAST")
-    parser.add_argument("--minutes", type=float, default=1e9, help="begin no schedule after that")
-    parser.add_argument("--keep", help="copy logs of a failed schedule here")
-    chosen = parser.parse_args()
-    first, _, last = chosen.seeds.partition("-")
-    until = time.monotonic() + chosen.minutes * 60
-    passed, failed = 0, []
-    with follow_faults() as faults:
-        for seed in range(int(first), int(last or first) + 1):
-            if time.monotonic() > until:
-                break
-            try:
-                said = faults.schedule(seed)
-                passed += 1
-            except (AssertionError, DataWorksError, PyMongoError, redis.RedisError) as error:
-                said = f"FAILED {error} {getattr(error, '__notes__', '')}"
-                failed.append(seed)
-                if chosen.keep:
-                    os.system(f"cp -r {faults.services.folder}/logs {chosen.keep}/{seed}")  # noqa: S605
-            say(seed, said)
-    sys.stdout.write(f"{passed} schedules ended equal, {len(failed)} did not: {failed}\n")
-    sys.exit(1 if failed else 0)
+    try_seeds(__doc__, "1-200", follow_faults)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from tests.faults.follow_faults import follow_faults, say
+from tests.faults.follow_faults import follow_faults
+from tests.faults.schedules import say
 
 
 @pytest.mark.soak

@@ -32,14 +32,27 @@ def test_a_document_that_kills_workers_becomes_a_failure(fleet: Fleet, tmp_path:
     path.write_text(POISON)
     fleet.environment["FRAMEWORK_PLUGINS"] = str(path)
     fleet.start_worker(2, {"DEADLY": "1"})
-    place = ("--database", fleet.database, "--collection", "orders", "--batch-size", 50)
-    run_id = str(fleet.run_json("generate", "poisonous", "--total", 300, *place, "--detach")["run"])
+    place = ("--database", fleet.database, "--collection", "orders", "--batch-size", 10)
+    run_id = str(fleet.run_json("generate", "poisonous", "--total", 150, *place, "--detach")["run"])
     fleet.wait_for_state(run_id, RunState.COMPLETE, 90)
     (failure,) = fleet.ledger.failures(run_id)
     assert (failure.document_id, "died" in failure.reason) == ("#137", True)
     written = {item["_id"] for item in fleet.mongo[fleet.database]["orders"].find()}
-    assert written == set(range(300)) - {137}
+    assert written == set(range(150)) - {137}
     assert fleet.run("status", run_id, check=False).returncode == 4
+    check_verification(fleet, run_id, {"#137"})
+
+
+def check_verification(fleet: Fleet, run_id: str, deadly: set[str]) -> None:
+    """Verify with the same workers: they die of the same documents, which are named."""
+    assert fleet.run("verify", run_id, check=False).returncode == 1
+    verification = fleet.newest_run()
+    failures = list(fleet.ledger.failures(verification))
+    assert {failure.document_id for failure in failures} == deadly
+    assert all(failure.reason.startswith("not compared: every worker") for failure in failures)
+    progress = fleet.ledger.progress(verification)
+    assert (progress.state, progress.differences) == (RunState.DIFFERENT, len(deadly))
+    assert progress.gaps == 0, "all others were compared"
 
 
 STRATEGY = """
@@ -85,6 +98,7 @@ def test_documents_of_slices_that_kill_workers_become_failures(
     progress = fleet.ledger.progress(run_id)
     assert progress.counters["read"] == 600
     assert progress.counters["written"] == 598, "what was recorded is not done again"
+    check_verification(fleet, run_id, {"137", "299"})
 
 
 @pytest.mark.parametrize("pool", ["threads"])

@@ -15,6 +15,9 @@ from dataworks_tasks.migrate.document_change import Changed, unchanged
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.choices import OnError
+from dataworks_tasks.runs.lease import UnlimitedLease
+from dataworks_tasks.runs.spec import VerificationJob
+from dataworks_tasks.verify.migration import MigrationVerificationWork
 from tests.integration.migrate.conftest import Migration
 from tests.integration.migrate.test_copy import by_date, by_id, in_insertion_order
 
@@ -43,19 +46,23 @@ class Deadly:
 @pytest.fixture
 def deadly(monkeypatch: pytest.MonkeyPatch) -> Deadly:
     change = Deadly(set())
-    monkeypatch.setattr("dataworks_tasks.migrate.migration_work.document_change", lambda *_: change)
+    for module in ("migrate.migration_work", "verify.migration"):
+        monkeypatch.setattr(f"dataworks_tasks.{module}.document_change", lambda *_: change)
     return change
 
 
-def until_done(migration: Migration, context: RunContext) -> int:
+Work = type[MigrationWork] | type[MigrationVerificationWork]
+
+
+def until_done(migration: Migration, context: RunContext, kind: Work = MigrationWork) -> int:
     """Do the run as a fleet would whose workers die; returns how many died."""
     run_id, ledger = context.spec.run_id, context.ledger
     deaths: dict[int, int] = {}
     died = 0
     while gaps := list(ledger.gaps(run_id)):
         number = gaps[0].start
-        work = MigrationWork(context)
-        before = ledger.progress(run_id).counters.get("read", 0)
+        work = kind(context)
+        before = _recorded(context)
         try:
             part = work.isolate(number, deaths.get(number, 0)) if deaths.get(number) else None
             if part is not None:
@@ -66,12 +73,17 @@ def until_done(migration: Migration, context: RunContext) -> int:
         except WorkerKilled:
             died += 1
             # A checkpoint forgets the deaths before it.
-            recorded = ledger.progress(run_id).counters.get("read", 0) > before
+            recorded = _recorded(context) > before
             deaths[number] = 1 + (0 if recorded else deaths.get(number, 0))
             assert died < 200
         finally:
             work.close()
     return died
+
+
+def _recorded(context: RunContext) -> int:
+    counters = context.ledger.progress(context.spec.run_id).counters
+    return counters.get("read", 0) + counters.get("documents", 0)
 
 
 @pytest.mark.parametrize("fill", [by_id, by_date, in_insertion_order])
@@ -98,6 +110,42 @@ def test_deadly_documents_are_left_out_and_nothing_else(
     assert together > 1 or not copied & lost
     counters = context.ledger.progress(context.spec.run_id).counters
     assert (counters["read"], counters["documents"]) == (len(ids), len(ids) - len(lost))
+    assert died <= 8 * len(places)
+
+
+@pytest.mark.parametrize("fill", [by_id, by_date, in_insertion_order])
+@pytest.mark.parametrize("places", [{700}, {0, 1399}, {500, 501}], ids=lambda places: f"{places}")
+def test_a_verification_names_deadly_documents_and_compares_all_others(
+    migration: Migration, deadly: Deadly, fill: Fill, places: set[int]
+) -> None:
+    migration.batch_size = 10_000
+    database = migration.source.database(migration.database)
+    job = migration.job(**fill(database))
+    ids = [document["_id"] for document in database.source.find()]
+    together = 70 if fill is by_date else 1
+    migration.copy(job)
+    database.target.delete_one({"_id": ids[20]})
+    database.target.update_one({"_id": ids[1380]}, {"$set": {"changed": 1}})
+    deadly.ids = {ids[place] for place in places}
+    # Right before the first deadly document, so within what is given up with it.
+    database.target.insert_one({"_id": ids[min(places)] - 0.5})
+    context = migration.context(VerificationJob(run_id="-", of=job, exclusive=True))
+    died = until_done(migration, context, MigrationVerificationWork)
+    work = MigrationVerificationWork(context)
+    assert work.finish(UnlimitedLease())
+    work.close()
+    lost = {number for place in places for number in ids[place // together * together :][:together]}
+    failures = {
+        each.document_id: each.reason for each in context.ledger.failures(context.spec.run_id)
+    }
+    named = {int(name) for name, reason in failures.items() if "not compared" in reason}
+    assert named == lost
+    counters = context.ledger.progress(context.spec.run_id).counters
+    others = {ids[20]: "missing at the target", ids[1380]: "differs"}
+    for name, reason in others.items():
+        assert name in lost or reason in failures[str(name)]
+    assert len(failures) == len(lost | others.keys()) + 1, "the document that is too much"
+    assert counters["equal"] == len(ids) - len(lost | others.keys())
     assert died <= 8 * len(places)
 
 
