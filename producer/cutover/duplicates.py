@@ -8,7 +8,7 @@ from typing import Any
 
 from bson import encode
 
-from dataworks_tasks.documents.raw_bson import Element
+from dataworks_tasks.documents.raw_bson import Element, element_bytes
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
@@ -28,16 +28,24 @@ def lasting_duplicate(route: KeyRoute, index: Mapping[str, Any]) -> str | None:
     for a moment: one of them is about to be reconciled.
     """
     client, namespace = route.target.client, route.target.namespace
+    before: set[tuple[str, bytes]] = set()
     for look in range(_LOOKS):
         if look:
             Event().wait(_LOOK_SECONDS)
+        same: set[tuple[str, bytes]] = set()
         seen = False
         for value, keys in _duplicates(client, namespace, index):
             seen = True
-            if not list(still_different(route, keys)):
+            if list(still_different(route, keys)):
+                continue
+            duplicate = value, b"".join(element_bytes(key) for key in keys)
+            if duplicate in before:
                 return value
+            # Both may have been reconciled since the values were compared: look once more.
+            same.add(duplicate)
         if not seen:
             return None
+        before = same
     # Each look met others: the target is behind, and will be asked again when it is not.
     return None
 
