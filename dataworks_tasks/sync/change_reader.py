@@ -13,7 +13,13 @@ from bson.timestamp import Timestamp
 from pymongo.change_stream import ChangeStream, ClusterChangeStream, DatabaseChangeStream
 from pymongo.errors import OperationFailure, PyMongoError
 
-from dataworks_tasks.documents.raw_bson import Element, element_bytes, elements, find_element
+from dataworks_tasks.documents.raw_bson import (
+    Element,
+    element_bytes,
+    elements,
+    find_element,
+    value_end,
+)
 from dataworks_tasks.errors import RunFailed, StoreUnavailable, TerminalError
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.bounded_reads import now_at
@@ -25,6 +31,8 @@ _AWAIT_MILLISECONDS = 200
 _HISTORY_LOST = frozenset({286, 280, 260, 136})
 """ChangeStreamHistoryLost, ChangeStreamFatalError, InvalidResumeToken, CappedPositionLost."""
 _KEY_EVENTS = frozenset({b"insert", b"update", b"replace", b"delete"})
+_TOKEN, _KEY = b"\x03_id\0", b"\x03documentKey\0"
+_MOST_HEADS = 10_000
 _PIPELINE_FIELDS = {"operationType": 1, "documentKey._id": 1, "ns": 1, "to": 1}
 
 
@@ -83,6 +91,8 @@ class ChangeReader:
             (pair.source.database.encode(), pair.source.collection.encode()): number
             for number, pair in enumerate(namespaces)
         }
+        self._heads: dict[bytes, int] = {}
+        """Pairs by what an event has between its token and its key: the operation and the name."""
         self._stream: ChangeStream[Any] | None = None
 
     def __enter__(self) -> Self:
@@ -117,6 +127,14 @@ class ChangeReader:
 
     def _take(self, event: bytes, captured: CapturedChanges) -> None:
         captured.events += 1
+        head, key = _parted(event)
+        if key is not None and (known := self._heads.get(head)) is not None:
+            captured.keys[known, element_bytes(key)] = key
+            return
+        self._take_other(event, captured, head if key is not None else None)
+
+    def _take_other(self, event: bytes, captured: CapturedChanges, head: bytes | None) -> None:
+        """Take an event whose ``head`` was not seen before; None: it has other parts."""
         fields = {element.name: element for element in elements(event)}
         operation = _text(fields[b"operationType"])
         where = fields.get(b"ns")
@@ -128,6 +146,8 @@ class ChangeReader:
         key = find_element(fields[b"documentKey"].value, b"_id")
         if pair is not None and key is not None:
             captured.keys[pair, element_bytes(key)] = key
+            if head is not None and len(self._heads) < _MOST_HEADS:
+                self._heads[head] = pair
 
     def _concerned(
         self, operation: bytes, where: Element | None, to: Element | None
@@ -197,6 +217,27 @@ def token_time(token: bytes) -> Timestamp:
         raise TerminalError("the server's resume tokens have no time", "Follow a MongoDB server")
     digits = bytes.fromhex(_text(data).decode()[:18])
     return Timestamp(int.from_bytes(digits[1:5]), int.from_bytes(digits[5:9]))
+
+
+def _parted(event: bytes) -> tuple[bytes, Element | None]:
+    """Return what is between the token and the key, and the key; None where it is not like that.
+
+    The head is the same for all changes of a kind in a collection, so it is looked at once.
+    """
+    if not event.startswith(_TOKEN, 4):
+        return b"", None
+    head = value_end(event, 0x03, 4 + len(_TOKEN))
+    place = event.find(_KEY, head)
+    start = place + len(_KEY)
+    if place < 0 or value_end(event, 0x03, start) != len(event) - 1:
+        return b"", None
+    type_, first = event[start + 4], start + 9
+    if (
+        not event.startswith(b"_id\0", start + 5)
+        or value_end(event, type_, first) != len(event) - 2
+    ):
+        return b"", None
+    return event[head:place], Element(type_, b"_id", event[first:-2])
 
 
 def _text(element: Element) -> bytes:

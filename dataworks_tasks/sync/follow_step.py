@@ -37,6 +37,9 @@ _ENTRIES_AT_ONCE = 64
 _DUE_AT_ONCE = 20
 _HOT_SECONDS = 1.0
 _HISTORY_SECONDS = 30.0
+_WINDOWS_FOR_OTHERS = 4
+"""So many windows may be open before the process that reads changes helps to reconcile them."""
+_CAUGHT_UP_SECONDS = 2.0
 _IDLE_SECONDS = 1.0
 """How often the place moves when nothing changes: the position must not get old."""
 
@@ -114,8 +117,24 @@ class _Follower:
                 if captured.ddl is not None and self._part.on_ddl is OnDdl.STOP:
                     self._stop_at(captured.ddl)
                     return _IDLE_SECONDS
+                if self._leaves_others_behind(captured):
+                    return 0.0
         state = self._drive.ledger.state(self._run_id)
         return 0.0 if state in WORKING else _IDLE_SECONDS
+
+    def _leaves_others_behind(self, captured: CapturedChanges) -> bool:
+        """Whether this process should rather reconcile: it has read all, and windows wait.
+
+        Waiting for the source's next changes takes a process and hardly any of its time. The step
+        is due again after the messages that wait.
+        """
+        if not self._copied or self._part.stale_seconds:
+            return False
+        status = self._windows.status(self._run_id)
+        if status.open_windows < _WINDOWS_FOR_OTHERS:
+            return False
+        behind = self._windows.now() - captured.time.time
+        return captured.is_idle or behind <= _CAUGHT_UP_SECONDS
 
     def _keep(self, captured: CapturedChanges) -> None:
         """Log what was captured and move the place; windows at once where the workers keep up."""
