@@ -37,10 +37,14 @@ def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
     for worker, stats in sorted(alive.items()):
         processes = stats.get("pool", {}).get("max-concurrency", "?")
         report = reports.get(worker)
-        if report is not None and worker in taking:
-            report = {**report, "queues": sorted(one["name"] for one in taking[worker])}
         size = "? processes" if processes == "?" else counted(processes, "process", "processes")
-        yield compare_worker(worker, f"{worker}, {size}", here, report)
+        queues = _queues(taking.get(worker), report)
+        if queues and config.queue not in queues:
+            # It gets no run of this machine. Whether any worker does is a check of its own.
+            only = f"{worker}, {size}, takes from {', '.join(queues)} only"
+            yield Check("worker", ok=True, found=only)
+            continue
+        yield compare_worker(f"{worker}, {size}", here, report)
         yield from _clock(worker, report)
         yield from _pool(worker, stats)
     yield queue_check(config.queue, taking)
@@ -93,9 +97,16 @@ def _pool(worker: str, stats: Mapping[str, Any]) -> Iterator[Check]:
         )
 
 
-def compare_worker(
-    worker: str, title: str, here: Mapping[str, Any], there: Mapping[str, Any] | None
-) -> Check:
+def _queues(
+    taking: Sequence[Mapping[str, Any]] | None, report: Mapping[str, Any] | None
+) -> list[str]:
+    """Return the queues that a worker takes from; none: it does not say."""
+    if taking is not None:
+        return sorted(str(one.get("name")) for one in taking)
+    return [report["queue"]] if report and "queue" in report else []
+
+
+def compare_worker(title: str, here: Mapping[str, Any], there: Mapping[str, Any] | None) -> Check:
     """Compare the descriptions of this process (``here``) and the worker (``there``)."""
     name = "worker"
     if there is None or "versions" not in there:
@@ -118,12 +129,6 @@ def _differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[
                 f"{package} {other} there, {version} here",
                 "Install the same versions: pip install -c constraints.txt dataworks",
             )
-    queues = there.get("queues") or (there["queue"],)
-    if here["queue"] not in queues:
-        yield (
-            f"it takes from the queue {', '.join(queues)}, this machine sends to {here['queue']}",
-            "Set the same FRAMEWORK_QUEUE on both",
-        )
     for side in ("source", "target"):
         if here[side] is not None and here[side] != there[side]:
             yield (

@@ -12,7 +12,7 @@ import pytest
 
 from dataworks_tasks.ledger.contract import RunState
 from producer.local.services import LocalServices, RunningService
-from tests.fleet import Fleet, wait_until
+from tests.fleet import QUEUE_LISTS, Fleet, wait_until
 from tests.support.exact import (
     check_copied,
     check_exact,
@@ -161,3 +161,32 @@ def own_replica_fleet(own_services: LocalServices, tmp_path: Any) -> Any:
         made = Fleet(environment, client, mongo, "shop", tmp_path, start_worker)
         yield made
         made.close()
+
+
+@pytest.mark.parametrize(
+    "arguments", [generate_arguments, pytest.param(migrate_arguments, marks=pytest.mark.soak)]
+)
+def test_a_detached_run_survives_a_restart_of_redis_that_loses_its_messages(
+    own_services: LocalServices, own_fleet: Fleet, arguments: Any
+) -> None:
+    """With the settings as they are when nobody sets any: nobody watches, nobody resumes."""
+    fleet, total = own_fleet, 2000
+    del fleet.environment["FRAMEWORK_STALL_SECONDS"]
+    fleet.start_worker(2)
+    is_generation = arguments is generate_arguments
+    if not is_generation:
+        fill_source(fleet, total)
+    words = arguments(
+        fleet, *((total,) if is_generation else ()), "--max-rate", 1000, "--detach", batch_size=100
+    )
+    run_id = str(fleet.run_json(*words)["run"])
+    fleet.wait_for_share(run_id, 0.2)
+    fleet.redis.delete(*QUEUE_LISTS)
+    own_services.restart("valkey", signal.SIGKILL)
+    before = fleet.ledger.progress(run_id).acknowledged
+    wait_until(lambda: fleet.ledger.progress(run_id).acknowledged > before, "it continues", 15)
+    fleet.wait_for_state(run_id, RunState.COMPLETE)
+    if is_generation:
+        check_exact(fleet, run_id, total)
+    else:
+        check_copied(fleet, run_id)

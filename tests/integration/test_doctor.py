@@ -126,12 +126,19 @@ def test_a_user_who_may_not_ask_is_no_failure(own_fleet: Fleet) -> None:
 
 
 def test_workers_that_nobody_sends_to_are_named(fleet: Fleet, worker_factory: Any) -> None:
-    worker_factory(fleet.environment, 1, arguments=("-Q", "fast"))
+    """In one line; once another takes from the right queue, they are no failure at all."""
+    elsewhere = {"FRAMEWORK_TARGET_DB_CONNECTION_STRING": "mongodb://elsewhere.example"}
+    worker_factory({**fleet.environment, **elsewhere}, 1, arguments=("-Q", "fast"))
     said = _lines(fleet)
+    assert said.count("FAIL") == 1
     assert (
         "FAIL queue: no worker takes from dataworks, where runs are sent; they take from fast"
         in (said)
     )
+    fleet.start_worker(1)
+    said = _lines(fleet, 0)
+    assert "1 process, takes from fast only" in said
+    assert "OK queue: 1 worker takes from dataworks" in said
 
 
 def test_a_worker_takes_from_the_queues_of_its_option(fleet: Fleet, worker_factory: Any) -> None:
