@@ -262,19 +262,27 @@ class Ledger(Protocol):
         slices: Sequence[bytes],
         expected: int,
         by_collection: Mapping[str, int] = ...,
+        collections: Sequence[int] = ...,
     ) -> None:
         """Add planned slices after ``end``.
 
         Raises TransientError when the plan on record ends elsewhere: another planner adds to it, or
         Redis lost its last moments.
         ``expected``: documents that they are expected to hold; ``by_collection``: the same by the
-        name of the target collection, where the run has several.
+        name of the target collection, where the run has several. ``collections``: the number of
+        each slice's collection then.
         """
 
     def close_plan(self, run_id: str, end: PlanEnd) -> bool:
         """All slices are known. True when all are acknowledged already: the caller finishes.
 
         Raises TransientError when the plan on record does not end at ``end``.
+        """
+
+    def slice_collections(self, run_id: str) -> Sequence[int]:
+        """Return the number of each planned slice's collection, also of those acknowledged.
+
+        Empty where the run has one collection, or was planned by a version that did not keep it.
         """
 
     def slices(self, run_id: str, wanted: BatchRange) -> dict[int, bytes]:

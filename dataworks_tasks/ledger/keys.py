@@ -144,6 +144,11 @@ class RunKeys:
         return self._key("collections")
 
     @property
+    def slice_collections(self) -> str:
+        """String: two bytes for each planned slice, the number of its collection."""
+        return self._key("slice_collections")
+
+    @property
     def all(self) -> list[str]:
         """Every key but the slices and the record."""
         names = ("spec", "acknowledged", "counters", "failures", "failed_ranges", "parts")
@@ -154,6 +159,7 @@ class RunKeys:
             "rests",
             "notes",
             "collections",
+            "slice_collections",
             "history",
             "events",
             "finish_sent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -10,6 +11,8 @@ from dataworks_tasks.ledger.contract import PlanEnd, RunState
 from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, unknown_run
 from dataworks_tasks.runs.batch_range import BatchRange
+
+_LARGEST = 2**16 - 1
 
 
 class PlannedSlices:
@@ -26,12 +29,15 @@ class PlannedSlices:
         slices: Sequence[bytes],
         expected: int,
         by_collection: Mapping[str, int],
+        collections: Sequence[int],
     ) -> None:
         """Add planned slices ``[first, first + len)``."""
         named = [part for item in by_collection.items() for part in item]
         added = BatchRange(end.planned, end.planned + len(slices))
-        names = [RunKeys(run_id).record, *slice_keys(run_id, added)]
-        counts = (expected, SLICES_PER_KEY, len(by_collection))
+        keys = RunKeys(run_id)
+        names = [keys.record, keys.slice_collections, *slice_keys(run_id, added)]
+        numbers = b"" if max(collections, default=0) > _LARGEST else _packed(collections)
+        counts = (expected, SLICES_PER_KEY, len(by_collection), numbers)
         arguments = (end.planned, end.last_slice or b"", *counts, *named, *slices)
         if not self._steps.run(run_id, "append_slices", names, *arguments):
             # Also when Redis did it and the answer got lost: planning continues from what is there.
@@ -57,6 +63,12 @@ class PlannedSlices:
                     found[int(number)] = value
         return found
 
+    def collections(self, run_id: str) -> Sequence[int]:
+        """Return the number of each planned slice's collection."""
+        key = RunKeys(run_id).slice_collections
+        kept = cast("bytes | None", self._steps.guard(run_id, lambda: self._redis.get(key))) or b""
+        return struct.unpack(f"<{len(kept) // 2}H", kept)
+
     def end(self, run_id: str) -> PlanEnd:
         """How many slices are planned, and where planning stood."""
         record = RunKeys(run_id).record
@@ -67,6 +79,10 @@ class PlannedSlices:
         if planned is None:
             raise unknown_run(run_id)
         return PlanEnd(int(planned), last)
+
+
+def _packed(collections: Sequence[int]) -> bytes:
+    return struct.pack(f"<{len(collections)}H", *collections)
 
 
 def slice_keys(run_id: str, wanted: BatchRange) -> list[str]:

@@ -198,8 +198,12 @@ class RedisLedger(Ledger):
         slices: Sequence[bytes],
         expected: int,
         by_collection: Mapping[str, int] = MappingProxyType({}),
+        collections: Sequence[int] = (),
     ) -> None:
-        self._slices.append(run_id, end, slices, expected, by_collection)
+        self._slices.append(run_id, end, slices, expected, by_collection, collections)
+
+    def slice_collections(self, run_id: str) -> Sequence[int]:
+        return self._slices.collections(run_id)
 
     def close_plan(self, run_id: str, end: PlanEnd) -> bool:
         return self._slices.close(run_id, end)

@@ -63,7 +63,12 @@ class Planner:
                 return
             failpoint("plan.before")
             self._ledger.append_slices(
-                run_id, end, planned.slices, planned.documents, planned.by_collection
+                run_id,
+                end,
+                planned.slices,
+                planned.documents,
+                planned.by_collection,
+                planned.collections,
             )
             failpoint("plan.after")
             end = PlanEnd(end.planned + len(planned.slices), planned.slices[-1])

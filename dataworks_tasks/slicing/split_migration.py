@@ -31,6 +31,7 @@ class SliceBatch:
     slices: tuple[bytes, ...]
     documents: int
     by_collection: Mapping[str, int]
+    collections: tuple[int, ...]
 
 
 class _Planning(NamedTuple):
@@ -114,6 +115,7 @@ class _Planner:
             tuple(slice_.to_bytes() for slice_ in slices),
             sum(part.documents for part in group),
             self._by_collection(group),
+            tuple(slice_.pair for slice_ in slices) if len(self._job.namespaces) > 1 else (),
         )
 
     def _by_collection(self, group: Sequence[SizedSlice]) -> Mapping[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataworks_tasks.runs.spec import LeftOut, NamespacePair
+from dataworks_tasks.store.collection_facts import BUCKETS
 from producer.start.namespace_selection import NamespaceSelection
 
 _SERVERS_OWN = frozenset({"system.views", "system.profile", "system.namespaces", "system.indexes"})
@@ -33,8 +34,8 @@ def what_is_left_out(selection: NamespaceSelection, *, views: bool) -> Iterator[
             yield LeftOut(namespace=view.source, reason=reason)
     copied = {pair.source for pair in selection.pairs}
     for namespace in selection.system:
-        if namespace in copied:
-            continue  # the documents of a time series
+        if namespace in copied or namespace.collection.startswith(BUCKETS):
+            continue  # the documents of a time series, which its own name includes or excludes
         own = namespace.collection in _SERVERS_OWN
         yield LeftOut(
             namespace=namespace,

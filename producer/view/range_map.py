@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -10,10 +10,12 @@ from typing import Any
 
 from dataworks_tasks.ledger.contract import Ledger, RunProgress
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.spec import GenerationJob, RunSpec
+from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec
+from dataworks_tasks.store.collection_facts import series_of_buckets
 
 _CELLS = 100
 _MOST_STRIPS = 50
+_MOST_SLICES = 200_000
 _MOST_GAPS = 20_000
 """Reading more than these would take longer than a person waits."""
 
@@ -30,7 +32,7 @@ class CellState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A collection of a generation run, or the slices of another run. ``done``: from 0 to 1."""
+    """A collection, or all slices of a run. ``done``: from 0 to 1."""
 
     name: str
     unit: str
@@ -57,23 +59,98 @@ class Strip:
 
 
 def read_strips(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> tuple[Strip, ...]:
-    """Return the run's strips.
+    """Return the run's strips: one for each collection, or one for all slices of a run.
 
-    A migration has one strip of slices, because they are planned collection by collection.
+    The slices of a run are one strip where it has one collection, or more than a page can show.
     """
     hands = ledger.windows.in_hand(spec.run_id)
     failed = ledger.failed_ranges(spec.run_id)
     job = spec.job
     if isinstance(job, GenerationJob):
         named = [(str(part.namespace), part.range) for part in job.parts if part.count]
-        unit = "documents"
-    else:
-        named, unit = [("slices", BatchRange(0, progress.total or progress.planned))], "slices"
-    return tuple(
-        _strip(ledger, spec.run_id, name, unit, within, hands, failed)
-        for name, within in named[:_MOST_STRIPS]
-        if within.size
-    )
+        return tuple(
+            _strip(ledger, spec.run_id, name, "documents", within, hands, failed)
+            for name, within in named[:_MOST_STRIPS]
+        )
+    planned = BatchRange(0, progress.total or progress.planned)
+    if not planned.size:
+        return ()
+    names = _collections(spec)
+    closed = ledger.key_windows.copy_slices(spec.run_id)
+    copied = planned.size if closed is None else closed
+    collections = _numbers(ledger, spec.run_id, len(names), copied)
+    if collections is None:
+        return (_strip(ledger, spec.run_id, "slices", "slices", planned, hands, failed),)
+    gaps = islice(ledger.gaps(spec.run_id, BatchRange(0, copied)), _MOST_GAPS)
+    slices = _Slices(_marked(gaps, copied), _marked(hands, copied), _marked(failed, copied))
+    strips = slices.strips(names, collections)
+    if copied < planned.size:
+        changes = BatchRange(copied, planned.size)
+        strips = (
+            *strips,
+            _strip(ledger, spec.run_id, "changes", "windows", changes, hands, failed),
+        )
+    return strips
+
+
+def _collections(spec: RunSpec) -> list[str]:
+    """Return the names of the collections that slices are of, in the order of their numbers."""
+    job = spec.data_job
+    if not isinstance(job, MigrationJob):
+        return []
+    return [str(series_of_buckets(pair.target)) for pair in job.namespaces]
+
+
+def _numbers(ledger: Ledger, run_id: str, names: int, copied: int) -> Sequence[int] | None:
+    """Return the number of each slice's collection; None where one strip has to do for all."""
+    if names > _MOST_STRIPS or copied > _MOST_SLICES:
+        return None
+    numbers = [0] * copied if names == 1 else ledger.slice_collections(run_id)[:copied]
+    return numbers if len(numbers) == copied else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Slices:
+    """Of each slice, a byte that says whether it is missing, in a worker's hands, or failed."""
+
+    missing: bytearray
+    working: bytearray
+    broken: bytearray
+
+    def strips(self, names: Sequence[str], collections: Sequence[int]) -> tuple[Strip, ...]:
+        """Return a strip for each collection that has slices."""
+        numbers: list[list[int]] = [[] for _ in names]
+        for number, collection in enumerate(collections):
+            numbers[collection].append(number)
+        return tuple(
+            self._strip(name, own) for name, own in zip(names, numbers, strict=True) if own
+        )
+
+    def _strip(self, name: str, own: Sequence[int]) -> Strip:
+        count = min(_CELLS, len(own))
+        cells = tuple(
+            self._cell(own[index * len(own) // count : (index + 1) * len(own) // count])
+            for index in range(count)
+        )
+        missing = sum(self.missing[number] for number in own)
+        return Strip(name, "slices", len(own), 1 - missing / len(own), cells)
+
+    def _cell(self, own: Sequence[int]) -> CellState:
+        return _state(
+            sum(self.missing[number] for number in own),
+            len(own),
+            any(self.working[number] for number in own),
+            any(self.broken[number] for number in own),
+        )
+
+
+def _marked(pieces: Iterable[BatchRange], size: int) -> bytearray:
+    """Return a byte for each of ``size`` numbers: 1 for those in ``pieces``."""
+    marked = bytearray(size)
+    for piece in pieces:
+        start, stop = min(piece.start, size), min(piece.stop, size)
+        marked[start:stop] = b"\1" * (stop - start)
+    return marked
 
 
 def _strip(  # noqa: PLR0913, PLR0917 - private, and each is a thing of its own

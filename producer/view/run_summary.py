@@ -162,7 +162,7 @@ def summarize(
     is_verification = spec.kind is RunKind.VERIFICATION
     if progress.state in FINISHED and spec.is_sliced:
         # What was planned can differ from what was there when it was read.
-        expected = documents
+        expected = documents + (progress.failures if spec.kind is RunKind.MIGRATION else 0)
     return RunSummary(
         run_id=progress.run_id,
         kind=spec.kind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -10,6 +11,7 @@ from rich.filesize import decimal
 from tornado.web import HTTPError
 
 from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind
 from producer.report.describe import described_spec
 from producer.view.durations import shown_duration
@@ -35,6 +37,8 @@ class Page(Request):
             "size": decimal,
             "duration": shown_duration,
             "moment": _moment,
+            "percent": _percent,
+            "counted": counted,
             "page": "",
             "refresh": False,
         }
@@ -184,6 +188,11 @@ def _query(wanted: RunFilter) -> dict[str, str]:
 def _own_page(address: str) -> str:
     """Return an address of this site; any other address becomes the first page."""
     return address if address.startswith("/") and not address.startswith(("//", "/\\")) else "/"
+
+
+def _percent(share: float) -> str:
+    """Return the share in percent; 100 only when it is all."""
+    return f"{math.floor(1000 * share) / 10:g}%"
 
 
 def _moment(at: float) -> str:

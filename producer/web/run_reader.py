@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
+from typing import Any
 
 from dataworks_tasks.errors import SpecRefused, UnknownName
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState, WorkerReport
 from dataworks_tasks.monitor.operation import WORKER_SILENT_SECONDS
 from dataworks_tasks.runs.spec import RunKind, RunSpec, kind_of
+from producer.view.follow_figures import FollowFigures, follow_figures
 from producer.view.hidden_keys import hide_keys_of_run
 from producer.view.live_snapshot import LiveMeter
+from producer.view.remaining_time import RemainingTime
 from producer.view.run_detail import RunDetail, hide_keys_of_detail, read_detail
 from producer.view.run_summary import RunSummary, summarize
 
@@ -25,13 +28,26 @@ _WORKERS_OF_RUNS = 20
 
 
 @dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run in the list. ``following``: of a run that follows its source."""
+
+    run: RunSummary
+    following: FollowFigures | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``status --json`` prints of it."""
+        more = {"following": self.following.as_json()} if self.following else {}
+        return {**self.run.as_json(), **more}
+
+
+@dataclass(frozen=True, slots=True)
 class RunPage:
     """One page of runs, newest first.
 
     ``total``: how many match the filter; ``following``: where the next page begins, or None.
     """
 
-    runs: tuple[RunSummary, ...]
+    runs: tuple[RunRow, ...]
     total: int
     following: int | None
 
@@ -81,15 +97,23 @@ class RunReader:
                   if _fits(run_id, state, wanted)]  # fmt: skip
         shown = chosen[first : first + PAGE_SIZE]
         following = first + PAGE_SIZE if first + PAGE_SIZE < len(chosen) else None
-        return RunPage(tuple(self._summaries(shown)), len(chosen), following)
+        return RunPage(tuple(self._rows(shown)), len(chosen), following)
 
-    def _summaries(self, run_ids: list[str]) -> Iterator[RunSummary]:
+    def _rows(self, run_ids: list[str]) -> Iterator[RunRow]:
         for run_id in run_ids:
             try:
-                run = summarize(self.spec(run_id), self._ledger.progress(run_id))
+                row = self._row(self.spec(run_id))
             except (UnknownName, SpecRefused):
                 continue  # forgotten meanwhile, or of a version that this one cannot read
-            yield hide_keys_of_run(run) if self._hide_keys else run
+            yield replace(row, run=hide_keys_of_run(row.run)) if self._hide_keys else row
+
+    def _row(self, spec: RunSpec) -> RunRow:
+        ledger, progress = self._ledger, self._ledger.progress(spec.run_id)
+        if progress.state not in WORKING:
+            return RunRow(summarize(spec, progress))
+        remaining = RemainingTime(spec, ledger.history.read(spec.run_id))
+        run = summarize(spec, progress, seconds_left=remaining.observe(progress))
+        return RunRow(run, follow_figures(ledger, spec, progress))
 
     def detail(self, run_id: str) -> RunDetail:
         """Return the run, at most a second old. Raises UnknownName and LedgerUnavailable."""
