@@ -1,0 +1,85 @@
+"""What the engines of both kinds of run do with a run that exists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
+from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.monitor.standstill import cause_of_standstill
+from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.settings import FrameworkConfig
+from producer.api.event_loop import ProgressCallback, beside_the_loop, on_loop
+from producer.api.run_to_end import run_to_end
+from producer.connections import Connections
+from producer.resume.continue_run import continue_run
+from producer.resume.stop_run import stop_run
+from producer.start.start_verification import start_verification
+from producer.view.remaining_time import RemainingTime
+from producer.view.run_result import RunResult, RunStatus
+from producer.view.run_summary import summarize
+
+T = TypeVar("T")
+
+
+class Engine:
+    """What both engines do with a run that exists. Nothing is kept between two calls."""
+
+    def __init__(self, config: FrameworkConfig, in_process: bool = False) -> None:
+        self._config = config
+        self._in_process = in_process
+
+    async def resume(self, run_id: str, progress: ProgressCallback | None = None) -> RunResult:
+        """Resume a run: send its gaps, and nothing else."""
+        return await self._stay(lambda connections: continue_run(connections, run_id), progress)
+
+    async def verify(self, run_id: str, progress: ProgressCallback | None = None) -> RunResult:
+        """Compare what the run should have written with its target, document by document.
+
+        The result is that of the verification: its state is ``different`` when anything differs,
+        and ``failures`` counts the documents.
+        """
+        return await self._stay(
+            lambda connections: start_verification(run_id, connections), progress
+        )
+
+    async def status(self, run_id: str) -> RunStatus:
+        """How far the run is. Raises UnknownName for a run that is not on record."""
+
+        def look(connections: Connections) -> RunStatus:
+            ledger = connections.ledger
+            spec, progress = ledger.spec(run_id), ledger.progress(run_id)
+            left = RemainingTime(spec, ledger.history.read(run_id)).observe(progress)
+            cause = cause_of_standstill(ledger, progress)
+            return RunStatus.of(summarize(spec, progress, cause=cause, seconds_left=left))
+
+        return await asyncio.to_thread(self._look, look)
+
+    async def pause(self, run_id: str) -> None:
+        """Have workers leave the run alone until it is resumed.
+
+        Raises UsageError for a run that has ended.
+        """
+
+        def stop(connections: Connections) -> None:
+            stop_run(connections.ledger, run_id, RunState.PAUSED)
+
+        await asyncio.to_thread(self._look, stop)
+
+    def _look(self, ask: Callable[[Connections], T]) -> T:
+        with Connections(self._config) as connections:
+            return ask(connections)
+
+    def _own_generators(self) -> Sequence[BaseDataGenerator]:
+        """Return the generators for runs in this process."""
+        return ()
+
+    async def _stay(
+        self, start: Callable[[Connections], RunSpec], progress: ProgressCallback | None
+    ) -> RunResult:
+        """Run beside the event loop. A cancelled caller waits until the run is in good order."""
+        here = self._own_generators() if self._in_process else None
+        show = on_loop(progress)
+        return await beside_the_loop(lambda stop: run_to_end(self._config, start, stop, here, show))

@@ -1,0 +1,32 @@
+"""The caller's event loop, and the thread of a run beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from threading import Event
+
+from producer.view.run_result import RunResult, RunStatus
+
+ProgressCallback = Callable[[RunStatus], object]
+"""Called with how far the run is; what it returns does not matter."""
+
+
+async def beside_the_loop(run: Callable[[Event], RunResult]) -> RunResult:
+    """Run on a thread. A cancelled caller waits until the run is left in good order."""
+    stop = Event()
+    running = asyncio.ensure_future(asyncio.to_thread(run, stop))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([running])
+        raise
+
+
+def on_loop(progress: ProgressCallback | None) -> Callable[[RunStatus], object]:
+    """Call ``progress`` where the caller awaits, and not on the thread of the run."""
+    if progress is None:
+        return lambda _status: None
+    loop = asyncio.get_running_loop()
+    return lambda status: loop.call_soon_threadsafe(progress, status)

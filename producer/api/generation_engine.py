@@ -1,0 +1,108 @@
+"""Start generation runs from a program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import RunKind
+from dataworks_tasks.settings import FrameworkConfig
+from producer.api.engine import Engine
+from producer.api.event_loop import ProgressCallback
+from producer.resume.named_run import find_named_run
+from producer.start.run_request import GenerationRequest, RunOptions
+from producer.start.start_generation import start_generation
+from producer.view.run_result import RunResult
+
+_DEFAULT_OPTIONS = RunOptions()
+
+
+class DataGenerationEngine(Engine):
+    """Starts generation runs. It keeps no connection between two calls.
+
+    Runs go to the workers of ``config``'s queue; with ``in_process`` this process does the work.
+    """
+
+    def __init__(self, config: FrameworkConfig, in_process: bool = False) -> None:
+        super().__init__(config, in_process)
+        self._generators: dict[str, BaseDataGenerator] = {}
+
+    def register_generator(self, generator: BaseDataGenerator) -> None:
+        """Make ``generator`` known by its name and its type to the runs of this engine.
+
+        Without ``in_process`` the workers must know it too: name its module in their
+        FRAMEWORK_PLUGINS.
+        """
+        self._generators[generator.name] = generator
+
+    async def generate_data(
+        self,
+        what: GeneratorType | str,
+        total: int | None = None,
+        namespace: str | None = None,
+        seed: int | None = None,
+        options: RunOptions = _DEFAULT_OPTIONS,
+        progress: ProgressCallback | None = None,
+    ) -> RunResult:
+        """Generate ``total`` documents into ``namespace`` (``DATABASE.COLLECTION``).
+
+        ``what`` is a template's name or ``.json`` file or a generator's name. A GeneratorType means
+        the generator registered last for it, else the built-in template. ``progress`` is called
+        with a RunStatus a few times a second, on the event loop. Raises UsageError before anything
+        is written, RunFailed when the run stops. Cancelling leaves a run that can be resumed.
+        """
+        _check_request(what, total)
+        where = Namespace.parse(namespace) if namespace else None
+        request = GenerationRequest(
+            what=self._name_of(what),
+            total=total,
+            database=where.database if where else None,
+            collection=where.collection if where else None,
+            seed=seed,
+            options=options,
+        )
+        generators = tuple(self._generators.values())
+        return await self._stay(
+            lambda connections: (
+                find_named_run(connections, options.run_name, RunKind.GENERATION, total)
+                or start_generation(request, self._config, connections, generators)
+            ),
+            progress,
+        )
+
+    def _name_of(self, what: GeneratorType | str) -> str:
+        if not isinstance(what, GeneratorType):
+            return what
+        for generator in reversed(self._generators.values()):
+            if generator.generator_type is what:
+                return generator.name
+        if what is GeneratorType.CUSTOM:
+            raise UnknownName("no custom generator is registered", "Call register_generator first")
+        return what.value
+
+    def _own_generators(self) -> Sequence[BaseDataGenerator]:
+        return tuple(self._generators.values())
+
+
+def create_generation_engine(
+    config: FrameworkConfig, in_process: bool = False
+) -> DataGenerationEngine:
+    """Create an engine for generation runs. It connects when a run starts."""
+    return DataGenerationEngine(config, in_process)
+
+
+def _check_request(what: object, total: object) -> None:
+    """Raise UsageError for what Python lets through and nobody means."""
+    if isinstance(what, Mapping):
+        raise UsageError(
+            "a template is a name or a file, and this is a dict",
+            "Write it to a file that ends in .json, and give the file's name",
+        )
+    if not isinstance(what, str | GeneratorType):
+        raise UsageError(f"a template is a name or a file, and this is a {type(what).__name__}")
+    if total is not None and (isinstance(total, bool) or not isinstance(total, int)):
+        raise UsageError(
+            f"total is {total!r}, a {type(total).__name__}", "Give a whole number: total=1_000_000"
+        )
