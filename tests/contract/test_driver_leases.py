@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
-from dataworks_tasks.ledger.keys import due_key, turns_key
+from dataworks_tasks.errors import UnknownName
+from dataworks_tasks.ledger.keys import RunKeys, due_key, turns_key
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.windows import DueStep
 from tests.contract.contract_support import generation_spec
@@ -87,3 +88,54 @@ def test_nobody_is_asked_to_finish_while_somebody_does(ledger: RedisLedger, run_
     assert not ledger.driver.may_send_finish(run_id, 60)
     ledger.acquire_finish_lease(run_id, "me", 0)
     assert ledger.driver.may_send_finish(run_id, 60)
+
+
+def test_the_finish_may_be_sent_again_when_the_time_is_over(
+    ledger: RedisLedger, redis: Redis, run_id: str
+) -> None:
+    assert ledger.driver.may_send_finish(run_id, 60.5)
+    sent = RunKeys(run_id).finish_sent
+    assert 60_000 < redis.pttl(sent) <= 60_500
+    redis.delete(sent)  # as its expiry does
+    assert ledger.driver.may_send_finish(run_id, 60)
+
+
+def test_a_finish_lease_that_has_expired_keeps_nobody_from_it(
+    ledger: RedisLedger, redis: Redis, run_id: str
+) -> None:
+    ledger.acquire_finish_lease(run_id, "dead", 60)
+    seconds, _ = redis.time()
+    redis.hset(RunKeys(run_id).record, "finish_until", f"{seconds - 1}")
+    assert ledger.driver.may_send_finish(run_id, 60)
+
+
+def test_part_of_a_second_counts(ledger: RedisLedger, redis: Redis, run_id: str) -> None:
+    due = DueStep(run_id, "watch")
+    driver = ledger.driver
+    driver.schedule(run_id, QUEUE, (due.step,), 0.25)
+    assert due_in(redis, due) == pytest.approx(0.25, abs=0.2)
+    redis.zadd(due_key(QUEUE), {f"{run_id} watch": 0})
+    assert driver.claim(QUEUE, 1, 30.5) == [due]
+    assert 30.1 < (due_in(redis, due) or 0.0) <= 30.5
+    assert driver.hold(due, QUEUE, "me", 60, None, 90.5) == ""
+    assert 90.1 < (due_in(redis, due) or 0.0) <= 90.5
+
+
+def test_without_steps_nothing_is_scheduled(ledger: RedisLedger, redis: Redis, run_id: str) -> None:
+    ledger.driver.schedule(run_id, QUEUE, (), 0)
+    assert not redis.exists(due_key(QUEUE))
+
+
+@pytest.mark.parametrize("member", [b"one-word", b"a run of four"])
+def test_what_names_no_step_is_left_alone(
+    ledger: RedisLedger, redis: Redis, run_id: str, member: bytes
+) -> None:
+    redis.zadd(due_key(QUEUE), {member: 0})
+    ledger.driver.schedule(run_id, QUEUE, ("watch",), 0)
+    assert ledger.driver.claim(QUEUE, 10, 5) == [DueStep(run_id, "watch")]
+
+
+def test_a_run_that_redis_has_lost_is_named(ledger: RedisLedger) -> None:
+    lost = DueStep("gen-20261126-000000-0000", "watch")
+    with pytest.raises(UnknownName, match="run 'gen-20261126-000000-0000' is not on record"):
+        ledger.driver.hold(lost, QUEUE, "me", 60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from threading import Event
 from typing import cast
@@ -35,9 +36,10 @@ class _Leases:
 
 
 def test_a_database_that_does_not_say_how_far_it_is_costs_no_lease(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(heartbeat, "_HEARTBEAT_SECONDS", 0.01)
+    caplog.set_level("DEBUG", "dataworks_tasks.worker.finish_lease")
 
     def describe() -> str:
         raise StoreUnavailable("the server does not answer")
@@ -46,6 +48,41 @@ def test_a_database_that_does_not_say_how_far_it_is_costs_no_lease(
     with HeldFinishLease(cast("Ledger", leases), "gen-1", "me", cast("StopSignal", None)) as lease:
         lease.show(describe)
         assert leases.held_often.wait(10)
+    expected = "the progress of finishing is not known: the server does not answer"
+    assert caplog.messages[0] == expected
+
+
+def test_the_last_line_that_was_known_stays_on_record(ledger: RedisLedger, run_id: str) -> None:
+    lines = iter(["index 3 of 7"])
+
+    def describe() -> str:
+        line = next(lines, None)
+        if line is None:
+            raise StoreUnavailable("the server does not answer")
+        return line
+
+    with leased("me", ledger, run_id) as lease:
+        lease.show(describe)
+        deadline = time.monotonic() + 5
+        while ledger.progress(run_id).finishing is None and time.monotonic() < deadline:
+            Event().wait(0.005)
+    assert ledger.progress(run_id).finishing == "index 3 of 7"
+
+
+def test_a_finish_without_progress_shows_nothing(ledger: RedisLedger, run_id: str) -> None:
+    with leased("me", ledger, run_id) as lease:
+        assert not lease.position
+        lease.note("there")
+    assert not ledger.progress(run_id).finishing
+
+
+def test_the_lease_is_kept_by_a_daemon_thread(ledger: RedisLedger, run_id: str) -> None:
+    lease = leased("me", ledger, run_id)
+    assert lease.position == ""
+    assert not lease.reached
+    with lease:
+        (thread,) = (one for one in threading.enumerate() if one.name == "hold-finish")
+        assert thread.daemon, "a process that is asked to end does not wait for it"
 
 
 def leased(holder: str, ledger: RedisLedger, run_id: str, seconds: float = 60) -> HeldFinishLease:

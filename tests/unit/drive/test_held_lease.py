@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import fakeredis
@@ -12,7 +13,7 @@ from dataworks_tasks.drive.held_lease import HeldLease, StepHeld
 from dataworks_tasks.errors import LedgerUnavailable, UnknownName
 from dataworks_tasks.ledger import heartbeat
 from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS, Heartbeat
-from dataworks_tasks.ledger.keys import due_key
+from dataworks_tasks.ledger.keys import RunKeys, due_key
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.windows import DueStep
 from tests.contract.contract_support import generation_spec
@@ -48,6 +49,38 @@ def test_only_one_has_it() -> None:
         pytest.fail("both have it")
     with leases.of("another"):
         pass
+
+
+def test_the_lease_is_kept_by_a_daemon_thread() -> None:
+    lease = Leases().of("me")
+    assert lease.position == ""
+    assert not lease.reached
+    with lease:
+        (thread,) = (one for one in threading.enumerate() if one.name == "hold-watch")
+        assert thread.daemon, "a process that is asked to end does not wait for it"
+
+
+def test_the_heartbeat_extends_the_lease(fast: None) -> None:
+    leases = Leases()
+    steps = RunKeys(leases.due.run_id).steps
+    with leases.of("me"):
+        first = float(leases.redis.hget(steps, "watch:until") or 0)
+        deadline = time.monotonic() + 5
+        until = first
+        while until == first and time.monotonic() < deadline:
+            threading.Event().wait(0.005)
+            until = float(leases.redis.hget(steps, "watch:until") or 0)
+        assert until > first
+
+
+def test_the_heartbeat_notices_a_lost_lease(fast: None) -> None:
+    leases = Leases()
+    with leases.of("me") as lease:
+        leases.redis.hset(RunKeys(leases.due.run_id).steps, "watch:holder", "another")
+        deadline = time.monotonic() + 5
+        while not lease.reached and time.monotonic() < deadline:
+            threading.Event().wait(0.005)
+        assert lease.reached
 
 
 def test_the_position_goes_to_the_next_holder() -> None:
@@ -143,6 +176,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_heart_beats_by_itself(fast: None) -> None:
     extend = Extended(True, True, True)
     with Heartbeat("test", extend) as beat:
+        assert beat.lost is False
         assert extend.enough.wait(5)
     assert not beat.lost
     beats = extend.beats
