@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import fakeredis
@@ -19,7 +19,7 @@ from dataworks_tasks.drive.watch_messages import (
 from dataworks_tasks.driver_step import Drive
 from dataworks_tasks.ledger.contract import PlanEnd, RangeResult, RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
-from dataworks_tasks.ledger.windows import DueStep, Release, Taking
+from dataworks_tasks.ledger.windows import DueStep, Release, Taking, WindowState
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.choices import Priority
 from dataworks_tasks.runs.spec import RunSpec
@@ -72,6 +72,13 @@ class Driven:
         self.ledger.create(spec, total, QUEUE, ["watch"])
         self.queue, self.lease = Queue(), Lease()
         self.config = Config()
+        self.now: float | None = None
+        self._look = self.ledger.windows.look
+        self.ledger.windows.look = self._look_at_its_time  # type: ignore[method-assign]
+
+    def _look_at_its_time(self, run_id: str) -> WindowState:
+        seen = self._look(run_id)
+        return seen if self.now is None else replace(seen, now=self.now)
 
     def watch(self) -> float | None:
         self.ledger.windows.probe(self.spec.run_id)
@@ -86,8 +93,12 @@ class Driven:
         return WatchMessages().run(drive)
 
     def looked(self, seconds: float = 2.0, takes: int = 0) -> None:
-        """Pretend that the last look was ``seconds`` ago, with ``takes`` more messages by then."""
+        """Pretend that the last look was ``seconds`` ago, with ``takes`` more messages by then.
+
+        No more time passes for the driver after that.
+        """
         seen = self.ledger.windows.look(self.spec.run_id)
+        self.now = seen.now
         self.lease.position = f"{seen.takes - takes} {seen.now - seconds:.3f}"
 
     def take(self, start: int, holder: str = "w1") -> None:
