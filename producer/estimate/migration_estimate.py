@@ -11,7 +11,7 @@ from bson.raw_bson import RawBSONDocument
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import find_element
-from dataworks_tasks.errors import TerminalError
+from dataworks_tasks.errors import TerminalError, TransientError
 from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.migrate.route import document_change, parsed_filter
 from dataworks_tasks.runs.choices import IndexPolicy
@@ -114,10 +114,14 @@ def _read_some(
     batches: list[EncodedBatch] = []
     filter_ = parsed_filter(job)
     query: Any = {} if filter_ is None else RawBSONDocument(filter_)
-    for data in source.find_raw(namespace, query, limit=_READ_DOCUMENTS, batch_size=2000):
-        batches.append(EncodedBatch.parse(data))
-        if time.monotonic() - begin > _READ_SECONDS:
-            break
+    try:
+        for data in source.find_raw(namespace, query, limit=_READ_DOCUMENTS, batch_size=2000):
+            batches.append(EncodedBatch.parse(data))
+            if time.monotonic() - begin > _READ_SECONDS:
+                break
+    except TransientError:  # a cut cursor: what was read by then is a sample too
+        if not batches:
+            raise
     return EncodedBatch.join(batches or [EncodedBatch.of([])]), time.monotonic() - begin
 
 

@@ -14,6 +14,7 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.scan.key_space import ID, KeyRange, bracket_of, key_of, query
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
+from dataworks_tasks.store.retrying import retry_transient
 
 _DOCUMENTS = 100
 """From each place."""
@@ -73,8 +74,12 @@ def _read(
     source: BaseDatabaseClient, namespace: Namespace, wanted: Any, direction: int, **options: Any
 ) -> list[bytes]:
     options = {"limit": _DOCUMENTS, "batch_size": _DOCUMENTS, **options}
-    pages = source.find_raw(namespace, wanted, sort={"_id": direction}, **options)
-    return [document for page in pages for document in EncodedBatch.parse(page).documents()]
+
+    def once() -> list[bytes]:
+        pages = source.find_raw(namespace, wanted, sort={"_id": direction}, **options)
+        return [document for page in pages for document in EncodedBatch.parse(page).documents()]
+
+    return retry_transient(once)
 
 
 def _by_skipping(source: BaseDatabaseClient, namespace: Namespace, count: int) -> Iterator[Element]:
@@ -88,14 +93,19 @@ def _by_skipping(source: BaseDatabaseClient, namespace: Namespace, count: int) -
 def _random(source: BaseDatabaseClient, namespace: Namespace) -> list[bytes]:
     """Documents that the server draws; of a large collection it draws a few without reading it."""
     pipeline = [{"$sample": {"size": _DOCUMENTS * _PLACES}}]
-    drawn: list[bytes] = []
-    with classified():
-        pages: Any = source.collection(namespace).aggregate_raw_batches(pipeline, batchSize=_PLACES)
-        for page in pages:
-            drawn += EncodedBatch.parse(page).documents()
-            if sum(map(len, drawn)) > _MOST_BYTES:
-                break
-    return drawn
+
+    def once() -> list[bytes]:
+        drawn: list[bytes] = []
+        with classified():
+            collection = source.collection(namespace)
+            pages: Any = collection.aggregate_raw_batches(pipeline, batchSize=_PLACES)
+            for page in pages:
+                drawn += EncodedBatch.parse(page).documents()
+                if sum(map(len, drawn)) > _MOST_BYTES:
+                    break
+        return drawn
+
+    return retry_transient(once)
 
 
 def _between(first: Element, last: Element) -> Iterator[Element]:

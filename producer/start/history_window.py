@@ -8,6 +8,7 @@ import time
 from pymongo.errors import PyMongoError
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.errors import TransientError
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
 
@@ -63,10 +64,14 @@ def _copy_seconds(source: BaseDatabaseClient, job: MigrationJob) -> float:
     counts = {pair.source: source.estimated_count(pair.source) for pair in job.namespaces}
     largest = max(counts, key=lambda namespace: counts[namespace])
     began, read = time.monotonic(), 0
-    for page in source.find_raw(largest, {}, limit=_READ_DOCUMENTS, batch_size=1000):
-        read += len(EncodedBatch.parse(page))
-        if time.monotonic() - began > _READ_SECONDS:
-            break
+    try:
+        for page in source.find_raw(largest, {}, limit=_READ_DOCUMENTS, batch_size=1000):
+            read += len(EncodedBatch.parse(page))
+            if time.monotonic() - began > _READ_SECONDS:
+                break
+    except TransientError:  # a cut cursor: what was read by then is a sample too
+        if not read:
+            raise
     seconds = time.monotonic() - began
     return sum(counts.values()) * seconds / read if read else 0.0
 

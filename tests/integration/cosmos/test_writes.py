@@ -16,6 +16,7 @@ from dataworks_tasks.generate.aggregators.aggregate import aggregate
 from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.runs.choices import OnConflict
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.settings.database import DatabaseType
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
 from dataworks_tasks.store.create_collection import (
@@ -24,6 +25,8 @@ from dataworks_tasks.store.create_collection import (
     create_collection,
 )
 from producer.cosmos_simulator import FaultDials
+from producer.estimate.migration_estimate import estimate_migration
+from producer.sampling.source_sample import sample_collection
 from tests.integration.cosmos.conftest import Connect, StartSimulator
 
 Mongo = MongoClient[dict[str, Any]]
@@ -227,3 +230,22 @@ def test_reads_wait_for_the_budget(
         assert len(client.find_all(namespace, {})) == 50
         assert client.has_documents(namespace)
         assert client.count(namespace) == 50
+
+
+def test_a_cut_cursor_ends_neither_a_sample_nor_an_estimate(
+    start_simulator: StartSimulator, connect: Connect, mongo_client: Mongo, database_name: str
+) -> None:
+    """As `--dry-run` and the checks before a run read: every further page is refused at times."""
+    namespace = Namespace(database_name, "orders")
+    orders = mongo_client[database_name]["orders"]
+    orders.insert_many({"_id": number, "text": "x" * 60_000} for number in range(120))
+    faults = FaultDials(cursor_cut_share=0.5, drop_before_share=0.05, seed=4)
+    client = connect(start_simulator(faults=faults).url)
+    pair = NamespacePair(source=namespace, target=Namespace(database_name, "copy"))
+    job = MigrationJob(namespaces=(pair,))
+    target = connect(start_simulator().url)
+    for _ in range(2):
+        assert len(sample_collection(client, namespace).documents) >= 100
+        (found,) = estimate_migration(client, target, job, 100).namespaces
+        assert found.documents == 120
+        assert found.read_per_second > 0
