@@ -13,6 +13,7 @@ from dataworks_tasks.migrate.index_notes import (
 from dataworks_tasks.migrate.route import source_of
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.migrate.schema_comparison import compare_options, compare_views
+from dataworks_tasks.migrate.source_changes import note_changes
 from dataworks_tasks.migrate.source_counts import compare_counts
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.choices import IndexPolicy
@@ -30,8 +31,8 @@ def finish_migration(
 
     False when ``lease`` was over before; what is built is found there at the next. Raises RunFailed
     when a collection is not the one any more that the run began with. The run notes which indexes
-    could not be built, what the source has more or less than was read, where the target differs
-    from the source, and what was left out.
+    could not be built, what the source has more or less than was read, what changed there
+    meanwhile, where the target differs from the source, and what was left out.
     """
     source = source_of(context)
     if job.indexes is not IndexPolicy.NONE and not _build_indexes(context, job, source, lease):
@@ -45,6 +46,11 @@ def finish_migration(
     notes = compare_counts(context.spec, job, source, ledger.progress(run_id), lease)
     if notes is None:
         return False
+    noted = {note.collection for note in notes}
+    changes = note_changes(context.spec, job, source, lease, noted)
+    if changes is None:
+        return False
+    notes += changes
     notes += _schema_notes(source, context.target, job)
     guards.check_all(job)  # what was compared is of the collections that were read
     for topic in _NOTED_HERE:

@@ -23,7 +23,7 @@ from dataworks_tasks.runs.choices import (
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.version import __version__
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Changes with every field of the spec: a worker of another version then says what is the matter"""
 _UNKNOWN = frozenset({"extra_forbidden", "enum", "literal_error", "union_tag_invalid"})
 """Errors of pydantic's about fields and choices that only another version knows."""
@@ -98,6 +98,9 @@ class NamespacePair(_Frozen):
     )
     indexes: int = Field(
         default=0, ge=0, description="indexes that are built after the copy; for the time left"
+    )
+    source_writes: int | None = Field(
+        default=None, description="write commands that the source had counted when the run began"
     )
 
     def turned(self) -> NamespacePair:
@@ -177,6 +180,13 @@ class FollowPart(_Frozen):
     )
 
 
+class ClusterTime(_Frozen):
+    """A moment in the history of a replica set."""
+
+    seconds: int
+    increment: int
+
+
 class MigrationJob(_Frozen):
     """Copy collections."""
 
@@ -204,6 +214,9 @@ class MigrationJob(_Frozen):
     )
     include: tuple[str, ...] = Field(default=(), description="patterns that were selected")
     exclude: tuple[str, ...] = ()
+    begins_at: ClusterTime | None = Field(
+        default=None, description="the source's time before the run read anything"
+    )
     follow: FollowPart | None = None
     swapped: bool = Field(
         default=False, description="it reads from the settings' target and writes to their source"

@@ -7,7 +7,6 @@ from concurrent.futures import Future
 from threading import Lock, Thread
 from typing import Any, TypeVar, cast
 
-from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.runs.lease import FinishLease
 
 T = TypeVar("T")
@@ -44,5 +43,5 @@ def ask_in_background(key: Hashable, ask: Callable[[], T], lease: FinishLease) -
 def _answer(ask: Callable[[], T], answer: Future[T]) -> None:
     try:
         answer.set_result(ask())
-    except DataWorksError as error:
+    except Exception as error:  # noqa: BLE001 - the one who waits raises it
         answer.set_exception(error)

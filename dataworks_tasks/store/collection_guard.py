@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -10,6 +11,8 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import name_of_collection, read_collection
 from dataworks_tasks.store.hello import ask_hello
+
+_RECENT_SECONDS = 0.5
 
 CheckCollection = Callable[[], None]
 """Raises RunFailed or SpecRefused when the collection is another one."""
@@ -28,10 +31,22 @@ class CollectionGuard:
         self._side = side
         self._server = server
         self._seen: set[str] = set()
+        self._checked_at: dict[str, float] = {}
 
     def checks(self, namespace: Namespace, uuid: str | None) -> CheckCollection:
-        """Return the check of one collection; without a UUID it has nothing to compare."""
-        return partial(self.check, namespace, uuid) if uuid is not None else _nothing_to_check
+        """Return the check before a cursor is opened; without a UUID it has nothing to compare.
+
+        A check that this process made a moment ago, such as that at the end of another slice, is
+        not made again. What is read is checked at its end in any case.
+        """
+        if uuid is None:
+            return _nothing_to_check
+        return partial(self._check_unless_recent, namespace, uuid)
+
+    def _check_unless_recent(self, namespace: Namespace, uuid: str) -> None:
+        checked_at = self._checked_at.get(uuid)
+        if checked_at is None or time.monotonic() - checked_at > _RECENT_SECONDS:
+            self.check(namespace, uuid)
 
     def check(self, namespace: Namespace, uuid: str | None) -> None:
         """Raise RunFailed when the collection was dropped, renamed or replaced since the run began.
@@ -40,9 +55,11 @@ class CollectionGuard:
         """
         if uuid is None:
             return
+        asked_at = time.monotonic()
         change = self.change_of(namespace, uuid)
         if change is None:
             self._seen.add(uuid)
+            self._checked_at[uuid] = asked_at
             return
         if self._is_the_server(uuid):
             raise RunFailed(

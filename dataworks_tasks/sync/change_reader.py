@@ -20,16 +20,16 @@ from dataworks_tasks.documents.raw_bson import (
     find_element,
     value_end,
 )
-from dataworks_tasks.errors import RunFailed, StoreUnavailable, TerminalError
+from dataworks_tasks.errors import RunFailed, StoreUnavailable
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.bounded_reads import now_at
+from dataworks_tasks.store.changed_documents import HISTORY_LOST
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.cluster_time import token_time
 from dataworks_tasks.store.driver_errors import classify
 
 _RAW = CodecOptions[RawBSONDocument](document_class=RawBSONDocument)
 _AWAIT_MILLISECONDS = 200
-_HISTORY_LOST = frozenset({286, 280, 260, 136})
-"""ChangeStreamHistoryLost, ChangeStreamFatalError, InvalidResumeToken, CappedPositionLost."""
 _KEY_EVENTS = frozenset({b"insert", b"update", b"replace", b"delete"})
 _TOKEN, _KEY = b"\x03_id\0", b"\x03documentKey\0"
 _MOST_HEADS = 10_000
@@ -198,7 +198,7 @@ class ChangeReader:
         try:
             return ask()
         except OperationFailure as error:
-            if error.code in _HISTORY_LOST:
+            if error.code in HISTORY_LOST:
                 raise HistoryLost(
                     f"the source's change history no longer reaches back to the run's position "
                     f"(code {error.code})"
@@ -208,15 +208,6 @@ class ChangeReader:
             raise classify(error) from None
         except PyMongoError as error:
             raise classify(error) from None
-
-
-def token_time(token: bytes) -> Timestamp:
-    """Return the cluster time that a resume token of MongoDB begins with."""
-    data = find_element(token, b"_data")
-    if data is None:
-        raise TerminalError("the server's resume tokens have no time", "Follow a MongoDB server")
-    digits = bytes.fromhex(_text(data).decode()[:18])
-    return Timestamp(int.from_bytes(digits[1:5]), int.from_bytes(digits[5:9]))
 
 
 def _parted(event: bytes) -> tuple[bytes, Element | None]:

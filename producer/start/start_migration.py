@@ -47,6 +47,7 @@ from producer.start.separate_collections import (
     with_source_uuids,
     with_target_uuids,
 )
+from producer.start.source_moment import with_source_moment
 from producer.start.start_follow import follow_part
 from producer.start.start_generation import check_targets, create_collections
 
@@ -127,6 +128,7 @@ def start_migration(
         create_views(target, plan.selection.views)
     pairs = with_index_counts(source, plan.job)
     job = plan.job.model_copy(update={"namespaces": with_target_uuids(target, pairs)})
+    job = with_source_moment(source, job)
     spec = spec.model_copy(update={"job": job})
     record_run(ledger, spec, None, connections.run_queue)
     if notes := list(similar_field_notes(source, job)):

@@ -12,7 +12,7 @@ from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.runs.spec import FORMAT_VERSION, RunSpec, read_spec
 from tests.contract.contract_support import migration_spec
 
-_SHAPES = {3: "2e1739e1"}
+_SHAPES = {3: "2e1739e1", 4: "7f05c46d"}
 """A digest of every field and choice, by format."""
 
 
@@ -42,7 +42,9 @@ def test_an_older_format_that_cannot_be_read_is_named() -> None:
     assert f"has format {FORMAT_VERSION - 1}, of which this version" in _refusal(spec)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 3}', '{"format": "3"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", f'{{"format": {FORMAT_VERSION}}}', '{"format": "3"}']
+)
 def test_damage_is_called_damage(text: str) -> None:
     with pytest.raises(SpecRefused, match="damaged"):
         read_spec(text)

@@ -236,7 +236,7 @@ def soak(minutes: float, seed: int) -> tuple[FaultRecord, SituationRecord]:
     with ExitStack() as stack:
         services = stack.enter_context(LocalServices.in_temporary_folder())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        services.start_stores()
+        services.start_stores(replica_set=True)
         fleet = _fleet(stack, services, folder, "0", services.mongodb_url)
         for name in WORKERS:
             services.start_worker(fleet.environment, 1, name)

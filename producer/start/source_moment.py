@@ -1,0 +1,30 @@
+"""Note where the source is before a run reads it, so that its end can tell what changed."""
+
+from __future__ import annotations
+
+from dataworks_tasks.runs.spec import ClusterTime, MigrationJob
+from dataworks_tasks.store.bounded_reads import now_at
+from dataworks_tasks.store.capabilities import CollectionCommand
+from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.write_commands import count_write_commands
+
+_NONE = CollectionCommand.NONE
+
+
+def with_source_moment(source: BaseDatabaseClient, job: MigrationJob) -> MigrationJob:
+    """Add the source's time, and what it has counted of each collection's write commands."""
+    if job.follow is not None:
+        return job  # its changes are copied
+    pairs = tuple(
+        pair.model_copy(update={"source_writes": count_write_commands(source, pair.source)})
+        for pair in job.namespaces
+    )
+    return job.model_copy(update={"namespaces": pairs, "begins_at": _time(source)})
+
+
+def _time(source: BaseDatabaseClient) -> ClusterTime | None:
+    capabilities = source.capabilities
+    if not capabilities.majority_reads or capabilities.collection_command is not _NONE:
+        return None  # the history of a sharded cluster lags behind its slowest shard
+    now = now_at(source)
+    return None if now is None else ClusterTime(seconds=now.time, increment=now.inc)
