@@ -9,6 +9,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from dataworks_tasks.errors import LedgerUnavailable
+from dataworks_tasks.ledger.redis_steps import is_full, refused
 
 
 @contextmanager
@@ -17,6 +18,10 @@ def broker_errors() -> Iterator[None]:
     try:
         yield
     except (OperationalError, RedisError, OSError) as error:
+        # Kombu raises its own error from that of redis-py.
+        for cause in (error, error.__cause__):
+            if isinstance(cause, RedisError) and is_full(cause):
+                raise refused(cause) from None
         raise LedgerUnavailable(f"the broker does not answer: {error}") from None
     except AttributeError as error:
         # A Redis that goes away while kombu (5.7) declares the queue makes it connect again and

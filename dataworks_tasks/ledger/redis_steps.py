@@ -12,6 +12,7 @@ from redis.commands.core import Script
 from redis.exceptions import (
     AuthenticationError,
     NoPermissionError,
+    OutOfMemoryError,
     RedisError,
     ResponseError,
 )
@@ -81,9 +82,26 @@ class RedisSteps:
         except ResponseError as error:
             if "UNKNOWNRUN" in str(error):
                 raise unknown_run(run_id) from None
-            raise LedgerUnavailable(f"Redis could not store: {_sentence(error)}") from None
+            raise refused(error) from None
         except RedisError as error:
             raise LedgerUnavailable(f"Redis does not answer: {_sentence(error)}") from None
+
+
+def refused(error: RedisError) -> LedgerUnavailable:
+    """Build the error for a command that Redis answered with an error."""
+    if is_full(error):
+        return LedgerUnavailable(
+            "Redis is full and stores nothing",
+            "Give it more memory (maxmemory); dataworks doctor says how much it has",
+        )
+    return LedgerUnavailable(f"Redis could not store: {_sentence(error)}")
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether Redis refused a command because its memory is full, also within a script."""
+    return isinstance(error, OutOfMemoryError) or (
+        isinstance(error, ResponseError) and "> 'maxmemory'" in str(error)
+    )
 
 
 def unknown_run(run_id: str) -> UnknownName:
@@ -105,5 +123,8 @@ def as_mapping(values: Mapping[str, Any]) -> Mapping[Any, Any]:
 
 
 def _sentence(error: RedisError) -> str:
-    """Return the error's text without its full stop: more follows."""
-    return str(error).rstrip(".")
+    """Return the error's text without its full stop: more follows.
+
+    That of a pipeline begins with the command and everything that it should have stored.
+    """
+    return str(error).rpartition(" of pipeline caused error: ")[2].rstrip(".")

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
@@ -26,6 +26,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_client import create_database_client
 from dataworks_tasks.worker.hand_keeper import HandKeeper
 from dataworks_tasks.worker.identity import process_name
+from dataworks_tasks.worker.turn_length import TurnLength
 from dataworks_tasks.worker.work_factory import create_work
 
 _RUNS_KEPT = 8
@@ -40,6 +41,7 @@ class OpenRun:
     spec: RunSpec
     work: RangeWork
     rate_limiter: WriteRateLimiter
+    turn: TurnLength = field(default_factory=TurnLength)
 
 
 class WorkerProcess:

@@ -24,8 +24,6 @@ from dataworks_tasks.worker.process import OpenRun, WorkerProcess
 log = logging.getLogger(__name__)
 
 _STATE_CHECK_SECONDS = 0.5
-_TURN_SECONDS = 0.5
-"""So long a worker stays with one run's message while other runs wait for a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def run_range(
     ledger, run_id = process.ledger, message.run_id
     began = time.monotonic()
     run = process.open_run(run_id)
-    turn = _TurnClock(ledger, run_id, others)
+    turn = _TurnClock(ledger, run_id, run.turn.seconds, others)
     interrupted = lambda: leaves() or turn.is_over()  # noqa: E731 - two clocks in one
     stop = StopSignal(began + process.config.range_seconds, interrupted)
     done = _Done()
@@ -65,6 +63,7 @@ def run_range(
                 _run_gap(process, run, gap, stop, done)
     except UnexpectedError as error:
         raise UnexpectedError(error.fact, error.remedy, done.progressed) from None
+    run.turn.learn(ran_out=turn.ran_out, progressed=done.progressed)
     left = () if turn.is_stopped else tuple(ledger.gaps(run_id, message.range))
     done.log(time.monotonic() - began, sum(gap.size for gap in left))
     return RangeOutcome(left, done.closed_last_gap, done.progressed)
@@ -140,12 +139,16 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
     if not _has_no_gaps(progress):
         log.warning("the run has %d gaps: it is not finished", progress.gaps)
         return True
-    turn_clock = _TurnClock(ledger, run_id)
+    run = process.open_run(run_id)
+    turn_clock = _TurnClock(ledger, run_id, run.turn.seconds)
     stop = StopSignal(time.monotonic() + process.config.range_seconds, turn_clock.is_over)
     failpoint("finish.before")
     with HeldFinishLease(ledger, run_id, process.name, stop) as lease:
-        run = process.open_run(run_id)
-        if not run.work.finish(lease):
+        before = lease.position
+        finished = run.work.finish(lease)
+        progressed = finished or lease.position != before
+        run.turn.learn(ran_out=turn_clock.ran_out, progressed=progressed)
+        if not finished:
             log.info("finishing continues later", extra={"fields": {"position": lease.position}})
             return turn_clock.is_stopped
         source = process.client("source", run.spec) if run.spec.source_fingerprint else None
@@ -167,12 +170,14 @@ class _TurnClock:
     Asks the ledger twice a second at most.
     """
 
-    def __init__(self, ledger: Ledger, run_id: str, others: int = 0) -> None:
+    def __init__(self, ledger: Ledger, run_id: str, seconds: float, others: int = 0) -> None:
         self._ledger = ledger
         self._run_id = run_id
+        self._seconds = seconds
         self._others = others
         self._began = self._asked_at = time.monotonic()
         self.is_stopped = False
+        self.ran_out = False
 
     def is_over(self) -> bool:
         now = time.monotonic()
@@ -181,4 +186,5 @@ class _TurnClock:
             rivals = self._ledger.windows.rivals(self._run_id)
             self.is_stopped = not rivals.is_working
             self._others = rivals.others
-        return self.is_stopped or (self._others > 0 and now - self._began >= _TURN_SECONDS)
+        self.ran_out = self._others > 0 and now - self._began >= self._seconds
+        return self.is_stopped or self.ran_out

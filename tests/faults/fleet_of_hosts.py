@@ -191,9 +191,12 @@ class FleetOfHosts:
         return f"freeze {name} for {seconds:g} s"
 
     def _slow(self) -> str:
-        before = dict(self.network.latencies)
-        self.network.latencies = {way: 4 * seconds for way, seconds in before.items()}
-        self.undone.later(4.0, lambda: setattr(self.network, "latencies", before))
+        def times(factor: float) -> None:
+            latencies = self.network.latencies
+            self.network.latencies = {way: factor * each for way, each in latencies.items()}
+
+        times(4.0)
+        self.undone.later(4.0, lambda: times(0.25))
         return "slow links"
 
     def _jump(self) -> str:

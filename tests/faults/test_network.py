@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from dataworks_tasks.ledger.contract import RunState
 from tests.fleet import Fleet
 from tests.support.exact import (
     check_copied,
@@ -116,3 +117,26 @@ def test_a_migration_through_every_fault(fleet: Fleet, proxies: dict[str, TcpPro
             fault(proxies[name])
     assert producer.wait(100) == 0
     check_copied(fleet, run_id)
+
+
+def test_runs_that_take_turns_are_worked_on_far_from_their_database(
+    fleet: Fleet, proxies: dict[str, TcpProxy]
+) -> None:
+    """A round trip takes longer than a short turn: each turn still has to bring a run on."""
+    fill_source(fleet, 200)
+    start_worker(fleet, proxies)
+    proxies["redis"].stalled = True  # the worker takes nothing until both runs are there
+    rate = ("--max-rate", 1000, "--detach")
+    runs = [
+        str(fleet.run_json(*arguments)["run"])
+        for arguments in (
+            generate_arguments(fleet, 200, *rate, batch_size=100),
+            migrate_arguments(fleet, *rate, batch_size=100),
+        )
+    ]
+    proxies["mongod"].latency_seconds = 0.26
+    proxies["redis"].stalled = False
+    for run_id in runs:
+        fleet.wait_for_state(run_id, RunState.COMPLETE)
+    check_exact(fleet, runs[0], 200)
+    check_copied(fleet, runs[1])

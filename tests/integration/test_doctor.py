@@ -110,6 +110,7 @@ def test_a_full_redis_is_named_with_its_size(own_fleet: Fleet) -> None:
     said = _lines(own_fleet)
     assert "FAIL redis room: Redis is full: " in said
     assert "of 0 MB used" in said
+    assert "FAIL workers: Redis is full and stores nothing" in said
     own_fleet.redis.config_set("maxmemory", "0")
 
 
