@@ -148,7 +148,9 @@ class UnexpectedError(TransientError):
 def nearest_or_all(name: str, known: Iterable[str], limit: int = 12) -> str:
     """Return a hint for a mistyped ``name``: the nearest names, or the first ``limit``."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    spelled = {entry.lower(): entry for entry in names}
+    close = difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)
+    near = [spelled[entry] for entry in close]
     if near:
         return "Did you mean " + " or ".join(near) + "?"
     shown = ", ".join(names[:limit])

@@ -14,11 +14,12 @@ from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import TOLERANT
-from dataworks_tasks.errors import UsageError
+from dataworks_tasks.errors import DataWorksError, UsageError
 from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.generate.chunk_size import ChunkSize
 from dataworks_tasks.runs.spec import GenerationPart
 from producer.start.start_generation import GenerationPlan
+from producer.start.try_documents import made_document
 
 _DOCUMENTS_AT_ONCE = 2_000
 _SECONDS_AT_ONCE = 5.0
@@ -63,7 +64,7 @@ def _check_no_aggregators(plan: GenerationPlan) -> None:
 
 def _paths(plan: GenerationPlan, output: str) -> list[Path | None]:
     several = len(plan.job.parts) > 1
-    if output == STDOUT:
+    if output in {STDOUT, "-"}:
         if several:
             listed = ", ".join(part.namespace.collection for part in plan.job.parts)
             raise UsageError(
@@ -75,7 +76,7 @@ def _paths(plan: GenerationPlan, output: str) -> list[Path | None]:
     if path.suffix not in {".jsonl", ".bson"}:
         raise UsageError(
             f"--output {output} is not a supported kind of file",
-            "Write stdout, FILE.jsonl or FILE.bson",
+            "Name a FILE.jsonl or FILE.bson, or stdout",
         )
     if not several:
         return [path]
@@ -100,10 +101,21 @@ def _write(part: GenerationPart, source: DocumentSource, path: Path | None) -> N
 def _batches(source: DocumentSource, count: int) -> Iterator[EncodedBatch]:
     size, start = ChunkSize(_DOCUMENTS_AT_ONCE, _SECONDS_AT_ONCE), 0
     while start < count:
-        batch = source.generate(start, start + size.of(count - start))
+        batch = _generated(source, start, start + size.of(count - start))
         yield batch
         size.learn(len(batch), batch.size_bytes, 0)
         start += len(batch)
+
+
+def _generated(source: DocumentSource, start: int, stop: int) -> EncodedBatch:
+    try:
+        return source.generate(start, stop)
+    except DataWorksError:
+        raise
+    except Exception:
+        for index in range(start, stop):
+            made_document(source, index, f"document {index}")
+        raise
 
 
 def _opened(path: Path | None) -> AbstractContextManager[BinaryIO]:

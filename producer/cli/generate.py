@@ -7,7 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from dataworks_tasks.errors import UsageError
 from dataworks_tasks.numerals import counted
 from producer.cli.shared.completion import complete_templates
 from producer.cli.shared.options import (
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 @click.option("--collection", metavar="C", help="Target collection.")
 @click.option("--seed", type=int, metavar="S", help="The same seed gives the same documents.")
 @click.option(
-    "--output", metavar="FILE", help="Write to stdout, FILE.jsonl or FILE.bson instead of a target."
+    "--output",
+    metavar="FILE",
+    help="Write to FILE.jsonl or FILE.bson, or to stdout (or -), instead of a target.",
 )
 @click.option(
     "--allow-duplicates",
@@ -69,6 +73,7 @@ def command(
     stay = Stay(detach, verify)
     request = GenerationRequest(what=what, options=options, **flags)  # type: ignore[arg-type]
     if output is not None:
+        _check_for_file()
         plan = plan_generation(request, context.config())
         written = ", ".join(write_documents(plan, output))
         click.echo(f"{counted(plan.job.total, 'document')} written to {written}", err=True)
@@ -78,3 +83,20 @@ def command(
         known = find_named_run(connections, options.run_name, RunKind.GENERATION, request.total)
         spec = known or start_generation(request, connections.config, connections)
         sys.exit(run_new(context, connections, spec, stay))
+
+
+_FOR_FILES = {
+    "what", "total", "scale", "database", "collection", "seed", "output", "profile", "as_json",
+}  # fmt: skip
+
+
+def _check_for_file() -> None:
+    """Refuse flags that say something about a run: documents in a file come from none."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name not in _FOR_FILES:
+            raise UsageError(
+                f"--output writes a file and starts no run, so {parameter.opts[0]} has no effect",
+                "Leave one of them out",
+            )

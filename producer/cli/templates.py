@@ -44,6 +44,7 @@ def check(context: CommandContext, what: str, total: int | None, scale: float | 
 
     TEMPLATE is a built-in name, a file, - for stdin, or a generator.
     """
+    from dataworks_tasks.generate.templates.load_template import STDIN
     from producer.start.run_request import GenerationRequest
     from producer.start.start_generation import plan_generation
 
@@ -56,8 +57,9 @@ def check(context: CommandContext, what: str, total: int | None, scale: float | 
         if context.as_json:
             context.print_json({"collection": namespace.collection, "count": count or None})
         else:
-            shown = f"{count:,}" if count else "any number of"
-            click.echo(f"{what}: {namespace.collection}: {shown} documents, no problems")
+            shown = counted(count, "document") if count else "any number of documents"
+            called = "stdin" if what == STDIN else what
+            click.echo(f"{called}: {namespace.collection}: {shown}, no problems")
 
 
 @command.command("show")

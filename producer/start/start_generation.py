@@ -32,6 +32,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_collection import check_layout, create_collection
 from producer.connections import Connections
+from producer.start.capped_collections import check_capped, check_capped_targets
 from producer.start.check_unique_ids import check_writable, with_repeating_ids
 from producer.start.collections_in_use import check_not_read
 from producer.start.dropped_collection import describe_collection
@@ -137,6 +138,8 @@ def _from_template(
         wanted.append(_Wanted(namespace, position, count))
     sources = [document_source(template, position, seed) for position in range(len(collections))]
     plan = _plan(request, seed, wanted, sources, template=template.document)
+    for collection, source, item in zip(collections, sources, wanted, strict=True):
+        check_capped(collection.name, collection.options, source, item.count)
     return replace(plan, templates=collections)
 
 
@@ -190,6 +193,7 @@ def start_generation(
     if request.options.drop:
         check_not_read(ledger, target, plan.namespaces)
     check_targets(target, plan.namespaces, request.options)
+    check_capped_targets(target, plan.job.parts, plan.sources, drop=request.options.drop)
     job = with_repeating_ids(
         target,
         plan.job,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from dataworks_tasks.generate.fingerprint import probed_indexes
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 _FIRST_DOCUMENTS = 100
 """Of a generator, in which an _id may not repeat."""
+_CLOCK_TICK_SECONDS = 0.002
+"""More than a date of MongoDB can tell apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ def try_documents(sources: Sequence[TriedSource], own_code: bool) -> None:
                     "Make its strings or arrays shorter",
                 )
         if own_code:
+            time.sleep(_CLOCK_TICK_SECONDS)  # so that a clock that is read shows another time
             again = [_made(source, index) for index in reversed(indexes)]
             if again[::-1] != documents:
                 raise UsageError(
@@ -52,15 +56,18 @@ def try_documents(sources: Sequence[TriedSource], own_code: bool) -> None:
 
 
 def _made(source: TriedSource, index: int) -> bytes:
+    return made_document(source.documents, index, f"document {index} of {source.name}")
+
+
+def made_document(source: DocumentSource, index: int, called: str) -> bytes:
+    """Make one document. Raises UsageError with ``called`` and the cause if it cannot be made."""
     try:
-        return source.documents.generate(index, index + 1).data
+        return source.generate(index, index + 1).data
     except DataWorksError:
         raise
     except Exception as error:
         text = " ".join(str(error).split())
-        raise UsageError(
-            f"document {index} of {source.name} cannot be generated: {type(error).__name__}: {text}"
-        ) from error
+        raise UsageError(f"{called} cannot be generated: {type(error).__name__}: {text}") from error
 
 
 def _check_ids(source: TriedSource) -> None:

@@ -22,6 +22,7 @@ from dataworks_tasks.generate.fields.model import LONGEST_ARRAY, Column, Field, 
 from dataworks_tasks.generate.fields.numbers import whole_within
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.numerals import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ class ArrayColumn(Column):
         self._length = length
         self._counted_by = counted_by
         self._salt = counter_hash.salt(path, "length")
+
+    @property
+    def least(self) -> int:
+        """How many elements each array has at least."""
+        return self._length.least if self.content.always else 0
 
     def elements(self, rows: Rows) -> Rows:
         """Return the rows of all arrays' elements, cached with ``rows``."""
@@ -158,7 +164,9 @@ def read_length(node: TemplateNode) -> Length:
 
 def _weighted_length(node: TemplateNode, weights: list[float], least: int, most: int) -> Length:
     if len(weights) != most - least + 1:
-        node.refuse("lengthWeights", f"needs {most - least + 1} weights, one for each length")
+        node.refuse(
+            "lengthWeights", f"needs {counted(most - least + 1, 'weight')}, one for each length"
+        )
         return Length(least, most)
     if not sum(weights):
         node.refuse("lengthWeights", "are all 0: at least one must be positive")

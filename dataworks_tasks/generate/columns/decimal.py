@@ -68,8 +68,13 @@ def read_decimal(node: TemplateNode) -> Column:
     scale = node.integer("scale", 2, "decimals", least=0, most=15)
     first = int(low.scaleb(scale).to_integral_value(ROUND_CEILING))
     last = int(high.scaleb(scale).to_integral_value(ROUND_FLOOR))
-    if last < first or max(abs(first), abs(last)) > _MOST_DIGITS:
-        node.refuse("max", f"is less than min, or needs more than 18 digits with scale {scale}")
+    bounds = {"min": first, "max": last}
+    too_long = [name for name, bound in bounds.items() if abs(bound) > _MOST_DIGITS]
+    for name in too_long:
+        node.refuse(name, f"needs more than 18 digits with {scale} decimals")
+    if last < first:
+        node.refuse("max", f"is less than min, or no number of {scale} decimals is between them")
+    if last < first or too_long:
         first = last = 0
     column = DecimalColumn(node.path, first, last, scale)
     column.sample = read_distribution(node, float(low), float(high))

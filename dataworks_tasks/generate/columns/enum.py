@@ -22,6 +22,7 @@ from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode, shown
 from dataworks_tasks.generate.fields.variety import Variety
+from dataworks_tasks.numerals import counted
 
 
 class Pool:
@@ -156,7 +157,9 @@ def read_weights(node: TemplateNode, count: int, what: str) -> list[float]:
     """``weights``, one for each of ``count`` things; empty where none are given."""
     weights = node.numbers("weights", least=0)
     if weights and len(weights) != count:
-        node.refuse("weights", f"needs {count} weights, one for each {what}, not {len(weights)}")
+        node.refuse(
+            "weights", f"needs {counted(count, 'weight')}, one for each {what}, not {len(weights)}"
+        )
         return []
     if weights and not sum(weights):
         node.refuse("weights", "are all 0: at least one must be positive")

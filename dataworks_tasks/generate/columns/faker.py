@@ -287,4 +287,6 @@ def _unknown_method(written: str, locale: str) -> str:
         for name in dir(seedable(locale)[0])
         if not name.startswith("_") and name not in METHODS_REFUSED
     ]
+    if not written:
+        return "is missing: what to ask Faker for, such as name or city"
     return f"{written!r} is not a Faker method. {nearest_or_all(written.lower(), names)}"

@@ -18,7 +18,7 @@ from dataworks_tasks.generate.fields.expression import Expression
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
 from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.registry import column_type
-from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, shown
+from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
 from dataworks_tasks.generate.fields.variety import Variety
 
 _NONE = -1
@@ -135,6 +135,10 @@ class CaseColumn(OneOfColumn):
             return
         if kind not in {Kind.TEXT, Kind.NUMBER, Kind.BOOLEAN}:
             linker.refuse("by", f"must be a string, a number, true or false, not a {kind}")
+        for name in self._numbers:
+            number = kind is Kind.NUMBER and as_number(name) is None
+            if number or (kind is Kind.BOOLEAN and name not in {"true", "false"}):
+                linker.refuse(f"cases.{name}", f"never fits: {self._by.text} is a {kind}")
 
     def present(self, rows: Rows) -> RowMask | None:
         return None if self._otherwise != _NONE else self._choice(rows) != _NONE

@@ -115,6 +115,7 @@ class Shared:
 
     def __init__(self) -> None:
         self.field: Field | None = None
+        self.content: object = None
         self.collection = ""
         self.count = 1
 
@@ -133,7 +134,9 @@ class SharedColumn(Column):
     def link(self, linker: Linker) -> None:
         field = self._shared.field
         if field is None:
-            linker.refuse("refContent", f"is missing, and no other field defines id {self._id!r}")
+            if self._id:  # else the template is refused already
+                missing = f"is missing, and no other field defines id {self._id!r}"
+                linker.refuse("refContent", missing)
             return
         self.kind = field.column.kind
         target = linker.targets[self._shared.collection]
@@ -207,9 +210,12 @@ def read_reference(node: TemplateNode) -> Column:
 def _read_shared(node: TemplateNode, shared_id: object, content: object) -> Column:
     if shared_id is ABSENT:
         node.refuse("to", "is missing: the collection to refer to")
-    name = str(shared_id)
+    name = "" if shared_id is ABSENT else str(shared_id)
     shared: Shared = node.reader.shared.setdefault(name, Shared())
+    if content is not ABSENT and shared.field is not None and content != shared.content:
+        node.refuse("refContent", f"differs from the other one of id {name!r}; give it only once")
     if content is not ABSENT and shared.field is None:
+        shared.content = content
         shared.collection = node.reader.collection
         path = f"{node.path}.refContent"
         shared.field = node.reader.read_field("", content, path, Record())

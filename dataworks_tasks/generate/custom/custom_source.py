@@ -38,7 +38,10 @@ class CustomSource:
 
     def _document(self, index: int, key: int) -> bytes:
         self._generator.start_document(key)
-        document = self._generator.generate_document(index)
+        try:
+            document = self._generator.generate_document(index)
+        except SystemExit as error:  # would end the worker, or the command, without a word
+            raise RuntimeError(f"generate_document ended the program: exit({error.code})") from None
         if not isinstance(document, Mapping):
             raise TypeError(
                 f"generate_document returned {type(document).__name__}, not a dictionary"

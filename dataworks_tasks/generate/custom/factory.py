@@ -94,7 +94,7 @@ def _made(entry: type[BaseDataGenerator], module: ModuleType | None) -> BaseData
         if parameter.default is inspect.Parameter.empty
         and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
     ]
-    where = module.__name__ if module is not None else "an entry point"
+    where = (module.__file__ or module.__name__) if module is not None else "an entry point"
     if needed:
         raise SettingsError(
             f"the generator {entry.__name__} of {where} needs arguments: {', '.join(needed)}",

@@ -18,10 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataworks_tasks.generate.batch.counter_hash import Bits, Floats
+from dataworks_tasks.generate.fields.durations import milliseconds_of
 from dataworks_tasks.generate.fields.instants import read_duration, read_instant
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
 
 NAMES = ("uniform", "normal", "lognormal", "exponential", "poisson", "zipf")
+_FROM_START = frozenset({"lognormal", "exponential"})
+"""Their dates are counted from the first one: a multiple of the time since 1970 says nothing."""
 _STEPS = 1 << 14
 _RANKS = 1 << 16
 _LARGEST = 1e306
@@ -54,22 +57,38 @@ def read_distribution(
         return None
     inner = TemplateNode(value, f"{node.path}.distribution", node.reader, node.record)
     name = inner.choice("type", "uniform", NAMES)
+    if unit is not Unit.NUMBER and name == "poisson":
+        inner.refuse("type", "poisson counts things, and is not for dates and delays")
+        return None
+    from_start = unit is Unit.INSTANT and name in _FROM_START
     if unit is not Unit.NUMBER:
-        _convert(inner, unit)
-    sample = _READERS[name](inner, low, high)
+        _convert(inner, unit, low if from_start else None)
+    if from_start:
+        sample = _shifted(_READERS[name](inner, 0, high - low), low)
+    else:
+        sample = _READERS[name](inner, low, high)
     inner.finish()
     return sample
 
 
-def _convert(node: TemplateNode, unit: Unit) -> None:
-    """Turn moments and durations into the milliseconds that numbers mean there."""
+def _shifted(sample: Sample | None, start: float) -> Sample | None:
+    return None if sample is None else lambda bits: sample(bits) + start
+
+
+def _convert(node: TemplateNode, unit: Unit, start: float | None) -> None:
+    """Turn moments and durations into the milliseconds that numbers mean there.
+
+    ``start`` is where the distribution of a date counts from, unless that is 1970.
+    """
     for key in ("mean", "median", "stdDev", "sigma"):
         value = node.peek(key)
         if not isinstance(value, str) or as_number(value) is not None:
             continue
         moment = unit is Unit.INSTANT and key in {"mean", "median"}
-        read = read_instant(node, key, "") if moment else read_duration(node, key, 0)
-        node.put(key, read)
+        if moment and (start is None or milliseconds_of(value) is None):
+            node.put(key, read_instant(node, key, "") - (start or 0))
+        else:
+            node.put(key, read_duration(node, key, 0))
 
 
 def standard_normal() -> Sample:

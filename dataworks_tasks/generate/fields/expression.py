@@ -309,6 +309,9 @@ def _literal_kind(value: float | int | str | bool) -> Kind:
     return Kind.TEXT if isinstance(value, str) else Kind.NUMBER
 
 
+_OPERATORS = frozenset({"and", "or", "not", "negative"})
+
+
 def _functions() -> str:
-    names = [name for name in FUNCTIONS if name.isalpha()]
+    names = [name for name in FUNCTIONS if name.isalpha() and name not in _OPERATORS]
     return "Known: " + ", ".join(sorted({*names, *_AGGREGATES, "now", "index"}))

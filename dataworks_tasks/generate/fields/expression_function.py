@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dataworks_tasks.generate.batch.values import Kind, RowMask, Values, both
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
+from dataworks_tasks.numerals import counted
 
 Apply = Callable[[Sequence[Values], int], Values]
 ANY_KIND = frozenset(Kind) - {Kind.DURATION}
@@ -36,12 +37,15 @@ class Function:
     def check(self, name: str, kinds: Sequence[Kind]) -> Kind:
         """Return the kind of the result. Raises ExpressionError for invalid arguments."""
         if not self.least <= len(kinds) <= self.most:
-            wanted = str(self.least) if self.least == self.most else f"{self.least} or more"
-            raise ExpressionError(f"{name} takes {wanted} arguments, not {len(kinds)}")
+            wanted = counted(self.least, "argument")
+            if self.least < self.most:
+                wanted = f"{self.least} or more arguments"
+            raise ExpressionError(f"{name} takes {wanted}, not {len(kinds)}")
         for kind in kinds:
             if kind not in self.accepts:
                 accepted = " or ".join(sorted(self.accepts))
-                raise ExpressionError(f"{name} takes a {accepted}, not a {kind}")
+                hint = "; add a duration, such as 3d" if name in "+-" and Kind.DATE in kinds else ""
+                raise ExpressionError(f"{name} takes a {accepted}, not a {kind}{hint}")
         if name == "if" and (kinds[0] is not Kind.BOOLEAN or kinds[1] is not kinds[2]):
             raise ExpressionError("if takes a condition and two values of one kind")
         if self.alike and len(set(kinds)) > 1:

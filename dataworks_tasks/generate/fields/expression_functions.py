@@ -75,9 +75,9 @@ def _formatting() -> Overloads:
 
 
 def _counting_seconds() -> Overloads:
-    span = Function(expression_times.seconds_between, EVERY_KIND, Kind.NUMBER, 1, 1)
+    span = Function(expression_times.seconds_between, frozenset({_SPAN}), Kind.NUMBER, 1, 1)
     dates = Function(expression_times.seconds_between, DATE_KIND, Kind.NUMBER, 2, 2)
-    return Overloads((((_SPAN,), span),), dates)
+    return Overloads(tuple(((kind,), span) for kind in Kind), dates)
 
 
 FUNCTIONS: dict[str, Function | Overloads] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 _TWINS = """
 person.firstname=first_name person.lastname=last_name person.fullname=name person.prefix=prefix
 person.suffix=suffix person.jobtitle=job person.gender=Gender name.firstname=first_name
-name.lastname=last_name name.fullname=name name.jobtitle=job
+name.lastname=last_name name.fullname=name name.findname=name name.jobtitle=job
 internet.email=email internet.exampleemail=safe_email internet.username=user_name
 internet.displayname=user_name internet.password=password internet.url=url
 internet.domainname=domain_name internet.domainword=domain_word internet.domainsuffix=tld
@@ -18,7 +18,9 @@ location.state=state location.street=street_name location.streetaddress=street_a
 location.buildingnumber=building_number location.secondaryaddress=secondary_address
 location.zipcode=postcode location.latitude=latitude location.longitude=longitude
 location.timezone=timezone address.city=city address.country=country address.state=state
-address.streetaddress=street_address address.zipcode=postcode
+address.streetaddress=street_address address.streetname=street_name address.zipcode=postcode
+address.zip=postcode address.countrycode=country_code address.latitude=latitude
+address.longitude=longitude
 company.name=company company.companyname=company company.catchphrase=catch_phrase
 company.buzzphrase=bs company.bs=bs
 lorem.word=word lorem.words=words lorem.sentence=sentence lorem.sentences=sentences

@@ -52,7 +52,7 @@ def _spelled(letter: str) -> str:
         return _KNOWN[letter]
     plain = unicodedata.normalize("NFKD", letter)
     if plain != letter and not _is_hangul(letter):
-        return "".join(map(_spelled, plain))
+        return "".join(map(_spelled, plain.lower()))
     if letter.isdecimal():
         return str(unicodedata.decimal(letter))
     category = unicodedata.category(letter)

@@ -27,6 +27,11 @@ class HoldsElements(Protocol):
 
     content: Field
 
+    @property
+    def least(self) -> int:
+        """How many elements each array has at least."""
+        ...
+
     def elements(self, rows: Rows) -> Rows:
         """Return the rows of all arrays' elements."""
         ...

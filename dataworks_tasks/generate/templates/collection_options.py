@@ -31,7 +31,7 @@ _NOT_GIVEN = float("nan")
 
 def template_indexes(node: TemplateNode) -> tuple[Mapping[str, Any], ...]:
     """``indexes`` as index documents of ``createIndexes``; keys keep their order."""
-    indexes = []
+    indexes: list[Mapping[str, Any]] = []
     entries = node.take("indexes")
     if entries is not ABSENT and not isinstance(entries, list):
         node.refuse("indexes", f"must be a list of indexes, not {shown(entries)}")
@@ -42,8 +42,28 @@ def template_indexes(node: TemplateNode) -> tuple[Mapping[str, Any], ...]:
         inner = TemplateNode(
             entry, f"{node.path}.indexes[{index}]".strip("."), node.reader, node.record
         )
-        indexes.append(_read_index(inner))
+        read = _read_index(inner)
+        _check_index(inner, read, indexes)
+        indexes.append(read)
     return tuple(indexes)
+
+
+def _check_index(
+    node: TemplateNode, index: Mapping[str, Any], earlier: list[Mapping[str, Any]]
+) -> None:
+    """Refuse what every server refuses, also beside ``earlier`` indexes of the collection."""
+    if not index["name"] and index["key"]:
+        node.refuse("name", "must not be empty")
+    if index.get("expireAfterSeconds", 0) < 0:
+        node.refuse("expireAfterSeconds", f"must be 0 or more, not {index['expireAfterSeconds']:g}")
+    for other in earlier:
+        if other["name"] == index["name"]:
+            node.refuse("name", f"{shown(index['name'])} is the name of another index, too")
+            return
+        same_key = list(other["key"].items()) == list(index["key"].items())
+        if same_key and other.get("collation") == index.get("collation"):
+            node.refuse("key", f"is that of the index {shown(other['name'])}")
+            return
 
 
 def _read_index(node: TemplateNode) -> Mapping[str, Any]:
@@ -92,6 +112,8 @@ def _read_key(node: TemplateNode) -> dict[str, Any]:
             node.refuse(
                 f"key.{field}", f"must be 1, -1 or one of {', '.join(_KINDS)}, not {shown(kind)}"
             )
+        if not all(field.split(".")):
+            node.refuse("key", f"{shown(field)} has an empty field name")
         if number == 0:
             node.refuse(f"key.{field}", "must be 1 or -1, not 0")
     return key

@@ -34,9 +34,9 @@ def repeated_keys(
 
 
 def _fields_of(content: Record, path: str) -> list[Field] | None:
-    """Return the fields on an indexed path.
+    """Return the fields on an indexed path, among them the elements of arrays that it goes through.
 
-    The list is empty if no document has the path; None means that the path goes through an array.
+    The list is empty if no document has the path; None means that an array on it may be empty.
     """
     record: Record | None = content
     found: list[Field] = []
@@ -45,8 +45,12 @@ def _fields_of(content: Record, path: str) -> list[Field] | None:
         if field is None or field.hidden:
             return []
         found.append(field)
-        if isinstance(field.column, HoldsElements):
-            return None
+        while isinstance(field.column, HoldsElements):
+            if not field.column.least:
+                return None
+            # One key for each element: two documents collide at least as often as with one each.
+            field = field.column.content
+            found.append(field)
         record = field.column.inner if isinstance(field.column, HoldsRecord) else None
     return found
 

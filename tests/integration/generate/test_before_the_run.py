@@ -13,7 +13,7 @@ GOOD = {"key": {"n": 1}, "name": "by_n", "unique": True}
 BAD = [
     {"key": {"place": "2d"}, "min": 10, "max": -10},
     {"key": {"n": 1}, "collation": {"locale": "no-such-locale"}},
-    {"key": {"n": 1}, "expireAfterSeconds": -5},
+    {"key": {"n": -1}, "expireAfterSeconds": 10**12},
 ]
 
 
@@ -62,3 +62,17 @@ def test_indexes_that_were_tried_are_built_after_the_documents(
     assert note["text"] == "50 were already there; another --seed adds documents"
     assert (again["remarks"], note["attention"]) == ([], False)
     assert places.count_documents({}) == 50
+
+
+def test_a_capped_collection_that_would_lose_documents_is_refused(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    """A run of 50 would be called complete while the server keeps 40."""
+    database = fleet.mongo[fleet.database]
+    database.create_collection("places", capped=True, size=100_000, max=40)
+    for flag in ("--append", "--drop"):
+        arguments = ("generate", template(tmp_path), "--database", fleet.database, flag)
+        refused = fleet.run(*arguments, "--detach", check=False)
+        assert refused.returncode == 2, refused.stderr
+        assert "is capped at 40 documents and would have 50" in refused.stderr
+    assert database["places"].options()["max"] == 40

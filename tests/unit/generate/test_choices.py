@@ -103,6 +103,8 @@ def test_polygons_are_closed_and_counterclockwise() -> None:
         ({"type": "oneOf", "cases": {"x": NUMBER}}, "by: is missing"),
         ({"type": "oneOf", "by": "day", "cases": {"x": NUMBER}}, "by: must be a string"),
         ({"type": "oneOf", "by": "a", "cases": {"x": NUMBER}, "weights": [1]}, "weights: cannot"),
+        ({"type": "oneOf", "by": "1 + 1", "cases": {"two": NUMBER}}, "never fits: 1 + 1 is"),
+        ({"type": "oneOf", "by": "1 == 1", "cases": {"yes": NUMBER}}, "never fits"),
         ({"type": "oneOf", "variants": [NUMBER], "else": NUMBER}, "else: needs by"),
         ({"type": "array", "length": "a", "arrayContent": NUMBER}, "maxLength: is missing"),
         ({"type": "array", "length": "'x'", "maxLength": 2, "arrayContent": NUMBER},

@@ -123,6 +123,8 @@ CLOCK = "import time\nvalue = lambda self, index: {'t': time.time_ns()}"
 UNSEEDED = "import random\nvalue = lambda self, index: {'r': random.random()}"
 STATE = "seen = []\nvalue = lambda self, index: (seen.append(1), {'n': len(seen)})[1]"
 NOTHING = "value = lambda self, index: None"
+TICKS = "from datetime import datetime\nvalue = lambda self, index: {'t': datetime.now()}"
+EXITS = "value = lambda self, index: exit(3)"
 RAISES = "value = lambda self, index: {'x': 1 / 0}"
 UNKNOWN = "value = lambda self, index: {'x': object()}"
 LARGE = "value = lambda self, index: {'x': 'a' * 17_000_000}"
@@ -133,6 +135,8 @@ REPEATED = "value = lambda self, index: {'_id': index % 7}"
     ("code", "said"),
     [
         (CLOCK, "reads a clock"),
+        (TICKS, "reads a clock"),
+        (EXITS, "document 0 of own cannot be generated: RuntimeError: generate_document ended"),
         (UNSEEDED, "random source of its own"),
         (STATE, "keeps state"),
         (

@@ -113,6 +113,10 @@ def test_a_group_shares_one_distribution() -> None:
             "type": "enum", "values": [1, 2, 3], "weights": [0, 1, 0], "distinct": True}}},
          "only 1 values"),
         ({"_id": to_tickets()}, "must be unique"),
+        ({"a": {"type": "reference", "id": 7, "refContent": {"type": "int"}},
+          "b": {"type": "reference", "id": 7, "refContent": {"type": "boolean"}}},
+         "b.refContent: differs from the other one of id '7'"),
+        ({"a": {"type": "reference"}}, "a.to: is missing: the collection to refer to"),
         ({"a": {"type": "reference", "id": 7}}, "no other field defines id '7'"),
     ],
 )  # fmt: skip

@@ -201,6 +201,7 @@ def test_expressions_may_stand_before_what_they_need() -> None:
         ("1 / 0", None), ("gone + 1", None), ("gone == 1", False), ("not (n > 3)", True),
         ("n >= 3 and n != 4 or false", True), ("round(2.675, 2)", 2.68), ("round(2.5)", 2.0),
         ("concat('a', n, '-', 1.5, true)", "a3-1.5true"), ("slug('Ærø Café!')", "aero-cafe"),
+        ("slug('\N{MATHEMATICAL FRAKTUR CAPITAL U}x')", "ux"),
         ("title(lower('ABC d'))", "Abc D"), ("min(n, 2, 9)", 2), ("max(n, 2.5)", 3.0),
         ("sum(list)", 6), ("avg(list)", 2.0), ("count(list)", 3), ("min(list)", 2),
         ("sum(none)", 0), ("max(none)", None), ("length('äö')", 2), ("year(day)", 2024),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 from itertools import pairwise
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any
 
 import pytest
@@ -116,9 +116,20 @@ def test_means_and_deviations_have_units() -> None:
     assert mean(hours) == pytest.approx(6, rel=0.06)
 
 
+@pytest.mark.parametrize("middle", ["2024-02-10T00:00:00Z", "40d", 40 * 86_400_000])
+@pytest.mark.parametrize("kind", ["exponential", "lognormal"])
+def test_what_counts_from_the_first_date(kind: str, middle: str | int) -> None:
+    """A multiple of the time since 1970 puts every date on one of the bounds."""
+    key = "mean" if kind == "exponential" else "median"
+    dates = values({**YEAR, "distribution": {"type": kind, key: middle}}, 5000)
+    days = [(date - datetime(2024, 1, 1)) / timedelta(days=1) for date in dates]
+    assert (mean if kind == "exponential" else median)(days) == pytest.approx(40, rel=0.06)
+
+
 @pytest.mark.parametrize(
     ("field", "said"),
     [
+        ({**YEAR, "distribution": "poisson"}, "is not for dates and delays"),
         ({**YEAR, "profile": {"hours": [1, 2]}}, "hours: needs 24 weights, not 2"),
         ({**YEAR, "profile": {"months": [0] * 12}}, "leaves no hour"),
         ({**YEAR, "profile": {"days": []}}, "unknown key"),

@@ -57,6 +57,8 @@ def unique(*fields: str, **more: Any) -> dict[str, Any]:
         ({"x": {"type": "double", "max": 9, "decimals": 1}}, "x", 30),
         ({"x": {"type": "decimal", "max": 9, "scale": 1}}, "x", 30),
         ({"x": {"type": "binary", "size": 1, "maxLength": 1}}, "x", 40),
+        ({"x": {"type": "array", "size": 2, "arrayContent": NAME}}, "x", 3000),
+        ({"x": {"type": "array", "size": 1, "arrayContent": IN}}, "x.code", 500),
     ],
 )
 def test_values_that_repeat_are_refused(content: dict[str, Any], fields: str, total: int) -> None:
@@ -76,6 +78,7 @@ def test_values_that_repeat_are_refused(content: dict[str, Any], fields: str, to
         ({"x": {**LONG, "missing": 10}}, unique("x", sparse=True), 1000),
         ({"x": FAKER}, unique("x", partialFilterExpression={"x": {"$gt": "z"}}), 3000),
         ({"x": {"type": "array", "arrayContent": NAME}}, unique("x"), 1000),
+        ({"x": {"type": "array", "size": 3, "arrayContent": {"type": "uuid"}}}, unique("x"), 10**6),
         ({"x": FAKER}, {"key": {"x": 1}}, 10**6),
         ({"x": {"type": "unique", "min": 1, "max": 500}}, unique("x"), 500),
         ({"n": {"type": "countAggregator", "collection": "c", "query": {}}}, unique("n"), 100),
@@ -100,6 +103,26 @@ def test_unknown_kinds_of_index_are_refused(kind: Any) -> None:
     document = {"content": {}, "indexes": [{"key": {"x": kind}}]}
     with pytest.raises(TemplateError, match=r"indexes\[0\]\.key\.x"):
         parse_template(document, "t")
+
+
+@pytest.mark.parametrize(
+    ("indexes", "place"),
+    [
+        ([{"key": {"x": 1}, "name": "i"}, {"key": {"y": 1}, "name": "i"}], r"\[1\]\.name"),
+        ([{"key": {"x": 1}}, {"key": {"x": 1}, "name": "i", "unique": True}], r"\[1\]\.key"),
+        ([{"key": {"x": 1}, "name": ""}], r"\[0\]\.name"),
+        ([{"key": {"x..y": 1}}], r"\[0\]\.key"),
+        ([{"key": {"x": 1}, "expireAfterSeconds": -1}], r"\[0\]\.expireAfterSeconds"),
+    ],
+)
+def test_indexes_that_no_server_builds_are_refused(indexes: list[Any], place: str) -> None:
+    with pytest.raises(TemplateError, match=f"indexes{place}"):
+        parse_template({"content": {}, "indexes": indexes}, "t")
+
+
+def test_two_indexes_of_one_key_differ_by_their_collation() -> None:
+    german = {"key": {"x": 1}, "name": "german", "collation": {"locale": "de"}}
+    parse_template({"content": {}, "indexes": [{"key": {"x": 1}}, german]}, "t")
 
 
 @pytest.mark.parametrize("count", [0, -1, "0"])

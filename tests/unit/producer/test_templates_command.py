@@ -12,8 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from dataworks_tasks.errors import DataWorksError, UsageError
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.generate.templates.load_template import builtin_templates, parse_template
 from dataworks_tasks.settings import FrameworkConfig
+from producer.cli.generate import command as generate
 from producer.cli.templates import command
 from producer.document_output import write_documents
 from producer.start.run_request import GenerationRequest
@@ -33,6 +35,8 @@ REFUSED: dict[str, Any] = {
         "x": {"type": "expr", "expr": "9223372036854775807 + 1"}}},
     "id pool": [ONE, {"collection": "c", "count": 9, "content": {
         "_id": {"type": "reference", "to": "one", "oneToOne": True}}}],
+    "capped": {"count": 9, "content": {}, "options": {"capped": True, "size": 9999, "max": 8}},
+    "capped bytes": {"count": 500, "content": {}, "options": {"capped": True, "size": 4096}},
     "no count": {"content": {"b": {"type": "reference", "to": "documents"}}},
 }  # fmt: skip
 
@@ -129,3 +133,33 @@ def test_what_a_file_cannot_hold_is_refused(
         assert not list(tmp_path.glob("out*"))
     else:
         assert len(set(written(template, tmp_path, place))) == 2
+
+
+def test_a_document_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """One after those that are tried before anything is written."""
+
+    def document(_self: Any, index: int | None = None) -> Any:
+        return {"x": 1 / (index != 150)}
+
+    generator = type("Own", (BaseDataGenerator,), {"generate_document": document})()
+    request = GenerationRequest("own", total=200, seed=1)
+    plan = plan_generation(request, FrameworkConfig(), registered=[generator])
+    with pytest.raises(UsageError, match="document 150 cannot be generated: ZeroDivisionError"):
+        write_documents(plan, str(tmp_path / "own.jsonl"))
+
+
+@pytest.mark.parametrize("flag", ["--drop", "--append", "--detach", "--verify", "--max-rate=5"])
+def test_flags_of_runs_are_refused_for_files(flag: str, tmp_path: Path) -> None:
+    output = str(tmp_path / "out.jsonl")
+    done = CliRunner().invoke(generate, [saved(tmp_path, ONE), "--output", output, flag])
+    assert isinstance(done.exception, UsageError)
+    assert f"{flag.partition('=')[0]} has no effect" in str(done.exception)
+    assert not Path(output).exists()
+
+
+def test_a_hyphen_is_stdout_and_stdin(tmp_path: Path) -> None:
+    done = CliRunner().invoke(generate, ["-", "--output", "-", "--seed", "1"], json.dumps(ONE))
+    assert [sorted(json.loads(line)) for line in done.stdout.splitlines()] == [["_id", "a"]] * 3
+    assert run("check", "-", text=json.dumps({**ONE, "count": 1})).output == (
+        "stdin: one: 1 document, no problems\n"
+    )
