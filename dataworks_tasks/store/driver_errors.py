@@ -28,7 +28,7 @@ from dataworks_tasks.errors import (
 )
 from dataworks_tasks.store.wire_versions import too_old_server
 
-_INTERNAL_ERROR = 1
+_INTERNAL_ERROR, _THROTTLED = 1, 16500
 _UNAVAILABLE = re.compile(r"ServiceUnavailable|\b503\b")
 """How Cosmos DB says InternalError when it only is too busy (prevent-rate-limiting-errors)."""
 _TRANSIENT_CODES = frozenset(
@@ -118,13 +118,18 @@ def _classify_bulk(error: BulkWriteError) -> DataWorksError:
     details = error.details
     found = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
     message = "; ".join(str(each.get("errmsg", "")) for each in found[:1])
-    if found and all(passes(each.get("code"), str(each.get("errmsg", ""))) for each in found):
+    texts = [(each.get("code"), str(each.get("errmsg", ""))) for each in found]
+    throttled = [text for code, text in texts if code == _THROTTLED]
+    if throttled and all(code == _THROTTLED or passes(code, text) for code, text in texts):
+        pauses = [pause for pause in map(retry_after_seconds, throttled) if pause is not None]
+        return Throttled("the database exceeds its request rate", "", max(pauses, default=None))
+    if found and all(passes(code, text) for code, text in texts):
         return StoreUnavailable(f"the database cannot do it now: {message}")
     return TerminalError(f"the database refused: {message}")
 
 
 def _classify_failure(error: OperationFailure, message: str) -> DataWorksError:
-    if error.code == 16500:
+    if error.code == _THROTTLED:
         return Throttled("the database exceeds its request rate", "", retry_after_seconds(message))
     if error.code == _INVALID_OPTIONS and "afterClusterTime" in message:
         return StoreUnavailable(f"a node has not received the newest changes yet: {message}")

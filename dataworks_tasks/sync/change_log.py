@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bson.binary import Binary
-from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.write_concern import WriteConcern
 
 from dataworks_tasks.runs.namespace import Namespace
@@ -57,10 +56,7 @@ class ChangeLog:
             for number, window in enumerate(windows, first)
         ]
         with classified():
-            try:
-                self._documents(WriteConcern("majority")).insert_many(entries)
-            except BulkWriteError as error:
-                raise _first_of(error) from None
+            self._documents(WriteConcern("majority")).insert_many(entries)
 
     def read(self, first: int, stop: int) -> Iterator[tuple[int, bytes]]:
         """Yield the entries ``[first, stop)``, in order."""
@@ -81,8 +77,3 @@ class ChangeLog:
             write_concern=concern
         )
 
-
-def _first_of(error: BulkWriteError) -> OperationFailure:
-    """Return the first error of a bulk write: its code says whether trying again helps."""
-    problem: Mapping[str, Any] = next(iter(error.details.get("writeErrors", ())), {})
-    return OperationFailure(str(problem.get("errmsg", error)), problem.get("code"))

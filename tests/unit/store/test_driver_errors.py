@@ -169,3 +169,11 @@ def test_a_bulk_write_passes_where_each_of_its_errors_does() -> None:
     assert type(classify(bulk((189, "stepped down"), concern=(2, "bad")))) is TerminalError
     assert classify(bulk()).fact == "the database refused: "
     assert type(classify(BulkWriteError({}))) is TerminalError
+
+
+def test_a_bulk_write_that_is_throttled_waits_as_long_as_the_server_asks() -> None:
+    found = classify(bulk((16500, "RetryAfterMs=20"), (16500, "RetryAfterMs=70")))
+    assert isinstance(found, Throttled)
+    assert found.delay_seconds == 0.07
+    assert isinstance(classify(bulk((16500, ""), (91, "shutting down"))), Throttled)
+    assert type(classify(bulk((16500, ""), (121, "refused by a validator")))) is TerminalError
