@@ -49,6 +49,7 @@ PRODUCER_FAILPOINTS = ("record.before", "record.after", "send.before", "send.aft
 FOLLOW_FAILPOINTS = (
     "capture.before",
     "capture.after",
+    "take-in.before",
     "reconcile-write.before",
     "reconcile-commit.before",
     "reconcile-write.after",

@@ -26,6 +26,7 @@ from dataworks_tasks.ledger.keys import (
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, decoded_text, unknown_run
 from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
+from dataworks_tasks.runs.later_pairs import LATER, with_later_pairs
 from dataworks_tasks.runs.spec import RunSpec, read_spec
 
 _DELETED_AT_ONCE = 1000
@@ -69,11 +70,19 @@ class RunRecords:
         failpoint("record.after")
 
     def spec(self, run_id: str) -> RunSpec:
-        """Return the run's spec."""
-        text = self._steps.guard(run_id, lambda: self._redis.get(RunKeys(run_id).spec))
+        """Return the run's spec, with the collections that it took in since."""
+        keys = RunKeys(run_id)
+
+        def read() -> list[bytes | None]:
+            with self._redis.pipeline(transaction=True) as pipe:
+                pipe.get(keys.spec)
+                pipe.hget(keys.record, LATER)
+                return pipe.execute()
+
+        text, later = self._steps.guard(run_id, read)
         if text is None:
             raise unknown_run(run_id)
-        return read_spec(cast("bytes", text))
+        return with_later_pairs(read_spec(text), later or b"")
 
     def is_sliced(self, run_id: str) -> bool:
         """Whether the run has slices; asked once for each run."""

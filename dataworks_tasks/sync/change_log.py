@@ -76,4 +76,3 @@ class ChangeLog:
         return self._target.collection(self.namespace, committed=True).with_options(
             write_concern=concern
         )
-

@@ -27,7 +27,8 @@ class FollowPlace:
     """``token``: everything up to it is in the change log. ``time``: its cluster time.
 
     ``logged``: entries of the change log that count. ``planned``: those that are windows already.
-    ``events``: changes seen so far. An empty ``token`` means the cluster time alone.
+    ``events``: changes seen so far. An empty ``token`` means the cluster time alone. ``later``:
+    collections that the reader follows besides those of the run's beginning.
     """
 
     token: bytes
@@ -35,6 +36,7 @@ class FollowPlace:
     logged: int = 0
     planned: int = 0
     events: int = 0
+    later: int = 0
 
     def to_bytes(self) -> bytes:
         """As the ledger keeps it: BSON as hexadecimal digits, because a run's record is text."""
@@ -44,6 +46,7 @@ class FollowPlace:
             "l": Int64(self.logged),
             "p": Int64(self.planned),
             "e": Int64(self.events),
+            "n": Int64(self.later),
         }
         return encode(fields).hex().encode()
 
@@ -57,6 +60,7 @@ class FollowPlace:
             int(fields["l"]),
             int(fields["p"]),
             int(fields["e"]),
+            int(fields.get("n", 0)),
         )
 
 

@@ -17,13 +17,19 @@ from dataworks_tasks.ledger.follow_gauge import FollowGauge
 from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.rate_limits.run_reads import source_read_limiter
 from dataworks_tasks.runs.choices import OnDdl
+from dataworks_tasks.runs.later_pairs import LATER, later_pairs
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
 from dataworks_tasks.sync.change_reader import CapturedChanges, DdlEvent, HistoryLost
 from dataworks_tasks.sync.every_key import EveryKey
 from dataworks_tasks.sync.follow_place import DDL, PLACE, REDO, FollowPlace, first_place
-from dataworks_tasks.sync.key_window import KeyWindow, windows_of
+from dataworks_tasks.sync.key_window import KeyWindow, window_nonce, windows_of
+from dataworks_tasks.sync.later_collections import (
+    create_at_the_target,
+    spec_with_later,
+    take_in,
+)
 from dataworks_tasks.sync.open_changes import Followed, open_changes
 from dataworks_tasks.sync.open_windows import oldest_open_change
 from dataworks_tasks.sync.source_history import oldest_change
@@ -40,6 +46,8 @@ _HISTORY_SECONDS = 30.0
 _WINDOWS_FOR_OTHERS = 4
 """So many windows may be open before the process that reads changes helps to reconcile them."""
 _CAUGHT_UP_SECONDS = 2.0
+_LATER_SECONDS = 2.0
+"""How often collections are looked for that were created since."""
 _IDLE_SECONDS = 1.0
 """How often the place moves when nothing changes: the position must not get old."""
 
@@ -60,7 +68,9 @@ class FollowChanges(DriverStep):
         if drive.ledger.state(drive.spec.run_id) not in WORKING | {RunState.PAUSED}:
             return None
         try:
-            return _Follower(drive).follow()
+            # Processes keep specs; this one has to have the collections that were taken in since.
+            spec, later = spec_with_later(drive.ledger, drive.spec.run_id)
+            return _Follower(replace(drive, spec=spec), later).follow()
         except _Over:
             return None
         except HistoryLost as lost:
@@ -78,24 +88,27 @@ class _Over(Exception):
 class _Follower:
     """One turn of following."""
 
-    def __init__(self, drive: Drive) -> None:
+    def __init__(self, drive: Drive, later: int) -> None:
+        """``later``: how many of the run's collections were taken in after it began."""
         job = drive.spec.job
         if not isinstance(job, MigrationJob) or job.follow is None:
             raise TypeError(f"{drive.spec.run_id} does not follow its source")
         self._drive, self._job, self._part = drive, job, job.follow
+        self._later = later
         self._run_id, self._windows = drive.spec.run_id, drive.ledger.key_windows
         namespace = change_log_namespace(drive.spec)
         self._log = ChangeLog(drive.databases.target(), namespace)
         kept = self._windows.place(self._run_id, PLACE)
         self._kept = kept
         self._place = FollowPlace.from_bytes(kept) if kept else first_place(self._part)
-        self._kept_at = self._hot_at = self._noted_at = self._history_at = 0.0
+        self._kept_at = self._hot_at = self._noted_at = self._history_at = self._looked_at = 0.0
         self._oldest: int | None = None
         self._copied = False
 
     def follow(self) -> float | None:
         """Follow until the turn is over."""
         lease, source = self._drive.lease, self._drive.databases.source()
+        self._take_in_later()
         followed = Followed(
             source,
             self._job.namespaces,
@@ -117,10 +130,36 @@ class _Follower:
                 if captured.ddl is not None and self._part.on_ddl is OnDdl.STOP:
                     self._stop_at(captured.ddl)
                     return _IDLE_SECONDS
-                if self._leaves_others_behind(captured):
+                if self._has_later() or self._leaves_others_behind(captured):
                     return 0.0
         state = self._drive.ledger.state(self._run_id)
         return 0.0 if state in WORKING else _IDLE_SECONDS
+
+    def _take_in_later(self) -> None:
+        """Begin to follow collections that were recorded since: list their keys, move the place.
+
+        A reader that does not follow them yet can move the place no more.
+        """
+        pairs, first = self._job.namespaces, self._place.later
+        if first == self._later:
+            return
+        numbers = range(len(pairs) - self._later + first, len(pairs))
+        create_at_the_target(self._drive.databases.target(), pairs[numbers.start :])
+        left = self._windows.place(self._run_id, REDO)
+        self._set(REDO, left, EveryKey.from_bytes(left).with_pairs(numbers).to_bytes())
+        failpoint("take-in.before")
+        self._move(replace(self._place, later=self._later), Append())
+
+    def _has_later(self) -> bool:
+        """Look for collections that were created since the run began; whether there are such."""
+        now = time.monotonic()
+        if not self._copied or now - self._looked_at < _LATER_SECONDS:
+            return False
+        self._looked_at = now
+        if len(later_pairs(self._windows.place(self._run_id, LATER))) != self._later:
+            return True
+        databases = self._drive.databases
+        return take_in(self._drive.ledger, self._drive.spec, databases.source(), databases.target())
 
     def _leaves_others_behind(self, captured: CapturedChanges) -> bool:
         """Whether this process should rather reconcile: it has read all, and windows wait.
@@ -157,6 +196,7 @@ class _Follower:
             logged,
             logged if at_once else self._place.planned,
             self._place.events + captured.events,
+            self._place.later,
         )
         self._move(place, Append(windows if at_once else ()))
         failpoint("capture.after")
@@ -282,11 +322,13 @@ class _Follower:
     def _as_windows(
         self, keys: Iterable[tuple[int, Element]], seconds: int = 0, tries: int = 0
     ) -> Iterator[KeyWindow]:
-        nonce = bytes.fromhex(self._part.nonce)
         by_pair: dict[int, list[Element]] = {}
         for pair, key in keys:
             by_pair.setdefault(pair, []).append(key)
         for pair, several in by_pair.items():
+            if pair >= len(self._job.namespaces):
+                continue  # of a collection that Redis lost again: it is taken in once more
+            nonce = window_nonce(self._job, pair, self._later)
             first = KeyWindow(pair, (), tries, nonce=nonce, seconds=seconds)
             yield from windows_of(several, first)
 

@@ -9,7 +9,7 @@ from threading import Event
 from bson.timestamp import Timestamp
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
-from dataworks_tasks.errors import LedgerUnavailable, SpecRefused
+from dataworks_tasks.errors import LedgerUnavailable, SpecRefused, TransientError
 from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.range_work import Completed, RangeWork, RunContext
@@ -19,7 +19,14 @@ from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.sync.claims import Claim, ClaimKeeper, ClaimTerms
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place
-from dataworks_tasks.sync.key_window import id_of_failure, is_key_window
+from dataworks_tasks.sync.key_window import (
+    KeyWindow,
+    id_of_failure,
+    is_key_window,
+    window_nonce,
+)
+from dataworks_tasks.sync.later_collections import spec_with_later
+from dataworks_tasks.sync.reconcile import KeyRoute
 from dataworks_tasks.sync.routes import migration_routes
 from dataworks_tasks.sync.wanted import id_of
 from dataworks_tasks.sync.window_work import WindowRun, check_held, hot_key, work_on_windows
@@ -47,14 +54,35 @@ class FollowWork(RangeWork):
         spec = context.spec.model_copy(update={"on_error": OnError.SKIP})
         self._copy = MigrationWork(replace(context, spec=spec), self._wrote)
         self._claim: Claim | None = None
-        routes = migration_routes(context, job, self._bound)
+        self._job, self._later = job, 0
+        self._routes = migration_routes(context, job, self._bound)
         self._windows = WindowRun(
             context,
             job.follow.claims,
-            lambda window: routes[window.pair],
+            self._route,
             hot=True,
             twice=job.follow.stale_seconds > 0,
         )
+
+    def _route(self, window: KeyWindow) -> KeyRoute:
+        """Return where the window's keys are read and written.
+
+        Raises TransientError for a window of a collection that is not of the run.
+        """
+        if not self._is_known(window):
+            spec, self._later = spec_with_later(self._context.ledger, self._context.spec.run_id)
+            if isinstance(spec.job, MigrationJob):
+                self._job = spec.job
+            context = replace(self._context, spec=spec)
+            self._routes = migration_routes(context, self._job, self._bound)
+            if not self._is_known(window):
+                raise TransientError(f"collection {window.pair} of the run is not on record")
+        return self._routes[window.pair]
+
+    def _is_known(self, window: KeyWindow) -> bool:
+        if window.pair >= len(self._job.namespaces):
+            return False
+        return window.nonce == window_nonce(self._job, window.pair, self._later)
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[Completed]:
         slices = self._context.ledger.slices(self._context.spec.run_id, wanted)

@@ -15,6 +15,7 @@ from dataworks_tasks.documents.raw_bson import (
     embedded,
 )
 from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.runs.spec import MigrationJob
 
 MOST_KEYS = 1000
 MOST_BYTES = 256 * 1024
@@ -75,6 +76,22 @@ class KeyWindow:
             raise SpecRefused(
                 "a key window in the ledger is damaged", "Start the run again; what is there stays"
             ) from None
+
+
+def window_nonce(job: MigrationJob, pair: int, later: int) -> bytes:
+    """Return the nonce of the windows of a collection; ``later``: how many were taken in later.
+
+    When Redis loses its last moments, another collection may get a number that one had before.
+    Their windows differ.
+    """
+    if job.follow is None:
+        raise TypeError("the job does not follow its source")
+    nonce = bytes.fromhex(job.follow.nonce)
+    if pair < len(job.namespaces) - later:
+        return nonce
+    both = job.namespaces[pair]
+    named = f"{both.source}\0{both.target}".encode()
+    return blake2b(named, key=nonce, digest_size=len(nonce)).digest()
 
 
 def is_key_window(data: bytes) -> bool:

@@ -36,6 +36,7 @@ from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
 from dataworks_tasks.sync.delete_scan import DeleteScan, note_scan
 from dataworks_tasks.sync.follow_place import PLACE, TARGET, FollowPlace
 from dataworks_tasks.sync.key_window import KeyWindow
+from dataworks_tasks.sync.later_collections import later_collections, spec_with_later, take_in
 from dataworks_tasks.sync.open_changes import has_bounded_reads, has_deletes
 from dataworks_tasks.worker.finish_lease import HeldFinishLease, LeaseHeld
 from producer.connections import Connections
@@ -114,9 +115,11 @@ class CutOver:
         """Do steps 2 to 10. Raises what stopped it; the run follows on, and it can be repeated."""
         with self._lease() as lease:
             failpoint("cut-over-lease.after")
+            self._take_in_later()
             self._build_what_may_be_there(lease)
             with self._writes_stopped() as barrier:
                 failpoint("cut-over-stop.after")
+                self._take_in_later()
                 drained = self._drained(barrier)
                 failpoint("cut-over-drain.after")
                 drained = self._quiet(drained)
@@ -155,6 +158,15 @@ class CutOver:
                 lease.note("")  # what a cut-over before this one could not build is tried again
                 yield lease
                 return
+
+    def _take_in_later(self) -> None:
+        """Have collections followed that were created since; they belong to the run from now on."""
+        connections = self._connections
+        if take_in(self._ledger, self._spec, connections.source, connections.target):
+            self._say("collections that were created after the start are followed")
+        self._spec, _ = spec_with_later(self._ledger, self._run_id)
+        if isinstance(self._spec.job, MigrationJob):
+            self._job = self._spec.job
 
     def _build_what_may_be_there(self, lease: HeldFinishLease) -> None:
         """Build the indexes that hinder nobody while writers write: less is left for later."""
@@ -312,8 +324,17 @@ class CutOver:
 
     def _complete(self, drained: Backlog) -> None:
         """Do steps 9 and 10: record the position, close the plan and complete, in one step."""
-        self._record_target()
         target, source = self._connections.target, self._connections.source
+        new = next(
+            (each for each in later_collections(source, target, self._job) if not each.problem),
+            None,
+        )
+        if new is not None:
+            raise StillWriting(
+                f"somebody created {new.pair.source}",
+                f"Stop that writer, then: dataworks cutover {self._run_id}",
+            )
+        self._record_target()
         record_final_collections(self._ledger, self._spec, target, source)
         for _ in range(100):
             failpoint("cut-over-complete.before")

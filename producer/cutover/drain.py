@@ -11,6 +11,7 @@ from bson.timestamp import Timestamp
 
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.contract import Ledger, RunState
+from dataworks_tasks.runs.later_pairs import LATER, later_pairs
 from dataworks_tasks.sync.every_key import EveryKey
 from dataworks_tasks.sync.follow_place import PLACE, REDO, FollowPlace
 
@@ -62,6 +63,7 @@ def backlog(ledger: Ledger, run_id: str) -> Backlog:
     """Return what is left now. Raises RunFailed while the run has not begun to follow."""
     # First the place, then what is left in one step: what the place moved past is among it.
     kept = ledger.key_windows.place(run_id, PLACE)
+    taken_in = len(later_pairs(ledger.key_windows.place(run_id, LATER)))
     redo = EveryKey.from_bytes(ledger.key_windows.place(run_id, REDO))
     status = ledger.key_windows.status(run_id)
     if not kept:
@@ -73,7 +75,7 @@ def backlog(ledger: Ledger, run_id: str) -> Backlog:
     left = status.deferred_until - ledger.key_windows.now() if status.deferred else 0.0
     return Backlog(
         open_windows=status.open_windows,
-        collections=len(redo.pairs),
+        collections=len(redo.pairs) + max(0, taken_in - place.later),
         waiting_entries=place.logged - place.planned,
         hot_keys=status.hot_keys,
         deferred=status.deferred,

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.runs.choices import OnDdl
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.sync.follow_place import DDL
+from dataworks_tasks.sync.later_collections import later_collections
 from producer.connections import Connections
 from producer.doctor.check import Check
-from producer.start.namespace_selection import SelectionRequest, select_namespaces
 from producer.start.separate_collections import with_source_uuids
 
 
@@ -80,16 +79,13 @@ def created_since(
     connections: Connections, job: MigrationJob, *, accepted: bool
 ) -> Iterator[Check]:
     """Check for collections that the run's patterns select now, and that are not part of it."""
-    if job.swapped or not any("*" in pattern for pattern in job.include):
-        return
-    request = SelectionRequest(job.include, job.exclude, job.renames, allow_unmatched=True)
-    try:
-        pairs = select_namespaces(connections.source, request).pairs
-    except UsageError:
-        return  # nothing is left that matches; each collection has a check of its own
-    known = {pair.source for pair in job.namespaces} | {item.namespace for item in job.left_out}
-    for pair in pairs:
-        if pair.source in known:
+    for pair, problem in later_collections(connections.source, connections.target, job):
+        if not problem:
+            yield Check(
+                str(pair.source),
+                ok=True,
+                found=f"created at the source after the start; it is followed to {pair.target}",
+            )
             continue
         has_own_run = read_options(connections.target, pair.target) is not None
         yield Check(
@@ -97,7 +93,7 @@ def created_since(
             ok=has_own_run or accepted,
             found=f"created at the source after the start; {pair.target} is there"
             if has_own_run
-            else "created at the source after the start: it is not part of this run",
+            else f"created at the source after the start, and not followed: {problem}",
             remedy=""
             if has_own_run or accepted
             else f"Copy it too: dataworks migrate --include {pair.source} --to {pair.target} "

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dataworks_tasks.errors import UnknownName, UsageError, nearest_or_all
+from dataworks_tasks.migrate.listed_collections import (
+    ListedCollection,
+    listed_collections,
+    matches_any,
+)
 from dataworks_tasks.migrate.view_definition import view_definition
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.renaming import Renames, pattern_of, renamed
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import BUCKETS
-from dataworks_tasks.store.metadata import list_collections
-
-_OWN_DATABASES = frozenset({"admin", "local", "config"})
 
 
 class View(NamedTuple):
@@ -54,30 +56,24 @@ class SelectionRequest:
     """Whether an ``exclude`` or a rename may match nothing."""
 
 
-class _Found(NamedTuple):
-    namespace: Namespace
-    type: str
-    options: Mapping[str, Any]
-
-
 def select_namespaces(source: BaseDatabaseClient, request: SelectionRequest) -> NamespaceSelection:
     """Return the matching collections, in order of their names.
 
     Raises UnknownName for a collection that does not exist, and UsageError for a pattern that
     matches nothing or for two collections with one target.
     """
-    found = {item.namespace: item for item in _list_collections(source, request.include)}
+    found = {item.namespace: item for item in listed_collections(source, request.include)}
     chosen = [
         item
         for namespace, item in sorted(found.items())
-        if _matches_any(request.include, namespace) and not _matches_any(request.exclude, namespace)
+        if matches_any(request.include, namespace) and not matches_any(request.exclude, namespace)
     ]
     for pattern in request.include:
         _check_matches(pattern, found)
     if not request.allow_unmatched:
         _check_exclude(request.exclude, found)
         _check_renames(request.renames, chosen)
-    collections = [item for item in chosen if item.type != "view" and not _is_system(item)]
+    collections = [item for item in chosen if item.type != "view" and not item.is_system]
     pairs = tuple(_pair(item, request.renames) for item in collections)
     if not pairs:
         raise UsageError(
@@ -90,29 +86,11 @@ def select_namespaces(source: BaseDatabaseClient, request: SelectionRequest) -> 
     return NamespaceSelection(
         pairs,
         tuple(_view(item, request.renames) for item in chosen if item.type == "view"),
-        tuple(item.namespace for item in chosen if item.type != "view" and _is_system(item)),
+        tuple(item.namespace for item in chosen if item.type != "view" and item.is_system),
     )
 
 
-def _list_collections(source: BaseDatabaseClient, patterns: Iterable[str]) -> Iterator[_Found]:
-    """Every collection of the databases that the patterns can match."""
-    databases = {Namespace.parse(pattern).database for pattern in patterns}
-    if any("*" in name for name in databases):
-        listed = source.command("admin", {"listDatabases": 1, "nameOnly": True})
-        names = {item["name"] for item in listed["databases"]} - _OWN_DATABASES
-        wanted = [pattern_of(name) for name in databases]
-        databases = {name for name in names if any(one.fullmatch(name) for one in wanted)}
-    for database in sorted(databases):
-        for item in list_collections(source, database):
-            namespace = Namespace(database, item["name"])
-            yield _Found(namespace, item.get("type", "collection"), item.get("options", {}))
-
-
-def _matches_any(patterns: Iterable[str], namespace: Namespace) -> bool:
-    return any(pattern_of(pattern).fullmatch(str(namespace)) for pattern in patterns)
-
-
-def _check_matches(pattern: str, found: Mapping[Namespace, _Found]) -> None:
+def _check_matches(pattern: str, found: Mapping[Namespace, ListedCollection]) -> None:
     names = [str(namespace) for namespace in found]
     if any(pattern_of(pattern).fullmatch(name) for name in names):
         return
@@ -124,22 +102,22 @@ def _check_matches(pattern: str, found: Mapping[Namespace, _Found]) -> None:
     )
 
 
-def _check_exclude(patterns: Sequence[str], found: Mapping[Namespace, _Found]) -> None:
+def _check_exclude(patterns: Sequence[str], found: Mapping[Namespace, ListedCollection]) -> None:
     for pattern in patterns:
-        if not any(_matches_any([pattern], namespace) for namespace in found):
+        if not any(matches_any([pattern], namespace) for namespace in found):
             raise UsageError(f"--exclude {pattern} matches no collection", _hint(pattern, found))
 
 
-def _check_renames(renames: Sequence[tuple[str, str]], chosen: Sequence[_Found]) -> None:
+def _check_renames(renames: Sequence[tuple[str, str]], chosen: Sequence[ListedCollection]) -> None:
     names = [item.namespace for item in chosen]
     used = {
-        next((index for index, (old, _) in enumerate(renames) if _matches_any([old], name)), None)
+        next((index for index, (old, _) in enumerate(renames) if matches_any([old], name)), None)
         for name in names
     }
     for index, (old, new) in enumerate(renames):
         if index in used:
             continue
-        if any(_matches_any([old], name) for name in names):
+        if any(matches_any([old], name) for name in names):
             raise UsageError(
                 f"--map {old}={new} is never used: an earlier one matches the same collections",
                 "Put the narrower --map first",
@@ -155,18 +133,14 @@ def _hint(pattern: str, names: Iterable[Namespace]) -> str:
     return f"{near}{stop} Correct it, or add --allow-unmatched if this is intended"
 
 
-def _is_system(item: _Found) -> bool:
-    return item.namespace.collection.startswith("system.")
-
-
-def _pair(item: _Found, renames: Sequence[tuple[str, str]]) -> NamespacePair:
+def _pair(item: ListedCollection, renames: Sequence[tuple[str, str]]) -> NamespacePair:
     target = renamed(item.namespace, renames)
     if item.type == "timeseries":
         return NamespacePair(source=_buckets(item.namespace), target=_buckets(target))
     return NamespacePair(source=item.namespace, target=target)
 
 
-def _view(item: _Found, renames: Renames) -> View:
+def _view(item: ListedCollection, renames: Renames) -> View:
     definition = view_definition(item.namespace, item.options, renames)
     problem = None
     if definition.elsewhere is not None:

@@ -55,7 +55,7 @@ def _wait_for_worker(connections: Connections, spec: RunSpec) -> None:
         if time.monotonic() > until:
             raise UsageError(
                 f"no worker took up {spec.run_id}",
-                "Start one: celery -A dataworks_tasks worker; then type this command again",
+                "Start one: dataworks worker; then type this command again",
             )
         Event().wait(_LOOK_SECONDS)
 

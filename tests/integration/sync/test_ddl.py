@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from dataworks_tasks.ledger.contract import RunState
 from tests.fleet import Fleet, wait_until
 from tests.integration.sync.test_follow import check_equal, cut_over, fill, start
@@ -48,7 +50,64 @@ def test_a_drop_that_is_not_followed_needs_a_full_comparison(live_fleet: Fleet) 
     assert f"drop of {fleet.database}.people at the source" in shown
     assert f"dataworks cutover {run} --verify full" in shown
     assert f"gone at the source; {fleet.database}_copy.people keeps what it had" in shown
-    assert f"dataworks migrate --include {fleet.database}.later" in shown
+    cut_over(fleet, run, "--verify", "full", "--accept-failures")
+    check_equal(fleet, "orders", "later")
+    assert fleet.mongo[f"{fleet.database}_copy"].people.count_documents({}) == 100
+
+
+def test_collections_created_later_are_followed(live_fleet: Fleet, tmp_path: Path) -> None:
+    """One has documents, one has none, one comes right before the cut-over; others are left out."""
+    fleet, place = live_fleet, "take-in.before"
+    fleet.start_worker(1, DATAWORKS_FAILPOINTS=f"{place}=kill@1:{tmp_path}")
+    fill(fleet, "orders", "skip_this", count=40)
+    run = start(fleet, "--exclude", f"{fleet.database}.skip*", "--set", "seen=1")
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    source, target = fleet.mongo[fleet.database], fleet.mongo[f"{fleet.database}_copy"]
+    fill(fleet, "later", "skip_that", count=60)
+    source.later.create_index("n", unique=True)
+    source.create_collection("empty")
+    source.create_collection("limited", capped=True, size=4096)
+    source.orders.create_index("n")
+    source.command({"create": "view", "viewOn": "orders"})
+    wait_until(lambda: target.later.count_documents({"seen": 1}) == 60, "it is copied")
+    assert (tmp_path / place).exists()
+    source.later.update_many({"_id": {"$lt": 10}}, {"$inc": {"n": 1000}})
+    source.later.delete_many({"_id": {"$gte": 50}})
+    source.later.insert_one({"_id": "new", "n": -1})
+    listed = fleet.run("cutover", run, "--dry-run", check=False)
+    assert listed.returncode == 1
+    shown = " ".join(listed.stdout.split())
+    assert "not followed: it has the option capped" in shown
+    source.limited.drop()
+    fill(fleet, "last", count=5)
+    cut_over(fleet, run)
+    names = ["empty", "last", "later", "orders"]
+    assert sorted(target.list_collection_names()) == names
+    for name in names:
+        expected = [{**each, "seen": 1} for each in source[name].find()]
+        assert sorted(map(repr, target[name].find())) == sorted(map(repr, expected)), name
+    assert target.later.index_information()["n_1"]["unique"]
+    assert str(fleet.run_json("status", run)).count("later") > 0
+
+
+def test_changes_of_collections_are_ignored(live_fleet: Fleet) -> None:
+    """The run continues; what the target keeps, and what is not there, is named."""
+    fleet = live_fleet
+    run = followed(fleet, "--on-ddl", "ignore")
+    source, target = fleet.mongo[fleet.database], fleet.mongo[f"{fleet.database}_copy"]
+    source.people.drop()
+    source.later.insert_one({"_id": 1})
+    source.orders.update_one({"_id": 1}, {"$set": {"n": "after the drop"}})
+    wait_until(lambda: target.orders.count_documents({"n": "after the drop"}) == 1, "it follows on")
+    assert fleet.ledger.state(run) is RunState.RUNNING
+    refused = fleet.run("cutover", run, check=False)
+    assert refused.returncode == 2
+    shown = " ".join(refused.stdout.split())
+    assert f"drop of {fleet.database}.people at the source" in shown
+    assert f"dataworks cutover {run} --verify full" in shown
+    assert f"gone at the source; {fleet.database}_copy.people keeps what it had" in shown
+    assert "it is not part of this run, as --on-ddl ignore asks for" in shown
     cut_over(fleet, run, "--verify", "full", "--accept-failures")
     check_equal(fleet, "orders")
-    assert fleet.mongo[f"{fleet.database}_copy"].people.count_documents({}) == 100
+    assert target.people.count_documents({}) == 100
+    assert sorted(target.list_collection_names()) == ["orders", "people"]
