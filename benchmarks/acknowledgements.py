@@ -2,7 +2,10 @@
 
 Each client is a process like a worker's, that acknowledges one range after the other. Once the
 ranges come in order, each client with a part of its own, as workers get them; once in random order,
-which leaves the most gaps. Writes ``acknowledgements.json``; fails when a promise is not kept.
+which leaves the most gaps. A driver keeps the history of the run's rate meanwhile, as in every run.
+Writes ``acknowledgements.json``; fails when a promise is not kept.
+
+``--pairs N`` measures N times with and without that history, in turns, and what it costs.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import argparse
 import json
 import multiprocessing
 import random
+import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -35,6 +39,10 @@ LEAST_RATE = 3000
 MOST_BYTES = {"in order": 64 * 1024, "in random order": 64 * 1024 * 1024}
 """The ledger's keys at their largest. A gap costs about 100 bytes; in random order a million ranges
 leave a quarter of a million gaps."""
+MOST_HISTORY_COST = 0.03
+"""The share of the rate that the history of a run may cost."""
+_SAMPLE_SECONDS = 0.5
+"""How often a driver adds to the history, at most."""
 _ORDERS = tuple(MOST_BYTES)
 _RESULT = RangeResult({"documents": 1, "written": 1, "bytes": 1200})
 
@@ -69,7 +77,10 @@ def main() -> None:
     parser.add_argument("--ranges", type=int, default=1_000_000)
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--order", action="append", choices=_ORDERS, help="both if not given")
+    parser.add_argument("--pairs", type=int, help="measure what the history costs")
     chosen = parser.parse_args()
+    if chosen.pairs:
+        sys.exit(0 if _pairs(chosen.pairs, chosen.ranges, chosen.clients) else 1)
     found = []
     for order in chosen.order or _ORDERS:
         measured = measure(order, chosen.ranges, chosen.clients)
@@ -86,7 +97,23 @@ def main() -> None:
     sys.exit(0 if all(each.kept for each in found) else 1)
 
 
-def measure(order: str, ranges: int, clients: int) -> Acknowledgements:
+def _pairs(pairs: int, ranges: int, clients: int) -> bool:
+    """Say what the history costs; whether it is little enough."""
+    shares = []
+    for number in range(pairs):
+        turns = (True, False) if number % 2 else (False, True)
+        rates = {on: measure(_ORDERS[0], ranges, clients, has_history=on).rate for on in turns}
+        shares.append(rates[True] / rates[False])
+        sys.stdout.write(
+            f"without {rates[False]:,.0f}/s, with {rates[True]:,.0f}/s: {shares[-1]:.3f}\n"
+        )
+        sys.stdout.flush()
+    median = statistics.median(shares)
+    sys.stdout.write(f"median of {pairs} pairs: {median:.3f}, at least {1 - MOST_HISTORY_COST}\n")
+    return median >= 1 - MOST_HISTORY_COST
+
+
+def measure(order: str, ranges: int, clients: int, *, has_history: bool = True) -> Acknowledgements:
     """Acknowledge every range of a run on a Valkey of its own, with its append-only file."""
     with LocalServices.in_temporary_folder() as services:
         services.start_valkey()
@@ -101,7 +128,7 @@ def measure(order: str, ranges: int, clients: int) -> Acknowledgements:
                 pool.submit(_acknowledge, url, spec.run_id, order, ranges, (client, clients))
                 for client in range(clients)
             ]
-            most_bytes = _watch(redis, going)
+            most_bytes = _watch(redis, going, spec.run_id if has_history else None)
             seconds = time.monotonic() - began
             closings = sum(each.result() for each in going)
             most_bytes = max(most_bytes, _ledger_bytes(redis))
@@ -145,11 +172,16 @@ def _indexes(order: str, ranges: int, client: int, clients: int) -> Sequence[int
     return shuffled[client::clients]
 
 
-def _watch(redis: Redis, going: Sequence[Future[int]]) -> int:
-    """Return the most bytes that the ledger held until all futures are done."""
-    most = 0
-    while wait(going, timeout=1).not_done:
+def _watch(redis: Redis, going: Sequence[Future[int]], sampled: str | None) -> int:
+    """Return the most bytes that the ledger held until all futures are done.
+
+    ``sampled``: the run whose history is kept meanwhile.
+    """
+    ledger, most = RedisLedger(redis), 0
+    while wait(going, timeout=_SAMPLE_SECONDS).not_done:
         most = max(most, _ledger_bytes(redis))
+        if sampled is not None:
+            ledger.history.sample(sampled)
     return most
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from dataworks_tasks.documents.raw_bson import Element, element_bytes
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import MigrationJob
+from dataworks_tasks.store.retrying import retry_transient
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
 from dataworks_tasks.sync.key_window import KeyWindow
+from dataworks_tasks.sync.reconcile import KeyRoute
 from dataworks_tasks.sync.routes import migration_routes
 from dataworks_tasks.sync.still_different import still_different
 
@@ -19,15 +22,22 @@ _KEYS_AT_ONCE = 1000
 
 
 def verify_changed(context: RunContext, job: MigrationJob) -> tuple[int, DocumentFailure | None]:
-    """How many of the keys in the run's change log differ, and the first of them."""
+    """Return how many of the keys in the run's change log differ, and the first of them.
+
+    Transient errors are retried: a cut-over is not to be given up for a lost connection.
+    """
     routes = migration_routes(context, job)
     different: int = 0
     first: DocumentFailure | None = None
     for pair, keys in _changed_keys(context):
-        failures = list(still_different(routes[pair], keys))
+        failures = retry_transient(partial(_compare, routes[pair], keys))
         different += len(failures)
         first = first or next(iter(failures), None)
     return different, first
+
+
+def _compare(route: KeyRoute, keys: Sequence[Element]) -> list[DocumentFailure]:
+    return list(still_different(route, keys))
 
 
 def _changed_keys(context: RunContext) -> Iterator[tuple[int, list[Element]]]:
