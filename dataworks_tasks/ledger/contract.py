@@ -269,8 +269,8 @@ class Ledger(Protocol):
         Raises TransientError when the plan on record ends elsewhere: another planner adds to it, or
         Redis lost its last moments.
         ``expected``: documents that they are expected to hold; ``by_collection``: the same by the
-        name of the target collection, where the run has several. ``collections``: the number of
-        each slice's collection then.
+        name of the target collection. ``collections``: the number of each slice's collection, where
+        the run has several.
         """
 
     def close_plan(self, run_id: str, end: PlanEnd) -> bool:

@@ -119,8 +119,6 @@ class _Planner:
         )
 
     def _by_collection(self, group: Sequence[SizedSlice]) -> Mapping[str, int]:
-        if len(self._job.namespaces) < 2:
-            return {}
         found: Counter[str] = Counter()
         for part in group:
             found[str(self._job.namespaces[part.slice.pair].target)] += part.documents

@@ -117,7 +117,7 @@ def _short(number: float) -> str:
     for limit, factor, unit in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if number >= limit:
             return f"{number / factor:.3g}{unit}"
-    return f"{number:,.0f}"
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _clock(at: float) -> str:

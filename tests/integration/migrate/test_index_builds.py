@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -104,6 +105,8 @@ def test_a_long_build_is_shown_survives_kills_and_is_done_once(pausing_fleet: Fl
 
         wait_until(shown, "the build is on record")
         (build,) = wait_until(lambda: going_on(fleet), "the server builds")
+        status = json.loads(fleet.run("status", run_id, "--json", check=False).stdout)
+        assert status["seconds_left"] is not None, "the build is a part of the estimate"
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > 2.5, "longer than a socket and a turn last")
         producer.kill()
