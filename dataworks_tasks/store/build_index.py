@@ -17,6 +17,8 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
 
 _LOOK_SECONDS = 0.5
+_OF_ONE_NODE = "local"
+"""The database that is not replicated: its builds have no nodes to wait for."""
 _builds: dict[tuple[str, Namespace, tuple[str, ...]], Future[None]] = {}
 """Builds that this process has asked for: a second turn of the finish joins the first one's."""
 _lock = Lock()
@@ -84,7 +86,7 @@ def _create(
         "createIndexes": namespace.collection,
         "indexes": [dict(index) for index in indexes],
     }
-    if client.capabilities.commit_quorum:
+    if client.capabilities.commit_quorum and namespace.database != _OF_ONE_NODE:
         # By itself a build waits for every node with a vote: for ever, when one is gone.
         command["commitQuorum"] = "majority"
     with classified():

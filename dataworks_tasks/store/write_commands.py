@@ -8,6 +8,7 @@ from typing import Any
 from dataworks_tasks.errors import TerminalError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import series_of_buckets
 
 _STAGE: Mapping[str, Any] = {"$collStats": {"latencyStats": {}}}
 
@@ -21,7 +22,8 @@ def count_write_commands(client: BaseDatabaseClient, namespace: Namespace) -> in
     if not client.capabilities.collection_stats:
         return None
     # Through ``command`` it is the primary that answers, whatever the connection string says.
-    ask = {"aggregate": namespace.collection, "pipeline": [_STAGE], "cursor": {}}
+    named = series_of_buckets(namespace)  # writes to a time series are counted by its own name
+    ask = {"aggregate": named.collection, "pipeline": [_STAGE], "cursor": {}}
     try:
         found = client.command(namespace.database, ask)["cursor"]["firstBatch"]
     except TerminalError:

@@ -97,13 +97,24 @@ def say_what_is_lost(
 ) -> None:
     """Log the options of a dropped target that it does not get back: it becomes like its source."""
     wanted = _wanted_options(source, pair.source)
-    lost = [name for name in before if name not in VALIDATION and name not in wanted]
-    if lost:
-        log.warning(
-            "%s had %s: --drop creates it again like its source, which does not",
-            pair.target,
-            ", ".join(lost),
-        )
+    had = {name: value for name, value in before.items() if name not in VALIDATION}
+    missing = [name for name in had if name not in wanted]
+    other = [name for name in had.keys() & wanted if _plain(had[name]) != _plain(wanted[name])]
+    for said, lost in (("which does not", missing), ("which has another", sorted(other))):
+        if lost:
+            log.warning(
+                "%s had %s: --drop creates it again like its source, %s",
+                series_of_buckets(pair.target),
+                ", ".join(lost),
+                said,
+            )
+
+
+def _plain(value: Any) -> Any:
+    """Return an option's value without the version of the server's library for collations."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: part for name, part in value.items() if name != "version"}
 
 
 def _create(target: BaseDatabaseClient, namespace: Namespace, options: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.collection_facts import series_of_buckets
 from producer.connections import Connections
 from producer.start.check_names import check_names
 from producer.start.check_repeated_ids import check_id_from, check_repeated_ids, with_id_from
@@ -146,10 +147,11 @@ def _drop(
     dropped = []
     for pair in pairs:
         laid_out = bool(options.layout)
-        before = describe_collection(target, pair.target, laid_out=laid_out)
+        named = series_of_buckets(pair.target)
+        before = describe_collection(target, named, laid_out=laid_out)
         if before is not None:
             say_what_is_lost(source, pair, before.options)
-            dropped.append(replace(before, options={}))
+            dropped.append(replace(before, namespace=pair.target, options={}))
     for pair in pairs:
         target.drop(pair.target)
     for collection in dropped:

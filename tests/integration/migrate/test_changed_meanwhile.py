@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -69,6 +70,13 @@ def source(replica_set_url: str, fleet: Fleet) -> Iterator[MongoClient[dict[str,
         client.drop_database(fleet.database)
 
 
+def _measure(series: Documents) -> None:
+    """Add a measurement to the bucket of the series that is there already."""
+    if series.name not in series.database.list_collection_names():
+        series.database.create_collection(series.name, timeseries={"timeField": "at"})
+    series.insert_one({"at": datetime(2026, 1, 1, tzinfo=UTC), "v": 1})
+
+
 def _fill(orders: Documents) -> None:
     orders.insert_many({"_id": n, "of": orders.name} for n in range(COUNT))
 
@@ -95,12 +103,19 @@ def _in_transaction(session: ClientSession, orders: Documents) -> None:
     before="`complete`, exit 0",
     now="`complete`, a note with how many documents changed, exit 4",
 )
+@pytest.mark.situation(
+    3,
+    "measurements are added to buckets of a time series while it is copied",
+    before="`complete`, exit 0: the number of buckets is the same",
+    now="`complete`, a note with how many write commands the server counted, exit 4",
+)
 def test_each_change_of_a_replica_set_is_counted(
     fleet: Fleet, source: MongoClient[dict[str, Any]]
 ) -> None:
     database = source[fleet.database]
     for name in (*CHANGES, "committed"):
         _fill(database[name])
+    _measure(database["series"])
     work = HaltedWork(fleet, passage=5)
     where = (
         "--include",
@@ -114,6 +129,7 @@ def test_each_change_of_a_replica_set_is_counted(
         work.wait()
         for name, (change, _) in CHANGES.items():
             change(database[name])
+        _measure(database["series"])
         session.commit_transaction()
     work.go_on()
     code, notes = _ended(fleet)
@@ -123,6 +139,7 @@ def test_each_change_of_a_replica_set_is_counted(
     assert code == 4, notes
     wanted = {name: said for name, (_, said) in CHANGES.items() if said}
     wanted["committed"] = "1 document changed"
+    wanted["system.buckets.series"] = "counted 1 write command"
     assert notes.keys() == {f"{fleet.database}.{name}" for name in wanted}
     for name, said in wanted.items():
         assert said in notes[f"{fleet.database}.{name}"]

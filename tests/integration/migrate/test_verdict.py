@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -218,3 +219,23 @@ def test_a_target_with_another_collation_is_not_different(fleet: Fleet, target: 
     fleet.mongo[target]["names"].delete_one({"_id": "a7"})
     fleet.mongo[target]["names"].insert_one({"_id": "zz"})
     assert verified(fleet, run["run"])[1]["failures"] == 2
+
+
+def test_a_dropped_target_says_which_of_its_options_it_loses(fleet: Fleet, target: str) -> None:
+    source, there = fleet.mongo[fleet.database], fleet.mongo[target]
+    for database, locale in ((source, "de"), (there, "fr")):
+        database.create_collection("series", timeseries={"timeField": "at"})
+        database.create_collection("people", collation={"locale": locale})
+        database.create_collection("equal", collation={"locale": "de"}, capped=True, size=4096)
+    there.create_collection("log", capped=True, size=4096)
+    source.create_collection("log")
+    for name in ("series", "people", "equal", "log"):
+        source[name].insert_one({"at": datetime(2026, 1, 1, tzinfo=UTC)})
+    names = ("--map", f"{fleet.database}.*={target}.*")
+    done = fleet.run("migrate", "--include", f"{fleet.database}.*", *names, "--drop", "--detach")
+    again = ": --drop creates it again like its source, which "
+    said = [line.split(again) for line in done.stderr.splitlines() if again in line]
+    assert sorted(said) == [
+        [f"{target}.log had capped, size", "does not"],
+        [f"{target}.people had collation", "has another"],
+    ]
