@@ -183,7 +183,9 @@ class ChangeReader:
             # come yet: no node could read at it, and the next change may be of just that moment.
             options["start_at_operation_time"] = self._at or now_at(self._source)
         kind = ClusterChangeStream if self._database is None else DatabaseChangeStream
-        where = self._source.mongo.get_database(self._database or "admin", codec_options=_RAW)
+        # Without a timeout: the server scans what others wrote since the position, however much.
+        driver = self._source.without_timeout
+        where = driver.get_database(self._database or "admin", codec_options=_RAW)
         stream: ChangeStream[Any] = kind(where, pipeline, **options)
         # What the driver's own watch() does; that one decodes the events of a deployment.
         stream._initialize_cursor()

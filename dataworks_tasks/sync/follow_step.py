@@ -106,7 +106,10 @@ class _Follower:
         self._copied = False
 
     def follow(self) -> float | None:
-        """Follow until the turn is over."""
+        """Follow until the turn is over, and read once at least.
+
+        A source that scans its log for the position may take longer than a turn to open a stream.
+        """
         lease, source = self._drive.lease, self._drive.databases.source()
         self._take_in_later()
         followed = Followed(
@@ -118,7 +121,7 @@ class _Follower:
         )
         place = self._place
         with open_changes(followed, place.token, place.time) as reader:
-            while not lease.reached:
+            while True:
                 captured = reader.read(_KEYS_AT_ONCE, _READING_SECONDS)
                 if captured.ddl is not None:
                     self._note(captured.ddl)
@@ -132,6 +135,8 @@ class _Follower:
                     return _IDLE_SECONDS
                 if self._has_later() or self._leaves_others_behind(captured):
                     return 0.0
+                if lease.reached:
+                    break
         state = self._drive.ledger.state(self._run_id)
         return 0.0 if state in WORKING else _IDLE_SECONDS
 

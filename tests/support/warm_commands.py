@@ -79,7 +79,9 @@ class WarmCommands:
             files = [nothing.fileno(), out.fileno(), err.fileno()]
             socket.send_fds(server, [request], files)
             server.shutdown(socket.SHUT_WR)
-            code = int(server.recv(20) or 1)
+            answer = server.recv(20)
+            assert answer, "the process that runs commands has ended"
+            code = int(answer)
             out.seek(0)
             err.seek(0)
             command = ["dataworks", *arguments]
@@ -95,12 +97,18 @@ class WarmCommands:
 
     def close(self) -> None:
         """End it; running commands continue."""
-        if self._process is not None:
-            self._process.communicate()
+        self._end()
         self._folder.cleanup()
 
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.communicate()
+
     def _start(self) -> None:
-        if self._process is None:
+        if self._process is None or self._process.poll() is not None:
+            # Started again where it has ended: one lost process must not fail all later tests.
+            self._end()
+            Path(self._path).unlink(missing_ok=True)
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _SERVER, self._path],
                 cwd=Path(__file__).parents[2],
