@@ -62,9 +62,6 @@ class DriverStep(Protocol):
     name: str
     """Small letters and hyphens; it is written into the ledger and into messages."""
 
-    def belongs_to(self, spec: RunSpec) -> bool:
-        """Whether the run needs this step at all."""
-
     def run(self, drive: Drive) -> float | None:
         """Do what there is to do until ``drive.lease.reached``.
 

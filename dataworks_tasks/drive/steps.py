@@ -1,21 +1,19 @@
-"""The steps that there are. To add one, write a ``driver_step.DriverStep`` and name it here."""
+"""The steps that there are.
+
+To add one, write a ``driver_step.DriverStep``, name it here, and say in ``runs/driver_steps.py``
+which runs need it.
+"""
 
 from __future__ import annotations
 
 from dataworks_tasks.drive.watch_messages import WatchMessages
 from dataworks_tasks.driver_step import DriverStep
 from dataworks_tasks.errors import BadMessage
-from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.slicing.plan_step import PlanSlices
 from dataworks_tasks.sync.delete_scan import ScanDeletes
 from dataworks_tasks.sync.follow_step import FollowChanges
 
 STEPS: tuple[DriverStep, ...] = (PlanSlices(), FollowChanges(), ScanDeletes(), WatchMessages())
-
-
-def step_names(spec: RunSpec) -> list[str]:
-    """Return the names of the steps that drive the run."""
-    return [step.name for step in STEPS if step.belongs_to(spec)]
 
 
 def step_named(name: str) -> DriverStep:

@@ -12,8 +12,8 @@ from dataworks_tasks.ledger.run_limits import with_limits
 from dataworks_tasks.ledger.windows import DueStep, WindowState
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.choices import Priority
+from dataworks_tasks.runs.driver_steps import PLAN, WATCH
 from dataworks_tasks.runs.spec import RunSpec
-from dataworks_tasks.slicing.plan_step import PlanSlices
 
 ROOM = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 8}
 """Messages of a run that wait in the queue. Ten runs of 2 take turns with an evenness of 0.997, and
@@ -38,10 +38,7 @@ class WatchMessages(DriverStep):
     lost on the way, or by a worker that died.
     """
 
-    name = "watch"
-
-    def belongs_to(self, spec: RunSpec) -> bool:
-        return True
+    name = WATCH
 
     def run(self, drive: Drive) -> float | None:
         run_id, windows = drive.spec.run_id, drive.ledger.windows
@@ -88,7 +85,7 @@ class WatchMessages(DriverStep):
     def _plan_where_needed(self, drive: Drive, progress: RunProgress) -> None:
         """Have planning continued when Redis lost that it is not complete, or that it is due."""
         if drive.spec.is_sliced and progress.total != progress.planned:
-            drive.ledger.set_going(drive.spec.run_id, WORKING, drive.queue.name, (PlanSlices.name,))
+            drive.ledger.set_going(drive.spec.run_id, WORKING, drive.queue.name, (PLAN,))
 
     def _finish_where_done(self, drive: Drive, progress: RunProgress) -> None:
         done = progress.total is not None and progress.acknowledged == progress.total

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataworks_tasks.driver_step import Drive, DriverStep
 from dataworks_tasks.ledger.contract import WORKING
-from dataworks_tasks.runs.spec import MigrationJob, RunKind, RunSpec
+from dataworks_tasks.runs.driver_steps import PLAN
 from dataworks_tasks.slicing.planning import Planner, needs_planning
 
 
 class PlanSlices(DriverStep):
     """Plans for a turn, and then lets another process continue, after the messages that wait."""
 
-    name = "plan"
-
-    def belongs_to(self, spec: RunSpec) -> bool:
-        return isinstance(spec.data_job, MigrationJob) and spec.kind is not RunKind.REPAIR
+    name = PLAN
 
     def run(self, drive: Drive) -> float | None:
         run_id = drive.spec.run_id

@@ -18,7 +18,8 @@ from dataworks_tasks.ledger.contract import WORKING
 from dataworks_tasks.ledger.key_windows import Append, KeyWindows, Place
 from dataworks_tasks.rate_limits.reads import ReadRateLimiter
 from dataworks_tasks.rate_limits.run_reads import source_read_limiter
-from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
+from dataworks_tasks.runs.driver_steps import SCAN_DELETES, delete_scan_seconds
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.scan.read_slice import SliceSource, read_slice
 from dataworks_tasks.scan.slice import EACH_TYPE_APART
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -113,10 +114,7 @@ class DeleteScan:
 class ScanDeletes(DriverStep):
     """Scans for deletions every so often; a step of the driver of a run that needs it."""
 
-    name = "scan-deletes"
-
-    def belongs_to(self, spec: RunSpec) -> bool:
-        return _seconds(spec) > 0
+    name = SCAN_DELETES
 
     def run(self, drive: Drive) -> float | None:
         run_id, windows = drive.spec.run_id, drive.ledger.key_windows
@@ -132,7 +130,7 @@ class ScanDeletes(DriverStep):
                 return 0.0
         drive.lease.note("")
         note_scan(windows, run_id, began)
-        return _seconds(drive.spec)
+        return delete_scan_seconds(drive.spec)
 
 
 def delete_scan(drive: Drive, windows: KeyWindows) -> DeleteScan:
@@ -155,10 +153,3 @@ def note_scan(windows: KeyWindows, run_id: str, began: str) -> None:
     """Keep when the last scan began."""
     kept = windows.place(run_id, SCANNED)
     windows.append(run_id, Append(place=Place(SCANNED, kept, began.encode())))
-
-
-def _seconds(spec: RunSpec) -> float:
-    job = spec.job
-    if not spec.follows or not isinstance(job, MigrationJob) or job.follow is None:
-        return 0.0
-    return job.follow.delete_scan_seconds

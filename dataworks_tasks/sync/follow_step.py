@@ -17,8 +17,9 @@ from dataworks_tasks.ledger.follow_gauge import FollowGauge
 from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.rate_limits.run_reads import source_read_limiter
 from dataworks_tasks.runs.choices import OnDdl
+from dataworks_tasks.runs.driver_steps import FOLLOW
 from dataworks_tasks.runs.later_pairs import LATER, later_pairs
-from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
 from dataworks_tasks.sync.change_reader import CapturedChanges, DdlEvent, HistoryLost
@@ -59,10 +60,7 @@ class FollowChanges(DriverStep):
     as the workers keep up.
     """
 
-    name = "follow"
-
-    def belongs_to(self, spec: RunSpec) -> bool:
-        return spec.follows
+    name = FOLLOW
 
     def run(self, drive: Drive) -> float | None:
         if drive.ledger.state(drive.spec.run_id) not in WORKING | {RunState.PAUSED}:

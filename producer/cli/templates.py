@@ -147,13 +147,16 @@ def figure_lines(figures: CollectionPreview, documents: int) -> Iterator[str]:
 
     yield f"\n{counted(figures.sampled, 'document')}:"
     width = max((len(entry.path) for entry in figures.fields), default=0)
-    for entry in figures.fields:
-        types = "/".join(name for name, _ in entry.types.most_common(3))
+    shown_types = [
+        "/".join(name for name, _ in entry.types.most_common(3)) for entry in figures.fields
+    ]
+    type_width = max(8, *map(len, shown_types)) if shown_types else 8
+    for entry, types in zip(figures.fields, shown_types, strict=True):
         present = f"{entry.documents / figures.sampled:.0%}"
         null = f", {entry.nulls / entry.seen:.0%} null" if entry.nulls else ""
         bars = entry.histogram()
         values = f"{entry.distinct:,} different: {entry.described()}" if entry.distinct else ""
-        line = f"  {entry.path:<{width}}  {types:<8} {present:>4}{null}  {values}"
+        line = f"  {entry.path:<{width}}  {types:<{type_width}} {present:>4}{null}  {values}"
         yield f"{line}  |{bars}|" if bars else line.rstrip()
     size = figures.mean_bytes
     yield f"A document has {size:,.0f} bytes; {documents:,} have {decimal(int(size * documents))}"

@@ -32,10 +32,21 @@ def set_going(connections: Connections, spec: RunSpec) -> None:
         start_run(connections.app, ledger, spec, connections.config.queue)
 
 
-def attach(connections: Connections, spec: RunSpec, view: RunView) -> RunProgress | None:
+def is_set_going(connections: Connections, spec: RunSpec) -> bool:
+    """Set the run going; False when that failed for a cause that ``stay`` waits out or explains."""
+    try:
+        set_going(connections, spec)
+    except (TransientError, UnknownName):
+        return False
+    return True
+
+
+def attach(
+    connections: Connections, spec: RunSpec, view: RunView, *, is_going: bool = False
+) -> RunProgress | None:
     """Set the run going and show it; None when Redis never answered. Ctrl-C leaves at once."""
     with view, _interrupts(connections, spec.run_id, view) as interrupts:
-        return stay(connections, spec, view.observe, interrupts.stop_request)
+        return stay(connections, spec, view.observe, interrupts.stop_request, is_going=is_going)
 
 
 def stay(
@@ -43,6 +54,8 @@ def stay(
     spec: RunSpec,
     observe: Callable[[Observation], None],
     should_stop: Callable[[], StopRequest],
+    *,
+    is_going: bool = False,
 ) -> RunProgress | None:
     """Set the run going, and watch it until it ends or ``should_stop`` says so; its last progress.
 
@@ -51,7 +64,6 @@ def stay(
     ledger, queue = connections.ledger, MessageQueue(connections.app)
     progress: RunProgress | None = None
     causes, pauses = Causes(ledger), Pauses()
-    is_going = False
     try:
         while should_stop() is not StopRequest.NOW:
             try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dataworks_tasks.drive.steps import step_names
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, RunState
 from dataworks_tasks.migrate.run_guards import RunGuards
+from dataworks_tasks.runs.driver_steps import step_names
 from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.spec import (
     MigrationJob,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataworks_tasks.drive.steps import step_names
 from dataworks_tasks.ledger.contract import Ledger
+from dataworks_tasks.runs.driver_steps import step_names
 from dataworks_tasks.runs.spec import RunSpec
 
 

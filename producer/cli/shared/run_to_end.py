@@ -1,6 +1,7 @@
 """What commands that start or continue a run do next: attach or detach, then sum up.
 
-``status`` needs the summary only, so what a run needs is imported with it.
+``status`` needs the summary only, so what a run needs is imported with it. What draws is imported
+when the run has been set going, so that workers begin meanwhile.
 """
 
 from __future__ import annotations
@@ -8,11 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from rich.console import Console
-from rich.filesize import decimal
-from rich.markup import escape
-from rich.table import Table
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, RunState
@@ -25,6 +21,9 @@ from producer.view.durations import shown_duration
 from producer.view.run_summary import RunSummary, exit_code, shown_name, summarize, with_differences
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from producer.connections import Connections
 
 _COLORS = {
@@ -66,20 +65,24 @@ def run_to_end(
     context: CommandContext, connections: Connections, spec: RunSpec, *, detach: bool
 ) -> int:
     """Detach, or stay until the run ends; print the outcome; return the exit code."""
-    from producer.drive.attach import attach
+    from producer.drive.attach import attach, is_set_going
     from producer.resume.spec_file import keep_spec
-    from producer.view.live_snapshot import AlertWatch
-    from producer.view.progress import create_view
 
     keep_spec(spec)
     if detach:
         return _detach(context, connections, spec)
+    going = is_set_going(connections, spec)
+    from rich.markup import escape
+
+    from producer.view.live_snapshot import AlertWatch
+    from producer.view.progress import create_view
+
     console = context.console
     if not context.as_json:
         console.print(f"[bold]{spec.run_id}[/bold]  {escape(shown_name(spec))}")
     watch = AlertWatch.of(connections.config, notifies=True)
     view = create_view(spec, console, connections.ledger, watch)
-    progress = attach(connections, spec, view)
+    progress = attach(connections, spec, view, is_going=going)
     if progress is None:
         console.print(f"Redis never answered. Continue with: dataworks resume {spec.run_id}")
         return 3
@@ -113,6 +116,10 @@ def _detach(context: CommandContext, connections: Connections, spec: RunSpec) ->
 
 def summary(run: RunSummary) -> Table:
     """One run as a table of two columns."""
+    from rich.filesize import decimal
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
@@ -196,6 +203,8 @@ def print_next_step(
     ``flags``: connections that were typed, for commands that need the same. ``abandoned``: nobody
     works on the run, although it did not end.
     """
+    from rich.markup import escape
+
     if run.state.value == "failed" and run.last_error:
         console.print(f"[red]{escape(run.last_error)}[/red]")
     for remark in run.remarks:

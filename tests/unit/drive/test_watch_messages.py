@@ -9,6 +9,7 @@ from typing import Any, cast
 import fakeredis
 import pytest
 
+from dataworks_tasks.drive.steps import STEPS
 from dataworks_tasks.drive.watch_messages import (
     MOST_ROOM,
     ROOM,
@@ -22,6 +23,7 @@ from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.windows import DueStep, Release, Taking, WindowState
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.choices import Priority
+from dataworks_tasks.runs.driver_steps import FOLLOW, PLAN, SCAN_DELETES, WATCH, step_names
 from dataworks_tasks.runs.spec import RunSpec
 from tests.contract.contract_support import generation_spec, migration_spec
 
@@ -282,8 +284,12 @@ def test_a_plan_that_was_lost_is_continued() -> None:
 
 
 def test_every_run_is_watched() -> None:
-    assert WatchMessages().belongs_to(generation_spec(1))
+    assert step_names(generation_spec(1)) == ["watch"]
     assert WatchMessages.name == "watch"
+
+
+def test_every_step_has_its_name() -> None:
+    assert [step.name for step in STEPS] == [PLAN, FOLLOW, SCAN_DELETES, WATCH]
 
 
 @pytest.mark.parametrize(

@@ -87,3 +87,51 @@ def test_a_command_that_reads_the_ledger_only_imports_no_driver() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert not _NOT_OF_THE_LEDGER & set(json.loads(done.stdout))
+
+
+def test_a_command_starts_its_run_before_it_imports_what_draws() -> None:
+    """And it knows the names of a run's steps without what the steps do."""
+    modules = "producer.cli.shared.run_to_end, producer.drive.attach, producer.start.record_run"
+    code = f"import json, sys, {modules}; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    imported = set(json.loads(done.stdout))
+    assert not {"rich.console", "rich.progress"} & imported
+    assert not {name for name in imported if name.startswith("dataworks_tasks.sync.")}
+
+
+_ENDS = """
+import atexit, sys
+import producer.cli as command_line
+atexit.register(lambda: print("closed"))
+class Left:
+    def __del__(self):
+        print("dismantled")
+command_line.left = Left()
+sys.argv = ["dataworks", *sys.argv[1:]]
+command_line.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["profiles", "--help"], 0, "Usage"),
+        (["no-such"], 2, "error: there is no command"),
+        (["profiles", "--no-such"], 2, "No such option"),
+    ],
+)
+def test_a_command_ends_without_taking_its_imports_apart(
+    arguments: list[str], code: int, said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDS, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert done.stdout.endswith("closed\n")
