@@ -62,7 +62,9 @@ def _all_rules(config: FrameworkConfig) -> Iterator[AlertRule]:
         lambda run, limit: (
             run.documents + run.failures >= _WARM_UP_DOCUMENTS and run.error_rate > limit
         ),
-        lambda value, limit: f"{value:.1%} of the documents failed, more than {limit:.1%}",
+        lambda value, limit: (
+            f"{value:.1%} of the documents failed or differ, more than {limit:.1%}"
+        ),
     )
     yield AlertRule(
         "low-rate",

@@ -134,7 +134,8 @@ def plain_line(live: LiveSnapshot) -> str:
             parts.append(f"ETA {shown_duration(live.seconds_left)}")
         parts.append(counted(len(live.workers), "worker"))
     if run.failures:
-        parts.append(f"{counted(run.failures, 'failure')}")
+        compares = run.kind is RunKind.VERIFICATION
+        parts.append(counted(run.failures, "difference" if compares else "failure"))
     if run.throttled_requests:
         parts.append(f"{run.throttled_requests:,} throttled")
     if masked := sum(r.outcome.changed for r in run.rules if r.rule.kind is RuleKind.MASK):

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs.spec import RunKind
 from producer.view.durations import shown_duration
 from producer.view.live_snapshot import CollectionProgress, LiveSnapshot, busiest_first
 
@@ -158,7 +159,8 @@ def _rows(live: LiveSnapshot) -> Iterator[tuple[str, RenderableType]]:
         yield note.topic, Text(str(note), style="yellow" if note.attention else "")
     if run.finishing:
         yield "finish", run.finishing
-    yield "failures", Text(f"{run.failures:,}", style="red" if run.failures else "")
+    failed = "differ" if run.kind is RunKind.VERIFICATION else "failures"
+    yield failed, Text(f"{run.failures:,}", style="red" if run.failures else "")
     yield "workers", _workers(live)
 
 

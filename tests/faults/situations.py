@@ -131,7 +131,9 @@ class Situations:
         before = set(fleet.ledger.run_ids())
         producer = fleet.start(*arguments)
         run_id = wait_until(
-            lambda: next(iter(set(fleet.ledger.run_ids()) - before), None), "a run is recorded"
+            lambda: next(iter(set(fleet.ledger.run_ids()) - before), None),
+            "a run is recorded",
+            180,
         )
         time.sleep(self.random.uniform(0.0, 1.2))
         return producer, run_id

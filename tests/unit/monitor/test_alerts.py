@@ -36,7 +36,11 @@ def board() -> AlertBoard:
 @pytest.mark.parametrize(
     ("name", "bad", "words"),
     [
-        ("error-rate", observed(failures=3000), "4.8% of the documents failed, more than 1.0%"),
+        (
+            "error-rate",
+            observed(failures=3000),
+            "4.8% of the documents failed or differ, more than 1.0%",
+        ),
         ("low-rate", observed(documents=60), "1 documents a second, fewer than 100"),
         (
             "stall",

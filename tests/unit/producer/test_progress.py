@@ -11,7 +11,13 @@ import fakeredis
 import pytest
 from rich.console import Console
 
-from dataworks_tasks.ledger.contract import PlanEnd, RangeResult, RunState, WorkerReport
+from dataworks_tasks.ledger.contract import (
+    DocumentFailure,
+    PlanEnd,
+    RangeResult,
+    RunState,
+    WorkerReport,
+)
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.monitor.standstill import Standstill
@@ -23,6 +29,7 @@ from dataworks_tasks.runs.spec import (
     MigrationJob,
     NamespacePair,
     RunSpec,
+    VerificationJob,
 )
 from dataworks_tasks.settings import FrameworkConfig
 from producer.cli.runs import print_runs
@@ -158,6 +165,23 @@ def test_a_pipe_gets_lines_without_escapes(ledger: RedisLedger) -> None:
     assert first.startswith(f"{spec.run_id} running: 500 of 1,000 documents, ")
     assert first.endswith("1 worker, 7 throttled")
     assert last.startswith(f"{spec.run_id} complete: 1,000 of 1,000 documents, ")
+
+
+def test_what_a_verification_finds_is_not_called_a_failure(ledger: RedisLedger) -> None:
+    of = _generation("customers")
+    job = VerificationJob(run_id=_spec(of).run_id, of=of, exclusive=True)
+    spec = _spec(of).model_copy(update={"job": job})
+    ledger.create(spec, 1000)
+    different = DocumentFailure("shop.customers:1", "1", "shop.customers", "differs at v")
+    ledger.acknowledge(
+        spec.run_id, BatchRange(0, 500), RangeResult({"documents": 499}, [different])
+    )
+    out = io.StringIO()
+    with PlainView(spec, Console(file=out, width=80), ledger) as view:
+        view.observe(_observation(ledger, spec))
+    assert "1 difference" in out.getvalue()
+    assert "failure" not in out.getvalue()
+    assert any(line.split() == ["differ", "1"] for line in _drawn(ledger, spec))
 
 
 def test_a_limit_that_is_passed_is_named_and_told_once(ledger: RedisLedger) -> None:
