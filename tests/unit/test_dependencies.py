@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def _imported(path: Path) -> set[str]:
     return found
 
 
+@cache
 def _used() -> dict[str, str]:
     """Every distribution that a module imports, with one module that does."""
     distributions = packages_distributions()
