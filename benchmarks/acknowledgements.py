@@ -49,7 +49,7 @@ _RESULT = RangeResult({"documents": 1, "written": 1, "bytes": 1200})
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgements:
-    """What came of one order."""
+    """The outcome for one order."""
 
     order: str
     clients: int

@@ -33,12 +33,12 @@ _ENDS_SECONDS = 2
 _WINDOW_SECONDS = 10
 _TOLERANCE = 0.05
 _A_QUESTION_RU = 50.0
-"""Seconds before and behind the run, with questions only, charge no more."""
+"""Seconds before and after the run, which have questions only, charge no more than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetRun:
-    """What came of a run within ``budget`` RU/s; rates are those that the account charged."""
+    """The outcome of a run within ``budget`` RU/s; rates are those that the account charged."""
 
     documents: int
     found: int
@@ -89,10 +89,10 @@ def within_budget(documents: int, ru: float, workers: int) -> BudgetRun:
             asked = ("--total", documents, "--max-ru", ru)
             made = run_command(folder, "generate", "flat.json", *asked)
             with pymongo.MongoClient[dict[str, Any]](account) as client:
-                told = client.admin.command(STATISTICS_COMMAND)
+                reported = client.admin.command(STATISTICS_COMMAND)
                 found = client["dataworks"]["flat"].count_documents({})
             compared = run_command(folder, "verify", made["run"])
-    seconds = _rates(told["ru_per_second"])
+    seconds = _rates(reported["ru_per_second"])
     windows = range(max(1, len(seconds) - _WINDOW_SECONDS + 1))
     most = max(sum(seconds[at : at + _WINDOW_SECONDS]) for at in windows)
     inner = seconds[_ENDS_SECONDS:-_ENDS_SECONDS]
@@ -103,14 +103,14 @@ def within_budget(documents: int, ru: float, workers: int) -> BudgetRun:
         budget=ru,
         average=sum(inner) / len(inner),
         most_in_ten_seconds=most / _WINDOW_SECONDS,
-        requests=told["requests"],
-        throttled_requests=told["throttled_requests"],
+        requests=reported["requests"],
+        throttled_requests=reported["throttled_requests"],
     )
 
 
-def _rates(told: Sequence[tuple[int, float]]) -> list[float]:
+def _rates(reported: Sequence[tuple[int, float]]) -> list[float]:
     """RU charged in each second from the first to the last in which any were."""
-    charged = {second: ru for second, ru in told if ru > _A_QUESTION_RU}
+    charged = {second: ru for second, ru in reported if ru > _A_QUESTION_RU}
     return [charged.get(second, 0.0) for second in range(min(charged), max(charged) + 1)]
 
 
@@ -128,10 +128,10 @@ def local_services(folder: Path, ru: float, workers: int) -> Iterator[str]:
     )
     try:
         assert local.stdout is not None
-        told = local.stdout.readline()
-        if not told:
+        reported = local.stdout.readline()
+        if not reported:
             raise RuntimeError("the local services did not start")
-        yield str(json.loads(told)["settings"]["FRAMEWORK_TARGET_DB_CONNECTION_STRING"])
+        yield str(json.loads(reported)["settings"]["FRAMEWORK_TARGET_DB_CONNECTION_STRING"])
     finally:
         local.send_signal(SIGINT)
         local.communicate()

@@ -51,7 +51,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class LoadRun:
-    """What came of it."""
+    """The outcome of a run."""
 
     documents: int
     found: int

@@ -1,7 +1,7 @@
 """Whether something in the queue is a message that DataWorks itself could have sent.
 
 Whoever can write to Redis can put anything there. Kombu and Celery trust what they read: bytes that
-are no JSON end a worker, and an envelope can ask for callbacks, other tasks or other limits. So
+are not JSON end a worker, and an envelope can ask for callbacks, other tasks or other limits. So
 every message is looked at before they see it, and what is not one of ours is dropped with a reason.
 """
 

@@ -34,7 +34,7 @@ class RedisFacts:
 
 @dataclass(frozen=True, slots=True)
 class RedisMemory:
-    """Bytes; ``limit`` is 0 where there is none, or where the user may not ask."""
+    """Bytes; ``limit`` is 0 without a limit, or if the user may not ask."""
 
     used: int = 0
     limit: int = 0

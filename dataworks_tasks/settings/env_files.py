@@ -9,7 +9,7 @@ from dotenv import dotenv_values
 
 
 def read_env_file(path: Path = Path(".env_local")) -> Mapping[str, str | None]:
-    """Read the variables of a file, exactly as written; none where there is no such file."""
+    """Read the variables of a file, exactly as written; nothing if it does not exist."""
     return dotenv_values(path, interpolate=False) if path.is_file() else {}
 
 

@@ -287,7 +287,7 @@ class BaseDatabaseClient:
         return retry_transient(once, _FEW_TRIES)
 
     def drop(self, namespace: Namespace) -> None:
-        """Drop the collection; nothing happens when there is none."""
+        """Drop the collection if it exists."""
 
         def once() -> None:
             with classified():

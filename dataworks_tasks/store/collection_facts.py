@@ -43,7 +43,7 @@ def series_of_buckets(namespace: Namespace) -> Namespace:
 
 
 def read_collection(client: BaseDatabaseClient, namespace: Namespace) -> CollectionFacts | None:
-    """Return the collection's facts; None if there is no collection of that name."""
+    """Return the collection's facts; None if it does not exist."""
     found = _listed(client, namespace.database, {"name": namespace.collection})
     if found is None:
         return None

@@ -26,7 +26,7 @@ def list_collections(client: BaseDatabaseClient, database: str) -> list[dict[str
 
 
 def list_indexes(client: BaseDatabaseClient, namespace: Namespace) -> list[dict[str, Any]]:
-    """Every index as ``listIndexes`` has it; none where there is no such collection."""
+    """Return every index as ``listIndexes`` has it; an empty list without a collection."""
     return _listed(client, namespace.database, {"listIndexes": namespace.collection})
 
 

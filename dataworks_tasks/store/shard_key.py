@@ -71,7 +71,7 @@ class ShardKeys:
 
 
 def value_at(document: bytes, path: str) -> Element | None:
-    """Return the value at a dotted ``path``, not through arrays; None if there is none."""
+    """Return the value at a dotted ``path``, not through arrays; None if it is missing."""
     inside = document
     *parents, last = path.encode().split(b".")
     for name in parents:

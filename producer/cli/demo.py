@@ -39,7 +39,7 @@ class _Step:
 )
 @with_context
 def command(context: CommandContext, total: int) -> None:
-    """Generate, migrate and verify documents on embedded services; nothing is left behind."""
+    """Generate, migrate and verify documents on embedded services; nothing remains afterwards."""
     from dataworks_tasks.settings import ConfigManager
     from producer.connections import Connections
     from producer.local.celery_services import CeleryWorker

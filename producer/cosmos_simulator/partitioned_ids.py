@@ -30,7 +30,7 @@ async def create_backing(upstream: Upstream, namespace: str, shard_key: str) -> 
 
 
 async def drop_backing(upstream: Upstream, namespace: str) -> None:
-    """Drop the documents; nothing happens where there are none."""
+    """Drop the documents, if there are any."""
     await upstream.command(_DATABASE, {"drop": _backing(namespace)})
 
 

@@ -53,7 +53,7 @@ class ResultPages:
         return self._page(held, mongod_cursor_id or next(self._own_ids), field, response_to)
 
     def next_page(self, cursor_id: int, response_to: int) -> bytes | None:
-        """Return the next page that is held for a cursor; None if there is none."""
+        """Return the next page that is held for a cursor, or None."""
         held = self._held.pop(cursor_id, None)
         return self._page(held, cursor_id, "nextBatch", response_to) if held else None
 

@@ -11,7 +11,7 @@ _COPY = "_cosmos_simulator_copy"
 
 
 def without_sampling(command: Command) -> Command | None:
-    """Replace each ``$sample`` by a stage that repeats; None: there is none."""
+    """Replace each ``$sample`` by a stage that repeats; None without a ``$sample``."""
     pipeline = command.body["pipeline"]
     if not any("$sample" in stage for stage in pipeline):
         return None

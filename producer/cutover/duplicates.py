@@ -22,7 +22,7 @@ _MOST_PAIRS = 100
 
 
 def lasting_duplicate(route: KeyRoute, index: Mapping[str, Any]) -> str | None:
-    """Return a value that two documents have for good; None: there is none.
+    """Return a value that two documents keep in common, or None.
 
     While values change places at the source, two documents at the target may have the same value
     for a moment: one of them is about to be reconciled.

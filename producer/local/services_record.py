@@ -55,7 +55,7 @@ def read_record(folder: Path) -> LocalServicesRecord | None:
 
 
 def find_local_services(folder: Path = STATE_FOLDER) -> LocalServicesRecord | None:
-    """Return the services that run in ``folder`` now; None if there are none.
+    """Return the services that run in ``folder`` now, or None.
 
     A left-over record does not count: the lock on the folder ends with the processes.
     """

@@ -114,7 +114,7 @@ def _suspects(target: BaseDatabaseClient, pairs: Sequence[NamespacePair]) -> Ite
     for pair in pairs:
         found = read_collection(target, pair.target)
         if found is None:
-            continue  # every source exists, so this is none of them
+            continue  # every source exists, so this is not a source
         if found.is_view:
             raise UsageError(
                 f"{pair.target} is a view at the target, and documents cannot be written to it",

@@ -20,7 +20,7 @@ from tests.contract.contract_support import generation_spec, migration_spec
 
 QUEUE = "fleet"
 PREFIXES = {"slice_prefix"}
-"""Properties of RunKeys that are no key, but the beginning of several."""
+"""Properties of RunKeys that are not keys, but prefixes of several."""
 nothing = RangeResult({})
 
 
@@ -184,7 +184,7 @@ def test_a_run_wants_no_process_that_would_sleep(ledger: RedisLedger) -> None:
     assert wanted(limited) == 2, "one that works, and one more to see whether it finds tokens"
     ledger.windows.take(spec.run_id, BatchRange(10, 20), "w2", 60)
     ledger.windows.release(spec.run_id, 10, "w2", Release([BatchRange(10, 20)], 60, parks=True))
-    assert wanted(limited) == 1, "there were none"
+    assert wanted(limited) == 1, "no process is at work"
     ledger.windows.release(spec.run_id, 0, "w1", Release([first], 60, parks=True))
     assert wanted(limited) == 1, "an autoscaler must not remove the last worker of a run"
 

@@ -30,7 +30,7 @@ TOTAL = 3000
 
 
 def test_a_fleet_ends_a_migration_from_every_stage_of_it(fleet: Fleet) -> None:
-    """Nobody calls resume; the workers were never told that anything happened."""
+    """Nobody calls resume; nothing notified the workers."""
     fill_source(fleet, TOTAL)
     fleet.start_worker(2)
     with Recorder(fleet.redis) as recorder:

@@ -127,7 +127,7 @@ def test_a_user_who_may_not_ask_is_no_failure(own_fleet: Fleet) -> None:
 
 
 def test_workers_that_nobody_sends_to_are_named(fleet: Fleet, worker_factory: Any) -> None:
-    """In one line; once another takes from the right queue, they are no failure at all."""
+    """In one line; once another takes from the right queue, they do not count as failures."""
     elsewhere = {"FRAMEWORK_TARGET_DB_CONNECTION_STRING": "mongodb://elsewhere.example"}
     worker_factory({**fleet.environment, **elsewhere}, 1, arguments=("-Q", "fast"))
     said = _lines(fleet)

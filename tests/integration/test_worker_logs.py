@@ -46,11 +46,11 @@ def test_a_failed_try_shows_cause_consequence_and_what_comes_next(fleet: Fleet) 
     fleet.start("generate", "service_order", "--total", 100)
     run_id = fleet.newest_run()
 
-    def told() -> str:
+    def reported() -> str:
         found = [line for line in worker.site.log_text().splitlines() if "WARNING" in line]
         return found[0] if found else ""
 
-    line = wait_until(told, "the refusal is logged")
+    line = wait_until(reported, "the refusal is logged")
     assert "the run's target is" in line
     assert "the range is left to other workers" in line
     assert f"run={run_id}  range=[0:100)" in line

@@ -1,7 +1,7 @@
 """``make audit``: check that the packages fit together, and that no advisories are known.
 
 Advisories come from the JSON API of the package index, one question for each package that is
-pinned. A mirror usually does not have it; then nothing is known, which is said and is no failure.
+pinned. A mirror usually does not have it; the audit says so then, and does not fail.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _line(pin: Pin, advisory: dict[str, Any]) -> str:
 
 
 def audit(service: str, pins: Sequence[Pin]) -> tuple[list[str], int]:
-    """Every advisory, and how many of the packages the service told about.
+    """Every advisory, and for how many of the packages the service answered.
 
     The first package is asked about alone: a service that is not there costs one question.
     """
@@ -66,18 +66,18 @@ def audit(service: str, pins: Sequence[Pin]) -> tuple[list[str], int]:
         return [], 0
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         answers = [first, *threads.map(ask, pins[1:])]
-    told = [answer for answer in answers if answer is not None]
-    return [line for answer in told for line in answer], len(told)
+    reported = [answer for answer in answers if answer is not None]
+    return [line for answer in reported for line in answer], len(reported)
 
 
 def report(service: str, pins: Sequence[Pin]) -> Iterator[str]:
     """Yield the lines to print; those that call for action begin with the package's name."""
-    found, told = audit(service, pins)
+    found, reported = audit(service, pins)
     yield from found
-    if told == 0:
-        yield f"advisories are not checked: {service} does not tell any"
+    if reported == 0:
+        yield f"advisories are not checked: {service} has none"
     else:
-        yield f"{told} of {len(pins)} pinned packages checked, {len(found)} advisories"
+        yield f"{reported} of {len(pins)} pinned packages checked, {len(found)} advisories"
 
 
 def main() -> int:

@@ -98,7 +98,7 @@ def offenders(imports: Imports) -> list[str]:
 
 
 def circle(imports: Imports, group: Callable[[str], str]) -> list[str]:
-    """One circle of imports between groups of modules; empty where there is none."""
+    """Return one circle of imports between groups of modules; empty without a circle."""
     graph: dict[str, set[str]] = {}
     for importer, imported in imports.items():
         graph.setdefault(group(importer), set()).update(

@@ -130,7 +130,7 @@ def test_an_unescaped_password_is_told_without_showing_it(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("setting", "address", "told"),
+    ("setting", "address", "reported"),
     [
         ("BROKER_URL", "http://:pa55word@h", "must begin with redis://, rediss:// or sentinel://"),
         ("BROKER_URL", "unix:///run/redis.sock", "over TCP"),
@@ -143,14 +143,14 @@ def test_an_unescaped_password_is_told_without_showing_it(monkeypatch: pytest.Mo
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused(
-    setting: str, address: str, told: str, monkeypatch: pytest.MonkeyPatch
+    setting: str, address: str, reported: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"FRAMEWORK_{setting}", address)
     with pytest.raises(SettingsError) as raised:
         ConfigManager().load_config()
     text = str(raised.value)
     assert f"FRAMEWORK_{setting}" in text
-    assert told in text
+    assert reported in text
     assert "pa55word" not in text
 
 

@@ -123,7 +123,7 @@ def _updates(
 
 
 def _value_at(document: Mapping[str, Any], path: str) -> Any:
-    """Return the value at a dotted path, not through arrays; ``_MISSING`` if there is none."""
+    """Return the value at a dotted path, not through arrays; ``_MISSING`` without one."""
     value: Any = document
     for name in path.split("."):
         value = value.get(name, _MISSING) if isinstance(value, Mapping) else _MISSING

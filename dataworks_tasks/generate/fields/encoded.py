@@ -46,7 +46,7 @@ def int32(size: Size, extra: int = 0) -> Segment:
 
 
 def encode_present(values: Values, encode: Callable[[Values], Encoded]) -> Encoded:
-    """Values as BSON, with null where there is none."""
+    """Values as BSON, with null for rows without one."""
     if values.present is None:
         return encode(values)
     filled = np.flatnonzero(values.present)

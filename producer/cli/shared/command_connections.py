@@ -1,4 +1,4 @@
-"""The connections of a command, and the services that it starts where there are none."""
+"""The connections of a command, and the services that it starts if nothing is set."""
 
 from __future__ import annotations
 

@@ -104,8 +104,10 @@ def fill(fleet: Fleet, simulator: CosmosSimulator, total: int, options: RunOptio
     assert progress.state is RunState.COMPLETE
     assert (progress.failures, progress.gaps) == (0, 0)
     assert documents_in(fleet.mongo, fleet.database) == total
-    told = progress.counters["request_units"] + progress.counters.get("request_units_estimated", 0)
-    assert told == pytest.approx(simulator.statistics().total_ru, rel=0.02)
+    reported = progress.counters["request_units"] + progress.counters.get(
+        "request_units_estimated", 0
+    )
+    assert reported == pytest.approx(simulator.statistics().total_ru, rel=0.02)
 
 
 def migrate(
@@ -185,11 +187,11 @@ def test_reading_spares_the_source(
             planned = simulator.statistics().total_ru
             progress = ended(opened, spec)
         assert (progress.state, progress.counters["written"]) == (RunState.COMPLETE, 7500)
-        told = sum(
+        reported = sum(
             progress.counters.get(name, 0)
             for name in ("read_request_units", "read_request_units_estimated")
         )
-        assert told == pytest.approx(simulator.statistics().total_ru - planned, rel=0.05)
+        assert reported == pytest.approx(simulator.statistics().total_ru - planned, rel=0.05)
         assert ru_per_second(simulator) <= 1.05 * budget
     finally:
         fleet.mongo.drop_database(f"{database_name}_copy")

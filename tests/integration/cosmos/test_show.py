@@ -41,8 +41,8 @@ READING = {
 
 
 def say(what: str, simulator: CosmosSimulator) -> None:
-    told = simulator.statistics()
-    throttled = f"{told.throttled_requests:,} of {told.requests:,} requests throttled"
+    reported = simulator.statistics()
+    throttled = f"{reported.throttled_requests:,} of {reported.requests:,} requests throttled"
     sys.stdout.write(f"\n{what}, {throttled}\n")
 
 

@@ -132,21 +132,24 @@ def test_last_request_statistics_are_the_connection_s_own(
         database = one[database_name]
         insert(database["c"], [1, 2])
         other[database_name]["c"].find_one()
-        told = database.command("getLastRequestStatistics")
-        assert told["_t"] == "GetRequestStatisticsResponse"
-        assert told["CommandName"] == "insert"
-        assert told["RequestCharge"] == pytest.approx(11)
-        assert told["RequestDurationInMilliSeconds"] >= 0
+        reported = database.command("getLastRequestStatistics")
+        assert reported["_t"] == "GetRequestStatisticsResponse"
+        assert reported["CommandName"] == "insert"
+        assert reported["RequestCharge"] == pytest.approx(11)
+        assert reported["RequestDurationInMilliSeconds"] >= 0
         database["c"].replace_one({"_id": 1}, {"pad": "x"})
         assert database.command("getLastRequestStatistics")["RequestCharge"] == pytest.approx(11)
         database["c"].update_many({}, {"$set": {"a": 1}})
         assert database.command("getLastRequestStatistics")["RequestCharge"] == pytest.approx(22)
         database["c"].delete_one({"_id": 1})
-        told = database.command("getLastRequestStatistics")
-        assert (told["CommandName"], told["RequestCharge"]) == ("delete", pytest.approx(5.5))
+        reported = database.command("getLastRequestStatistics")
+        assert (reported["CommandName"], reported["RequestCharge"]) == (
+            "delete",
+            pytest.approx(5.5),
+        )
         database["c"].find_one()
-        told = database.command("getLastRequestStatistics")
-        assert (told["CommandName"], told["RequestCharge"]) == ("find", 1)
+        reported = database.command("getLastRequestStatistics")
+        assert (reported["CommandName"], reported["RequestCharge"]) == ("find", 1)
     assert simulator.statistics().total_ru == pytest.approx(11 + 1 + 11 + 22 + 5.5 + 1)
 
 

@@ -1,4 +1,4 @@
-"""A command with local services: starts them, prints what it started, and ends as it is told.
+"""A command with local services: starts them, prints what it started, and ends when it is asked to.
 
 ``python example_command.py FOLDER|temporary exit|raise|wait|fork``
 """
@@ -50,15 +50,15 @@ def main() -> None:
             environment, concurrency=2, application="example_app", grace_seconds=0.3
         )
         services.start(mongod, worker)
-        told = {
+        reported = {
             "folder": str(services.folder),
             "supervisor": services.supervisor_pid,
             "services": services.pids(),
             "processes": [services.supervisor_pid, *descendants(services.supervisor_pid)],
         }
         if ending == "fork":
-            told["fork"] = fork_sleeper()
-        print(json.dumps(told), flush=True)  # noqa: T201
+            reported["fork"] = fork_sleeper()
+        print(json.dumps(reported), flush=True)  # noqa: T201
         if ending == "raise":
             raise RuntimeError("the command failed")
         if ending in ("wait", "fork"):

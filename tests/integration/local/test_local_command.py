@@ -50,7 +50,7 @@ def local(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
 def test_workers_obey_env_local_also_when_one_died(tmp_path: Path, mongodb_url: str) -> None:
     (tmp_path / ".env_local").write_text(f"FRAMEWORK_TARGET_DB_CONNECTION_STRING={mongodb_url}\n")
     database = f"local_{os.getpid()}"
-    with local(tmp_path, "--workers", "1") as told:
+    with local(tmp_path, "--workers", "1") as reported:
         record = json.loads((tmp_path / ".dataworks/services.json").read_text())
         os.kill(record["pids"]["worker"], SIGKILL)
         done = dataworks(
@@ -58,7 +58,7 @@ def test_workers_obey_env_local_also_when_one_died(tmp_path: Path, mongodb_url: 
             *("generate", "service_order", "--total", "100"),
             *("--database", database, "--collection", "orders"),
         )
-        with urlopen(told["urls"]["web"], timeout=20) as answer:  # noqa: S310 - of this machine
+        with urlopen(reported["urls"]["web"], timeout=20) as answer:  # noqa: S310 - of this machine
             assert b"100" in answer.read()
     assert done.returncode == 0, done.stdout + done.stderr
     with pymongo.MongoClient[dict[str, Any]](mongodb_url) as client:

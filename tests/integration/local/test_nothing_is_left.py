@@ -23,11 +23,11 @@ GONE_LIMIT_SECONDS = 20.0
 
 class Command(NamedTuple):
     process: subprocess.Popen[bytes]
-    told: dict[str, Any]
+    reported: dict[str, Any]
 
     @property
     def folder(self) -> Path:
-        return Path(self.told["folder"])
+        return Path(self.reported["folder"])
 
 
 Starter = Callable[[str, str], Command]
@@ -64,7 +64,7 @@ def wait_until(condition: Callable[[], bool], limit_seconds: float = GONE_LIMIT_
 
 
 def assert_nothing_is_left(command: Command) -> None:
-    processes = command.told["processes"]
+    processes = command.reported["processes"]
     # Supervisor, janitor, Valkey, mongod, worker and its pool of two.
     assert len(processes) == 7
     wait_until(lambda: not any(is_running(pid) for pid in processes))
@@ -81,7 +81,7 @@ def test_the_command_ends_by_itself(start_command: Starter, ending: str, returnc
     command = start_command("temporary", ending)
     assert command.process.wait(GONE_LIMIT_SECONDS) == returncode
     # At once: leaving the services waits for them.
-    assert not [pid for pid in command.told["processes"] if is_running(pid)]
+    assert not [pid for pid in command.reported["processes"] if is_running(pid)]
     assert not command.folder.exists()
 
 
@@ -98,14 +98,14 @@ def test_the_command_is_signalled(start_command: Starter, signal: int, returncod
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the kernel's parent death signal")
 def test_the_command_and_the_supervisor_are_killed(start_command: Starter) -> None:
     command = start_command("temporary", "wait")
-    end(command.told["supervisor"], command.process.pid, signal=SIGKILL)
+    end(command.reported["supervisor"], command.process.pid, signal=SIGKILL)
     assert_nothing_is_left(command)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the kernel's parent death signal")
 def test_the_command_notices_that_the_supervisor_is_killed(start_command: Starter) -> None:
     command = start_command("temporary", "wait")
-    end(command.told["supervisor"], signal=SIGKILL)
+    end(command.reported["supervisor"], signal=SIGKILL)
     _, errors = command.process.communicate(timeout=GONE_LIMIT_SECONDS)
     assert b"the supervisor of the local services was stopped" in errors
     assert_nothing_is_left(command)
@@ -116,9 +116,9 @@ def test_a_fork_of_the_command_does_not_keep_the_services(start_command: Starter
     try:
         end(command.process.pid, signal=SIGKILL)
         assert_nothing_is_left(command)
-        assert is_running(command.told["fork"])
+        assert is_running(command.reported["fork"])
     finally:
-        end(command.told["fork"], signal=SIGKILL)
+        end(command.reported["fork"], signal=SIGKILL)
 
 
 @pytest.mark.parametrize("killed", ["command", "supervisor too"])
@@ -128,12 +128,15 @@ def test_a_killed_command_leaves_its_folder_ready_for_the_next(
     place = str(tmp_path / "state")
     first = start_command(place, "wait")
     if killed == "supervisor too":
-        end(first.told["supervisor"], signal=SIGKILL)
+        end(first.reported["supervisor"], signal=SIGKILL)
     end(first.process.pid, signal=SIGKILL)
     second = start_command(place, "exit")
     assert second.process.wait(GONE_LIMIT_SECONDS) == 0
     assert not [
-        pid for command in (first, second) for pid in command.told["processes"] if is_running(pid)
+        pid
+        for command in (first, second)
+        for pid in command.reported["processes"]
+        if is_running(pid)
     ]
     assert sorted(path.name for path in (second.folder / "data").iterdir()) == [
         "mongod",

@@ -80,7 +80,7 @@ def test_a_failure_stops_the_run_when_asked(migration: Migration) -> None:
 
 
 def by_objectid_time(database: Database[dict[str, Any]]) -> dict[str, Any]:
-    """One slice for everything that is no ObjectId and no string."""
+    """One slice for everything that is neither an ObjectId nor a string."""
     ids = [
         *range(500),
         *(number + 0.5 for number in range(400)),

@@ -29,7 +29,7 @@ PAUSE = "hangAfterStartingIndexBuild"
 
 @dataclass(frozen=True, slots=True)
 class MongodWithPauses(Mongod):
-    """A mongod that stops at named places when it is told to."""
+    """A mongod that stops at named places on request."""
 
     def command(self, site: ServiceSite) -> ChildCommand:
         plain = Mongod.command(self, site)

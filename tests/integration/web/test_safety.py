@@ -1,4 +1,4 @@
-"""Who may see the pages and act, and what a browser is told."""
+"""Who may see the pages and act, and what a browser receives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that change places at the source are no duplicates, at whatever moment one looks."""
+"""Values that change places at the source are not duplicates, at any moment."""
 
 from __future__ import annotations
 

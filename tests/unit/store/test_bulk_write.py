@@ -25,7 +25,7 @@ Answer = Callable[[EncodedBatch], WriteOutcome]
 
 
 class ScriptedClient(BaseDatabaseClient):
-    """A client whose server answers as it is told, then takes everything."""
+    """A client whose server gives the answers in the list, then accepts everything."""
 
     def __init__(self, *answers: Answer) -> None:
         super().__init__(DatabaseConfig.model_validate({"connection_string": "mongodb://none"}))

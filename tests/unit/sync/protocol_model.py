@@ -94,7 +94,7 @@ class State(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """``schedule``: the states that lead to a wrong end; None when there is no such schedule."""
+    """``schedule``: the states that lead to a wrong end; None if every schedule ends well."""
 
     states: int
     schedule: list[State] | None
