@@ -119,10 +119,13 @@ class Connections:
         if side not in self._databases:
             from dataworks_tasks.store.create_client import create_database_client
 
-            client = create_database_client(config)
-            self._stack.callback(client.close)
             try:
+                client = create_database_client(config)
+                self._stack.callback(client.close)
                 client.server_info()
+            except SettingsError as error:
+                at = f"the {side} database at {config.fingerprint}"
+                raise SettingsError(f"{at}: {error.fact}", f"Check {setting}") from None
             except StoreUnavailable as error:
                 raise UsageError(
                     f"the {side} database at {config.fingerprint} cannot be reached: {error.fact}",

@@ -23,7 +23,7 @@ from dataworks_tasks.ledger.results import (
 from dataworks_tasks.ledger.run_counters import DIFFERENCES
 from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
-from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
+from dataworks_tasks.ledger.tokens import ThrottledRate, TokenGrant, TokenRequest
 from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
 from dataworks_tasks.ledger.worker_registry import WorkerRegistry
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -311,3 +311,6 @@ class Ledger(Protocol):
 
         The caller waits as long as the grant says before it spends what it took.
         """
+
+    def throttled_rate(self, run_id: str) -> ThrottledRate | None:
+        """Return what the target takes while it throttles; None: it has not lately."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import cast
 
 from redis import Redis
 
@@ -42,11 +43,14 @@ from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.run_progress import read_progress
 from dataworks_tasks.ledger.run_records import RunRecords
 from dataworks_tasks.ledger.send_window import RedisSendWindows
-from dataworks_tasks.ledger.tokens import TokenGrant, TokenRequest
+from dataworks_tasks.ledger.tokens import ThrottledRate, TokenGrant, TokenRequest
 from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
 from dataworks_tasks.ledger.worker_registry import WorkerRegistry
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
+
+_THROTTLED_LATELY_SECONDS = 30
+"""So long ago a worker asked for tokens at the controller's rate."""
 
 
 class RedisLedger(Ledger):
@@ -229,3 +233,15 @@ class RedisLedger(Ledger):
         keys = [RunKeys(run_id).budget]
         reply = self._steps.run(run_id, "take_tokens", keys, *request.script_arguments())
         return TokenGrant.from_reply(reply)
+
+    def throttled_rate(self, run_id: str) -> ThrottledRate | None:
+        redis, key = self._steps.redis, RunKeys(run_id).budget
+        fields = ["rate", "seen_at", "request_units:at"]
+        found = self._steps.guard(run_id, lambda: redis.hmget(key, fields))
+        rate, seen_at, units_at = cast("list[bytes | None]", found)
+        if not rate or not seen_at:
+            return None
+        seconds, _ = self._steps.guard(run_id, redis.time)
+        if seconds - float(seen_at) / 1e6 > _THROTTLED_LATELY_SECONDS:
+            return None
+        return ThrottledRate(float(rate), in_request_units=units_at is not None)

@@ -61,6 +61,14 @@ class TokenRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ThrottledRate:
+    """What a server that throttles takes of a run, as the controller found."""
+
+    a_second: float
+    in_request_units: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TokenGrant:
     """``granted``: the tokens were taken; spend them after ``wait_seconds``."""
 

@@ -60,6 +60,10 @@ def _causes(
     yield from wrong_clocks(workers)
     if _is_newest(progress):
         yield f"{progress.last_error}"
+    throttled = ledger.throttled_rate(progress.run_id)
+    if throttled is not None:
+        unit = "RU" if throttled.in_request_units else "documents"
+        yield f"the target throttles: it takes {throttled.a_second:,.0f} {unit}/s of this run"
     waiting = ledger.windows.waiting_behind(progress.run_id)
     if waiting and _seconds_quiet(ledger, progress) > _QUIET_SECONDS:
         yield f"waiting behind {_listed(waiting)}"

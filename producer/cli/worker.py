@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from itertools import zip_longest
 
 import click
 
 from producer.cli.shared.options import CommandContext, Count, with_connections
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def named_pools(arguments: tuple[str, ...]) -> Iterator[str]:
+    """Yield the pools that Celery's options name: -P NAME, -PNAME, --pool NAME, --pool=NAME."""
+    for option, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+        if option in {"-P", "--pool"}:
+            yield following
+        elif option.startswith("--pool="):
+            yield option.partition("=")[2]
+        elif option.startswith("-P"):
+            yield option[2:]
 
 
 @click.command("worker", context_settings={"ignore_unknown_options": True})
@@ -44,8 +57,12 @@ def command(
     dataworks worker
     dataworks worker --processes 4 --broker redis://cache.example --target mongodb://db.example
     """
+    from dataworks_tasks.worker.pool_check import check_pool
     from producer.local.environment import worker_environment
 
+    # Before Celery imports it: a pool that is not installed would end in a traceback.
+    for pool in named_pools(more):
+        check_pool(pool)
     arguments = [
         *(sys.executable, "-m", "celery", "-A", "dataworks_tasks", "worker"),
         *("--hostname", name if "@" in name else f"{name}@%h"),

@@ -19,6 +19,7 @@ from producer.doctor.worker_checks import worker_checks
 from producer.drive.message_queue import MessageQueue
 from producer.local.known_redis import redis_is_set
 
+_NOT_ASKED = "not asked, because their Redis cannot be used"
 _NOT_SAID = "the server does not say; access control may be off"
 
 
@@ -27,10 +28,17 @@ def run_checks(connections: Connections, *, debug: bool = False) -> Iterator[Che
 
     ``debug``: raise what nobody foresaw; otherwise it is a check that failed.
     """
+    broker = "redis" if connections.config.ledger_url is None else "broker"
+    out_of_reach = set()
     for name, checks in _checks(connections):
+        if name == "workers" and broker in out_of_reach:
+            # The same cause again, and for some addresses only after a minute.
+            yield Check(name, ok=False, found=_NOT_ASKED)
+            continue
         try:
             yield from checks()
         except DataWorksError as error:
+            out_of_reach.add(name)
             yield Check(name, ok=False, found=error.fact, remedy=error.remedy)
         except Exception as error:
             if debug:

@@ -9,9 +9,10 @@ import pytest
 from redis import Redis
 
 from dataworks_tasks.ledger.contract import RangeResult, RunState
-from dataworks_tasks.ledger.keys import WORKERS
+from dataworks_tasks.ledger.keys import WORKERS, RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.redis_server import RedisMemory
+from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
 from dataworks_tasks.ledger.worker_registry import LivingWorker
 from dataworks_tasks.monitor.alerts import AlertBoard, alert_rules
 from dataworks_tasks.monitor.operation import PerformanceMonitor
@@ -107,6 +108,21 @@ def test_waiting_behind_another_run(ledger: RedisLedger, monkeypatch: pytest.Mon
     ledger.windows.refill(run_id)
     ledger.windows.take(run_id, BatchRange(0, 10), "w", 60)
     assert cause(ledger, run_id) is None
+
+
+@pytest.mark.parametrize(("bucket", "unit"), [("request_units", "RU"), ("documents", "documents")])
+def test_a_target_that_throttles(ledger: RedisLedger, redis: Redis, bucket: str, unit: str) -> None:
+    enter(ledger, "w1")
+    run_id, wanted = running(ledger), [BucketRequest(bucket, 1.0, controlled=True)]
+    joins = TokenRequest(wanted, 5.0, joins=True, accepted_rate=1000.0)
+    ledger.take_tokens(run_id, joins)
+    assert cause(ledger, run_id) is None, "the controller only observes at first"
+    redis.hset(RunKeys(run_id).budget, "rate", "3688.2")
+    grant = ledger.take_tokens(run_id, TokenRequest(wanted, 5.0))
+    assert grant.controller_rate == 3688.2
+    assert cause(ledger, run_id) == f"the target throttles: it takes 3,688 {unit}/s of this run"
+    redis.hset(RunKeys(run_id).budget, "seen_at", "0")
+    assert cause(ledger, run_id) is None, "nobody has asked for tokens lately"
 
 
 def test_a_run_without_workers_does_not_alert_for_ever(ledger: RedisLedger) -> None:

@@ -12,7 +12,7 @@ from signal import SIGCONT, SIGSTOP
 from typing import Any
 
 import pymongo
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from redis import Redis, RedisError
 from redis.sentinel import Sentinel
 
@@ -37,6 +37,8 @@ _SLEEP = """
 import select, time
 time.sleep = lambda seconds: select.select([], [], [], seconds) and None
 """
+_START_SECONDS = 180
+_ALREADY_INITIALIZED = 23
 _PROJECT = Path(__file__).parent.parent.parent
 
 
@@ -82,9 +84,11 @@ class HostFleet:
             self.set_clock(name, 0.0)
         for name in HOSTS:
             self._start_programs(name)
-        wait_until(self._initiated, "the replica set is initiated")
-        wait_until(self.primary, "the replica set has a primary")
-        wait_until(self._replica_is_known, "each Sentinel knows the replica and the others")
+        wait_until(self._initiated, "the replica set is initiated", _START_SECONDS)
+        wait_until(self.primary, "the replica set has a primary", _START_SECONDS)
+        wait_until(
+            self._replica_is_known, "each Sentinel knows the replica and the others", _START_SECONDS
+        )
 
     def power_off(self, name: str) -> None:
         """Kill everything on a host, of which the others hear nothing."""
@@ -158,7 +162,11 @@ class HostFleet:
         settings = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
         config = {"_id": _REPLICA_SET, "members": members, "settings": settings}
         with suppress(PyMongoError), _directly(DATABASES[0]) as client:
-            client.admin.command("replSetInitiate", config)
+            # On a busy machine the answer may come too late: then it is initiated already.
+            try:
+                client.admin.command("replSetInitiate", config)
+            except OperationFailure as error:
+                return error.code == _ALREADY_INITIALIZED
             return True
         return False
 
