@@ -48,5 +48,5 @@ def failure_json(failure: DocumentFailure, hide_keys: bool) -> dict[str, Any]:
     """Return a failure for programs, without the document's key if keys are hidden."""
     if not hide_keys:
         return asdict(failure)
-    hidden = {"key": None, "document_id": None, "reason": hidden_reason(failure.reason)}
-    return {**asdict(failure), **hidden}
+    hidden = {"key": None, "document_id": None, "bson_id": None}
+    return {**asdict(failure), **hidden, "reason": hidden_reason(failure.reason)}

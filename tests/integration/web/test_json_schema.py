@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from producer.cli import COMMANDS
 from producer.report.run_report import read_report
@@ -27,8 +29,16 @@ def check(name: str, value: Any) -> None:
 def test_the_api_and_the_report_follow_the_schema(ledger: RedisLedger, serve_pages: Serve) -> None:
     run_id = record_run(ledger)
     acknowledge(ledger, run_id, 0, 100)
+    failure = DocumentFailure("k", "1", "shop.orders", "too large", "105f69640001000000", 100)
+    ledger.record_failures(run_id, [failure, DocumentFailure("l", "2", "shop.orders", "refused")])
     visitor = serve_pages()
-    check("detail", visitor.ask(f"/api/runs/{run_id}").json)
+    for each in (visitor, serve_pages(hide_keys=True)):
+        check("detail", each.ask(f"/api/runs/{run_id}").json)
+        failures = each.ask(f"/api/runs/{run_id}/failures").json["failures"]
+        assert len(failures) == 2
+        for one in failures:
+            check("failure", one)
+    check("failure", asdict(failure))
     for run in visitor.ask("/api/runs").json["runs"]:
         check("run", run)
     check("report", read_report(ledger, run_id).as_json())
