@@ -65,7 +65,7 @@ def test_the_heartbeat_extends_the_lease(fast: None) -> None:
     steps = RunKeys(leases.due.run_id).steps
     with leases.of("me"):
         first = float(leases.redis.hget(steps, "watch:until") or 0)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         until = first
         while until == first and time.monotonic() < deadline:
             threading.Event().wait(0.005)
@@ -77,7 +77,7 @@ def test_the_heartbeat_notices_a_lost_lease(fast: None) -> None:
     leases = Leases()
     with leases.of("me") as lease:
         leases.redis.hset(RunKeys(leases.due.run_id).steps, "watch:holder", "another")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not lease.reached and time.monotonic() < deadline:
             threading.Event().wait(0.005)
         assert lease.reached
@@ -109,7 +109,7 @@ def test_the_step_is_due_again_when_its_holder_says(again: float, wanted: float)
     with leases.of("me") as lease:
         assert lease.again == LEASE_SECONDS
         lease.again = again
-    assert leases.due_in() == pytest.approx(wanted, abs=0.5)
+    assert leases.due_in() == pytest.approx(wanted, abs=5)
 
 
 def test_a_step_that_is_done_is_never_due_again() -> None:
@@ -122,7 +122,7 @@ def test_a_step_that_is_done_is_never_due_again() -> None:
 def test_while_it_is_held_it_is_due_when_the_lease_ends() -> None:
     leases = Leases()
     with leases.of("me"):
-        assert leases.due_in() == pytest.approx(LEASE_SECONDS, abs=0.5)
+        assert leases.due_in() == pytest.approx(LEASE_SECONDS, abs=2)
 
 
 def test_a_lease_that_was_lost_is_not_given_back() -> None:
