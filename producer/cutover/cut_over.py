@@ -18,6 +18,7 @@ from dataworks_tasks.errors import DataWorksError, RunFailed, TerminalError, Usa
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS
+from dataworks_tasks.ledger.history import RunEvent
 from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes, read_indexes
 from dataworks_tasks.migrate.finish_migration import finish_migration
@@ -115,20 +116,24 @@ class CutOver:
         """Do steps 2 to 10. Raises what stopped it; the run follows on, and it can be repeated."""
         with self._lease() as lease:
             failpoint("cut-over-lease.after")
+            self._record("cut-over began")
             self._take_in_later()
             self._build_what_may_be_there(lease)
             with self._writes_stopped() as barrier:
                 failpoint("cut-over-stop.after")
                 self._take_in_later()
                 drained = self._drained(barrier)
+                self._record("cut-over: all changes are at the target")
                 failpoint("cut-over-drain.after")
                 drained = self._quiet(drained)
                 if not has_deletes(self._connections.source):
                     drained = self._deletions_found(drained)
+                self._record("cut-over: nobody wrote to the source any more")
                 failpoint("cut-over-quiet.after")
                 self._verify()
                 failpoint("cut-over-verify.after")
                 self._build_the_rest(lease)
+                self._record("cut-over: indexes and validators are as at the source")
                 failpoint("cut-over-indexes.after")
                 self._complete(drained)
 
@@ -158,6 +163,11 @@ class CutOver:
                 lease.note("")  # what a cut-over before this one could not build is tried again
                 yield lease
                 return
+
+    def _record(self, step: str) -> None:
+        """Keep on record that a step is done, for the run's page and its report."""
+        event = RunEvent(self._ledger.key_windows.now(), f"cutover on {socket.gethostname()}", step)
+        self._ledger.history.record_event(self._run_id, event)
 
     def _take_in_later(self) -> None:
         """Have collections followed that were created since; they belong to the run from now on."""
@@ -212,11 +222,13 @@ class CutOver:
         source = self._connections.source
         if not self._request.block_writes:
             self._say("stop your writers now")
+            self._record("cut-over: writers were asked to stop")
             yield self._position()
             return
         self._say("blocking writes to the source; open transactions may take a minute")
         block_writes(source)
         self._say("writes to the source are blocked")
+        self._record("cut-over: writes to the source are blocked")
         try:
             yield self._position()
         except BaseException:
@@ -307,6 +319,7 @@ class CutOver:
         if not has_bounded_reads(self._connections.source):
             verify = "full"
         if verify == "none":
+            self._record("cut-over: nothing was compared")
             return
         if verify == "full":
             different, what = self._verify_full(), "documents differ"
@@ -321,6 +334,8 @@ class CutOver:
                 f"{different:,} {what}",
                 f"Repair them: dataworks verify {self._run_id} --live --repair --delete-extra",
             )
+        compared = "both sides" if verify == "full" else "every key that changed"
+        self._record(f"cut-over: compared {compared}, no difference")
 
     def _complete(self, drained: Backlog) -> None:
         """Do steps 9 and 10: record the position, close the plan and complete, in one step."""
@@ -339,6 +354,7 @@ class CutOver:
         for _ in range(100):
             failpoint("cut-over-complete.before")
             if self._ledger.key_windows.complete(self._run_id, PLACE, drained.place):
+                self._record("cut-over complete")
                 failpoint("cut-over-complete.after")
                 ChangeLog(self._connections.target, change_log_namespace(self._spec)).drop()
                 return

@@ -12,7 +12,7 @@ from producer.report.run_report import RunReport
 from producer.view.durations import shown_duration
 from producer.view.hidden_keys import hidden_reason
 from producer.view.range_map import strip_picture
-from producer.view.rate_chart import rate_chart
+from producer.view.rate_chart import lag_chart, rate_chart
 
 
 def render_report(report: RunReport, *, hide_keys: bool = False) -> str:
@@ -28,6 +28,7 @@ def render_report(report: RunReport, *, hide_keys: bool = False) -> str:
         began=report.progress.created_at,
         ended=report.progress.finished_at,
         chart=rate_chart(detail.rate),
+        lag=lag_chart(detail.lag),
         strips=[(strip, strip_picture(strip)) for strip in detail.strips],
         size=decimal,
         duration=shown_duration,

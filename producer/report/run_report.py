@@ -16,6 +16,7 @@ from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec, VerificationJob, kind_of
 from dataworks_tasks.version import __version__
 from producer.report.describe import described_spec
+from producer.report.following import described_following
 from producer.view.hidden_keys import hide_keys_of_run
 from producer.view.live_snapshot import LiveMeter
 from producer.view.run_detail import RunDetail, hide_keys_of_detail, read_detail
@@ -57,6 +58,8 @@ class RunReport:
     verifications: tuple[Verification, ...]
     made_at: datetime
     versions: tuple[tuple[str, str], ...]
+    following: tuple[tuple[str, str], ...] = ()
+    """How a migration followed its source; empty for any other run."""
 
     @property
     def verdict(self) -> str:
@@ -89,6 +92,7 @@ class RunReport:
             "verdict": self.verdict,
             "made_at": self.made_at.isoformat(),
             "asked": [{"name": name, "value": value} for name, value in self.facts],
+            "followed": [{"name": name, "value": value} for name, value in self.following],
             "collections": [one.as_json() for one in self.collections],
             "counters": dict(sorted(self.progress.counters.items())),
             "verifications": [
@@ -116,6 +120,7 @@ def read_report(ledger: Ledger, run_id: str, *, hide_keys: bool = False) -> RunR
         verifications=verifications,
         made_at=datetime.now(UTC),
         versions=_versions(),
+        following=described_following(ledger, spec, detail.lag),
     )
 
 

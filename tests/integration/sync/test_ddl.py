@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dataworks_tasks.ledger.contract import RunState
+from producer.report.render_report import render_report
+from producer.report.run_report import read_report
 from tests.fleet import Fleet, wait_until
 from tests.integration.sync.test_follow import check_equal, cut_over, fill, start
 
@@ -87,7 +89,24 @@ def test_collections_created_later_are_followed(live_fleet: Fleet, tmp_path: Pat
         expected = [{**each, "seen": 1} for each in source[name].find()]
         assert sorted(map(repr, target[name].find())) == sorted(map(repr, expected)), name
     assert target.later.index_information()["n_1"]["unique"]
-    assert str(fleet.run_json("status", run)).count("later") > 0
+    report = fleet.run_json("report", run)
+    followed = {row["name"]: row["value"] for row in report["followed"]}
+    assert followed["collections created later"].split(", ") == [
+        f"{fleet.database}.{name}" for name in ("empty", "later", "last")
+    ]
+    assert followed["when collections change"] == "--on-ddl stop"
+    assert [event["action"] for event in report["events"]] == [
+        "cut-over began",
+        "cut-over: writers were asked to stop",
+        "cut-over: all changes are at the target",
+        "cut-over: nobody wrote to the source any more",
+        "cut-over: compared every key that changed, no difference",
+        "cut-over: indexes and validators are as at the source",
+        "cut-over complete",
+    ]
+    page = render_report(read_report(fleet.ledger, run))
+    assert "<h2>Following the source</h2>" in page
+    assert f"{fleet.database}.later" in page
 
 
 def test_changes_of_collections_are_ignored(live_fleet: Fleet) -> None:
