@@ -8,6 +8,9 @@ MAX_DOCUMENTS = 10**12
 MAX_BATCH_SIZE = 1_000_000
 """Documents of one batch range or slice, so of one message."""
 
+MOST_DIFFERENCES = 200_000
+"""Differences of a verification that are put on record: a ledger must not outgrow its memory."""
+
 WRITE_CONCERN = "majority|[1-9][0-9]?"
 """A regular expression: what a write concern may be."""
 

@@ -8,10 +8,10 @@ from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.contract import Ledger, RangeResult, RunProgress, RunState
 from dataworks_tasks.ledger.run_note import SCHEMA, NoteTopic
 from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs.bounds import MOST_DIFFERENCES
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 
-LISTED_DIFFERENCES = 200_000
-"""Differences of a verification that are put on record: a ledger must not outgrow its memory."""
+LISTED_DIFFERENCES = MOST_DIFFERENCES
 
 
 def listed(ledger: Ledger, spec: RunSpec, result: RangeResult) -> RangeResult:

@@ -70,7 +70,7 @@ def command(
 
 def _resync(context: CommandContext, connections: Connections, run_id: str) -> int:
     """Follow on from a new position, and reconcile what changed in between."""
-    from producer.cli.shared.compare_and_repair import compare_and_repair
+    from producer.cli.shared.compare_and_repair import compare_and_repair, reconcile_everything
     from producer.drive.attach import set_going
     from producer.resume.continue_run import continue_run
     from producer.resume.resync import resynced, take_new_position
@@ -90,7 +90,14 @@ def _resync(context: CommandContext, connections: Connections, run_id: str) -> i
         )
         return _NOT_FINISHED
     request = RepairRequest(delete_extra=True)
-    code = compare_and_repair(context, connections, run_id, request, live=True)
+    code = compare_and_repair(
+        context,
+        connections,
+        run_id,
+        request,
+        live=True,
+        too_many=lambda: reconcile_everything(context, connections, run_id),
+    )
     if code == 0:
         resynced(connections.ledger, run_id)
     return code

@@ -9,7 +9,9 @@ from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.sync.change_reader import HistoryLost
-from dataworks_tasks.sync.follow_place import PLACE, RESYNC, FollowPlace, first_place
+from dataworks_tasks.sync.every_key import EveryKey
+from dataworks_tasks.sync.follow_place import PLACE, REDO, RESYNC, FollowPlace, first_place
+from dataworks_tasks.sync.later_collections import spec_with_later
 from dataworks_tasks.sync.open_changes import Followed, open_changes
 from producer.connections import Connections
 
@@ -47,6 +49,16 @@ def take_new_position(connections: Connections, run_id: str) -> bool:
         _move(ledger, run_id, PLACE, kept, moved.to_bytes())
         return True
     return False
+
+
+def reconcile_every_key(ledger: Ledger, run_id: str) -> None:
+    """Have the run reconcile each key that either side has; the cut-over waits for that."""
+    spec, _ = spec_with_later(ledger, run_id)
+    if not isinstance(spec.job, MigrationJob):
+        raise TypeError(f"{run_id} does not follow its source")
+    kept = ledger.key_windows.place(run_id, REDO)
+    every = EveryKey.from_bytes(kept).with_pairs(range(len(spec.job.namespaces)))
+    _move(ledger, run_id, REDO, kept, every.to_bytes())
 
 
 def resynced(ledger: Ledger, run_id: str) -> None:

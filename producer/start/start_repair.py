@@ -13,6 +13,7 @@ from bson.timestamp import Timestamp
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.ledger.key_windows import Append
+from dataworks_tasks.runs import bounds
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import (
     ClaimTimes,
@@ -30,8 +31,6 @@ from dataworks_tasks.sync.target_end import target_end
 from producer.connections import Connections
 from producer.start.target_changes import changes_since
 
-MOST_DIFFERENCES = 200_000
-"""As many differences are listed; with more of them the run should be done again."""
 _WINDOWS_AT_ONCE = 50
 _SHOWN_CHANGES = 1000
 _CLOCK_SECONDS = 1
@@ -106,7 +105,7 @@ def start_repair(verification: str, request: RepairRequest, connections: Connect
         update={
             "run_id": new_run_id(RunKind.REPAIR),
             "created_at": datetime.now(UTC),
-            "max_failures": MOST_DIFFERENCES,
+            "max_failures": bounds.MOST_DIFFERENCES,
             "job": job,
         }
     )

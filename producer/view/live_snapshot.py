@@ -252,9 +252,15 @@ def _copies(job: MigrationJob, progress: RunProgress) -> Iterator[CollectionProg
     """
     is_complete = progress.state in FINISHED
     for name in (str(pair.target) for pair in job.namespaces):
+        if job.follow is not None and not _is_counted(name, progress):
+            continue  # taken in after the copy: nobody counts its documents apart
         count = progress.counters.get(f"{DOCUMENTS_OF}{name}", 0)
         total = count if is_complete else progress.collections_expected.get(name)
         yield CollectionProgress(name, count, total)
+
+
+def _is_counted(name: str, progress: RunProgress) -> bool:
+    return f"{DOCUMENTS_OF}{name}" in progress.counters or name in progress.collections_expected
 
 
 def _parts(ledger: Ledger, run_id: str, job: GenerationJob) -> list[CollectionProgress]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 
 import click
 
 from dataworks_tasks.ledger.contract import FINISHED
 from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs import bounds
 from producer.cli.shared.options import CommandContext
 from producer.cli.shared.run_to_end import run_to_end
 from producer.connections import Connections
+from producer.resume.resync import reconcile_every_key
 from producer.start.look_again import (
     PATIENCE_BEFORE_REPAIR_SECONDS,
     PATIENCE_SECONDS,
     look_again,
 )
 from producer.start.start_repair import (
-    MOST_DIFFERENCES,
     RepairRequest,
     check_repairable,
     start_repair,
@@ -35,17 +37,22 @@ def compare_and_repair(
     *,
     live: bool,
     looks_again: bool = True,
+    too_many: Callable[[], int] | None = None,
 ) -> int:
     """Compare, list what differs and repair it where ``request`` says so; the exit code.
 
     ``live``: the source changes, so what differs is looked at again before it counts, unless that
     is not worth waiting for, because differences are certain and a repair does no harm.
+    ``too_many``: what to do instead where more documents differ than are listed; the exit code.
     """
     if request is not None:
         check_repairable(run_id, request, connections)
-    verification = start_verification(run_id, connections, MOST_DIFFERENCES, following=live)
+    most = bounds.MOST_DIFFERENCES
+    verification = start_verification(run_id, connections, most, following=live)
     code = run_to_end(context, connections, verification, detach=False)
     state = connections.ledger.state(verification.run_id)
+    if too_many and connections.ledger.progress(verification.run_id).differences > most:
+        return too_many()
     if code == 0 or state not in FINISHED:
         return code
     if live and looks_again:
@@ -61,6 +68,16 @@ def compare_and_repair(
     spec = start_repair(verification.run_id, request, connections)
     code = run_to_end(context, connections, spec, detach=False)
     return _with_unnamed(context, connections, verification.run_id, code)
+
+
+def reconcile_everything(context: CommandContext, connections: Connections, run_id: str) -> int:
+    """Have every key of both sides reconciled, by the run that follows the source."""
+    reconcile_every_key(connections.ledger, run_id)
+    context.console.print(
+        f"More than {bounds.MOST_DIFFERENCES:,} documents differ, so every key of both sides is "
+        f"reconciled. See what is left: dataworks cutover {run_id} --dry-run"
+    )
+    return 0
 
 
 def _list_differences(context: CommandContext, connections: Connections, run_id: str) -> None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.spec import RunSpec
-from producer.cli.shared.compare_and_repair import compare_and_repair
+from producer.cli.shared.compare_and_repair import compare_and_repair, reconcile_everything
 from producer.cli.shared.options import CommandContext
 from producer.connections import Connections
 from producer.cutover.block_writes import allow_writes
@@ -42,7 +42,13 @@ def _compare(context: CommandContext, connections: Connections, spec: RunSpec) -
     _wait_for_worker(connections, spec)
     request = RepairRequest(delete_extra=True)
     code = compare_and_repair(
-        context, connections, spec.run_id, request, live=True, looks_again=False
+        context,
+        connections,
+        spec.run_id,
+        request,
+        live=True,
+        looks_again=False,
+        too_many=lambda: reconcile_everything(context, connections, spec.run_id),
     )
     if code == 0:
         resynced(connections.ledger, spec.run_id)

@@ -11,14 +11,18 @@ import bson
 import psutil
 import pymongo
 import pytest
+from click.testing import CliRunner
 from pymongo.errors import PyMongoError
 
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.keys import RunKeys
+from dataworks_tasks.runs import bounds
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
+from producer.cli import cli
 from producer.local.services import LocalServices
 from tests.fleet import Fleet, pool_children, wait_until
 from tests.integration.sync.test_cut_over import Servers, check_cut_over, follow
+from tests.integration.sync.writers import Writers
 from tests.support.mongod_variant import MongodVariant
 
 
@@ -54,6 +58,33 @@ def test_a_lost_history_fails_the_run_and_resync_repairs_it(two_servers: Servers
     assert "the source's newest position" in done.stdout
     orders.delete_one({"_id": 50})
     fleet.run("cutover", run, "--block-writes")
+    check_cut_over(two_servers, run)
+
+
+@pytest.mark.parametrize("most", [20, 200_000])
+def test_a_resync_repairs_while_writers_write(
+    two_servers: Servers, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Where more differs than is listed, every key of both sides is reconciled."""
+    fleet, source = two_servers
+    run = follow(two_servers)
+    lose_position(two_servers, run)
+    orders = source[fleet.database].orders
+    orders.delete_many({"_id": {"$lt": 10}})
+    orders.update_many({"_id": {"$gte": 10}}, {"$set": {"n": -1}})
+    fleet.wait_for_state(run, RunState.FAILED)
+    monkeypatch.setattr(bounds, "MOST_DIFFERENCES", most)
+    for name, value in fleet.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(fleet.folder)
+    url = fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"]
+    with Writers(url, fleet.database, ("orders",), seed=7):
+        done = CliRunner().invoke(cli, ["resume", run, "--resync"])
+        assert done.exit_code == 0, done.output
+    assert ("every key of both sides is reconciled" in " ".join(done.output.split())) == (
+        most == 20
+    )
+    fleet.run("cutover", run, "--block-writes", "--verify", "full")
     check_cut_over(two_servers, run)
 
 
