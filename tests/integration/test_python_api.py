@@ -227,6 +227,46 @@ def test_a_notebook_awaits_looks_and_verifies(config: FrameworkConfig, fleet: Fl
     assert (differs.state, differs.failures) == (RunState.DIFFERENT, 1)
 
 
+JUPYTER = (
+    """
+import os
+from dataworks_tasks import ConfigManager
+from producer import create_generation_engine
+config = ConfigManager("FRAMEWORK").load_config()
+engine = create_generation_engine(config, in_process=True)
+seen = []
+""",
+    """
+result = await engine.generate_data(
+    "service_order", 2000, os.environ["CELLS"], seed=3, progress=lambda status: seen.append(status)
+)
+result
+""",
+    "await engine.verify(result.run_id)",
+    "print(seen[-1].share)",
+)
+
+
+def test_a_jupyter_kernel_awaits_and_shows_tables(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="needs: pip install nbclient ipykernel")
+    nbclient = pytest.importorskip("nbclient", reason="needs: pip install nbclient ipykernel")
+    pytest.importorskip("ipykernel", reason="needs: pip install nbclient ipykernel")
+    for name, value in {**fleet.process_environment(), "CELLS": f"{fleet.database}.cells"}.items():
+        monkeypatch.setenv(name, value)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in JUPYTER])
+    nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": fleet.folder}}
+    ).execute()
+    shown = [output for cell in notebook.cells for output in cell.outputs]
+    tables = [output.data["text/html"] for output in shown if output.output_type != "stream"]
+    assert len(tables) == 2
+    assert all("<table>" in table and "2,000" in table for table in tables)
+    assert [output.text for output in shown if output.output_type == "stream"] == ["1.0\n"]
+    assert fleet.mongo[fleet.database]["cells"].count_documents({}) == 2000
+
+
 def test_a_program_pauses_and_resumes(config: FrameworkConfig, fleet: Fleet) -> None:
     fleet.start_worker(1)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.runs.spec import FORMAT_VERSION, read_spec
-from tests.fleet import Fleet
+from tests.fleet import Fleet, wait_until
 
 OTHER = "tests.support.next_version_app"
+OTHER_FAKER = "tests.support.other_faker_app"
 
 
 def _start(fleet: Fleet) -> str:
@@ -36,3 +38,21 @@ def test_a_spec_of_a_newer_format_is_refused_and_an_older_one_is_read(fleet: Fle
     newer = {**spec, "format": FORMAT_VERSION + 1, "new_part": {}}
     with pytest.raises(SpecRefused, match="pip install -U dataworks"):
         read_spec(json.dumps(newer))
+
+
+def test_a_worker_with_another_faker_leaves_the_run_to_others(fleet: Fleet) -> None:
+    """Two halves from two lists of names would be nobody's documents."""
+    fleet.start_worker(application=OTHER_FAKER)
+    run_id = _start(fleet)
+
+    def refused() -> bool:
+        return "1.0.0 here" in " ".join(fleet.run("status", run_id, check=False).stdout.split())
+
+    wait_until(refused, "status says what the worker refuses")
+    said = " ".join(fleet.run("status", run_id, check=False).stdout.split())
+    assert re.search(r"produces different documents .*faker \S+ there, 1\.0\.0 here", said), said
+    assert fleet.raw_documents("people") == []
+
+    fleet.start_worker()
+    fleet.wait_for_state(run_id, RunState.COMPLETE)
+    fleet.run("verify", run_id)

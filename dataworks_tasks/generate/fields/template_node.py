@@ -223,7 +223,7 @@ class TemplateNode:
         if not isinstance(value, dict):
             self.refuse(name, f"must be an object, not {shown(value)}")
             return None
-        return TemplateNode(value, f"{self.path}.{name}", self.reader, self.record)
+        return TemplateNode(value, f"{self.path}.{name}".strip("."), self.reader, self.record)
 
     def column(self, value: object, step: str, record: Record | None = None) -> Column:
         """Read the column that ``value`` describes, as part ``step`` of this one."""

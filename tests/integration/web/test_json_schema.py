@@ -121,6 +121,27 @@ def test_commands_follow_the_schema(fleet: Fleet) -> None:
         *("--collection", "q", "--detach", "--json"),
     )
     [detached] = check_command("generate", started.stdout)
-    for name in ("pause", "cancel"):
-        check_command(name, fleet.run(name, detached["run"], "--json").stdout)
+    limited = fleet.run("rate", detached["run"], "--max-rate", 200, "--json").stdout
+    assert check_command("rate", limited)
+    check_command("pause", fleet.run("pause", detached["run"], "--json").stdout)
+    [resumed] = check_command(
+        "resume", fleet.run("resume", detached["run"], "--detach", "--json").stdout
+    )
+    assert resumed["run"] == detached["run"]
+    check_command("cancel", fleet.run("cancel", detached["run"], "--json").stdout)
+    assert check_command("doctor", fleet.run("doctor", "--json", check=False).stdout)
     check_command("runs", fleet.run("runs", "--prune", "1s", "--json").stdout)
+
+
+def test_a_retry_follows_the_schema(fleet: Fleet) -> None:
+    fleet.start_worker(1)
+    fleet.mongo[fleet.database].create_collection("v", validator={"never": {"$exists": True}})
+    made = fleet.run(
+        *("generate", "service_order", "--total", 20, "--collection", "v", "--json"), check=False
+    )
+    [failed] = check_command("generate", made.stdout)
+    assert failed["failures"] == 20
+    fleet.mongo[fleet.database].command("collMod", "v", validator={})
+    retried = fleet.run("retry", failed["run"], "--json", check=False)
+    *_, last = check_command("retry", retried.stdout)
+    assert (last["run"], last["failures"]) == (failed["run"], 0)

@@ -101,3 +101,9 @@ def test_names_of_faker_js_are_known(method: str, said: str) -> None:
     with pytest.raises(TemplateError) as caught:
         documents({"x": {"type": "faker", "method": method}}, 1)
     assert said in str(caught.value)
+
+
+def test_a_finding_of_one_collection_begins_with_its_key() -> None:
+    with pytest.raises(TemplateError) as caught:
+        parse_template({"collection": "c", "content": {}, "options": {"capped": True}}, "t")
+    assert "t: options.capped: needs size" in str(caught.value)
