@@ -109,15 +109,22 @@ class WarmCommands:
             # Started again where it has ended: one lost process must not fail all later tests.
             self._end()
             Path(self._path).unlink(missing_ok=True)
-            self._process = subprocess.Popen(
+            self._process = None
+            process = subprocess.Popen(
                 [sys.executable, "-c", _SERVER, self._path],
                 cwd=Path(__file__).parents[2],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            assert self._process.stdout is not None
-            assert self._process.stdout.readline() == "ready\n"
+            assert process.stdout is not None
+            try:
+                assert process.stdout.readline() == "ready\n"
+            except BaseException:  # a test's time is up on a busy machine, say
+                process.kill()
+                process.communicate()
+                raise
+            self._process = process
 
 
 WARM = WarmCommands()
