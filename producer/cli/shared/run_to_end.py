@@ -103,6 +103,9 @@ def run_to_end(
 
 
 def _detach(context: CommandContext, connections: Connections, spec: RunSpec) -> int:
+    from rich.markup import escape
+
+    from dataworks_tasks.monitor.standstill import standstill
     from producer.drive.attach import set_going
 
     set_going(connections, spec)
@@ -110,6 +113,9 @@ def _detach(context: CommandContext, connections: Connections, spec: RunSpec) ->
         context.print_json({"run": spec.run_id})
     else:
         context.console.print(f"[bold]{spec.run_id}[/bold]  was handed to the workers")
+        found = standstill(connections.ledger, connections.ledger.progress(spec.run_id))
+        if found.cause and not found.has_workers:
+            context.console.print(f"[yellow]{escape(found.cause)}[/yellow]")
         context.console.print(f"Watch it with: dataworks status {spec.run_id} --watch")
     return 0
 
