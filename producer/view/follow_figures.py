@@ -67,7 +67,7 @@ class FollowFigures:
             )
         if self.history_seconds is not None:
             yield "history", f"{shown_duration(self.history_seconds)} before the run's position"
-        if (self.silent_seconds or 0) > _SILENT_SECONDS:
+        if self.phase is not Phase.COMPLETE and (self.silent_seconds or 0) > _SILENT_SECONDS:
             yield "stopped", f"nobody has read the source for {self.silent_seconds:.0f} s"
         if self.delete_scan_seconds is not None:
             yield "deletions", f"looked for {shown_duration(self.delete_scan_seconds)} ago"

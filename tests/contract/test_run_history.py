@@ -9,9 +9,11 @@ from redis import Redis
 
 from dataworks_tasks.errors import UnknownName
 from dataworks_tasks.ledger import run_histories
+from dataworks_tasks.ledger.follow_gauge import FollowGauge
 from dataworks_tasks.ledger.history import RunEvent
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.redis_steps import as_mapping
 from dataworks_tasks.runs.batch_range import BatchRange
 from tests.contract.contract_support import (
     TOTAL,
@@ -66,3 +68,16 @@ def test_events_are_kept_in_order_and_bounded(
     for number in range(3):
         ledger.history.record_event(spec.run_id, RunEvent(float(number), "anna", f"pause {number}"))
     assert [event.action for event in ledger.history.events(spec.run_id)] == ["pause 1", "pause 2"]
+
+
+@pytest.mark.parametrize(("silent", "lag"), [(1.0, 2.0), (600.0, 602.0)])
+def test_a_run_falls_behind_while_nobody_reads_its_source(
+    ledger: RedisLedger, redis: Redis, silent: float, lag: float
+) -> None:
+    spec = generation_spec(TOTAL)
+    ledger.create(spec, TOTAL)
+    gauge = FollowGauge(seen_at=time.time() - silent, lag_seconds=2.0)
+    redis.hset(RunKeys(spec.run_id).record, mapping=as_mapping(gauge.fields()))
+    ledger.history.sample(spec.run_id)
+    (sample,) = ledger.history.read(spec.run_id)
+    assert sample.lag_seconds == pytest.approx(lag, abs=5)
