@@ -7,7 +7,6 @@ from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import GenerationJob, RunKind, RunSpec
 from producer.connections import Connections
-from producer.resume.continue_run import continue_run
 
 
 def find_named_run(
@@ -36,7 +35,12 @@ def find_named_run(
             f"the run named {name} is {state}: {spec.run_id}",
             f"Continue it: dataworks resume {spec.run_id}",
         )
-    return spec if state in WORKING else continue_run(connections, spec.run_id)
+    if state in WORKING:
+        return spec
+    # Imported here: a run that begins needs nothing of it.
+    from producer.resume.continue_run import continue_run
+
+    return continue_run(connections, spec.run_id)
 
 
 def _check_same_job(spec: RunSpec, name: str, total: int | None) -> None:

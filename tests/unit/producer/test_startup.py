@@ -91,7 +91,10 @@ def test_a_command_that_reads_the_ledger_only_imports_no_driver() -> None:
 
 def test_a_command_starts_its_run_before_it_imports_what_draws() -> None:
     """And it knows the names of a run's steps without what the steps do."""
-    modules = "producer.cli.shared.run_to_end, producer.drive.attach, producer.start.record_run"
+    modules = (
+        "producer.cli.shared.run_to_end, producer.drive.attach, producer.start.start_generation, "
+        "producer.resume.named_run, producer.resume.spec_file"
+    )
     code = f"import json, sys, {modules}; print(json.dumps(list(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
