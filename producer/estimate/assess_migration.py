@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
@@ -30,10 +31,13 @@ from producer.sampling.source_sample import sample_collection
 from producer.start.check_repeated_ids import check_repeated_ids
 from producer.start.check_rules import check_rules, check_time_series
 from producer.start.check_unique_ids import check_unique_ids
+from producer.start.history_window import SAFE_HISTORY, history_seconds
 from producer.start.run_request import MigrationRequest
 from producer.start.separate_collections import check_separate
+from producer.start.start_follow import follow_part
 from producer.start.start_generation import check_targets
 from producer.start.start_migration import MigrationPlan, plan_migration
+from producer.view.durations import shown_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +87,29 @@ def assess(connections: Connections, request: MigrationRequest, measuring: Measu
     site = CopySite(source, target, readable, config, request.options.layout, slice_documents)
     limit = request.options.max_rate
     try:
-        time = _measure(site, estimate, measuring, limit)
+        needed = _measure(site, estimate, measuring, limit)
     except (TerminalError, RightMissing) as error:
         if not measuring.write:
             raise
         remedy = error.remedy or "Leave --write-sample out"
         concerns.append(Concern("the sample", f"it could not be written: {error.fact}", remedy))
-        time = _measure(site, estimate, replace(measuring, write=False), limit)
-    return Assessment(estimate, tuple(concerns), time, separate)
+        needed = _measure(site, estimate, replace(measuring, write=False), limit)
+    if request.follow:
+        concerns += _short_history(source, needed.seconds)
+    return Assessment(estimate, tuple(concerns), needed, separate)
+
+
+def _short_history(source: BaseDatabaseClient, copy_seconds: float) -> Iterator[Concern]:
+    """Yield a concern where the source may forget changes before the run reads them."""
+    window = history_seconds(source)
+    if window is not None and window < SAFE_HISTORY * copy_seconds:
+        yield Concern(
+            "the source's change history",
+            f"it reaches back {shown_duration(window)}, and copying takes about "
+            f"{shown_duration(copy_seconds)}: changes may be lost before they are read",
+            "Enlarge it (db.adminCommand({replSetResizeOplog: 1, size: MEGABYTES})), or run more "
+            "workers",
+        )
 
 
 def _measure(
@@ -163,6 +182,8 @@ def _refusals(
         lambda: check_rules(source, plan.job),
         lambda: check_repeated_ids(source, target, plan.job, request.options.layout.shard_key),
     ]
+    if request.follow:
+        checks.append(lambda: follow_part(source, plan.job, request, connections.config, time.time))
     if not drop:
         checks.append(lambda: check_unique_ids(target, [pair.target for pair in pairs]))
     for check in checks:

@@ -14,7 +14,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 
 log = logging.getLogger(__name__)
 
-_SAFE = 3.0
+SAFE_HISTORY = 3.0
 """The history should be so many times as long as the copy: it gets shorter when more is written."""
 _READ_SECONDS = 0.3
 _READ_DOCUMENTS = 10_000
@@ -49,7 +49,7 @@ def warn_of_short_history(source: BaseDatabaseClient, job: MigrationJob) -> None
     if window is None:
         return
     copy = _copy_seconds(source, job)
-    if window < _SAFE * copy:
+    if window < SAFE_HISTORY * copy:
         log.warning(
             "the source's change history reaches back %s, and copying takes about %s with one "
             "process: changes may be lost before they are read. Enlarge it "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pymongo
 
 from dataworks_tasks.ledger.contract import RunState
 from tests.fleet import Fleet, wait_until
@@ -179,8 +180,14 @@ def test_what_cannot_be_followed_is_refused(live_fleet: Fleet, mongodb_url: str)
         assert reason in refused.stderr
     standalone: dict[str, Any] = {"FRAMEWORK_SOURCE_DB_CONNECTION_STRING": mongodb_url}
     fleet.environment.update(standalone)
-    refused = fleet.run("migrate", *names, "--follow", check=False)
+    with pymongo.MongoClient[dict[str, Any]](mongodb_url) as alone:
+        alone[fleet.database].orders.insert_one({"_id": 1})
+        refused = fleet.run("migrate", *names, "--follow", check=False)
+        planned = fleet.run("plan", *names, "--follow", "--json", check=False)
+        alone.drop_database(fleet.database)
     assert refused.returncode == 2
+    assert "the source is a standalone server" in refused.stderr
+    assert "the source is a standalone server" in planned.stdout
 
 
 def test_a_followed_target_is_verified_and_repaired_while_it_changes(live_fleet: Fleet) -> None:
