@@ -9,11 +9,12 @@ from threading import Event
 
 from bson.timestamp import Timestamp
 
-from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.errors import RunFailed, UsageError
 from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.runs.later_pairs import LATER, later_pairs
+from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.sync.every_key import EveryKey
-from dataworks_tasks.sync.follow_place import PLACE, REDO, FollowPlace
+from dataworks_tasks.sync.follow_place import PLACE, REDO, FollowPlace, first_place
 
 _LOOK_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
@@ -60,18 +61,13 @@ class Backlog:
 
 
 def backlog(ledger: Ledger, run_id: str) -> Backlog:
-    """Return what is left now. Raises RunFailed while the run has not begun to follow."""
+    """Return what is left now. Raises UsageError for a run that does not follow its source."""
     # First the place, then what is left in one step: what the place moved past is among it.
     kept = ledger.key_windows.place(run_id, PLACE)
     taken_in = len(later_pairs(ledger.key_windows.place(run_id, LATER)))
     redo = EveryKey.from_bytes(ledger.key_windows.place(run_id, REDO))
     status = ledger.key_windows.status(run_id)
-    if not kept:
-        raise RunFailed(
-            f"run {run_id} has not begun to follow its source",
-            "Start a worker: dataworks worker",
-        )
-    place = FollowPlace.from_bytes(kept)
+    place = FollowPlace.from_bytes(kept) if kept else _beginning(ledger, run_id)
     left = status.deferred_until - ledger.key_windows.now() if status.deferred else 0.0
     return Backlog(
         open_windows=status.open_windows,
@@ -84,6 +80,16 @@ def backlog(ledger: Ledger, run_id: str) -> Backlog:
         time=place.time,
         changes=place.logged,
     )
+
+
+def _beginning(ledger: Ledger, run_id: str) -> FollowPlace:
+    """Return the place of a run whose changes nobody has read yet."""
+    job = ledger.spec(run_id).job
+    if not isinstance(job, MigrationJob) or job.follow is None:
+        raise UsageError(
+            f"{run_id} does not follow its source", f"See it: dataworks status {run_id}"
+        )
+    return first_place(job.follow)
 
 
 def drain(
