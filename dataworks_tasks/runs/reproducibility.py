@@ -35,7 +35,7 @@ UNSEEDED_METHODS = frozenset({
 """Methods that draw from a random source of their own, which no seed reaches."""
 
 
-DOCUMENTS_FORMAT = 2
+DOCUMENTS_FORMAT = 3
 """Counts the changes of what templates make of a seed. A run keeps the one that it began with."""
 
 
