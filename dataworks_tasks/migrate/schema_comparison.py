@@ -14,10 +14,9 @@ from dataworks_tasks.migrate.index_definition import differences, same_index
 from dataworks_tasks.migrate.view_definition import view_definition
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.choices import IndexPolicy
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import BUCKETS, Namespace, series_of_buckets
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import BUCKETS, series_of_buckets
 
 _NOT_OF_THE_COLLECTION = frozenset({"uuid", "temp", "autoIndexId"})
 _OF_THE_SERVER = frozenset({"storageEngine"})

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from dataworks_tasks.errors import UsageError
 
+BUCKETS = "system.buckets."
+"""Where a server keeps the documents of a time series."""
+
 
 class Namespace(NamedTuple):
     """A collection and its database; written ``database.collection``."""
@@ -28,3 +31,8 @@ class Namespace(NamedTuple):
                 f"{text!r} is not a namespace", "Write DATABASE.COLLECTION, for example shop.orders"
             )
         return cls(database, collection)
+
+
+def series_of_buckets(namespace: Namespace) -> Namespace:
+    """Return the time series that a buckets collection belongs to; other names unchanged."""
+    return Namespace(namespace.database, namespace.collection.removeprefix(BUCKETS))

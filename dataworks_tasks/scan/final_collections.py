@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.ledger.final_collection import FinalCollection, HeldCollection
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace, series_of_buckets
 from dataworks_tasks.runs.spec import GenerationJob, RunSpec
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import series_of_buckets
 from dataworks_tasks.store.collection_size import measure_collection
 
 

@@ -9,12 +9,9 @@ from typing import Any
 from bson.binary import UUID_SUBTYPE, Binary
 
 from dataworks_tasks.backoff import Backoff
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import BUCKETS, Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.retrying import retry_transient
-
-BUCKETS = "system.buckets."
-"""Where the server keeps the documents of a time series."""
 
 _FEW_TRIES = Backoff(tries=3)
 
@@ -35,11 +32,6 @@ class CollectionFacts:
     def is_view(self) -> bool:
         """Whether it has no documents of its own."""
         return self.type == "view"
-
-
-def series_of_buckets(namespace: Namespace) -> Namespace:
-    """Return the time series that a buckets collection belongs to; other names unchanged."""
-    return Namespace(namespace.database, namespace.collection.removeprefix(BUCKETS))
 
 
 def read_collection(client: BaseDatabaseClient, namespace: Namespace) -> CollectionFacts | None:

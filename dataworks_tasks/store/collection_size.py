@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.errors import TerminalError
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace, series_of_buckets
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import series_of_buckets
 from dataworks_tasks.store.retrying import retry_transient
 
 _FEW_TRIES = Backoff(tries=3)

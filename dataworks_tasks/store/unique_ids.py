@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import BUCKETS, Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import BUCKETS, read_collection
+from dataworks_tasks.store.collection_facts import read_collection
 from dataworks_tasks.store.metadata import list_indexes
 
 

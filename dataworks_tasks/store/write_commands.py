@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dataworks_tasks.errors import TerminalError
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace, series_of_buckets
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import series_of_buckets
 
 _STAGE: Mapping[str, Any] = {"$collStats": {"latencyStats": {}}}
 

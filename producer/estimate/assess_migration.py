@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from dataworks_tasks.errors import RightMissing, SettingsError, TerminalError, UsageError
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.choices import OnConflict
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace, series_of_buckets
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 from producer.connections import Connections
@@ -19,7 +19,6 @@ from producer.estimate.collection_concerns import (
     option_concerns,
     read_pair,
     selection_concerns,
-    shown,
 )
 from producer.estimate.concern import Concern
 from producer.estimate.document_concerns import document_concerns, large_documents
@@ -162,9 +161,9 @@ def concerns_of(
             yield from list(_collection(connections, request, plan, pair))
         except (TerminalError, SettingsError) as error:
             yield Concern(
-                str(shown(pair.source)),
+                str(series_of_buckets(pair.source)),
                 f"it cannot be read: {error.fact}",
-                error.remedy or f"--exclude '{shown(pair.source)}' leaves it out",
+                error.remedy or f"--exclude '{series_of_buckets(pair.source)}' leaves it out",
                 refused=True,
                 namespace=pair.source,
             )

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import series_of_buckets
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import BUCKETS, CollectionFacts, read_collection
+from dataworks_tasks.store.collection_facts import CollectionFacts, read_collection
 from producer.estimate.concern import Concern
 from producer.start.check_names import name_problems
 from producer.start.namespace_selection import NamespaceSelection
@@ -42,14 +42,9 @@ def read_pair(
     """Ask both servers for a collection; of a time series for itself, not for its buckets."""
     return CollectionPair(
         pair,
-        read_collection(source, shown(pair.source)),
-        read_collection(target, shown(pair.target)),
+        read_collection(source, series_of_buckets(pair.source)),
+        read_collection(target, series_of_buckets(pair.target)),
     )
-
-
-def shown(namespace: Namespace) -> Namespace:
-    """Return a collection as people know it: the time series of a buckets collection."""
-    return namespace._replace(collection=namespace.collection.removeprefix(BUCKETS))
 
 
 def selection_concerns(
@@ -78,7 +73,7 @@ def option_concerns(
     found: CollectionPair, target: BaseDatabaseClient, *, drop: bool
 ) -> Iterator[Concern]:
     """Options of a collection that the target's will not have."""
-    name = str(shown(found.pair.source))
+    name = str(series_of_buckets(found.pair.source))
     options = {key: value for key, value in found.source_options.items() if key not in _SERVERS_OWN}
     if not target.capabilities.collection_stats:
         if options:
@@ -106,7 +101,8 @@ def option_concerns(
     if differing:
         yield Concern(
             f"{', '.join(differing)} of {name}",
-            f"{shown(found.pair.target)} is there with other options, and is used as it is",
+            f"{series_of_buckets(found.pair.target)} is there with other options, "
+            "and is used as it is",
             "--drop creates it with the source's options",
         )
 

@@ -12,12 +12,11 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.migrate.route import document_change
 from dataworks_tasks.migrate.rules import rules_of
 from dataworks_tasks.numerals import counted
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace, series_of_buckets
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.document_rules import refused_documents
 from dataworks_tasks.store.driver_errors import classify
-from producer.estimate.collection_concerns import shown
 from producer.estimate.concern import Concern
 from producer.sampling.similar_fields import similar_fields
 
@@ -32,7 +31,7 @@ def document_concerns(
     shard_key: str | None,
 ) -> Iterator[Concern]:
     """Yield what the rules or the strategy cannot change, and what the target refuses."""
-    name, count = str(shown(pair.source)), len(sample)
+    name, count = str(series_of_buckets(pair.source)), len(sample)
     changed = document_change(job, pair)(sample)
     if changed.refused:
         yield Concern(
@@ -92,9 +91,10 @@ def large_documents(
         return
     except PyMongoError as error:
         raise classify(error) from None
+    name = series_of_buckets(namespace)
     for document in found:
         yield Concern(
-            f"the document {document['_id']!r} of {shown(namespace)}, and perhaps others",
+            f"the document {document['_id']!r} of {name}, and perhaps others",
             f"it has {document['size']:,} bytes, and the target takes {limit:,}",
             "--filter leaves it out, or a strategy makes it fit; else it is recorded as a failure",
         )

@@ -14,10 +14,11 @@ from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.migrate.index_definition import differences, left_out, same_index
 from dataworks_tasks.migrate.masking import create_mask
 from dataworks_tasks.runs.choices import IndexPolicy
+from dataworks_tasks.runs.namespace import series_of_buckets
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, Transform
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.index_rules import index_refusal
-from producer.estimate.collection_concerns import CollectionPair, shown
+from producer.estimate.collection_concerns import CollectionPair
 from producer.estimate.concern import Concern
 
 _LISTED = "the run tries it, lists it at the end, and ends with exit code 4"
@@ -39,7 +40,7 @@ def index_concerns(
     there = [] if drop else read_indexes(target, pair.target)
     has_documents = not drop and target.has_documents(pair.target)
     for index in read_indexes(source, pair.source):
-        name = f"the index {index['name']} of {shown(pair.source)}"
+        name = f"the index {index['name']} of {series_of_buckets(pair.source)}"
         refusal = index_refusal(
             index, target.capabilities, shard_key=shard_key, has_documents=has_documents
         )
@@ -124,7 +125,7 @@ def expiry_concerns(
         share = f"{old:,} of {len(sample):,} sampled documents are that old"
         when = "while the run copies" if during else "as soon as it is built"
         yield Concern(
-            f"documents of {shown(pair.source)} older than {seconds:,.0f} s",
+            f"documents of {series_of_buckets(pair.source)} older than {seconds:,.0f} s",
             f"{what} deletes them {when}; {share}",
             "--indexes none while anybody still reads the source, then: dataworks indexes RUN",
         )

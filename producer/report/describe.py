@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dataworks_tasks.migrate.rules import rules_of
 from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs.namespace import series_of_buckets
 from dataworks_tasks.runs.spec import (
     GenerationJob,
     MigrationJob,
@@ -46,7 +47,10 @@ def _data_rows(job: GenerationJob | MigrationJob) -> Iterator[Row]:
         yield "digest of sample documents", job.probe_digest
         names = [f"{part.namespace}: {counted(part.count, 'document')}" for part in job.parts]
     else:
-        names = [f"{pair.source} to {pair.target}" for pair in job.namespaces]
+        names = [
+            f"{series_of_buckets(pair.source)} to {series_of_buckets(pair.target)}"
+            for pair in job.namespaces
+        ]
         yield "strategy", job.strategy
         yield "filter", job.filter or ""
         for number, rule in enumerate(rules_of(job.transform), 1):

@@ -38,7 +38,7 @@ def _rows(
     yield "changes", f"{place.events:,}"
     if lag:
         highest = max(point.rate for point in lag)
-        yield "lag", f"{lag[-1].rate:,.0f} s at last, {highest:,.0f} s at most"
+        yield "lag", f"{lag[-1].rate:,.0f} s at the end, {highest:,.0f} s at most"
     yield "when collections change", f"--on-ddl {part.on_ddl}"
     if seen := json.loads(windows.place(spec.run_id, DDL) or b"[]"):
         yield "collections changed", ", ".join(seen)

@@ -168,7 +168,7 @@ def _verdict(report: RunReport) -> Iterator[str]:
 
 def _compared(verifications: tuple[Verification, ...]) -> str:
     if not verifications:
-        return "Nothing was compared afterwards."
+        return "No verification was run afterwards."
     newest = verifications[0]
     if newest.is_equal:
         was = counted(newest.compared, "document was", "documents were")

@@ -15,10 +15,9 @@ from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.route import document_change, parsed_filter
 from dataworks_tasks.migrate.rules import Rule, RuleKind, RuleOutcome, rules_of
 from dataworks_tasks.numerals import counted
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import BUCKETS, Namespace, series_of_buckets
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import BUCKETS, series_of_buckets
 from dataworks_tasks.store.driver_errors import classify
 from producer.sampling.field_paths import field_paths, has_path, nearest_paths, query_paths
 from producer.sampling.source_sample import SourceSample, sample_collection

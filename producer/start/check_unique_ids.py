@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import BUCKETS, Namespace
 from dataworks_tasks.runs.spec import GenerationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import BUCKETS, read_collection
+from dataworks_tasks.store.collection_facts import read_collection
 from dataworks_tasks.store.unique_ids import why_ids_repeat
 
 _REDONE = "a range that is written again after a crash would be duplicated"

@@ -11,10 +11,9 @@ from dataworks_tasks.errors import TerminalError, UsageError
 from dataworks_tasks.migrate.collection_options import VALIDATION, read_options
 from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes, read_indexes
 from dataworks_tasks.runs.choices import IndexPolicy
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import Namespace, series_of_buckets
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import series_of_buckets
 from producer.start.namespace_selection import View
 
 log = logging.getLogger(__name__)

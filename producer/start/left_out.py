@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dataworks_tasks.runs.namespace import BUCKETS
 from dataworks_tasks.runs.spec import LeftOut, NamespacePair
-from dataworks_tasks.store.collection_facts import BUCKETS
 from producer.start.namespace_selection import NamespaceSelection
 
 _SERVERS_OWN = frozenset({"system.views", "system.profile", "system.namespaces", "system.indexes"})

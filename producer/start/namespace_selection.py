@@ -14,11 +14,10 @@ from dataworks_tasks.migrate.listed_collections import (
     matches_any,
 )
 from dataworks_tasks.migrate.view_definition import view_definition
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import BUCKETS, Namespace
 from dataworks_tasks.runs.renaming import Renames, pattern_of, renamed
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import BUCKETS
 
 
 class View(NamedTuple):

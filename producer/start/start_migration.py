@@ -11,12 +11,12 @@ from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.masking import mask_digest
 from dataworks_tasks.migrate.route import document_change, parsed_filter
 from dataworks_tasks.plugins import load_plugins
+from dataworks_tasks.runs.namespace import series_of_buckets
 from dataworks_tasks.runs.reproducibility import versions
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
-from dataworks_tasks.store.collection_facts import series_of_buckets
 from producer.connections import Connections
 from producer.start.check_names import check_names
 from producer.start.check_repeated_ids import check_id_from, check_repeated_ids, with_id_from

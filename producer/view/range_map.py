@@ -10,8 +10,8 @@ from typing import Any
 
 from dataworks_tasks.ledger.contract import Ledger, RunProgress
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.namespace import series_of_buckets
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec
-from dataworks_tasks.store.collection_facts import series_of_buckets
 
 _CELLS = 100
 _MOST_STRIPS = 50

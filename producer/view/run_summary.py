@@ -12,6 +12,7 @@ from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs.namespace import series_of_buckets
 from dataworks_tasks.runs.spec import (
     GenerationJob,
     MigrationJob,
@@ -252,7 +253,10 @@ def shown_name(spec: RunSpec) -> str:
     if isinstance(job, GenerationJob):
         targets = [str(part.namespace) for part in job.parts]
         return f"{job.name} -> {_listed(targets)}"
-    pairs = [f"{pair.source} -> {pair.target}" for pair in job.namespaces]
+    pairs = [
+        f"{series_of_buckets(pair.source)} -> {series_of_buckets(pair.target)}"
+        for pair in job.namespaces
+    ]
     return _listed(pairs)
 
 

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs.namespace import series_of_buckets
 from producer.cli.shared.options import CommandContext
 from producer.estimate.assess_migration import Assessment
-from producer.estimate.collection_concerns import shown
 from producer.estimate.concern import Concern
 from producer.estimate.migration_estimate import MigrationEstimate
 from producer.estimate.migration_time import MigrationTime
@@ -115,7 +115,7 @@ def _collections(estimate: MigrationEstimate) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for item in estimate.namespaces:
         table.add_row(
-            f"{shown(item.pair.source)} -> {shown(item.pair.target)}",
+            f"{series_of_buckets(item.pair.source)} -> {series_of_buckets(item.pair.target)}",
             f"{item.documents:,}",
             decimal(item.bytes),
             f"{item.slices:,}",

@@ -34,7 +34,7 @@ def test_the_verdict_follows_the_newest_verification(ledger: RedisLedger) -> Non
     run_id = record_run(ledger)
     acknowledge(ledger, run_id, 0, 1000)
     ledger.change_state(run_id, WORKING, RunState.COMPLETE)
-    assert "Nothing was compared" in read_report(ledger, run_id).verdict
+    assert "No verification was run" in read_report(ledger, run_id).verdict
     verification = record_verification(ledger, run_id)
     assert "equal" not in read_report(ledger, run_id).verdict
     difference = DocumentFailure("k", "1", "shop.orders", "missing at the target")
