@@ -32,7 +32,7 @@ def set_going(connections: Connections, spec: RunSpec) -> None:
         start_run(connections.app, ledger, spec, connections.config.queue)
 
 
-def is_set_going(connections: Connections, spec: RunSpec) -> bool:
+def _is_set_going(connections: Connections, spec: RunSpec) -> bool:
     """Set the run going; False when that failed for a cause that ``stay`` waits out or explains."""
     try:
         set_going(connections, spec)
@@ -42,11 +42,21 @@ def is_set_going(connections: Connections, spec: RunSpec) -> bool:
 
 
 def attach(
-    connections: Connections, spec: RunSpec, view: RunView, *, is_going: bool = False
+    connections: Connections, spec: RunSpec, create_view: Callable[[], RunView]
 ) -> RunProgress | None:
-    """Set the run going and show it; None when Redis never answered. Ctrl-C leaves at once."""
-    with view, _interrupts(connections, spec.run_id, view) as interrupts:
-        return stay(connections, spec, view.observe, interrupts.stop_request, is_going=is_going)
+    """Set the run going and show it; None when Redis never answered. Ctrl-C leaves at once.
+
+    ``create_view`` is called when the workers have begun: what draws takes a while to import.
+    """
+    with _interrupts(connections, spec.run_id) as interrupts:
+        going = _is_set_going(connections, spec)
+        with create_view() as view:
+            interrupts.show_with(view)
+            stop = interrupts.stop_request
+            progress = stay(connections, spec, view.observe, stop, is_going=going)
+        if progress is None and going:
+            return connections.ledger.progress(spec.run_id)
+        return progress
 
 
 def stay(
@@ -87,31 +97,39 @@ def stay(
 
 
 class _Interrupts:
-    def __init__(self, connections: Connections, run_id: str, view: RunView) -> None:
+    def __init__(self, connections: Connections, run_id: str) -> None:
         self._alone = connections.alone
         self._run_id = run_id
-        self._view = view
+        self._view: RunView | None = None
         self._count = 0
+
+    def show_with(self, view: RunView) -> None:
+        """Say in ``view`` what an interrupt does, also one that came before."""
+        self._view = view
+        if self._count:
+            self._say(view)
 
     def stop_request(self) -> StopRequest:
         return StopRequest.NOW if self._count else StopRequest.NONE
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
         self._count += 1
-        if self._count > 1:
-            return
+        if self._count == 1 and self._view is not None:
+            self._say(self._view)
+
+    def _say(self, view: RunView) -> None:
         if self._alone:
-            self._view.say("Stopping the workers of this command.")
+            view.say("Stopping the workers of this command.")
         else:
-            self._view.say(
+            view.say(
                 "The workers continue without this command. "
                 f"Stop them with: dataworks pause {self._run_id}"
             )
 
 
 @contextmanager
-def _interrupts(connections: Connections, run_id: str, view: RunView) -> Iterator[_Interrupts]:
-    interrupts = _Interrupts(connections, run_id, view)
+def _interrupts(connections: Connections, run_id: str) -> Iterator[_Interrupts]:
+    interrupts = _Interrupts(connections, run_id)
     if current_thread() is not main_thread():
         yield interrupts
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dataworks_tasks.errors import UsageError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from producer.connections import Connections
+    from producer.drive.observation import RunView
 
 _COLORS = {
     "complete": "green",
@@ -65,26 +67,17 @@ def run_to_end(
     context: CommandContext, connections: Connections, spec: RunSpec, *, detach: bool
 ) -> int:
     """Detach, or stay until the run ends; print the outcome; return the exit code."""
-    from producer.drive.attach import attach, is_set_going
+    from producer.drive.attach import attach
     from producer.resume.spec_file import keep_spec
 
     keep_spec(spec)
     if detach:
         return _detach(context, connections, spec)
-    going = is_set_going(connections, spec)
-    from rich.markup import escape
-
-    from producer.view.live_snapshot import AlertWatch
-    from producer.view.progress import create_view
-
-    console = context.console
-    if not context.as_json:
-        console.print(f"[bold]{spec.run_id}[/bold]  {escape(shown_name(spec))}")
-    watch = AlertWatch.of(connections.config, notifies=True)
-    view = create_view(spec, console, connections.ledger, watch)
-    progress = attach(connections, spec, view, is_going=going)
+    progress = attach(connections, spec, partial(_view, context, connections, spec))
     if progress is None:
-        console.print(f"Redis never answered. Continue with: dataworks resume {spec.run_id}")
+        context.console.print(
+            f"Redis never answered. Continue with: dataworks resume {spec.run_id}"
+        )
         return 3
     left_early = progress.state in WORKING
     if left_early and connections.alone:
@@ -96,10 +89,22 @@ def run_to_end(
     if context.as_json:
         context.print_json(run.as_json())
     else:
-        console.print()
-        console.print(summary(run))
-        print_next_step(console, run, context.flags.shown)
+        context.console.print()
+        context.console.print(summary(run))
+        print_next_step(context.console, run, context.flags.shown)
     return 130 if left_early else exit_code(run)
+
+
+def _view(context: CommandContext, connections: Connections, spec: RunSpec) -> RunView:
+    from rich.markup import escape
+
+    from producer.view.live_snapshot import AlertWatch
+    from producer.view.progress import create_view
+
+    if not context.as_json:
+        context.console.print(f"[bold]{spec.run_id}[/bold]  {escape(shown_name(spec))}")
+    watch = AlertWatch.of(connections.config, notifies=True)
+    return create_view(spec, context.console, connections.ledger, watch)
 
 
 def _detach(context: CommandContext, connections: Connections, spec: RunSpec) -> int:

@@ -34,7 +34,8 @@ def lose_position(servers: Servers, run: str) -> None:
         token: dict[str, Any] = dict(stream.next()["_id"])
     data = token["_data"]
     token["_data"] = f"{data[:2]}{int(data[2:10], 16) - 1:08X}{data[10:]}"
-    place = FollowPlace.from_bytes(fleet.ledger.key_windows.place(run, PLACE))
+    windows = fleet.ledger.key_windows
+    place = FollowPlace.from_bytes(wait_until(lambda: windows.place(run, PLACE), "it is read"))
     lost = replace(place, token=bson.encode(token)).to_bytes()
     fleet.redis.hset(RunKeys(run).record, PLACE, lost)
 
