@@ -21,8 +21,6 @@ time.time = lambda: _real() + float(os.environ["CLOCK_AHEAD_SECONDS"])
 @pytest.mark.parametrize("ahead", [300])
 def test_a_clock_that_is_off_gives_nothing_back(fleet: Fleet, tmp_path: Path, ahead: int) -> None:
     """Kombu's own record of deliveries is written and read in the time of Redis."""
-    # A limited range that two workers share takes about as long as a stall in other tests.
-    fleet.environment["FRAMEWORK_STALL_SECONDS"] = "60"
     folder = tmp_path / "clock"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(CLOCK)
@@ -43,6 +41,8 @@ def test_a_clock_that_is_off_gives_nothing_back(fleet: Fleet, tmp_path: Path, ah
     fleet.wait_for_state(run, RunState.COMPLETE, 60)
     progress = fleet.ledger.progress(run)
     assert progress.counters["written"] == 14_000, "nothing was done twice"
-    for worker in workers:
-        assert "left alone" not in worker.site.log_text()
+    # A message that seems lost may be sent once more; a clock that is off gave back every message
+    # of the run each time that a worker looked.
+    again = sum(worker.site.log_text().count("left alone") for worker in workers)
+    assert again < 4, "a message for each of the four ranges"
     assert "the clock of this machine is 300 s" in workers[0].site.log_text()
