@@ -3,7 +3,8 @@
 -- KEYS[1] record        hash
 -- KEYS[2] window        hash: size (documents or slices of a message), room (messages that may wait),
 --                       processes (at most; 0: any), sent (ranges below were sent), waiting, unprobed
---                       (messages sent since the last probe), takes, parked (moment, or none)
+--                       (messages sent since the last probe), takes, parked (moment, or none),
+--                       opened (moment)
 -- KEYS[3] hands         hash, start -> "stop|holder|until|since"
 -- KEYS[4] rests         sorted set of "start:stop" to be sent again, scored by when
 -- KEYS[5] acknowledged  sorted set, see acknowledge.lua
@@ -21,6 +22,7 @@ if not record[1] then
 end
 
 local MOST_RESTS = 64
+local OPENED_SECONDS = 2
 local command, run = ARGV[1], ARGV[2]
 local working = record[1] == 'planning' or record[1] == 'running'
 local clock = redis.call('TIME')
@@ -143,10 +145,17 @@ end
 local commands = {}
 
 -- ARGV[3] size  ARGV[4] room  ARGV[5] processes  ARGV[6] queue; begins again with the first gap.
+-- A run's command and a worker that notices the new run may both open the window: the second one
+-- changes nothing, as the first one's messages are in the queue.
 function commands.open()
+  local opened = tonumber(redis.call('HGET', KEYS[2], 'opened') or '0')
+  if now - opened < OPENED_SECONDS and redis.call('HGET', KEYS[1], 'queue') == ARGV[6] then
+    return {}
+  end
   redis.call('HSET', KEYS[1], 'queue', ARGV[6])
   redis.call('HSET', KEYS[2], 'size', ARGV[3], 'room', ARGV[4], 'processes', ARGV[5],
-    'sent', '0', 'waiting', '0', 'unprobed', '0', 'parked', '0', 'takes', '0', 'suspects', '')
+    'sent', '0', 'waiting', '0', 'unprobed', '0', 'parked', '0', 'takes', '0', 'suspects', '',
+    'opened', moment(now))
   redis.call('DEL', KEYS[4])
   redis.call('ZADD', KEYS[7], '0', run)
   return {}

@@ -45,6 +45,19 @@ def test_a_taken_message_is_replaced_by_the_next(ledger: RedisLedger) -> None:
     assert windows.release(run, 0, "w1", Release(progressed=True)) == ()
 
 
+def test_a_window_that_two_open_at_once_has_each_message_once(
+    ledger: RedisLedger, redis: Redis
+) -> None:
+    """The command that records a run opens its window, and so does a worker that notices first."""
+    run, windows = opened(ledger, 60), ledger.windows
+    assert windows.refill(run) == ((0, 10), (10, 20))
+    windows.open(run, QUEUE, 10, 2)
+    assert windows.refill(run) == ()
+    redis.hincrbyfloat(RunKeys(run).window, "opened", -10)  # resumed later
+    windows.open(run, QUEUE, 10, 2)
+    assert windows.refill(run) == ((0, 10), (10, 20))
+
+
 def test_a_rest_is_sent_before_what_is_new(ledger: RedisLedger) -> None:
     run, windows = opened(ledger, 100, room=1), ledger.windows
     windows.refill(run)
