@@ -41,8 +41,6 @@ def test_a_clock_that_is_off_gives_nothing_back(fleet: Fleet, tmp_path: Path, ah
     fleet.wait_for_state(run, RunState.COMPLETE, 60)
     progress = fleet.ledger.progress(run)
     assert progress.counters["written"] == 14_000, "nothing was done twice"
-    # A message that seems lost may be sent once more; a clock that is off gave back every message
-    # of the run each time that a worker looked.
-    again = sum(worker.site.log_text().count("left alone") for worker in workers)
-    assert again < 4, "a message for each of the four ranges"
+    for worker in workers:
+        assert "left alone" not in worker.site.log_text()
     assert "the clock of this machine is 300 s" in workers[0].site.log_text()

@@ -79,7 +79,7 @@ def test_every_message_is_lost_and_nobody_resumes(fleet: Fleet) -> None:
     take_all(fleet)
     began = time.monotonic()
     fleet.wait_for_state(run_id, RunState.COMPLETE)
-    assert time.monotonic() - began < 45, "the driver noticed; this is for a busy machine"
+    assert time.monotonic() - began < 15
     check_exact(fleet, run_id, total)
 
 

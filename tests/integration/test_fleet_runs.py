@@ -31,8 +31,7 @@ def test_a_small_run_need_not_wait_for_a_large_one(fleet: Fleet) -> None:
     rate = (documents(fleet, limited) - before) / (time.monotonic() - began)
     for run_id in (limited, large):
         fleet.run("cancel", run_id)
-    # Its rate at most; a busy machine may not reach it.
-    assert 100 < rate < 1400, "the limited run continues"
+    assert 600 < rate < 1400, "the limited run continues, at its rate"
 
 
 def test_a_run_keeps_to_its_processes(fleet: Fleet) -> None:
