@@ -13,5 +13,10 @@ def token_time(token: bytes) -> Timestamp:
     data = find_element(token, b"_data")
     if data is None:
         raise TerminalError("the server's resume tokens have no time", "Follow a MongoDB server")
-    digits = bytes.fromhex(data.value[4:-1].decode()[:18])
+    return time_in(data.value[4:-1].decode())
+
+
+def time_in(data: str) -> Timestamp:
+    """Return the cluster time of a token's field ``_data``."""
+    digits = bytes.fromhex(data[:18])
     return Timestamp(int.from_bytes(digits[1:5]), int.from_bytes(digits[5:9]))

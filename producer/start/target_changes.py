@@ -13,6 +13,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.cluster_time import time_in
 from dataworks_tasks.store.driver_errors import classify
 
 _MOST_COUNTED = 1000
@@ -88,7 +89,7 @@ def _counted(stream: Any, now: Timestamp) -> TargetChanges:
         if event is not None:
             count += 1
             last = _shown(event)
-        elif token_time(stream.resume_token) >= now:
+        elif time_in(stream.resume_token["_data"]) >= now:
             break
     return TargetChanges(count, last)
 
@@ -98,9 +99,3 @@ def _shown(event: dict[str, Any]) -> str:
     where = f"{event['ns']['db']}.{event['ns'].get('coll', '*')}"
     id_ = dumps(named, json_options=RELAXED_JSON_OPTIONS) if named is not None else ""
     return f"{event['operationType']} of {id_} in {where}" if id_ else str(event["operationType"])
-
-
-def token_time(token: Any) -> Timestamp:
-    """Return the cluster time that a resume token of MongoDB begins with."""
-    data = bytes.fromhex(token["_data"])
-    return Timestamp(int.from_bytes(data[1:5]), int.from_bytes(data[5:9]))
