@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from dataworks_tasks.errors import LedgerUnavailable, SettingsError, StoreUnavailable, UsageError
-from dataworks_tasks.ledger.connect import connect_ledger, ledger_setting
+from dataworks_tasks.ledger.connect import connect_redis, ledger_setting
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
-from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.ledger.transport_check import check_transport
+from dataworks_tasks.runs.spec import RunSpec, is_run_id
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.settings.fingerprints import Side, check_fingerprints
@@ -55,13 +56,16 @@ class Connections:
     def ledger(self) -> RedisLedger:
         """The ledger, reached once to see that it answers."""
         if self._ledger is None:
-            ledger = connect_ledger(self.config)
+            url = self.config.effective_ledger_url.get_secret_value()
+            setting = ledger_setting(self.config)
+            redis = connect_redis(self.config)
+            ledger = RedisLedger(redis, setting)
             self._stack.callback(ledger.close)
+            check_transport(url, setting, redis)
             try:
                 ledger.ping()
             except LedgerUnavailable as error:
-                setting = ledger_setting(self.config)
-                host = public_address(self.config.effective_ledger_url.get_secret_value())
+                host = public_address(url)
                 raise UsageError(
                     f"Redis at {host} cannot be used: {error.fact}",
                     f"Give its CA file: {setting}=rediss://...?ssl_ca_certs=FILE"
@@ -77,6 +81,9 @@ class Connections:
         if self._app is None:
             from dataworks_tasks.celery_app import create_app
 
+            if self.config.ledger_url is not None:
+                broker = self.config.broker_url.get_secret_value()
+                check_transport(broker, "FRAMEWORK_BROKER_URL")
             self._app = create_app(self.config)
             self._stack.callback(self._app.close)
         return self._app
@@ -103,6 +110,10 @@ class Connections:
         """
         check_fingerprints(spec, self.config)
         self._swapped = spec.is_swapped
+
+    def run_id(self, run: str) -> str:
+        """Return the id of a run that is named by its id or by what --run-name called it."""
+        return run if is_run_id(run) else self.ledger.named_run(run) or run
 
     def swap(self) -> None:
         """Exchange source and target."""

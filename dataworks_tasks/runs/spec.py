@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -367,6 +368,7 @@ _PREFIX = {
     RunKind.VERIFICATION: "ver",
     RunKind.REPAIR: "rep",
 }
+_AFTER_PREFIX = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
 def kind_of(run_id: str) -> RunKind | None:
@@ -378,3 +380,9 @@ def new_run_id(kind: RunKind, now: datetime | None = None) -> str:
     """Return an id that sorts by time and reads well, like ``gen-20261122-142501-7f3a``."""
     moment = now or datetime.now(UTC)
     return f"{_PREFIX[kind]}-{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def is_run_id(text: str) -> bool:
+    """Whether ``text`` has the form of a run's id, so that no run can have it for a name."""
+    prefix, _, rest = text.partition("-")
+    return prefix in _PREFIX.values() and _AFTER_PREFIX.fullmatch(rest) is not None

@@ -25,7 +25,10 @@ T = TypeVar("T")
 
 
 class Engine:
-    """What both engines do with a run that exists. Nothing is kept between two calls."""
+    """What both engines do with a run that exists. Nothing is kept between two calls.
+
+    A run is named by its id, or by the ``run_name`` that it was started with.
+    """
 
     def __init__(self, config: FrameworkConfig, in_process: bool = False) -> None:
         self._config = config
@@ -33,7 +36,9 @@ class Engine:
 
     async def resume(self, run_id: str, progress: ProgressCallback | None = None) -> RunResult:
         """Resume a run: send its gaps, and nothing else."""
-        return await self._stay(lambda connections: continue_run(connections, run_id), progress)
+        return await self._stay(
+            lambda connections: continue_run(connections, connections.run_id(run_id)), progress
+        )
 
     async def verify(self, run_id: str, progress: ProgressCallback | None = None) -> RunResult:
         """Compare what the run should have written with its target, document by document.
@@ -42,16 +47,17 @@ class Engine:
         and ``failures`` counts the documents.
         """
         return await self._stay(
-            lambda connections: start_verification(run_id, connections), progress
+            lambda connections: start_verification(connections.run_id(run_id), connections),
+            progress,
         )
 
     async def status(self, run_id: str) -> RunStatus:
         """How far the run is. Raises UnknownName for a run that is not on record."""
 
         def look(connections: Connections) -> RunStatus:
-            ledger = connections.ledger
-            spec, progress = ledger.spec(run_id), ledger.progress(run_id)
-            left = RemainingTime(spec, ledger.history.read(run_id)).observe(progress)
+            ledger, chosen = connections.ledger, connections.run_id(run_id)
+            spec, progress = ledger.spec(chosen), ledger.progress(chosen)
+            left = RemainingTime(spec, ledger.history.read(chosen)).observe(progress)
             cause = cause_of_standstill(ledger, progress)
             return RunStatus.of(summarize(spec, progress, cause=cause, seconds_left=left))
 
@@ -64,7 +70,7 @@ class Engine:
         """
 
         def stop(connections: Connections) -> None:
-            stop_run(connections.ledger, run_id, RunState.PAUSED)
+            stop_run(connections.ledger, connections.run_id(run_id), RunState.PAUSED)
 
         await asyncio.to_thread(self._look, stop)
 

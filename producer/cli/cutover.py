@@ -82,6 +82,7 @@ def command(
 
     request = CutOverRequest(verify, quiet, block_writes, accept_failures)
     with context.connections() as connections:
+        run_id = connections.run_id(run_id)
         spec = connections.ledger.spec(run_id)
         connections.check_servers(spec)
         if end_cut_over(connections, spec):

@@ -16,6 +16,7 @@ from producer.cli.shared.options import CommandContext, with_connections
 def command(context: CommandContext, run_id: str) -> None:
     """List the documents of RUN that could not be written, or that differ in a verification."""
     with context.connections() as connections:
+        run_id = connections.run_id(run_id)
         connections.ledger.state(run_id)
         rows = connections.ledger.failures(run_id)
         if context.as_json:

@@ -67,6 +67,7 @@ def command(
     from producer.cli.shared.run_to_end import Stay, run_new
     from producer.document_output import write_documents
     from producer.resume.named_run import find_named_run
+    from producer.resume.spec_file import keep_name
     from producer.start.run_request import GenerationRequest
     from producer.start.start_generation import plan_generation, start_generation
 
@@ -82,6 +83,7 @@ def command(
     with context.run_connections(workers, detach=detach, check=check) as connections:
         known = find_named_run(connections, options.run_name, RunKind.GENERATION, request.total)
         spec = known or start_generation(request, connections.config, connections)
+        keep_name(options.run_name, spec)
         sys.exit(run_new(context, connections, spec, stay))
 
 

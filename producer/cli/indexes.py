@@ -28,6 +28,7 @@ def command(context: CommandContext, run_id: str) -> None:
     from producer.resume.build_indexes import build_indexes_again, check_indexes
 
     with context.connections() as connections:
+        run_id = connections.run_id(run_id)
         spec = check_indexes(connections, run_id)
         with context.console.status("reading the indexes") as status:
             show = lambda line: status.update(escape(line))  # noqa: E731

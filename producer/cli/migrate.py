@@ -64,6 +64,7 @@ def command(
     from producer.cli.shared.run_to_end import Stay, run_new
     from producer.estimate.assess_migration import assess
     from producer.resume.named_run import find_named_run
+    from producer.resume.spec_file import keep_name
     from producer.start.start_migration import start_migration
 
     stay = Stay(detach, verify)
@@ -78,4 +79,5 @@ def command(
     with context.run_connections(workers, detach=detach or request.follow) as connections:
         known = find_named_run(connections, options.run_name, RunKind.MIGRATION)
         spec = known or start_migration(request, connections.config, connections)
+        keep_name(options.run_name, spec)
         sys.exit(run_new(context, connections, spec, stay))

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from producer.cli.shared.completion import complete_runs
 from producer.cli.shared.options import RATE, CommandContext, with_connections
 
 NO_LIMIT = "none"
@@ -29,7 +30,7 @@ _LIMIT = Limit()
 
 
 @click.command("rate")
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @click.option(
     "--max-rate",
     type=_LIMIT,
@@ -64,6 +65,7 @@ def command(context: CommandContext, run_id: str, **limits: float | str | None) 
         if value is not None
     }
     with context.connections() as connections:
+        run_id = connections.run_id(run_id)
         found = change_limits(connections, run_id, wanted)
     if context.as_json:
         context.print_json({"run": run_id, **asdict(found)})

@@ -30,6 +30,7 @@ def command(context: CommandContext, run_id: str, output: Path | None, hide_keys
     from producer.report.run_report import read_report
 
     with context.connections() as connections:
+        run_id = connections.run_id(run_id)
         report = read_report(connections.ledger, run_id, hide_keys=hide_keys)
     if context.as_json:
         context.print_json(report.as_json(hide_keys=hide_keys))

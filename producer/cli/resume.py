@@ -54,15 +54,20 @@ def command(
     from producer.cli.shared.run_to_end import run_to_end
     from producer.resume.continue_run import continue_run
     from producer.resume.rebuild import rebuild_run
-    from producer.resume.spec_file import load_spec
+    from producer.resume.spec_file import kept_name, load_spec
+    from producer.start.run_name import name_run
 
     if spec_file is not None and not rebuild:
         raise UsageError("--spec requires --rebuild", f"dataworks resume {run_id} --rebuild")
     with context.run_connections(workers, detach=detach) as connections:
+        run_id = connections.run_id(run_id)
         if resync:
             sys.exit(_resync(context, connections, run_id))
         if rebuild:
-            found = rebuild_run(connections, load_spec(run_id, spec_file))
+            kept = load_spec(run_id, spec_file)
+            run_id = kept.run_id
+            found = rebuild_run(connections, kept)
+            name_run(connections.ledger, kept, kept_name(kept))
             context.console.print(f"{run_id} is on record again with {counted(found, 'document')}")
         spec = continue_run(connections, run_id)
         sys.exit(run_to_end(context, connections, spec, detach=detach))

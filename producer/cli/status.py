@@ -44,7 +44,7 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
     from producer.view.run_summary import exit_code, summarize, with_differences
 
     with context.connections() as connections:
-        chosen = run_id or _newest(connections.ledger)
+        chosen = connections.run_id(run_id) if run_id else _newest(connections.ledger)
         if spec:
             click.echo(connections.ledger.spec(chosen).to_json())
             return

@@ -45,4 +45,5 @@ def command(
 
     request = SyncRequest(reverse, overwrite_changes, OnDdl(on_ddl))
     with context.connections() as connections:
+        run_id = connections.run_id(run_id)
         sys.exit(sync_run(context, connections, run_id, request))

@@ -74,6 +74,7 @@ def command(
             "Leave --detach out",
         )
     with context.run_connections(workers, detach=detach) as connections:
+        run_id = connections.run_id(run_id)
         if not (repair or live):
             spec = start_verification(run_id, connections, max_failures)
             sys.exit(run_to_end(context, connections, spec, detach=detach))

@@ -25,7 +25,27 @@ def named_pools(arguments: tuple[str, ...]) -> Iterator[str]:
             yield option[2:]
 
 
-@click.command("worker", context_settings={"ignore_unknown_options": True})
+_WITH_VALUE = frozenset("APQXISbcflnOs")
+"""Celery's one-letter options that take a value, which may follow without a space."""
+
+
+class _WorkerCommand(click.Command):
+    """Hands options of Celery on that are written in one word, such as -Pthreads.
+
+    Click takes such a word for several options of one letter each, and prints its help at an h.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write the value of each such option as a word of its own."""
+        return super().parse_args(ctx, [word for given in args for word in _words(given)])
+
+
+def _words(given: str) -> tuple[str, ...]:
+    joined = len(given) > 2 and given[0] == "-" and given[1] in _WITH_VALUE
+    return (given[:2], given[2:].removeprefix("=")) if joined else (given,)
+
+
+@click.command("worker", cls=_WorkerCommand, context_settings={"ignore_unknown_options": True})
 @click.option(
     "--processes",
     type=Count(1, 512),

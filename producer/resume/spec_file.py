@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from dataworks_tasks.errors import UsageError
@@ -35,20 +36,41 @@ def keep_spec(spec: RunSpec, folder: Path = RUNS_FOLDER) -> None:
         )
 
 
-def load_spec(run_id: str, file: Path | None) -> RunSpec:
-    """Load the spec of ``run_id`` from ``file``, or from where ``keep_spec`` put it.
+def keep_name(name: str | None, spec: RunSpec, folder: Path = RUNS_FOLDER) -> None:
+    """Keep the run's name beside its spec: for a shell that completes it, and when Redis is lost.
+
+    Where it cannot be kept, ``keep_spec`` says so.
+    """
+    if name is None:
+        return
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f"{name}.{os.getpid()}.tmp"
+        unfinished.symlink_to(f"{spec.run_id}.json")
+        unfinished.replace(folder / f"{name}.json")
+
+
+def kept_name(spec: RunSpec, folder: Path = RUNS_FOLDER) -> str | None:
+    """Return the name that ``keep_name`` kept for the run."""
+    own = f"{spec.run_id}.json"
+    links = (path for path in folder.glob("*.json") if path.is_symlink())
+    return next((path.stem for path in links if path.readlink().name == own), None)
+
+
+def load_spec(run: str, file: Path | None) -> RunSpec:
+    """Load the spec of ``run``, an id or a name, from ``file``, or from where it was kept.
 
     Raises UsageError if the file is missing or belongs to another run, and SpecRefused if it is
     damaged.
     """
-    path = file or RUNS_FOLDER / f"{run_id}.json"
+    path = file or RUNS_FOLDER / f"{run}.json"
     try:
         spec = read_spec(path.read_bytes())
     except OSError as error:
         raise UsageError(
-            f"the spec of {run_id} cannot be read from {path}: {error.strerror}",
+            f"the spec of {run} cannot be read from {path}: {error.strerror}",
             "Go to the folder that the run was started in, or give the file: --spec FILE",
         ) from None
-    if spec.run_id != run_id:
+    if run not in {spec.run_id, kept_name(spec)}:
         raise UsageError(f"{path} is the spec of {spec.run_id}", "Give the file of the same run")
     return spec

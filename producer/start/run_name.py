@@ -6,7 +6,7 @@ import re
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import Ledger
-from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.runs.spec import RunSpec, is_run_id
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STARTING_SECONDS = 60
@@ -25,6 +25,8 @@ def name_run(ledger: Ledger, spec: RunSpec, name: str | None) -> None:
             f"{name!r} is not a name for a run",
             "Use up to 100 letters, digits, dots, hyphens and underscores",
         )
+    if is_run_id(name):
+        raise UsageError(f"{name} has the form of a run's id", "Choose another --run-name")
     holder = ledger.name_run(name, spec.run_id, _STARTING_SECONDS)
     if holder != spec.run_id:
         raise UsageError(

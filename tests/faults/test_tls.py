@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -24,6 +25,8 @@ from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.create_client import create_database_client
+from producer.connections import Connections
+from producer.doctor.preflight import run_checks
 from producer.local.celery_services import CeleryWorker, Flower
 from producer.local.services import LocalServices, RunningService
 from tests.fleet import Fleet, wait_until
@@ -197,6 +200,25 @@ def test_nobody_talks_to_a_server_that_is_not_the_right_one(
         assert remedy in text
         assert len(text) < 500, text
     assert fleet.ledger.run_ids() == []
+
+
+@pytest.mark.parametrize("asks", ["redis", "rediss"])
+def test_a_redis_that_speaks_tls_or_not_is_called_so_at_once(
+    redis_url: str, certificates: Certificates, asks: str
+) -> None:
+    with TcpProxy.before(redis_url, certificates.server_context()) as secured:
+        url = secured.url(redis_url) if asks == "redis" else redis_url.replace("redis", "rediss", 1)
+        words = "accepts TLS only" if asks == "redis" else "speaks no TLS"
+        for config in (
+            FrameworkConfig(broker_url=SecretStr(url)),
+            FrameworkConfig(broker_url=SecretStr(url), ledger_url=SecretStr(redis_url)),
+        ):
+            began = time.monotonic()
+            with Connections(config) as connections:
+                found = {check.name: check.found for check in run_checks(connections)}
+            assert time.monotonic() - began < 5
+            assert words in found["broker" if config.ledger_url else "redis"]
+            assert "not asked" in found["workers"]
 
 
 def srv_resolver() -> Any:

@@ -66,7 +66,9 @@ def test_a_restarted_job_goes_on_with_its_run(fleet: Fleet) -> None:
     fleet.start_worker(1)
     assert fleet.run_json(*arguments)["run"] == run_id
     assert fleet.run_json(*arguments)["state"] == "complete"
-    assert fleet.ledger.run_ids() == [run_id]
+    assert fleet.run_json("status", "nightly")["run"] == run_id
+    assert fleet.run_json("verify", "nightly")["state"] == "complete"
+    assert len(fleet.ledger.run_ids()) == 2
     other = fleet.run(*arguments[:3], 2000, *place, check=False)
     assert other.returncode == 2
     assert "makes 1,000 documents, not 2,000" in other.stderr
@@ -79,7 +81,7 @@ def test_a_paused_run_is_not_woken_by_its_name(fleet: Fleet) -> None:
     place = ("--database", fleet.database, "--collection", "orders", "--run-name", "nightly")
     arguments = ("generate", "service_order", "--total", 1000, *place)
     run_id = str(fleet.run_json(*arguments, "--detach")["run"])
-    fleet.run("pause", run_id)
+    fleet.run("pause", "nightly")
     refused = fleet.run(*arguments, check=False)
     assert (refused.returncode, f"dataworks resume {run_id}" in refused.stderr) == (2, True)
     assert fleet.ledger.state(run_id) is RunState.PAUSED

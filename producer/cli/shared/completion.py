@@ -17,8 +17,9 @@ _RUNS = Path(".dataworks/runs")
 def complete_runs(
     _context: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Return runs that commands of this folder have started, newest first."""
-    names = sorted((path.stem for path in _RUNS.glob("*-*.json")), reverse=True)
+    """Return runs that commands of this folder have started, newest first, and their names."""
+    paths = sorted(_RUNS.glob("*.json"), reverse=True)
+    names = [path.stem for path in sorted(paths, key=Path.is_symlink)]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

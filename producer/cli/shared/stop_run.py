@@ -10,6 +10,7 @@ from producer.resume.stop_run import stop_run
 def stop_and_print(context: CommandContext, run_id: str, state: RunState) -> None:
     """Take the run out of work and say how to continue it."""
     with context.connections() as connections:
+        run_id = connections.run_id(run_id)
         stop_run(connections.ledger, run_id, state)
     if context.as_json:
         context.print_json({"run": run_id, "state": state.value})

@@ -76,9 +76,11 @@ def test_a_shell_completes_commands_flags_runs_and_templates(shell: str, tmp_pat
     runs = tmp_path / ".dataworks/runs"
     runs.mkdir(parents=True)
     (runs / "mig-20261126-120000-abcd.json").touch()
+    (runs / "nightly.json").symlink_to("mig-20261126-120000-abcd.json")
     assert "migrate" in completed(shell, tmp_path, "mig")
     assert "--max-rate" in completed(shell, tmp_path, "generate", "--max-r")
     assert "mig-20261126-120000-abcd" in completed(shell, tmp_path, "resume", "m")
+    assert "nightly" in completed(shell, tmp_path, "status", "n")
     assert "service_order" in completed(shell, tmp_path, "generate", "serv")
 
 
