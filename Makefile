@@ -81,7 +81,8 @@ verdict-table: $(STAMP) ## run the tests of situations, and put what they show i
 
 mutants: $(STAMP) ## change the code in small ways, and put into docs/reliability.md what tests notice
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
-	@$(BIN)/python -m tests.support.mutants $(if $(AREA),'$(AREA)')
+	@$(BIN)/python -m tests.support.mutants $(if $(AREA),'$(AREA)') \
+	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 fault-table: $(STAMP) ## put the last soak test's figures into docs/reliability.md
 	@$(BIN)/python -m tests.support.fault_record

@@ -2,21 +2,23 @@
 
 ``make mutants`` runs mutmut over one part of the code after the other, in a copy of the project,
 against the unit and contract tests that concern the part, and writes the table of
-docs/reliability.md. ``make mutants AREA=leases`` runs one part; the others keep their rows. The
-names of the changes that no test noticed are printed.
+docs/reliability.md. ``make mutants AREA=leases`` runs one part; the others keep their rows.
+``SAMPLE=300`` tries that many changes of a part, drawn at random; ``SEED=n`` draws others. What
+each change that no test noticed looks like is printed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +59,7 @@ AREAS: Mapping[str, Area] = {
         ("broker/envelope", "broker/messages", "broker/run_queue"),
         ("unit/broker", "unit/test_range_message.py"),
     ),
-    "send window": Area(
+    "dispatch": Area(
         ("ledger/send_window", "drive/watch_messages", "worker/range_turn"),
         (
             "contract/test_send_window.py",
@@ -104,14 +106,37 @@ AREAS: Mapping[str, Area] = {
 }
 
 
+# mutmut makes the changes when it runs; a sample needs their names before that.
+_LIST_CHANGES = """
+import sys
+from pathlib import Path
+from mutmut.mutation.file_mutation import mutate_file_contents
+from mutmut.utils.format_utils import get_mutant_name
+for file in map(Path, sys.argv[1:]):
+    for name in mutate_file_contents(str(file), file.read_text()).mutant_names:
+        print(get_mutant_name(file, name))
+"""
+
+
+class Result(NamedTuple):
+    """The outcome of each change that was tried, and how many changes there are."""
+
+    outcomes: Mapping[str, str]
+    changes: int
+
+
 def settings(area: Area) -> str:
     """Return what ``pyproject.toml`` says to mutmut."""
     values = {
         "source_paths": ["dataworks_tasks"],
-        "only_mutate": [f"dataworks_tasks/{module}.py" for module in area.modules],
+        "only_mutate": _files(area),
         "also_copy": [name for name in _COPIED if name not in ("dataworks_tasks", "tests")],
         "pytest_add_cli_args": ["-p", "no:cacheprovider", "--timeout", "60"],
         "pytest_add_cli_args_test_selection": [f"tests/{test}" for test in area.tests],
+        # The tests are imported once; each change is tried in a fork.
+        "process_isolation": "forkserver",
+        # A test that a busy machine holds up has not noticed anything.
+        "timeout_multiplier": 60,
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
     return "\n[tool.mutmut]\n" + "\n".join(lines) + "\n"
@@ -123,69 +148,105 @@ def read_outcomes(text: str) -> dict[str, str]:
     return {name: outcome for name, _, outcome in lines if "__mutmut_" in name}
 
 
-def run_area(area: Area) -> dict[str, str]:
+def run_area(area: Area, sample: int | None = None, seed: int = 0) -> Result:
     """Change the area's modules in a copy of the project; return each change's outcome."""
     with tempfile.TemporaryDirectory(prefix="dataworks-mutants-") as place:
         folder = Path(place)
-        for name in _COPIED:
-            shutil.copytree(
-                ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
-        shutil.copy(ROOT / "README.md", folder)
-        project = (ROOT / "pyproject.toml").read_text()
-        (folder / "pyproject.toml").write_text(project + settings(area))
-        mutmut = (sys.executable, "-m", "mutmut")
-        processes = str(os.cpu_count() or 1)
-        subprocess.run((*mutmut, "run", "--max-children", processes), cwd=folder, check=True)
-        done = subprocess.run(
-            (*mutmut, "results", "--all", "true"),
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        outcomes = read_outcomes(done.stdout)
-        for name, outcome in outcomes.items():
+        _copy_project(folder, area)
+        names = _mutmut_output(folder, "-c", _LIST_CHANGES, *_files(area)).split()
+        tried = random.Random(seed).sample(names, min(sample or len(names), len(names)))
+        chosen = tried if len(tried) < len(names) else []
+        # Twice as many as there are processors: some of the changes make a test wait.
+        processes = str(2 * (os.cpu_count() or 1))
+        run = (sys.executable, "-m", "mutmut", "run", "--max-children", processes, *chosen)
+        subprocess.run(run, cwd=folder, check=True)
+        found = read_outcomes(_mutmut_output(folder, "-m", "mutmut", "results", "--all", "true"))
+        outcomes = {name: found[name] for name in tried}
+        for name, outcome in sorted(outcomes.items()):
             if outcome not in _KILLED:
-                sys.stdout.write(f"{outcome}: {name}\n")
-        return outcomes
+                change = _mutmut_output(folder, "-m", "mutmut", "show", name)
+                sys.stdout.write(f"{outcome}: {change}\n")
+        return Result(outcomes, len(names))
+
+
+def _files(area: Area) -> list[str]:
+    return [f"dataworks_tasks/{module}.py" for module in area.modules]
+
+
+def _copy_project(folder: Path, area: Area) -> None:
+    for name in _COPIED:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "README.md", folder)
+    project = (ROOT / "pyproject.toml").read_text()
+    (folder / "pyproject.toml").write_text(project + settings(area))
+
+
+def _mutmut_output(folder: Path, *arguments: str) -> str:
+    command = (sys.executable, *arguments)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 class Figures(NamedTuple):
-    """How many changes of an area were made, and how many percent of them a test noticed."""
+    """How many changes an area has, how many were tried, and the percentage that a test noticed."""
 
     changes: int
+    tried: int
     percent: int
 
     @classmethod
-    def of(cls, outcomes: Iterable[str]) -> Figures:
+    def of(cls, result: Result) -> Figures:
         """Count outcomes of mutmut's."""
-        counts = Counter(outcome in _KILLED for outcome in outcomes)
-        return cls(counts.total(), round(100 * counts[True] / counts.total()))
+        noticed = sum(outcome in _KILLED for outcome in result.outcomes.values())
+        tried = len(result.outcomes)
+        return cls(result.changes, tried, round(100 * noticed / tried))
+
+    @property
+    def tried_text(self) -> str:
+        """Say how many were tried."""
+        return "all" if self.tried == self.changes else f"{self.tried:,} at random"
 
 
 def read_table(page: str) -> dict[str, Figures]:
     """Return the figures of a page that ``mutants_table`` was written into, by area."""
-    rows = re.findall(r"^\| (.+) \| ([\d,]+) \| (\d+)% \|$", page, re.MULTILINE)
-    found = {name: Figures(int(count.replace(",", "")), int(share)) for name, count, share in rows}
+    rows = re.findall(
+        r"^\| (.+) \| ([\d,]+) \| (?:all|([\d,]+) at random) \| (\d+)% \|$", page, re.MULTILINE
+    )
+    found = {
+        name: Figures(_number(changes), _number(tried or changes), _number(percent))
+        for name, changes, tried, percent in rows
+    }
     return {name: found[name] for name in AREAS if name in found}
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 def mutants_table(figures: Mapping[str, Figures]) -> str:
     """Return the rows in Markdown, one for each area that was ever run."""
-    lines = ["| code | changes | noticed by a fast test |", "| --- | --- | --- |"]
+    lines = ["| code | changes | tried | noticed by a fast test |", "| --- | --- | --- | --- |"]
     lines += (
-        f"| {name} | {figures[name].changes:,} | {figures[name].percent}% |"
+        f"| {name} | {figures[name].changes:,} | {figures[name].tried_text} "
+        f"| {figures[name].percent}% |"
         for name in AREAS
         if name in figures
     )
     return "\n".join(lines) + "\n"
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("areas", nargs="*", metavar="AREA", help=", ".join(AREAS))
+    parser.add_argument("--sample", type=int, help="try so many changes of each area")
+    parser.add_argument("--seed", type=int, default=0, help="draw another sample")
+    return parser.parse_args()
+
+
 def main() -> None:
     """Run the areas, write the table, and exit 1 unless enough is noticed."""
-    for name in sys.argv[1:] or list(AREAS):
-        found = Figures.of(run_area(AREAS[name]).values())
+    options = _arguments()
+    for name in options.areas or list(AREAS):
+        found = Figures.of(run_area(AREAS[name], options.sample, options.seed))
         figures = {**read_table(PAGE.read_text()), name: found}
         put_table("mutants", mutants_table(figures), PAGE)
     figures = read_table(PAGE.read_text())

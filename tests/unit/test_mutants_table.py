@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from tests.support.fault_record import PAGE
-from tests.support.mutants import Figures, mutants_table, read_table
+from tests.support.mutants import Figures, Result, mutants_table, read_table
 
 
 def test_an_area_that_was_not_run_keeps_its_row() -> None:
-    figures = {"ledger": Figures(1234, 91), "leases": Figures(269, 86)}
+    figures = {"ledger": Figures(1234, 300, 91), "leases": Figures(269, 269, 86)}
     page = f"# Page\n\n| ledger | other | table |\n\n{mutants_table(figures)}\n"
     assert read_table(page) == figures
-    assert Figures.of(["killed", "timeout", "survived"]) == Figures(3, 67)
+
+
+def test_a_sample_says_how_many_were_tried() -> None:
+    outcomes = {"a": "killed", "b": "timeout", "c": "survived"}
+    figures = Figures.of(Result(outcomes, changes=1200))
+    assert figures == Figures(1200, 3, 67)
+    assert "| ledger | 1,200 | 3 at random | 67% |" in mutants_table({"ledger": figures})
 
 
 def test_the_page_has_rows() -> None:
