@@ -13,7 +13,8 @@ from dataworks_tasks.errors import DataWorksError, UnknownName
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import WORKING, RunProgress
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
-from dataworks_tasks.monitor.alerts import Alert, AlertBoard, alert_rules
+from dataworks_tasks.monitor.alert_rules import alert_rules
+from dataworks_tasks.monitor.alerts import Alert, AlertBoard
 from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
 from dataworks_tasks.monitor.standstill import standstill
 from dataworks_tasks.monitor.webhook import Webhook

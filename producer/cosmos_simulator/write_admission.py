@@ -65,54 +65,85 @@ def _update_bytes(data: bytes) -> int:
 def admit(
     command: Command, refused: Errors, budget: RequestUnitBudget, faults: Faults
 ) -> Admission:
-    """Decide which statements of ``command`` run. ``refused`` are those that never can.
+    """Decide which statements of ``command`` run. ``refused`` are those that never can."""
+    charges = statement_charges(command.name, command.statements or EncodedBatch.of(()))
+    limits = _Limits(charges, budget, faults)
+    if command.body.get("ordered", True):
+        return _admit_ordered(limits, refused)
+    return _admit_unordered(limits, refused)
 
-    An ordered write stops at its first error. An unordered one is executed in any order, so which
-    statements the budget refuses is chance, not the tail of the list.
-    """
-    statements = command.statements or EncodedBatch.of(())
-    ordered = bool(command.body.get("ordered", True))
-    count = len(statements)
-    stop = min(refused, default=count) if ordered else count
-    candidates = [index for index in range(stop) if index not in refused]
-    errors = {stop: refused[stop]} if ordered and stop in refused else dict(refused)
-    charges = statement_charges(command.name, statements)
-    by_chance = faults.refused(candidates)
-    if by_chance:
-        candidates = _before_first(candidates, by_chance, ordered=ordered)
-    throttled_by_dial = bool(candidates) and faults.happens(faults.dials.throttle_share)
-    total = float(charges[candidates].sum())
-    if not (throttled_by_dial or by_chance) and total <= budget.available():
-        return Admission(candidates, errors, total)
-    order = candidates
-    if not ordered:
-        order = [candidates[position] for position in faults.order(len(candidates))]
-    kept = _affordable_count(charges[order], budget)
-    if throttled_by_dial:
-        kept = min(kept, faults.accepted(len(order)))
-    admitted = sorted(order[:kept])
-    late = [*order[kept:], *sorted(by_chance)]
+
+def _admit_ordered(limits: _Limits, refused: Errors) -> Admission:
+    """Run the statements before the first error; that error is the only one."""
+    end = min(refused, default=len(limits.charges))
+    throttled = sorted(limits.faults.refused(range(end)))
+    order = list(range(throttled[0] if throttled else end))
+    by_dial = limits.dial_throttles(order)
+    kept = len(order)
+    if by_dial or throttled or not limits.affords(order):
+        kept = limits.accepted_count(order, by_dial=by_dial)
+    late = order[kept:] + throttled
     if not late:
-        return Admission(admitted, errors, total)
-    missing = float(charges[order[kept:]].sum())
-    delay = faults.retry_after_ms(
-        RETRY_AFTER_MS_WITHOUT_BUDGET
-        if throttled_by_dial or by_chance
-        else budget.retry_after_ms(missing)
-    )
+        errors = {end: refused[end]} if end in refused else {}
+        return Admission(order, errors, limits.charge(order))
+    delay = limits.retry_after_ms(order[kept:], by_dial=by_dial or bool(throttled))
+    charge = limits.charge(order[:kept])
+    return Admission(order[:kept], _throttled(late[:1], delay), charge, len(late), delay)
+
+
+def _admit_unordered(limits: _Limits, refused: Errors) -> Admission:
+    """Run any statements: which ones the budget refuses is chance, not the tail of the list."""
+    candidates = [index for index in range(len(limits.charges)) if index not in refused]
+    throttled = limits.faults.refused(candidates)
+    order = [index for index in candidates if index not in throttled]
+    by_dial = limits.dial_throttles(order)
+    kept = len(order)
+    if by_dial or throttled or not limits.affords(order):
+        order = [order[position] for position in limits.faults.order(len(order))]
+        kept = limits.accepted_count(order, by_dial=by_dial)
+    late = order[kept:] + sorted(throttled)
+    charge = limits.charge(order[:kept])
+    if not late:
+        return Admission(sorted(order), refused, charge)
+    delay = limits.retry_after_ms(order[kept:], by_dial=by_dial or bool(throttled))
+    errors = refused | _throttled(late, delay)
+    return Admission(sorted(order[:kept]), errors, charge, len(late), delay)
+
+
+def _throttled(indexes: Sequence[int], delay: int | None) -> Errors:
     text = throttled_text(delay)
-    reported = late[:1] if ordered else late
-    throttled_errors = {index: write_error(index, THROTTLED, text) for index in reported}
-    errors = throttled_errors if ordered else errors | throttled_errors
-    return Admission(admitted, errors, total - missing, len(late), delay)
+    return {index: write_error(index, THROTTLED, text) for index in indexes}
 
 
-def _before_first(candidates: Sequence[int], refused: set[int], *, ordered: bool) -> list[int]:
-    """Return those that are not refused; of an ordered write, only up to the first refusal."""
-    stop = min(refused) if ordered else None
-    return [
-        index for index in candidates if index not in refused and (stop is None or index < stop)
-    ]
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What throttles the statements of one bulk write: the budget, and the dials."""
+
+    charges: Charges
+    budget: RequestUnitBudget
+    faults: Faults
+
+    def charge(self, statements: Sequence[int]) -> float:
+        return float(self.charges[statements].sum())
+
+    def affords(self, statements: Sequence[int]) -> bool:
+        return self.charge(statements) <= self.budget.available()
+
+    def dial_throttles(self, statements: Sequence[int]) -> bool:
+        """Whether the dial for bulk writes throttles this one."""
+        return bool(statements) and self.faults.happens(self.faults.dials.throttle_share)
+
+    def accepted_count(self, order: Sequence[int], *, by_dial: bool) -> int:
+        """How many of these run, in their order."""
+        affordable = _affordable_count(self.charges[order], self.budget)
+        return min(affordable, self.faults.accepted(len(order))) if by_dial else affordable
+
+    def retry_after_ms(self, missing: Sequence[int], *, by_dial: bool) -> int | None:
+        """When to send the ``missing`` statements again; None: the answer does not say."""
+        delay = RETRY_AFTER_MS_WITHOUT_BUDGET
+        if not by_dial:
+            delay = self.budget.retry_after_ms(self.charge(missing))
+        return self.faults.retry_after_ms(delay)
 
 
 def _affordable_count(charges: Charges, budget: RequestUnitBudget) -> int:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dataworks_tasks.ledger.contract import FINISHED, Ledger, RunProgress, WorkerReport
 from dataworks_tasks.ledger.run_counters import DOCUMENTS_OF
-from dataworks_tasks.monitor.alerts import Alert, AlertBoard, AlertRule, alert_rules
+from dataworks_tasks.monitor.alert_rules import AlertRule, alert_rules
+from dataworks_tasks.monitor.alerts import Alert, AlertBoard
 from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
 from dataworks_tasks.monitor.webhook import Webhook
 from dataworks_tasks.runs.batch_range import BatchRange

@@ -14,7 +14,8 @@ from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.redis_server import RedisMemory
 from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
 from dataworks_tasks.ledger.worker_registry import LivingWorker
-from dataworks_tasks.monitor.alerts import AlertBoard, alert_rules
+from dataworks_tasks.monitor.alert_rules import alert_rules
+from dataworks_tasks.monitor.alerts import AlertBoard
 from dataworks_tasks.monitor.operation import PerformanceMonitor
 from dataworks_tasks.monitor.standstill import cause_of_standstill, standstill
 from dataworks_tasks.runs.batch_range import BatchRange

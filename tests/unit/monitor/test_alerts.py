@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.follow_gauge import FollowGauge
-from dataworks_tasks.monitor.alerts import Alert, AlertBoard, alert_rules
+from dataworks_tasks.monitor.alert_rules import alert_rules
+from dataworks_tasks.monitor.alerts import Alert, AlertBoard
 from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
 from dataworks_tasks.monitor.webhook import Webhook
 from dataworks_tasks.runs.batch_range import BatchRange
