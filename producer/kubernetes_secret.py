@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,8 +16,8 @@ FLOWER_PASSWORD = "FLOWER_BASIC_AUTH"  # noqa: S105 - the name of a variable
 _REDIS_PORT = 6379
 
 
-def kubernetes_secret(config: FrameworkConfig, name: str, flower: str | None) -> str:
-    """Return a secret called ``name`` as JSON manifest, with every secret setting that is set.
+def kubernetes_secret(config: FrameworkConfig, name: str, flower: str | None) -> dict[str, Any]:
+    """Return the manifest of a secret called ``name``, with every secret setting that is set.
 
     ``flower`` is Flower's user and password. The parts of the ledger's address are added for KEDA,
     which does not read URLs.
@@ -26,14 +25,13 @@ def kubernetes_secret(config: FrameworkConfig, name: str, flower: str | None) ->
     data = dict(_secret_settings(config)) | _keda_keys(config)
     if flower:
         data[FLOWER_PASSWORD] = flower
-    manifest = {
+    return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": name},
         "type": "Opaque",
         "stringData": data,
     }
-    return json.dumps(manifest, indent=2)
 
 
 def other_settings(config: FrameworkConfig) -> list[str]:

@@ -20,6 +20,7 @@ from redis import Redis
 from dataworks_tasks.ledger.contract import RunProgress, RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from producer.local.services import RunningService
+from tests.support.json_output import check_output
 from tests.support.warm_commands import WARM
 
 QUEUE_LISTS = ("dataworks", "dataworks\x06\x166")
@@ -66,7 +67,10 @@ class Fleet:
 
     def run(self, *arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a producer command to its end."""
-        done = WARM.run([*map(str, arguments)], self.process_environment(), self.folder, 110)
+        words = [*map(str, arguments)]
+        done = WARM.run(words, self.process_environment(), self.folder, 110)
+        if "--json" in words:
+            check_output(words, done.stdout)
         if check:
             assert done.returncode == 0, f"exit {done.returncode}: {done.stdout}{done.stderr}"
         return done

@@ -63,9 +63,8 @@ def command(context: CommandContext, total: int) -> None:
     if context.as_json:
         for step in steps:
             context.print_json({**step.run.as_json(), "equal": exit_code(step.check) == 0})
-    else:
-        console.print()
-        console.print(_table(steps))
+    console.print()
+    console.print(_table(steps))
     sys.exit(max(exit_code(run) for step in steps for run in (step.run, step.check)))
 
 

@@ -65,7 +65,7 @@ def command(
     """
     from dataworks_tasks.runs.spec import RunKind
     from producer.cli.shared.run_to_end import Stay, run_new
-    from producer.document_output import write_documents
+    from producer.document_output import STDOUT, write_documents
     from producer.resume.named_run import find_named_run
     from producer.resume.spec_file import keep_name
     from producer.start.run_request import GenerationRequest
@@ -76,8 +76,11 @@ def command(
     if output is not None:
         _check_for_file()
         plan = plan_generation(request, context.config())
-        written = ", ".join(write_documents(plan, output))
-        click.echo(f"{counted(plan.job.total, 'document')} written to {written}", err=True)
+        written = write_documents(plan, output)
+        said = f"{counted(plan.job.total, 'document')} written to {', '.join(written)}"
+        click.echo(said, err=True)
+        if context.as_json and STDOUT not in written:
+            context.print_json({"documents": plan.job.total, "files": written})
         return
     check = partial(plan_generation, request)
     with context.run_connections(workers, detach=detach, check=check) as connections:

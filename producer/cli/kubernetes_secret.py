@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
@@ -35,7 +36,11 @@ def command(context: CommandContext, name: str) -> None:
 
     config = context.config()
     flower = os.environ.get(FLOWER_PASSWORD) or read_env_file().get(FLOWER_PASSWORD)
-    click.echo(kubernetes_secret(config, name, flower))
+    secret = kubernetes_secret(config, name, flower)
+    if context.as_json:
+        context.print_json(secret)
+    else:
+        click.echo(json.dumps(secret, indent=2))
     if settings := other_settings(config):
         click.echo(f"not secret, so put into settings.yaml: {', '.join(settings)}", err=True)
     for hint in keda_hints(config):

@@ -65,17 +65,21 @@ def check(context: CommandContext, what: str, total: int | None, scale: float | 
 @command.command("show")
 @click.argument("name", metavar="NAME")
 @with_context
-def show(_context: CommandContext, name: str) -> None:
+def show(context: CommandContext, name: str) -> None:
     """Print the built-in template NAME, to begin a file of your own with."""
     from dataworks_tasks.generate.templates.load_template import builtin_text
 
-    click.echo(builtin_text(name), nl=False)
+    text = builtin_text(name)
+    if context.as_json:
+        context.print_json({"template": name, "text": text})
+    else:
+        click.echo(text, nl=False)
 
 
 @command.command("new")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @with_context
-def new(_context: CommandContext, path: Path) -> None:
+def new(context: CommandContext, path: Path) -> None:
     """Write a small template with comments to FILE, to begin with."""
     from dataworks_tasks.generate.templates.load_template import starter_text
 
@@ -88,6 +92,9 @@ def new(_context: CommandContext, path: Path) -> None:
         raise UsageError(f"{path} already exists", "Name another file, or remove it") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    if context.as_json:
+        context.print_json({"template": str(path)})
+        return
     click.echo(f"{path} is written. See its documents: dataworks templates preview {path}")
 
 

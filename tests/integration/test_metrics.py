@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -15,6 +14,7 @@ from dataworks_tasks.errors import UnknownName
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.monitor.alerts import Alert
 from tests.fleet import Fleet, wait_until
+from tests.support.json_output import check_output
 
 ACCEPT_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -40,7 +40,8 @@ def test_a_scrape_shows_the_fleet(fleet: Fleet) -> None:
     run: Any = fleet.run_json("generate", "service_order", "--total", 3000, *where)
     exporter = fleet.start("metrics", "--port", 0, "--json")
     assert exporter.stdout is not None
-    url = json.loads(exporter.stdout.readline())["url"]
+    [address] = check_output(["metrics"], exporter.stdout.readline())
+    url = address["url"]
     found = _samples(_get(url))
     assert found["dataworks_run_documents_total", run["run"]] == 3000
     assert found["dataworks_run_bytes_total", run["run"]] == run["bytes"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from dataworks_tasks.ledger.contract import RunState
 from tests.fleet import Fleet, wait_until
+from tests.support.json_output import check_output
 
 
 def test_a_worker_logs_each_range_once_as_json(fleet: Fleet) -> None:
@@ -22,8 +23,8 @@ def test_a_worker_logs_each_range_once_as_json(fleet: Fleet) -> None:
     wait_until(lambda: fleet.ledger.state(run["run"]) is RunState.COMPLETE, "the run completes")
     os.kill(worker.pid, SIGTERM)
     wait_until(lambda: "warm shutdown" in worker.site.log_text(), "the worker ends")
-    text = worker.site.log_text().splitlines()
-    lines: list[dict[str, Any]] = [json.loads(line) for line in text]
+    text = worker.site.log_text()
+    lines: list[dict[str, Any]] = check_output(["worker"], text)
     assert lines[0]["logger"] in {"py.warnings", "dataworks_tasks.logs"}, "no banner"
     (begins,) = (line for line in lines if line["message"] == "the worker starts")
     assert (begins["queues"], begins["processes"]) == ("dataworks", 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from signal import SIGINT, SIGTERM
 from typing import Any, Self
 
 from tests.fleet import wait_until
+from tests.support.json_output import check_output
 
 INSTALL_SECONDS = 300
 COMMAND_SECONDS = 60
@@ -58,7 +58,7 @@ class PlainInstall:
         """Return the last line that a ``dataworks`` command prints with ``--json``."""
         done = self.run("dataworks", *arguments, "--json")
         assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        found: dict[str, Any] = check_output(arguments, done.stdout)[-1]
         return found
 
     @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from dataworks_tasks.version import __version__
 from producer.cli import COMMANDS
 from producer.local.binaries import MONGOD, VALKEY, find_binary
 from tests.integration.deploy.plain_install import PlainInstall
+from tests.support.json_output import check_output
 from tests.unit.deploy.compose_file import ROOT
 
 pytestmark = pytest.mark.timeout(300)  # an installation from a package index is a part of it
@@ -130,8 +130,9 @@ def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
     assert used == COMMANDS.keys()
     assert plain.json("plan", "service_order", "--total", "1M")["documents"] == 1_000_000
     with plain.serving("Ctrl-C stops", "dataworks", "local", "--workers", "1", "--json") as log:
-        settings = json.loads(log.read_text().splitlines()[0])["settings"]
-        with plain.serving(" ready.", "dataworks", *WORKER, **settings):
+        first, *_ = log.read_text().splitlines()
+        [services] = check_output(["local"], first)
+        with plain.serving(" ready.", "dataworks", *WORKER, **services["settings"]):
             for name in SHOWN:
                 done = plain.run("dataworks", name)
                 assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
@@ -139,8 +140,9 @@ def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
         _interrupt(plain)
         with plain.serving("/metrics", "dataworks", "metrics", "--port", "0"):
             pass
-        with plain.serving("Ctrl-C stops", "dataworks", "web", "--listen", "127.0.0.1:0"):
-            pass
+        page = ("web", "--listen", "127.0.0.1:0", "--json")
+        with plain.serving("Ctrl-C stops", "dataworks", *page) as web_log:
+            check_output(["web"], web_log.read_text().splitlines()[0])
 
 
 def _run_and_look(plain: PlainInstall) -> None:
@@ -176,6 +178,7 @@ def _interrupt(plain: PlainInstall) -> None:
     now="it ends with everything equal, exit 0",
 )
 def test_the_demo_of_a_plain_install_ends_equal(plain: PlainInstall) -> None:
-    done = plain.run("dataworks", "demo", "--total", "2000")
+    done = plain.run("dataworks", "demo", "--total", "2000", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("equal") == 2
+    assert done.stderr.count(" equal") == 2
+    assert [run["equal"] for run in check_output(["demo"], done.stdout)] == [True, True]

@@ -21,6 +21,7 @@ from dataworks_tasks.settings import ConfigManager
 from producer.local.environment import LocalAddresses
 from producer.local.kept_ports import KeptPorts
 from producer.local.services import LocalServices
+from tests.support.json_output import check_output
 
 pytestmark = pytest.mark.usefixtures("stores_available")
 
@@ -41,7 +42,8 @@ def local(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
     ) as process:
         assert process.stdout is not None
         try:
-            yield json.loads(process.stdout.readline())
+            [reported] = check_output(["local"], process.stdout.readline())
+            yield reported
         finally:
             process.send_signal(SIGINT)
             assert process.wait(40) == 0

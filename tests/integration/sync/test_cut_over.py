@@ -76,7 +76,7 @@ def test_it_is_killed_after_each_step_and_repeated(
         kill_at(fleet, run, place, tmp_path, "--block-writes")
         if place != "cut-over-complete.after":
             assert fleet.ledger.state(run) is RunState.RUNNING, place
-    fleet.run("cutover", run, "--block-writes")
+    assert fleet.run_json("cutover", run, "--block-writes") == {"run": run, "state": "complete"}
     check_cut_over(two_servers, run)
 
 
@@ -119,7 +119,7 @@ def test_a_cut_over_that_fails_allows_writes_again(two_servers: Servers) -> None
     assert f"dataworks verify {run} --live --repair" in failed.stderr
     assert "writes to the source are allowed again" in failed.stdout
     orders.insert_one({"_id": "more", "place": "more"})
-    failed = fleet.run("cutover", run, "--block-writes", "--verify", "full", check=False)
+    failed = fleet.run("cutover", run, "--block-writes", "--verify", "full", "--json", check=False)
     assert "2 documents differ" in failed.stderr
     fleet.run("verify", run, "--live", "--repair", "--delete-extra")
     fleet.run("cutover", run, "--block-writes")

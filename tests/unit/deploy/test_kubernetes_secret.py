@@ -80,7 +80,7 @@ def test_what_pods_need_is_what_it_makes(folder: Path) -> None:
 )
 def test_addresses_for_keda(url: str, address: str, tls: str) -> None:
     config = ConfigManager("NOTHING_SET").load_config("none", overrides={"BROKER_URL": url})
-    data = json.loads(kubernetes_secret(config, "x", None))["stringData"]
+    data = kubernetes_secret(config, "x", None)["stringData"]
     assert (data["redis-address"], data["redis-tls"]) == (address, tls)
     assert list(keda_hints(config)) == []
     assert "FRAMEWORK_PROFILE" not in other_settings(config)
@@ -89,7 +89,7 @@ def test_addresses_for_keda(url: str, address: str, tls: str) -> None:
 def test_sentinels_are_named_for_keda() -> None:
     url = "sentinel://u:p@a:26379,b:26379/0?master=m"
     config = ConfigManager("NOTHING_SET").load_config("none", overrides={"BROKER_URL": url})
-    assert "redis-address" not in kubernetes_secret(config, "x", None)
+    assert "redis-address" not in kubernetes_secret(config, "x", None)["stringData"]
     assert "redis-sentinel" in next(keda_hints(config))
 
 

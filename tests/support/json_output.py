@@ -1,0 +1,40 @@
+"""Check what ``--json`` prints against the documented schema, in every test that runs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+from jsonschema.protocols import Validator
+
+SCHEMA: dict[str, Any] = json.loads((files("producer.view") / "run.schema.json").read_text())
+
+
+def check_object(name: str, value: Any) -> None:
+    """Fail unless ``value`` is the object of the schema that is called so."""
+    _validator(name).validate(value)
+
+
+def check_output(arguments: Sequence[str], text: str) -> list[Any]:
+    """Return the objects that ``dataworks ARGUMENTS --json`` printed, one a line.
+
+    Each must be one of those that the schema lists for the command.
+    """
+    known = SCHEMA["commands"]
+    names = [f"{arguments[0]} {word}" for word in arguments[1:]]
+    command = next((name for name in names if name in known), arguments[0])
+    validator = _validator(*known[command])
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        validator.validate(line)
+    return lines
+
+
+@cache
+def _validator(*names: str) -> Validator:
+    objects = [{"$ref": f"#/$defs/{name}"} for name in names]
+    return jsonschema.Draft202012Validator({"anyOf": objects, "$defs": SCHEMA["$defs"]})
