@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self
 
 from dataworks_tasks.ledger.contract import Acknowledgement, Ledger, RangeResult, WorkerReport
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.rate_limits.reads import ReadRateLimiter
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.index_cost import build_seconds
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
-from dataworks_tasks.runs.spec import RunSpec
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import IndexEntries, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.write_budget import RateLimiter
@@ -28,6 +31,21 @@ class RunContext:
     rate_limiter: RateLimiter | None = None
     source_reads: ReadRateLimiter | None = None
     target_reads: ReadRateLimiter | None = None
+
+    def learn_index_speed(
+        self, namespace: Namespace, indexes: Sequence[IndexEntries], seconds: float | None
+    ) -> None:
+        """Remember how long the target built ``indexes`` in one pass; None: that is not known.
+
+        Raises the errors of the ledger, and of ``driver_errors.classify``.
+        """
+        if seconds is None or not indexes:
+            return
+        counters = self.ledger.progress(self.spec.run_id).counters
+        written = counters.get(RunCounter.DOCUMENTS, 0)
+        size = counters.get(RunCounter.BYTES, 0) / written if written else 0.0
+        expected = build_seconds(self.target.estimated_count(namespace), size, indexes)
+        self.ledger.index_speeds.learn(self.spec.target_fingerprint, seconds, expected)
 
 
 class Completed(Protocol):

@@ -17,6 +17,7 @@ from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import GenerationJob
 from dataworks_tasks.store.build_index import build_indexes
 
 Asked = tuple[Namespace, Sequence[Mapping[str, Any]], Sequence[Aggregation]]
@@ -68,13 +69,18 @@ def _indexed(
     lease: FinishLease,
 ) -> bool:
     try:
-        return build_indexes(context.target, namespace, indexes, lease)
+        built = build_indexes(context.target, namespace, indexes, lease)
     except TerminalError as error:
         raise RunFailed(
             f"the template's indexes cannot be built on {namespace}: {error.fact}",
             f"Fix the documents there, then: dataworks resume {context.spec.run_id}; or fix the "
             "template and start again with --drop",
         ) from None
+    parts = context.spec.job.parts if isinstance(context.spec.job, GenerationJob) else ()
+    for part in parts:
+        if part.namespace == namespace:
+            context.learn_index_speed(namespace, part.indexes, built.seconds)
+    return built.complete
 
 
 def _aggregated(

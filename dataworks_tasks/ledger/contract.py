@@ -11,6 +11,7 @@ from typing import Protocol
 from dataworks_tasks.ledger.final_collection import FinalCollection
 from dataworks_tasks.ledger.follow_gauge import FollowGauge
 from dataworks_tasks.ledger.history import RunHistories
+from dataworks_tasks.ledger.index_speeds import IndexSpeeds
 from dataworks_tasks.ledger.key_windows import KeyWindows
 from dataworks_tasks.ledger.redis_server import RedisMemory
 from dataworks_tasks.ledger.results import (
@@ -120,6 +121,9 @@ class Ledger(Protocol):
 
     history: RunHistories
     """The progress of each run over time."""
+
+    index_speeds: IndexSpeeds
+    """How fast targets build indexes."""
 
     def memory(self) -> RedisMemory:
         """Return how much memory the server has, and how much of it is used."""

@@ -18,6 +18,9 @@ WORKERS = "dataworks:workers"
 NAMES = "dataworks:names"
 """Hash: what people called a run, and its id."""
 
+INDEX_SPEEDS = "dataworks:index-speeds"
+"""Hash: how long index builds took on a target, and how long they were expected to take."""
+
 
 def due_key(queue: str) -> str:
     """Sorted set of ``RUN STEP`` by when a worker of the queue looks after it."""

@@ -25,6 +25,7 @@ from dataworks_tasks.ledger.driver_leases import RedisDriverLeases
 from dataworks_tasks.ledger.failure_records import FailureRecords
 from dataworks_tasks.ledger.final_collection import FinalCollection
 from dataworks_tasks.ledger.history import RunHistories
+from dataworks_tasks.ledger.index_speeds import IndexSpeeds
 from dataworks_tasks.ledger.key_window_ledger import KeyWindowLedger
 from dataworks_tasks.ledger.key_windows import KeyWindows
 from dataworks_tasks.ledger.keys import RunKeys
@@ -67,6 +68,7 @@ class RedisLedger(Ledger):
         self.workers = WorkerRegistry(self._steps)
         self.driver: DriverLeases = RedisDriverLeases(self._steps)
         self.history: RunHistories = RedisRunHistories(self._steps)
+        self.index_speeds = IndexSpeeds(self._steps)
         self.key_windows: KeyWindows = KeyWindowLedger(self._steps, self._ranges)
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,11 @@ def read_indexes(client: BaseDatabaseClient, namespace: Namespace) -> list[dict[
     ]
 
 
+def in_order_of_building(indexes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the unique indexes first: their duplicates are found before time goes into others."""
+    return sorted(indexes, key=lambda index: not index.get("unique"))
+
+
 @dataclass(frozen=True, slots=True)
 class RefusedIndex:
     """An index that the target does not have, and why."""
@@ -50,12 +55,14 @@ class IndexCopy:
     """The outcome for one collection. ``complete``: every index was tried.
 
     ``unknown``: options that were left out, by the name of the index, because no server knows them.
+    ``seconds``: how long the server took, by the name of an index that was begun by this process.
     """
 
     built: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
     refused: list[RefusedIndex] = field(default_factory=list)
     unknown: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
     complete: bool = True
 
 
@@ -80,7 +87,7 @@ def copy_indexes(
     builder = _Builder(target, pair.target, lease)
     known = {item.name for item in refused if item.namespace == pair.target}
     indexes = [index for index in read_indexes(source, pair.source) if index["name"] not in known]
-    chosen = sorted(filter(wanted, indexes), key=lambda index: not index.get("unique"))
+    chosen = in_order_of_building(filter(wanted, indexes))
     for number, index in enumerate(chosen, 1):
         if lease.reached or not builder.build(index, copy, (number, len(chosen))):
             copy.complete = False
@@ -119,13 +126,16 @@ class _Builder:
         # One that is still being built is listed like any other: asking for it joins the build.
         wanted = index_to_create(there or index, target_has_collation=self._has_collation)
         try:
-            if not build_indexes(self._target, self._namespace, [wanted], self._lease, ordinal):
-                return False
+            found = build_indexes(self._target, self._namespace, [wanted], self._lease, ordinal)
         except (TerminalError, RightMissing) as error:
             # The server names its build and the collection first, which the reader knows.
             reason = error.fact.rpartition(" :: caused by :: ")[2]
             copy.refused.append(RefusedIndex(self._namespace, name, reason))
             return True
+        if not found.complete:
+            return False
+        if found.seconds is not None:
+            copy.seconds[name] = found.seconds
         (copy.built if there is None else copy.present).append(name)
         if there is None:
             self._present.append(wanted)

@@ -86,6 +86,9 @@ def _build_indexes(
     copies: list[tuple[NamespacePair, IndexCopy]] = []
     for pair in job.namespaces:
         copy = copy_indexes(source, context.target, pair, lease, refused)
+        for entries in pair.index_entries:
+            seconds = copy.seconds.get(entries.name)
+            context.learn_index_speed(pair.target, [entries], seconds)
         if copy.refused:
             refused += copy.refused
             lease.note(refused_to_position(refused))

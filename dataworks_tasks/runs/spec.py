@@ -24,7 +24,7 @@ from dataworks_tasks.runs.choices import (
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.version import __version__
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Changes with every field of the spec: a worker of another version then says what is the matter"""
 _UNKNOWN = frozenset({"extra_forbidden", "enum", "literal_error", "union_tag_invalid"})
 """Errors of pydantic's about fields and choices that only another version knows."""
@@ -43,6 +43,15 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class IndexEntries(_Frozen):
+    """What an index holds for each document of its collection, by a few of them."""
+
+    name: str
+    entries: float = Field(default=1, ge=0, description="more than 1 where it is over arrays")
+    fields: int = Field(default=1, ge=1)
+    key_bytes: float = Field(default=8, ge=0, description="of all the entries of a document")
+
+
 class GenerationPart(_Frozen):
     """The documents of one collection: run indexes ``[first, first + count)``."""
 
@@ -54,6 +63,9 @@ class GenerationPart(_Frozen):
         default=True, description="the collection keeps each _id once; a time series does not"
     )
     uuid: str | None = Field(default=None, description="the collection's, when the run began")
+    indexes: tuple[IndexEntries, ...] = Field(
+        default=(), description="those that are built after the documents; for the time left"
+    )
 
     @property
     def range(self) -> BatchRange:
@@ -99,6 +111,9 @@ class NamespacePair(_Frozen):
     )
     indexes: int = Field(
         default=0, ge=0, description="indexes that are built after the copy; for the time left"
+    )
+    index_entries: tuple[IndexEntries, ...] = Field(
+        default=(), description="what those indexes hold; for the time left"
     )
     source_writes: int | None = Field(
         default=None, description="write commands that the source had counted when the run began"

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from dataworks_tasks.documents.raw_bson import TOLERANT
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.runs.index_build import IndexBuild
 from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.store.build_progress import BuildProgress
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
+from dataworks_tasks.store.metadata import list_indexes
 
 _LOOK_SECONDS = 0.5
 _OF_ONE_NODE = "local"
 """The database that is not replicated: its builds have no nodes to wait for."""
-_builds: dict[tuple[str, Namespace, tuple[str, ...]], Future[None]] = {}
-"""Builds that this process has asked for: a second turn of the finish joins the first one's."""
 _lock = Lock()
+
+
+class _Asked(NamedTuple):
+    """A build that this process has asked for: a second turn of the finish joins it."""
+
+    built: Future[float | None]
+    progress: BuildProgress
+
+
+_builds: dict[tuple[str, Namespace, tuple[str, ...]], _Asked] = {}
+
+
+class BuildOutcome(NamedTuple):
+    """Whether the indexes are there now.
+
+    ``seconds``: how long the server took; None if the build had begun before this process asked.
+    """
+
+    complete: bool
+    seconds: float | None = None
 
 
 def build_indexes(
@@ -30,8 +51,8 @@ def build_indexes(
     indexes: Sequence[Mapping[str, Any]],
     lease: FinishLease,
     ordinal: tuple[int, int] = (1, 1),
-) -> bool:
-    """Build ``indexes``, given as ``createIndexes`` has them; False when ``lease`` is over before.
+) -> BuildOutcome:
+    """Build ``indexes``, given as ``createIndexes`` has them, unless ``lease`` is over before.
 
     The server continues without the client that asked. Asking again, from here or from another
     process, joins the build in progress. ``ordinal``: which of how many builds this is, for people.
@@ -40,25 +61,24 @@ def build_indexes(
     names = tuple(str(index["name"]) for index in indexes)
     build_id = (client.config.fingerprint, namespace, names)
     with _lock:
-        built = _builds.get(build_id)
-        if built is None:
-            built = _builds[build_id] = Future()
-            build = (client, namespace, indexes, built)
+        asked = _builds.get(build_id)
+        if asked is None:
+            asked = _builds[build_id] = _Asked(Future(), BuildProgress(len(names)))
+            build = (client, namespace, indexes, asked.built)
             # A daemon thread: a worker that is asked to leave does not wait for an index.
             Thread(target=_build, args=build, name="build-index", daemon=True).start()
     what = IndexBuild(", ".join(names), str(namespace), *ordinal)
-    lease.show(lambda: str(_with_progress(what, client, namespace)))
-    while not built.done():
+    lease.show(lambda: str(_with_progress(what, asked.progress, client, namespace)))
+    while not asked.built.done():
         if lease.reached:
-            return False
-        _wait(built)
+            return BuildOutcome(complete=False)
+        _wait(asked.built)
     with _lock:
         _builds.pop(build_id, None)
-    built.result()
-    return True
+    return BuildOutcome(complete=True, seconds=asked.built.result())
 
 
-def _wait(built: Future[None]) -> None:
+def _wait(built: Future[float | None]) -> None:
     try:
         built.exception(_LOOK_SECONDS)
     except TimeoutError:
@@ -69,13 +89,29 @@ def _build(
     client: BaseDatabaseClient,
     namespace: Namespace,
     indexes: Sequence[Mapping[str, Any]],
-    built: Future[None],
+    built: Future[float | None],
 ) -> None:
     try:
+        is_new = not _some_are_listed(client, namespace, indexes)
+        began = time.monotonic()
         _create(client, namespace, indexes)
-        built.set_result(None)
+        built.set_result(time.monotonic() - began if is_new else None)
     except BaseException as error:  # noqa: BLE001 - who waits for the build raises it
         built.set_exception(error)
+
+
+def _some_are_listed(
+    client: BaseDatabaseClient, namespace: Namespace, indexes: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether the server has some of the indexes, or is building them; also where it is not known.
+
+    Only the time left depends on it.
+    """
+    try:
+        listed = {index["name"] for index in list_indexes(client, namespace)}
+    except DataWorksError:
+        return True  # the user may build them, and may not list them
+    return any(index["name"] in listed for index in indexes)
 
 
 def _create(
@@ -95,7 +131,7 @@ def _create(
 
 
 def _with_progress(
-    build: IndexBuild, client: BaseDatabaseClient, namespace: Namespace
+    build: IndexBuild, seen: BuildProgress, client: BaseDatabaseClient, namespace: Namespace
 ) -> IndexBuild:
     """Return the build with its progress, if the user may ask for it."""
     wanted = {
@@ -108,9 +144,5 @@ def _with_progress(
     except DataWorksError:
         return build
     for operation in operations:
-        progress = operation.get("progress") or {}
-        if progress.get("total"):
-            phase = str(operation.get("msg", "")).partition(": ")[2].rpartition(":")[0]
-            percent = 100 * progress["done"] // progress["total"]
-            return replace(build, phase=phase, percent=percent)
-    return build
+        seen.note(operation)
+    return replace(build, percent=int(100 * seen.share)) if seen.share else build

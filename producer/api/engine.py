@@ -57,9 +57,9 @@ class Engine:
         def look(connections: Connections) -> RunStatus:
             ledger, chosen = connections.ledger, connections.run_id(run_id)
             spec, progress = ledger.spec(chosen), ledger.progress(chosen)
-            left = RemainingTime(spec, ledger.history.read(chosen)).observe(progress)
+            left = RemainingTime.of(ledger, spec).observe(progress)
             cause = cause_of_standstill(ledger, progress)
-            return RunStatus.of(summarize(spec, progress, cause=cause, seconds_left=left))
+            return RunStatus.of(summarize(spec, progress, cause=cause, time_left=left))
 
         return await asyncio.to_thread(self._look, look)
 

@@ -40,14 +40,14 @@ def run_to_end(
         spec = start(connections)
         keep_spec(spec)
         notices = _log_notices(spec.run_id)
-        remaining = RemainingTime(spec, connections.ledger.history.read(spec.run_id))
+        remaining = RemainingTime.of(connections.ledger, spec)
 
         def observe(observation: Observation) -> None:
             notices(observation)
             if observation.progress is not None:
                 left = remaining.observe(observation.progress)
                 cause = observation.standstill.cause
-                run = summarize(spec, observation.progress, cause=cause, seconds_left=left)
+                run = summarize(spec, observation.progress, cause=cause, time_left=left)
                 show(RunStatus.of(run))
 
         if here is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dataworks_tasks.errors import TerminalError, UsageError
 from dataworks_tasks.migrate.collection_options import VALIDATION, read_options
-from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes, read_indexes
+from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.namespace import Namespace, series_of_buckets
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
@@ -70,16 +70,6 @@ def _prepare(
         )
         indexes, refused = tuple(copy.built), tuple(copy.refused)
     return PreparedCollection(pair.target, created, tuple(options), left_out, indexes, refused)
-
-
-def with_index_counts(source: BaseDatabaseClient, job: MigrationJob) -> tuple[NamespacePair, ...]:
-    """Return the collections with how many indexes each gets after the copy."""
-    if job.indexes is not IndexPolicy.AFTER:
-        return job.namespaces
-    return tuple(
-        pair.model_copy(update={"indexes": len(read_indexes(source, pair.source))})
-        for pair in job.namespaces
-    )
 
 
 def _wanted_options(source: BaseDatabaseClient, namespace: Namespace) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from producer.start.check_unique_ids import check_writable, with_repeating_ids
 from producer.start.collections_in_use import check_not_read
 from producer.start.dropped_collection import describe_collection
 from producer.start.generation_targets import create_missing, with_collection_uuids
+from producer.start.index_entries import with_generated_indexes
 from producer.start.new_spec import new_spec
 from producer.start.record_run import record_run
 from producer.start.run_name import name_run
@@ -57,6 +58,7 @@ class _Wanted:
     namespace: Namespace
     position: int
     count: int
+    indexes: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _from_template(
         namespace = _namespace(request, config, collection.database, collection.collection)
         count = _total(request, collection.count or assumed_count)
         template.check_total(position, count)
-        wanted.append(_Wanted(namespace, position, count))
+        wanted.append(_Wanted(namespace, position, count, collection.indexes))
     sources = [document_source(template, position, seed) for position in range(len(collections))]
     plan = _plan(request, seed, wanted, sources, template=template.document)
     for collection, source, item in zip(collections, sources, wanted, strict=True):
@@ -166,10 +168,14 @@ def _plan(
     try_documents(
         [TriedSource(name, *entry) for name, entry in zip(names, counted, strict=True)], own_code
     )
+    indexed = [
+        with_generated_indexes(part, item.indexes, source)
+        for part, item, source in zip(parts, wanted, sources, strict=True)
+    ]
     job = GenerationJob(
         name="stdin" if request.what == STDIN else Path(request.what).name,
         seed=seed,
-        parts=tuple(parts),
+        parts=tuple(indexed),
         probe_digest=document_fingerprint(counted),
         made_with=versions(),
         documents_format=DOCUMENTS_FORMAT,

@@ -27,10 +27,10 @@ from producer.start.copy_collections import (
     create_views,
     prepare_collections,
     say_what_is_lost,
-    with_index_counts,
 )
 from producer.start.dropped_collection import describe_collection
 from producer.start.history_window import warn_of_short_history
+from producer.start.index_entries import with_copied_indexes
 from producer.start.left_out import views_to_define, what_is_left_out
 from producer.start.namespace_selection import (
     NamespaceSelection,
@@ -127,7 +127,7 @@ def start_migration(
     prepare_collections(source, target, plan.job)
     if request.views:
         create_views(target, plan.selection.views)
-    pairs = with_index_counts(source, plan.job)
+    pairs = with_copied_indexes(source, plan.job)
     job = plan.job.model_copy(update={"namespaces": with_target_uuids(target, pairs)})
     job = with_source_moment(source, job)
     spec = spec.model_copy(update={"job": job})

@@ -20,6 +20,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from producer.drive.observation import Observation, QueueDepth
 from producer.view.remaining_time import RemainingTime
 from producer.view.run_summary import RunSummary, summarize
+from producer.view.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from producer.view.follow_figures import FollowFigures
@@ -101,23 +102,24 @@ class LiveSnapshot:
     """How far a migration that follows its source is behind it."""
 
     @property
-    def seconds_left(self) -> float | None:
-        """Estimated seconds until the run is complete; None when it cannot be estimated."""
-        return self.run.seconds_left
+    def time_left(self) -> TimeLeft | None:
+        """Until the run is complete; None when it cannot be estimated."""
+        return self.run.time_left
 
     def as_json(self) -> dict[str, Any]:
         """Field names and values for machines: the run's own, and ``now``."""
-        left = self.seconds_left
+        run = self.run.as_json()
         following = {"following": self.following.as_json()} if self.following else {}
         return {
-            **self.run.as_json(),
+            **run,
             **following,
             "now": {
                 "documents_per_second": round(self.metrics.documents_per_second, 1),
                 "bytes_per_second": round(self.metrics.bytes_per_second, 1),
                 "request_units_per_second": round(self.metrics.request_units_per_second, 1),
                 "throttled_share": round(self.metrics.throttled_share, 4),
-                "seconds_left": None if left is None else round(left, 1),
+                "seconds_left": run["seconds_left"],
+                "seconds_left_between": run["seconds_left_between"],
                 "queue": None if self.queue is None else self.queue._asdict(),
                 "collections": [collection.as_json() for collection in self.collections],
                 "workers": [asdict(worker) for worker in self.workers],
@@ -165,7 +167,7 @@ class LiveMeter:
         self._worker_meters: dict[str, RateMeter] = {}
         self._collection_meters: dict[str, RateMeter] = {}
         self._remaining: RemainingTime | None = None
-        self._left: float | None = None
+        self._left: TimeLeft | None = None
         self._collections: tuple[CollectionProgress, ...] = ()
         self._gap: BatchRange | None = None
         self._looked_at = float("-inf")
@@ -181,7 +183,7 @@ class LiveMeter:
             return None
         if observation.outage is None:
             self._look_closer(progress)
-            self._left = self._seconds_left(progress)
+            self._left = self._time_left(progress)
         standstill = observation.standstill
         metrics = self._monitor.observe(progress, self._gap, standstill=standstill)
         transitions = self._board.check(metrics) if observation.outage is None else []
@@ -189,7 +191,7 @@ class LiveMeter:
             for alert in transitions:
                 self._notify(alert)
         return LiveSnapshot(
-            summarize(self._spec, progress, cause=standstill.cause, seconds_left=self._left),
+            summarize(self._spec, progress, cause=standstill.cause, time_left=self._left),
             metrics,
             self._collections,
             tuple(self._worker(worker) for worker in metrics.workers),
@@ -199,9 +201,9 @@ class LiveMeter:
             self._following,
         )
 
-    def _seconds_left(self, progress: RunProgress) -> float | None:
+    def _time_left(self, progress: RunProgress) -> TimeLeft | None:
         if self._remaining is None:
-            self._remaining = RemainingTime(self._spec, self._ledger.history.read(progress.run_id))
+            self._remaining = RemainingTime.of(self._ledger, self._spec)
         return self._remaining.observe(progress)
 
     def _worker(self, report: WorkerReport) -> WorkerProgress:

@@ -130,8 +130,8 @@ def plain_line(live: LiveSnapshot) -> str:
         parts += [f"{run.rate:,.0f} docs/s", shown_duration(run.seconds)]
     else:
         parts.append(f"{live.metrics.documents_per_second:,.0f} docs/s")
-        if live.seconds_left is not None:
-            parts.append(f"ETA {shown_duration(live.seconds_left)}")
+        if live.time_left:
+            parts.append(f"ETA {live.time_left}")
         parts.append(counted(len(live.workers), "worker"))
     if run.failures:
         compares = run.kind is RunKind.VERIFICATION

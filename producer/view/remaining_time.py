@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 
-from dataworks_tasks.ledger.contract import WORKING, RunProgress
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
 from dataworks_tasks.ledger.history import HistorySample
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.runs.index_build import IndexBuild
-from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunKind, RunSpec
+from dataworks_tasks.runs.index_cost import build_seconds
+from dataworks_tasks.runs.spec import (
+    GenerationJob,
+    IndexEntries,
+    MigrationJob,
+    NamespacePair,
+    RunKind,
+    RunSpec,
+)
+from producer.view.time_left import TimeLeft
 
 _WINDOW_SECONDS = 30.0
 _LEAST_ARRIVALS = 4
@@ -20,39 +29,63 @@ _LEAST_ARRIVALS = 4
 _FIRST_SECONDS = 3.0
 """Before that much was seen of a run's documents, any rate is a guess."""
 _STALL_SECONDS = 10.0
-_SECONDS_PER_KEY = 1 / 300_000
-"""Of an index build before one was seen."""
-_BYTES_PER_SECOND = 400e6
-"""How fast a server reads documents for an index build that does not fit in its memory."""
 _SEEN_SHARE = 0.05
 """From here on the builds of this run say how fast builds are."""
+_UNSEEN_SPEEDS = (0.75, 1.2, 3.0)
+"""Of a target on which no build was seen: of the time that ``index_cost`` expects, the least, what
+is likely, and what a busy server takes."""
+_ODD = 10.0
+"""A run was stopped meanwhile if its builds seem to be so much slower than the target's speed."""
+_STEADY_SHARE, _STEADY_SECONDS = 0.03, 5.0
+"""So much of the builds has to be watched before their own speed is used."""
 
 
 class _Build(NamedTuple):
-    """Index builds of one collection that are still to come, in their order."""
+    """Index builds of one collection that are still to come, each with the seconds it should take.
+
+    An index of a migration has a build of its own; those of a generation share one.
+    """
 
     namespace: str
-    indexes: int
-    documents: int
+    seconds: tuple[float, ...]
 
     @property
-    def keys(self) -> int:
-        return self.indexes * self.documents
+    def total(self) -> float:
+        return sum(self.seconds)
 
 
 class RemainingTime:
     """Estimates from what was observed of one run, the earliest first."""
 
-    def __init__(self, spec: RunSpec, history: Iterable[HistorySample] = ()) -> None:
-        """``history``: what the ledger knows of the time before the first observation."""
+    def __init__(
+        self,
+        spec: RunSpec,
+        history: Iterable[HistorySample] = (),
+        read_speed: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        """Use what the ledger knows of the time before the first observation.
+
+        ``history``: of the run; ``read_speed``: of index builds on its target.
+        """
         self._spec = spec
+        self._read_speed = read_speed
         self._samples: deque[tuple[float, int]] = deque()
         self._began = False
+        self._watched: tuple[float, float] | None = None
         for sample in history:
             self._add(sample.at, sample.documents)
 
-    def observe(self, progress: RunProgress, now: datetime | None = None) -> float | None:
-        """Take note of ``progress`` and return the seconds left; None while nobody can know."""
+    @classmethod
+    def of(cls, ledger: Ledger, spec: RunSpec) -> Self:
+        """Return an estimate that continues from what the ledger has of the run and its target."""
+
+        def read_speed() -> float | None:
+            return ledger.index_speeds.read(spec.target_fingerprint)
+
+        return cls(spec, ledger.history.read(spec.run_id), read_speed)
+
+    def observe(self, progress: RunProgress, now: datetime | None = None) -> TimeLeft | None:
+        """Take note of ``progress`` and return the time left; None while nobody can know."""
         at = (now or datetime.now(UTC)).timestamp()
         done = progress.counters.get(RunCounter.DOCUMENTS, 0) + progress.failures
         if progress.state not in WORKING:
@@ -61,12 +94,14 @@ class RemainingTime:
         total = progress.documents_expected or 0
         if progress.total is None:
             return None
+        builds = list(_builds(self._spec, progress))
         if progress.acknowledged >= progress.total:
-            return self._indexes_left(progress, at)
+            return self._indexes_left(builds, progress, at)
         rate, waited = self._rate(at)
         if rate <= 0:
             return None
-        return max(0.0, max(0, total - done) / rate - waited) + self._indexes_ahead(progress)
+        copying = max(0.0, max(0, total - done) / rate - waited)
+        return self._with_speed(sum(build.total for build in builds), copying)
 
     def _add(self, at: float, documents: int) -> None:
         """Keep the moments at which documents arrived."""
@@ -96,64 +131,78 @@ class RemainingTime:
             return 0.0, 0.0
         return (done - before) / (last - then), waited
 
-    def _indexes_ahead(self, progress: RunProgress) -> float:
-        return sum(_assumed(build, progress) for build in _builds(self._spec, progress))
+    def _with_speed(self, building: float, before: float = 0.0) -> TimeLeft:
+        """Return the time of builds that should take so long, by what is known of the target."""
+        speed = self._read_speed() if building else 1.0
+        least, likely, most = _UNSEEN_SPEEDS if speed is None else (speed,) * 3
+        return TimeLeft(
+            before + likely * building, before + least * building, before + most * building
+        )
 
-    def _indexes_left(self, progress: RunProgress, at: float) -> float | None:
-        """Seconds of index builds that are left when every document is there."""
-        builds = list(_builds(self._spec, progress))
-        all_keys = sum(build.keys for build in builds)
-        if not all_keys:
-            return None
-        running = IndexBuild.parse(progress.finishing or "")
+    def _indexes_left(
+        self, builds: Sequence[_Build], progress: RunProgress, at: float
+    ) -> TimeLeft | None:
+        """Return the time of the index builds that are left when every document is there."""
+        expected = sum(build.total for build in builds)
+        shown = progress.finishing or ""
+        running = IndexBuild.parse(shown)
+        if not expected or (shown and running is None):
+            return None  # there are no builds, or the run is after them
         if running is None:
-            return self._indexes_ahead(progress)
-        done = _done_keys(builds, running)
+            return self._with_speed(expected)
+        done = _done_seconds(builds, running)
+        speed = self._speed_of_this_run(done, expected, progress, at)
+        left = expected - done
+        return self._with_speed(left) if speed is None else TimeLeft(*(speed * left,) * 3)
+
+    def _speed_of_this_run(
+        self, done: float, expected: float, progress: RunProgress, at: float
+    ) -> float | None:
+        """Return how fast its builds are, or None before enough was seen of them."""
+        if self._watched is None:
+            self._watched = (at, done)
+        since, had_done = self._watched
+        if at - since >= _STEADY_SECONDS and done - had_done >= _STEADY_SHARE * expected:
+            return (at - since) / (done - had_done)
         began = progress.last_acknowledged_at
-        if began is None or done < _SEEN_SHARE * all_keys:
-            assumed = self._indexes_ahead(progress)
-            return assumed * (1 - done / all_keys)
-        return (at - began.timestamp()) / done * (all_keys - done)
+        if began is None or done < _SEEN_SHARE * expected:
+            return None
+        speed = (at - began.timestamp()) / done
+        return None if speed > _ODD * (self._read_speed() or 1.0) else speed
 
 
-def _assumed(build: _Build, progress: RunProgress) -> float:
-    """Seconds that builds take of which nothing was seen."""
-    documents = progress.counters.get(RunCounter.DOCUMENTS, 0)
-    size = progress.counters.get(RunCounter.BYTES, 0) / documents if documents else 0.0
-    each = max(_SECONDS_PER_KEY, size / _BYTES_PER_SECOND)
-    return build.keys * each
-
-
-def _done_keys(builds: Iterable[_Build], running: IndexBuild) -> float:
-    """Keys of the builds before ``running``, and of its own share."""
+def _done_seconds(builds: Iterable[_Build], running: IndexBuild) -> float:
+    """Return the expected seconds of the builds before ``running``, and of its own share."""
     done = 0.0
     for build in builds:
-        if build.namespace == running.namespace:
-            passes = running.number - 1 + running.share
-            return done + build.keys * min(1.0, passes / running.of)
-        done += build.keys
+        if build.namespace != running.namespace:
+            done += build.total
+            continue
+        if running.of == len(build.seconds):
+            before = running.number - 1
+            return done + sum(build.seconds[:before]) + running.share * build.seconds[before]
+        passes = running.number - 1 + running.share
+        return done + build.total * min(1.0, passes / running.of)
     return 0.0
 
 
 def _builds(spec: RunSpec, progress: RunProgress) -> Iterator[_Build]:
     """Every index build that comes after the run's documents, in the order of the workers."""
+    documents = progress.counters.get(RunCounter.DOCUMENTS, 0)
+    size = progress.counters.get(RunCounter.BYTES, 0) / documents if documents else 0.0
     if spec.kind is RunKind.MIGRATION and isinstance(spec.job, MigrationJob):
         for pair in spec.job.namespaces:
             name = str(pair.target)
-            yield _Build(name, pair.indexes, progress.collections_expected.get(name, 0))
+            count = progress.collections_expected.get(name, 0)
+            each = (build_seconds(count, size, [index]) for index in _entries_of(pair))
+            yield _Build(name, tuple(each))
     if spec.kind is RunKind.GENERATION and isinstance(spec.job, GenerationJob):
         for part in spec.job.parts:
-            indexes = _template_indexes(spec.job.template, part.position)
-            yield _Build(str(part.namespace), indexes, part.count)
+            if part.indexes:
+                seconds = build_seconds(part.count, size, part.indexes)
+                yield _Build(str(part.namespace), (seconds,))
 
 
-def _template_indexes(template: Any, position: int) -> int:
-    """How many indexes the template's collection at ``position`` has."""
-    if not isinstance(template, Mapping):
-        return 0
-    collections = template.get("collections", [template])
-    if isinstance(collections, Mapping):
-        collections = list(collections.values())
-    if not position < len(collections):
-        return 0
-    return len(collections[position].get("indexes", ()))
+def _entries_of(pair: NamespacePair) -> Sequence[IndexEntries]:
+    """Return the indexes; a run that an older version recorded has only their number."""
+    return pair.index_entries or [IndexEntries(name="")] * pair.indexes

@@ -111,8 +111,7 @@ def _how_long(live: LiveSnapshot) -> str:
         return f"{live.run.rate:,.0f} docs/s  {shown_duration(live.run.seconds)}"
     if live.run.planning:
         return "planning"
-    left = live.seconds_left
-    eta = "" if left is None else f"ETA {shown_duration(left)}"
+    eta = f"ETA {live.time_left}" if live.time_left else ""
     return "finishing" if live.run.share >= 1 and not eta else eta
 
 

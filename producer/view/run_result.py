@@ -70,7 +70,10 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """A run at one moment. ``share`` is from 0 to 1; ``seconds_left`` is None where unknown."""
+    """A run at one moment. ``share`` is from 0 to 1; ``seconds_left`` is None where unknown.
+
+    ``seconds_left_between``: the least and the most, where that depends on a speed that is unknown.
+    """
 
     run_id: str
     state: RunState
@@ -82,6 +85,7 @@ class RunStatus:
     failures: int
     cause: str | None = None
     """Why it makes no progress, where that is known."""
+    seconds_left_between: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, run: RunSummary) -> Self:
@@ -96,6 +100,7 @@ class RunStatus:
             run.seconds_left,
             run.failures,
             run.cause,
+            run.time_left.between if run.time_left else None,
         )
 
     @property

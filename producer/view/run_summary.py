@@ -23,6 +23,7 @@ from dataworks_tasks.runs.spec import (
 )
 from producer.view.differences import DifferenceGroup, group_differences, shown_groups
 from producer.view.rule_figures import RuleFigures, rule_figures, rule_remarks
+from producer.view.time_left import TimeLeft
 
 _OUTCOMES = (
     RunCounter.WRITTEN,
@@ -69,8 +70,8 @@ class RunSummary:
     """Why it does not get on, where that is known."""
     verified: str | None = None
     """The run that a verification is about."""
-    seconds_left: float | None = None
-    """Estimated seconds until it is complete; None while nobody can know."""
+    time_left: TimeLeft | None = None
+    """Until it is complete; None while nobody can know."""
     limits: RunLimits = field(default_factory=RunLimits)
 
     @property
@@ -93,6 +94,11 @@ class RunSummary:
         if self.kind is not RunKind.VERIFICATION:
             return {}
         return {"differences": [group.as_json() for group in self.differences]}
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated seconds until it is complete; None while nobody can know."""
+        return self.time_left.seconds if self.time_left else None
 
     @property
     def is_over(self) -> bool:
@@ -123,6 +129,7 @@ class RunSummary:
             "planning": self.planning,
             "share": round(self.share, 4),
             "seconds_left": None if self.seconds_left is None else round(self.seconds_left, 1),
+            "seconds_left_between": self.time_left.between if self.time_left else None,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "documents_per_second": round(self.rate, 1),
@@ -153,7 +160,7 @@ def summarize(
     progress: RunProgress,
     now: datetime | None = None,
     cause: str | None = None,
-    seconds_left: float | None = None,
+    time_left: TimeLeft | None = None,
 ) -> RunSummary:
     """Return the run's figures as of ``now``."""
     until = progress.finished_at or now or datetime.now(UTC)
@@ -187,7 +194,7 @@ def summarize(
         last_error=progress.last_error,
         finishing=_finishing(progress),
         cause=cause,
-        seconds_left=seconds_left,
+        time_left=time_left,
         **_rules(spec, progress),
         notes=(*progress.notes, *_adds_nothing(spec, counters.get("already_there", 0))),
         outcomes=_outcomes(spec, progress),

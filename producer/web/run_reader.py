@@ -111,8 +111,8 @@ class RunReader:
         ledger, progress = self._ledger, self._ledger.progress(spec.run_id)
         if progress.state not in WORKING:
             return RunRow(summarize(spec, progress))
-        remaining = RemainingTime(spec, ledger.history.read(spec.run_id))
-        run = summarize(spec, progress, seconds_left=remaining.observe(progress))
+        remaining = RemainingTime.of(ledger, spec)
+        run = summarize(spec, progress, time_left=remaining.observe(progress))
         return RunRow(run, follow_figures(ledger, spec, progress))
 
     def detail(self, run_id: str) -> RunDetail:

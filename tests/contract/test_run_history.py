@@ -81,3 +81,15 @@ def test_a_run_falls_behind_while_nobody_reads_its_source(
     ledger.history.sample(spec.run_id)
     (sample,) = ledger.history.read(spec.run_id)
     assert sample.lag_seconds == pytest.approx(lag, abs=5)
+
+
+def test_the_speed_of_index_builds_is_learned_by_target(ledger: RedisLedger) -> None:
+    speeds = ledger.index_speeds
+    assert speeds.read("db:27017") is None
+    speeds.learn("db:27017", 0.2, 0.1)
+    assert speeds.read("db:27017") is None, "so short a build says nothing"
+    speeds.learn("db:27017", 40.0, 20.0)
+    assert speeds.read("db:27017") == pytest.approx(2)
+    speeds.learn("db:27017", 40.0, 40.0)
+    assert speeds.read("db:27017") == pytest.approx(60 / 50), "the newest counts most"
+    assert speeds.read("elsewhere:27017") is None

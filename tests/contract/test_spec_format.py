@@ -12,7 +12,7 @@ from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.runs.spec import FORMAT_VERSION, RunSpec, read_spec
 from tests.contract.contract_support import migration_spec
 
-_SHAPES = {3: "2e1739e1", 4: "7f05c46d"}
+_SHAPES = {3: "2e1739e1", 4: "7f05c46d", 5: "74645a75"}
 """A digest of every field and choice, by format."""
 
 

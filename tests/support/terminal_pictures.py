@@ -70,7 +70,7 @@ def _draw_while_it_runs(connections: Connections, run_id: str) -> None:
         live = meter.read(Observation(ledger.progress(run_id), queue.depth()))
         assert live is not None
         seen.append(live)
-        return time.monotonic() - began > _SEEN_SECONDS and live.seconds_left is not None
+        return time.monotonic() - began > _SEEN_SECONDS and live.time_left is not None
 
     wait_until(look, "some of it is done", 90)
     for width, height in SIZES:

@@ -179,7 +179,7 @@ def _share(run: RunSummary) -> str:
 
 
 def _left(run: RunSummary) -> str:
-    return "" if run.seconds_left is None else f", about {shown_duration(run.seconds_left)} left"
+    return f", about {run.time_left} left" if run.time_left else ""
 
 
 def _outcomes(run: RunSummary) -> str:

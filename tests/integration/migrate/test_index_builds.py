@@ -123,3 +123,14 @@ def test_a_long_build_is_shown_survives_kills_and_is_done_once(pausing_fleet: Fl
     output, _ = resumed.communicate(timeout=60)
     assert resumed.returncode == 0, output
     assert "a_1" in database["copy"].index_information()
+    target = fleet.ledger.spec(run_id).target_fingerprint
+    assert fleet.ledger.index_speeds.read(target) is None, "nobody knows when that build began"
+    with paused(fleet.mongo):
+        producer = fleet.start("migrate", "--include", "shop.orders", "--to", "shop.other")
+        wait_until(lambda: going_on(fleet), "the server builds")
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > 1.2, "longer than any build of 3,000")
+    assert producer.wait(timeout=60) == 0
+    speed = fleet.ledger.index_speeds.read(target)
+    assert speed is not None
+    assert speed > 50, "the next run on this target knows that its builds take long"

@@ -12,13 +12,15 @@ import pytest
 from dataworks_tasks.ledger.contract import RunProgress, RunState
 from dataworks_tasks.ledger.history import HistorySample
 from dataworks_tasks.runs.index_build import IndexBuild
+from dataworks_tasks.runs.index_cost import build_seconds
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
+from dataworks_tasks.runs.spec import IndexEntries, MigrationJob, NamespacePair, RunSpec
 from producer.view.remaining_time import RemainingTime
 
 START = datetime(2026, 11, 26, tzinfo=UTC)
 RATE = 10_000
-KEYS_A_SECOND = 300_000
+KEYS_A_SECOND = 1 / (1.2 * build_seconds(1, 500, [IndexEntries(name="i")]))
+"""A server that is as fast as one is expected to be on which no build was seen."""
 Speed = Callable[[float], float]
 
 
@@ -108,14 +110,7 @@ class Course:
             if built < count * share:
                 index, part = divmod(built, share)
                 percent = int(100 * part / share)
-                # 80 % of the time goes into scanning, as `IndexBuild.share` has it.
-                phase, shown = (
-                    ("scanning collection", int(percent / 0.8))
-                    if percent < 80
-                    else ("inserting keys from external sorter into index", (percent - 80) * 5)
-                )
-                build = IndexBuild("i", f"b.c{number}", int(index) + 1, count, phase, shown)
-                return str(build)
+                return str(IndexBuild("i", f"b.c{number}", int(index) + 1, count, percent))
             built -= count * share
         raise AssertionError("nothing is left to build")
 
@@ -138,7 +133,8 @@ def test_it_is_within_a_quarter_of_the_truth_from_the_second_minute_on(course: C
     remaining = RemainingTime(course.spec)
     said: list[tuple[int, float | None]] = []
     for second, progress in course.observations():
-        said.append((second, remaining.observe(progress, START + timedelta(seconds=second))))
+        left = remaining.observe(progress, START + timedelta(seconds=second))
+        said.append((second, left.seconds if left else None))
     end = said[-1][0] + 1
     wrong = [
         (second, left, end - second)
@@ -164,7 +160,60 @@ def test_a_server_that_builds_indexes_at_another_speed(factor: float) -> None:
         is_seen = end - second < 0.9 * builds
         if second >= 60 and end - second > 8 and (is_seen or second < 300):
             assert left is not None
-            assert abs(left - (end - second)) <= 0.25 * (end - second), second
+            assert abs(left.seconds - (end - second)) <= 0.25 * (end - second), second
+
+
+@pytest.mark.parametrize("factor", [0.25, 1, 4])
+def test_a_target_on_which_builds_were_seen_before(factor: float) -> None:
+    """Then the builds of a run are known while it copies."""
+    course = Course(_steady, indexes=(2, 2), keys_a_second=KEYS_A_SECOND * 1.2 / factor)
+    remaining = RemainingTime(course.spec, read_speed=lambda: factor)
+    seen = list(course.observations())
+    end = seen[-1][0] + 1
+    for second, progress in seen:
+        left = remaining.observe(progress, START + timedelta(seconds=second))
+        if second >= 60 and end - second > 8:
+            assert left is not None
+            assert left.is_known
+            assert abs(left.seconds - (end - second)) <= 0.25 * (end - second), second
+
+
+@pytest.mark.parametrize("factor", [0.75, 1, 3])
+def test_a_speed_that_nobody_has_seen_is_shown_as_a_range(factor: float) -> None:
+    course = Course(_steady, indexes=(8, 8), keys_a_second=KEYS_A_SECOND * 1.2 / factor)
+    remaining = RemainingTime(course.spec)
+    seen = list(course.observations())
+    end = seen[-1][0] + 1
+    for second, progress in seen[:500]:
+        left = remaining.observe(progress, START + timedelta(seconds=second))
+        if second < 60:
+            continue
+        assert left is not None
+        assert left.between is not None
+        least, most = left.between
+        assert least - 5 <= end - second <= most + 5, second
+    assert " to " in str(left)
+    second, progress = seen[-60]
+    left = remaining.observe(progress, START + timedelta(seconds=second))
+    assert left is not None
+    assert left.is_known, "this run's own builds say it"
+
+
+def test_a_pause_in_the_middle_of_a_build_is_not_part_of_its_speed() -> None:
+    course = Course(_steady, indexes=(2, 2))
+    at, progress = list(course.observations())[-20]
+    resumed = START + timedelta(seconds=at + 36_000)
+    left = RemainingTime(course.spec).observe(progress, resumed)
+    assert left is not None
+    assert left.most < 120
+
+
+def test_after_the_builds_nobody_knows() -> None:
+    """What is compared then takes its own time."""
+    course = Course(_steady)
+    _, progress = list(course.observations())[-1]
+    after = replace(progress, finishing="counting documents of a.c0")
+    assert RemainingTime(course.spec).observe(after, START + timedelta(seconds=900)) is None
 
 
 def test_it_starts_sane() -> None:
@@ -179,7 +228,7 @@ def test_it_starts_sane() -> None:
             assert left is None
         if second == 45:
             assert left is not None
-            assert left < 2.2 * (end - second)
+            assert left.seconds < 2.2 * (end - second)
 
 
 def test_one_look_at_a_run_uses_its_history() -> None:
@@ -196,7 +245,7 @@ def test_one_look_at_a_run_uses_its_history() -> None:
             progress, START + timedelta(seconds=second)
         )
         assert left is not None
-        assert abs(left - (end - second)) < 0.25 * (end - second), at
+        assert abs(left.seconds - (end - second)) < 0.25 * (end - second), at
 
 
 def test_what_cannot_be_known_is_not_said() -> None:
@@ -226,7 +275,7 @@ def test_a_build_of_an_empty_collection_takes_no_time() -> None:
     [
         IndexBuild("a_1", "shop.orders"),
         IndexBuild("a_1, b_1", "shop.orders", 2, 5),
-        IndexBuild("a of b_1", "shop.two of three", 2, 5, "scanning collection", 40),
+        IndexBuild("a of b_1", "shop.two of three", 2, 5, 40),
         IndexBuild("a_1", "shop.orders", percent=7),
     ],
 )
