@@ -28,6 +28,14 @@ import difflib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+NEW_RUN = "start a new run"
+"""These words in a remedy say that resuming the run cannot help."""
+
+
+def asks_for_new_run(error: str | None) -> bool:
+    """Whether an error's text, as it is on record, says that resuming the run cannot help."""
+    return error is not None and NEW_RUN in error.lower()
+
 
 class DataWorksError(Exception):
     """A fact, and what to do next.

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.errors import NEW_RUN, SpecRefused
 from dataworks_tasks.runs.spec import GenerationJob, RunSpec
 
 METHODS_REFUSED = frozenset({
@@ -51,7 +51,7 @@ def check_documents_format(job: GenerationJob) -> None:
         raise SpecRefused(
             f"the run's template produces documents of format {job.documents_format}, "
             f"but this version of DataWorks produces format {DOCUMENTS_FORMAT}",
-            "Finish the run with the version that it began with, or start it again with --drop",
+            f"Finish the run with the version that it began with, or {NEW_RUN} with --drop",
         )
 
 

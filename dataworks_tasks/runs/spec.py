@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.errors import NEW_RUN, SpecRefused
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 from dataworks_tasks.runs.choices import (
@@ -352,7 +352,7 @@ def _refusal(text: str | bytes, error: ValidationError) -> SpecRefused:
         return SpecRefused(
             f"the run's spec has format {version}, of which this version ({__version__}) cannot "
             f"read {field!r}",
-            "Finish the run with the version that started it, or start the run again",
+            f"Finish the run with the version that started it, or {NEW_RUN}",
         )
     if version is not None and first["type"] in _UNKNOWN:
         return SpecRefused(
@@ -362,7 +362,7 @@ def _refusal(text: str | bytes, error: ValidationError) -> SpecRefused:
         )
     return SpecRefused(
         f"the run's spec is damaged at {field!r}",
-        "Start the run again: documents that are at the target stay there",
+        f"{NEW_RUN.capitalize()}: documents that are at the target stay there",
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes, elements, embedded
-from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.errors import NEW_RUN, SpecRefused
 from dataworks_tasks.scan.key_space import (
     BRACKETS,
     ID,
@@ -85,7 +85,7 @@ class Slice:
             )
         except (KeyError, ValueError, IndexError, struct.error):
             raise SpecRefused(
-                "a slice in the ledger is damaged", "Start the run again; copied documents stay"
+                "a slice in the ledger is damaged", f"{NEW_RUN.capitalize()}; copied documents stay"
             ) from None
 
     def groups(self, field: bytes = ID) -> list[list[KeyRange]]:

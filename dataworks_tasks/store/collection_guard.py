@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from dataworks_tasks.errors import RunFailed, SpecRefused
+from dataworks_tasks.errors import NEW_RUN, RunFailed, SpecRefused
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import name_of_collection, read_collection
 from dataworks_tasks.store.hello import ask_hello
 
 _RECENT_SECONDS = 0.5
+_RENAMED = "renamed to "
 
 CheckCollection = Callable[[], None]
 """Raises RunFailed or SpecRefused when the collection is another one."""
@@ -64,10 +65,7 @@ class CollectionGuard:
         if self._is_the_server(uuid):
             raise RunFailed(
                 f"{namespace} at the {self._side} was {change} since the run began",
-                "Documents of both may be at the target: start a new run and let it begin with an "
-                "empty target"
-                if self._side == "source"
-                else "The documents written before are gone: start a new run",
+                self._remedy(is_renamed=change.startswith(_RENAMED)),
             )
         raise SpecRefused(
             f"{namespace} at the {self._side} is not the collection that the run began with: this "
@@ -84,8 +82,18 @@ class CollectionGuard:
         moved = name_of_collection(self._client, namespace.database, uuid)
         if moved is not None:
             self._seen.add(uuid)
-            return f"renamed to {namespace.database}.{moved}"
+            return f"{_RENAMED}{namespace.database}.{moved}"
         return "dropped" if found is None else "replaced by another collection of the same name"
+
+    def _remedy(self, *, is_renamed: bool) -> str:
+        if is_renamed:
+            return "Give the collection its name back, or begin another run with an empty target"
+        if self._side == "source":
+            return (
+                f"Documents of both may be at the target: {NEW_RUN} and let it begin with an empty "
+                "target"
+            )
+        return f"The documents written before are gone: {NEW_RUN}"
 
     def _is_the_server(self, uuid: str) -> bool:
         if uuid in self._seen:

@@ -14,7 +14,7 @@ from dataworks_tasks.documents.raw_bson import (
     elements,
     embedded,
 )
-from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.errors import NEW_RUN, SpecRefused
 from dataworks_tasks.runs.spec import MigrationJob
 
 MOST_KEYS = 1000
@@ -74,7 +74,8 @@ class KeyWindow:
             )
         except (KeyError, ValueError, IndexError, struct.error):
             raise SpecRefused(
-                "a key window in the ledger is damaged", "Start the run again; what is there stays"
+                "a key window in the ledger is damaged",
+                f"{NEW_RUN.capitalize()}; what is there stays",
             ) from None
 
 

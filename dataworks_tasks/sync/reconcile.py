@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes
-from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.errors import NEW_RUN, RunFailed
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.ledger.document_failure import document_failure
@@ -111,7 +111,7 @@ def _put(route: KeyRoute, target: TargetKeys, batch: EncodedBatch, outcome: Reco
     if len(documents) < len(changed.batch) or documents.keys() - sources.keys():
         raise RunFailed(
             f"the run's strategy gives documents of {route.target.namespace} other _ids",
-            "Such a migration cannot be reconciled key by key: start it again with --drop",
+            f"Such a migration cannot be reconciled key by key: {NEW_RUN} with --drop",
         )
     refused = {key_bytes(document) for document, _ in changed.refused}
     dropped = [sources[key] for key in sources.keys() - documents.keys() - refused]

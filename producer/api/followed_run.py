@@ -11,7 +11,7 @@ from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.contract import WORKING
 from dataworks_tasks.settings import FrameworkConfig
 from producer.api.event_loop import beside_the_loop
-from producer.api.run_to_end import resume_hint
+from producer.api.run_to_end import resume_hint, run_failed
 from producer.connections import Connections
 from producer.cutover.cut_over import CutOverRequest
 from producer.cutover.cut_over_run import cut_over_run
@@ -58,8 +58,7 @@ class FollowedRun:
             ledger = connections.ledger
             spec, progress = ledger.spec(self.run_id), ledger.progress(self.run_id)
             if progress.state not in WORKING:
-                reason = progress.last_error or f"run {self.run_id} is {progress.state}"
-                raise RunFailed(reason, resume_hint(self.run_id))
+                raise run_failed(self.run_id, progress)
             figures = follow_figures(ledger, spec, progress)
         if figures is None or figures.phase is Phase.COPYING or figures.silent_seconds is None:
             return None  # it is copied first, and nobody knows the lag before somebody has read

@@ -8,7 +8,7 @@ from threading import Event
 
 from dataworks_tasks.errors import LedgerUnavailable, RunFailed
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
-from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.contract import RunProgress, RunState
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.connections import Connections
@@ -16,6 +16,7 @@ from producer.drive.attach import stay
 from producer.drive.in_process import work_here
 from producer.drive.observation import Observation, StopRequest
 from producer.resume.spec_file import keep_spec
+from producer.view.next_step import may_resume
 from producer.view.progress import notice
 from producer.view.remaining_time import RemainingTime
 from producer.view.run_result import RunResult, RunStatus
@@ -58,9 +59,7 @@ def run_to_end(
                 raise LedgerUnavailable("Redis never answered", resume_hint(spec.run_id))
             progress = attached
     if progress.state is RunState.FAILED:
-        raise RunFailed(
-            progress.last_error or f"run {spec.run_id} failed", resume_hint(spec.run_id)
-        )
+        raise run_failed(spec.run_id, progress)
     return RunResult.of(summarize(spec, progress))
 
 
@@ -75,6 +74,13 @@ def _log_notices(run_id: str) -> Callable[[Observation], None]:
         last = text
 
     return observe
+
+
+def run_failed(run_id: str, progress: RunProgress) -> RunFailed:
+    """Return the error of a run that stopped, with ``resume`` where that can help."""
+    reason = progress.last_error or f"run {run_id} is {progress.state}"
+    helps = may_resume(progress.state, progress.last_error)
+    return RunFailed(reason, resume_hint(run_id) if helps else "")
 
 
 def resume_hint(run_id: str) -> str:

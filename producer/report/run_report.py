@@ -46,6 +46,11 @@ class Verification:
             and not self.summary.to_read
         )
 
+    @property
+    def differs(self) -> bool:
+        """Whether it found a difference: in documents, indexes, options or views."""
+        return self.summary.state is RunState.DIFFERENT or self.summary.failures > 0
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
@@ -70,8 +75,8 @@ class RunReport:
     def mood(self) -> str:
         """``good``: nothing to say; ``read``: see the notes; ``bad``: failed, or it differs."""
         run = self.detail.live.run
-        differs = bool(self.verifications) and self.verifications[0].summary.failures > 0
-        if run.state in {RunState.FAILED, RunState.CANCELLED} or differs:
+        differs = bool(self.verifications) and self.verifications[0].differs
+        if run.state in {RunState.FAILED, RunState.CANCELLED, RunState.DIFFERENT} or differs:
             return "bad"
         if run.kind is RunKind.VERIFICATION and run.failures:
             return "bad"
@@ -153,8 +158,10 @@ def _verdict(report: RunReport) -> Iterator[str]:
             f"are acknowledged, and {counted(run.gaps, 'range is', 'ranges are')} missing."
         )
         return
+    documents = counted(run.documents, "document was", "documents were")
     noun = "compared" if run.kind is RunKind.VERIFICATION else "acknowledged by the target"
-    yield f"The run is complete: {counted(run.documents, 'document was', 'documents were')} {noun}."
+    found = "found differences" if run.state is RunState.DIFFERENT else "is complete"
+    yield f"The run {found}: {documents} {noun}."
     if run.failures and run.kind is RunKind.VERIFICATION:
         yield f"{counted(run.failures, 'difference is', 'differences are')} on record."
     elif run.failures:
@@ -176,7 +183,7 @@ def _compared(verifications: tuple[Verification, ...]) -> str:
         return f"{was} compared afterwards and {is_} equal."
     if newest.summary.state not in FINISHED:
         return f"The newest verification is {newest.summary.state}."
-    return (
-        f"The newest verification compared {counted(newest.compared, 'document')} and found "
-        f"{counted(newest.summary.failures, 'difference')}."
-    )
+    compared = f"The newest verification compared {counted(newest.compared, 'document')}"
+    if newest.differs and not newest.summary.failures:
+        return f"{compared}, which are equal, but indexes, options or views differ."
+    return f"{compared} and found {counted(newest.summary.failures, 'difference')}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from dataworks_tasks.errors import RightMissing, TerminalError, UsageError
@@ -38,13 +38,14 @@ def name_problems(
 ) -> Iterator[NameProblem]:
     """Every name of the pairs that is refused."""
     databases = _database_names(target)
+    sources = {pair.source for pair in pairs}
     for pair in pairs:
         if _has_empty_part(pair.source):
             remedy = f"Leave it out with --exclude '{pair.source}', or rename it at the source"
             yield NameProblem(pair, pair.source, _EMPTY_PART, remedy, readable=False)
         elif _has_empty_part(pair.target):
             yield NameProblem(pair, pair.target, _EMPTY_PART, _another(pair))
-        yield from _target_problems(pair, databases)
+        yield from _target_problems(pair, databases, sources)
 
 
 def _has_empty_part(namespace: Namespace) -> bool:
@@ -56,7 +57,9 @@ def _another(pair: NamespacePair) -> str:
     return f"Give it another one: --map '{pair.source}=...'"
 
 
-def _target_problems(pair: NamespacePair, databases: dict[str, str]) -> Iterator[NameProblem]:
+def _target_problems(
+    pair: NamespacePair, databases: Mapping[str, str], sources: Set[Namespace]
+) -> Iterator[NameProblem]:
     target = pair.target
     if len(str(target).encode()) > _LONGEST:
         reason = f"a name has at most {_LONGEST} bytes"
@@ -67,7 +70,10 @@ def _target_problems(pair: NamespacePair, databases: dict[str, str]) -> Iterator
     other = databases.get(target.database.casefold(), target.database)
     if other != target.database:
         reason = f"the target has the database {other}, which differs in case only"
-        remedy = f"Use that one: --map '{pair.source}={other}.{target.collection}'"
+        there = Namespace(other, target.collection)
+        # Source and target may be one server: nothing is copied onto a source.
+        taken = there in sources or _has_empty_part(there)
+        remedy = _another(pair) if taken else f"Use that one: --map '{pair.source}={there}'"
         yield NameProblem(pair, target, reason, remedy)
 
 

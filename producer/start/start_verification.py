@@ -49,7 +49,7 @@ def start_verification(
     if isinstance(of.job, VerificationJob | RepairJob):
         raise UsageError(
             f"{run_id} is a {of.kind} itself",
-            f"Repeat it with: dataworks verify {of.job.run_id}",
+            f"Compare again with: dataworks verify {of.job.run_id}",
         )
     connections.check_servers(of)
     check_documents(of)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataworks_tasks.errors import asks_for_new_run
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.runs.spec import RunKind
 from producer.view.run_summary import RunSummary
+
+_STOPPED = frozenset({RunState.PAUSED, RunState.CANCELLED, RunState.FAILED})
+
+
+def may_resume(state: RunState, last_error: str | None) -> bool:
+    """Whether ``resume`` can help a run: not after an error that asks for a new one."""
+    is_lost = state is RunState.FAILED and asks_for_new_run(last_error)
+    return state in _STOPPED and not is_lost
 
 
 def next_steps(run: RunSummary) -> tuple[str, ...]:
@@ -12,14 +21,18 @@ def next_steps(run: RunSummary) -> tuple[str, ...]:
     steps: list[str] = []
     if run.failures and run.kind is RunKind.VERIFICATION:
         steps.append(f"See what differs: dataworks failures {run.run_id}")
+        if run.is_over:
+            steps.append(f"Make it equal: dataworks verify {run.verified} --repair")
+    elif run.failures and run.kind is RunKind.REPAIR:
+        steps.append(f"See what still differs: dataworks failures {run.run_id}")
     elif run.failures:
         steps.append(f"See the documents: dataworks failures {run.run_id}")
-        if run.is_over:
+        if run.is_over and not run.is_cut_over:
             steps.append(f"Try them again: dataworks retry {run.run_id}")
-    if run.state in {RunState.PAUSED, RunState.CANCELLED, RunState.FAILED}:
+    if may_resume(run.state, run.last_error):
         steps.append(f"Continue: dataworks resume {run.run_id}")
     elif not run.is_over:
         steps.append(f"Watch it: dataworks status {run.run_id} --watch")
-    elif run.kind is not RunKind.VERIFICATION:
-        steps.append(f"Compare everything: dataworks verify {run.run_id}")
+    elif run.state is RunState.COMPLETE and run.kind is not RunKind.VERIFICATION:
+        steps.append(f"Compare everything: dataworks verify {run.verified or run.run_id}")
     return tuple(steps)

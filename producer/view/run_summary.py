@@ -69,7 +69,9 @@ class RunSummary:
     cause: str | None = None
     """Why it does not get on, where that is known."""
     verified: str | None = None
-    """The run that a verification is about."""
+    """The run that a verification or a repair is about."""
+    is_cut_over: bool = False
+    """A migration that followed its source, and ended: nothing is written for it any more."""
     time_left: TimeLeft | None = None
     """Until it is complete; None while nobody can know."""
     limits: RunLimits = field(default_factory=RunLimits)
@@ -198,7 +200,8 @@ def summarize(
         **_rules(spec, progress),
         notes=(*progress.notes, *_adds_nothing(spec, counters.get("already_there", 0))),
         outcomes=_outcomes(spec, progress),
-        verified=spec.job.run_id if isinstance(spec.job, VerificationJob) else None,
+        verified=spec.job.run_id if isinstance(spec.job, VerificationJob | RepairJob) else None,
+        is_cut_over=spec.follows and progress.state is RunState.COMPLETE,
         limits=RunLimits.of_spec(spec),
     )
 

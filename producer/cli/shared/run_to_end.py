@@ -19,6 +19,7 @@ from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.cli.shared.options import CommandContext
 from producer.view.durations import shown_duration
+from producer.view.next_step import may_resume
 from producer.view.run_summary import RunSummary, exit_code, shown_name, summarize, with_differences
 
 if TYPE_CHECKING:
@@ -233,10 +234,11 @@ def _next_steps(run: RunSummary, flags: str, abandoned: bool) -> Iterator[str]:
         yield f"What still differs: dataworks failures {run.run_id}"
     elif run.failures:
         yield f"See them with: dataworks failures {run.run_id}"
-        yield f"Try them again with: dataworks retry {run.run_id}{flags}"
+        if not run.is_cut_over:
+            yield f"Try them again with: dataworks retry {run.run_id}{flags}"
     if run.verified and any(note.topic is NoteTopic.INDEXES for note in run.notes_to_read):
         yield f"Build indexes that are missing: dataworks indexes {run.verified}{flags}"
     if not run.is_over and not abandoned:
         yield f"Watch it with: dataworks status {run.run_id} --watch"
-    elif run.state.value not in {"complete", "different", "cancelled"}:
+    elif abandoned or (run.state.value != "cancelled" and may_resume(run.state, run.last_error)):
         yield f"Continue with: dataworks resume {run.run_id}{flags}"

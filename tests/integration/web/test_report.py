@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from dataworks_tasks.ledger.contract import WORKING, DocumentFailure, RangeResult, RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import GenerationJob, RunSpec, VerificationJob
 from producer.report.render_report import render_report
@@ -47,6 +48,24 @@ def test_the_verdict_follows_the_newest_verification(ledger: RedisLedger) -> Non
     assert report.mood == "bad"
     own = read_report(ledger, verification).verdict
     assert "1,000 documents were compared. 1 difference is on record." in own
+
+
+def test_a_verification_that_found_other_indexes_is_not_a_good_one(ledger: RedisLedger) -> None:
+    run_id = record_run(ledger)
+    acknowledge(ledger, run_id, 0, 1000)
+    ledger.change_state(run_id, WORKING, RunState.COMPLETE)
+    verification = record_verification(ledger, run_id)
+    counted = RangeResult({"documents": 1000})
+    ledger.acknowledge(verification, BatchRange(0, 1000), counted)
+    note = RunNote(NoteTopic.INDEXES, "shop.orders", "the index a_1 is missing", attention=True)
+    ledger.set_notes(verification, NoteTopic.INDEXES, [note])
+    ledger.change_state(verification, WORKING, RunState.DIFFERENT)
+    report = read_report(ledger, run_id)
+    assert "which are equal, but indexes, options or views differ" in report.verdict
+    assert report.mood == "bad"
+    own = read_report(ledger, verification)
+    assert own.verdict.startswith("The run found differences:")
+    assert own.mood == "bad"
 
 
 def test_the_collections_are_what_the_databases_hold(fleet: Fleet) -> None:

@@ -1,0 +1,115 @@
+"""The command to type next is one that works in the run's state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.ledger.contract import RunProgress, RunState
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RepairJob, RunSpec
+from dataworks_tasks.settings.database import DatabaseConfig
+from dataworks_tasks.store import collection_guard
+from dataworks_tasks.store.collection_facts import CollectionFacts
+from dataworks_tasks.store.collection_guard import CollectionGuard
+from dataworks_tasks.store.mongodb import MongoDBAtlasClient
+from producer.api.run_to_end import run_failed
+from producer.cli.shared.run_to_end import _next_steps
+from producer.start.check_names import name_problems
+from producer.view.next_step import next_steps
+from producer.view.run_summary import RunSummary, summarize
+
+ORDERS = Namespace("shop", "orders")
+JOB = MigrationJob(
+    namespaces=(NamespacePair(source=ORDERS, target=Namespace("shop", "copy")),),
+)
+
+
+def progress(state: RunState, error: str | None = None, failures: int = 0) -> RunProgress:
+    return RunProgress(
+        *("mig-1", state, 10, 10, 10, 0, {}, failures),
+        created_at=datetime.now(UTC),
+        finished_at=None,
+        last_acknowledged_at=None,
+        last_error=error,
+    )
+
+
+def summary(job: Any, *outcome: Any) -> RunSummary:
+    spec = RunSpec(
+        run_id="rep-1" if isinstance(job, RepairJob) else "mig-1",
+        created_at=datetime.now(UTC),
+        batch_size=10,
+        target_fingerprint="db:27017",
+        job=job,
+    )
+    return summarize(spec, progress(*outcome))
+
+
+def guard_error(monkeypatch: pytest.MonkeyPatch, side: str, moved: str | None) -> str:
+    """Return what is on record of a run whose collection is another one."""
+    uuids = iter("ab")
+    monkeypatch.setattr(
+        collection_guard,
+        "read_collection",
+        lambda *_: CollectionFacts("collection", next(uuids), {}),
+    )
+    monkeypatch.setattr(collection_guard, "name_of_collection", lambda *_: moved)
+    client = MongoDBAtlasClient(DatabaseConfig(connection_string="mongodb://localhost:1"))
+    guard = CollectionGuard(client, side, None)
+    guard.check(ORDERS, "a")
+    with pytest.raises(RunFailed) as raised:
+        guard.check(ORDERS, "a")
+    return str(raised.value)
+
+
+def mentions(lines: Iterable[str], command: str) -> bool:
+    return any(f"dataworks {command}" in line for line in lines)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_resume_is_not_advised_where_a_new_run_is(
+    monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    error = guard_error(monkeypatch, side, moved=None)
+    assert "start a new run" in error
+    run = summary(JOB, RunState.FAILED, error)
+    assert not mentions(next_steps(run), "resume")
+    assert not mentions(_next_steps(run, "", abandoned=False), "resume")
+    assert "resume" not in str(run_failed("mig-1", progress(RunState.FAILED, error)))
+
+
+def test_resume_is_advised_where_it_can_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    renamed = guard_error(monkeypatch, "source", moved="other")
+    assert "its name back" in renamed
+    for outcome in ((RunState.FAILED, renamed), (RunState.FAILED, "Boom"), (RunState.PAUSED,)):
+        run = summary(JOB, *outcome)
+        assert mentions(next_steps(run), "resume mig-1")
+        assert mentions(_next_steps(run, "", abandoned=False), "resume mig-1")
+    assert "resume mig-1" in str(run_failed("mig-1", progress(RunState.FAILED, renamed)))
+
+
+def test_a_repair_is_neither_verified_nor_retried() -> None:
+    job = RepairJob(run_id="mig-1", of=JOB, verification="ver-1", delete_extra=False)
+    assert next_steps(summary(job, RunState.COMPLETE)) == (
+        "Compare everything: dataworks verify mig-1",
+    )
+    assert not mentions(next_steps(summary(job, RunState.COMPLETE, None, 3)), "retry")
+
+
+class _Listed:
+    """A target with one database."""
+
+    def command(self, _database: str, _command: object) -> dict[str, Any]:
+        return {"databases": [{"name": "shop"}]}
+
+
+@pytest.mark.parametrize(("wanted", "advice"), [("orders", "=..."), ("copy", "=shop.copy")])
+def test_the_name_that_is_advised_is_not_a_source(wanted: str, advice: str) -> None:
+    pair = NamespacePair(source=ORDERS, target=Namespace("Shop", wanted))
+    [problem] = name_problems(_Listed(), [pair])  # type: ignore[arg-type]
+    assert f"--map 'shop.orders{advice}'" in problem.remedy
