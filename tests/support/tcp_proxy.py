@@ -101,6 +101,8 @@ class TcpProxy:
         ]
         try:
             await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            return  # Python 3.11 prints a traceback for each connection that ends as cancelled
         finally:
             for task in passing:
                 task.cancel()
