@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from threading import Event
 
+from bson.timestamp import Timestamp
+
 from dataworks_tasks.documents.raw_bson import Element, element_bytes
-from dataworks_tasks.errors import SpecRefused
+from dataworks_tasks.errors import SpecRefused, TransientError
 from dataworks_tasks.generate.finish_generation import finish_generation
 from dataworks_tasks.generate.generation_work import DOCUMENTS_PER_COMPARISON, PartSource
 from dataworks_tasks.ledger.contract import DocumentFailure
-from dataworks_tasks.ledger.key_windows import Append
+from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.migrate.document_change import unchanged
 from dataworks_tasks.range_work import RangeWork, RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, RepairJob
+from dataworks_tasks.store.bounded_reads import now_at
+from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
+from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
+from dataworks_tasks.sync.followed_looks import LOOKS, Looks, Mark
 from dataworks_tasks.sync.key_window import KeyWindow
 from dataworks_tasks.sync.listed_differences import ListedDifference, read_differences
 from dataworks_tasks.sync.reconcile import KeyRoute
 from dataworks_tasks.sync.routes import migration_routes
-from dataworks_tasks.sync.still_different import source_digests, still_different
+from dataworks_tasks.sync.server_keys import comparison_class
+from dataworks_tasks.sync.still_different import still_different
 from dataworks_tasks.sync.target_keys import TargetCollection
-from dataworks_tasks.sync.wanted import GeneratedDocuments
+from dataworks_tasks.sync.wanted import GeneratedDocuments, SourceDocuments
 from dataworks_tasks.sync.window_work import CompletedWindow, WindowRun, work_on_windows
 
 _KEYS_AT_ONCE = 500
 _DUE_AT_ONCE = 20
-_LOOKS = 20
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.25
+_COMPARED = "compared "
+"""How a position begins that counts the differences that were compared again."""
 
 
 class RepairWork(RangeWork):
@@ -62,18 +70,8 @@ class RepairWork(RangeWork):
         context = self._context
         if not self._nothing_is_deferred(lease):
             return False
-        differences = read_differences(context.ledger, self._job)
-        while batch := list(islice(differences, _KEYS_AT_ONCE)):
-            if lease.reached:
-                return False
-            failures = self._still_different(batch)
-            if failures and self._is_live:
-                unchanged_ones = self._look_again(batch, failures, lease)
-                if unchanged_ones is None:
-                    return False
-                failures = unchanged_ones
-            if failures:
-                context.ledger.record_failures(context.spec.run_id, failures)
+        if not self._compared(lease):
+            return False
         asked = [
             (source.part.namespace, (), source.aggregations)
             for source in self._sources
@@ -84,46 +82,112 @@ class RepairWork(RangeWork):
     def close(self) -> None:
         """Nothing is kept."""
 
-    def _look_again(
-        self,
-        batch: Sequence[ListedDifference],
-        failures: list[DocumentFailure],
-        lease: FinishLease,
-    ) -> list[DocumentFailure] | None:
-        """Return what still differs though nobody changes it; None: the lease is over.
-
-        A document that changes meanwhile belongs to the run that follows the source, which takes a
-        moment.
-        """
-        before, looks = self._in_the_source(batch), int(lease.position or 0)
-        while failures and looks < _LOOKS:
-            Event().wait(_LOOK_SECONDS)
-            looks += 1
-            lease.note(str(looks))
-            now = self._in_the_source(batch)
-            failing = {failure.bson_id for failure in failures}
-            batch = [
-                each
-                for each in batch
-                if element_bytes(each.key).hex() in failing
-                and now.get(_name(each)) == before.get(_name(each))
-            ]
-            failures = self._still_different(batch)
-            if failures and lease.reached:
-                return None
+    def _compared(self, lease: FinishLease) -> bool:
+        """Compare what was listed, from where the last turn ended; False when this turn is over."""
+        position = lease.position
+        if position and not position.startswith(_COMPARED):
+            return True  # it is of what comes after the comparison
+        # In an order that the next turn finds again.
+        differences = sorted(read_differences(self._context.ledger, self._job), key=_name)
+        for start in range(
+            int(position.removeprefix(_COMPARED) or 0), len(differences), _KEYS_AT_ONCE
+        ):
+            if lease.reached:
+                return False
+            batch = differences[start : start + _KEYS_AT_ONCE]
+            if self._is_live:
+                failures = self._stays_different(start, batch, lease)
+            else:
+                failures = self._still_different(batch)
+            if failures is None:
+                return False
+            if failures:
+                self._context.ledger.record_failures(self._context.spec.run_id, failures)
+            lease.note(f"{_COMPARED}{start + len(batch)}")
         lease.note("")
-        return failures
+        return True
 
-    def _in_the_source(self, batch: Sequence[ListedDifference]) -> dict[tuple[int, bytes], bytes]:
-        """Return the digest of each document by its collection pair and key, as it is now."""
-        found: dict[tuple[int, bytes], bytes] = {}
-        by_pair: dict[int, list[Element]] = {}
-        for each in batch:
-            by_pair.setdefault(each.pair, []).append(each.key)
-        for pair, keys in by_pair.items():
-            digests = source_digests(self._routes[pair], keys)
-            found.update({(pair, key): value for key, value in digests.items()})
-        return found
+    def _stays_different(
+        self, start: int, batch: Sequence[ListedDifference], lease: FinishLease
+    ) -> list[DocumentFailure] | None:
+        """Return what differs though the run that follows is past it; None: look again later."""
+        ledger, followed = self._context.ledger, self._job.run_id
+        kept = ledger.key_windows.place(self._context.spec.run_id, LOOKS)
+        looks = Looks.from_bytes(kept) if kept else None
+        if looks is None or looks.start != start:
+            since = self._logged()
+            failing = self._failing(batch)
+            if not failing:
+                return []
+            first = dict.fromkeys(map(_name, failing), 1)
+            self._keep(kept, Looks(start, since, self._mark(), first))
+            return None
+        mark = looks.mark.advanced(ledger, followed)
+        if not mark.is_passed(ledger, followed):
+            lease.show(lambda: f"waiting until {followed} has followed its source to here")
+            self._keep(kept, replace(looks, mark=mark))
+            Event().wait(_LOOK_SECONDS)
+            return None
+        failing = self._failing([each for each in batch if _name(each) in looks.keys])
+        hot = {(pair, key[4:]) for key, pair in ledger.key_windows.hot_keys(followed).items()}
+        changed = self._changed_since(looks.since, failing)
+        left, stay = looks.after(self._mark(), map(_name, failing), changed, hot)
+        failures = [failure for each, failure in failing.items() if _name(each) in stay]
+        ledger.record_failures(self._context.spec.run_id, failures)
+        if left.keys:
+            self._keep(kept, left)
+            return None
+        return []
+
+    def _logged(self) -> int:
+        """Return how many entries the change log of the run that follows has."""
+        kept = self._context.ledger.key_windows.place(self._job.run_id, PLACE)
+        return FollowPlace.from_bytes(kept).logged if kept else 0
+
+    def _changed_since(
+        self, first: int, differences: Iterable[ListedDifference]
+    ) -> set[tuple[int, bytes]]:
+        """Return those of which a change was captured, from entry ``first`` of the log on."""
+        named = {self._class(each.pair, each.key): _name(each) for each in differences}
+        if not named:
+            return set()
+        namespace = change_log_namespace(self._context.ledger.spec(self._job.run_id))
+        entries = ChangeLog(self._context.target, namespace).read(first, self._logged())
+        windows = (KeyWindow.from_bytes(data) for _, data in entries)
+        seen = {self._class(window.pair, key) for window in windows for key in window.keys}
+        return {name for each, name in named.items() if each in seen}
+
+    def _class(self, pair: int, key: Element) -> tuple[int, Hashable]:
+        """Return the same for keys that the source may take for one, as 1 and 1.0."""
+        wanted = self._routes[pair].wanted if pair < len(self._routes) else None
+        collated = isinstance(wanted, SourceDocuments) and wanted.collated
+        return pair, comparison_class(key, collated=collated)
+
+    def _failing(
+        self, batch: Sequence[ListedDifference]
+    ) -> dict[ListedDifference, DocumentFailure]:
+        """Return those that differ now, each with its failure."""
+        failures = {(each.namespace, each.bson_id): each for each in self._still_different(batch)}
+        named = {each: self._record_name(each) for each in batch}
+        return {each: failures[name] for each, name in named.items() if name in failures}
+
+    def _record_name(self, difference: ListedDifference) -> tuple[str, str]:
+        namespace = self._routes[difference.pair].target.namespace
+        return str(namespace), element_bytes(difference.key).hex()
+
+    def _keep(self, before: bytes, looks: Looks) -> None:
+        """Keep the keys that wait for another look, for whoever has the next turn."""
+        moved = Append(place=Place(LOOKS, before, looks.to_bytes()))
+        if self._context.ledger.key_windows.append(self._context.spec.run_id, moved) is None:
+            raise TransientError("another process compares, or the repair has ended")
+
+    def _mark(self) -> Mark:
+        """Return this moment of the source; by Redis' clock where the source has none."""
+        source = self._context.source
+        now = now_at(source) if source is not None else None
+        if now is None:
+            now = Timestamp(int(self._context.ledger.key_windows.now()) + 1, 0)
+        return Mark(now)
 
     @property
     def _is_live(self) -> bool:

@@ -13,7 +13,7 @@ from dataworks_tasks.documents.raw_bson import (
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.store.bounded_reads import find_at_least, now_at
-from dataworks_tasks.sync.reconcile import KeyRoute, digest
+from dataworks_tasks.sync.reconcile import KeyRoute
 from dataworks_tasks.sync.wanted import key_bytes
 
 
@@ -37,17 +37,6 @@ def still_different(
         if found.get(key) not in (expected.get(key), later.get(key)):
             reason = _reason(key in expected, key in found, deletes=deletes)
             yield document_failure(route.target.namespace, assemble([key]), reason)
-
-
-def source_digests(route: KeyRoute, keys: Sequence[Element]) -> dict[bytes, bytes]:
-    """Return a digest of each document that the source has, by the bytes of its key."""
-    found: dict[bytes, bytes] = {}
-
-    def take(batch: EncodedBatch) -> None:
-        found.update((key_bytes(each), digest(each)) for each in batch.documents())
-
-    route.wanted.read(keys, route.bound(), take)
-    return found
 
 
 def _expected(route: KeyRoute, keys: Sequence[Element]) -> dict[bytes, bytes]:

@@ -70,6 +70,8 @@ def start_sync(
     known = _known(connections, name)
     if known is not None:
         return known
+    if before.follows and not request.reverse and not _is_complete(connections, run_id):
+        return continue_run(connections, run_id)  # it follows its source itself
     _check_state(connections, before, request)
     connections.check_servers(before)
     check_collections(connections, before)
@@ -100,6 +102,10 @@ def _known(connections: Connections, name: str) -> RunSpec | None:
             f"Follow in the other direction: dataworks sync {run_id} --reverse",
         )
     return continue_run(connections, run_id)
+
+
+def _is_complete(connections: Connections, run_id: str) -> bool:
+    return connections.ledger.state(run_id) is RunState.COMPLETE
 
 
 def _check_state(connections: Connections, before: RunSpec, request: SyncRequest) -> None:

@@ -33,7 +33,7 @@ def sync_run(
     code = 0
     if is_resync_pending(connections.ledger, spec):
         code = _compare(context, connections, spec)
-    _say(context, spec, code)
+    _say(context, spec, code, _typed(run_id, request))
     return code
 
 
@@ -66,13 +66,17 @@ def _wait_for_worker(connections: Connections, spec: RunSpec) -> None:
         Event().wait(_LOOK_SECONDS)
 
 
-def _say(context: CommandContext, spec: RunSpec, code: int) -> None:
+def _typed(run_id: str, request: SyncRequest) -> str:
+    return f"dataworks sync {run_id}{' --reverse' if request.reverse else ''}"
+
+
+def _say(context: CommandContext, spec: RunSpec, code: int, typed: str) -> None:
     if context.as_json:
         context.print_json({"run": spec.run_id})
         return
     source, target = escape(spec.source_fingerprint or ""), escape(spec.target_fingerprint)
     context.console.print(f"[bold]{spec.run_id}[/bold]  follows {source}, and writes to {target}")
     if code:
-        context.console.print(f"Not everything is equal yet: dataworks sync {spec.run_id}")
+        context.console.print(f"Not everything is equal yet. Compare again: {typed}")
     context.console.print(f"Watch it with: dataworks status {spec.run_id} --watch")
     context.console.print(f"Finish it with: dataworks cutover {spec.run_id}")

@@ -69,9 +69,14 @@ def test_a_complete_migration_is_followed_from_now_on(live_fleet: Fleet) -> None
     orders.delete_many({"_id": {"$lt": 10}})
     orders.update_many({"_id": {"$gt": 90}}, {"$set": {"n": -1}})
     orders.insert_one({"_id": "between"})
-    follower = sync(fleet, run, "--overwrite-changes")
     with write(fleet, fleet.database, seed=5) as writers:
-        wait_until(lambda: writers.changes > 100, "changes are followed")
+        follower = sync(fleet, run, "--overwrite-changes")
+        assert sync(fleet, follower) == follower, "a run that follows continues"
+        changes = writers.changes
+        wait_until(lambda: writers.changes > changes + 100, "changes are followed")
+    repair = next(each for each in fleet.ledger.run_ids() if each.startswith("rep-"))
+    repaired = fleet.ledger.progress(repair)
+    assert (repaired.state, repaired.failures) == (RunState.COMPLETE, 0)
     checked = fleet.run("cutover", follower, "--dry-run", check=False).stdout
     assert "history: complete" in checked
     cut_over(fleet, follower)
