@@ -28,6 +28,7 @@ def create_app(config: FrameworkConfig | None = None) -> Celery:
         "dataworks",
         include=["dataworks_tasks.tasks", "dataworks_tasks.worker.report"],
         amqp="dataworks_tasks.broker.checked_transport:CheckedQueue",
+        fixups=[],  # Django's imports all of a worker, in commands too
     )
     if config is None:
         celery.add_defaults(_settings_from_environment)

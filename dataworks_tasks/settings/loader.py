@@ -21,6 +21,10 @@ from dataworks_tasks.settings.env_files import profile_paths, read_env_file
 from dataworks_tasks.settings.framework_config import FrameworkConfig
 from dataworks_tasks.settings.setting_names import SettingName, known_settings
 
+_NUMBERS = {
+    "int_parsing": "the value is not a number such as 500000, 10k, 5M or 1e6",
+    "float_parsing": "the value is not a number such as 0.5 or 30",
+}
 _MISSPELT = 0.85
 """From here on two names are so similar that one is meant to be the other."""
 
@@ -136,6 +140,7 @@ class ConfigManager:
         place = tuple(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         setting = next((s for s in known.values() if place[: len(s.place)] == s.place), None)
+        message = _NUMBERS.get(first["type"], message)
         if setting is None:
             return SettingsError(f"settings are not valid: {message}")
         origin = values[setting.name].origin if setting.name in values else "the defaults"

@@ -48,6 +48,7 @@ def command(context: CommandContext, total: int) -> None:
     from producer.view.run_summary import exit_code
 
     console = context.console
+    context.config()  # a setting that is wrong is named before anything starts
     with LocalServices.in_temporary_folder() as services:
         with console.status("starting Redis, MongoDB and two workers"):
             services.start_stores()

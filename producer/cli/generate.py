@@ -15,6 +15,7 @@ from producer.cli.shared.completion import complete_templates
 from producer.cli.shared.options import (
     COUNT,
     SCALE,
+    SEED,
     CommandContext,
     run_options,
     with_connections,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--database", metavar="D", help="Target database.")
 @click.option("--collection", metavar="C", help="Target collection.")
-@click.option("--seed", type=int, metavar="S", help="The same seed gives the same documents.")
+@click.option("--seed", type=SEED, metavar="S", help="The same seed gives the same documents.")
 @click.option(
     "--output",
     metavar="FILE",

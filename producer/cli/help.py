@@ -14,7 +14,10 @@ _PACKAGE = Path(__file__).parents[1]
 @click.command("help")
 @click.argument("topic", metavar="[TOPIC]", required=False)
 def command(topic: str | None) -> None:
-    """Print the page about TOPIC, or list the topics. For a command: dataworks COMMAND --help."""
+    """Print the page about TOPIC, or list the topics.
+
+    TOPIC may also be a command: then its flags are printed, as by dataworks COMMAND --help.
+    """
     pages = topics()
     if topic is None:
         click.echo("Topics, for `dataworks help TOPIC`:\n")
@@ -22,9 +25,16 @@ def command(topic: str | None) -> None:
             click.echo(f"  {name:<20} {_title(path)}")
         click.echo("\nEvery flag of a command: dataworks COMMAND --help")
         return
-    if topic not in pages:
+    if topic in pages:
+        click.echo_via_pager(pages[topic].read_text(encoding="utf-8"))
+        return
+    root = click.get_current_context().find_root()
+    of_command = (
+        root.command.get_command(root, topic) if isinstance(root.command, click.Group) else None
+    )
+    if of_command is None:
         raise UnknownName.among("topic", topic, pages)
-    click.echo_via_pager(pages[topic].read_text(encoding="utf-8"))
+    click.echo(of_command.get_help(click.Context(of_command, info_name=topic, parent=root)))
 
 
 def topics() -> dict[str, Path]:

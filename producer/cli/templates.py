@@ -11,7 +11,7 @@ import click
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.numerals import counted
 from producer.cli.shared.completion import complete_templates
-from producer.cli.shared.options import COUNT, SCALE, CommandContext, Count, with_context
+from producer.cli.shared.options import COUNT, SCALE, SEED, CommandContext, Count, with_context
 
 if TYPE_CHECKING:
     from producer.estimate.template_preview import CollectionPreview
@@ -108,7 +108,7 @@ def new(context: CommandContext, path: Path) -> None:
     show_default=True,
     help="Documents of each collection.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, metavar="S")
+@click.option("--seed", type=SEED, default=1, show_default=True, metavar="S")
 @click.option(
     "--sample",
     type=Count(0, 1_000_000),

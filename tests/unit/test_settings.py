@@ -86,6 +86,15 @@ def test_a_bad_setting_is_named_with_what_is_accepted(
     assert "pa55word" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "example"), [("WRITE_WORKERS", "10k"), ("STALL_SECONDS", "0.5")])
+def test_what_is_not_a_number_is_said_plainly(
+    monkeypatch: pytest.MonkeyPatch, name: str, example: str
+) -> None:
+    monkeypatch.setenv(f"FRAMEWORK_{name}", "many")
+    with pytest.raises(SettingsError, match=f"is not a number such as .*{example}"):
+        ConfigManager().load_config()
+
+
 def test_a_bad_setting_in_a_file_names_the_file() -> None:
     Path(".env_local").write_text("FRAMEWORK_WRITE_WORKERS=-1\n")
     with pytest.raises(SettingsError, match=r"FRAMEWORK_WRITE_WORKERS in \.env_local"):

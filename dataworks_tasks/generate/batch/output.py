@@ -34,7 +34,7 @@ class Output:
     ) -> None:
         """Write no byte too many: lengths from W to 2W are two overlapping writes of W bytes."""
         classes = np.frexp(lengths)[1]
-        for power in np.unique(classes).tolist():
+        for power in np.flatnonzero(np.bincount(classes)).tolist():
             if power == 0:
                 continue
             width = 1 << (power - 1)

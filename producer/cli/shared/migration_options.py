@@ -16,6 +16,7 @@ from dataworks_tasks.runs.choices import (
     OnDdl,
     Partitioner,
 )
+from producer.cli.shared.options import SEED
 
 if TYPE_CHECKING:
     from producer.start.run_request import MigrationRequest, RunOptions
@@ -84,7 +85,7 @@ def migration_options(function: F) -> F:
     )
     @click.option(
         "--mask-seed",
-        type=int,
+        type=SEED,
         default=0,
         show_default=True,
         metavar="S",

@@ -181,8 +181,16 @@ def workers_option(function: F) -> F:
     )(function)
 
 
+class Seed(Count):
+    """Any whole number, written like a count; one below 0, too."""
+
+    def __init__(self) -> None:
+        super().__init__(-(10**30))
+
+
 COUNT = Count()
 RATE = Count(1)
+SEED = Seed()
 SCALE = click.FloatRange(min=0, min_open=True)
 
 

@@ -89,7 +89,7 @@ def test_mongod_listens_on_loopback_only(site: ServiceSite) -> None:
 def test_the_addresses_name_the_port(site: ServiceSite) -> None:
     assert Valkey(BINARY).url(site) == "redis://127.0.0.1:12345/0"
     assert Mongod(BINARY).url(site) == "mongodb://127.0.0.1:12345/"
-    assert Mongod(BINARY, replica_set=True).url(site).endswith("/?replicaSet=dataworks")
+    assert Mongod(BINARY, replica_set=True).url(site) == "mongodb://127.0.0.1:12345/"
     assert Flower({}).url(site) == "http://127.0.0.1:12345/"
 
 

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from producer.cli import COMMANDS
+from producer.cli import COMMANDS, cli
 from producer.cli.help import topics
 
 BASH = r"""
@@ -106,3 +107,9 @@ def test_topics_have_titles_and_no_name_of_a_command() -> None:
     assert {"fill-staging", "how-long", "stands-still", "upgrade", "platforms"} <= pages.keys()
     assert all(path.read_text().startswith("# ") for path in pages.values())
     assert not pages.keys() & COMMANDS.keys()
+
+
+def test_help_of_a_command_is_what_its_own_flag_prints() -> None:
+    own = CliRunner().invoke(cli, ["generate", "--help"], prog_name="dataworks").output
+    assert "--total" in own
+    assert CliRunner().invoke(cli, ["help", "generate"], prog_name="dataworks").output == own
