@@ -147,11 +147,12 @@ def concerns_of(
 ) -> Iterator[Concern]:
     """Everything that will not arrive as it is. Reads both servers and a sample; writes nothing."""
     source, target = connections.source, connections.target
-    yield from _refusals(connections, request, plan)
-    yield from selection_concerns(target, plan.selection, views=request.views)
     names = list(name_concerns(target, plan.job.namespaces))
+    unreadable = {concern.namespace for concern in names if concern.namespace is not None}
+    # A check ends at a collection that cannot be read: it would say nothing of the others.
+    yield from _refusals(connections, request, _without(plan.job, unreadable))
+    yield from selection_concerns(target, plan.selection, views=request.views)
     yield from names
-    unreadable = {concern.namespace for concern in names}
     yield from _rights(source, "source", READING, {p.source.database for p in plan.job.namespaces})
     yield from _rights(target, "target", WRITING, {p.target.database for p in plan.job.namespaces})
     for pair in plan.job.namespaces:
@@ -170,19 +171,19 @@ def concerns_of(
 
 
 def _refusals(
-    connections: Connections, request: MigrationRequest, plan: MigrationPlan
+    connections: Connections, request: MigrationRequest, job: MigrationJob
 ) -> Iterator[Concern]:
     """Yield what would prevent the run."""
     source, target = connections.source, connections.target
-    pairs, drop = plan.job.namespaces, request.options.drop
+    pairs, drop = job.namespaces, request.options.drop
     checks: list[Callable[[], object]] = [
-        lambda: check_time_series(plan.job),
+        lambda: check_time_series(job),
         lambda: check_targets(target, [pair.target for pair in pairs], request.options),
-        lambda: check_rules(source, plan.job),
-        lambda: check_repeated_ids(source, target, plan.job, request.options.layout.shard_key),
+        lambda: check_rules(source, job),
+        lambda: check_repeated_ids(source, target, job, request.options.layout.shard_key),
     ]
     if request.follow:
-        checks.append(lambda: follow_part(source, plan.job, request, connections.config, time.time))
+        checks.append(lambda: follow_part(source, job, request, connections.config, time.time))
     if not drop:
         checks.append(lambda: check_unique_ids(target, [pair.target for pair in pairs]))
     for check in checks:
