@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from dataworks_tasks.migrate.rules import rules_of
 from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
+from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.namespace import series_of_buckets
 from dataworks_tasks.runs.spec import (
     GenerationJob,
@@ -33,9 +35,17 @@ def _rows(spec: RunSpec) -> Iterator[Row]:
         yield from _data_rows(job)
     yield "source", spec.source_fingerprint or ""
     yield "target", spec.target_fingerprint
-    yield "write concern", spec.write_concern
     yield "batch size", f"{counted(spec.batch_size, 'document')}"
-    yield "documents that cannot be written", f"{spec.on_error}, at most {spec.max_failures:,}"
+    if not isinstance(job, VerificationJob):
+        yield "write concern", spec.write_concern
+        most = (
+            "the first ends the run"
+            if spec.on_error is OnError.STOP
+            else (f"{spec.on_error}, at most {spec.max_failures:,}")
+        )
+        yield "documents that cannot be written", most
+    elif spec.max_failures < MAX_DOCUMENTS:
+        yield "stops at", f"more than {counted(spec.max_failures, 'difference')}"
     yield "limit", f"{spec.max_rate:,g} documents/s" if spec.max_rate else ""
     yield "request units", f"{spec.max_ru:,g} RU/s" if spec.max_ru else ""
 

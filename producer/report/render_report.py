@@ -11,6 +11,7 @@ from tornado.template import Template
 from producer.report.run_report import RunReport
 from producer.view.durations import shown_duration
 from producer.view.hidden_keys import hidden_reason
+from producer.view.page_text import page_text
 from producer.view.range_map import strip_picture
 from producer.view.rate_chart import lag_chart, rate_chart
 
@@ -20,6 +21,7 @@ def render_report(report: RunReport, *, hide_keys: bool = False) -> str:
     source = files("producer.report").joinpath("report.html").read_text()
     detail = report.detail
     page = Template(source, name="report.html").generate(
+        xhtml_escape=page_text,
         report=report,
         detail=detail,
         run=detail.live.run,

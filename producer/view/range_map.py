@@ -8,10 +8,10 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from dataworks_tasks.ledger.contract import Ledger, RunProgress
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.namespace import series_of_buckets
-from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec
+from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunKind, RunSpec
 
 _CELLS = 100
 _MOST_STRIPS = 50
@@ -43,9 +43,14 @@ class Strip:
     @property
     def words(self) -> str:
         """What the strip shows, for whoever cannot see it."""
+        return f"{self.name}: {self.counts}"
+
+    @property
+    def counts(self) -> str:
+        """The same without the name."""
         counts = {state: self.cells.count(state) for state in CellState}
         shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        return f"{self.name}: {self.done:.1%} acknowledged; of {len(self.cells)} parts: {shown}"
+        return f"{self.done:.1%} acknowledged; of {len(self.cells)} parts: {shown}"
 
     def as_json(self) -> dict[str, Any]:
         """Names and values for machines."""
@@ -63,10 +68,11 @@ def read_strips(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> tuple[S
 
     The slices of a run are one strip where it has one collection, or more than a page can show.
     """
-    hands = ledger.windows.in_hand(spec.run_id)
+    # A process that lets a run go, or died, may have a range on record for a while.
+    hands = ledger.windows.in_hand(spec.run_id) if progress.state in WORKING else ()
     failed = ledger.failed_ranges(spec.run_id)
-    job = spec.job
-    if isinstance(job, GenerationJob):
+    job = spec.data_job
+    if isinstance(job, GenerationJob) and not spec.is_sliced:
         named = [(str(part.namespace), part.range) for part in job.parts if part.count]
         return tuple(
             _strip(ledger, spec.run_id, name, "documents", within, hands, failed)
@@ -75,6 +81,8 @@ def read_strips(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> tuple[S
     planned = BatchRange(0, progress.total or progress.planned)
     if not planned.size:
         return ()
+    if spec.kind is RunKind.REPAIR:
+        return (_strip(ledger, spec.run_id, "repairs", "windows", planned, hands, failed),)
     names = _collections(spec)
     closed = ledger.key_windows.copy_slices(spec.run_id)
     copied = planned.size if closed is None else closed

@@ -31,10 +31,10 @@ _FIRST_SECONDS = 3.0
 _STALL_SECONDS = 10.0
 _SEEN_SHARE = 0.05
 """From here on the builds of this run say how fast builds are."""
-_UNSEEN_SPEEDS = (0.75, 1.2, 3.0)
+_UNSEEN_SPEEDS = (0.75, 1.2, 4.0)
 """Of a target on which no build was seen: of the time that ``index_cost`` expects, the least, what
 is likely, and what a busy server takes."""
-_ODD = 10.0
+_ODD = 30.0
 """A run was stopped meanwhile if its builds seem to be so much slower than the target's speed."""
 _STEADY_SHARE, _STEADY_SECONDS = 0.03, 5.0
 """So much of the builds has to be watched before their own speed is used."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from producer.view.durations import shown_duration
 
+_SURE = 0.25
+"""One figure is said that may be off by such a share of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
@@ -26,7 +29,7 @@ class TimeLeft:
     @property
     def is_known(self) -> bool:
         """Whether one figure says it."""
-        return shown_duration(self.least) == shown_duration(self.most)
+        return max(self.most - self.seconds, self.seconds - self.least) <= _SURE * self.seconds
 
     @property
     def between(self) -> tuple[float, float] | None:

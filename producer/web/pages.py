@@ -16,6 +16,7 @@ from dataworks_tasks.runs.spec import RunKind
 from producer.report.describe import described_spec
 from producer.view.durations import shown_duration
 from producer.view.hidden_keys import hidden_reason
+from producer.view.page_text import page_text
 from producer.view.range_map import strip_picture
 from producer.view.rate_chart import lag_chart, rate_chart
 from producer.web.access import SESSION_SECONDS
@@ -32,6 +33,7 @@ class Page(Request):
         """Names that every template may use."""
         return {
             **super().get_template_namespace(),
+            "xhtml_escape": page_text,
             "options": self.site.options,
             "who": self.who,
             "size": decimal,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from datetime import UTC, datetime
@@ -93,6 +94,17 @@ def test_a_hostile_name_is_text(ledger: RedisLedger, serve_pages: Serve) -> None
         assert answer.status == 200
         assert HOSTILE not in answer.text
         assert "&lt;script&gt;" in answer.text
+
+
+def test_a_name_cannot_turn_the_text_around_it_around(
+    ledger: RedisLedger, serve_pages: Serve
+) -> None:
+    run_id = record_run(ledger, collection="\u202emoc.live")
+    visitor = serve_pages()
+    for path in ("/", f"/runs/{run_id}", f"/runs/{run_id}/report"):
+        seen = re.sub("<svg.*?</svg>", "", visitor.ask(path).text, flags=re.DOTALL)
+        assert "\u202e" not in seen
+        assert "\\u202emoc.live" in seen
 
 
 def test_keys_can_be_hidden(ledger: RedisLedger, serve_pages: Serve) -> None:

@@ -11,7 +11,14 @@ from dataworks_tasks.ledger.contract import WORKING, DocumentFailure, PlanEnd, R
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
+from dataworks_tasks.runs.spec import (
+    GenerationJob,
+    GenerationPart,
+    MigrationJob,
+    NamespacePair,
+    RunSpec,
+    VerificationJob,
+)
 from producer.view.range_map import Strip, read_strips
 from producer.view.run_summary import summarize
 
@@ -93,6 +100,32 @@ def test_the_end_of_a_plan_that_an_older_version_began_is_one_strip(ledger: Redi
     ledger.append_slices(spec.run_id, end, [b"slice 7"], 10, {}, (1,))
     assert tuple(ledger.slice_collections(spec.run_id)) == ()
     assert list(strips(ledger, spec)) == ["slices"]
+
+
+def test_a_verification_of_a_generation_is_mapped_by_its_documents(ledger: RedisLedger) -> None:
+    part = GenerationPart(namespace=Namespace("shop", "orders"), position=0, first=0, count=1000)
+    job = GenerationJob(name="orders", seed=7, parts=(part,), probe_digest="-")
+    spec = record(ledger, "orders", collections=()).model_copy(
+        update={
+            "run_id": "ver-20261126-120000-0001",
+            "job": VerificationJob(run_id="gen-1", of=job, exclusive=True),
+        }
+    )
+    ledger.create(spec, 1000)
+    ledger.acknowledge(spec.run_id, BatchRange(0, 500), RangeResult({}))
+    (strip,) = strips(ledger, spec).values()
+    assert (strip.name, strip.unit, strip.size) == ("shop.orders", "documents", 1000)
+    assert cells(strip) == ["done"] * 50 + ["missing"] * 50
+
+
+def test_nothing_is_in_work_once_a_run_is_over(ledger: RedisLedger) -> None:
+    spec = record(ledger, "orders", collections=())
+    ledger.windows.open(spec.run_id, "dataworks", 1, 5)
+    ledger.windows.refill(spec.run_id)
+    ledger.windows.take(spec.run_id, BatchRange(1, 2), "host:1", 60)
+    assert "working" in cells(strips(ledger, spec)["copy.orders"])
+    ledger.change_state(spec.run_id, WORKING, RunState.FAILED, "refused")
+    assert "working" not in cells(strips(ledger, spec)["copy.orders"])
 
 
 def test_changes_come_after_the_slices(ledger: RedisLedger) -> None:
