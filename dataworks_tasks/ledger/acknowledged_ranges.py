@@ -9,7 +9,7 @@ from typing import cast
 from dataworks_tasks.ledger.contract import Acknowledgement, RangeResult, WorkerReport
 from dataworks_tasks.ledger.failure_records import failure_arguments
 from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
-from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text, unknown_run
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text, unknown_run
 from dataworks_tasks.ledger.worker_arguments import report_arguments
 from dataworks_tasks.runs.batch_range import BatchRange
 
@@ -123,5 +123,5 @@ class AcknowledgedRanges:
 
 def interval(member: bytes | str) -> BatchRange:
     """Decode a member of the sorted set of acknowledged ranges."""
-    start, stop = decoded_text(member).split(":")
+    start, stop = as_text(member).split(":")
     return BatchRange(int(start), int(stop))

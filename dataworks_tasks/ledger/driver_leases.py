@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from dataworks_tasks.ledger.keys import RunKeys, due_key, turns_key
-from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
 from dataworks_tasks.ledger.windows import DriverLeases, DueStep
 
 _PARTS = 2
@@ -28,7 +28,7 @@ class RedisDriverLeases(DriverLeases):
 
     def claim(self, queue: str, most: int, seconds: float) -> list[DueStep]:
         found = self._steps.run("", "claim_due", [due_key(queue)], most, f"{seconds:g}")
-        named = [decoded_text(member).split(" ") for member in cast("list[bytes]", found)]
+        named = [as_text(member).split(" ") for member in cast("list[bytes]", found)]
         # Whoever can write to Redis can put anything there; what names no step is left alone.
         return [DueStep(*parts) for parts in named if len(parts) == _PARTS]
 
@@ -47,7 +47,7 @@ class RedisDriverLeases(DriverLeases):
         names = [keys.record, keys.steps, due_key(queue)]
         arguments = (due.run_id, due.step, holder, f"{seconds:g}", *kept, again)
         held, found = self._steps.run(due.run_id, "hold_step", names, *arguments)
-        return decoded_text(found) if held else None
+        return as_text(found) if held else None
 
     def forget(self, due: DueStep, queue: str) -> None:
         key, turns = due_key(queue), turns_key(queue)

@@ -9,7 +9,7 @@ from typing import cast
 
 from dataworks_tasks.ledger.contract import DocumentFailure, FailurePage, RunState
 from dataworks_tasks.ledger.keys import RunKeys, due_key, due_members
-from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
 from dataworks_tasks.runs.batch_range import BatchRange
 
 _PAGE = 1000
@@ -35,21 +35,21 @@ class FailureRecords:
             entry = self._steps.guard(run_id, lambda: next(cursor, None))
             if entry is None:
                 return
-            yield DocumentFailure(key=decoded_text(entry[0]), **json.loads(entry[1]))
+            yield DocumentFailure(key=as_text(entry[0]), **json.loads(entry[1]))
 
     def page(self, run_id: str, cursor: int) -> FailurePage:
         """Return some failures from ``cursor`` on."""
         key = RunKeys(run_id).failures
         reply = self._steps.guard(run_id, lambda: self._redis.hscan(key, cursor, count=_PAGE))
         following, entries = cast("tuple[int, dict[bytes, bytes]]", reply)
-        found = (DocumentFailure(decoded_text(k), **json.loads(v)) for k, v in entries.items())
+        found = (DocumentFailure(as_text(k), **json.loads(v)) for k, v in entries.items())
         return FailurePage(tuple(found), following)
 
     def ranges(self, run_id: str) -> tuple[BatchRange, ...]:
         """Return the acknowledged ranges that hold failures."""
         key = RunKeys(run_id).failed_ranges
         found = self._steps.guard(run_id, lambda: self._redis.hkeys(key))
-        bounds = (decoded_text(member).split(":") for member in cast("list[bytes]", found))
+        bounds = (as_text(member).split(":") for member in cast("list[bytes]", found))
         return tuple(sorted(BatchRange(int(start), int(stop)) for start, stop in bounds))
 
     def reopen(self, run_id: str, queue: str, steps: Sequence[str]) -> int:

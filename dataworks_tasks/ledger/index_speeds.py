@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from dataworks_tasks.ledger.keys import INDEX_SPEEDS
-from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
 
 _LEAST_SECONDS = 1.0
 """A shorter build says more about the network than about the server."""
@@ -43,5 +43,5 @@ class IndexSpeeds:
         found: Any = self._steps.guard("", lambda: self._redis.hget(INDEX_SPEEDS, target))
         if found is None:
             return 0.0, 0.0
-        took, expected = decoded_text(cast("bytes", found)).split()
+        took, expected = as_text(cast("bytes", found)).split()
         return float(took), float(expected)

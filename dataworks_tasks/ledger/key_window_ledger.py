@@ -21,7 +21,7 @@ from dataworks_tasks.ledger.key_windows import (
 )
 from dataworks_tasks.ledger.keys import SLICES_PER_KEY, RunKeys
 from dataworks_tasks.ledger.planned_slices import another_plan
-from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, decoded_text
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text
 from dataworks_tasks.ledger.results import Acknowledgement, PlanEnd, WorkerReport
 from dataworks_tasks.ledger.worker_arguments import report_arguments
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -173,7 +173,7 @@ class KeyWindowLedger:
             hot_keys=cast("int", hot),
             deferred=cast("int", deferred),
             deferred_until=until[0][1] if until else 0.0,
-            suspect_until=max(float(decoded_text(each or b"0")) for each in moments),
+            suspect_until=max(float(as_text(each or b"0")) for each in moments),
         )
 
     def now(self) -> float:
@@ -225,10 +225,10 @@ class KeyWindowLedger:
             "dict[bytes, bytes]", self._steps.guard(run_id, lambda: redis.hgetall(keys.claims))
         )
         late = self._steps.guard(run_id, lambda: redis.hget(keys.record, "late_seconds"))
-        now, late_seconds = self.now(), float(decoded_text(cast("bytes", late or b"0")))
+        now, late_seconds = self.now(), float(as_text(cast("bytes", late or b"0")))
         for value in claims.values():
             # A holder that died keeps its claim; what it wrote has arrived some time after its end.
-            _, until, holder = [*decoded_text(value).split("|", 2), "", ""][:3]
+            _, until, holder = [*as_text(value).split("|", 2), "", ""][:3]
             if holder and now < float(until) + late_seconds:
                 return False
         return now >= self.status(run_id).suspect_until

@@ -112,7 +112,7 @@ def unknown_run(run_id: str) -> UnknownName:
     )
 
 
-def decoded_text(value: bytes | str) -> str:
+def as_text(value: bytes | str) -> str:
     """Return a reply's text, whether or not the connection decodes replies."""
     return value.decode() if isinstance(value, bytes) else value
 

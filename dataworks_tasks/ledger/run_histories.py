@@ -8,7 +8,7 @@ from typing import cast
 
 from dataworks_tasks.ledger.history import HistorySample, RunEvent, RunHistories
 from dataworks_tasks.ledger.keys import RunKeys
-from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
 
 _STEP_SECONDS = 2.0
 _MOST_SAMPLES = 400
@@ -31,7 +31,7 @@ class RedisRunHistories(RunHistories):
     def read(self, run_id: str) -> tuple[HistorySample, ...]:
         key = RunKeys(run_id).history
         found = self._steps.guard(run_id, lambda: self._redis.lrange(key, 0, -1))
-        return tuple(_sample(decoded_text(item)) for item in cast("list[bytes]", found))
+        return tuple(_sample(as_text(item)) for item in cast("list[bytes]", found))
 
     def record_event(self, run_id: str, event: RunEvent) -> None:
         key, text = RunKeys(run_id).events, json.dumps(asdict(event))

@@ -11,7 +11,7 @@ from dataworks_tasks.ledger.acknowledged_ranges import interval
 from dataworks_tasks.ledger.contract import RunProgress, RunState, WorkerReport
 from dataworks_tasks.ledger.follow_gauge import read_gauge
 from dataworks_tasks.ledger.keys import RunKeys
-from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text, unknown_run
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text, unknown_run
 from dataworks_tasks.ledger.run_note import read_notes
 
 _EXPECTED = "expected:"
@@ -36,11 +36,7 @@ def read_progress(steps: RedisSteps, run_id: str) -> RunProgress:
     record, intervals, first, last, counters, failures, workers, notes = steps.guard(run_id, read)
     if not record:
         raise unknown_run(run_id)
-    fields = {
-        decoded_text(k): decoded_text(v)
-        for k, v in record.items()
-        if decoded_text(k) != "last_slice"
-    }
+    fields = {as_text(k): as_text(v) for k, v in record.items() if as_text(k) != "last_slice"}
     planned = int(fields["planned"])
     return RunProgress(
         run_id=run_id,
@@ -49,7 +45,7 @@ def read_progress(steps: RedisSteps, run_id: str) -> RunProgress:
         planned=planned,
         acknowledged=int(fields["acknowledged"]),
         gaps=_count_gaps(intervals, first, last, max(planned, int(fields.get("total", 0)))),
-        counters={decoded_text(name): int(value) for name, value in counters.items()},
+        counters={as_text(name): int(value) for name, value in counters.items()},
         failures=failures,
         created_at=_moment(fields["created_at"]) or datetime.now(UTC),
         finished_at=_moment(fields.get("finished_at")),
@@ -65,9 +61,7 @@ def read_progress(steps: RedisSteps, run_id: str) -> RunProgress:
         workers=tuple(WorkerReport(**json.loads(report)) for report in workers),
         finishing=fields.get("finishing") or None,
         following=read_gauge(fields),
-        notes=read_notes(
-            {decoded_text(topic): decoded_text(text) for topic, text in notes.items()}
-        ),
+        notes=read_notes({as_text(topic): as_text(text) for topic, text in notes.items()}),
     )
 
 

@@ -23,7 +23,7 @@ from dataworks_tasks.ledger.keys import (
     turns_key,
     wanted_keys,
 )
-from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, decoded_text, unknown_run
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, unknown_run
 from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
 from dataworks_tasks.runs.later_pairs import LATER, with_later_pairs
@@ -94,18 +94,16 @@ class RunRecords:
     def run_ids(self) -> list[str]:
         """All runs, newest first."""
         found = self._steps.guard("", lambda: self._redis.zrevrange(RUNS, 0, -1))
-        return [decoded_text(run_id) for run_id in cast("list[bytes]", found)]
+        return [as_text(run_id) for run_id in cast("list[bytes]", found)]
 
     def named(self, name: str) -> str | None:
         """Return the id of the run that has the name, on record or about to be."""
         found = self._steps.guard("", lambda: self._redis.hget(NAMES, name))
-        return None if found is None else decoded_text(cast("bytes", found)).partition(" ")[0]
+        return None if found is None else as_text(cast("bytes", found)).partition(" ")[0]
 
     def name(self, name: str, run_id: str, seconds: float) -> str:
         """Give the run its name; the id of the run that has it."""
-        return decoded_text(
-            self._steps.run(run_id, "name_run", [NAMES], name, run_id, f"{seconds:g}")
-        )
+        return as_text(self._steps.run(run_id, "name_run", [NAMES], name, run_id, f"{seconds:g}"))
 
     def forget(self, run_id: str) -> None:
         """Delete everything of the run; its record and its place in the list at last."""
@@ -118,9 +116,7 @@ class RunRecords:
         names = cast(
             "dict[bytes, bytes]", self._steps.guard("", lambda: self._redis.hgetall(NAMES))
         )
-        own = [
-            name for name, value in names.items() if decoded_text(value).startswith(f"{run_id} ")
-        ]
+        own = [name for name, value in names.items() if as_text(value).startswith(f"{run_id} ")]
 
         def delete() -> None:
             for first in range(0, len(slices), _DELETED_AT_ONCE):
@@ -129,8 +125,8 @@ class RunRecords:
                 pipe.delete(*keys.all, keys.record)
                 pipe.zrem(RUNS, run_id)
                 if queue:
-                    pipe.zrem(turns_key(decoded_text(queue)), run_id)
-                    pipe.hdel(wanted_keys(decoded_text(queue))[0], run_id)
+                    pipe.zrem(turns_key(as_text(queue)), run_id)
+                    pipe.hdel(wanted_keys(as_text(queue))[0], run_id)
                 if own:
                     pipe.hdel(NAMES, *own)
                 pipe.execute()
@@ -143,7 +139,7 @@ class RunRecords:
         value = self._steps.guard(run_id, lambda: self._redis.hget(record, "state"))
         if value is None:
             raise unknown_run(run_id)
-        return RunState(decoded_text(cast("bytes", value)))
+        return RunState(as_text(cast("bytes", value)))
 
     def states(self) -> dict[str, RunState]:
         """Return the state of every run, newest first."""
@@ -156,9 +152,7 @@ class RunRecords:
                 return pipe.execute()
 
         found = zip(run_ids, self._steps.guard("", read), strict=True)
-        return {
-            run_id: RunState(decoded_text(state)) for run_id, state in found if state is not None
-        }
+        return {run_id: RunState(as_text(state)) for run_id, state in found if state is not None}
 
     def change_state(
         self,
@@ -191,7 +185,7 @@ class RunRecords:
         """Return the limits that were set while the run ran."""
         record = RunKeys(run_id).record
         found = self._steps.guard(run_id, lambda: self._redis.hget(record, "limits"))
-        return RunLimits.from_json(decoded_text(cast("bytes", found))) if found else None
+        return RunLimits.from_json(as_text(cast("bytes", found))) if found else None
 
     def change_limits(self, run_id: str, limits: RunLimits) -> bool:
         """Replace the limits of a run that is not over."""
@@ -217,7 +211,7 @@ class RunRecords:
         key = RunKeys(run_id).collections
         found = self._steps.guard(run_id, lambda: self._redis.hgetall(key))
         kept = cast("dict[bytes, bytes]", found)
-        texts = {decoded_text(name): decoded_text(text) for name, text in kept.items()}
+        texts = {as_text(name): as_text(text) for name, text in kept.items()}
         return read_final_collections(texts)
 
     def count_attempt(self, run_id: str, subject: str) -> int:
@@ -239,4 +233,4 @@ class RunRecords:
         held, position = self._steps.run(
             run_id, "acquire_finish_lease", keys, holder, f"{seconds:g}", *kept
         )
-        return decoded_text(position) if held else None
+        return as_text(position) if held else None

@@ -8,7 +8,7 @@ from typing import cast
 from dataworks_tasks.ledger.acknowledged_ranges import interval
 from dataworks_tasks.ledger.contract import WORKING
 from dataworks_tasks.ledger.keys import RunKeys, due_key, turns_key, wanted_keys
-from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text, unknown_run
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text, unknown_run
 from dataworks_tasks.ledger.windows import (
     Release,
     Rivals,
@@ -40,7 +40,7 @@ class RedisSendWindows(SendWindows):
             )
             if state is None:
                 raise unknown_run(run_id)
-            known = decoded_text(queue or b"")
+            known = as_text(queue or b"")
             if known:
                 self._queues[run_id] = known
         return known
@@ -58,8 +58,8 @@ class RedisSendWindows(SendWindows):
         arguments = (wanted.start, wanted.stop, holder, f"{seconds:g}", int(dead))
         what, other, deaths, tries, others, *found = self._run(run_id, "take", *arguments)
         return TakenRange(
-            Taking(decoded_text(what)),
-            decoded_text(other),
+            Taking(as_text(what)),
+            as_text(other),
             int(deaths),
             int(tries),
             int(others),
@@ -68,7 +68,7 @@ class RedisSendWindows(SendWindows):
 
     def keep(self, run_id: str, start: int, holder: str, seconds: float) -> bool:
         (kept,) = self._run(run_id, "keep", start, holder, f"{seconds:g}")
-        return decoded_text(kept) == "1"
+        return as_text(kept) == "1"
 
     def release(
         self, run_id: str, start: int, holder: str, release: Release
@@ -86,14 +86,14 @@ class RedisSendWindows(SendWindows):
         state, planned, size, sent, now, parked, takes, suspects, hands, *ranges = reply
         found = _ranges(ranges)
         return WindowState(
-            decoded_text(state) in WORKING,
+            as_text(state) in WORKING,
             int(planned),
             int(size),
             int(sent),
             float(now),
             float(parked),
             int(takes),
-            _ranges(decoded_text(suspects).split()),
+            _ranges(as_text(suspects).split()),
             found[: int(hands)],
             found[int(hands) :],
         )
@@ -102,9 +102,7 @@ class RedisSendWindows(SendWindows):
         key = RunKeys(run_id).hands
         found = self._steps.guard(run_id, lambda: self._redis.hgetall(key))
         hands = cast("dict[bytes, bytes]", found)
-        stops = {
-            int(start): int(decoded_text(hand).partition("|")[0]) for start, hand in hands.items()
-        }
+        stops = {int(start): int(as_text(hand).partition("|")[0]) for start, hand in hands.items()}
         return tuple(sorted(BatchRange(start, stop) for start, stop in stops.items()))
 
     def correct(
@@ -116,7 +114,7 @@ class RedisSendWindows(SendWindows):
 
     def rivals(self, run_id: str) -> Rivals:
         state, others, takes = self._run(run_id, "others")
-        return Rivals(decoded_text(state) in WORKING, int(others), int(takes))
+        return Rivals(as_text(state) in WORKING, int(others), int(takes))
 
     def want(self, run_id: str, processes: int) -> None:
         keys = wanted_keys(self.queue(run_id))
@@ -131,7 +129,7 @@ class RedisSendWindows(SendWindows):
             seconds, _ = self._redis.time()
             return cast("list[bytes]", self._redis.zrangebyscore(turns, "-inf", seconds))
 
-        found = [decoded_text(member) for member in self._steps.guard(run_id, ask)]
+        found = [as_text(member) for member in self._steps.guard(run_id, ask)]
         return [other for other in found if other != run_id] if run_id in found else []
 
     def _run(self, run_id: str, command: str, *arguments: object) -> list[bytes]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from dataworks_tasks.ledger.keys import WORKERS
-from dataworks_tasks.ledger.redis_steps import RedisSteps, decoded_text
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
 
 ALIVE_SECONDS = 20.0
 """A worker that said nothing for longer is gone."""
@@ -92,7 +92,7 @@ class WorkerRegistry:
     def _entries(self) -> Sequence[tuple[str, dict[str, Any]]]:
         found = self._steps.guard("", lambda: self._redis.hgetall(WORKERS))
         return [
-            (decoded_text(id_), json.loads(value))
+            (as_text(id_), json.loads(value))
             for id_, value in cast("dict[bytes, bytes]", found).items()
         ]
 

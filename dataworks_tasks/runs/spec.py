@@ -386,7 +386,7 @@ _PREFIX = {
 _AFTER_PREFIX = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
-def kind_of(run_id: str) -> RunKind | None:
+def kind_of_run(run_id: str) -> RunKind | None:
     """Return the kind of run of an id made by ``new_run_id``."""
     return next((kind for kind, prefix in _PREFIX.items() if run_id.startswith(f"{prefix}-")), None)
 

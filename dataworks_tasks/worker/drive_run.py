@@ -44,7 +44,7 @@ def drive_run(process: WorkerProcess, app: Celery, due: DueStep) -> None:
     step = step_named(due.step)
     spec = process.spec(due.run_id)
     queue = RunQueue(app, process.ledger, spec)
-    turn = _Turn(process.ledger, due.run_id, process.config.range_seconds)
+    turn = _DriveTurn(process.ledger, due.run_id, process.config.range_seconds)
     try:
         with HeldLease(process.ledger, due, queue.name, process.name, turn.is_over) as lease:
             databases = _Databases(process, spec)
@@ -89,7 +89,7 @@ def _again(step: DriverStep, drive: Drive) -> float | None:
         return None
 
 
-class _Turn:
+class _DriveTurn:
     """A step may stay for ``longest`` seconds while idle processes do what else there is.
 
     Where nobody takes the run's messages meanwhile, or another run waits, its turn is short.

@@ -20,7 +20,7 @@ def process_name() -> str:
     return f"{_WORKER}:{os.getpid()}"
 
 
-def is_gone(name: str) -> bool:
+def process_is_gone(name: str) -> bool:
     """Whether ``name`` is a process of this worker that has ended."""
     worker, _, pid = name.rpartition(":")
     if worker != _WORKER or not pid.isdigit():

@@ -26,7 +26,7 @@ broker's restart (measured: 29 s without a touch) is not taken for a hanging wor
 
 
 @dataclass(frozen=True, slots=True)
-class LivingWorker:
+class LocalWorker:
     """A worker process that exists, and how long ago it touched its file."""
 
     name: str
@@ -77,7 +77,7 @@ def liveness_folder() -> Path:
     return folder
 
 
-def living_workers(folder: Path) -> list[LivingWorker]:
+def living_workers(folder: Path) -> list[LocalWorker]:
     """Return the workers of this user on this machine (or container), by name.
 
     Removes the files of processes that have ended.
@@ -85,7 +85,7 @@ def living_workers(folder: Path) -> list[LivingWorker]:
     return sorted(_living(folder), key=lambda worker: worker.name)
 
 
-def _living(folder: Path) -> Iterator[LivingWorker]:
+def _living(folder: Path) -> Iterator[LocalWorker]:
     for path in folder.glob("*.json"):
         try:
             record = json.loads(path.read_text())
@@ -96,7 +96,7 @@ def _living(folder: Path) -> Iterator[LivingWorker]:
         except (ValueError, KeyError, TypeError):
             raise SettingsError(f"{path} is not a liveness file", f"Remove it: rm {path}") from None
         if _exists(pid):
-            yield LivingWorker(name, pid, max(0.0, age))
+            yield LocalWorker(name, pid, max(0.0, age))
         else:
             path.unlink(missing_ok=True)
 

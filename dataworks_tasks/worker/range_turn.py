@@ -24,7 +24,7 @@ from dataworks_tasks.ledger.windows import Release, TakenRange, Taking
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.unexpected import check_tries, unexpected_errors
 from dataworks_tasks.worker.hand_keeper import HAND_SECONDS
-from dataworks_tasks.worker.identity import is_gone
+from dataworks_tasks.worker.identity import process_is_gone
 from dataworks_tasks.worker.poison import isolate
 from dataworks_tasks.worker.process import WorkerProcess
 from dataworks_tasks.worker.run_range import RangeOutcome, run_range
@@ -70,7 +70,7 @@ class _Turn:
     def _take(self) -> TakenRange:
         wanted, name = self._message.range, self._process.name
         taken = self._windows.take(self._run_id, wanted, name, HAND_SECONDS)
-        if taken.taking is Taking.HELD and is_gone(taken.holder):
+        if taken.taking is Taking.HELD and process_is_gone(taken.holder):
             self._queue.send(taken.to_send)
             taken = self._windows.take(self._run_id, wanted, name, HAND_SECONDS, dead=True)
         self._queue.send(taken.to_send)

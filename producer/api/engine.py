@@ -12,7 +12,7 @@ from dataworks_tasks.monitor.standstill import cause_of_standstill
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.api.event_loop import ProgressCallback, beside_the_loop, on_loop
-from producer.api.run_to_end import run_to_end
+from producer.api.run_and_wait import run_and_wait
 from producer.connections import Connections
 from producer.resume.continue_run import continue_run
 from producer.resume.stop_run import stop_run
@@ -88,4 +88,6 @@ class Engine:
         """Run beside the event loop. A cancelled caller waits until the run is in good order."""
         here = self._own_generators() if self._in_process else None
         show = on_loop(progress)
-        return await beside_the_loop(lambda stop: run_to_end(self._config, start, stop, here, show))
+        return await beside_the_loop(
+            lambda stop: run_and_wait(self._config, start, stop, here, show)
+        )

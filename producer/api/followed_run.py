@@ -11,7 +11,7 @@ from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.contract import WORKING
 from dataworks_tasks.settings import FrameworkConfig
 from producer.api.event_loop import beside_the_loop
-from producer.api.run_to_end import resume_hint, run_failed
+from producer.api.run_and_wait import resume_hint, run_failed
 from producer.connections import Connections
 from producer.cutover.cut_over import CutOverRequest
 from producer.cutover.cut_over_run import cut_over_run

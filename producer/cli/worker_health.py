@@ -12,7 +12,7 @@ import click
 
 from dataworks_tasks.worker.liveness import (
     STALE_SECONDS,
-    LivingWorker,
+    LocalWorker,
     liveness_folder,
     living_workers,
 )
@@ -45,12 +45,12 @@ def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:
     sys.exit(0 if found and all(one.is_healthy(stale_seconds) for one in found) else 1)
 
 
-def _as_text(worker: LivingWorker, healthy: bool) -> str:
+def _as_text(worker: LocalWorker, healthy: bool) -> str:
     verdict = "OK" if healthy else "hangs, or has lost its broker"
     return f"{worker.name} (pid {worker.pid}): {verdict}, seen {worker.age_seconds:.0f} s ago"
 
 
-def _as_json(worker: LivingWorker, healthy: bool) -> str:
+def _as_json(worker: LocalWorker, healthy: bool) -> str:
     return json.dumps(
         {
             "worker": worker.name,

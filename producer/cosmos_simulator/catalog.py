@@ -11,14 +11,14 @@ LARGEST_THROUGHPUT_WITHOUT_SHARD_KEY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Throughput:
+class ProvisionedThroughput:
     """RU/s of a collection or database: a fixed number, or the most it may scale to."""
 
     provisioned: int
     autoscale_maximum: int | None = None
 
     @classmethod
-    def requested(cls, body: Mapping[str, Any]) -> Throughput | None:
+    def requested(cls, body: Mapping[str, Any]) -> ProvisionedThroughput | None:
         """Return the throughput that a customAction asks for; None if it names none."""
         if "autoScaleSettings" in body:
             maximum = int(body["autoScaleSettings"]["maxThroughput"])
@@ -45,7 +45,7 @@ class CollectionSettings:
     """``shard_key`` is a dotted path or None; ``throughput`` None: shared with the database."""
 
     shard_key: str | None = None
-    throughput: Throughput | None = None
+    throughput: ProvisionedThroughput | None = None
 
 
 class Catalog:
@@ -57,7 +57,7 @@ class Catalog:
     def __init__(self, *, partitioned_ids: bool = False) -> None:
         self._partitioned_ids = partitioned_ids
         self._collections: dict[str, CollectionSettings] = {}
-        self._databases: dict[str, Throughput] = {}
+        self._databases: dict[str, ProvisionedThroughput] = {}
 
     def collection(self, namespace: str) -> CollectionSettings | None:
         """Return the settings of a collection; None if it was created by a write."""
@@ -85,11 +85,11 @@ class Catalog:
         """Remember a collection's settings."""
         self._collections[namespace] = settings
 
-    def database(self, name: str) -> Throughput | None:
+    def database(self, name: str) -> ProvisionedThroughput | None:
         """Return the database's own throughput."""
         return self._databases.get(name)
 
-    def set_database(self, name: str, throughput: Throughput) -> None:
+    def set_database(self, name: str, throughput: ProvisionedThroughput) -> None:
         """Remember a database's throughput."""
         self._databases[name] = throughput
 

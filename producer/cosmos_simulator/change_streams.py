@@ -18,7 +18,7 @@ from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 
 from producer.cosmos_simulator.catalog import Catalog
-from producer.cosmos_simulator.change_log import ChangeLog, LoggedChange, number_of, token
+from producer.cosmos_simulator.change_history import ChangeHistory, LoggedChange, number_of, token
 from producer.cosmos_simulator.change_record import Change, document_key
 from producer.cosmos_simulator.latest_versions import CollectionFeed, next_page
 from producer.cosmos_simulator.partitioned_ids import data_collection
@@ -77,7 +77,7 @@ class ChangeStreams:
         self._catalog = catalog
         self._partitions = partitions
         self._feeds: dict[str, CollectionFeed] = {}
-        self._log = ChangeLog(history_bytes)
+        self._log = ChangeHistory(history_bytes)
         self._streams: dict[int, Stream] = {}
         self._ids = itertools.count(_FIRST_CURSOR_ID)
 
@@ -287,7 +287,7 @@ class LogStream(Stream):
     """Every change in a scope: a collection, a database (``name.``) or, empty, everything."""
 
     namespace: str
-    log: ChangeLog
+    log: ChangeHistory
     number: int
     stages: list[Any] = field(default_factory=list)
 

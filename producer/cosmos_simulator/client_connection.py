@@ -23,9 +23,9 @@ from producer.cosmos_simulator.handshake import (
     documentdb_hello,
     hello_document,
 )
-from producer.cosmos_simulator.index_rules import index_refusal
+from producer.cosmos_simulator.index_errors import index_error
 from producer.cosmos_simulator.partitioned_ids import data_collection, drop_backing
-from producer.cosmos_simulator.refusals import refusal
+from producer.cosmos_simulator.refusals import request_error
 from producer.cosmos_simulator.responses import EXCEEDED_TIME, UNAVAILABLE, error
 from producer.cosmos_simulator.upstream import Upstream
 from producer.cosmos_simulator.wire import (
@@ -124,7 +124,7 @@ class ClientConnection:
     async def _answer_command(self, command: Command, message: bytes) -> bytes:
         document = self._answer_here(command)
         if document is None and not self._is_documentdb:
-            document = refusal(command, message)
+            document = request_error(command, message)
         if document is None and command.name in DATA_REQUESTS:
             return await self._run_data_request(command, message)
         if document is None:
@@ -244,7 +244,7 @@ class ClientConnection:
         is_empty = not (found["ok"] and found["cursor"]["firstBatch"])
         shard_key = self._account.catalog.shard_key(command.namespace)
         for index in body["indexes"]:
-            refused = index_refusal(index, shard_key, collection_is_empty=is_empty)
+            refused = index_error(index, shard_key, collection_is_empty=is_empty)
             if refused:
                 return refused
         return None

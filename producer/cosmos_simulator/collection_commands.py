@@ -14,9 +14,9 @@ from producer.cosmos_simulator.catalog import (
     LOWEST_THROUGHPUT,
     Catalog,
     CollectionSettings,
-    Throughput,
+    ProvisionedThroughput,
 )
-from producer.cosmos_simulator.index_rules import index_refusal
+from producer.cosmos_simulator.index_errors import index_error
 from producer.cosmos_simulator.partitioned_ids import create_backing
 from producer.cosmos_simulator.responses import error
 from producer.cosmos_simulator.upstream import Upstream
@@ -48,7 +48,7 @@ async def shard_collection(command: Command, catalog: Catalog, upstream: Upstrea
     created = await upstream.command(database, {"create": collection})
     if not created["ok"] and created.get("code") != 48:
         return created
-    settings = known or CollectionSettings(throughput=Throughput(LOWEST_THROUGHPUT))
+    settings = known or CollectionSettings(throughput=ProvisionedThroughput(LOWEST_THROUGHPUT))
     catalog.set_collection(namespace, replace(settings, shard_key=path))
     if catalog.partitioning_key(namespace):
         made = await create_backing(upstream, namespace, path)
@@ -58,7 +58,7 @@ async def shard_collection(command: Command, catalog: Catalog, upstream: Upstrea
 
 
 async def _create_database(command: Command, catalog: Catalog, _: Upstream) -> Reply:
-    throughput = Throughput.requested(command.body)
+    throughput = ProvisionedThroughput.requested(command.body)
     if throughput is not None:
         catalog.set_database(command.database, throughput)
     return _OK
@@ -72,13 +72,13 @@ async def _get_database(command: Command, catalog: Catalog, _: Upstream) -> Repl
 async def _create_collection(command: Command, catalog: Catalog, upstream: Upstream) -> Reply:
     name = str(command.body["collection"])
     shard_key = command.body.get("shardKey")
-    throughput = Throughput.requested(command.body)
+    throughput = ProvisionedThroughput.requested(command.body)
     if throughput is None and catalog.database(command.database) is None:
-        throughput = Throughput(LOWEST_THROUGHPUT)
+        throughput = ProvisionedThroughput(LOWEST_THROUGHPUT)
     refused = _throughput_refusal(throughput, shard_key)
     indexes = [dict(index.items()) for index in command.body.get("indexes", [])]
     for index in indexes:
-        refused = refused or index_refusal(index, shard_key, collection_is_empty=True)
+        refused = refused or index_error(index, shard_key, collection_is_empty=True)
     if refused:
         return refused
     created = await upstream.command(command.database, {"create": name})
@@ -100,7 +100,7 @@ async def _update_collection(command: Command, catalog: Catalog, upstream: Upstr
     settings = await _existing(command, catalog, upstream)
     if settings is None:
         return _missing(command)
-    throughput = Throughput.requested(command.body) or settings.throughput
+    throughput = ProvisionedThroughput.requested(command.body) or settings.throughput
     refused = _throughput_refusal(throughput, settings.shard_key)
     if refused:
         return refused
@@ -135,7 +135,9 @@ async def _existing(
     if not listed["ok"] or not listed["cursor"]["firstBatch"]:
         return None
     implicit = CollectionSettings(
-        throughput=None if catalog.database(command.database) else Throughput(LOWEST_THROUGHPUT)
+        throughput=None
+        if catalog.database(command.database)
+        else ProvisionedThroughput(LOWEST_THROUGHPUT)
     )
     return catalog.collection(f"{command.database}.{name}") or implicit
 
@@ -144,7 +146,9 @@ def _missing(command: Command) -> Reply:
     return error(26, f"collection {command.database}.{command.body['collection']} does not exist")
 
 
-def _throughput_refusal(throughput: Throughput | None, shard_key: str | None) -> Reply | None:
+def _throughput_refusal(
+    throughput: ProvisionedThroughput | None, shard_key: str | None
+) -> Reply | None:
     if throughput is None:
         return None
     if throughput.most < LOWEST_THROUGHPUT:

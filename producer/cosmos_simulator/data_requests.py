@@ -13,8 +13,8 @@ from producer.cosmos_simulator.change_streams import is_change_stream
 from producer.cosmos_simulator.config import Service
 from producer.cosmos_simulator.document_refusals import (
     Errors,
-    refused_documents,
-    refused_statements,
+    document_errors,
+    statement_errors,
     targets_one_shard,
 )
 from producer.cosmos_simulator.faults import RETRY_AFTER_MS_WITHOUT_BUDGET
@@ -238,8 +238,8 @@ class DataRequests:
         shard_key = self._account.catalog.shard_key(command.namespace)
         largest = self._account.config.max_document_bytes
         if command.name == "insert":
-            return refused_documents(statements, shard_key, largest)
-        return refused_statements(statements, shard_key, largest)
+            return document_errors(statements, shard_key, largest)
+        return statement_errors(statements, shard_key, largest)
 
     # Answers.
 

@@ -31,7 +31,7 @@ _ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(
 Errors = dict[int, dict[str, Any]]
 
 
-def refused_documents(batch: EncodedBatch, shard_key: str | None, max_json_bytes: int) -> Errors:
+def document_errors(batch: EncodedBatch, shard_key: str | None, max_json_bytes: int) -> Errors:
     """Return the documents of an insert that are refused, by index."""
     errors: Errors = {}
     sizes = np.diff(batch.offsets)
@@ -42,7 +42,7 @@ def refused_documents(batch: EncodedBatch, shard_key: str | None, max_json_bytes
                 index, 2, f"The _id of a document must not be over {LARGEST_ID_BYTES} bytes"
             )
     for index in np.flatnonzero(sizes * _LARGEST_JSON_FACTOR > max_json_bytes).tolist():
-        if json_bytes(batch.document(index)) > max_json_bytes:
+        if json_size(batch.document(index)) > max_json_bytes:
             errors[index] = write_error(index, 16, TOO_LARGE_TEXT)
     if shard_key:
         for index, document in enumerate(batch.documents()):
@@ -51,7 +51,7 @@ def refused_documents(batch: EncodedBatch, shard_key: str | None, max_json_bytes
     return errors
 
 
-def refused_statements(batch: EncodedBatch, shard_key: str | None, max_json_bytes: int) -> Errors:
+def statement_errors(batch: EncodedBatch, shard_key: str | None, max_json_bytes: int) -> Errors:
     """Return the statements of an update or delete that are refused, by index."""
     errors: Errors = {}
     for index, data in enumerate(batch.documents()):
@@ -60,7 +60,7 @@ def refused_statements(batch: EncodedBatch, shard_key: str | None, max_json_byte
             errors[index] = write_error(index, 61, NO_SHARD_KEY_IN_QUERY)
         elif len(data) * _LARGEST_JSON_FACTOR > max_json_bytes:
             update = statement.get("u")
-            too_large = is_replacement(update) and json_bytes(bytes(update.raw)) > max_json_bytes
+            too_large = is_replacement(update) and json_size(bytes(update.raw)) > max_json_bytes
             if too_large:
                 errors[index] = write_error(index, 16, TOO_LARGE_TEXT)
     return errors
@@ -71,7 +71,7 @@ def is_replacement(update: Any) -> TypeGuard[RawBSONDocument]:
     return isinstance(update, RawBSONDocument) and not next(iter(update), "").startswith("$")
 
 
-def json_bytes(document: bytes) -> int:
+def json_size(document: bytes) -> int:
     """Return the size as relaxed Extended JSON; how the service measures is not known."""
     decoded = bson.decode(document, _ANY_DATE)
     text = json_util.dumps(

@@ -32,7 +32,7 @@ _COMMANDS_WITH_OPERATORS = frozenset(
 )
 
 
-def refusal(command: Command, message: bytes) -> Mapping[str, Any] | None:
+def request_error(command: Command, message: bytes) -> Mapping[str, Any] | None:
     """Return the error of a command that is refused whatever the data is; None: it may run."""
     name = command.name
     if "txnNumber" in command.body:

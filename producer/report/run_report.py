@@ -13,7 +13,7 @@ from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import FINISHED, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.final_collection import FinalCollection
 from dataworks_tasks.numerals import counted
-from dataworks_tasks.runs.spec import RunKind, RunSpec, VerificationJob, kind_of
+from dataworks_tasks.runs.spec import RunKind, RunSpec, VerificationJob, kind_of_run
 from dataworks_tasks.version import __version__
 from producer.report.describe import described_spec
 from producer.report.following import described_following
@@ -134,7 +134,7 @@ def _verifications(ledger: Ledger, spec: RunSpec) -> Iterator[Verification]:
     if spec.kind is RunKind.VERIFICATION:
         return
     for run_id in ledger.run_ids():
-        if kind_of(run_id) is not RunKind.VERIFICATION:
+        if kind_of_run(run_id) is not RunKind.VERIFICATION:
             continue
         try:
             found = ledger.spec(run_id)

@@ -37,7 +37,7 @@ def _paths(document: bytes, parent: str | None, array: bool = False) -> Iterator
             yield from _paths(element.value, path, element.type == _ARRAY)
 
 
-def has_path(paths: Set[str], path: str) -> bool:
+def is_known_path(paths: Set[str], path: str) -> bool:
     """Whether ``path`` is one of ``paths``; a query may name the member of an array by number."""
     return path in paths or _without_numbers(path) in paths
 

@@ -19,7 +19,7 @@ from dataworks_tasks.runs.namespace import BUCKETS, Namespace, series_of_buckets
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classify
-from producer.sampling.field_paths import field_paths, has_path, nearest_paths, query_paths
+from producer.sampling.field_paths import field_paths, is_known_path, nearest_paths, query_paths
 from producer.sampling.source_sample import SourceSample, sample_collection
 
 _SEARCH_SECONDS = 5.0
@@ -135,7 +135,7 @@ def _unmatched(seen: _Seen) -> Iterator[Unmatched]:
             yield Unmatched(str(rule), rule.path, nearest, present=rule.path in seen.paths)
     query = parsed_filter(seen.job)
     for path in query_paths(query) if query is not None else ():
-        if not has_path(seen.read_paths, path):
+        if not is_known_path(seen.read_paths, path):
             yield Unmatched("--filter", path, tuple(nearest_paths(path, seen.read_paths)))
 
 

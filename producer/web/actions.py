@@ -17,7 +17,7 @@ from producer.drive.attach import set_going
 from producer.resume.change_limits import change_limits
 from producer.resume.continue_run import continue_run, retry_failures
 from producer.resume.stop_run import stop_run
-from producer.web.pages import Page
+from producer.web.pages import WebPage
 
 NO_LIMIT = "none"
 LIMITS = ("max_rate", "max_ru", "source_max_ru")
@@ -49,7 +49,7 @@ ACTIONS: dict[str, Callable[[Connections, str], None]] = {
 }
 
 
-class ActionPage(Page):
+class ActionPage(WebPage):
     """Something that a visitor does: someone who signed in, where the page allows actions."""
 
     def visitor(self) -> str:

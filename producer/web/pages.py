@@ -26,7 +26,7 @@ from producer.web.run_reader import RunFilter, is_working
 _LONGEST_NAME = 60
 
 
-class Page(Request):
+class WebPage(Request):
     """A page made by a template."""
 
     def get_template_namespace(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Page(Request):
         return self.get_query_argument("fragment", "") == "1"
 
 
-class RunsPage(Page):
+class RunsPage(WebPage):
     """Every run, newest first."""
 
     async def get(self) -> None:
@@ -78,7 +78,7 @@ class RunsPage(Page):
         )
 
 
-class RunPage(Page):
+class RunPage(WebPage):
     """One run."""
 
     async def get(self, run_id: str) -> None:
@@ -101,7 +101,7 @@ class RunPage(Page):
         )
 
 
-class WorkersPage(Page):
+class WorkersPage(WebPage):
     """The worker processes that reported to recent runs."""
 
     async def get(self) -> None:
@@ -110,7 +110,7 @@ class WorkersPage(Page):
         self.render("workers.html", page="workers", workers=workers, refresh=True)
 
 
-class SignInPage(Page):
+class SignInPage(WebPage):
     """Asks for the password."""
 
     is_public = True
@@ -143,7 +143,7 @@ class SignInPage(Page):
         self.render("sign_in.html", page="sign-in", problem=problem)
 
 
-class SignOut(Page):
+class SignOut(WebPage):
     """Ends the session."""
 
     def post(self) -> None:
@@ -154,7 +154,7 @@ class SignOut(Page):
         self.redirect("/")
 
 
-class NothingHere(Page):
+class NothingHere(WebPage):
     """Every other address."""
 
     def get(self) -> None:

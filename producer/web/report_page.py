@@ -6,10 +6,10 @@ from functools import partial
 
 from producer.report.render_report import render_report
 from producer.report.run_report import read_report
-from producer.web.pages import Page
+from producer.web.pages import WebPage
 
 
-class ReportPage(Page):
+class ReportPage(WebPage):
     """``GET /runs/RUN/report``."""
 
     async def get(self, run_id: str) -> None:

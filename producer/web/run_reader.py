@@ -12,7 +12,7 @@ from typing import Any
 from dataworks_tasks.errors import SpecRefused, UnknownName
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState, WorkerReport
 from dataworks_tasks.monitor.operation import WORKER_SILENT_SECONDS
-from dataworks_tasks.runs.spec import RunKind, RunSpec, kind_of
+from dataworks_tasks.runs.spec import RunKind, RunSpec, kind_of_run
 from producer.view.follow_figures import FollowFigures, follow_figures
 from producer.view.hidden_keys import hide_keys_of_run
 from producer.view.live_snapshot import LiveMeter
@@ -41,7 +41,7 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RunPage:
+class RunListing:
     """One page of runs, newest first.
 
     ``total``: how many match the filter; ``following``: where the next page begins, or None.
@@ -91,13 +91,13 @@ class RunReader:
         self._specs: OrderedDict[str, RunSpec] = OrderedDict()
         self._details: OrderedDict[str, _Watched] = OrderedDict()
 
-    def runs(self, wanted: RunFilter, first: int = 0) -> RunPage:
+    def runs(self, wanted: RunFilter, first: int = 0) -> RunListing:
         """Return a page of runs. Only those on the page are read in full."""
         chosen = [run_id for run_id, state in self._ledger.states().items()
                   if _fits(run_id, state, wanted)]  # fmt: skip
         shown = chosen[first : first + PAGE_SIZE]
         following = first + PAGE_SIZE if first + PAGE_SIZE < len(chosen) else None
-        return RunPage(tuple(self._rows(shown)), len(chosen), following)
+        return RunListing(tuple(self._rows(shown)), len(chosen), following)
 
     def _rows(self, run_ids: list[str]) -> Iterator[RunRow]:
         for run_id in run_ids:
@@ -171,7 +171,7 @@ class _Watched:
 
 
 def _fits(run_id: str, state: RunState, wanted: RunFilter) -> bool:
-    if wanted.kind is not None and kind_of(run_id) is not wanted.kind:
+    if wanted.kind is not None and kind_of_run(run_id) is not wanted.kind:
         return False
     return wanted.state is None or state is wanted.state
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -41,6 +43,8 @@ PRODUCER = """
     cosmos_simulator state_folder
 """
 LAYERS = {"dataworks_tasks": WORKERS, "producer": PRODUCER}
+ENTRY_POINTS = frozenset({"command", "main"})
+"""The functions of files in ``cli/``, and of programs."""
 Imports = Mapping[str, set[str]]
 
 
@@ -57,8 +61,13 @@ def imports_of(root: Path) -> dict[str, set[str]]:
     }
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def _named(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -145,6 +154,17 @@ def test_the_page_on_architecture_names_every_room(imports: Imports) -> None:
     page = (ROOT / "docs/architecture.md").read_text()
     rooms = {_room(module) for module in imports} - {"__init__", "__main__"}
     assert [room for room in sorted(rooms) if not re.search(rf"`{room}/?`", page)] == []
+
+
+def test_no_two_modules_define_the_same_public_name() -> None:
+    homes = defaultdict(list)
+    for package in LAYERS:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in _tree(path).body:
+                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                    homes[node.name].append(str(path.relative_to(ROOT)))
+    twins = {name: paths for name, paths in homes.items() if len(paths) > 1 and name[0] != "_"}
+    assert twins.keys() == ENTRY_POINTS, twins
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def multiply(left: Longs, right: Longs, present: RowMask | None) -> Longs:
     return _checked(result, doubtful, present, "*", left, right)
 
 
-def remainder(left: Longs, right: Longs) -> Longs:
+def remainder_of_longs(left: Longs, right: Longs) -> Longs:
     """Return left % right with the sign of ``right``; 0 where that is 0."""
     result: Longs = np.mod(left, np.where(right == 0, 1, right))
     return result

@@ -101,7 +101,7 @@ def remainder(arguments: Sequence[Values], _count: int) -> Values:
     left, right = arguments
     present = both(present_rows(arguments), right.data != 0)
     if left.data.dtype.kind in "iu" and right.data.dtype.kind in "iu":
-        return Values(Kind.NUMBER, exact.remainder(left.data, right.data), None, present)
+        return Values(Kind.NUMBER, exact.remainder_of_longs(left.data, right.data), None, present)
     with np.errstate(all="ignore"):
         data = np.mod(left.data.astype(np.float64), right.data)
     finite = np.isfinite(data)

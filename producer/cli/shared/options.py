@@ -194,7 +194,7 @@ SEED = Seed()
 SCALE = click.FloatRange(min=0, min_open=True)
 
 
-class Duration(click.ParamType[float]):
+class DurationType(click.ParamType[float]):
     """A time such as 90m, 8h or 2d, in seconds."""
 
     name = "duration"
@@ -215,7 +215,7 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
-DURATION = Duration()
+DURATION = DurationType()
 
 
 def run_options(function: F) -> F:

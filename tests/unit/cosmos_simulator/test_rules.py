@@ -13,12 +13,12 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import SettingsError
 from producer.cosmos_simulator import CosmosSimulator, FaultDials, SimulatorConfig
 from producer.cosmos_simulator.document_refusals import (
-    json_bytes,
-    refused_documents,
+    document_errors,
+    json_size,
     targets_one_shard,
 )
-from producer.cosmos_simulator.index_rules import index_refusal
-from producer.cosmos_simulator.refusals import refusal
+from producer.cosmos_simulator.index_errors import index_error
+from producer.cosmos_simulator.refusals import request_error
 from producer.cosmos_simulator.result_pages import LARGEST_PAGE_BYTES, ResultPages
 from producer.cosmos_simulator.wire import (
     Command,
@@ -35,7 +35,7 @@ def codes(
     *documents: dict[str, Any], shard_key: str | None = None, limit: int = TWO_MEGABYTES
 ) -> dict[int, int]:
     batch = EncodedBatch.of(bson.encode(document) for document in documents)
-    found = refused_documents(batch, shard_key, limit)
+    found = document_errors(batch, shard_key, limit)
     return {index: entry["code"] for index, entry in found.items()}
 
 
@@ -48,9 +48,9 @@ def test_an_id_may_have_1023_bytes() -> None:
 
 def test_a_document_is_measured_as_json() -> None:
     number = {"_id": 1, "n": list(range(100_000, 300_000))}
-    assert len(bson.encode(number)) > TWO_MEGABYTES > json_bytes(bson.encode(number))
+    assert len(bson.encode(number)) > TWO_MEGABYTES > json_size(bson.encode(number))
     control = {"_id": 2, "s": "\x01" * 400_000}
-    assert len(bson.encode(control)) < TWO_MEGABYTES < json_bytes(bson.encode(control))
+    assert len(bson.encode(control)) < TWO_MEGABYTES < json_size(bson.encode(control))
     assert codes(number, control) == {1: 16}
     assert codes(control, limit=16 * 1024 * 1024) == {}
 
@@ -91,18 +91,18 @@ def test_a_query_must_target_one_shard(query: dict[str, Any], targets: bool) -> 
     ],
 )
 def test_indexes(index: dict[str, Any], accepted: bool) -> None:
-    assert (index_refusal(index, "k", collection_is_empty=True) is None) is accepted
+    assert (index_error(index, "k", collection_is_empty=True) is None) is accepted
 
 
 def test_a_unique_index_wants_an_empty_collection() -> None:
     unique = {"key": {"k": 1}, "unique": True}
-    assert index_refusal(unique, None, collection_is_empty=True) is None
-    assert index_refusal(unique, None, collection_is_empty=False) is not None
+    assert index_error(unique, None, collection_is_empty=True) is None
+    assert index_error(unique, None, collection_is_empty=False) is not None
 
 
 def refusal_of(command: dict[str, Any]) -> int | None:
     message = encode_command(Command(1, 0, {**command, "$db": "d"}))
-    refused = refusal(parse_command(message), message)
+    refused = request_error(parse_command(message), message)
     return refused["code"] if refused else None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bson import encode
 
-from producer.sampling.field_paths import field_paths, has_path, nearest_paths, query_paths
+from producer.sampling.field_paths import field_paths, is_known_path, nearest_paths, query_paths
 
 PATHS = frozenset(
     {"email", "Phone", "customer", "customer.email", "customer.name", "items", "items.owner"}
@@ -53,5 +53,5 @@ def test_the_fields_of_a_filter(query: dict[str, Any], paths: tuple[str, ...]) -
 
 
 def test_a_query_may_name_the_member_of_an_array() -> None:
-    assert has_path(PATHS, "items.0.owner")
-    assert not has_path(PATHS, "items.0.price")
+    assert is_known_path(PATHS, "items.0.owner")
+    assert not is_known_path(PATHS, "items.0.price")

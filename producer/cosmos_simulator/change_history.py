@@ -26,7 +26,7 @@ class LoggedChange:
         return len(self.change.key) + len(self.change.document or b"")
 
 
-class ChangeLog:
+class ChangeHistory:
     """Numbered changes of all collections; the oldest are given up for new ones."""
 
     def __init__(self, history_bytes: int) -> None:

@@ -11,7 +11,7 @@ UNSUPPORTED_KINDS = frozenset({"text", "2d", "hashed"})
 _CANNOT_CREATE_INDEX = 67
 
 
-def index_refusal(
+def index_error(
     index: Mapping[str, Any], shard_key: str | None, *, collection_is_empty: bool
 ) -> dict[str, Any] | None:
     """Return the error for an index specification of createIndexes; None: it is accepted."""

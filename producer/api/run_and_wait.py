@@ -25,7 +25,7 @@ from producer.view.run_summary import summarize
 log = logging.getLogger(__name__)
 
 
-def run_to_end(
+def run_and_wait(
     config: FrameworkConfig,
     start: Callable[[Connections], RunSpec],
     stop: Event,
