@@ -31,7 +31,11 @@ from tests.support.warm_supervisor import WarmServices
 
 # How fast examples are made says something of the machine, not of the code.
 hypothesis.settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "any machine",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    # A mutation run takes a test many times.
+    max_examples=20 if "MUTANT_UNDER_TEST" in os.environ else 100,
 )
 hypothesis.settings.load_profile("any machine")
 

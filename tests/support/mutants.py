@@ -118,6 +118,14 @@ for file in map(Path, sys.argv[1:]):
 """
 
 
+_SHOW_CHANGES = """
+import sys
+from mutmut.mutation.diff_apply import find_mutant, get_diff_for_mutant
+for name in sys.argv[1:]:
+    print(get_diff_for_mutant(name, path=find_mutant(name).path))
+"""
+
+
 class Result(NamedTuple):
     """The outcome of each change that was tried, and how many changes there are."""
 
@@ -131,7 +139,7 @@ def settings(area: Area) -> str:
         "source_paths": ["dataworks_tasks"],
         "only_mutate": _files(area),
         "also_copy": [name for name in _COPIED if name not in ("dataworks_tasks", "tests")],
-        "pytest_add_cli_args": ["-p", "no:cacheprovider", "--timeout", "60"],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "--timeout", "600"],
         "pytest_add_cli_args_test_selection": [f"tests/{test}" for test in area.tests],
         # The tests are imported once; each change is tried in a fork.
         "process_isolation": "forkserver",
@@ -162,10 +170,8 @@ def run_area(area: Area, sample: int | None = None, seed: int = 0) -> Result:
         subprocess.run(run, cwd=folder, check=True)
         found = read_outcomes(_mutmut_output(folder, "-m", "mutmut", "results", "--all", "true"))
         outcomes = {name: found[name] for name in tried}
-        for name, outcome in sorted(outcomes.items()):
-            if outcome not in _KILLED:
-                change = _mutmut_output(folder, "-m", "mutmut", "show", name)
-                sys.stdout.write(f"{outcome}: {change}\n")
+        left = sorted(name for name, outcome in outcomes.items() if outcome not in _KILLED)
+        sys.stdout.write(_mutmut_output(folder, "-c", _SHOW_CHANGES, *left))
         return Result(outcomes, len(names))
 
 

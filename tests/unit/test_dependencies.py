@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 from functools import cache
-from importlib.metadata import packages_distributions
+from importlib.metadata import distribution
 from pathlib import Path
 
 import dataworks_tasks
@@ -43,14 +43,22 @@ def _imported(path: Path) -> set[str]:
 
 @cache
 def _used() -> dict[str, str]:
-    """Every distribution that a module imports, with one module that does."""
-    distributions = packages_distributions()
+    """Every distribution that a module imports, with one module that does.
+
+    A package that no declared distribution brings along stands for itself.
+    """
+    brought = {
+        package: name
+        for name in _declared()
+        for package in {
+            file.parts[0].removesuffix(".py") for file in distribution(name).files or ()
+        }
+    }
     used: dict[str, str] = {}
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             for name in _imported(path) - set(sys.stdlib_module_names) - set(PACKAGES):
-                [distribution] = set(distributions[name])
-                used.setdefault(_canonical(distribution), str(path.relative_to(ROOT)))
+                used.setdefault(brought.get(name, name), str(path.relative_to(ROOT)))
     return used
 
 

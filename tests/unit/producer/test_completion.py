@@ -14,28 +14,33 @@ from click.testing import CliRunner
 from producer.cli import COMMANDS, cli
 from producer.cli.help import topics
 
+# Each shell loads its script once, then completes one line after the other.
+LOADED = {
+    "bash": 'eval "$(dataworks completion bash)"',
+    "zsh": r"""
+autoload -Uz compinit; compinit -D
+eval "$(dataworks completion zsh)"
+(( $+_comps[dataworks] )) || exit 9
+compadd() {
+  local -a offered; [[ $1 == -U ]] && shift
+  offered=("${(@P)@[-1]}"); print -l -- $offered
+}
+_describe() { local name=$argv[-1]; [[ $name == -U ]] && name=$argv[-2]
+  for name in $argv; do [[ ${(Pt)name} == array* ]] && print -l -- "${(@P)name}"; done }
+""",
+    "fish": "dataworks completion fish | source",
+}
 BASH = r"""
-eval "$(dataworks completion bash)"
 COMP_WORDS=({words} "{last}"); COMP_CWORD={count}
 _dataworks_completion dataworks
 printf '%s\n' "${{COMPREPLY[@]}}"
 """
 # The completion system of zsh works on a terminal only: its list is taken where it is handed over.
 ZSH = r"""
-autoload -Uz compinit; compinit -D
-eval "$(dataworks completion zsh)"
-(( $+_comps[dataworks] )) || exit 9
-compadd() {{
-  local -a offered; [[ $1 == -U ]] && shift
-  offered=("${{(@P)@[-1]}}"); print -l -- $offered
-}}
-_describe() {{ local name=$argv[-1]; [[ $name == -U ]] && name=$argv[-2]
-  for name in $argv; do [[ ${{(Pt)name}} == array* ]] && print -l -- "${{(@P)name}}"; done }}
 words=({words} "{last}"); CURRENT={position}
 _dataworks_completion 2>/dev/null
 """
 FISH = r"""
-dataworks completion fish | source
 complete -C "{line}"
 """
 
@@ -49,14 +54,24 @@ def _shell(name: str) -> str:
     return found
 
 
-def completed(shell: str, folder: Path, *words: str) -> str:
-    """Return what ``shell`` offers for the last of ``words``."""
-    *before, last = words
-    quoted = " ".join(["dataworks", *before])
-    line = " ".join(["dataworks", *words])
+def _completion(shell: str, line: str) -> str:
+    words = line.split()
     script = {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell].format(
-        words=quoted, last=last, count=len(words), position=len(words) + 1, line=line
+        words=" ".join(words[:-1]),
+        last=words[-1],
+        count=len(words) - 1,
+        position=len(words),
+        line=line,
     )
+    return f"{script}\necho {_END}\n"
+
+
+_END = "the end of the offers"
+
+
+def completed(shell: str, folder: Path, *lines: str) -> list[str]:
+    """Return what ``shell`` offers for the last word of each line."""
+    script = "\n".join([LOADED[shell], *(_completion(shell, line) for line in lines)])
     options = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
@@ -69,7 +84,9 @@ def completed(shell: str, folder: Path, *words: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    *offers, rest = done.stdout.split(_END)
+    assert (len(offers), rest) == (len(lines), "\n"), done.stdout
+    return offers
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -78,15 +95,22 @@ def test_a_shell_completes_commands_flags_runs_and_templates(shell: str, tmp_pat
     runs.mkdir(parents=True)
     (runs / "mig-20261126-120000-abcd.json").touch()
     (runs / "nightly.json").symlink_to("mig-20261126-120000-abcd.json")
-    assert "migrate" in completed(shell, tmp_path, "mig")
-    assert "--max-rate" in completed(shell, tmp_path, "generate", "--max-r")
-    assert "mig-20261126-120000-abcd" in completed(shell, tmp_path, "resume", "m")
-    assert "nightly" in completed(shell, tmp_path, "status", "n")
-    assert "service_order" in completed(shell, tmp_path, "generate", "serv")
+    wanted = {
+        "dataworks mig": "migrate",
+        "dataworks generate --max-r": "--max-rate",
+        "dataworks resume m": "mig-20261126-120000-abcd",
+        "dataworks status n": "nightly",
+        "dataworks generate serv": "service_order",
+    }
+    for (line, word), offer in zip(
+        wanted.items(), completed(shell, tmp_path, *wanted), strict=True
+    ):
+        assert word in offer, line
 
 
 def test_a_mistyped_command_does_not_disturb_a_line(tmp_path: Path) -> None:
-    assert "error" not in completed("bash", tmp_path, "generat", "serv")
+    (offer,) = completed("bash", tmp_path, "dataworks generat serv")
+    assert "error" not in offer
 
 
 def test_every_shell_has_its_script(tmp_path: Path) -> None:

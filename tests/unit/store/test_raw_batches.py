@@ -14,9 +14,11 @@ from dataworks_tasks.store.raw_batches import reply_with_stream
 names = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5).filter(
     lambda name: name != "_id"
 )
-documents = st.lists(
-    st.dictionaries(names, st.integers(0, 9)),
-    max_size=120,
+# Repeated, so that positions have up to three digits.
+documents = st.builds(
+    lambda found, times: found * times,
+    st.lists(st.dictionaries(names, st.integers(0, 9)), max_size=9),
+    st.sampled_from([1, 3, 15]),
 )
 
 
