@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataworks_tasks.errors import SpecRefused, UnknownName, UsageError
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import MigrationJob, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import read_collection
 
@@ -21,7 +21,7 @@ def check_not_read(
     found = {namespace: read_collection(target, namespace) for namespace in namespaces}
     uuids = {facts.uuid: name for name, facts in found.items() if facts and facts.uuid}
     for spec in _runs_not_ended(ledger):
-        job = spec.job.of if isinstance(spec.job, VerificationJob) else spec.job
+        job = spec.data_job
         if not isinstance(job, MigrationJob):
             continue
         one_address = spec.source_fingerprint == target.config.fingerprint

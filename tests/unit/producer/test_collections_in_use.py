@@ -1,0 +1,73 @@
+"""``--drop`` spares what a run that has not ended still reads, whatever its kind."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import fakeredis
+import pytest
+
+from dataworks_tasks.errors import UsageError
+from dataworks_tasks.ledger.contract import WORKING, RunState
+from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import (
+    Job,
+    MigrationJob,
+    NamespacePair,
+    RepairJob,
+    RunSpec,
+    VerificationJob,
+)
+from dataworks_tasks.store.client import BaseDatabaseClient
+from producer.start.collections_in_use import check_not_read
+
+READ = Namespace("shop", "orders")
+COPY = MigrationJob(
+    namespaces=(NamespacePair(source=READ, target=Namespace("copy", "orders"), source_uuid="07"),)
+)
+READERS = [
+    COPY,
+    VerificationJob(run_id="mig-1", of=COPY, exclusive=True),
+    RepairJob(run_id="mig-1", of=COPY, verification="ver-1", delete_extra=False),
+]
+
+
+class _Target:
+    """A server that has ``shop.orders`` only."""
+
+    config = SimpleNamespace(fingerprint="db:27017")
+
+    def command(self, database: str, command: dict[str, Any]) -> dict[str, Any]:
+        found = [{"name": "orders", "type": "collection", "info": {"uuid": b"\7"}}]
+        is_there = (database, command["filter"]) == ("shop", {"name": "orders"})
+        return {"cursor": {"firstBatch": found if is_there else []}}
+
+
+TARGET = cast("BaseDatabaseClient", _Target())
+
+
+def ledger_with(job: Job) -> RedisLedger:
+    ledger = RedisLedger(fakeredis.FakeRedis())
+    spec = RunSpec(
+        run_id="mig-2",
+        created_at=datetime.now(UTC),
+        batch_size=10,
+        source_fingerprint="db:27017",
+        target_fingerprint="other:27017",
+        job=job,
+    )
+    ledger.create(spec, None)
+    return ledger
+
+
+@pytest.mark.parametrize("job", READERS, ids=lambda job: str(job.kind))
+def test_the_source_of_a_run_that_has_not_ended_is_spared(job: Job) -> None:
+    ledger = ledger_with(job)
+    with pytest.raises(UsageError, match=r"would delete shop\.orders, which run mig-2 reads"):
+        check_not_read(ledger, TARGET, [READ])
+    check_not_read(ledger, TARGET, [Namespace("shop", "others")])
+    assert ledger.change_state("mig-2", WORKING, RunState.CANCELLED)
+    check_not_read(ledger, TARGET, [READ])
