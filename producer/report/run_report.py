@@ -12,8 +12,9 @@ from typing import Any
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import FINISHED, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.final_collection import FinalCollection
+from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.numerals import counted
-from dataworks_tasks.runs.spec import RunKind, RunSpec, VerificationJob, kind_of_run
+from dataworks_tasks.runs.spec import RepairJob, RunKind, RunSpec, VerificationJob, kind_of_run
 from dataworks_tasks.version import __version__
 from producer.report.describe import described_spec
 from producer.report.following import described_following
@@ -26,11 +27,30 @@ _LIBRARIES = ("celery", "pymongo", "redis", "numpy", "faker")
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """A complete repair. ``failures``: documents that it could not make equal."""
+
+    run_id: str
+    failures: int
+    deletes_extra: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """A verification of the run."""
 
     summary: RunSummary
     progress: RunProgress
+    repair: Repair | None = None
+    """The newest complete repair of what it found."""
+
+    @property
+    def is_repaired(self) -> bool:
+        """Whether a repair made everything equal that it found: documents, and nothing else."""
+        if self.repair is None or not self.summary.failures or self.summary.to_read:
+            return False
+        has_extra = self.progress.counters.get(RunCounter.EXTRA, 0) > 0
+        return not self.repair.failures and (self.repair.deletes_extra or not has_extra)
 
     @property
     def compared(self) -> int:
@@ -75,12 +95,15 @@ class RunReport:
     def mood(self) -> str:
         """``good``: nothing to say; ``read``: see the notes; ``bad``: failed, or it differs."""
         run = self.detail.live.run
-        differs = bool(self.verifications) and self.verifications[0].differs
+        newest = self.verifications[0] if self.verifications else None
+        differs = newest is not None and newest.differs and not newest.is_repaired
         if run.state in {RunState.FAILED, RunState.CANCELLED, RunState.DIFFERENT} or differs:
             return "bad"
         if run.kind is RunKind.VERIFICATION and run.failures:
             return "bad"
         if run.state is not RunState.COMPLETE or run.failures or run.to_read:
+            return "read"
+        if newest is not None and newest.is_repaired:
             return "read"
         return "good"
 
@@ -101,7 +124,12 @@ class RunReport:
             "collections": [one.as_json() for one in self.collections],
             "counters": dict(sorted(self.progress.counters.items())),
             "verifications": [
-                {**one.summary.as_json(), "compared": one.compared, "equal": one.is_equal}
+                {
+                    **one.summary.as_json(),
+                    "compared": one.compared,
+                    "equal": one.is_equal,
+                    "repaired_by": one.repair.run_id if one.repair else None,
+                }
                 for one in self.verifications
             ],
             "versions": dict(self.versions),
@@ -133,16 +161,24 @@ def _verifications(ledger: Ledger, spec: RunSpec) -> Iterator[Verification]:
     """Yield the run's verifications, newest first; a verification itself has none."""
     if spec.kind is RunKind.VERIFICATION:
         return
-    for run_id in ledger.run_ids():
-        if kind_of_run(run_id) is not RunKind.VERIFICATION:
+    repairs: dict[str, Repair] = {}
+    for run_id in ledger.run_ids():  # a repair is newer than what it is about
+        if kind_of_run(run_id) not in {RunKind.VERIFICATION, RunKind.REPAIR}:
             continue
         try:
             found = ledger.spec(run_id)
         except SpecRefused:
             continue  # of a version that this one cannot read
-        if isinstance(found.job, VerificationJob) and found.job.run_id == spec.run_id:
+        job = found.job
+        if isinstance(job, RepairJob) and job.run_id == spec.run_id:
+            if ledger.state(run_id) is RunState.COMPLETE:
+                failures = ledger.progress(run_id).failures
+                repair = Repair(run_id, failures, job.delete_extra)
+                repairs.setdefault(job.verification, repair)
+        elif isinstance(job, VerificationJob) and job.run_id == spec.run_id:
             progress = ledger.progress(run_id)
-            yield Verification(with_differences(summarize(found, progress), ledger), progress)
+            summary = with_differences(summarize(found, progress), ledger)
+            yield Verification(summary, progress, repairs.get(run_id))
 
 
 def _versions() -> tuple[tuple[str, str], ...]:
@@ -186,4 +222,8 @@ def _compared(verifications: tuple[Verification, ...]) -> str:
     compared = f"The newest verification compared {counted(newest.compared, 'document')}"
     if newest.differs and not newest.summary.failures:
         return f"{compared}, which are equal, but indexes, options or views differ."
-    return f"{compared} and found {counted(newest.summary.failures, 'difference')}."
+    found = f"{compared} and found {counted(newest.summary.failures, 'difference')}."
+    if newest.repair is None:
+        return found
+    much = "all" if newest.is_repaired else "some"
+    return f"{found} {newest.repair.run_id} repaired {much} of them afterwards."

@@ -18,14 +18,17 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.drive.observation import Observation, QueueDepth
+from producer.view.differences import DifferenceGroup
 from producer.view.remaining_time import RemainingTime
-from producer.view.run_summary import RunSummary, summarize
+from producer.view.run_summary import RunSummary, summarize, with_differences
 from producer.view.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from producer.view.follow_figures import FollowFigures
 
 _RATE_WINDOW_SECONDS = 3.0
+_FEW_DIFFERENCES = 2000
+"""Grouping them reads all of them."""
 _CLOSER_SECONDS = 1.0
 """The first gap, and the collections' shares in a generation run, are read this often: that costs
 as many steps as there are gaps."""
@@ -168,6 +171,7 @@ class LiveMeter:
         self._collection_meters: dict[str, RateMeter] = {}
         self._remaining: RemainingTime | None = None
         self._left: TimeLeft | None = None
+        self._grouped: tuple[int, tuple[DifferenceGroup, ...]] = (0, ())
         self._collections: tuple[CollectionProgress, ...] = ()
         self._gap: BatchRange | None = None
         self._looked_at = float("-inf")
@@ -190,8 +194,9 @@ class LiveMeter:
         if self._notify is not None:
             for alert in transitions:
                 self._notify(alert)
+        run = summarize(self._spec, progress, cause=standstill.cause, time_left=self._left)
         return LiveSnapshot(
-            summarize(self._spec, progress, cause=standstill.cause, time_left=self._left),
+            self._with_differences(run),
             metrics,
             self._collections,
             tuple(self._worker(worker) for worker in metrics.workers),
@@ -200,6 +205,14 @@ class LiveMeter:
             tuple(transitions),
             self._following,
         )
+
+    def _with_differences(self, run: RunSummary) -> RunSummary:
+        """Add the groups of differences; of many, only once the verification is over."""
+        if run.is_over or run.failures <= _FEW_DIFFERENCES:
+            if run.failures != self._grouped[0]:
+                self._grouped = run.failures, with_differences(run, self._ledger).differences
+            return replace(run, differences=self._grouped[1])
+        return run
 
     def _time_left(self, progress: RunProgress) -> TimeLeft | None:
         if self._remaining is None:

@@ -54,6 +54,7 @@ class RunDetail:
         return {
             "version": SCHEMA_VERSION,
             **self.live.as_json(),
+            "collections": [one.as_json() for one in self.live.collections],
             "map": [strip.as_json() for strip in self.strips],
             "rate": [asdict(point) for point in self.rate],
             "lag": [{"at": point.at, "seconds": point.rate} for point in self.lag],

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from dataworks_tasks.ledger.contract import DocumentFailure
+from dataworks_tasks.ledger.contract import WORKING, DocumentFailure, RangeResult, RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.runs.batch_range import BatchRange
 from producer.report.run_report import read_report
+from producer.view.run_summary import summarize, with_differences
 from tests.fleet import Fleet
 from tests.integration.web.conftest import Serve
 from tests.integration.web.test_pages import acknowledge, record_run
+from tests.integration.web.test_report import record_verification
 from tests.support.json_output import SCHEMA, check_object, check_output
 from tests.support.warm_commands import WARM
 from tests.unit.docs.reference_tables import commands
@@ -35,6 +39,32 @@ def test_the_api_and_the_report_follow_the_schema(ledger: RedisLedger, serve_pag
     for run in visitor.ask("/api/runs").json["runs"]:
         check_object("run", run)
     check_object("report", read_report(ledger, run_id).as_json())
+
+
+def test_the_api_says_of_a_verification_what_status_prints(
+    ledger: RedisLedger, serve_pages: Serve
+) -> None:
+    run_id = record_run(ledger)
+    verification = record_verification(ledger, run_id)
+    found = DocumentFailure(
+        "k", "1", "shop.orders", "missing at the target", "105f69640001000000", 1
+    )
+    result = RangeResult({"documents": 1000, "missing": 1}, (found,))
+    ledger.acknowledge(verification, BatchRange(0, 1000), result)
+    ledger.change_state(verification, WORKING, RunState.DIFFERENT)
+    visitor = serve_pages()
+    for each in (run_id, verification):
+        spec, progress = ledger.spec(each), ledger.progress(each)
+        printed = with_differences(summarize(spec, progress), ledger).as_json()
+        shown = visitor.ask(f"/api/runs/{each}").json
+        assert shown["collections"] == []
+        # A run that works is a little older, and faster or slower, at the second look.
+        moving = {"seconds", "documents_per_second", "seconds_left"} if each == run_id else set()
+        differing = {
+            name for name in printed if shown[name] != json.loads(json.dumps(printed[name]))
+        }
+        assert differing <= moving
+    assert visitor.ask(f"/api/runs/{verification}").json["differences"][0]["count"] == 1
 
 
 def test_every_command_has_its_objects() -> None:

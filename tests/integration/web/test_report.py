@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from dataworks_tasks.ledger.contract import WORKING, DocumentFailure, RangeResult, RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.spec import GenerationJob, RunSpec, VerificationJob
+from dataworks_tasks.runs.spec import GenerationJob, RepairJob, RunSpec, VerificationJob
 from producer.report.render_report import render_report
 from producer.report.run_report import read_report
 from tests.fleet import Fleet
@@ -48,6 +50,48 @@ def test_the_verdict_follows_the_newest_verification(ledger: RedisLedger) -> Non
     assert report.mood == "bad"
     own = read_report(ledger, verification).verdict
     assert "1,000 documents were compared. 1 difference is on record." in own
+
+
+@pytest.mark.parametrize(
+    ("deletes_extra", "extra", "failed", "much", "mood"),
+    [
+        (False, 0, 0, "all", "read"),
+        (True, 1, 0, "all", "read"),
+        (False, 1, 0, "some", "bad"),
+        (True, 0, 1, "some", "bad"),
+    ],
+)
+def test_a_repair_after_the_newest_verification_is_named(
+    ledger: RedisLedger, deletes_extra: bool, extra: int, failed: int, much: str, mood: str
+) -> None:
+    run_id = record_run(ledger)
+    acknowledge(ledger, run_id, 0, 1000)
+    ledger.change_state(run_id, WORKING, RunState.COMPLETE)
+    verification = record_verification(ledger, run_id)
+    difference = DocumentFailure("k", "1", "shop.orders", "missing at the target")
+    counters = {"documents": 1000, "extra": extra, "missing": 1}
+    result = RangeResult(counters, (difference,))
+    ledger.acknowledge(verification, BatchRange(0, 1000), result)
+    ledger.change_state(verification, WORKING, RunState.DIFFERENT)
+    job = ledger.spec(run_id).data_job
+    spec = ledger.spec(verification).model_copy(
+        update={
+            "run_id": f"rep-{verification[4:]}",
+            "created_at": datetime.now(UTC) + timedelta(seconds=1),
+            "job": RepairJob(
+                run_id=run_id, of=job, verification=verification, delete_extra=deletes_extra
+            ),
+        }
+    )
+    ledger.create(spec, 1)
+    assert read_report(ledger, run_id).mood == "bad", "it is not complete"
+    left = (DocumentFailure("k", "1", "shop.orders", "refused"),) if failed else ()
+    ledger.acknowledge(spec.run_id, BatchRange(0, 1), RangeResult({"documents": 1}, left))
+    ledger.change_state(spec.run_id, WORKING, RunState.COMPLETE)
+    report = read_report(ledger, run_id)
+    assert f"{spec.run_id} repaired {much} of them afterwards." in report.verdict
+    assert report.mood == mood
+    assert report.as_json()["verifications"][0]["repaired_by"] == spec.run_id
 
 
 def test_a_verification_that_found_other_indexes_is_not_a_good_one(ledger: RedisLedger) -> None:
