@@ -129,7 +129,7 @@ def main() -> NoReturn:
     """Run the command line; never returns."""
     # Imports make a few hundred thousand objects that stay; looking for garbage among them every
     # 700 objects is an eighth of a command's start.
-    gc.set_threshold(50_000)
+    gc.set_threshold(200_000)
     _leave(_exit_code())
 
 

@@ -5,14 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from dataworks_tasks.errors import UnknownName
 
 _PACKAGE = Path(__file__).parents[1]
 
 
+def complete_topics(
+    context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the topics, and the commands."""
+    group = context.find_root().command
+    commands = group.list_commands(context) if isinstance(group, click.Group) else []
+    found = [name for name in (*topics(), *commands) if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in found]
+
+
 @click.command("help")
-@click.argument("topic", metavar="[TOPIC]", required=False)
+@click.argument("topic", metavar="[TOPIC]", required=False, shell_complete=complete_topics)
 def command(topic: str | None) -> None:
     """Print the page about TOPIC, or list the topics.
 

@@ -101,6 +101,7 @@ def test_a_shell_completes_commands_flags_runs_and_templates(shell: str, tmp_pat
         "dataworks resume m": "mig-20261126-120000-abcd",
         "dataworks status n": "nightly",
         "dataworks generate serv": "service_order",
+        "dataworks help how": "how-long",
     }
     for (line, word), offer in zip(
         wanted.items(), completed(shell, tmp_path, *wanted), strict=True
