@@ -124,7 +124,7 @@ def _classify_bulk(error: BulkWriteError) -> DataWorksError:
         pauses = [pause for pause in map(retry_after_seconds, throttled) if pause is not None]
         return Throttled("the database exceeds its request rate", "", max(pauses, default=None))
     if found and all(passes(code, text) for code, text in texts):
-        return StoreUnavailable(f"the database cannot do it now: {message}")
+        return StoreUnavailable(f"the database cannot do this now: {message}")
     return TerminalError(f"the database refused: {message}")
 
 
@@ -134,7 +134,7 @@ def _classify_failure(error: OperationFailure, message: str) -> DataWorksError:
     if error.code == _INVALID_OPTIONS and "afterClusterTime" in message:
         return StoreUnavailable(f"a node has not received the newest changes yet: {message}")
     if passes(error.code, message) or isinstance(error, ExecutionTimeout):
-        return StoreUnavailable(f"the database cannot do it now: {message}")
+        return StoreUnavailable(f"the database cannot do this now: {message}")
     return _refusal(error.code, message)
 
 

@@ -60,7 +60,7 @@ def _isolate_in_slice(process: WorkerProcess, message: RangeMessage, deaths: int
     if deaths < _DEADLY_SLICE:
         return None
     raise RunFailed(
-        f"{counted(deaths, 'worker')} died with slice {message.range} in hand",
+        f"{counted(deaths, 'worker')} died while working on slice {message.range}",
         "Look for memory limits and crashes in the workers' logs, then "
         f"dataworks resume {message.run_id}",
     )

@@ -48,7 +48,7 @@ class FollowedRun:
         """Finish the run: drain, verify, build unique indexes, complete.
 
         The writers of the source have to stop before. Raises UsageError when something is not
-        right, and what stopped a step; the run follows on then, and the call can be repeated.
+        right, and what stopped a step; the run then keeps following, and the call can be repeated.
         Cancelling gives up at the next step.
         """
         return await beside_the_loop(lambda stop: self._cut_over(request, stop))

@@ -12,7 +12,7 @@ from producer.cli.shared.options import CommandContext, with_connections
 @click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @with_connections
 def command(context: CommandContext, run_id: str) -> None:
-    """Stop RUN. What is written stays, and resume would continue the run."""
+    """Stop RUN. Written documents stay, and resume can still continue the run."""
     from dataworks_tasks.ledger.contract import RunState
     from producer.cli.shared.stop_run import stop_and_print
 

@@ -70,7 +70,7 @@ def command(
 ) -> None:
     """Finish a migration that follows its source: drain, verify, build unique indexes, complete.
 
-    It may be killed at any moment and repeated. Until the last step the run follows on.
+    It may be killed at any moment and repeated. The run follows its source until the last step.
     """
     from rich.markup import escape
 

@@ -12,7 +12,7 @@ from producer.cli.shared.options import CommandContext, with_connections
 @click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @with_connections
 def command(context: CommandContext, run_id: str) -> None:
-    """Let workers leave RUN alone. What they are writing is finished and acknowledged."""
+    """Pause RUN. Workers finish and acknowledge what they are writing."""
     from dataworks_tasks.ledger.contract import RunState
     from producer.cli.shared.stop_run import stop_and_print
 

@@ -34,7 +34,7 @@ from producer.cli.shared.options import CommandContext, with_connections
 def command(
     context: CommandContext, run_id: str, reverse: bool, overwrite_changes: bool, on_ddl: str
 ) -> None:
-    """Follow the source of a complete migration from now on, or go the way back.
+    """Follow the source of a complete migration from now on, or follow it back.
 
     Without --reverse, everything is compared once and repaired, because nobody knows what changed
     between the copy and now. With --reverse, the old side gets every change of the target since

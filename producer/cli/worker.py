@@ -69,7 +69,7 @@ def command(
     log_level: str,
     more: tuple[str, ...],
 ) -> None:
-    """Start a Celery worker with the right flags; Ctrl-C ends it after the range at hand.
+    """Start a Celery worker with the right flags; Ctrl-C ends it after the current range.
 
     Other options go to `celery -A dataworks_tasks worker` as they are.
 

@@ -32,7 +32,7 @@ from dataworks_tasks.worker.liveness import (
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:
-    """Say whether the workers of this machine or container live; for health checks.
+    """Check that the workers of this machine or container are alive; for health checks.
 
     Exit code 1 without a worker, or when one hangs or has lost its broker.
     """

@@ -36,7 +36,7 @@ def _set_block(server: BaseDatabaseClient, *, blocked: bool) -> None:
     except OperationFailure as error:
         if error.code == _UNAUTHORIZED:
             raise UsageError(
-                "the source's user may not do setUserWriteBlockMode",
+                "the source's user may not run setUserWriteBlockMode",
                 'Grant it: db.grantRolesToUser(USER, [{"role": "hostManager", "db": "admin"}]), '
                 "or stop the writers yourself and leave --block-writes out",
             ) from None
@@ -49,7 +49,7 @@ def _set_block(server: BaseDatabaseClient, *, blocked: bool) -> None:
             allow_writes(server)  # it has begun to block, and waits for the transactions only
             raise RunFailed(
                 "the source did not block writes: transactions stayed open for too long",
-                "Stop who holds them open, then repeat the cut-over",
+                "Stop the clients that hold them open, then repeat the cut-over",
             ) from None
         raise classify(error) from None
     except PyMongoError as error:

@@ -175,7 +175,7 @@ def _may_block(connections: Connections) -> Check:
         ok=not missing,
         found="the source's user may block writes"
         if not missing
-        else "the source's user may not do setUserWriteBlockMode",
+        else "the source's user may not run setUserWriteBlockMode",
         remedy=""
         if not missing
         else "Grant the role hostManager, or stop the writers yourself and leave it out",

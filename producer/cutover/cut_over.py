@@ -113,7 +113,7 @@ class CutOver:
         return [pair for pair in self._job.namespaces if is_gone(source, pair)]
 
     def run(self) -> None:
-        """Do steps 2 to 10. Raises what stopped it; the run follows on, and it can be repeated."""
+        """Do steps 2 to 10. After an error the run keeps following, and this can be repeated."""
         with self._lease() as lease:
             failpoint("cut-over-lease.after")
             self._record("cut-over began")
@@ -152,7 +152,7 @@ class CutOver:
                 except LeaseHeld:
                     if time.monotonic() >= until:
                         raise UsageError(
-                            f"another process cuts {self._run_id} over",
+                            f"another process is cutting over {self._run_id}",
                             f"See how far it is: dataworks status {self._run_id}",
                         ) from None
                     if not said:

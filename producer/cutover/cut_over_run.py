@@ -22,7 +22,7 @@ def cut_over_run(
 ) -> RunProgress:
     """Cut the run over and return its last progress.
 
-    ``say`` is given a line for each step, and may raise to give up: the run follows on then.
+    ``say`` is given a line for each step, and may raise to give up: the run then keeps following.
     Raises UsageError when the checklist is not right, and what stopped a step.
     """
     ledger = connections.ledger

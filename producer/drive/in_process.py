@@ -50,7 +50,7 @@ def work_here(
     if spec.follows:
         raise UsageError(
             "a migration that follows its source needs workers",
-            "Start one: dataworks worker, and leave in_process out",
+            "Start a worker: dataworks worker, and leave in_process out",
         )
     config = connections.config
     config = config.model_copy(update={"range_seconds": min(_RANGE_SECONDS, config.range_seconds)})

@@ -223,9 +223,8 @@ class _Measurement:
     def _check(self) -> None:
         """Raise TerminalError when the target took nothing: then the rate says nothing."""
         if self._documents and self._failures >= self._documents:
-            raise TerminalError(
-                f"the target took none of {counted(self._documents, 'document')}: {self._reason}"
-            )
+            tried = counted(self._documents, "document")
+            raise TerminalError(f"the target accepted none of {tried}: {self._reason}")
 
     def _add(self, documents: int, size: int) -> None:
         with self._lock:

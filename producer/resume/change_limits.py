@@ -46,7 +46,7 @@ def change_limits(
     limits = replace(limits, **changed)
     if not ledger.change_limits(run_id, limits):
         raise UsageError(
-            f"run {run_id} is {ledger.state(run_id)}: a limit would change nothing",
+            f"run {run_id} is {ledger.state(run_id)}, so a limit would have no effect",
             f"See it with: dataworks status {run_id}",
         )
     return limits

@@ -47,7 +47,7 @@ def _check_same_job(spec: RunSpec, name: str, total: int | None) -> None:
     """Raise UsageError when the run of that name makes another number of documents."""
     if total and isinstance(spec.job, GenerationJob) and spec.job.total != total:
         raise UsageError(
-            f"the run named {name} makes {counted(spec.job.total, 'document')}, not {total:,}",
+            f"the run named {name} generates {counted(spec.job.total, 'document')}, not {total:,}",
             "Choose another --run-name, or leave --total as it was",
         )
 

@@ -77,6 +77,6 @@ def is_resync_pending(ledger: Ledger, spec: RunSpec) -> bool:
 def _move(ledger: Ledger, run_id: str, name: str, before: bytes, after: bytes) -> None:
     if ledger.key_windows.append(run_id, Append(place=Place(name, before, after))) is None:
         raise UsageError(
-            f"another process moves the position of {run_id}",
+            f"another process is moving the position of {run_id}",
             f"Try again: dataworks resume {run_id} --resync",
         )

@@ -31,7 +31,7 @@ def check_not_read(
                 name = uuids.get(pair.source_uuid or "", pair.source)
                 raise UsageError(
                     f"--drop would delete {name}, which run {spec.run_id} reads",
-                    f"Let that run end, or stop it: dataworks cancel {spec.run_id}",
+                    f"Wait until that run ends, or stop it: dataworks cancel {spec.run_id}",
                 )
 
 

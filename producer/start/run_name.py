@@ -30,6 +30,6 @@ def name_run(ledger: Ledger, spec: RunSpec, name: str | None) -> None:
     holder = ledger.name_run(name, spec.run_id, _STARTING_SECONDS)
     if holder != spec.run_id:
         raise UsageError(
-            f"another command starts the run named {name} at this moment",
+            f"another command is starting the run named {name}",
             "Type the command again in a minute: it continues that run",
         )

@@ -103,7 +103,7 @@ def check_still_separate(now: Sequence[NamespacePair], before: Sequence[Namespac
         if pair.target_uuid in sources and pair.target_uuid != recorded.target_uuid:
             raise UsageError(
                 f"{pair.target} at the target is a source collection of the run",
-                "Let FRAMEWORK_TARGET_DB_CONNECTION_STRING name the server that the run writes to",
+                "Set FRAMEWORK_TARGET_DB_CONNECTION_STRING to the server that the run writes to",
             )
 
 

@@ -103,7 +103,7 @@ def plan_generation(
             f"{hint}{stop} List them with: dataworks templates, dataworks generators",
         )
     if request.scale is not None:
-        raise UsageError("--scale requires a template", "Give a generator's run --total N")
+        raise UsageError("--scale requires a template", "For a generator, give --total N")
     source = factory.create(request.what, seed)
     wanted = [
         _Wanted(_namespace(request, config, "", request.what), 0, _total(request, assumed_count))

@@ -121,7 +121,7 @@ def _write(
     if outcome.throttled:
         raise Throttled("the database exceeds its request rate", "", outcome.delay_seconds)
     if left:
-        raise StoreUnavailable(f"the database cannot do it now: {outcome.reason}")
+        raise StoreUnavailable(f"the database cannot do this now: {outcome.reason}")
 
 
 def _reserve(limiter: RateLimiter, documents: int, size_bytes: int) -> Reservation:

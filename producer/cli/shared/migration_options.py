@@ -81,7 +81,7 @@ def migration_options(function: F) -> F:
         "--mask",
         multiple=True,
         metavar="FIELD=faker:METHOD",
-        help="Replace a value by an invented one; equal values stay equal.",
+        help="Replace a value with an invented one; equal values stay equal.",
     )
     @click.option(
         "--mask-seed",

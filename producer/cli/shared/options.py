@@ -177,7 +177,7 @@ def workers_option(function: F) -> F:
         "--workers",
         type=Count(1, 512),
         metavar="N",
-        help="Start N worker processes for this command alone; by itself where no Redis is set.",
+        help="Start N worker processes for this command alone; the default where no Redis is set.",
     )(function)
 
 

@@ -93,7 +93,7 @@ def test_what_keeps_a_run_from_beginning(
         assert "--map" in the(found, target.upper(), "differs in case only")
         assert all(item["refused"] for item in found["concerns"])
         found = assess(fleet, target, "--write-sample")
-        the(found, "the sample", "could not be written: the target took none of 50 documents")
+        the(found, "the sample", "could not be written: the target accepted none of 50 documents")
         assert not found["written"]
     finally:
         fleet.mongo.drop_database(target.upper())

@@ -127,7 +127,7 @@ def test_a_cut_over_that_fails_allows_writes_again(two_servers: Servers) -> None
 
 
 def test_an_index_that_cannot_be_built_is_named(two_servers: Servers) -> None:
-    """The cut-over refuses, the run follows on, and what is corrected is tried again."""
+    """The cut-over refuses, the run keeps following, and what is corrected is tried again."""
     fleet, _ = two_servers
     run = follow(two_servers)
     copy = fleet.mongo[fleet.database].orders

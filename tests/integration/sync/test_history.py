@@ -201,7 +201,7 @@ def test_rights_that_are_missing_are_named(live_fleet: Fleet, guarded_source: st
         client.shop.orders.delete_one({"_id": 3})
     refused = fleet.run("cutover", run, "--block-writes", check=False)
     assert refused.returncode == 2
-    assert "may not do setUserWriteBlockMode" in refused.stderr
+    assert "may not run setUserWriteBlockMode" in refused.stderr
     assert "hostManager" in refused.stderr
     fleet.run("cutover", run, "--quiet", "1s")
     assert fleet.mongo[fleet.database].orders.count_documents({}) == 19

@@ -41,7 +41,7 @@ def test_codes_that_pass_by_themselves(code: int) -> None:
     assert passes(code, "")
     found = classify(OperationFailure("it says why", code))
     assert type(found) is StoreUnavailable
-    assert found.fact == "the database cannot do it now: it says why"
+    assert found.fact == "the database cannot do this now: it says why"
 
 
 @pytest.mark.parametrize("code", [0, 2, 9, 11000, 121, None])
@@ -98,7 +98,7 @@ def test_throttling_names_its_pause() -> None:
         (
             ExecutionTimeout("too slow", 4711),
             StoreUnavailable,
-            "the database cannot do it now: too slow",
+            "the database cannot do this now: too slow",
             "",
         ),
         (
@@ -160,7 +160,7 @@ def bulk(*errors: tuple[int, str], concern: tuple[int, str] | None = None) -> Bu
 def test_a_bulk_write_passes_where_each_of_its_errors_does() -> None:
     found = classify(bulk((189, "stepped down"), (91, "shutting down")))
     assert type(found) is StoreUnavailable
-    assert found.fact == "the database cannot do it now: stepped down"
+    assert found.fact == "the database cannot do this now: stepped down"
     assert type(classify(bulk(concern=(64, "not replicated")))) is StoreUnavailable
     assert type(classify(bulk((1, UNAVAILABLE)))) is StoreUnavailable
     refused = classify(bulk((121, "no document"), (189, "stepped down")))

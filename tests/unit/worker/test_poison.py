@@ -65,7 +65,7 @@ def test_a_slice_without_documents_of_its_own_is_tried_longer(deaths: int, deadl
         return
     with pytest.raises(RunFailed) as caught:
         isolate(process, wanted(spec, 5, 6), deaths)
-    assert caught.value.fact == "20 workers died with slice [5:6) in hand"
+    assert caught.value.fact == "20 workers died while working on slice [5:6)"
     assert caught.value.remedy == (
         f"Look for memory limits and crashes in the workers' logs, then dataworks resume "
         f"{spec.run_id}"
