@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from threading import Event
 
+from dataworks_tasks.errors import UsageError
 from producer.view.run_result import RunResult, RunStatus
 
 ProgressCallback = Callable[[RunStatus], object]
@@ -25,8 +27,18 @@ async def beside_the_loop(run: Callable[[Event], RunResult]) -> RunResult:
 
 
 def on_loop(progress: ProgressCallback | None) -> Callable[[RunStatus], object]:
-    """Call ``progress`` where the caller awaits, and not on the thread of the run."""
+    """Call ``progress`` where the caller awaits, and not on the thread of the run.
+
+    Raises UsageError for what cannot be called, or would have to be awaited.
+    """
     if progress is None:
         return lambda _status: None
+    if not callable(progress) or inspect.iscoroutinefunction(progress):
+        found = (
+            "a coroutine function" if callable(progress) else f"of type {type(progress).__name__}"
+        )
+        raise UsageError(
+            f"progress is {found}", "Give a plain function: progress=lambda status: print(status)"
+        )
     loop = asyncio.get_running_loop()
     return lambda status: loop.call_soon_threadsafe(progress, status)

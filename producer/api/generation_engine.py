@@ -9,6 +9,7 @@ from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorTyp
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import RunKind
 from dataworks_tasks.settings import FrameworkConfig
+from producer.api.check_type import check_type
 from producer.api.engine import Engine
 from producer.api.event_loop import ProgressCallback
 from producer.resume.named_run import find_named_run
@@ -53,7 +54,10 @@ class DataGenerationEngine(Engine):
         with a RunStatus a few times a second, on the event loop. Raises UsageError before anything
         is written, RunFailed when the run stops. Cancelling leaves a run that can be resumed.
         """
-        _check_request(what, total)
+        _check_template(what)
+        _check_number("total", total, "1_000_000")
+        _check_number("seed", seed, "7")
+        check_type("options", options, RunOptions)
         where = Namespace.parse(namespace) if namespace else None
         request = GenerationRequest(
             what=self._name_of(what),
@@ -93,7 +97,7 @@ def create_generation_engine(
     return DataGenerationEngine(config, in_process)
 
 
-def _check_request(what: object, total: object) -> None:
+def _check_template(what: object) -> None:
     """Raise UsageError for what Python lets through and nobody means."""
     if isinstance(what, Mapping):
         raise UsageError(
@@ -102,7 +106,11 @@ def _check_request(what: object, total: object) -> None:
         )
     if not isinstance(what, str | GeneratorType):
         raise UsageError(f"a template is a name or a file, and this is a {type(what).__name__}")
-    if total is not None and (isinstance(total, bool) or not isinstance(total, int)):
+
+
+def _check_number(name: str, value: object, example: str) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise UsageError(
-            f"total is {total!r}, a {type(total).__name__}", "Give a whole number: total=1_000_000"
+            f"{name} is {value!r}, a {type(value).__name__}",
+            f"Give a whole number: {name}={example}",
         )

@@ -11,6 +11,7 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory, Strategy
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
+from producer.api.check_type import check_type
 from producer.api.engine import Engine
 from producer.api.event_loop import ProgressCallback
 from producer.api.followed_run import FollowedRun
@@ -73,6 +74,7 @@ class MigrationEngine(Engine):
         second, on the event loop. Raises UsageError before anything is written, RunFailed when the
         run stops. Cancelling leaves a run that can be resumed.
         """
+        check_type("request", request, MigrationRequest)
         wanted = replace(request, strategy=self._strategy) if self._strategy else request
 
         def start(connections: Connections) -> RunSpec:

@@ -303,3 +303,31 @@ def test_what_python_lets_through_is_refused(
     engine = create_generation_engine(config, in_process=True)
     with pytest.raises(UsageError, match=words):
         asyncio.run(engine.generate_data(what, total))
+
+
+async def _later(_status: object) -> None:
+    """Have to be awaited."""
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"seed": "7"}, "seed is '7', a str.*seed=7"),
+        ({"options": {"drop": True}}, "options is a dict.*RunOptions"),
+        ({"options": RunOptions}, "options is a class"),
+        ({"progress": 3}, "progress is of type int.*plain function"),
+        ({"progress": _later}, "progress is a coroutine function"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(
+    config: FrameworkConfig, more: Any, words: str
+) -> None:
+    engine = create_generation_engine(config, in_process=True)
+    with pytest.raises(UsageError, match=words):
+        asyncio.run(engine.generate_data("service_order", 10, **more))
+
+
+def test_a_migration_takes_a_request_only(config: FrameworkConfig) -> None:
+    engine = create_migration_engine(config, in_process=True)
+    with pytest.raises(UsageError, match=r"request is a str.*MigrationRequest"):
+        asyncio.run(engine.migrate("shop.*"))  # type: ignore[call-overload]

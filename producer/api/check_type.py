@@ -1,0 +1,14 @@
+"""Refuse an argument of another type in one line, before anything starts."""
+
+from __future__ import annotations
+
+from dataworks_tasks.errors import UsageError
+
+
+def check_type(name: str, value: object, wanted: type) -> None:
+    """Raise UsageError unless ``value`` is a ``wanted``."""
+    if not isinstance(value, wanted):
+        found = "a class" if isinstance(value, type) else f"a {type(value).__name__}"
+        raise UsageError(
+            f"{name} is {found}", f"Give a {wanted.__name__}: {name}={wanted.__name__}(...)"
+        )
