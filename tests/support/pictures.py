@@ -24,16 +24,21 @@ WORKER_KILLED_AT = 0.45
 
 
 def main() -> None:
-    """Run the shop template twice, kill a worker in the second run, and take the pictures."""
+    """Fill, copy and compare a shop, kill a worker in one more run, and take the pictures."""
     with tempfile.TemporaryDirectory() as folder, LocalServices.in_temporary_folder() as services:
         services.start_stores()
         addresses = LocalAddresses(services.redis_url, services.mongodb_url)
         environment = addresses.environment
         worker = services.start_worker(environment, 2)
         services.start(WebPages(environment))
-        made = _generate(
-            environment, "--collection", "orders", "--total", "80k", "--max-rate", "4k"
-        )
+        _run(environment, "generate", "shop", "--scale", "0.05", "--database", "shop")
+        copied = _run(environment, "migrate", "--include", "shop.*", "--map", "shop.*=archive.*")
+        _run(environment, "verify", copied["run"])
+        made = _run(
+            environment, "generate", "service_order", "--database", "shop", "--collection",
+            "service_orders", "--total", "80k", "--max-rate", "4k", "--batch-size", "1000",
+            "--detach",
+        )  # fmt: skip
         config = ConfigManager().load_config(overrides=dict(addresses.settings))
         with Connections(config) as connections, Browser(Path(folder) / "browser") as browser:
             ledger = connections.ledger
@@ -46,16 +51,17 @@ def main() -> None:
             services.restart(worker.name)
             wait_until(lambda: reached(0.6), "the run continues", 120)
             browser.width(1100)
+            browser.call("Emulation.setScrollbarsHidden", hidden=True)
             browser.open(f"{services.urls()['web']}runs/{made['run']}")
             _save(browser, "run.png")
             browser.open(services.urls()["web"])
-            _save(browser, "runs.png")
+            _save(browser, "runs.png", 640)
 
 
-def _generate(environment: dict[str, str], *arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "producer", "generate", "service_order", *arguments]
+def _run(environment: dict[str, str], *arguments: str) -> dict[str, Any]:
+    """Run a command, and return the run that it printed."""
     done = subprocess.run(
-        [*command, "--database", "shop", "--batch-size", "1000", "--detach", "--json"],
+        [sys.executable, "-m", "producer", *arguments, "--json"],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         check=True,
@@ -64,8 +70,8 @@ def _generate(environment: dict[str, str], *arguments: str) -> dict[str, Any]:
     return found
 
 
-def _save(browser: Browser, name: str) -> None:
-    clip = {"x": 0, "y": 0, "width": 1100, "height": 900, "scale": 1}
+def _save(browser: Browser, name: str, height: int = 900) -> None:
+    clip = {"x": 0, "y": 0, "width": 1100, "height": height, "scale": 1}
     taken = browser.call("Page.captureScreenshot", format="png", clip=clip)
     (IMAGES / name).write_bytes(base64.b64decode(taken["data"]))
 
