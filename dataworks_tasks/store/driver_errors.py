@@ -52,7 +52,10 @@ _TRANSIENT_CODES = frozenset(
         202,  # NetworkInterfaceExceededTimeLimit
         237,  # CursorKilled
         246,  # SnapshotUnavailable: a majority does not have the collection's latest change yet
+        251,  # NoSuchTransaction: the server that had it stepped down or restarted
         262,  # ExceededTimeLimit
+        267,  # PreparedTransactionInProgress
+        290,  # TransactionExceededLifetimeLimitSeconds
         314,  # ObjectIsBusy
         317,  # ConnectionPoolExpired
         365,  # TemporarilyUnavailable

@@ -18,7 +18,12 @@ from dataworks_tasks.documents.raw_bson import (
     embedded,
     id_condition,
 )
-from dataworks_tasks.errors import StoreUnavailable, TransientError
+from dataworks_tasks.errors import (
+    SettingsError,
+    StoreUnavailable,
+    TerminalError,
+    TransientError,
+)
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient, write_concern_document
 from dataworks_tasks.store.driver_errors import classify, passes, retry_after_seconds
@@ -106,10 +111,9 @@ def send_key_writes(
         and len(writes) >= _FEWEST_OF_A_TRANSACTION
     ):
         run = partial(fenced_transaction, client, namespace.database, command, options.fence)
-        outcome = _outcome(run, len(writes))
-        if (not outcome.again and not outcome.problems) or outcome.unanswered:
+        outcome = _outcome_of_transaction(run, len(writes))
+        if outcome is not None:
             return outcome
-        # One write that is refused undoes the others: each has to be sent by itself.
     return _send(client, namespace, command, options, len(writes))
 
 
@@ -143,6 +147,22 @@ def _send(
 ) -> KeyWriteOutcome:
     run = partial(fenced_command, client, namespace.database, command, options.fence)
     return _outcome(run, count)
+
+
+def _outcome_of_transaction(
+    run: Callable[[], Mapping[str, Any]], count: int
+) -> KeyWriteOutcome | None:
+    """Return None where nothing was written and each write has to be sent by itself.
+
+    One write that is refused undoes the others. A failover before the commit ends the transaction,
+    and a server that refuses the transaction as a whole may accept its writes.
+    """
+    try:
+        outcome = _outcome(run, count)
+    except (SettingsError, TerminalError):
+        return None
+    complete = not outcome.again and not outcome.problems
+    return outcome if complete or outcome.unanswered else None
 
 
 def _outcome(run: Callable[[], Mapping[str, Any]], count: int) -> KeyWriteOutcome:

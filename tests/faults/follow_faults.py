@@ -174,7 +174,9 @@ class FollowFaults:
         from producer.view.follow_figures import follow_figures
 
         ledger = self.fleet.ledger
-        if ledger.state(run) is RunState.COMPLETE:
+        state = ledger.state(run)
+        assert state is not RunState.FAILED, ledger.progress(run).last_error
+        if state is RunState.COMPLETE:
             return 0.0
         found = follow_figures(ledger, ledger.spec(run), ledger.progress(run))
         assert found is not None

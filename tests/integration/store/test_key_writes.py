@@ -152,6 +152,21 @@ def test_a_commit_that_arrives_late_changes_nothing(
     assert time.monotonic() - began < 10  # it did not wait for the open transaction's end
 
 
+def test_a_transaction_that_the_server_lost_is_written_all_the_same(
+    target: tuple[BaseDatabaseClient, Namespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failover between the write and the commit ends the transaction only."""
+    client, namespace = target
+    some = writes(*({"_id": number} for number in range(20)))
+
+    def fail_over(_place: str) -> None:
+        client.mongo.admin.command({"killAllSessions": []})
+
+    monkeypatch.setattr(write_fence, "failpoint", fail_over)
+    assert not send_key_writes(client, namespace, some, options(namespace, 1)).again
+    assert len(stored(target)) == 20
+
+
 def test_a_transaction_of_an_earlier_claim_is_refused(
     target: tuple[BaseDatabaseClient, Namespace],
 ) -> None:
