@@ -12,8 +12,7 @@ from dataworks_tasks.generate.batch.counter_hash import Bits
 from dataworks_tasks.generate.batch.permutation import permute
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Choice, Constant, Fixed, Gather, Layout, Segment
-from dataworks_tasks.generate.batch.values import Kind, Text, Values
-from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
+from dataworks_tasks.generate.batch.values import Text
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.pattern_syntax import (
     Letters,
@@ -25,13 +24,12 @@ from dataworks_tasks.generate.fields.pattern_syntax import (
 )
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.text_column import TextColumn
 from dataworks_tasks.generate.fields.variety import Variety
 
 
-class PatternColumn(Column):
+class PatternColumn(TextColumn):
     """Every part drawn on its own, from the row's key and the part's place in the pattern."""
-
-    kind = Kind.TEXT
 
     def __init__(self, path: str, group: PatternGroup) -> None:
         self._path = path
@@ -42,14 +40,8 @@ class PatternColumn(Column):
         segments = self._group_segments(self._group, rows.keys, "")
         return Text(_joined(segments), len(rows))
 
-    def values(self, rows: Rows) -> Values:
-        return Values.of_text(self.text(rows))
-
     def variety(self) -> Variety | None:
         return Variety(_same(self._group))
-
-    def encode(self, rows: Rows) -> Encoded:
-        return encode_text(self.text(rows))
 
     def _bits(self, keys: Bits, place: str) -> Bits:
         if place not in self._salts:
@@ -152,10 +144,9 @@ def _join(run: list[Segment]) -> list[Segment]:
     return [Fixed(block.view(f"V{width}").ravel())]
 
 
-class UniquePatternColumn(Column):
+class UniquePatternColumn(TextColumn):
     """A fixed number of characters, every text at most once: a permutation of the ordinal."""
 
-    kind = Kind.TEXT
     unique = True
 
     def __init__(self, path: str, alphabets: list[str]) -> None:
@@ -173,12 +164,6 @@ class UniquePatternColumn(Column):
             segments.append(_pick(letters, (rest - shorter * base).view(np.int64)))
             rest = shorter
         return Text(_joined(segments[::-1]), len(rows))
-
-    def values(self, rows: Rows) -> Values:
-        return Values.of_text(self.text(rows))
-
-    def encode(self, rows: Rows) -> Encoded:
-        return encode_text(self.text(rows))
 
     def capacity(self) -> int:
         return self._count

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant, Fixed, Ragged, Segment
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, decoded_text
-from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
+from dataworks_tasks.generate.fields.encoded import Encoded
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import INT_LIMIT, LONG_LIMIT, encode_numbers
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.text_column import TextColumn
 
 _FORMAT = re.compile(r"^(?P<before>[^{}]*)\{(?::0?(?P<width>\d{1,2})d?)?\}(?P<after>[^{}]*)$")
 _PRINTF = re.compile(r"%0?(\d{0,2})d")
@@ -49,10 +50,9 @@ class CounterColumn(Column):
         return room // abs(self._step) + 1
 
 
-class SequenceColumn(Column):
+class SequenceColumn(TextColumn):
     """A counter in a text, with leading zeros up to ``width`` digits."""
 
-    kind = Kind.TEXT
     unique = True
 
     def __init__(self, counter: CounterColumn, before: str, width: int, after: str) -> None:
@@ -63,12 +63,6 @@ class SequenceColumn(Column):
     def text(self, rows: Rows) -> Text:
         digits = number_text(self._counter.numbers(rows), self._width)
         return Text([Constant(self._before), digits, Constant(self._after)], len(rows))
-
-    def values(self, rows: Rows) -> Values:
-        return Values.of_text(self.text(rows))
-
-    def encode(self, rows: Rows) -> Encoded:
-        return encode_text(self.text(rows))
 
     def capacity(self) -> int:
         return self._counter.capacity()

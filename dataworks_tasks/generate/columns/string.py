@@ -11,12 +11,12 @@ from dataworks_tasks.generate.batch.arena import windows
 from dataworks_tasks.generate.batch.random_bytes import LETTERS, random_letters
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed, Ragged, Segment
-from dataworks_tasks.generate.batch.values import Kind, Text, Values
-from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
+from dataworks_tasks.generate.batch.values import Text
 from dataworks_tasks.generate.fields.model import Column, Field
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import linked
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.text_column import TextColumn
 from dataworks_tasks.generate.fields.variety import Variety, of_lengths, together
 
 LONGEST = 16_000_000
@@ -27,10 +27,8 @@ _WIDEST_COLUMN = 512
 """The widest column of fixed width that is merged with the bytes around it, in letters."""
 
 
-class StringColumn(Column):
+class StringColumn(TextColumn):
     """Random letters, from ``least`` to ``most`` of them."""
-
-    kind = Kind.TEXT
 
     def __init__(self, path: str, least: int, most: int) -> None:
         self._least, self._most = least, most
@@ -53,17 +51,10 @@ class StringColumn(Column):
     def variety(self) -> Variety | None:
         return of_lengths(len(LETTERS), self._least, self._most)
 
-    def values(self, rows: Rows) -> Values:
-        return Values.of_text(self.text(rows))
 
-    def encode(self, rows: Rows) -> Encoded:
-        return encode_text(self.text(rows))
-
-
-class UniqueStringColumn(Column):
+class UniqueStringColumn(TextColumn):
     """The ordinal in base 64, in a fixed number of letters: no two the same."""
 
-    kind = Kind.TEXT
     unique = True
 
     def __init__(self, width: int) -> None:
@@ -77,20 +68,12 @@ class UniqueStringColumn(Column):
             rest = rest >> _BITS_A_LETTER
         return Text([Fixed(block.view(f"V{self._width}").ravel())], len(rows))
 
-    def values(self, rows: Rows) -> Values:
-        return Values.of_text(self.text(rows))
-
-    def encode(self, rows: Rows) -> Encoded:
-        return encode_text(self.text(rows))
-
     def capacity(self) -> int:
         return 1 << 6 * min(self._width, 10)
 
 
-class JoinedColumn(Column):
+class JoinedColumn(TextColumn):
     """The text of several columns, one after the other."""
-
-    kind = Kind.TEXT
 
     def __init__(self, parts: Sequence[Column]) -> None:
         self._parts = parts
@@ -101,12 +84,6 @@ class JoinedColumn(Column):
         for part in self._parts:
             segments += linked(part.text(rows)).segments
         return Text(segments, len(rows))
-
-    def values(self, rows: Rows) -> Values:
-        return Values.of_text(self.text(rows))
-
-    def encode(self, rows: Rows) -> Encoded:
-        return encode_text(self.text(rows))
 
     def capacity(self) -> int | None:
         return self._parts[0].capacity() if self.unique else None

@@ -6,21 +6,20 @@ from dataworks_tasks.generate.batch import counter_hash
 from dataworks_tasks.generate.batch.permutation import permute
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant
-from dataworks_tasks.generate.batch.values import Kind, Text, Values
+from dataworks_tasks.generate.batch.values import Text
 from dataworks_tasks.generate.columns.number import UniqueIntegerColumn
 from dataworks_tasks.generate.columns.pattern import parse_or_refuse, read_unique_pattern
 from dataworks_tasks.generate.columns.sequence import number_text, read_format
-from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.model import Column
 from dataworks_tasks.generate.fields.numbers import LONG_LIMIT, check_bson_type, read_bson_type
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.text_column import TextColumn
 
 
-class UniqueFormatColumn(Column):
+class UniqueFormatColumn(TextColumn):
     """A number of ``width`` digits in a text, each number at most once."""
 
-    kind = Kind.TEXT
     unique = True
 
     def __init__(self, path: str, before: str, width: int, after: str) -> None:
@@ -32,12 +31,6 @@ class UniqueFormatColumn(Column):
         numbers = permute(rows.ordinals, self.capacity(), self._salt, rows.seed)
         digits = number_text(numbers, self._width)
         return Text([Constant(self._before), digits, Constant(self._after)], len(rows))
-
-    def values(self, rows: Rows) -> Values:
-        return Values.of_text(self.text(rows))
-
-    def encode(self, rows: Rows) -> Encoded:
-        return encode_text(self.text(rows))
 
     def capacity(self) -> int:
         return int(10**self._width)

@@ -11,15 +11,15 @@ from dataworks_tasks.generate.batch.arena import Bytes, Positions
 from dataworks_tasks.generate.batch.permutation import permute
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Fixed
-from dataworks_tasks.generate.batch.values import Kind, Text, Values
+from dataworks_tasks.generate.batch.values import Kind, Text
 from dataworks_tasks.generate.fields.distributions import weighted
-from dataworks_tasks.generate.fields.encoded import Encoded, encode_text
 from dataworks_tasks.generate.fields.expression_syntax import ExpressionError
 from dataworks_tasks.generate.fields.groups import Group, ValueSet, group_of
 from dataworks_tasks.generate.fields.model import Column, Field, Linker
 from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.scope import Reference, resolve
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.generate.fields.text_column import TextColumn
 
 ALPHABET = b"ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
 WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
@@ -41,10 +41,8 @@ def transliteration() -> dict[str, int]:
     return {chr(letter): int(value) for letter, value in zip(ALPHABET, _VALUES, strict=True)}
 
 
-class VinColumn(Column):
+class VinColumn(TextColumn):
     """World manufacturer, five letters, check digit, model year, plant, six digits."""
-
-    kind = Kind.TEXT
 
     def __init__(self, path: str, group: Group, makers: tuple[str, ...], unique: bool) -> None:
         self._makers = np.frombuffer("".join(makers).encode(), np.uint8).reshape(-1, 3)
@@ -123,12 +121,6 @@ class VinColumn(Column):
 
     def text(self, rows: Rows) -> Text:
         return Text([self._characters(rows)], len(rows))
-
-    def values(self, rows: Rows) -> Values:
-        return Values.of_text(self.text(rows))
-
-    def encode(self, rows: Rows) -> Encoded:
-        return encode_text(self.text(rows))
 
     def capacity(self) -> int | None:
         return self._serials if self.unique else None
