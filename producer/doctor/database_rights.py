@@ -24,14 +24,22 @@ def missing_rights(
 
     A server says nothing when access control is off, or when it does not know the command.
     """
+    privileges = _privileges(client)
+    return (
+        None if privileges is None else wanted - allowed_actions(privileges, database, collection)
+    )
+
+
+def _privileges(client: BaseDatabaseClient) -> list[dict[str, Any]] | None:
     try:
         status = client.command("admin", {"connectionStatus": 1, "showPrivileges": True})
     except TerminalError:
         return None
     info = status.get("authInfo", {})
-    if not info.get("authenticatedUsers") or "authenticatedUserPrivileges" not in info:
+    if not info.get("authenticatedUsers"):
         return None
-    return wanted - allowed_actions(info["authenticatedUserPrivileges"], database, collection)
+    found: list[dict[str, Any]] | None = info.get("authenticatedUserPrivileges")
+    return found
 
 
 def databases_with(client: BaseDatabaseClient, wanted: frozenset[str]) -> frozenset[str] | None:
@@ -39,14 +47,9 @@ def databases_with(client: BaseDatabaseClient, wanted: frozenset[str]) -> frozen
 
     None when the server does not say.
     """
-    try:
-        status = client.command("admin", {"connectionStatus": 1, "showPrivileges": True})
-    except TerminalError:
+    privileges = _privileges(client)
+    if privileges is None:
         return None
-    info = status.get("authInfo", {})
-    if not info.get("authenticatedUsers") or "authenticatedUserPrivileges" not in info:
-        return None
-    privileges = info["authenticatedUserPrivileges"]
     named = {privilege.get("resource", {}).get("db", "") for privilege in privileges}
     return frozenset(
         name for name in named if wanted <= allowed_actions(privileges, name or _ANY, "")

@@ -10,10 +10,10 @@ from redis import Redis
 
 from dataworks_tasks.drive.watch_messages import wanted_processes
 from dataworks_tasks.errors import UnknownName
-from dataworks_tasks.ledger.contract import PlanEnd, RangeResult, RunState
+from dataworks_tasks.ledger.contract import WORKING, PlanEnd, RangeResult, RunState
 from dataworks_tasks.ledger.keys import RunKeys, due_key, turns_key, wanted_keys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
-from dataworks_tasks.ledger.windows import WAKE, DueStep, Release, Taking
+from dataworks_tasks.ledger.windows import WAKE, DueStep, Release, Rivals, Taking
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 from tests.contract.contract_support import generation_spec, migration_spec
@@ -80,6 +80,29 @@ def test_a_run_that_waits_for_tokens_has_no_messages(ledger: RedisLedger, redis:
     redis.zadd(due_key(QUEUE), {wake: 0})
     assert DueStep(run, WAKE) in ledger.driver.claim(QUEUE, 10, 5)
     assert redis.zscore(due_key(QUEUE), wake) is None
+
+
+def test_rivals_are_the_other_runs_that_work(ledger: RedisLedger) -> None:
+    run, other, windows = opened(ledger, 60), opened(ledger, 60), ledger.windows
+    assert windows.rivals(run) == Rivals(is_working=True, others=1, takes=0)
+    windows.refill(run)
+    windows.take(run, BatchRange(0, 10), "w1", 5)
+    assert windows.rivals(run) == Rivals(is_working=True, others=1, takes=1)
+    ledger.change_state(other, WORKING, RunState.PAUSED)
+    assert not windows.rivals(other).is_working
+
+
+def test_who_has_the_processes_that_a_run_waits_for(ledger: RedisLedger, redis: Redis) -> None:
+    run, other, windows = opened(ledger, 60), opened(ledger, 60), ledger.windows
+    windows.refill(run)
+    windows.refill(other)
+    assert windows.waiting_behind(run) == [other]
+    assert windows.waiting_behind(other) == [run]
+    windows.take(run, BatchRange(0, 10), "w1", 5)
+    assert windows.waiting_behind(run) == [], "it has a process"
+    assert windows.waiting_behind(other) == [run]
+    redis.zadd(turns_key(QUEUE), {other: int(redis.time()[0]) + 60})
+    assert windows.waiting_behind(other) == [], "it waits for its own tokens, not for others"
 
 
 def test_a_range_that_failed_comes_back_later_and_counts(ledger: RedisLedger) -> None:
