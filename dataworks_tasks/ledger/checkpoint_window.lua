@@ -11,7 +11,8 @@
 -- ARGV[1] number  ARGV[2] the window's bytes  ARGV[3] claim  ARGV[4] holder  ARGV[5] counters as JSON
 -- ARGV[6] worker name or ""  ARGV[7] worker report  ARGV[8] seconds in which a late write may arrive
 -- ARGV[9] 1 if a write of the holder has no answer  ARGV[10] key prefix of the slices
--- ARGV[11] slices per hash  ARGV[12] numbers of windows, hot keys (twice) and document keys that follow
+-- ARGV[11] slices per hash  ARGV[12] numbers of windows, hot keys (twice) and document keys that
+-- follow, and 1 if nothing was reconciled, because workers died of the window
 -- ARGV[13] windows to append, then hot keys with their pair, then keys whose failures are over,
 -- then failures: key, JSON, key, JSON, ...
 -- Returns {newly acknowledged, 1 if this closed the last gap}.
@@ -68,10 +69,15 @@ for name, value in pairs(cjson.decode(ARGV[5])) do
 end
 
 local counts = cjson.decode(ARGV[12])
+local isolated = counts[4] == 1
+local suspect = ARGV[9] == '1' or redis.call('HEXISTS', KEYS[6], ARGV[1] .. ':suspect') == 1
 local position = 13
 local planned = tonumber(record[4])
 for _ = 1, counts[1] do
   redis.call('HSET', slices_of(planned), text(planned), ARGV[position])
+  if isolated and suspect then
+    redis.call('HSET', KEYS[6], text(planned) .. ':suspect', 1)
+  end
   planned = planned + 1
   position = position + 1
 end
@@ -96,7 +102,7 @@ for place = position, #ARGV, 2 do
 end
 
 local late = tonumber(ARGV[8])
-if late > 0 and (ARGV[9] == '1' or redis.call('HEXISTS', KEYS[6], ARGV[1] .. ':suspect') == 1) then
+if late > 0 and suspect and not isolated then
   redis.call('ZADD', KEYS[8], string.format('%.3f', now + late), ARGV[2])
 end
 redis.call('HDEL', KEYS[6], ARGV[1], ARGV[1] .. ':times', ARGV[1] .. ':suspect')

@@ -87,6 +87,7 @@ class KeyWindowLedger:
         keys = RunKeys(run_id)
         hot = [part for key, pair in outcome.hot for part in (key, pair)]
         counts = [len(outcome.appended), len(outcome.hot), len(outcome.cleared)]
+        counts.append(int(outcome.isolated))
         newly, closed = self._steps.run(
             run_id,
             "checkpoint_window",

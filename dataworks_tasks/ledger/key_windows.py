@@ -47,6 +47,8 @@ class WindowOutcome:
     ``appended``: windows of keys that changed meanwhile. ``hot``: such keys as BSON with their
     collection pair, to be reconciled soon. ``cleared``: document keys whose failures are over.
     ``unanswered``: a write has no answer, so it may still arrive within ``late_seconds``.
+    ``isolated``: nothing was reconciled, because workers died of it. Where a late write may arrive,
+    the appended windows are reconciled once more after it, and not this one.
     """
 
     claim: int
@@ -56,6 +58,7 @@ class WindowOutcome:
     hot: Sequence[tuple[bytes, int]] = ()
     cleared: Sequence[str] = ()
     unanswered: bool = False
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

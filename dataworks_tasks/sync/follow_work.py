@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from threading import Event
@@ -11,13 +12,16 @@ from bson.timestamp import Timestamp
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import LedgerUnavailable, SpecRefused, TransientError
 from dataworks_tasks.ledger.contract import RangeResult
+from dataworks_tasks.ledger.key_windows import ClaimRequest
 from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.range_work import Completed, RangeWork, RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import MigrationJob
+from dataworks_tasks.scan.slice_pool import CompletedSlice
 from dataworks_tasks.sync.claims import Claim, ClaimKeeper, ClaimTerms
+from dataworks_tasks.sync.deadly_keys import isolate_window
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace, first_place
 from dataworks_tasks.sync.key_window import (
     KeyWindow,
@@ -29,7 +33,13 @@ from dataworks_tasks.sync.later_collections import spec_with_later
 from dataworks_tasks.sync.reconcile import KeyRoute
 from dataworks_tasks.sync.routes import migration_routes
 from dataworks_tasks.sync.wanted import id_of
-from dataworks_tasks.sync.window_work import WindowRun, check_held, hot_key, work_on_windows
+from dataworks_tasks.sync.window_work import (
+    CompletedWindow,
+    WindowRun,
+    check_held,
+    hot_key,
+    work_on_windows,
+)
 
 _OUTAGE_SECONDS = 1.0
 
@@ -89,6 +99,35 @@ class FollowWork(RangeWork):
         windows = {number: data for number, data in slices.items() if is_key_window(data)}
         yield from self._copied(slices.keys() - windows.keys(), slices, stop)
         yield from work_on_windows(self._windows, windows, stop)
+
+    def isolate(self, number: int, deaths: int) -> CompletedSlice | CompletedWindow | None:
+        """Take what kills workers out of slice or window ``number``.
+
+        None: it may be tried as it is, or another process has it.
+        """
+        isolated = isolate_window(self._windows, number, deaths)
+        if isolated is not None:
+            return isolated
+        data = self._context.ledger.slices(
+            self._context.spec.run_id, BatchRange(number, number + 1)
+        ).get(number)
+        if data is None or is_key_window(data):
+            return None
+        run_id, times = self._context.spec.run_id, self._part.claims
+        request = ClaimRequest(
+            number, data, secrets.token_hex(8), times.seconds, times.late_seconds
+        )
+        grant = self._context.ledger.key_windows.claim(run_id, request)
+        if grant is None:
+            return None
+        part = self._copy.isolate(number, deaths)
+        # Reconciling decides what becomes of the document, as of any that was not written.
+        if part is not None and part.result.failures:
+            self._reconcile_later(part.result)
+            part = part.with_result(replace(part.result, failures=()))
+        windows = self._context.ledger.key_windows
+        windows.give_back(run_id, request, grant.claim, unanswered=False)
+        return part
 
     def _copied(
         self, numbers: set[int], slices: Mapping[int, bytes], stop: StopSignal

@@ -18,9 +18,11 @@ from dataworks_tasks.migrate.document_change import unchanged
 from dataworks_tasks.range_work import RangeWork, RunContext
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
+from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, RepairJob
 from dataworks_tasks.store.bounded_reads import now_at
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
+from dataworks_tasks.sync.deadly_keys import deadly_keys, isolate_window
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
 from dataworks_tasks.sync.followed_looks import LOOKS, Looks, Mark
 from dataworks_tasks.sync.key_window import KeyWindow
@@ -62,6 +64,10 @@ class RepairWork(RangeWork):
         windows = self._context.ledger.slices(self._context.spec.run_id, wanted)
         yield from work_on_windows(self._run, windows, stop)
 
+    def isolate(self, number: int, deaths: int) -> CompletedWindow | None:
+        """Take the key that kills workers out of window ``number``; see ``isolate_window``."""
+        return isolate_window(self._run, number, deaths)
+
     def finish(self, lease: FinishLease) -> bool:
         """Compare what was listed again; what still differs becomes a failure of this run.
 
@@ -88,7 +94,7 @@ class RepairWork(RangeWork):
         if position and not position.startswith(_COMPARED):
             return True  # it is of what comes after the comparison
         # In an order that the next turn finds again.
-        differences = sorted(read_differences(self._context.ledger, self._job), key=_name)
+        differences = sorted(self._that_may_be_compared(), key=_name)
         for start in range(
             int(position.removeprefix(_COMPARED) or 0), len(differences), _KEYS_AT_ONCE
         ):
@@ -106,6 +112,20 @@ class RepairWork(RangeWork):
             lease.note(f"{_COMPARED}{start + len(batch)}")
         lease.note("")
         return True
+
+    def _that_may_be_compared(self) -> Iterator[ListedDifference]:
+        """Yield what was listed, but for what kills workers: that stays a failure."""
+        ledger = self._context.ledger
+        deadly = deadly_keys(ledger, self._context.spec.run_id)
+        for each in read_differences(ledger, self._job):
+            of_collection = deadly.get(str(self._namespace(each.pair)), set())
+            if element_bytes(each.key).hex() not in of_collection:
+                yield each
+
+    def _namespace(self, pair: int) -> Namespace:
+        if self._sources:
+            return self._sources[pair].part.namespace
+        return self._routes[pair].target.namespace
 
     def _stays_different(
         self, start: int, batch: Sequence[ListedDifference], lease: FinishLease

@@ -76,6 +76,11 @@ class CompletedWindow:
         """Return the same window with another result."""
         return CompletedWindow(replace(self.keys, result=result))
 
+    @property
+    def rest(self) -> bytes:
+        """Nothing: the window is done, and what is left of it is in others."""
+        return b""
+
     def record(
         self, ledger: Ledger, run_id: str, worker: WorkerReport | None = None
     ) -> Acknowledgement:

@@ -8,23 +8,24 @@ from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.ledger.windows import Release
 from dataworks_tasks.migrate.migration_work import MigrationWork
-from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.spec import GenerationJob, RunKind, RunSpec
+from dataworks_tasks.sync.follow_work import FollowWork
+from dataworks_tasks.sync.repair_work import RepairWork
 from dataworks_tasks.verify.migration import MigrationVerificationWork
 from dataworks_tasks.worker.failures import check_failures
 from dataworks_tasks.worker.process import WorkerProcess
 
-_DEADLY, _DEADLY_ALONE, _DEADLY_SLICE = 2, 3, 20
-"""So many workers died while they worked on a range, a document or a slice without progress."""
+_DEADLY, _DEADLY_ALONE = 2, 3
+"""So many workers died while they worked on a range or a document without progress."""
 _PARTS = 10
+_Sliced = MigrationWork | MigrationVerificationWork | FollowWork | RepairWork
 
 
 def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Release | None:
     """Split the range until the document is alone; then it is a failure on record.
 
-    None: the range may be tried as it is. Raises RunFailed where documents are not known one by
-    one, and where the run stops at failures.
+    None: the range may be tried as it is. Raises RunFailed where the run stops at failures.
     """
     spec, wanted = process.spec(message.run_id), message.range
     if not deaths:
@@ -49,21 +50,15 @@ def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Relea
 
 def _isolate_in_slice(process: WorkerProcess, message: RangeMessage, deaths: int) -> Release | None:
     spec, work = process.spec(message.run_id), process.open_run(message.run_id).work
-    if isinstance(work, MigrationWork | MigrationVerificationWork):
-        part = work.isolate(message.range.start, deaths)
-        if part is None:
-            return None
-        part.record(process.ledger, spec.run_id, process.report(0))
-        if part.result.failures:
-            check_failures(process.ledger, spec)
-        return Release([message.range] if part.rest else [], progressed=True)
-    if deaths < _DEADLY_SLICE:
+    if not isinstance(work, _Sliced):
+        raise TypeError(f"{spec.run_id} has slices")
+    part = work.isolate(message.range.start, deaths)
+    if part is None:
         return None
-    raise RunFailed(
-        f"{counted(deaths, 'worker')} died while working on slice {message.range}",
-        "Look for memory limits and crashes in the workers' logs, then "
-        f"dataworks resume {message.run_id}",
-    )
+    part.record(process.ledger, spec.run_id, process.report(0))
+    if part.result.failures:
+        check_failures(process.ledger, spec)
+    return Release([message.range] if part.rest else [], progressed=True)
 
 
 def _counters(spec: RunSpec) -> dict[str, int]:

@@ -14,6 +14,7 @@ from producer.cli.shared.options import CommandContext, with_connections
 
 if TYPE_CHECKING:
     from dataworks_tasks.runs.spec import RunSpec
+    from producer.connections import Connections
     from producer.doctor.check import Check
 
 
@@ -86,7 +87,7 @@ def command(
         spec = connections.ledger.spec(run_id)
         connections.check_servers(spec)
         if end_cut_over(connections, spec):
-            _say_done(context, spec)
+            _say_done(context, connections, spec)
             return
 
         def verify_full() -> int:
@@ -111,7 +112,7 @@ def command(
             sys.exit(0 if all(check.ok for check in checks) else 1)
         _refuse(run_id, checks)
         cut_over.run()
-        _say_done(context, spec)
+        _say_done(context, connections, spec)
         if block_writes and not context.as_json:
             context.console.print(
                 "The source still refuses writes. When you no longer need that, allow writes: "
@@ -140,10 +141,18 @@ def _refuse(run_id: str, checks: list[Check]) -> None:
         )
 
 
-def _say_done(context: CommandContext, spec: RunSpec) -> None:
+def _say_done(context: CommandContext, connections: Connections, spec: RunSpec) -> None:
+    from dataworks_tasks.numerals import counted
+
+    failures = connections.ledger.progress(spec.run_id).failures
     if context.as_json:
-        context.print_json({"run": spec.run_id, "state": "complete"})
+        context.print_json({"run": spec.run_id, "state": "complete", "failures": failures})
         return
+    if failures:
+        are = counted(failures, "document is", "documents are")
+        context.console.print(
+            f"{are} not at the target as at the source: dataworks failures {spec.run_id}"
+        )
     context.console.print(
         f"{spec.run_id} is complete: point your application at {spec.target_fingerprint}"
     )

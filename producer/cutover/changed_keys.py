@@ -11,6 +11,7 @@ from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.store.retrying import retry_transient
 from dataworks_tasks.sync.change_log import ChangeLog, change_log_namespace
+from dataworks_tasks.sync.deadly_keys import deadly_keys, without_deadly
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
 from dataworks_tasks.sync.key_window import KeyWindow
 from dataworks_tasks.sync.reconcile import KeyRoute
@@ -24,12 +25,15 @@ _KEYS_AT_ONCE = 1000
 def verify_changed(context: RunContext, job: MigrationJob) -> tuple[int, DocumentFailure | None]:
     """Return how many of the keys in the run's change log differ, and the first of them.
 
-    Transient errors are retried: a cut-over is not to be given up for a lost connection.
+    Transient errors are retried: a cut-over is not to be given up for a lost connection. Documents
+    that kill every worker are left out: they are failures of the run, and would end this process.
     """
     routes = migration_routes(context, job)
+    deadly = deadly_keys(context.ledger, context.spec.run_id)
     different: int = 0
     first: DocumentFailure | None = None
-    for pair, keys in _changed_keys(context):
+    for pair, changed in _changed_keys(context):
+        keys = without_deadly(changed, deadly.get(str(routes[pair].target.namespace), set()))
         failures = retry_transient(partial(_compare, routes[pair], keys))
         different += len(failures)
         first = first or next(iter(failures), None)

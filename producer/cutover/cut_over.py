@@ -24,6 +24,7 @@ from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes, rea
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.index_notes import refused_of_position
 from dataworks_tasks.migrate.run_guards import RunGuards
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.rate_limits.run_reads import source_read_limiter
@@ -335,7 +336,9 @@ class CutOver:
                 f"Repair them: dataworks verify {self._run_id} --live --repair --delete-extra",
             )
         compared = "both sides" if verify == "full" else "every key that changed"
-        self._record(f"cut-over: compared {compared}, no difference")
+        failures = self._ledger.progress(self._run_id).failures
+        besides = f" besides {counted(failures, 'failure')} on record" if failures else ""
+        self._record(f"cut-over: compared {compared}, no difference{besides}")
 
     def _complete(self, drained: Backlog) -> None:
         """Do steps 9 and 10: record the position, close the plan and complete, in one step."""

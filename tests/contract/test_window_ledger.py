@@ -111,6 +111,25 @@ def test_a_deferred_window_comes_back_when_it_is_due(ledger: RedisLedger, run_id
     assert ledger.key_windows.status(run_id).deferred == 0
 
 
+def test_a_window_that_workers_died_of_comes_back_in_its_parts_only(
+    ledger: RedisLedger, run_id: str
+) -> None:
+    claimed(ledger, run_id, 0, b"zero", "a", seconds=0.05)
+    taken = wait_for_the_end(ledger, run_id, b"zero", "b")
+    split = outcome(taken, "b", LATE_SECONDS, appended=[b"left", b"right"], isolated=True)
+    assert acknowledge(ledger, run_id, 0, b"zero", split) == 1
+    assert ledger.slices(run_id, BatchRange(0, 9)) == {1: b"one", 2: b"left", 3: b"right"}
+    assert ledger.key_windows.status(run_id).deferred == 0, "it would kill workers again"
+    part = claimed(ledger, run_id, 2, b"left", "b")
+    assert part.suspect, "a write of the dead holder may be of this part"
+    assert acknowledge(ledger, run_id, 2, b"left", outcome(part, "b", LATE_SECONDS)) == 1
+    assert ledger.key_windows.status(run_id).deferred == 1
+    other = claimed(ledger, run_id, 3, b"right", "b")
+    alone = outcome(other, "b", LATE_SECONDS, isolated=True)
+    assert acknowledge(ledger, run_id, 3, b"right", alone) == 1
+    assert ledger.key_windows.status(run_id).deferred == 1, "a failure is not tried again"
+
+
 def test_a_redis_that_forgot_makes_windows_suspect(
     redis: Redis, ledger: RedisLedger, run_id: str
 ) -> None:

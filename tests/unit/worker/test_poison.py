@@ -10,12 +10,14 @@ import pytest
 
 from dataworks_tasks.broker.messages import RangeMessage
 from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.ledger.contract import RangeResult
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.windows import Release
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationJob, GenerationPart, RunKind, RunSpec
+from dataworks_tasks.sync.repair_work import RepairWork
 from dataworks_tasks.worker.poison import isolate
 from tests.contract.contract_support import generation_spec, migration_spec
 
@@ -55,21 +57,36 @@ def test_how_many_deaths_it_takes(size: int, deaths: int, deadly: bool) -> None:
     assert (release is not None) is deadly
 
 
-@pytest.mark.parametrize(("deaths", "deadly"), [(0, False), (3, False), (19, False), (20, True)])
-def test_a_slice_without_documents_of_its_own_is_tried_longer(deaths: int, deadly: bool) -> None:
-    spec = migration_spec()
+class _Window(RepairWork):
+    """Isolates after three deaths; what it hands out is recorded here."""
+
+    def __init__(self, rest: bytes) -> None:
+        self.rest, self.recorded = rest, 0
+
+    def isolate(self, number: int, deaths: int) -> Any:
+        return self._part() if deaths >= 3 else None
+
+    def _part(self) -> Any:
+        def record(*_: object) -> None:
+            self.recorded += 1
+
+        return SimpleNamespace(rest=self.rest, record=record, result=RangeResult({}))
+
+
+@pytest.mark.parametrize(("deaths", "rest"), [(0, b""), (2, b""), (3, b""), (3, b"more")])
+def test_what_a_slice_or_window_gives_is_recorded(deaths: int, rest: bytes) -> None:
+    """Where nothing of it is left, its message is not sent again: its parts have their own."""
+    spec, work = migration_spec(), _Window(rest)
     process = worker(spec)
-    process.open_run = lambda _run: SimpleNamespace(work=object())
-    if not deadly:
-        assert isolate(process, wanted(spec, 5, 6), deaths) is None
-        return
-    with pytest.raises(RunFailed) as caught:
-        isolate(process, wanted(spec, 5, 6), deaths)
-    assert caught.value.fact == "20 workers died while working on slice [5:6)"
-    assert caught.value.remedy == (
-        f"Look for memory limits and crashes in the workers' logs, then dataworks resume "
-        f"{spec.run_id}"
-    )
+    process.open_run = lambda _run: SimpleNamespace(work=work)
+    process.report = lambda _documents: None
+    message = wanted(spec, 5, 6)
+    release = isolate(process, message, deaths)
+    assert work.recorded == (deaths >= 3)
+    if deaths < 3:
+        assert release is None
+    else:
+        assert release == Release([message.range] if rest else [], progressed=True)
 
 
 @pytest.mark.parametrize(
