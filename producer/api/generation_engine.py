@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import RunKind
 from dataworks_tasks.settings import FrameworkConfig
 from producer.api.check_type import check_type
 from producer.api.engine import Engine
@@ -70,7 +69,7 @@ class DataGenerationEngine(Engine):
         generators = tuple(self._generators.values())
         return await self._stay(
             lambda connections: (
-                find_named_run(connections, options.run_name, RunKind.GENERATION, total)
+                find_named_run(connections, request)
                 or start_generation(request, self._config, connections, generators)
             ),
             progress,

@@ -9,7 +9,7 @@ from typing import Literal, overload
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory, Strategy
-from dataworks_tasks.runs.spec import RunKind, RunSpec
+from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from producer.api.check_type import check_type
 from producer.api.engine import Engine
@@ -78,9 +78,8 @@ class MigrationEngine(Engine):
         wanted = replace(request, strategy=self._strategy) if self._strategy else request
 
         def start(connections: Connections) -> RunSpec:
-            name = wanted.options.run_name
-            known = find_named_run(connections, name, RunKind.MIGRATION)
             chosen = replace(wanted, follow=True) if follow else wanted
+            known = find_named_run(connections, chosen)
             return known or start_migration(chosen, self._config, connections)
 
         if not follow:

@@ -64,7 +64,6 @@ def command(
     dataworks generate service_order --total 1M
     dataworks generate template.json --total 5 --database shop --collection orders --drop
     """
-    from dataworks_tasks.runs.spec import RunKind
     from producer.cli.shared.run_to_end import Stay, run_new
     from producer.document_output import STDOUT, write_documents
     from producer.resume.named_run import find_named_run
@@ -85,7 +84,7 @@ def command(
         return
     check = partial(plan_generation, request)
     with context.run_connections(workers, detach=detach, check=check) as connections:
-        known = find_named_run(connections, options.run_name, RunKind.GENERATION, request.total)
+        known = find_named_run(connections, request)
         spec = known or start_generation(request, connections.config, connections)
         keep_name(options.run_name, spec)
         sys.exit(run_new(context, connections, spec, stay))

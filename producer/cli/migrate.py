@@ -59,7 +59,6 @@ def command(
     dataworks migrate --include shop.orders --to archive.orders
     dataworks migrate --include 'shop.*' --map 'shop.*=archive.*'
     """
-    from dataworks_tasks.runs.spec import RunKind
     from producer.cli.shared.dry_run import print_assessment
     from producer.cli.shared.run_to_end import Stay, run_new
     from producer.estimate.assess_migration import assess
@@ -77,7 +76,7 @@ def command(
             print_assessment(context, found)
             sys.exit(4 if found.concerns else 0)
     with context.run_connections(workers, detach=detach or request.follow) as connections:
-        known = find_named_run(connections, options.run_name, RunKind.MIGRATION)
+        known = find_named_run(connections, request)
         spec = known or start_migration(request, connections.config, connections)
         keep_name(options.run_name, spec)
         sys.exit(run_new(context, connections, spec, stay))

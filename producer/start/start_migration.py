@@ -67,7 +67,7 @@ def plan_migration(
     """Find the collections and make the job. Raises UsageError; writes nothing."""
     load_plugins(config.plugins)
     MigrationStrategyFactory.create(request.strategy)
-    wanted = _selection(request, config)
+    wanted = selection_request(request, config)
     selection = select_namespaces(connections.source, wanted)
     pairs = with_id_from(connections.source, selection.pairs, request.id_from)
     job = MigrationJob(
@@ -158,7 +158,8 @@ def _drop(
         collection.create(target)
 
 
-def _selection(request: MigrationRequest, config: FrameworkConfig) -> SelectionRequest:
+def selection_request(request: MigrationRequest, config: FrameworkConfig) -> SelectionRequest:
+    """Return which collections were asked for, by flags or settings."""
     include = request.include or _of_settings(config.source)
     if not include:
         raise UsageError(
