@@ -225,5 +225,5 @@ def _compared(verifications: tuple[Verification, ...]) -> str:
     found = f"{compared} and found {counted(newest.summary.failures, 'difference')}."
     if newest.repair is None:
         return found
-    much = "all" if newest.is_repaired else "some"
-    return f"{found} {newest.repair.run_id} repaired {much} of them afterwards."
+    much = "All" if newest.is_repaired else "Not all"
+    return f"{found} {much} of them were repaired afterwards, by {newest.repair.run_id}."

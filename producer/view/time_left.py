@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from producer.view.durations import shown_duration
 
 _SURE = 0.25
-"""One figure is said that may be off by such a share of it."""
+_FEW_SECONDS = 3.0
+"""One figure is said that may be off by such a share of it, or by so little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class TimeLeft:
     @property
     def is_known(self) -> bool:
         """Whether one figure says it."""
-        return max(self.most - self.seconds, self.seconds - self.least) <= _SURE * self.seconds
+        off = max(self.most - self.seconds, self.seconds - self.least)
+        return off <= max(_SURE * self.seconds, _FEW_SECONDS)
 
     @property
     def between(self) -> tuple[float, float] | None:

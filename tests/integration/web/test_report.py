@@ -55,10 +55,10 @@ def test_the_verdict_follows_the_newest_verification(ledger: RedisLedger) -> Non
 @pytest.mark.parametrize(
     ("deletes_extra", "extra", "failed", "much", "mood"),
     [
-        (False, 0, 0, "all", "read"),
-        (True, 1, 0, "all", "read"),
-        (False, 1, 0, "some", "bad"),
-        (True, 0, 1, "some", "bad"),
+        (False, 0, 0, "All", "read"),
+        (True, 1, 0, "All", "read"),
+        (False, 1, 0, "Not all", "bad"),
+        (True, 0, 1, "Not all", "bad"),
     ],
 )
 def test_a_repair_after_the_newest_verification_is_named(
@@ -89,7 +89,7 @@ def test_a_repair_after_the_newest_verification_is_named(
     ledger.acknowledge(spec.run_id, BatchRange(0, 1), RangeResult({"documents": 1}, left))
     ledger.change_state(spec.run_id, WORKING, RunState.COMPLETE)
     report = read_report(ledger, run_id)
-    assert f"{spec.run_id} repaired {much} of them afterwards." in report.verdict
+    assert f"{much} of them were repaired afterwards, by {spec.run_id}." in report.verdict
     assert report.mood == mood
     assert report.as_json()["verifications"][0]["repaired_by"] == spec.run_id
 

@@ -16,6 +16,7 @@ from dataworks_tasks.runs.index_cost import build_seconds
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import IndexEntries, MigrationJob, NamespacePair, RunSpec
 from producer.view.remaining_time import RemainingTime
+from producer.view.time_left import TimeLeft
 
 START = datetime(2026, 11, 26, tzinfo=UTC)
 RATE = 10_000
@@ -197,6 +198,12 @@ def test_a_speed_that_nobody_has_seen_is_shown_as_a_range(factor: float) -> None
     left = remaining.observe(progress, START + timedelta(seconds=second))
     assert left is not None
     assert left.is_known, "this run's own builds say it"
+
+
+def test_a_few_seconds_are_one_figure() -> None:
+    assert str(TimeLeft(2, 1, 4)) == "0:02"
+    assert str(TimeLeft(120, 110, 140)) == "2:00"
+    assert str(TimeLeft(20, 15, 40)) == "0:15 to 0:40"
 
 
 def test_a_pause_in_the_middle_of_a_build_is_not_part_of_its_speed() -> None:
