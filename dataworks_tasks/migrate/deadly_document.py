@@ -6,13 +6,17 @@ worker dies in steps of one document, the next document is the one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element
+from dataworks_tasks.ledger.contract import RangeResult
+from dataworks_tasks.range_work import RunContext
+from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.scan.read_slice import PageCutter, SliceSource, read_slice
-from dataworks_tasks.scan.slice import Slice
+from dataworks_tasks.scan.slice import Slice, slice_of_run
+from dataworks_tasks.scan.slice_pool import CompletedSlice
 
 STEPS = (256, 16, 1)
 _ENOUGH = {1: 16, 16: 256, 256: 65_536}
@@ -33,8 +37,43 @@ class CarefulSteps:
         return self.size is not None and self.completed >= _ENOUGH.get(self.size, self.size)
 
 
-def is_deadly(slice_: Slice, deaths: int) -> bool:
-    """Whether the slice must not be tried as it is; ``deaths``: since something was recorded."""
+@dataclass(frozen=True, slots=True)
+class DeadlySlice:
+    """A slice that must not be tried again as it is, and its bytes in the ledger."""
+
+    number: int
+    data: bytes
+    slice: Slice
+    deaths: int
+
+    def reason(self, documents: Sequence[bytes]) -> str:
+        """Say why ``documents`` are left out."""
+        which = "it" if len(documents) == 1 else f"it and the {len(documents) - 1} with its key"
+        return f"every worker that tried {which} died ({self.deaths} of {self.deaths})"
+
+    def completed(self, result: RangeResult, rest: Slice | None) -> CompletedSlice:
+        """Return what to record: ``result``, and what is left of the slice."""
+        return CompletedSlice(
+            self.number, result, self.data, rest.to_bytes() if rest is not None else b""
+        )
+
+
+def deadly_slice(
+    context: RunContext, number: int, deaths: int, collections: int
+) -> DeadlySlice | None:
+    """Return slice ``number``, of which workers died; None: it may be tried as it is, or is gone.
+
+    ``deaths`` counts since something of the slice was recorded.
+    """
+    wanted = BatchRange(number, number + 1)
+    data = context.ledger.slices(context.spec.run_id, wanted).get(number)
+    if data is None:
+        return None
+    slice_ = slice_of_run(number, data, collections)
+    return DeadlySlice(number, data, slice_, deaths) if _is_deadly(slice_, deaths) else None
+
+
+def _is_deadly(slice_: Slice, deaths: int) -> bool:
     if slice_.documents_at_once is None:
         return deaths >= _DEATHS
     return deaths >= (_DEATHS_ALONE if slice_.documents_at_once == 1 else _DEATHS_IN_STEPS)

@@ -13,7 +13,7 @@ from dataworks_tasks.errors import RunFailed, SpecRefused, TerminalError
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.migrate.copy_stats import CopyStats, by_collection
-from dataworks_tasks.migrate.deadly_document import in_smaller_steps, is_deadly, without_next
+from dataworks_tasks.migrate.deadly_document import deadly_slice, in_smaller_steps, without_next
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.route import document_change, slice_source, source_of
 from dataworks_tasks.migrate.run_guards import RunGuards
@@ -106,24 +106,18 @@ class MigrationWork(RangeWork):
 
         None: the slice may be tried once more as it is.
         """
-        run_id = self._context.spec.run_id
-        data = self._context.ledger.slices(run_id, BatchRange(number, number + 1)).get(number)
-        if data is None:
+        deadly = deadly_slice(self._context, number, deaths, len(self._routes))
+        if deadly is None:
             return None
-        slice_ = slice_of_run(number, data, len(self._routes))
-        if not is_deadly(slice_, deaths):
-            return None
-        smaller = in_smaller_steps(slice_)
+        smaller = in_smaller_steps(deadly.slice)
         if smaller is not None:
-            return CompletedSlice(number, RangeResult({}), data, smaller.to_bytes())
-        source = self._routes[slice_.pair].source
-        documents, rest = without_next(source, slice_)
-        which = "it" if len(documents) == 1 else f"it and the {len(documents) - 1} with its key"
-        reason = f"every worker that tried {which} died ({deaths} of {deaths})"
+            return deadly.completed(RangeResult({}), smaller)
+        source = self._routes[deadly.slice.pair].source
+        documents, rest = without_next(source, deadly.slice)
+        reason = deadly.reason(documents)
         failures = [document_failure(source.namespace, one, reason) for one in documents]
         result = CopyStats(read=len(documents), failures=failures).result()
-        checked = self._checked(slice_.pair, result)
-        return CompletedSlice(number, checked, data, rest.to_bytes() if rest else b"")
+        return deadly.completed(self._checked(deadly.slice.pair, result), rest)
 
     def finish(self, lease: FinishLease) -> bool:
         """Build the indexes and compare the counts. Raises RunFailed when an index cannot be."""

@@ -14,7 +14,7 @@ from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.ledger.run_note import SCHEMA
 from dataworks_tasks.migrate.collection_options import same_order
 from dataworks_tasks.migrate.copy_stats import by_collection
-from dataworks_tasks.migrate.deadly_document import in_smaller_steps, is_deadly, without_next
+from dataworks_tasks.migrate.deadly_document import deadly_slice, in_smaller_steps, without_next
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.route import document_change, repeated_ids, slice_source, source_of
 from dataworks_tasks.migrate.run_guards import RunGuards
@@ -96,31 +96,27 @@ class MigrationVerificationWork(RangeWork):
 
         None: the slice may be tried once more as it is.
         """
-        run_id = self._context.spec.run_id
-        data = self._context.ledger.slices(run_id, BatchRange(number, number + 1)).get(number)
-        if data is None:
+        deadly = deadly_slice(self._context, number, deaths, len(self._routes))
+        if deadly is None:
             return None
-        slice_ = slice_of_run(number, data, len(self._routes))
-        if not is_deadly(slice_, deaths):
-            return None
+        slice_ = deadly.slice
         smaller = in_smaller_steps(slice_)
         route = self._routes[slice_.pair]
         if smaller is not None:
             by_id = route.keys_stay and slice_.kind is SliceKind.NATURAL
-            result = RangeResult({RunCounter.COMPARED_BY_ID: 1} if by_id else {})
-            return CompletedSlice(number, result, data, smaller.to_bytes())
+            return deadly.completed(
+                RangeResult({RunCounter.COMPARED_BY_ID: 1} if by_id else {}), smaller
+            )
         documents, rest = without_next(route.source, slice_)
         through = rest.completed_to if rest else None
         result = self._result(slice_.pair, not_compared(route, slice_, documents, through))
-        which = "it" if len(documents) == 1 else f"it and the {len(documents) - 1} with its key"
-        reason = f"not compared: every worker that tried {which} died ({deaths} of {deaths})"
+        reason = f"not compared: {deadly.reason(documents)}"
         ids = {document_failure(route.target.namespace, each, "").document_id for each in documents}
         failures = tuple(
             replace(each, reason=reason) if each.document_id in ids else each
             for each in result.failures
         )
-        result = replace(result, failures=failures)
-        return CompletedSlice(number, result, data, rest.to_bytes() if rest else b"")
+        return deadly.completed(replace(result, failures=failures), rest)
 
     def _result(self, pair: int, comparison: Comparison) -> RangeResult:
         self._guards.check(self._job.namespaces[pair])
