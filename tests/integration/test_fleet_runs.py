@@ -71,7 +71,7 @@ def test_a_restarted_job_goes_on_with_its_run(fleet: Fleet) -> None:
     assert len(fleet.ledger.run_ids()) == 2
     other = fleet.run(*arguments[:3], 2000, *place, check=False)
     assert other.returncode == 2
-    assert "makes 1,000 documents, not 2,000" in other.stderr
+    assert "generates 1,000 documents, not 2,000" in other.stderr
     copy = fleet.run("migrate", "--include", f"{fleet.database}.orders", "--to", "copies.orders",
                      "--run-name", "nightly", check=False)  # fmt: skip
     assert f"is a generation: {run_id}" in copy.stderr
