@@ -13,6 +13,7 @@ class NoteTopic(StrEnum):
     """What a note is about. A step of a run replaces all notes of its topic at once."""
 
     SOURCE = "source"  # what the source changed while the run read it
+    TARGET = "target"  # documents that the target has lost again
     RULES = "rules"  # fields that are spelled like a masked one
     INDEXES = "indexes"
     OPTIONS = "options"

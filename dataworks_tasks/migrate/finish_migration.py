@@ -15,13 +15,20 @@ from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.migrate.schema_comparison import compare_options, compare_views
 from dataworks_tasks.migrate.source_changes import note_changes
 from dataworks_tasks.migrate.source_counts import compare_counts
+from dataworks_tasks.migrate.target_counts import compare_target_counts
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 
-_NOTED_HERE = (NoteTopic.SOURCE, NoteTopic.OPTIONS, NoteTopic.VIEWS, NoteTopic.LEFT_OUT)
+_NOTED_HERE = (
+    NoteTopic.SOURCE,
+    NoteTopic.TARGET,
+    NoteTopic.OPTIONS,
+    NoteTopic.VIEWS,
+    NoteTopic.LEFT_OUT,
+)
 
 
 def finish_migration(
@@ -32,7 +39,8 @@ def finish_migration(
     False when ``lease`` was over before; what is built is found there at the next. Raises RunFailed
     when a collection is not the one any more that the run began with. The run notes which indexes
     could not be built, what the source has more or less than was read, what changed there
-    meanwhile, where the target differs from the source, and what was left out.
+    meanwhile, what the target has lost again, where it differs from the source, and what was left
+    out.
     """
     source = source_of(context)
     if job.indexes is not IndexPolicy.NONE and not _build_indexes(context, job, source, lease):
@@ -51,6 +59,11 @@ def finish_migration(
     if changes is None:
         return False
     notes += changes
+    progress = ledger.progress(run_id)
+    missing = compare_target_counts(context.spec, job, context.target, progress, lease)
+    if missing is None:
+        return False
+    notes += missing
     notes += _schema_notes(source, context.target, job)
     guards.check_all(job)  # what was compared is of the collections that were read
     for topic in _NOTED_HERE:

@@ -45,7 +45,7 @@ def compare_counts(
         return []  # what is at the target already does not say how many documents it was made of
     notes: list[RunNote] = []
     for pair in job.namespaces:
-        read = _of_pair(job, pair, progress)
+        read = read_of_pair(job, pair, progress)
         present = _present(spec, job, pair, source, read, lease)
         if present is None:
             return None
@@ -54,7 +54,8 @@ def compare_counts(
     return notes
 
 
-def _of_pair(job: MigrationJob, pair: NamespacePair, progress: RunProgress) -> int:
+def read_of_pair(job: MigrationJob, pair: NamespacePair, progress: RunProgress) -> int:
+    """Return how many documents the run has read for a target collection."""
     counter: str = RunCounter.READ if len(job.namespaces) == 1 else f"{READ_OF}{pair.target}"
     return progress.counters.get(counter, 0)
 
@@ -101,7 +102,7 @@ def _notes(counts: SourceCounts) -> Iterator[RunNote]:
             f"{present - read:,} more: they were added while the run copied"
             if present > read
             else f"{read - present:,} fewer: they were deleted after the run had read them, and "
-            "are at the target"
+            "may be at the target"
         )
         text = (
             f"the run read {counted(read, 'document')} and the source has {present:,} now, {more}"

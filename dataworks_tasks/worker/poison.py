@@ -8,6 +8,7 @@ from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.ledger.windows import Release
 from dataworks_tasks.migrate.migration_work import MigrationWork
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.spec import GenerationJob, RunKind, RunSpec
 from dataworks_tasks.sync.follow_work import FollowWork
@@ -30,6 +31,12 @@ def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Relea
     spec, wanted = process.spec(message.run_id), message.range
     if not deaths:
         return None
+    # Who died said nothing: a status would show a run that stands still without a reason.
+    process.ledger.note_error(
+        message.run_id,
+        f"{counted(deaths, 'worker')} died while working on {wanted}: killed, out of memory, or "
+        "hanging until a task's time limit",
+    )
     if spec.is_sliced:
         return _isolate_in_slice(process, message, deaths)
     if deaths < (_DEADLY_ALONE if wanted.size == 1 else _DEADLY):

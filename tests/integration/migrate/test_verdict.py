@@ -11,6 +11,7 @@ import pytest
 from pymongo.database import Database
 
 from tests.fleet import Fleet
+from tests.support.halted_work import HaltedWork
 
 COUNT = 1500
 
@@ -219,6 +220,30 @@ def test_a_target_with_another_collation_is_not_different(fleet: Fleet, target: 
     fleet.mongo[target]["names"].delete_one({"_id": "a7"})
     fleet.mongo[target]["names"].insert_one({"_id": "zz"})
     assert verified(fleet, run["run"])[1]["failures"] == 2
+
+
+@pytest.mark.situation(
+    3,
+    "a TTL index or another writer deletes documents at the target while the run copies",
+    before="`complete`, exit 0",
+    now="`complete`, a note with how many fewer there are than were written, exit 4",
+)
+def test_documents_that_the_target_loses_again_are_counted(fleet: Fleet, target: str) -> None:
+    fleet.mongo[fleet.database]["orders"].insert_many({"_id": n} for n in range(COUNT))
+    fleet.mongo[fleet.database]["items"].insert_many({"_id": n} for n in range(10))
+    work = HaltedWork(fleet)
+    where = ("--include", f"{fleet.database}.*", "--map", f"{fleet.database}.*={target}.x_*")
+    started = fleet.start("migrate", *where, "--batch-size", "100")
+    work.wait()
+    gone = fleet.mongo[target]["x_orders"].delete_many({}).deleted_count
+    assert gone
+    work.go_on()
+    assert started.wait(60) == 4
+    found = fleet.ledger.progress(fleet.newest_run()).notes
+    [note] = [note for note in found if note.attention]
+    assert (note.topic, note.collection) == ("target", f"{target}.x_orders")
+    assert f"{COUNT - gone:,} documents, {gone:,} fewer" in note.text
+    assert fleet.mongo[target]["x_orders"].count_documents({}) == COUNT - gone
 
 
 def test_a_dropped_target_says_which_of_its_options_it_loses(fleet: Fleet, target: str) -> None:

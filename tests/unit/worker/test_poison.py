@@ -53,8 +53,11 @@ def isolated(process: Any, message: RangeMessage, deaths: int) -> Release:
 )
 def test_how_many_deaths_it_takes(size: int, deaths: int, deadly: bool) -> None:
     spec = two_collections()
-    release = isolate(worker(spec), wanted(spec, 5, 5 + size), deaths)
+    process = worker(spec)
+    release = isolate(process, wanted(spec, 5, 5 + size), deaths)
     assert (release is not None) is deadly
+    said = process.ledger.progress(spec.run_id).last_error or ""
+    assert ("died while working on" in said) is (deaths > 0)
 
 
 class _Window(RepairWork):
