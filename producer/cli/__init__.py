@@ -160,6 +160,7 @@ def _leave(code: int) -> NoReturn:
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     if not all(thread.daemon for thread in others):
         sys.exit(code)  # which waits for them
+    _leave_sleeping_threads()
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()
@@ -167,3 +168,14 @@ def _leave(code: int) -> NoReturn:
     except OSError:
         sys.exit(code)  # says what Python says of output that nobody takes
     os._exit(code)
+
+
+def _leave_sleeping_threads() -> None:
+    """Take back what PyMongo does at exit: wait up to half a second for threads that sleep.
+
+    They are daemons and end with this process; clients that a command opened are closed already.
+    """
+    monitor = sys.modules.get("pymongo.synchronous.monitor")
+    waits = getattr(monitor, "_shutdown_resources", None)
+    if waits is not None:
+        atexit.unregister(waits)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import inspect
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -224,3 +226,17 @@ def test_celery_reads_these_settings_and_attributes() -> None:
     assert "requeue" in _parameters(Request.reject)
     assert issubclass(Retry, TaskPredicate)
     assert issubclass(Reject, TaskPredicate)
+
+
+@pytest.mark.parametrize(("call", "expected"), [("leave()", ""), ("", "it waits\n")])
+def test_pymongo_has_an_exit_function_that_a_command_takes_back(call: str, expected: str) -> None:
+    """It waits for threads that sleep for half a second each time."""
+    program = (
+        "import atexit; from pymongo.synchronous import monitor\n"
+        "from producer.cli import _leave_sleeping_threads as leave\n"
+        f"monitor._shutdown_executors = lambda: print('it waits')\n{call}\natexit._run_exitfuncs()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == expected
