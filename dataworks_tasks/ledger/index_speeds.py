@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from dataworks_tasks.ledger.keys import INDEX_SPEEDS
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
@@ -10,14 +10,27 @@ from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
 _LEAST_SECONDS = 1.0
 """A shorter build says more about the network than about the server."""
 _OLDER_COUNTS = 0.5
-"""A server grows, or gets other neighbors: what was learned before counts half of the newest."""
+"""A server grows, or gets other neighbors: a build counts half of the one after it."""
+
+
+_KEPT = 8
+"""Builds of a target that are remembered."""
+
+
+class IndexSpeed(NamedTuple):
+    """How long builds took on a target, as a share of what ``runs.index_cost`` expects.
+
+    ``least`` and ``most`` are of those that are remembered: they differ where other work on the
+    server comes and goes.
+    """
+
+    least: float
+    likely: float
+    most: float
 
 
 class IndexSpeeds:
-    """Raises what ``contract.Ledger`` raises.
-
-    A speed is the time that builds took, as a share of what ``runs.index_cost`` expects.
-    """
+    """Raises what ``contract.Ledger`` raises."""
 
     def __init__(self, steps: RedisSteps) -> None:
         self._steps = steps
@@ -30,18 +43,25 @@ class IndexSpeeds:
         """
         if seconds < _LEAST_SECONDS or expected <= 0:
             return
-        took, had_expected = self._read(target)
-        text = f"{_OLDER_COUNTS * took + seconds:.3f} {_OLDER_COUNTS * had_expected + expected:.3f}"
+        builds = [*self._read(target), (seconds, expected)][-_KEPT:]
+        text = " ".join(f"{one:.3f} {other:.3f}" for one, other in builds)
         self._steps.guard("", lambda: self._redis.hset(INDEX_SPEEDS, target, text))
 
-    def read(self, target: str) -> float | None:
+    def read(self, target: str) -> IndexSpeed | None:
         """Return the speed of ``target``; None if no build was seen there."""
-        took, expected = self._read(target)
-        return took / expected if expected else None
+        builds = [(took, expected) for took, expected in self._read(target) if expected > 0]
+        if not builds:
+            return None
+        shares = [took / expected for took, expected in builds]
+        weights = [_OLDER_COUNTS**age for age in reversed(range(len(builds)))]
+        took = sum(weight * one for weight, (one, _) in zip(weights, builds, strict=True))
+        expected = sum(weight * one for weight, (_, one) in zip(weights, builds, strict=True))
+        return IndexSpeed(min(shares), took / expected, max(shares))
 
-    def _read(self, target: str) -> tuple[float, float]:
+    def _read(self, target: str) -> list[tuple[float, float]]:
+        """Return what each build took and was expected to take, the newest last."""
         found: Any = self._steps.guard("", lambda: self._redis.hget(INDEX_SPEEDS, target))
         if found is None:
-            return 0.0, 0.0
-        took, expected = as_text(cast("bytes", found)).split()
-        return float(took), float(expected)
+            return []
+        numbers = [float(number) for number in as_text(cast("bytes", found)).split()]
+        return list(zip(numbers[::2], numbers[1::2], strict=True))

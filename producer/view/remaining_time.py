@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
 from dataworks_tasks.ledger.history import HistorySample
+from dataworks_tasks.ledger.index_speeds import IndexSpeed
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.runs.index_build import IndexBuild
 from dataworks_tasks.runs.index_cost import build_seconds
@@ -31,7 +32,7 @@ _FIRST_SECONDS = 3.0
 _STALL_SECONDS = 10.0
 _SEEN_SHARE = 0.05
 """From here on the builds of this run say how fast builds are."""
-_UNSEEN_SPEEDS = (0.75, 1.2, 4.0)
+_UNSEEN = IndexSpeed(0.75, 1.2, 4.0)
 """Of a target on which no build was seen: of the time that ``index_cost`` expects, the least, what
 is likely, and what a busy server takes."""
 _ODD = 30.0
@@ -61,7 +62,7 @@ class RemainingTime:
         self,
         spec: RunSpec,
         history: Iterable[HistorySample] = (),
-        read_speed: Callable[[], float | None] = lambda: None,
+        read_speed: Callable[[], IndexSpeed | None] = lambda: None,
     ) -> None:
         """Use what the ledger knows of the time before the first observation.
 
@@ -79,7 +80,7 @@ class RemainingTime:
     def of(cls, ledger: Ledger, spec: RunSpec) -> Self:
         """Return an estimate that continues from what the ledger has of the run and its target."""
 
-        def read_speed() -> float | None:
+        def read_speed() -> IndexSpeed | None:
             return ledger.index_speeds.read(spec.target_fingerprint)
 
         return cls(spec, ledger.history.read(spec.run_id), read_speed)
@@ -133,8 +134,7 @@ class RemainingTime:
 
     def _with_speed(self, building: float, before: float = 0.0) -> TimeLeft:
         """Return the time of builds that should take so long, by what is known of the target."""
-        speed = self._read_speed() if building else 1.0
-        least, likely, most = _UNSEEN_SPEEDS if speed is None else (speed,) * 3
+        least, likely, most = (self._read_speed() if building else None) or _UNSEEN
         return TimeLeft(
             before + likely * building, before + least * building, before + most * building
         )
@@ -168,7 +168,7 @@ class RemainingTime:
         if began is None or done < _SEEN_SHARE * expected:
             return None
         speed = (at - began.timestamp()) / done
-        return None if speed > _ODD * (self._read_speed() or 1.0) else speed
+        return None if speed > _ODD * (self._read_speed() or _UNSEEN).likely else speed
 
 
 def _done_seconds(builds: Iterable[_Build], running: IndexBuild) -> float:

@@ -89,7 +89,10 @@ def test_the_speed_of_index_builds_is_learned_by_target(ledger: RedisLedger) -> 
     speeds.learn("db:27017", 0.2, 0.1)
     assert speeds.read("db:27017") is None, "so short a build says nothing"
     speeds.learn("db:27017", 40.0, 20.0)
-    assert speeds.read("db:27017") == pytest.approx(2)
+    assert speeds.read("db:27017") == pytest.approx((2, 2, 2))
     speeds.learn("db:27017", 40.0, 40.0)
-    assert speeds.read("db:27017") == pytest.approx(60 / 50), "the newest counts most"
+    assert speeds.read("db:27017") == pytest.approx((1, 60 / 50, 2)), "the newest counts most"
+    for _ in range(20):
+        speeds.learn("db:27017", 40.0, 40.0)
+    assert speeds.read("db:27017") == pytest.approx((1, 1, 1)), "an old one is forgotten"
     assert speeds.read("elsewhere:27017") is None

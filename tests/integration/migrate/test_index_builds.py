@@ -133,4 +133,4 @@ def test_a_long_build_is_shown_survives_kills_and_is_done_once(pausing_fleet: Fl
     assert producer.wait(timeout=60) == 0
     speed = fleet.ledger.index_speeds.read(target)
     assert speed is not None
-    assert speed > 50, "the next run on this target knows that its builds take long"
+    assert speed.least > 50, "the next run on this target knows that its builds take long"

@@ -11,6 +11,7 @@ import pytest
 
 from dataworks_tasks.ledger.contract import RunProgress, RunState
 from dataworks_tasks.ledger.history import HistorySample
+from dataworks_tasks.ledger.index_speeds import IndexSpeed
 from dataworks_tasks.runs.index_build import IndexBuild
 from dataworks_tasks.runs.index_cost import build_seconds
 from dataworks_tasks.runs.namespace import Namespace
@@ -168,7 +169,7 @@ def test_a_server_that_builds_indexes_at_another_speed(factor: float) -> None:
 def test_a_target_on_which_builds_were_seen_before(factor: float) -> None:
     """Then the builds of a run are known while it copies."""
     course = Course(_steady, indexes=(2, 2), keys_a_second=KEYS_A_SECOND * 1.2 / factor)
-    remaining = RemainingTime(course.spec, read_speed=lambda: factor)
+    remaining = RemainingTime(course.spec, read_speed=lambda: IndexSpeed(*(factor,) * 3))
     seen = list(course.observations())
     end = seen[-1][0] + 1
     for second, progress in seen:
