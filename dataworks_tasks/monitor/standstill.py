@@ -12,7 +12,7 @@ from dataworks_tasks.ledger.worker_registry import LivingWorker
 CLOCK_SECONDS = 20.0
 """A clock that is further off makes the times that a worker reports useless."""
 _FULL_SHARE = 0.98
-_QUIET_SECONDS = 5.0
+_QUIET_SECONDS, _SILENT_SECONDS = 5.0, 30.0
 _MEGABYTE = 1_000_000
 _START = "start one: dataworks worker"
 _MOST_NAMES = 3
@@ -67,6 +67,14 @@ def _causes(
     waiting = ledger.windows.waiting_behind(progress.run_id)
     if waiting and _seconds_quiet(ledger, progress) > _QUIET_SECONDS:
         yield f"waiting behind {_listed(waiting)}"
+    # A server that was suspended, or whose packets are dropped, gives no error for a long time.
+    if _seconds_quiet(ledger, progress) > _SILENT_SECONDS and ledger.windows.in_hand(
+        progress.run_id
+    ):
+        yield (
+            f"workers are at it, but nothing was acknowledged for {_SILENT_SECONDS:.0f} s; "
+            "see whether source and target answer: dataworks doctor"
+        )
 
 
 def wrong_clocks(workers: Sequence[LivingWorker]) -> Iterator[str]:

@@ -101,6 +101,20 @@ def test_a_full_redis(ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> N
     assert cause(ledger, run_id) == "Redis is full (256 of 256 MB); give it more memory"
 
 
+def test_a_database_that_gives_no_answer(
+    ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = running(ledger)
+    enter(ledger, "w1")
+    ledger.windows.take(run_id, BatchRange(0, 10), "celery@w1", 60)
+    assert cause(ledger, run_id) is None
+    monkeypatch.setattr("dataworks_tasks.monitor.standstill._SILENT_SECONDS", -1.0)
+    assert "nothing was acknowledged for" in str(cause(ledger, run_id))
+    ledger.acknowledge(run_id, BatchRange(0, 10), RangeResult({}))
+    monkeypatch.setattr("dataworks_tasks.monitor.standstill._SILENT_SECONDS", 30.0)
+    assert cause(ledger, run_id) is None
+
+
 def test_waiting_behind_another_run(ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     enter(ledger, "w1")
     other, run_id = running(ledger), running(ledger)
