@@ -141,7 +141,7 @@ def test_every_command_of_a_plain_install_works(plain: PlainInstall) -> None:
         with plain.serving("/metrics", "dataworks", "metrics", "--port", "0"):
             pass
         page = ("web", "--listen", "127.0.0.1:0", "--json")
-        with plain.serving("Ctrl-C stops", "dataworks", *page) as web_log:
+        with plain.serving('"url"', "dataworks", *page) as web_log:
             check_output(["web"], web_log.read_text().splitlines()[0])
 
 
