@@ -16,25 +16,18 @@ class ChunkSize:
     """Follows what the last chunk was like: its documents' size, and how long they took to make.
 
     ``most_documents`` bounds a chunk, and ``most_seconds`` how long its first documents wait for
-    its last. ``most_affordable`` bounds a chunk that is as large as a budget allows at the moment.
+    its last.
     """
 
     most_documents: int
     most_seconds: float
-    most_affordable: int = 1
     documents: int = field(init=False)
-    _fitting: int = field(init=False, default=_FIRST_DOCUMENTS)
 
     def __post_init__(self) -> None:
-        self.documents = min(self._fitting, self.most_documents)
+        self.documents = min(_FIRST_DOCUMENTS, self.most_documents)
 
-    def of(self, left: int, affordable: int | None = None) -> int:
-        """Return the size of the next chunk of ``left`` documents; all chunks are about equal.
-
-        ``affordable``: what may be written at once now, and then leaves the process to others.
-        """
-        if affordable is not None:
-            return min(left, affordable, self._fitting, self.most_affordable)
+    def of(self, left: int) -> int:
+        """Return the size of the next chunk of ``left`` documents; all chunks are about equal."""
         chunks = -(-left // self.documents)
         return -(-left // chunks)
 
@@ -44,5 +37,4 @@ class ChunkSize:
             return
         by_bytes = _MOST_BYTES * documents // max(1, size_bytes)
         by_seconds = int(self.most_seconds * documents / max(seconds, 1e-9))
-        self._fitting = max(1, min(by_bytes, by_seconds))
-        self.documents = min(self.most_documents, self._fitting)
+        self.documents = max(1, min(self.most_documents, by_bytes, by_seconds))

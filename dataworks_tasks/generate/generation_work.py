@@ -68,10 +68,12 @@ class GenerationWork:
         self._guard = CollectionGuard(context.target, "target", context.spec.target_server)
         self._policy = WritePolicy(write_concern=context.spec.write_concern)
         self._aggregated = {source.part.namespace for source in sources if source.aggregations}
-        limit = min(DOCUMENTS_PER_WRITE, context.target.capabilities.max_documents_per_write)
-        most = documents_per_write(limit, limits_of(context.ledger, context.spec).max_rate)
+        most = documents_per_write(
+            min(DOCUMENTS_PER_WRITE, context.target.capabilities.max_documents_per_write),
+            limits_of(context.ledger, context.spec).max_rate,
+        )
         seconds = context.config.batch_aggregation_timeout_ms / 1000
-        self._chunk_sizes = {source.part: ChunkSize(most, seconds, limit) for source in sources}
+        self._chunk_sizes = {source.part: ChunkSize(most, seconds) for source in sources}
         """By part: what one collection's documents are like says nothing about another's."""
         self._writers = ThreadPoolExecutor(
             context.config.write_workers, thread_name_prefix="dataworks-write"
@@ -82,11 +84,10 @@ class GenerationWork:
         self._check_targets(wanted)
         in_flight: deque[tuple[_Chunk, Future[WriteResult]]] = deque()
         chunks = self._chunks(wanted)
-        ahead = self._context.config.write_workers if self._affordable() is None else 0
         try:
             while not stop.reached and (chunk := next(chunks, None)) is not None:
                 in_flight.append((chunk, self._writers.submit(self._write, chunk, stop.deadline)))
-                if len(in_flight) > ahead:
+                if len(in_flight) > self._context.config.write_workers:
                     yield from self._completed(*in_flight.popleft())
             while in_flight:
                 yield from self._completed(*in_flight.popleft())
@@ -121,15 +122,10 @@ class GenerationWork:
             start = max(wanted.start, part.range.start)
             stop = min(wanted.stop, part.range.stop)
             while start < stop:
-                size = self._chunk_sizes[part].of(stop - start, self._affordable())
+                size = self._chunk_sizes[part].of(stop - start)
                 chunk = BatchRange(start, start + size)
                 yield self._make(source, chunk)
                 start = chunk.stop
-
-    def _affordable(self) -> int | None:
-        """How many documents the run's budget allows next; None: as many as one likes."""
-        limiter = self._context.rate_limiter
-        return limiter.affordable_documents() if limiter is not None else None
 
     def _make(self, source: PartSource, chunk: BatchRange) -> _Chunk:
         part = source.part

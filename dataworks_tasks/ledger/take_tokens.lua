@@ -9,8 +9,7 @@
 -- ARGV[7] 1: the caller was throttled and is not under the controller yet
 -- ARGV[8] tokens per second that the server lately accepted from a caller with ARGV[7]
 -- then for each bucket: name, limit per second (0: none), 1: controlled, wanted, correction
--- Returns {1 granted or 0 refused, milliseconds to wait, the controller's rate (0: none), epoch,
--- milliseconds of its rate that the emptiest bucket holds now, below zero in debt; empty: no bucket}.
+-- Returns {1 granted or 0 refused, milliseconds to wait, the controller's rate (0: none), epoch}.
 --
 -- A bucket runs into debt: the caller waits until those before it are paid for, so writes start one
 -- after the other at the rate.
@@ -313,7 +312,7 @@ local function control()
   return before, get('rate')
 end
 
-local wait, left, left_after, controlled, taken = 0, nil, nil, nil, {}
+local wait, controlled, taken = 0, nil, {}
 for first = 9, #ARGV, 5 do
   local name, limit = ARGV[first], tonumber(ARGV[first + 1])
   local wanted, correction = tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
@@ -336,14 +335,11 @@ for first = 9, #ARGV, 5 do
     set(name .. ':tokens', tokens)
     set(name .. ':at', now)
     taken[#taken + 1] = {name, tokens - wanted}
-    left = math.min(left or math.huge, tokens / rate * 1000)
-    left_after = math.min(left_after or math.huge, (tokens - wanted) / rate * 1000)
   end
 end
 
 wait = math.ceil(wait)
 local granted = wait <= longest_wait and 1 or 0
-left = granted == 1 and left_after or left
 if granted == 1 then
   for _, bucket in ipairs(taken) do
     set(bucket[1] .. ':tokens', bucket[2])
@@ -353,6 +349,5 @@ if granted == 1 then
   end
 end
 return {
-  granted, wait, string.format('%.6f', number('rate')), string.format('%.0f', number('epoch')),
-  left and string.format('%.3f', left) or ''
+  granted, wait, string.format('%.6f', number('rate')), string.format('%.0f', number('epoch'))
 }

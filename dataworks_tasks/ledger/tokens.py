@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -79,18 +78,15 @@ class TokenGrant:
     """Tokens per second the controller holds to be right; None while it sets no limit."""
     epoch: int = 0
     """The controller's epoch; 0: no caller was throttled yet."""
-    left_seconds: float = math.inf
-    """So many seconds of its rate the emptiest bucket holds now; below zero it is in debt."""
 
     @classmethod
     def from_reply(cls, reply: Sequence[int | bytes | str]) -> TokenGrant:
         """Decode the reply of take_tokens.lua."""
-        granted, milliseconds, rate, epoch, left = reply
+        granted, milliseconds, rate, epoch = reply
         found = float(rate)
         return cls(
             granted=bool(int(granted)),
             wait_seconds=int(milliseconds) / 1000,
             controller_rate=found if found > 0 else None,
             epoch=int(epoch),
-            left_seconds=float(left) / 1000 if left else math.inf,
         )

@@ -21,8 +21,6 @@ _PATIENCE_SECONDS, _NO_PATIENCE_SECONDS = 1.0, 0.05
 """The longest that a process waits for tokens with a message in hand, alone and among others."""
 _SAVED_SECONDS = 0.15
 """Among others a run comes back when so much of its rate is saved up."""
-_LEAST_SECONDS = 0.05
-"""Among others a run leaves with less than this of its rate in hand, and writes no less at once."""
 _LONGEST_PLACE_SECONDS, _LONGEST_PLACE_UNDER_CONTROL_SECONDS = 2.0, 0.5
 """A place in the queue is taken at most this early: the rate may change while one waits, and the
 controller sees what a rate does only in the writes that it granted at it."""
@@ -72,19 +70,17 @@ class WriteRateLimiter(RateLimiter):
         self._accepted_lately = _RateMeter()
         self._patience = math.inf
         self._saves = False
-        self._left_seconds: float | None = None
         self.short_seconds: float | None = None
         """Since the turn began: how long until the tokens come that this process leaves for."""
 
     def begin_turn(self, *, among_others: bool) -> None:
         """Leave this process to others when tokens come later than it should wait for them.
 
-        Among other runs a run with a rate of its own waits for nothing: it writes what is saved up,
-        in one go where that can be, because a small write costs the others as much as a large one.
+        Among other runs a run with a rate of its own waits for nothing: it writes what is saved up.
         """
         self._saves = among_others and self._budget != Budget()
         self._patience = _NO_PATIENCE_SECONDS if self._saves else _PATIENCE_SECONDS
-        self.short_seconds = self._left_seconds = None
+        self.short_seconds = None
 
     @property
     def _budget(self) -> Budget:
@@ -98,42 +94,11 @@ class WriteRateLimiter(RateLimiter):
 
     def max_documents(self, bytes_per_document: float) -> int | None:
         cost = estimated_charge(1, round(bytes_per_document)) * self._cost.factor
-        seconds = max(_WRITE_SECONDS, self._saved_seconds() if self._spends_at_once else 0.0)
         limits = [
-            rate * seconds / (cost if name == REQUEST_UNITS else 1.0)
+            rate * _WRITE_SECONDS / (cost if name == REQUEST_UNITS else 1.0)
             for name, rate in self._rates()
         ]
         return max(1, int(min(limits))) if limits else None
-
-    def affordable_documents(self) -> int | None:
-        """Return what is saved up, where a run with a rate works among others.
-
-        What is made beyond that would be thrown away when the process leaves.
-        """
-        rate = self._budget.documents
-        if not self._spends_at_once or rate is None:
-            return None
-        return max(1, int(rate * max(_LEAST_SECONDS, self._saved_seconds())))
-
-    @property
-    def _spends_at_once(self) -> bool:
-        """Whether one write may take all that is saved up: request units come second by second."""
-        return self._saves and self._budget.request_units is None and self._controller_rate is None
-
-    def _saved_seconds(self) -> float:
-        """So many seconds of its rate the run has saved up; asked once a turn, then known."""
-        if self._left_seconds is None:
-            nothing = self._request(Reservation(0, 0.0), 0.0)
-            grant = self._ledger.take_tokens(self._run_id, nothing)
-            self._enter(grant)
-            self._learn_left(grant)
-        return min(_PATIENCE_SECONDS, self._left_seconds or 0.0)
-
-    def _learn_left(self, grant: TokenGrant) -> None:
-        """Leave when what is left is not worth a write."""
-        self._left_seconds = grant.left_seconds
-        if grant.left_seconds < _LEAST_SECONDS:
-            self.short_seconds = _SAVED_SECONDS - grant.left_seconds
 
     def _rates(self) -> Iterator[tuple[str, float]]:
         if self._budget.documents is not None:
@@ -159,8 +124,6 @@ class WriteRateLimiter(RateLimiter):
             longest = min(left, place, self._patience)
             grant = self._ledger.take_tokens(self._run_id, self._request(reserved, longest))
             self._enter(grant)
-            if self._saves and grant.granted:
-                self._learn_left(grant)
             if grant.granted:
                 self._sleep(grant.wait_seconds)
                 return replace(reserved, epoch=grant.epoch)

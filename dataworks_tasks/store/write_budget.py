@@ -24,9 +24,6 @@ class RateLimiter(Protocol):
     def max_documents(self, bytes_per_document: float) -> int | None:
         """Return the most documents that one write should have; None: no limit."""
 
-    def affordable_documents(self) -> int | None:
-        """Return how many documents to make next, none ahead of their write; None: no limit."""
-
     def reserve(
         self, documents: int, size_bytes: int, until: float | None = None
     ) -> Reservation | None:

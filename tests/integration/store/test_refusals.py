@@ -207,9 +207,6 @@ class HesitantLimiter:
     def max_documents(self, _bytes_per_document: float) -> int | None:
         return None
 
-    def affordable_documents(self) -> int | None:
-        return None
-
     def reserve(
         self, documents: int, _size_bytes: int, _until: float | None = None
     ) -> Reservation | None:

@@ -62,7 +62,7 @@ class LedgerInVirtualTime:
     def take_tokens(self, run_id: str, request: TokenRequest) -> TokenGrant:
         arguments = [str(value) for value in request.script_arguments()]
         reply = self._script(self._table([run_id]), self._table(arguments), self._redis)
-        return TokenGrant.from_reply([reply[number] for number in range(1, 6)])
+        return TokenGrant.from_reply([reply[number] for number in range(1, 5)])
 
 
 @dataclass

@@ -102,9 +102,6 @@ class RecordingLimiter:
     def max_documents(self, bytes_per_document: float) -> int | None:
         return self.at_once
 
-    def affordable_documents(self) -> int | None:
-        return None
-
     def reserve(
         self, documents: int, size_bytes: int, until: float | None = None
     ) -> Reservation | None:
