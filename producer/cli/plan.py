@@ -96,7 +96,7 @@ def command(
 
     Of a migration, with --include: copies for some seconds, as one worker would, and says how long
     all of it takes and whether that fits the time there is. `dataworks migrate --dry-run` lists
-    what will not arrive as it is.
+    what will not arrive unchanged.
 
     \b
     dataworks plan service_order --total 1e9 --workers 32 --rate 20k

@@ -1,4 +1,4 @@
-"""What will not arrive as it is: everything that a migration can know before it begins."""
+"""What will not arrive unchanged: everything that a migration can know before it begins."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Assessment:
 
 
 def assess(connections: Connections, request: MigrationRequest, measuring: Measuring) -> Assessment:
-    """Plan the migration, look for what will not arrive as it is, and measure how long it takes.
+    """Plan the migration, look for what will not arrive unchanged, and measure how long it takes.
 
     Reads both servers. Writes nothing, unless ``measuring`` says so: then a sample, into a
     collection of its own, which is dropped. Raises UsageError where there is nothing to assess,
@@ -145,7 +145,7 @@ def _without(job: MigrationJob, unreadable: Collection[Namespace]) -> MigrationJ
 def concerns_of(
     connections: Connections, request: MigrationRequest, plan: MigrationPlan
 ) -> Iterator[Concern]:
-    """Everything that will not arrive as it is. Reads both servers and a sample; writes nothing."""
+    """Yield what will not arrive unchanged. Reads both servers; writes nothing."""
     source, target = connections.source, connections.target
     names = list(name_concerns(target, plan.job.namespaces))
     unreadable = {concern.namespace for concern in names if concern.namespace is not None}

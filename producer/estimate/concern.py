@@ -1,4 +1,4 @@
-"""A thing that will not arrive as it is."""
+"""A thing that will not arrive unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataworks_tasks.runs.namespace import Namespace
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """What will not arrive as it is, why, and what to type or to do.
+    """What will not arrive unchanged, why, and what to type or to do.
 
     ``refused``: the run would be refused before anything is written. ``namespace``: a collection of
     the source that cannot be read.

@@ -1,4 +1,4 @@
-"""``migrate --dry-run`` and ``plan --include``: what will not arrive as it is, and the time."""
+"""``migrate --dry-run`` and ``plan --include``: what will not arrive unchanged, and the time."""
 
 from __future__ import annotations
 
