@@ -17,6 +17,7 @@ from dataworks_tasks.generate.aggregators.aggregation import Aggregation
 from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.generate.chunk_size import ChunkSize
 from dataworks_tasks.generate.count_duplicates import note_duplicates
+from dataworks_tasks.generate.count_lost import note_lost_documents
 from dataworks_tasks.generate.faulty_documents import generate_around_faults
 from dataworks_tasks.generate.finish_generation import finish_generation
 from dataworks_tasks.ledger.contract import DocumentFailure, RangeResult
@@ -96,13 +97,17 @@ class GenerationWork:
                 future.cancel()
 
     def finish(self, lease: FinishLease) -> bool:
+        parts = [source.part for source in self._sources]
+        # Before the indexes: one of them may be a TTL index, which rightly deletes.
+        if not lease.position and not note_lost_documents(self._context, parts, lease):
+            return False
         asked = [
             (source.part.namespace, source.indexes, source.aggregations) for source in self._sources
         ]
         if not finish_generation(self._context, asked, lease):
             return False
         self._check_targets()
-        note_duplicates(self._context, [source.part for source in self._sources])
+        note_duplicates(self._context, parts)
         return True
 
     def _check_targets(self, wanted: BatchRange | None = None) -> None:

@@ -6,18 +6,15 @@ or another writer deletes it. The guards notice a collection that is another one
 
 from __future__ import annotations
 
-from functools import partial
-
 from dataworks_tasks.ledger.contract import RunProgress
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
 from dataworks_tasks.migrate.source_counts import read_of_pair
-from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.lease import FinishLease
-from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
-from dataworks_tasks.store.background import ask_in_background
+from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.store.client import BaseDatabaseClient
+from dataworks_tasks.store.count_at_least import count_at_least, fewer_than_written
 
 
 def compare_target_counts(
@@ -35,26 +32,10 @@ def compare_target_counts(
     for pair in job.namespaces:
         # A failure may be of any collection, and its document may be there.
         least = read_of_pair(job, pair, progress) - progress.failures
-        present = _present(spec, pair, target, least, lease)
+        present = count_at_least(target, spec.run_id, pair.target, least, lease)
         if present is None:
             return None
         if present < least:
-            text = (
-                f"it holds {counted(present, 'document')}, {least - present:,} fewer than the run "
-                "has written: a TTL index, the size of a capped collection or another writer "
-                "deleted them"
-            )
+            text = fewer_than_written(present, least)
             notes.append(RunNote(NoteTopic.TARGET, str(pair.target), text))
     return notes
-
-
-def _present(
-    spec: RunSpec, pair: NamespacePair, target: BaseDatabaseClient, least: int, lease: FinishLease
-) -> int | None:
-    """Documents that the target has now; counted where its own record says too few."""
-    estimated = target.estimated_count(pair.target)
-    if estimated >= least:
-        return estimated
-    lease.show(lambda: f"counting {pair.target}")
-    count = partial(target.count_without_timeout, pair.target, {})
-    return ask_in_background((spec.run_id, "target", pair.target), count, lease)

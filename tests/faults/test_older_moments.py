@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.client import Pipeline
 
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.redis_steps import RedisSteps
@@ -120,9 +121,13 @@ def test_a_plan_that_version_0_1_closed_too_early_is_planned_further(fleet: Flee
         run_id = fleet.run_json(*migrate_arguments(fleet, batch_size=40))["run"]
     assert worker
     early = recorder.moments["planning True"]
-    early.bring_back(fleet.redis)
-    fleet.redis.hset(f"dataworks:{{{run_id}}}:record", mapping={"total": 75, "state": "running"})
-    fleet.redis.hdel(f"dataworks:{{{run_id}}}:record", "last_slice")
+    record = f"dataworks:{{{run_id}}}:record"
+
+    def close_too_early(pipe: Pipeline) -> None:
+        pipe.hset(record, mapping={"total": 75, "state": "running"})
+        pipe.hdel(record, "last_slice")
+
+    early.bring_back(fleet.redis, close_too_early)
     fleet.wait_for_state(run_id, RunState.COMPLETE)
     assert fleet.raw_documents("copy") == fleet.raw_documents("source")
     assert fleet.run_json("verify", run_id)["failures"] == 0

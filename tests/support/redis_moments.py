@@ -8,6 +8,7 @@ from threading import Event, Thread
 from typing import Any, Self, cast
 
 from redis import Redis
+from redis.client import Pipeline
 
 from dataworks_tasks.ledger.keys import RUNS
 
@@ -35,12 +36,15 @@ class Moment:
         record = dict(zip(fields[::2], fields[1::2], strict=True))
         return cls([tuple(entry) for entry in found], record)
 
-    def bring_back(self, redis: Redis) -> None:
-        """Make the database what it was, in one step."""
+    def bring_back(
+        self, redis: Redis, and_change: Callable[[Pipeline], object] = lambda _: None
+    ) -> None:
+        """Make the database what it was and change it, in one step that workers cannot split."""
         with redis.pipeline(transaction=True) as pipe:
             pipe.flushdb()
             for key, milliseconds, value in self.keys:
                 pipe.restore(key, max(0, milliseconds), value)
+            and_change(pipe)
             pipe.execute()
 
     @property

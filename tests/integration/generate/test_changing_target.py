@@ -57,6 +57,28 @@ def test_another_collection_stops_the_run(
     assert "since the run began" in resumed.stderr
 
 
+@pytest.mark.situation(
+    3,
+    "a TTL index or another writer deletes documents of a generation while it runs",
+    before="`complete`, exit 0",
+    now="`complete`, a note with how many fewer there are than were written, exit 4",
+)
+def test_documents_that_the_target_of_a_generation_loses_are_counted(fleet: Fleet) -> None:
+    work = HaltedWork(fleet)
+    where = ("--collection", "orders", "--batch-size", "100")
+    started = fleet.start("generate", "service_order", "--total", "3000", *where)
+    work.wait()
+    orders = fleet.mongo[fleet.database]["orders"]
+    gone = orders.delete_many({}).deleted_count
+    assert gone
+    work.go_on()
+    assert started.wait(60) == 4
+    [note] = [one for one in fleet.ledger.progress(fleet.newest_run()).notes if one.attention]
+    assert (note.topic, note.collection) == ("target", f"{fleet.database}.orders")
+    assert f"{3000 - gone:,} documents, {gone:,} fewer" in note.text
+    assert orders.count_documents({}) == 3000 - gone
+
+
 @pytest.fixture
 def other(replica_set_url: str, fleet: Fleet) -> Iterator[MongoClient[dict[str, Any]]]:
     """Another server, with the fleet's database of its own on it."""
