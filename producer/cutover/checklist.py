@@ -61,19 +61,20 @@ def checklist(
 def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Check]:
     run_id = spec.run_id
     progress = ledger.progress(run_id)
-    running = progress.state is RunState.RUNNING
+    wait = f"Wait for it: dataworks status {run_id} --watch"
+    remedies = {RunState.RUNNING: "", RunState.PLANNING: wait}
     yield Check(
         "run",
-        ok=running,
+        ok=progress.state is RunState.RUNNING,
         found=f"{progress.state}",
-        remedy="" if running else f"Continue it: dataworks resume {run_id}",
+        remedy=remedies.get(progress.state, f"Continue it: dataworks resume {run_id}"),
     )
     copied = ledger.key_windows.is_copied(run_id)
     yield Check(
         "copy",
         ok=copied,
         found="done" if copied else "not done, or a late write may still arrive",
-        remedy="" if copied else f"Wait for it: dataworks status {run_id} --watch",
+        remedy="" if copied else wait,
     )
     pending = is_resync_pending(ledger, spec)
     yield Check(

@@ -43,6 +43,7 @@ def test_the_way_there_and_back_and_there_again(live_fleet: Fleet) -> None:
         changes = writers.changes
         wait_until(lambda: writers.changes > changes + 200, "changes are followed")
     assert fleet.ledger.spec(back).is_swapped
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(back), "the way back is compared")
     cut_over(fleet, back)
     check_equal(fleet, *NAMES)
     assert fleet.ledger.progress(back).failures == 0
@@ -50,6 +51,7 @@ def test_the_way_there_and_back_and_there_again(live_fleet: Fleet) -> None:
     with write(fleet, fleet.database, seed=4) as writers:
         again = sync(fleet, back, "--reverse")
         wait_until(lambda: writers.changes > 200, "changes are followed")
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(again), "the new way is compared")
     cut_over(fleet, again, "--verify", "full")
     check_equal(fleet, *NAMES)
     assert [fleet.ledger.state(each) for each in (run, back, again)] == [RunState.COMPLETE] * 3
@@ -77,6 +79,7 @@ def test_a_complete_migration_is_followed_from_now_on(live_fleet: Fleet) -> None
     repair = next(each for each in fleet.ledger.run_ids() if each.startswith("rep-"))
     repaired = fleet.ledger.progress(repair)
     assert (repaired.state, repaired.failures) == (RunState.COMPLETE, 0)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(follower), "it is planned")
     checked = fleet.run("cutover", follower, "--dry-run", check=False).stdout
     assert "history: complete" in checked
     cut_over(fleet, follower)
