@@ -154,7 +154,7 @@ class OldGap(AlertRule):
 
 
 class Lag(AlertRule):
-    """A run that follows its source is too far behind it."""
+    """The target of a run that follows lags too far behind its source."""
 
     name = "lag"
 

@@ -1,7 +1,7 @@
 """Find the key of a window whose document kills every worker, and continue without it.
 
-A window is split until the key is alone; then it is a failure on record. Documents of a generation
-run that one batch makes cannot be told apart by their keys, and fail together.
+A window is split until the key is alone; then it is a failure on record. A generation run makes its
+documents in batches: those of one batch fail together, because nothing says which one is deadly.
 """
 
 from __future__ import annotations
