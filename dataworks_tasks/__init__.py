@@ -1,4 +1,4 @@
-"""Everything a worker runs, and the classes a user builds on.
+"""Everything that a worker runs, and the classes that users build on.
 
 Names are imported when they are first used: ``celery -A dataworks_tasks`` finds ``app`` here, and a
 program that only reads settings does not pay for Celery or numpy.

@@ -15,7 +15,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 class StepLease(Protocol):
     """The right to do a step, kept while the step works.
 
-    A holder notes its position, and the next holder continues there; it is empty at first.
+    A holder notes its position, which is empty at first; the next holder continues there.
     """
 
     @property
@@ -60,12 +60,12 @@ class DriverStep(Protocol):
     """
 
     name: str
-    """Small letters and hyphens; it is written into the ledger and into messages."""
+    """Lower-case letters and hyphens; it is written into the ledger and into messages."""
 
     def run(self, drive: Drive) -> float | None:
-        """Do what there is to do until ``drive.lease.reached``.
+        """Do what is due, until ``drive.lease.reached``.
 
-        Returns the seconds after which the step is due again (0: at once, after the messages that
-        wait), or None when it is done for good. A TransientError is noted in the run's record, and
-        the step is due again a little later; a TerminalError fails the run.
+        Returns the seconds after which the step is due again (0: at once, after the waiting
+        messages), or None when it is done for good. A TransientError is noted in the run's record,
+        and the step is due again a little later; a TerminalError fails the run.
         """

@@ -1,7 +1,7 @@
 """Every error DataWorks raises on purpose, in one tree.
 
     DataWorksError
-      UsageError          what was asked for cannot be done as asked; exit code 2
+      UsageError the request cannot be carried out as given; exit code 2
         SettingsError     a setting is unknown, missing or bad
           RightMissing    the database user may not do what the run needs
         TemplateError     a template is wrong; holds every finding at once
@@ -15,7 +15,7 @@
         StoreUnavailable  a database does not answer
         LedgerUnavailable Redis does not answer
         Throttled         the database asked for a pause
-        UnexpectedError   something that nobody foresaw; tried again a few times
+        UnexpectedError an error that no code foresaw; tried again a few times
 
 Whether something is retried is its type: ``retry_policy`` retries ``TransientError`` and nothing
 else. Every class passes all of its arguments to ``super().__init__``, because Celery and pickle
@@ -54,7 +54,7 @@ class DataWorksError(Exception):
 
 
 class UsageError(DataWorksError):
-    """What was asked for cannot be done as asked. Nothing was written."""
+    """The request cannot be carried out as given. Nothing was written."""
 
 
 class SettingsError(UsageError):
@@ -96,7 +96,7 @@ class TargetNotEmpty(UsageError):
 
 
 class UnknownName(UsageError):
-    """Something was named that does not exist; the remedy lists or suggests what does."""
+    """A name does not exist; the remedy lists or suggests names that do."""
 
     @classmethod
     def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "") -> UnknownName:
@@ -128,7 +128,7 @@ class TransientError(DataWorksError):
 
 
 class StoreUnavailable(TransientError):
-    """A database does not answer, or answered with an error that passes."""
+    """A database does not answer, or answered with a transient error."""
 
 
 class LedgerUnavailable(TransientError):
@@ -145,7 +145,7 @@ class Throttled(TransientError):
 
 
 class UnexpectedError(TransientError):
-    """Something was raised that nobody foresaw. ``progressed``: after a part was acknowledged."""
+    """An error was raised that no code foresaw. ``progressed``: after a part was acknowledged."""
 
     def __init__(self, fact: str, remedy: str = "", progressed: bool = False) -> None:
         super().__init__(fact, remedy)

@@ -6,8 +6,8 @@ of the process it wants to hit; nothing in a message, a spec or a settings file 
     DATAWORKS_FAILPOINTS="write.after=kill@3:/tmp/marks,plan.before=stop@1:/tmp/marks"
 
 At the third passage of ``write.after`` the process gets SIGKILL. The file ``write.after`` in the
-folder says that it happened, and keeps it from happening again: a replacement that meets the same
-place continues.
+folder says that it happened, and keeps it from happening again: a replacement process that passes
+the same place continues.
 """
 
 from __future__ import annotations
@@ -127,4 +127,4 @@ def _off(_name: str) -> None:
 
 
 failpoint: Callable[[str], None] = armed(os.environ[VARIABLE]) if VARIABLE in os.environ else _off
-"""Pass the place of that name."""
+"""Act as armed when the code passes the place of that name."""

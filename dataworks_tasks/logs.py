@@ -1,4 +1,4 @@
-"""One line an event, as text or JSON, with the run and the range that it is about.
+"""One line per event, as text or JSON, with the run and the range that it is about.
 
 Workers log this way: Celery's own set-up is replaced when this module is imported by the app.
 """
@@ -29,13 +29,14 @@ from dataworks_tasks.version import __version__
 
 _FIELDS: ContextVar[Mapping[str, object]] = ContextVar("dataworks_log_fields")
 _CREDENTIALS = re.compile(
-    # Of our own servers up to the last @, because a password may hold a slash before it is refused.
+    # For our own servers up to the last @, because a password may hold a slash before it is
+    # refused.
     r"(?P<scheme>(?:rediss?|sentinel|unix|mongodb(?:\+srv)?)://)\S+@(?=[A-Za-z0-9\[])"
     r"|(?P<other>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@'\"]+@"
 )
 
 _QUIET = ("pymongo", "faker", "kombu", "amqp", "asyncio")
-"""Libraries whose lines below WARNING help nobody who runs a fleet."""
+"""Libraries whose lines below WARNING do not help in running a fleet."""
 
 _EACH_TASK = ("celery.app.trace", "celery.worker.strategy")
 """They log each task twice; a range has a line of its own instead. Shown from DEBUG on."""
@@ -55,7 +56,7 @@ def log_fields(**fields: object) -> Iterator[None]:
 
 
 def without_credentials(text: str) -> str:
-    """``text`` with the user and password of every URL in it covered."""
+    """Return ``text`` with the user and password of every URL masked."""
     return _CREDENTIALS.sub(lambda found: f"{found['scheme'] or found['other']}***@", text)
 
 
@@ -126,7 +127,7 @@ def _begin_in_json(instance: Any, **_: Any) -> None:
     instance.quiet = True
     set_up_logging(config)
     logging.captureWarnings(True)
-    # Celery writes to it, as text, that the worker ends; ``_say_the_end`` says that.
+    # Celery writes as text there that the worker ends; ``_say_the_end`` logs that instead.
     sys.__stdout__ = None  # type: ignore[misc]
     worker_shutting_down.connect(_say_the_end, weak=False)
 

@@ -1,4 +1,4 @@
-"""What a broker's failure is to us: nothing was sent, or nobody knows; try again."""
+"""Translate a broker's failures: nothing was sent, or it is unknown whether it was; try again."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def broker_errors() -> Iterator[None]:
                 raise refused(cause) from None
         raise LedgerUnavailable(f"the broker does not answer: {error}") from None
     except AttributeError as error:
-        # A Redis that goes away while kombu (5.7) declares the queue makes it connect again and
-        # then publish by the channel that it has closed for that, which has no connection.
+        # If Redis goes away while kombu (5.7) declares the queue, kombu reconnects, but then
+        # publishes on the channel that it closed for that, which has no connection.
         if error.obj is not None or error.name != "client":
             raise
         raise LedgerUnavailable("the broker does not answer: its channel is closed") from None

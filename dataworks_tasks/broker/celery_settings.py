@@ -10,16 +10,21 @@ from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.redis_address import SENTINEL_SCHEME, read_sentinel_address
 
 FIRST, LATER = 0, 6
-"""Priorities. Celery on Redis takes the lower number first: what a new run needs to begin, and what
-ends one. Everything else waits its turn in one line."""
+"""Priorities.
+
+Celery on Redis takes the lower number first: messages that begin or end a run. All other messages
+wait their turn in one line.
+"""
 
 TASK_SECONDS = 110
 """A task is killed after this. It returns by itself after ``range_seconds`` (at most 60), so only a
 hanging driver gets here. Below the visibility timeout: the message is not delivered twice."""
 
 FINISH_SECONDS = 24 * 3600
-"""Turns at finishing are as short as ranges, but one query of an aggregator over a large collection
-may take longer; a message that is given back meanwhile finds the turn taken."""
+"""A turn of the finishing phase is short, but one query of an aggregator may take longer.
+
+A message that is redelivered meanwhile finds the lease taken.
+"""
 
 
 def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
@@ -46,10 +51,10 @@ def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
         "task_time_limit": TASK_SECONDS,
         "task_default_queue": config.queue,
         "task_create_missing_queues": True,
-        # Flower shows who works on what.
+        # Flower shows which worker processes which message.
         "worker_send_task_events": True,
         "task_send_sent_event": True,
-        # Workers outlive their broker: they wait for it at the start and after a restart.
+        # Workers outlive their broker: they wait for it when they start and after it restarts.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
@@ -58,7 +63,7 @@ def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
         "worker_hijack_root_logger": False,
         "broker_transport_options": {
             "visibility_timeout": 120,
-            # What begins or ends a run, and everything else in one line: see send_window.lua.
+            # Messages that begin or end a run, and all others in one line: see send_window.lua.
             "priority_steps": [FIRST, LATER],
             # Messages of a killed worker come back seconds after the timeout, not minutes.
             "unacked_restore_interval": 5,
@@ -79,7 +84,7 @@ def _broker(url: str) -> tuple[str, dict[str, Any]]:
     if not url.startswith(SENTINEL_SCHEME):
         return url, {}
     address = read_sentinel_address(url)
-    # A Sentinel that hangs is left for the next one soon: nothing is sent meanwhile.
+    # Leave a hanging Sentinel for the next one soon: nothing is sent meanwhile.
     waiting = {"socket_timeout": 2, "socket_connect_timeout": 2}
     return address.broker_url, {
         "master_name": address.master,

@@ -50,10 +50,10 @@ class CheckedRedis(Redis):
 
 
 class CheckedQoS(redis_transport.QoS):
-    """Kombu's record of what is delivered and not acknowledged, in the time of the server.
+    """Kombu's record of deliveries that are not acknowledged, in the server's time.
 
-    Kombu compares this machine's clock with what other machines wrote: one that is minutes ahead
-    would give back what the others have in hand, every few seconds.
+    Kombu compares this machine's clock with times that other machines wrote: a machine whose clock
+    is minutes ahead would give back the messages that others hold, every few seconds.
     """
 
     def append(self, message: Any, delivery_tag: str) -> None:
@@ -80,7 +80,7 @@ class _Checked:
     """What both kinds of channel do: read through ``CheckedRedis``, and check what is broadcast."""
 
     def _handle_message(self, client: Any, r: Any) -> dict[str, Any]:
-        """Return a pub/sub message, without its data if nothing could decode them."""
+        """Return a pub/sub message, without its data if nothing could decode it."""
         payload: dict[str, Any] = super()._handle_message(client, r)  # type: ignore[misc]
         data, channel = payload["data"], payload["channel"]
         if not isinstance(data, bytes | str) or not payload["type"].endswith(b"message"):
@@ -113,7 +113,7 @@ class _Checked:
 
 
 class CheckedChannel(_Checked, redis_transport.Channel):
-    """Reads through ``CheckedRedis``, also what other processes gave back."""
+    """Reads through ``CheckedRedis``, including messages that other processes gave back."""
 
     QoS = CheckedQoS
 

@@ -1,8 +1,8 @@
 """Whether something in the queue is a message that DataWorks itself could have sent.
 
-Whoever can write to Redis can put anything there. Kombu and Celery trust what they read: bytes that
-are not JSON end a worker, and an envelope can ask for callbacks, other tasks or other limits. So
-every message is looked at before they see it, and what is not one of ours is dropped with a reason.
+Anyone who can write to Redis can put anything there. Kombu and Celery trust what they read: bytes
+that are not JSON end a worker, and an envelope can ask for callbacks, other tasks or other limits.
+So every message is checked before they see it, and one that is not ours is dropped with a reason.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataworks_tasks.broker.messages import DRIVE_RUN, FINISH_RUN, TASK_OF
 MOST_BYTES = 64 * 1024
 """Ours have about 1,100."""
 MOST_CONTROL_BYTES = 1024 * 1024
-"""Workers send their events in groups."""
+"""Workers send their events in batches."""
 _LATEST_CLOCK = 2**53
 _PARTS_OF_AN_ORDER = frozenset(
     {"method", "arguments", "destination", "pattern", "matcher", "reply_to", "ticket"}
@@ -34,7 +34,10 @@ _RANGE_ARGUMENTS = 3
 
 
 def refusal(data: bytes | str) -> str | None:
-    """Why ``data`` is refused; None for a message to work on. The reason quotes nothing of it."""
+    """Return why ``data`` is refused; None if it is valid.
+
+    The reason does not quote the message.
+    """
     if len(data) > MOST_BYTES:
         return f"it has {len(data):,} bytes, ours have at most {MOST_BYTES:,}"
     try:
@@ -51,9 +54,9 @@ def refusal(data: bytes | str) -> str | None:
 
 
 def control_refusal(data: bytes | str, *, order: bool) -> str | None:
-    """Why a pub/sub message is rejected: neither an event nor (if ``order``) a control command.
+    """Return why a pub/sub message is neither an event nor (if ``order``) a control command.
 
-    Celery reconnects when it meets one that it cannot read. None for what it can.
+    Celery reconnects when it receives one that it cannot read. None if the message is valid.
     """
     if len(data) > MOST_CONTROL_BYTES:
         return f"it has {len(data):,} bytes, ours have at most {MOST_CONTROL_BYTES:,}"
@@ -103,7 +106,7 @@ def _expect(holds: bool, otherwise: str) -> None:
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    """Kombu makes other objects of JSON that says ``__type__``, and fails when it cannot."""
+    """Refuse JSON with ``__type__``: kombu makes other objects of it, and fails when it cannot."""
     _expect("__type__" not in value, "it asks for an object of another type")
     return value
 

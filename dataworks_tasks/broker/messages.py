@@ -42,7 +42,7 @@ class RangeMessage:
     run_id: str
     range: BatchRange
     namespace: str = ""
-    """A description for people who look at the queue; no code reads it from the message."""
+    """A description for people who inspect the queue; no code reads it from the message."""
 
     def send(self, app: Celery, queue: str, priority: int = LATER, **options: Any) -> None:
         """Put it on the queue. Flower shows collection and range as arguments, and the run.

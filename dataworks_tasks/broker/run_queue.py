@@ -22,7 +22,7 @@ class RunQueue:
     def __init__(
         self, app: Celery, ledger: Ledger, spec: RunSpec, name: str = "", *, retry: bool = True
     ) -> None:
-        """``name``: another queue than the run's own, like that which a message came from.
+        """``name``: a queue other than the run's own, such as the one that a message came from.
 
         ``retry``: whether to wait for a broker that does not answer.
         """
@@ -33,7 +33,7 @@ class RunQueue:
         self.name = name or ledger.windows.queue(spec.run_id)
 
     def send(self, ranges: Sequence[BatchRange], *, first: bool = False) -> None:
-        """Put a message for each range on the queue, in order; ``first``: before all others."""
+        """Put a message for each range on the queue, in order; ``first``: ahead of all others."""
         if not ranges:
             return
         priority = FIRST if first else LATER
@@ -46,7 +46,7 @@ class RunQueue:
                 failpoint("send.after")
 
     def refill(self, *, first: bool = False) -> int:
-        """Send as many messages as the run's window has room for; say how many."""
+        """Send as many messages as the run's window has room for; return how many."""
         ranges = self._ledger.windows.refill(self._spec.run_id)
         self.send(ranges, first=first)
         return len(ranges)

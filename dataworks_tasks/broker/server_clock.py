@@ -1,4 +1,4 @@
-"""The time of the Redis server, on machines whose clock is another."""
+"""The time of the Redis server, for machines whose clock differs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class ServerClock:
-    """Gives the server's time from this machine's clock and their difference, as last measured."""
+    """Computes the server's time from this machine's clock and the difference last measured."""
 
     def __init__(self) -> None:
         self.is_set = False

@@ -101,8 +101,8 @@ class EncodedBatch:
     def split(self, max_documents: int, max_bytes: int) -> Iterator[EncodedBatch]:
         """Consecutive batches of at most ``max_documents`` and ``max_bytes``.
 
-        A single document larger than ``max_bytes`` makes a batch of its own: the server says what
-        it thinks of it.
+        A single document larger than ``max_bytes`` makes a batch of its own: the server decides
+        whether it accepts it.
         """
         start, count = 0, len(self)
         while start < count:

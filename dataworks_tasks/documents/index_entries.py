@@ -1,4 +1,4 @@
-"""What an index holds of documents: how many entries, and how long their keys are."""
+"""The entries that an index has for documents: how many, and how long their keys are."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataworks_tasks.documents.raw_bson import Element, elements
 _DOCUMENT, _ARRAY, _STRING = 0x03, 0x04, 0x02
 _HASH_BYTES = 8
 _WORD_BYTES = 7
-"""Of a text, with what separates it from the next word."""
+"""For each word of a text, with its separator."""
 _WILDCARD = "$**"
 
 
 class EntriesPerDocument(NamedTuple):
-    """The entries of one index for one document on average, and the bytes of their keys."""
+    """The average number of entries of one index for a document, and the bytes of their keys."""
 
     entries: float
     key_bytes: float
@@ -60,7 +60,7 @@ def _sizes(kind: Any, values: Sequence[Element]) -> list[int]:
 
 
 def _values(path: str, document: bytes) -> list[Element]:
-    """Return the values at ``path``; those in arrays each, as an index has them."""
+    """Return the values at ``path``, each element of an array by itself, as an index does."""
     if _WILDCARD in path:
         return list(_leaves(document))
     return list(_at(path.encode().split(b"."), document))

@@ -41,10 +41,10 @@ LONGER_BY = {
     0x0E: 4,  # symbol
     0x0F: 0,  # code with scope
 }
-"""How much longer a value is than the length it begins with."""
+"""How much longer a value is than the length that it begins with."""
 _REGEX = 0x0B
 _NOT_A_PLAIN_CONDITION = frozenset({0x04, 0x06, _REGEX})
-"""Arrays, undefined and patterns: as a condition they ask for something else."""
+"""Arrays, undefined and patterns: used as a condition, they mean something else."""
 _length_at = Struct("<i").unpack_from
 
 TOLERANT = CodecOptions[dict[str, Any]](
@@ -52,10 +52,10 @@ TOLERANT = CodecOptions[dict[str, Any]](
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     tz_aware=True,
 )
-"""For showing a document to a person: never fails on what a server accepts."""
+"""For showing a document: decoding never fails on anything that a server accepts."""
 
 EXTENDED_JSON = JSONOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO, tz_aware=True)
-"""For reading what a person wrote: every date that a server takes, also beyond year 9999."""
+"""For reading what a person wrote: every date that a server accepts, even after year 9999."""
 
 _SHOWN: JSONOptions = RELAXED_JSON_OPTIONS
 
@@ -147,7 +147,7 @@ def element_bytes(element: Element, name: bytes | None = None) -> bytes:
 
 
 def assemble(fields: Iterable[bytes]) -> bytes:
-    """Build a document (or the content of an array) from complete fields."""
+    """Build a document (or the content of an array) from encoded fields."""
     body = b"".join(fields)
     return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
 
@@ -174,8 +174,8 @@ def id_filter(id_: Element) -> RawBSONDocument:
 def id_condition(id_: Element) -> bytes:
     """Build the field ``_id`` of a query: ``{_id: value}``, or ``{$eq: value}`` where that differs.
 
-    MongoDB goes straight to the index for the first; for the second it makes a plan first, which
-    is half of the cost of a replacement.
+    For the first, MongoDB goes straight to the index; for the second it plans first, which is half
+    of the cost of a replacement.
     """
     if id_.type in _NOT_A_PLAIN_CONDITION or (id_.type == 0x03 and b"$" in id_.value):
         return embedded(b"_id", assemble([element_bytes(id_, b"$eq")]))

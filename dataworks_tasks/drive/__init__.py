@@ -1,1 +1,1 @@
-"""The run driver: plans, keeps messages in the queue, sends again what got lost, finishes."""
+"""The run driver: plans, keeps messages in the queue, sends lost ones again, and finishes."""

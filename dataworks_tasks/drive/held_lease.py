@@ -13,7 +13,7 @@ from dataworks_tasks.ledger.windows import DueStep
 
 
 class StepHeld(TransientError):
-    """Another process does this step."""
+    """Another process is doing this step."""
 
 
 class HeldLease:

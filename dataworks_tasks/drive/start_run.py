@@ -1,4 +1,4 @@
-"""Set a run's driver going: from the command that records a run, or takes it up again."""
+"""Start a run's driver: from the command that records a run, or resumes it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from dataworks_tasks.runs.spec import RunSpec
 
 
 def start_run(app: Celery, ledger: Ledger, spec: RunSpec, queue: str) -> None:
-    """Send the run's first messages, in front of those of runs that have begun already.
+    """Send the run's first messages, ahead of those of runs that have begun already.
 
-    Whoever is killed before or in the middle of it changes nothing: the steps are due since the run
-    is on record, and the first worker that notices does the same.
+    If the caller is killed before or during this, nothing is lost: the steps have been due since
+    the run was recorded, and the first worker that notices does the same.
     """
     open_window(ledger, spec, queue)
     messages = RunQueue(app, ledger, spec, queue)
     names = step_names(spec)
     ledger.driver.schedule(spec.run_id, queue, names, CLAIM_SECONDS)
     messages.refill(first=True)
-    ledger.windows.want(spec.run_id, 1)  # where there is no worker yet, an autoscaler starts one
+    ledger.windows.want(spec.run_id, 1)  # if there is no worker yet, an autoscaler starts one
     for name in names:
         messages.send_step(name, first=True)
 
 
 CLAIM_SECONDS = 5.0
-"""A step whose message was sent is due again after this, unless somebody has begun with it."""
+"""A step whose message was sent is due again after this, unless a worker has begun it."""

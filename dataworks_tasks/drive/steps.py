@@ -1,4 +1,4 @@
-"""The steps that there are.
+"""Every step of the driver.
 
 To add one, write a ``driver_step.DriverStep``, name it here, and say in ``runs/driver_steps.py``
 which runs need it.

@@ -1,4 +1,4 @@
-"""Keep a run's messages in the queue, send again what got lost, and have the run finished."""
+"""Keep a run's messages in the queue, send lost ones again, and start the finishing phase."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ from dataworks_tasks.runs.driver_steps import PLAN, WATCH
 from dataworks_tasks.runs.spec import RunSpec
 
 ROOM = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 8}
-"""Messages of a run that wait in the queue. Ten runs of 2 take turns with an evenness of 0.997, and
-a new one waits for 20 of them at most."""
+"""Messages of a run that wait in the queue.
+
+With 2 messages each, ten runs take turns with an evenness of 0.997, and a new run waits for at most
+20 messages.
+"""
 MOST_ROOM = 32
 _SENDING_SECONDS = 0.01
-"""From a message that is taken to the one in its place: a fast run has as many waiting as are taken
-meanwhile."""
+"""From taking a message to replacing it: a fast run keeps as many waiting as this time takes."""
 _LOOK_SECONDS = 1.0
 _SHORTEST_LOOK_SECONDS = 0.3
 _SLOWEST_LOOK_SECONDS = 5.0
 _MOST_SUSPECTS = 1000
 _FINISH_SECONDS = 5.0
-"""A finish that failed, or whose message was lost, is asked for again after this."""
+"""A finish that failed, or whose message was lost, is requested again after this."""
 
 
 class WatchMessages(DriverStep):
     """The driver's step for every run.
 
-    Its message is a probe: it goes through the queue after the run's messages. A range that was
-    sent, is not acknowledged, and is in nobody's hands when two probes in a row come through, was
-    lost on the way, or by a worker that died.
+    Its message is a probe: it goes through the queue after the run's messages. If two probes in a
+    row have come through, and a range that was sent is neither acknowledged nor held by a worker,
+    its message was lost, in the queue or by a worker that died.
     """
 
     name = WATCH
@@ -71,7 +73,7 @@ class WatchMessages(DriverStep):
         return min(_SLOWEST_LOOK_SECONDS, max(_LOOK_SECONDS, drive.config.stall_seconds / 2))
 
     def _missing(self, ledger: Ledger, run_id: str, seen: WindowState) -> list[BatchRange]:
-        """Return sent ranges that are neither acknowledged, nor in work, nor delayed."""
+        """Return the sent ranges that are neither acknowledged, nor in progress, nor delayed."""
         if seen.parked_seconds or not seen.sent:
             return []
         found: list[BatchRange] = []
@@ -83,7 +85,7 @@ class WatchMessages(DriverStep):
         return found[:_MOST_SUSPECTS]
 
     def _plan_where_needed(self, drive: Drive, progress: RunProgress) -> None:
-        """Have planning continued when Redis lost that it is not complete, or that it is due."""
+        """Make planning continue if Redis has lost that it is incomplete, or that it is due."""
         if drive.spec.is_sliced and progress.total != progress.planned:
             drive.ledger.set_going(drive.spec.run_id, WORKING, drive.queue.name, (PLAN,))
 
@@ -96,7 +98,7 @@ class WatchMessages(DriverStep):
 
 
 class _Taken(NamedTuple):
-    """Messages that workers took between two looks."""
+    """Messages that workers took between two checks."""
 
     messages: int
     seconds: float
@@ -107,7 +109,7 @@ class _Taken(NamedTuple):
 
 
 def _taken_since(position: str, seen: WindowState) -> _Taken | None:
-    """Return what was taken after ``position``; None at the first look."""
+    """Return what was taken after ``position``; None at the first check."""
     takes, _, moment = position.partition(" ")
     if not moment:
         return None
@@ -116,18 +118,18 @@ def _taken_since(position: str, seen: WindowState) -> _Taken | None:
 
 
 def wanted_processes(spec: RunSpec, progress: RunProgress, seen: WindowState) -> int:
-    """How many processes the run could use: none that would only wait for tokens."""
+    """Return how many processes the run could use without any just waiting for tokens."""
     left = -(-(progress.planned - progress.acknowledged) // max(1, seen.size))
-    wanted = max(1, left)  # planning and finishing want one, too
+    wanted = max(1, left)  # planning and finishing need one, too
     if spec.max_rate or spec.max_ru:
         usable = len(seen.in_hand) + (0 if seen.parked_seconds else 1)
-        # Never none: in a fleet without workers nobody would notice that tokens are back.
+        # At least one: in a fleet without workers, nothing would notice that tokens are back.
         wanted = min(wanted, max(1, usable))
     return min(wanted, spec.max_processes or wanted)
 
 
 def open_window(ledger: Ledger, spec: RunSpec, queue: str) -> None:
-    """Begin to send at the run's first gap."""
+    """Start sending at the run's first gap."""
     size = 1 if spec.is_sliced else spec.batch_size
     ledger.windows.open(spec.run_id, queue, size, _room(spec), spec.max_processes or 0)
 

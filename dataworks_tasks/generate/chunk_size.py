@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 _FIRST_DOCUMENTS = 16
-"""Before anything is known of them: so few of the largest documents still fit a worker."""
+"""Before anything is known about them: this many of the largest documents still fit a worker."""
 _MOST_BYTES = 4_000_000
-"""Of one chunk: a few of them are in flight at once, and a worker stays small. The driver's buffer
-doubles as it fills: a little below 4 MiB, nothing of it stays empty."""
+"""Size of one chunk: a few chunks are in flight at once, and a worker stays small.
+
+The driver's buffer doubles as it fills; a little below 4 MiB, none of it stays empty.
+"""
 
 
 @dataclass(slots=True)
 class ChunkSize:
-    """Follows what the last chunk was like: its documents' size, and how long they took to make.
+    """Adapts to the last chunk: the size of its documents, and how long they took to make.
 
     ``most_documents`` bounds a chunk, and ``most_seconds`` how long its first documents wait for
     its last.
@@ -32,7 +34,7 @@ class ChunkSize:
         return -(-left // chunks)
 
     def learn(self, documents: int, size_bytes: int, seconds: float) -> None:
-        """Take in a chunk that was just made."""
+        """Adapt to a chunk that was just made."""
         if documents == 0:
             return
         by_bytes = _MOST_BYTES * documents // max(1, size_bytes)

@@ -1,4 +1,4 @@
-"""Count what targets that do not keep each ``_id`` once hold more than once."""
+"""Count duplicates in targets that do not keep ``_id`` unique."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dataworks_tasks.runs.spec import GenerationPart
 
 
 def note_duplicates(context: RunContext, parts: Sequence[GenerationPart]) -> None:
-    """Put on record how many documents are there more than once.
+    """Record how many documents the target holds more than once.
 
-    A worker that was taken for dead may still write, so a run into such a target never says that
-    all is well without the count it is based on.
+    A worker that was presumed dead may still write, so a run into such a target never reports
+    success without the count that this is based on.
     """
     notes = [_note(context, part) for part in parts if not part.unique_ids]
     if notes:

@@ -1,4 +1,4 @@
-"""Count what the target of a generation has lost again since it was acknowledged."""
+"""Count documents that the target of a generation has lost since it acknowledged them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def note_lost_documents(
 ) -> bool:
     """Note each collection that holds fewer than the run wrote; False if ``lease`` ended first.
 
-    Documents that were there before the run are not known, so they may hide some that are lost.
+    Documents that were there before the run are unknown, so they may hide some that are lost.
     """
     ledger, run_id = context.ledger, context.spec.run_id
     # A failure may be of any collection, and its document may be there.

@@ -1,4 +1,4 @@
-"""Keep a range going when a generator raises, or repeats an _id, for some of its documents."""
+"""Continue a range when a generator raises, or repeats an _id, for some of its documents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MadeDocuments:
 def generate_around_faults(
     source: DocumentSource, wanted: BatchRange, namespace: Namespace
 ) -> MadeDocuments:
-    """Generate ``wanted`` (indexes within the collection); one by one where the source raises."""
+    """Generate ``wanted`` (indexes within the collection), one by one if the source raises."""
     try:
         batch = source.generate(wanted.start, wanted.stop)
     except DataWorksError:
@@ -40,7 +40,7 @@ def generate_around_faults(
 def _without_repeated_ids(
     batch: EncodedBatch, wanted: BatchRange, namespace: Namespace
 ) -> MadeDocuments:
-    """Take out repeats: a generator's ids can, and equal documents would look like one."""
+    """Take out documents with a repeated _id: equal ones would otherwise count as one."""
     first: dict[tuple[int, bytes], int] = {}
     failures: list[DocumentFailure] = []
     kept: list[int] = []

@@ -1,4 +1,4 @@
-"""A digest of a few documents: whether this machine makes the same ones as the producer's."""
+"""A digest of a few documents shows whether this machine makes the same ones as the producer's."""
 
 from __future__ import annotations
 

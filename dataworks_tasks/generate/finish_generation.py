@@ -1,4 +1,4 @@
-"""What is left of a generation run when every document is there."""
+"""Finish a generation run once every document is written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Asked = tuple[Namespace, Sequence[Mapping[str, Any]], Sequence[Aggregation]]
 
 
 class _Position(NamedTuple):
-    """How many steps are done, and up to which ``_id`` the next one is."""
+    """How many steps are done, and the ``_id`` that the next one has reached."""
 
     step: int
     after: Element | None = None
@@ -43,9 +43,9 @@ class _Position(NamedTuple):
 
 
 def finish_generation(context: RunContext, asked: Sequence[Asked], lease: FinishLease) -> bool:
-    """Build the template's indexes: once over all documents is faster than with each.
+    """Build the template's indexes: one build over all documents is faster than many updates.
 
-    Then compute the fields that come from other collections: indexes help with that. False when
+    Then compute the fields that come from other collections, which indexes speed up. False when
     ``lease`` was over before the end. Raises RunFailed for an index that cannot be built.
     """
     done = _Position.read(lease.position)
@@ -108,7 +108,7 @@ def _aggregated(
 def _record_refused(
     context: RunContext, aggregation: Aggregation, refused: Sequence[RefusedUpdate]
 ) -> None:
-    """Put on record which documents did not get their value. Raises RunFailed if that ends it."""
+    """Record which documents did not get their value. Raises RunFailed if that ends it."""
     spec, namespace = context.spec, aggregation.namespace
     failures = [
         document_failure(

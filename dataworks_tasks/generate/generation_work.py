@@ -34,7 +34,7 @@ from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_bat
 from dataworks_tasks.store.collection_guard import CollectionGuard
 
 DOCUMENTS_PER_COMPARISON = 5_000
-"""Documents that are made again at once, to be compared or written."""
+"""Documents that are made again at a time, to be compared or written."""
 DOCUMENTS_PER_WRITE = 5_000
 """Large enough that the command's overhead disappears (measured: 0.9 us a document of 1 KB at
 5,000, 2.5 us at 1,000), small enough that three of them fit a worker's memory."""
@@ -42,7 +42,7 @@ DOCUMENTS_PER_WRITE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class PartSource:
-    """A part of the run, what makes its documents, and what its template asks for afterwards."""
+    """A part of the run, the source of its documents, and what its template requests afterwards."""
 
     part: GenerationPart
     documents: DocumentSource
@@ -75,7 +75,7 @@ class GenerationWork:
         )
         seconds = context.config.batch_aggregation_timeout_ms / 1000
         self._chunk_sizes = {source.part: ChunkSize(most, seconds) for source in sources}
-        """By part: what one collection's documents are like says nothing about another's."""
+        """By part: the size of one collection's documents says nothing about another's."""
         self._writers = ThreadPoolExecutor(
             context.config.write_workers, thread_name_prefix="dataworks-write"
         )
@@ -111,14 +111,14 @@ class GenerationWork:
         return True
 
     def _check_targets(self, wanted: BatchRange | None = None) -> None:
-        """Raise RunFailed or SpecRefused when a collection is not that of the run any more."""
+        """Raise RunFailed or SpecRefused when a collection is no longer that of the run."""
         for source in self._sources:
             within = source.part.range
             if wanted is None or (wanted.start < within.stop and within.start < wanted.stop):
                 self._guard.check(source.part.namespace, source.part.uuid)
 
     def close(self) -> None:
-        """Wait for the writes on the wire, then let the threads go."""
+        """Wait for the writes on the wire, then stop the threads."""
         self._writers.shutdown(wait=True, cancel_futures=True)
 
     def _chunks(self, wanted: BatchRange) -> Iterator[_Chunk]:
@@ -146,8 +146,8 @@ class GenerationWork:
     def _write(self, chunk: _Chunk, deadline: float) -> WriteResult:
         context, policy = self._context, self._policy
         if chunk.namespace in self._aggregated:
-            # In a run that was finished and is tried again, documents of the first time have
-            # fields that no batch has: the _id must do to know them.
+            # When a finished run is retried, its earlier documents have fields that no batch has,
+            # so they can be recognized only by _id.
             policy = replace(policy, on_conflict=OnConflict.SKIP)
         return write_batch(
             context.target, chunk.namespace, chunk.batch, policy, context.rate_limiter, deadline
@@ -171,8 +171,8 @@ class GenerationWork:
             yield CompletedRange(chunk.run_range, RangeResult(counters, failures))
         elif not failures and len(chunk.batch) == chunk.run_range.size:
             yield from _completed_parts(chunk, result)
-        # Else the deadline came in the middle: the chunk stays a gap, and the next try finds what
-        # is written already. Its failures are recorded when all of it is completed.
+        # Otherwise the deadline came in the middle: the chunk stays a gap, and the next attempt
+        # finds what is already written. Its failures are recorded when all of it is completed.
 
 
 def _completed_parts(chunk: _Chunk, result: WriteResult) -> Iterator[CompletedRange]:

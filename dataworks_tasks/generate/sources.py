@@ -1,4 +1,4 @@
-"""From a generation job to what makes the documents of each of its parts."""
+"""Create the sources of the documents of each part of a generation job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dataworks_tasks.runs.spec import GenerationJob
 def part_sources(
     job: GenerationJob, plugins: Sequence[str], registered: Sequence[BaseDataGenerator] = ()
 ) -> tuple[PartSource, ...]:
-    """One source per part of the job.
+    """Return one source per part of the job.
 
     ``plugins`` come from this process' own settings, ``registered`` from its own code.
     Raises SpecRefused for a generator that this process does not know, and for documents of

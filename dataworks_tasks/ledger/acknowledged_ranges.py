@@ -32,7 +32,7 @@ class AcknowledgedRanges:
         slice_keys: Sequence[str] = (),
         expected_slice: bytes = b"",
     ) -> Acknowledgement:
-        """Add ``done``; ``slice_keys``: where its slices are kept, none in a generation run."""
+        """Add ``done``; ``slice_keys``: where its slices are kept, empty in a generation run."""
         keys = RunKeys(run_id)
         names = [keys.acknowledged, keys.record, keys.counters, keys.failures, keys.failed_ranges]
         newly, closed = self._steps.run(
@@ -58,7 +58,7 @@ class AcknowledgedRanges:
         rest: bytes,
         worker: WorkerReport | None,
     ) -> bool:
-        """Count what is completed of a slice, and make ``rest`` the slice."""
+        """Count the completed part of a slice, and make ``rest`` the slice."""
         keys = RunKeys(run_id)
         names = [keys.record, keys.counters, keys.failures, keys.workers, keys.parts]
         changed = self._steps.run(

@@ -22,14 +22,14 @@ from dataworks_tasks.settings.redis_address import (
 
 _IMPATIENT_SECONDS = 0.5
 _SENTINEL_SECONDS = 2
-"""A Sentinel that does not answer for longer is left for the next one."""
+"""A Sentinel that does not answer for this long is left for the next one."""
 
 
 def connect_redis(config: FrameworkConfig, *, impatient: bool = False) -> Redis:
     """Return a client for the Redis that holds the ledger; it connects on first use.
 
-    A command that met a dropped connection is retried a few times: every ledger step may be
-    repeated. An ``impatient`` client fails within half a second, for callers in an event loop.
+    A command on a dropped connection is retried a few times: every ledger step may be repeated. An
+    ``impatient`` client fails within half a second, for callers in an event loop.
     """
     url = config.effective_ledger_url.get_secret_value()
     options: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What the ledger promises, and the values that cross its border."""
+"""The contract of the ledger, and the values in its interface."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ WORKING = frozenset({RunState.PLANNING, RunState.RUNNING})
 """States in which workers work."""
 
 FINISHED = frozenset({RunState.COMPLETE, RunState.DIFFERENT})
-"""States of a run that has done everything it was to do."""
+"""States of a run that has done everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class RunProgress:
 
     @property
     def differences(self) -> int:
-        """Documents that a verification found to differ; not all of them need be on record."""
+        """Documents that a verification found to differ; not all of them need be recorded."""
         found = sum(self.counters.get(name, 0) for name in DIFFERENCES)
         return max(found, self.failures)
 
@@ -104,11 +104,11 @@ class Ledger(Protocol):
     """The run's record. Every change is one atomic step; doing it twice changes nothing.
 
     All methods raise LedgerUnavailable when Redis does not answer, and UnknownName for a run that
-    is not on record (also in the middle of a run: a Redis that lost its data never looks finished).
+    is not on record (even in the middle of a run: a Redis that lost its data never looks finished).
     """
 
     windows: SendWindows
-    """Which messages of a run are waiting, in work, or to be sent."""
+    """Which messages of a run are waiting, in progress, or to be sent."""
 
     key_windows: KeyWindows
     """Claims and key windows, for repair and live migration."""
@@ -131,7 +131,7 @@ class Ledger(Protocol):
     def create(
         self, spec: RunSpec, total: int | None, queue: str = "", steps: Sequence[str] = ()
     ) -> None:
-        """Record a run: ``running`` when ``total`` is known, else ``planning``.
+        """Record a run as ``running`` if ``total`` is known, else as ``planning``.
 
         ``queue``: where its messages go; ``steps`` of its driver are due there at once. A run
         without a queue is worked on by the process that records it.
@@ -147,14 +147,14 @@ class Ledger(Protocol):
         """Return the id of the run with this name; the run may not be on record yet."""
 
     def name_run(self, name: str, run_id: str, seconds: float) -> str:
-        """Give the run its name, unless a run on record has it, or one that is being started.
+        """Give the run its name, unless a run on record, or one that is being started, has it.
 
-        A name that was given longer than ``seconds`` ago to a run that is not on record is free.
+        A name is free if it was given longer than ``seconds`` ago to a run that is not on record.
         Returns the id of the run that has the name.
         """
 
     def forget(self, run_id: str) -> None:
-        """Delete everything that is known of the run."""
+        """Delete everything that is known about the run."""
 
     def state(self, run_id: str) -> RunState:
         """Return the run's state."""
@@ -169,22 +169,22 @@ class Ledger(Protocol):
         new: RunState,
         error: str | None = None,
     ) -> bool:
-        """Set the state if it is one of ``expected``; say whether it was."""
+        """Set the state if it is one of ``expected``; return whether it was."""
 
     def note_error(self, run_id: str, error: str) -> None:
         """Keep the latest error that did not stop the run."""
 
     def limits(self, run_id: str) -> RunLimits | None:
-        """Return the limits that were set while the run ran; None: those of its spec hold."""
+        """Return the limits that were set while the run ran; None: those of its spec apply."""
 
     def change_limits(self, run_id: str, limits: RunLimits) -> bool:
-        """Replace the limits of a run; False, and nothing is changed, when the run is over."""
+        """Replace the limits of a run; return False, and change nothing, when the run is over."""
 
     def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
         """Replace the run's notes of a topic. They stay when the run's state changes."""
 
     def record_final_collections(self, run_id: str, collections: Sequence[FinalCollection]) -> None:
-        """Keep what the databases held of the run's collections when it ended."""
+        """Record what the databases held of the run's collections when it ended."""
 
     def final_collections(self, run_id: str) -> tuple[FinalCollection, ...]:
         """Return what the databases held when the run ended, by name; empty before that."""
@@ -199,10 +199,10 @@ class Ledger(Protocol):
     ) -> Acknowledgement:
         """Add ``done`` to the acknowledged ranges, and its counters and failures with it.
 
-        Counters and failures count only for what is new; of a range that is new in part the
+        Counters and failures count only for what is new; if only a part of the range is new, the
         counters are added in proportion. ``expected_slice``: the slice as it was worked on. It is
-        acknowledged only if it is still the slice of its number: a Redis that lost its last moments
-        may have been given another one since.
+        acknowledged only if it is still the slice with this number: a Redis that lost its last
+        moments may have been given another one since.
         """
 
     def checkpoint_slice(
@@ -214,21 +214,22 @@ class Ledger(Protocol):
         rest: bytes,
         worker: WorkerReport | None = None,
     ) -> bool:
-        """Count what is completed of a slice, and make ``rest`` the slice that is left to do.
+        """Count the completed part of a slice, and make ``rest`` the slice that is left to do.
 
-        False, and nothing is changed, when ``expected_slice`` is not the slice of this number now.
+        Return False, and change nothing, when ``expected_slice`` is no longer the slice with this
+        number.
         """
 
     def record_failures(self, run_id: str, failures: Sequence[DocumentFailure]) -> None:
         """Record failures of a range that is not acknowledged (the run stops)."""
 
     def failures(self, run_id: str) -> Iterator[DocumentFailure]:
-        """Every recorded failure."""
+        """Return every recorded failure."""
 
     def failure_page(self, run_id: str, cursor: int = 0) -> FailurePage:
         """Return about a thousand failures from ``cursor`` on; 0 is the beginning.
 
-        A failure that is recorded meanwhile may be missing, and one may be returned twice.
+        A failure that is recorded meanwhile may be missing, and a failure may be returned twice.
         """
 
     def failed_ranges(self, run_id: str) -> tuple[BatchRange, ...]:
@@ -241,16 +242,16 @@ class Ledger(Protocol):
         queue: str = "",
         steps: Sequence[str] = (),
     ) -> bool:
-        """Set a run going that is in one of the ``expected`` states; False in any other state.
+        """Start or continue a run in one of the ``expected`` states; return False in any other.
 
         Its state becomes ``planning`` or ``running``, ``steps`` of its driver are due in ``queue``,
         and a plan that ends before its total is planned further.
         """
 
     def reopen_failed(self, run_id: str, queue: str = "", steps: Sequence[str] = ()) -> int:
-        """Turn every acknowledged range that holds failures into a gap again; say how many.
+        """Turn every acknowledged range that holds failures into a gap again; return how many.
 
-        The run is going afterwards, as by ``set_going``.
+        The run continues afterwards, as with ``set_going``.
         """
 
     def gaps(self, run_id: str, within: BatchRange | None = None) -> Iterator[BatchRange]:
@@ -270,17 +271,17 @@ class Ledger(Protocol):
     ) -> None:
         """Add planned slices after ``end``.
 
-        Raises TransientError when the plan on record ends elsewhere: another planner adds to it, or
-        Redis lost its last moments.
-        ``expected``: documents that they are expected to hold; ``by_collection``: the same by the
-        name of the target collection. ``collections``: the number of each slice's collection, where
-        the run has several.
+        Raises TransientError when the recorded plan ends elsewhere: another planner adds to it, or
+        Redis lost its last moments. ``expected``: documents that they are expected to hold;
+        ``by_collection``: the same by the name of the target collection. ``collections``: the
+        number of each slice's collection, where the run has several.
         """
 
     def close_plan(self, run_id: str, end: PlanEnd) -> bool:
-        """All slices are known. True when all are acknowledged already: the caller finishes.
+        """Close the plan: all slices are known. True when all are acknowledged already.
 
-        Raises TransientError when the plan on record does not end at ``end``.
+        Then the caller finishes. Raises TransientError when the recorded plan does not end at
+        ``end``.
         """
 
     def slice_collections(self, run_id: str) -> Sequence[int]:
@@ -290,24 +291,24 @@ class Ledger(Protocol):
         """
 
     def slices(self, run_id: str, wanted: BatchRange) -> dict[int, bytes]:
-        """Slices by number; those acknowledged are gone."""
+        """Return slices by number; acknowledged ones are gone."""
 
     def plan_end(self, run_id: str) -> PlanEnd:
-        """How many slices are planned, and where planning was (to continue it)."""
+        """Return how many slices are planned, and the planner's position (to continue it)."""
 
     def count_attempt(self, run_id: str, subject: str) -> int:
-        """Count an attempt at ``subject``, a range or a step; say how many there were."""
+        """Count an attempt at ``subject``, a range or a step; return how many there were."""
 
     def forget_attempts(self, run_id: str, subject: str) -> None:
-        """Begin to count again: ``subject`` made progress, or was given up."""
+        """Start counting from zero: ``subject`` made progress, or was given up."""
 
     def acquire_finish_lease(
         self, run_id: str, holder: str, seconds: float, state: FinishState | None = None
     ) -> str | None:
-        """Take, keep or (with 0 seconds) give back the one turn at finishing the run.
+        """Acquire, extend or (with 0 seconds) release the run's finish lease.
 
-        Returns the position that is on record, with ``state`` set to that; None when somebody else
-        has the turn, and then nothing is changed.
+        Returns the recorded position, after setting it to ``state`` if that is given; None, without
+        any change, when another process has the lease.
         """
 
     def take_tokens(self, run_id: str, request: TokenRequest) -> TokenGrant:
@@ -317,4 +318,4 @@ class Ledger(Protocol):
         """
 
     def throttled_rate(self, run_id: str) -> ThrottledRate | None:
-        """Return what the target takes while it throttles; None: it has not lately."""
+        """Return the rate that a throttling target accepts; None if it has not throttled lately."""

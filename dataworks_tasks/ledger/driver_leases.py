@@ -29,7 +29,8 @@ class RedisDriverLeases(DriverLeases):
     def claim(self, queue: str, most: int, seconds: float) -> list[DueStep]:
         found = self._steps.run("", "claim_due", [due_key(queue)], most, f"{seconds:g}")
         named = [as_text(member).split(" ") for member in cast("list[bytes]", found)]
-        # Whoever can write to Redis can put anything there; what names no step is left alone.
+        # Anyone who can write to Redis can put anything there; entries that do not name a step are
+        # ignored.
         return [DueStep(*parts) for parts in named if len(parts) == _PARTS]
 
     def hold(

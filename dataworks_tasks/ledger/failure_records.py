@@ -29,7 +29,7 @@ class FailureRecords:
             self._steps.guard(run_id, lambda: self._redis.hset(key, items=items))
 
     def all(self, run_id: str) -> Iterator[DocumentFailure]:
-        """Every recorded failure."""
+        """Return every recorded failure."""
         cursor = self._redis.hscan_iter(RunKeys(run_id).failures, count=_PAGE)
         while True:
             entry = self._steps.guard(run_id, lambda: next(cursor, None))
@@ -53,7 +53,7 @@ class FailureRecords:
         return tuple(sorted(BatchRange(int(start), int(stop)) for start, stop in bounds))
 
     def reopen(self, run_id: str, queue: str, steps: Sequence[str]) -> int:
-        """Turn every acknowledged range that holds failures into a gap again; say how many."""
+        """Turn every acknowledged range that holds failures into a gap again; return how many."""
         keys = RunKeys(run_id)
         names = [keys.acknowledged, keys.record, keys.counters, keys.failures, keys.failed_ranges]
         names += [due_key(queue), keys.budget]
@@ -63,7 +63,7 @@ class FailureRecords:
 
 
 def failure_arguments(failures: Sequence[DocumentFailure]) -> list[str]:
-    """Each failure's key and what else is kept of it as JSON, one after the other."""
+    """Return each failure's key and its other fields as JSON, one after the other."""
     arguments: list[str] = []
     for failure in failures:
         values = asdict(failure)

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class HeldCollection:
-    """A collection by its server's own records; None for what the server does not say."""
+    """A collection by its server's own records; None for what the server does not report."""
 
     name: str
     documents: int

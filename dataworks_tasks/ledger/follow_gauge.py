@@ -1,4 +1,4 @@
-"""How far a run is behind its source, as the process that follows it saw it last."""
+"""How far a run lags behind its source, as last seen by the process that follows it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class FollowGauge:
 
     ``lag_seconds``: the age of the oldest change that was not at the target then.
     ``history_seconds``: how far the source's history reached back before the run's position; None
-    where the source does not say it.
+    if the source does not report it.
     """
 
     seen_at: float

@@ -35,13 +35,13 @@ class Heartbeat:
         self.stop()
 
     def stop(self) -> None:
-        """Extend the lease no more, and wait for the thread."""
+        """Stop extending the lease, and wait for the thread."""
         self._over.set()
         self._due.set()
         self._thread.join()
 
     def start(self) -> None:
-        """Start to extend the lease."""
+        """Start extending the lease."""
         self._thread.start()
 
     def beat_soon(self) -> None:

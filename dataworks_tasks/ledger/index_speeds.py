@@ -10,7 +10,7 @@ from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
 _LEAST_SECONDS = 1.0
 """A shorter build says more about the network than about the server."""
 _OLDER_COUNTS = 0.5
-"""A server grows, or gets other neighbors: a build counts half of the one after it."""
+"""Servers grow, or get other neighbors: each build counts half as much as the one after it."""
 
 
 _KEPT = 8
@@ -20,7 +20,7 @@ _KEPT = 8
 class IndexSpeed(NamedTuple):
     """How long builds took on a target, as a share of what ``runs.index_cost`` expects.
 
-    ``least`` and ``most`` are of those that are remembered: they differ where other work on the
+    ``least`` and ``most`` are those of the remembered builds: they differ if other work on the
     server comes and goes.
     """
 
@@ -37,9 +37,9 @@ class IndexSpeeds:
         self._redis = steps.redis
 
     def learn(self, target: str, seconds: float, expected: float) -> None:
-        """Remember that a build took so long on ``target``, a fingerprint of servers.
+        """Remember how long a build took on ``target``, a fingerprint of servers.
 
-        Two processes that learn at once may forget one of two builds, which does no harm.
+        If two processes learn at once, one build may be forgotten, which does no harm.
         """
         if seconds < _LEAST_SECONDS or expected <= 0:
             return

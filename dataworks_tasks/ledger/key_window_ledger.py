@@ -40,7 +40,7 @@ class KeyWindowLedger:
     _epochs: dict[str, int] = field(default_factory=dict)
 
     def claim(self, run_id: str, request: ClaimRequest) -> ClaimGrant | None:
-        """Claim a slice or window; None while somebody else has it, or when it is done."""
+        """Claim a slice or window; None while another process has it, or when it is done."""
         return self._claim(run_id, request, 0, unanswered=False)
 
     def extend(self, run_id: str, request: ClaimRequest, claim: int) -> bool:
@@ -82,7 +82,7 @@ class KeyWindowLedger:
         window: CompletedKeys,
         worker: WorkerReport | None = None,
     ) -> Acknowledgement:
-        """Acknowledge a window; nothing happens when its claim is lost."""
+        """Acknowledge a window; do nothing when its claim is lost."""
         result, outcome = window.result, window.outcome
         keys = RunKeys(run_id)
         hot = [part for key, pair in outcome.hot for part in (key, pair)]
@@ -114,9 +114,9 @@ class KeyWindowLedger:
         return Acknowledgement(int(newly), bool(closed))
 
     def append(self, run_id: str, append: Append) -> int | None:
-        """Append windows, and those deferred ones that are due; how many.
+        """Append windows, and the deferred ones that are due; return how many.
 
-        None when somebody else moved the place, or the run is over: nothing was appended then.
+        None if another process moved the place, or the run is over; then nothing was appended.
         """
         keys, place = RunKeys(run_id), append.place or Place("", b"", b"")
         appended, _ = self._steps.run(
@@ -136,7 +136,7 @@ class KeyWindowLedger:
         return None if int(appended) < 0 else int(appended)
 
     def place(self, run_id: str, name: str) -> bytes:
-        """Where the reader called ``name`` is; empty when it has not begun."""
+        """Return the place of the reader called ``name``; empty when it has not begun."""
         record = RunKeys(run_id).record
         found = self._steps.guard(run_id, lambda: self._steps.redis.hget(record, name))
         return cast("bytes | None", found) or b""
@@ -178,7 +178,7 @@ class KeyWindowLedger:
         )
 
     def now(self) -> float:
-        """Redis' clock, in seconds since 1970."""
+        """Return Redis' time, in seconds since 1970."""
         seconds, micros = self._steps.guard("", self._steps.redis.time)
         return seconds + micros / 1_000_000
 
@@ -190,7 +190,7 @@ class KeyWindowLedger:
             self._steps.guard(run_id, lambda: self._steps.redis.hset(name, items=items))
 
     def close_copy(self, run_id: str, end: PlanEnd, late_seconds: float) -> None:
-        """Every slice of the copy is planned, up to ``end``.
+        """Record that every slice of the copy is planned, up to ``end``.
 
         ``late_seconds``: how long after the end of a claim its holder's writes may still arrive.
         Raises TransientError when the plan on record ends elsewhere.
@@ -201,19 +201,19 @@ class KeyWindowLedger:
             raise another_plan(run_id)
 
     def copy_slices(self, run_id: str) -> int | None:
-        """How many slices the copy has; None while they are planned."""
+        """Return how many slices the copy has; None while they are being planned."""
         record = RunKeys(run_id).record
         found = self._steps.guard(run_id, lambda: self._steps.redis.hget(record, "copy_slices"))
         return None if found is None else int(cast("bytes", found))
 
     def is_copied(self, run_id: str) -> bool:
-        """Whether the copy is done, and no write of any holder of its slices may still arrive."""
+        """Return whether the copy is done, and no write of its slices' holders can still arrive."""
         record, redis = RunKeys(run_id).record, self._steps.redis
         if self._steps.guard(run_id, lambda: redis.hexists(record, "copied")):
             return True
         if not self._has_copied(run_id):
             return False
-        # From now on claims are those of key windows, which do not hold the copy up.
+        # From now on claims are those of key windows, which do not delay the copy.
         self._steps.guard(run_id, lambda: redis.hset(record, "copied", "1"))
         return True
 
@@ -228,21 +228,22 @@ class KeyWindowLedger:
         late = self._steps.guard(run_id, lambda: redis.hget(keys.record, "late_seconds"))
         now, late_seconds = self.now(), float(as_text(cast("bytes", late or b"0")))
         for value in claims.values():
-            # A holder that died keeps its claim; what it wrote has arrived some time after its end.
+            # A holder that died keeps its claim; its writes can arrive for some time after the
+            # claim ends.
             _, until, holder = [*as_text(value).split("|", 2), "", ""][:3]
             if holder and now < float(until) + late_seconds:
                 return False
         return now >= self.status(run_id).suspect_until
 
     def complete(self, run_id: str, place: str, expected: bytes) -> bool:
-        """Close the plan and complete the run; False while anything is left, or the place moved."""
+        """Close the plan and complete the run; False if anything is left, or the place moved."""
         keys = RunKeys(run_id)
         states = (RunState.RUNNING, RunState.COMPLETE)
         names = [keys.record, keys.hot, keys.deferred]
         return bool(self._steps.run(run_id, "complete_follow", names, place, expected, *states))
 
     def note_following(self, run_id: str, gauge: FollowGauge) -> None:
-        """Keep how far the run is behind its source, for people and alerts."""
+        """Record how far the run lags behind its source, for people and alerts."""
         record, fields = RunKeys(run_id).record, gauge.fields()
         self._steps.guard(
             run_id, lambda: self._steps.redis.hset(record, mapping=as_mapping(fields))

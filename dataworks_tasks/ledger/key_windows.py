@@ -1,4 +1,4 @@
-"""What the ledger promises of claims and key windows, and the values for that."""
+"""The contract of the ledger for claims and key windows, and its values."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class ClaimGrant:
 
 @dataclass(frozen=True, slots=True)
 class WindowOutcome:
-    """What reconciling a key window gave besides counters and failures.
+    """The outcome of reconciling a key window, besides counters and failures.
 
     ``appended``: windows of keys that changed meanwhile. ``hot``: such keys as BSON with their
     collection pair, to be reconciled soon. ``cleared``: document keys whose failures are over.
     ``unanswered``: a write has no answer, so it may still arrive within ``late_seconds``.
-    ``isolated``: nothing was reconciled, because workers died of it. Where a late write may arrive,
-    the appended windows are reconciled once more after it, and not this one.
+    ``isolated``: nothing was reconciled, because it killed workers. If a late write may arrive, the
+    appended windows are reconciled once more after it, instead of this one.
     """
 
     claim: int
@@ -82,7 +82,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class WindowStatus:
-    """What of a run's windows is still to come besides its gaps.
+    """The windows of a run that are still to come, besides its gaps.
 
     ``suspect_until``: until then a write of a lost process may still arrive.
     """
@@ -98,8 +98,8 @@ class WindowStatus:
 class Append:
     """Windows to append; ``hot_keys`` are those that the windows take over from the hot set.
 
-    ``due``: how many deferred windows may be appended as well. ``documents``: how many documents
-    more the run is expected to have.
+    ``due``: how many deferred windows may be appended as well. ``documents``: how many more
+    documents the run is expected to have.
     """
 
     windows: Sequence[bytes] = ()
@@ -116,7 +116,7 @@ class KeyWindows(Protocol):
     """
 
     def claim(self, run_id: str, request: ClaimRequest) -> ClaimGrant | None:
-        """Claim a slice or window; None while somebody else has it, or when it is done."""
+        """Claim a slice or window; None while another process has it, or when it is done."""
 
     def extend(self, run_id: str, request: ClaimRequest, claim: int) -> bool:
         """Keep a claim for ``request.seconds`` from now; False when it is lost."""
@@ -132,16 +132,16 @@ class KeyWindows(Protocol):
         window: CompletedKeys,
         worker: WorkerReport | None = None,
     ) -> Acknowledgement:
-        """Acknowledge a window; nothing happens when its claim is lost."""
+        """Acknowledge a window; do nothing when its claim is lost."""
 
     def append(self, run_id: str, append: Append) -> int | None:
-        """Append windows, and those deferred ones that are due; how many.
+        """Append windows, and the deferred ones that are due; return how many.
 
-        None when somebody else moved the place, or the run is over: nothing was appended then.
+        None if another process moved the place, or the run is over; then nothing was appended.
         """
 
     def place(self, run_id: str, name: str) -> bytes:
-        """Where the reader called ``name`` is; empty when it has not begun."""
+        """Return the place of the reader called ``name``; empty when it has not begun."""
 
     def hot_keys(self, run_id: str) -> Mapping[bytes, int]:
         """Return the hot set: keys as BSON, each with its collection pair."""
@@ -153,29 +153,29 @@ class KeyWindows(Protocol):
         """Return what is left besides the run's gaps; times are of Redis' clock."""
 
     def now(self) -> float:
-        """Redis' clock, in seconds since 1970."""
+        """Return Redis' time, in seconds since 1970."""
 
     def add_hot_keys(self, run_id: str, keys: Sequence[tuple[bytes, int]]) -> None:
         """Add keys, each with its collection pair, to the hot set."""
 
     def close_copy(self, run_id: str, end: PlanEnd, late_seconds: float) -> None:
-        """Every slice of the copy is planned, up to ``end``.
+        """Record that every slice of the copy is planned, up to ``end``.
 
         ``late_seconds``: how long after the end of a claim its holder's writes may still arrive.
         Raises TransientError when the plan on record ends elsewhere.
         """
 
     def copy_slices(self, run_id: str) -> int | None:
-        """How many slices the copy has; None while they are planned."""
+        """Return how many slices the copy has; None while they are being planned."""
 
     def is_copied(self, run_id: str) -> bool:
-        """Whether the copy is done, and no write of any holder of its slices may still arrive."""
+        """Return whether the copy is done, and no write of its slices' holders can still arrive."""
 
     def complete(self, run_id: str, place: str, expected: bytes) -> bool:
-        """Close the plan and complete the run; False while anything is left, or the place moved."""
+        """Close the plan and complete the run; False if anything is left, or the place moved."""
 
     def note_following(self, run_id: str, gauge: FollowGauge) -> None:
-        """Keep how far the run is behind its source, for people and alerts."""
+        """Record how far the run lags behind its source, for people and alerts."""
 
     def clear_failures(self, run_id: str, keys: Sequence[str]) -> None:
         """Forget failures that are over, by the names of their documents."""

@@ -16,14 +16,14 @@ WORKERS = "dataworks:workers"
 """Hash: the workers that are alive, by the id that each draws."""
 
 NAMES = "dataworks:names"
-"""Hash: what people called a run, and its id."""
+"""Hash: the names that people gave to runs, with their ids."""
 
 INDEX_SPEEDS = "dataworks:index-speeds"
 """Hash: how long index builds took on a target, and how long they were expected to take."""
 
 
 def due_key(queue: str) -> str:
-    """Sorted set of ``RUN STEP`` by when a worker of the queue looks after it."""
+    """Sorted set of ``RUN STEP`` by the time when a worker of the queue takes care of it."""
     return f"dataworks:due:{queue}"
 
 
@@ -33,7 +33,7 @@ def due_members(run_id: str, steps: Iterable[str]) -> list[str]:
 
 
 def turns_key(queue: str) -> str:
-    """Sorted set of the queue's runs that want processes, by since when."""
+    """Sorted set of the queue's runs that want processes, by how long they have wanted them."""
     return f"dataworks:turns:{queue}"
 
 
@@ -68,7 +68,7 @@ class RunKeys:
 
     @property
     def counters(self) -> str:
-        """Hash: documents, bytes and what else the acknowledged ranges added up to."""
+        """Hash: documents, bytes and the other totals of the acknowledged ranges."""
         return self._key("counters")
 
     @property
@@ -83,32 +83,32 @@ class RunKeys:
 
     @property
     def parts(self) -> str:
-        """Hash: what was counted of slices that are completed in part."""
+        """Hash: the counts of slices that are partly completed."""
         return self._key("parts")
 
     @property
     def attempts(self) -> str:
-        """Hash: how often a range was tried in vain, and how many workers died with it."""
+        """Hash: how often a range was tried without success, and how many workers died with it."""
         return self._key("attempts")
 
     @property
     def window(self) -> str:
-        """Hash: how far messages are sent, and how many are waiting."""
+        """Hash: up to where messages are sent, and how many are waiting."""
         return self._key("window")
 
     @property
     def hands(self) -> str:
-        """Hash: the ranges that workers have in hand."""
+        """Hash: the ranges that workers hold."""
         return self._key("hands")
 
     @property
     def rests(self) -> str:
-        """Sorted set: ranges to be sent again, by when."""
+        """Sorted set: ranges to be sent again, by the time to send them."""
         return self._key("rests")
 
     @property
     def finish_sent(self) -> str:
-        """String that expires: somebody was asked to finish the run a moment ago."""
+        """String that expires: a worker was just asked to finish the run."""
         return self._key("finish_sent")
 
     @property
@@ -138,7 +138,7 @@ class RunKeys:
 
     @property
     def notes(self) -> str:
-        """Hash: what a person has to know of the run, by topic."""
+        """Hash: what a person has to know about the run, by topic."""
         return self._key("notes")
 
     @property
@@ -192,7 +192,7 @@ class RunKeys:
 
     @property
     def slice_prefix(self) -> str:
-        """What the names of the hashes of slices begin with."""
+        """The prefix of the names of the hashes of slices."""
         return self._key("slices:")
 
     def slices(self, number: int) -> str:

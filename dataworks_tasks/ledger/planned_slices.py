@@ -40,11 +40,12 @@ class PlannedSlices:
         counts = (expected, SLICES_PER_KEY, len(by_collection), numbers)
         arguments = (end.planned, end.last_slice or b"", *counts, *named, *slices)
         if not self._steps.run(run_id, "append_slices", names, *arguments):
-            # Also when Redis did it and the answer got lost: planning continues from what is there.
+            # This includes the case in which Redis did it and the answer was lost: planning
+            # continues from the record.
             raise another_plan(run_id)
 
     def close(self, run_id: str, end: PlanEnd) -> bool:
-        """All slices are known. True when all are acknowledged already."""
+        """Close the plan: all slices are known. True when all are acknowledged already."""
         states = (RunState.PLANNING, RunState.RUNNING)
         keys = [RunKeys(run_id).record]
         arguments = (end.planned, end.last_slice or b"", *states)
@@ -54,7 +55,7 @@ class PlannedSlices:
         return bool(answer)
 
     def read(self, run_id: str, wanted: BatchRange) -> dict[int, bytes]:
-        """Slices by number; those acknowledged are gone."""
+        """Return slices by number; acknowledged ones are gone."""
         found: dict[int, bytes] = {}
         for key in slice_keys(run_id, wanted):
             values = self._steps.guard(run_id, lambda key=key: self._redis.hgetall(key))  # type: ignore[misc]
@@ -70,7 +71,7 @@ class PlannedSlices:
         return struct.unpack(f"<{len(kept) // 2}H", kept)
 
     def end(self, run_id: str) -> PlanEnd:
-        """How many slices are planned, and where planning stood."""
+        """Return how many slices are planned, and the planner's position."""
         record = RunKeys(run_id).record
         planned, last = cast(
             "list[bytes | None]",
@@ -94,7 +95,7 @@ def slice_keys(run_id: str, wanted: BatchRange) -> list[str]:
 
 
 def another_plan(run_id: str) -> TransientError:
-    """Build the error for a planner whose plan is not the one on record."""
+    """Build the error for a planner whose plan is not the recorded one."""
     return TransientError(
         f"the plan of {run_id} does not end where this planner left it: another planner added to "
         "it, or Redis lost its last moments; planning continues from the recorded plan",

@@ -51,7 +51,7 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 
 _THROTTLED_LATELY_SECONDS = 30
-"""So long ago a worker asked for tokens at the controller's rate."""
+"""A target counts as throttling if a worker asked for controlled tokens this recently."""
 
 
 class RedisLedger(Ledger):

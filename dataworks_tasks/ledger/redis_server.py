@@ -14,7 +14,7 @@ from dataworks_tasks.errors import SettingsError
 from dataworks_tasks.ledger.redis_steps import RedisSteps
 
 UNKNOWN = "unknown"
-"""What the user may not ask."""
+"""The value of facts that the user may not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class RedisMemory:
 
 
 def read_memory(steps: RedisSteps) -> RedisMemory:
-    """How full the server is."""
+    """Return how full the server is."""
 
     def read() -> Mapping[str, Any]:
         try:
@@ -74,7 +74,7 @@ def read_facts(steps: RedisSteps) -> RedisFacts:
 
 
 def _clock_ahead(steps: RedisSteps) -> float:
-    """Half of the way there and back is taken for the way back."""
+    """Return how far the server's clock is ahead; half of the round trip is the way back."""
     asked = time.time()
     seconds, microseconds = steps.guard("", steps.redis.time)
     answered = time.time()

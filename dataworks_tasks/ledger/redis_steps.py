@@ -1,4 +1,4 @@
-"""One atomic step at a time on the ledger's Redis, and its errors as ours."""
+"""Run one atomic step at a time on the ledger's Redis, and translate its errors."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def refused(error: RedisError) -> LedgerUnavailable:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether Redis refused a command because its memory is full, also within a script."""
+    """Return whether Redis refused a command because its memory is full, even within a script."""
     return isinstance(error, OutOfMemoryError) or (
         isinstance(error, ResponseError) and "> 'maxmemory'" in str(error)
     )
@@ -123,8 +123,8 @@ def as_mapping(values: Mapping[str, Any]) -> Mapping[Any, Any]:
 
 
 def _sentence(error: RedisError) -> str:
-    """Return the error's text without its full stop: more follows.
+    """Return the error's text without its full stop, because more text follows.
 
-    That of a pipeline begins with the command and everything that it should have stored.
+    A pipeline's error begins with the command and everything that it should have stored.
     """
     return str(error).rpartition(" of pipeline caused error: ")[2].rstrip(".")

@@ -1,4 +1,4 @@
-"""What workers report to the ledger, and what it answers."""
+"""What workers report to the ledger, and what the ledger answers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class PlanEnd(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DocumentFailure:
-    """A document that was not written. ``document_id`` is Extended JSON; ``key`` names it once.
+    """A document that was not written. ``document_id`` is Extended JSON; ``key`` identifies it.
 
-    ``bson_id``: the ``_id`` as hexadecimal BSON, where repair needs it exactly. ``index``: of a
-    document of a generation run, where its batch begins.
+    ``bson_id``: the ``_id`` as hexadecimal BSON, if a repair needs it exactly. ``index``: where the
+    batch of a generated document begins.
     """
 
     key: str

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class RunCounter(StrEnum):
-    """What the ledger adds up for a run. A name never changes: runs on record have it."""
+    """What the ledger adds up for a run. A name never changes, because recorded runs use it."""
 
     DOCUMENTS = "documents"  # completed at the target, or compared
     BYTES = "bytes"
@@ -33,7 +33,7 @@ class RunCounter(StrEnum):
 
 
 DIFFERENCES = (RunCounter.MISSING, RunCounter.EXTRA, RunCounter.DIFFERENT)
-"""What a verification found that is not equal."""
+"""Counters of what a verification found to differ."""
 
 
 DOCUMENTS_OF = "documents:"

@@ -1,4 +1,4 @@
-"""The limits of a run, which may change while it runs; the spec has those that it began with."""
+"""The limits of a run, which may change while it runs; the spec has those that it started with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """What the whole fleet may spend on a run each second. None: no limit.
+    """What the entire fleet may spend on a run each second. None: unlimited.
 
     ``max_rate``: documents. ``max_ru``, ``source_max_ru``: request units at the target and at the
     source.
@@ -28,7 +28,7 @@ class RunLimits:
 
     @classmethod
     def of_spec(cls, spec: RunSpec) -> RunLimits:
-        """Return the limits that the run began with."""
+        """Return the limits that the run started with."""
         return cls(spec.max_rate, spec.max_ru, spec.source_max_ru)
 
     @classmethod
@@ -50,7 +50,7 @@ class RunLimits:
 
 
 class KeepsLimits(Protocol):
-    """The part of the ledger that has the limits of runs."""
+    """The part of the ledger that keeps the limits of runs."""
 
     def limits(self, run_id: str) -> RunLimits | None:
         """Return the limits that were set while the run ran."""
@@ -67,7 +67,7 @@ def with_limits(ledger: KeepsLimits, spec: RunSpec) -> RunSpec:
 
 
 class LiveLimits:
-    """The limits of a run, looked up again after a second; during an outage they stay."""
+    """The limits of a run, read again after a second; during an outage they stay."""
 
     def __init__(
         self, ledger: KeepsLimits, spec: RunSpec, clock: Callable[[], float] = time.monotonic
@@ -77,7 +77,7 @@ class LiveLimits:
         self._looked_at: float | None = None
 
     def now(self) -> RunLimits:
-        """Return the limits that hold now."""
+        """Return the current limits."""
         now = self._clock()
         if self._looked_at is None or now - self._looked_at >= _LOOK_SECONDS:
             self._looked_at = now

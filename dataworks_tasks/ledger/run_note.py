@@ -1,4 +1,4 @@
-"""What a person has to know of a run besides its numbers; kept when the run is complete."""
+"""What a person has to know about a run besides its numbers; kept when the run is complete."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SCHEMA = frozenset({NoteTopic.INDEXES, NoteTopic.OPTIONS, NoteTopic.VIEWS})
 
 @dataclass(frozen=True, slots=True)
 class RunNote:
-    """A fact about a collection, or about the run where ``collection`` is empty.
+    """A fact about a collection, or about the run if ``collection`` is empty.
 
     ``attention``: a person should read it, so the command ends with exit code 4.
     """

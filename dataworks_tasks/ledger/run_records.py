@@ -1,4 +1,4 @@
-"""The runs on record: their specs, states, and whose turn it is to finish one."""
+"""The recorded runs: their specs, their states, and who holds the finish lease."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class RunRecords:
         failpoint("record.after")
 
     def spec(self, run_id: str) -> RunSpec:
-        """Return the run's spec, with the collections that it took in since."""
+        """Return the run's spec, with the collections that were added since it started."""
         keys = RunKeys(run_id)
 
         def read() -> list[bytes | None]:
@@ -85,7 +85,7 @@ class RunRecords:
         return with_later_pairs(read_spec(text), later or b"")
 
     def is_sliced(self, run_id: str) -> bool:
-        """Whether the run has slices; asked once for each run."""
+        """Return whether the run has slices; read once for each run."""
         known = self._sliced.get(run_id)
         if known is None:
             known = self._sliced[run_id] = self.spec(run_id).is_sliced
@@ -97,16 +97,16 @@ class RunRecords:
         return [as_text(run_id) for run_id in cast("list[bytes]", found)]
 
     def named(self, name: str) -> str | None:
-        """Return the id of the run that has the name, on record or about to be."""
+        """Return the id of the run that has the name, whether it is recorded or being started."""
         found = self._steps.guard("", lambda: self._redis.hget(NAMES, name))
         return None if found is None else as_text(cast("bytes", found)).partition(" ")[0]
 
     def name(self, name: str, run_id: str, seconds: float) -> str:
-        """Give the run its name; the id of the run that has it."""
+        """Give the run its name; return the id of the run that has it."""
         return as_text(self._steps.run(run_id, "name_run", [NAMES], name, run_id, f"{seconds:g}"))
 
     def forget(self, run_id: str) -> None:
-        """Delete everything of the run; its record and its place in the list at last."""
+        """Delete everything about the run; its record and its place in the list come last."""
         keys = RunKeys(run_id)
         planned, queue = cast(
             "list[bytes | None]",
@@ -170,7 +170,7 @@ class RunRecords:
     def set_going(
         self, run_id: str, expected: frozenset[RunState], queue: str, steps: Sequence[str]
     ) -> bool:
-        """Set a run going that is in one of the ``expected`` states."""
+        """Start or continue a run that is in one of the ``expected`` states."""
         keys = RunKeys(run_id)
         names = [keys.record, due_key(queue), keys.budget]
         states = (RunState.PLANNING, RunState.RUNNING, len(expected), *expected)
@@ -200,7 +200,7 @@ class RunRecords:
         self._steps.run(run_id, "set_notes", [keys.record, keys.notes], topic.value, kept)
 
     def record_final_collections(self, run_id: str, collections: Sequence[FinalCollection]) -> None:
-        """Keep what the databases held of each collection."""
+        """Record what the databases held of each collection."""
         keys = RunKeys(run_id)
         kept = [(one.target.name, final_collection_to_json(one)) for one in collections]
         names = [keys.record, keys.collections]
@@ -215,7 +215,7 @@ class RunRecords:
         return read_final_collections(texts)
 
     def count_attempt(self, run_id: str, subject: str) -> int:
-        """Count an attempt at ``subject``; say how many there were."""
+        """Count an attempt at ``subject``; return how many there were."""
         key = RunKeys(run_id).attempts
         return self._steps.guard(run_id, lambda: self._redis.hincrby(key, subject, 1))
 
@@ -227,7 +227,7 @@ class RunRecords:
     def acquire_finish_lease(
         self, run_id: str, holder: str, seconds: float, state: FinishState | None = None
     ) -> str | None:
-        """Take, keep or give back the turn at finishing the run."""
+        """Acquire, extend or release the run's finish lease."""
         kept = ("0", "", "") if state is None else ("1", state.position, state.shown)
         keys = [RunKeys(run_id).record]
         held, position = self._steps.run(

@@ -1,4 +1,4 @@
-"""Which messages of a run are waiting, in a worker's hands, or to be sent next."""
+"""Which messages of a run are waiting, held by a worker, or to be sent next."""
 
 from __future__ import annotations
 

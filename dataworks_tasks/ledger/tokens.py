@@ -1,4 +1,4 @@
-"""What a worker asks of the fleet's shared budget, and what it is granted."""
+"""What a worker requests from the fleet's shared budget, and what it is granted."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class BucketRequest:
     name: str
     wanted: float
     correction: float = 0.0
-    """What the caller's earlier writes cost more (or, negative, less) than they had taken."""
+    """What the caller's earlier writes cost beyond (if negative, below) what was taken for them."""
     limit: float | None = None
     """Tokens per second that the run was given for the whole fleet."""
     controlled: bool = False
-    """Whether the controller's rate holds for this bucket too."""
+    """Whether the controller's rate applies to this bucket too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class TokenRequest:
 
     buckets: Sequence[BucketRequest]
     longest_wait_seconds: float
-    """Refuse instead when it would be longer."""
+    """Refuse instead if the wait would be longer."""
     epoch: int = 0
     """The controller's epoch that the caller knows; 0: none yet."""
     refused: float = 0.0
@@ -34,9 +34,9 @@ class TokenRequest:
     accepted: float = 0.0
     """Tokens of them that it accepted."""
     writes: int = 0
-    """How many writes they were."""
+    """The number of these writes."""
     sent: float = 0.0
-    """Tokens of all its writes that ended since, whenever they were granted."""
+    """Tokens of all its writes that have ended since, whenever they were granted."""
     joins: bool = False
     """Whether the caller was throttled and is not under the controller yet."""
     accepted_rate: float = 0.0
@@ -62,7 +62,7 @@ class TokenRequest:
 
 @dataclass(frozen=True, slots=True)
 class ThrottledRate:
-    """What a server that throttles takes of a run, as the controller found."""
+    """The rate that a throttling server accepts from a run, as found by the controller."""
 
     a_second: float
     in_request_units: bool
@@ -75,7 +75,7 @@ class TokenGrant:
     granted: bool
     wait_seconds: float
     controller_rate: float | None
-    """Tokens per second the controller holds to be right; None while it sets no limit."""
+    """The controller's rate in tokens per second; None while it sets no limit."""
     epoch: int = 0
     """The controller's epoch; 0: no caller was throttled yet."""
 

@@ -1,7 +1,7 @@
 """Whether a Redis speaks TLS where its address does not say so, or the other way round.
 
 A server without TLS waits for the rest of what it takes for a command, so a client with TLS finds
-out only when its patience ends, and tries again.
+out only when it times out, and then it tries again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataworks_tasks.errors import SettingsError
 
 _PORT = 6379
 _PATIENCE_SECONDS = 2.0
-"""An answer of a server that is there takes milliseconds; one that is slow is asked again later."""
+"""A server that is reachable answers within milliseconds; a slow one is asked again later."""
 _ONCE = Retry(NoBackoff(), 0)
 _WAITS: dict[str, Any] = {
     "socket_timeout": _PATIENCE_SECONDS,
@@ -30,10 +30,10 @@ _WAITS: dict[str, Any] = {
 
 
 def check_transport(url: str, setting: str, redis: Redis | None = None) -> None:
-    """Raise SettingsError where TLS is asked of a server that has none, or the other way round.
+    """Raise SettingsError if only one of the address and the server uses TLS.
 
-    ``redis``: a client of the address, which is used where its patience does no harm. Every other
-    trouble is left to the caller, who is more patient.
+    ``redis``: a client of the address, used where its longer timeout does no harm. Every other
+    error is left to the caller, which waits longer.
     """
     if url.startswith("rediss://"):
         with Redis.from_url(url, **_WAITS) as hasty:
@@ -52,7 +52,7 @@ def check_transport(url: str, setting: str, redis: Redis | None = None) -> None:
 
 
 def _answers(redis: Redis) -> bool:
-    """Whether the first attempt succeeds."""
+    """Return whether the first attempt succeeds."""
     patient = redis.get_retry()
     redis.set_retry(_ONCE)
     try:
@@ -65,7 +65,7 @@ def _answers(redis: Redis) -> bool:
 
 
 def _speaks_plain(host: str, port: int) -> bool:
-    """Whether the server answers a command as Redis does, also with a refusal."""
+    """Return whether the server answers a command as Redis does, even with a refusal."""
     try:
         with socket.create_connection((host, port), _PATIENCE_SECONDS) as server:
             server.sendall(b"PING\r\n")
@@ -96,6 +96,6 @@ def _host_and_port(url: str) -> tuple[str, int]:
 
 
 def _shown(url: str) -> str:
-    """Scheme, host and port: what a message may say of an address."""
+    """Return scheme, host and port: what a message may say about an address."""
     host, port = _host_and_port(url)
     return f"{url.partition('://')[0]}://{f'[{host}]' if ':' in host else host}:{port}"

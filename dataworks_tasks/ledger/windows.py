@@ -1,4 +1,4 @@
-"""What the ledger promises of a run's messages and of its driver, and the values for that."""
+"""The contract of the ledger for a run's messages and its driver, and its values."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WAKE = "wake"
 
 
 class DueStep(NamedTuple):
-    """A step of a run's driver that nobody is working on, though it is time."""
+    """A step of a run's driver that is due and that no worker has."""
 
     run_id: str
     step: str
 
 
 class Taking(StrEnum):
-    """What became of a message that a worker took off the queue."""
+    """The outcome of taking a message off the queue."""
 
     TAKEN = "taken"  # the range is in this worker's hands
     HELD = "held"  # another worker has it in hand
@@ -35,9 +35,9 @@ class Taking(StrEnum):
 class TakenRange:
     """The answer to a worker that took a message off the queue.
 
-    ``deaths``: how many workers died with this range in hand since it last got on; ``tries``: how
-    often it failed and was put off since then. ``others``: runs of this queue that also want a
-    process. ``to_send``: the messages that take this one's place in the queue.
+    ``deaths``: how many workers have died while holding this range since it last made progress;
+    ``tries``: how often it failed and was postponed since then. ``others``: runs of this queue that
+    also want a process. ``to_send``: the messages that take this one's place in the queue.
     """
 
     taking: Taking
@@ -52,8 +52,9 @@ class TakenRange:
 class Release:
     """How a worker leaves a range. ``rests`` are sent again after ``delay`` seconds.
 
-    ``progressed``: some of it was acknowledged. ``failed``: it was tried in vain. ``parks``:
-    nothing of the run is sent before the delay is over: all of it waits for the same tokens.
+    ``progressed``: some of it was acknowledged. ``failed``: it was tried without success.
+    ``parks``: nothing of the run is sent before the delay is over, because all of it waits for the
+    same tokens.
     """
 
     rests: Sequence[BatchRange] = ()
@@ -67,7 +68,7 @@ class Release:
 class WindowState:
     """The window as found by a probe that went through the queue after the messages before it.
 
-    ``covered``: ranges that a living worker has in hand, and those that are put off.
+    ``covered``: ranges that a living worker holds, and those that are postponed.
     """
 
     is_working: bool  # not paused, and not ended
@@ -102,7 +103,7 @@ class SendWindows(Protocol):
         """Return the queue that the run's messages go to; empty if no fleet works on the run."""
 
     def open(self, run_id: str, queue: str, size: int, room: int, processes: int = 0) -> None:
-        """Begin to send at the run's first gap, ``room`` messages of ``size`` at a time."""
+        """Start sending at the run's first gap, ``room`` messages of ``size`` at a time."""
 
     def refill(self, run_id: str) -> tuple[BatchRange, ...]:
         """Return the ranges to send now, as many as the window has room for."""
@@ -110,18 +111,18 @@ class SendWindows(Protocol):
     def take(
         self, run_id: str, wanted: BatchRange, holder: str, seconds: float, *, dead: bool = False
     ) -> TakenRange:
-        """Take a range in hand for ``seconds``. ``dead``: whoever had it in hand is gone."""
+        """Hold a range for ``seconds``. ``dead``: the worker that held it is gone."""
 
     def keep(self, run_id: str, start: int, holder: str, seconds: float) -> bool:
-        """Keep a range in hand for ``seconds`` from now; False when it is not the holder's."""
+        """Hold a range for ``seconds`` from now; False when it is not the holder's."""
 
     def release(
         self, run_id: str, start: int, holder: str, release: Release
     ) -> tuple[BatchRange, ...]:
-        """Let go of a range; returns the ranges to send now."""
+        """Release a range; return the ranges to send now."""
 
     def probe(self, run_id: str) -> None:
-        """Note that a probe is about to be sent: what is sent from now on comes after it."""
+        """Note that a probe is about to be sent: messages sent from now on come after it."""
 
     def look(self, run_id: str) -> WindowState:
         """Return what the current probe finds, and count the deaths of lost workers."""
@@ -132,16 +133,16 @@ class SendWindows(Protocol):
     def correct(
         self, run_id: str, room: int, suspects: Sequence[BatchRange], lost: Sequence[BatchRange]
     ) -> tuple[BatchRange, ...]:
-        """Keep what the look found, and have ``lost`` sent again; the ranges to send now."""
+        """Record what a probe found, and send ``lost`` again; return the ranges to send now."""
 
     def rivals(self, run_id: str) -> Rivals:
-        """Who else wants the processes of this run's queue."""
+        """Return which other runs want the processes of this run's queue."""
 
     def want(self, run_id: str, processes: int) -> None:
-        """Say how many processes the run could use now; an autoscaler reads the sum of all runs."""
+        """Record how many processes the run could use now; an autoscaler reads the runs' sum."""
 
     def waiting_behind(self, run_id: str) -> list[str]:
-        """Return the runs that get the processes while nobody works on this one."""
+        """Return the runs that get the processes while no worker works on this one."""
 
 
 class DriverLeases(Protocol):
@@ -162,15 +163,15 @@ class DriverLeases(Protocol):
         position: str | None = None,
         due_again: float | None = None,
     ) -> str | None:
-        """Take, keep or (with 0 seconds) give back the lease of a step.
+        """Acquire, extend or (with 0 seconds) release the lease of a step.
 
-        Returns the position on record, with ``position`` set to that where it is given; None when
-        somebody else has the lease, and then nothing is changed. The step is due again in
+        Returns the recorded position, after setting it to ``position`` if that is given; None,
+        without any change, when another process has the lease. The step is due again in
         ``due_again`` seconds; None: never.
         """
 
     def forget(self, due: DueStep, queue: str) -> None:
-        """Nobody has to look after this any more, nor give the run a turn."""
+        """Forget the step: it needs no more attention, and the run gets no more turns."""
 
     def may_send_finish(self, run_id: str, seconds: float) -> bool:
-        """Whether nobody finishes the run; true once in ``seconds`` at most."""
+        """Return whether no worker is finishing the run; True at most once in ``seconds``."""

@@ -1,4 +1,4 @@
-"""The workers that are alive: each says so every few seconds, in the Redis of the ledger."""
+"""The workers that are alive: each reports every few seconds to the Redis of the ledger."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dataworks_tasks.ledger.keys import WORKERS
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text
 
 ALIVE_SECONDS = 20.0
-"""A worker that said nothing for longer is gone."""
+"""A worker that is silent for longer is gone."""
 _FORGOTTEN_SECONDS = 600.0
 _ALWAYS_TIDY = 20
-"""Up to so many workers, each one forgets the gone whenever it says that it is alive."""
+"""Up to this many workers, each one removes lost workers whenever it reports that it is alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,16 @@ class WorkerRegistry:
         self._redis = steps.redis
 
     def clock_seconds(self) -> float:
-        """How far this machine's clock is ahead of Redis'."""
+        """Return how far this machine's clock is ahead of Redis'."""
         before = time.time()
         now = self._now()
         return (before + time.time()) / 2 - now
 
     def enter(self, worker: LivingWorker) -> int:
-        """Say that the worker is alive; return how many have said so, those that ended included.
+        """Report that the worker is alive; return how many have done so, ended ones included.
 
-        Sometimes forgets those that said nothing for long. In a large fleet most calls do not: each
-        reads what all workers said.
+        Some calls remove the workers that were silent for long. In a large fleet most calls do not,
+        because that reads what all workers reported.
         """
         value = json.dumps({**asdict(worker), "at": self._now()})
 

@@ -17,12 +17,12 @@ Document = dict[str, Any]
 
 
 class BaseMigrationStrategy:
-    """What happens to each document between source and target; and along which key it is read.
+    """What happens to each document on its way, and along which key documents are read.
 
     Subclass it, set ``name``, override ``transform_document``, and register the class with
     ``MigrationStrategyFactory``. One instance serves several threads, so keep no state between
-    calls. A document must always become the same: a range may be done twice, and ``dataworks
-    verify`` does it once more. A strategy that overrides nothing copies raw bytes.
+    calls. The result for a document must always be the same: a range may be done twice, and
+    ``dataworks verify`` does it once more. A strategy that overrides nothing copies raw bytes.
     """
 
     name = ""
@@ -61,7 +61,7 @@ class BaseMigrationStrategy:
 
     @property
     def copies_raw(self) -> bool:
-        """Whether documents pass as bytes, because nothing here looks at them."""
+        """Whether documents pass as bytes, because no code here looks at them."""
         base = BaseMigrationStrategy
         return (
             type(self).transform_document is base.transform_document

@@ -1,4 +1,4 @@
-"""What a collection was created with."""
+"""The options that a collection was created with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_options(client: BaseDatabaseClient, namespace: Namespace) -> dict[str, 
 def copy_validation(
     source: BaseDatabaseClient, target: BaseDatabaseClient, pair: NamespacePair
 ) -> bool:
-    """Give the target the source's validator; say whether there is one. Checks no document."""
+    """Give the target the source's validator; return whether there is one. Checks no document."""
     if not target.capabilities.collection_stats:
         return False
     rules = {
@@ -42,7 +42,7 @@ def same_order(
     target: BaseDatabaseClient,
     target_name: Namespace,
 ) -> bool:
-    """Whether both collections have the keys of equal documents in the same order."""
+    """Return whether both collections order the keys of equal documents the same way."""
     return _collation(source, source_name) == _collation(target, target_name)
 
 

@@ -1,4 +1,4 @@
-"""The source's indexes at the target."""
+"""Build the source's indexes at the target."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MADE_BY_THE_SERVER = frozenset({"v", "ns", "background"})
 
 
 def read_indexes(client: BaseDatabaseClient, namespace: Namespace) -> list[dict[str, Any]]:
-    """Every index but the one on ``_id``, with all its options, as ``createIndexes`` takes it."""
+    """Return every index except that on ``_id``, with all options, for ``createIndexes``."""
     return [
         {name: value for name, value in index.items() if name not in _MADE_BY_THE_SERVER}
         for index in list_indexes(client, namespace)
@@ -34,7 +34,7 @@ def read_indexes(client: BaseDatabaseClient, namespace: Namespace) -> list[dict[
 
 
 def in_order_of_building(indexes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the unique indexes first: their duplicates are found before time goes into others."""
+    """Return unique indexes first: duplicates are found before time is spent on others."""
     return sorted(indexes, key=lambda index: not index.get("unique"))
 
 
@@ -55,7 +55,7 @@ class IndexCopy:
     """The outcome for one collection. ``complete``: every index was tried.
 
     ``unknown``: options that were left out, by the name of the index, because no server knows them.
-    ``seconds``: how long the server took, by the name of an index that was begun by this process.
+    ``seconds``: how long the server took, by the name of each index that this process started.
     """
 
     built: list[str] = field(default_factory=list)
@@ -74,13 +74,13 @@ def copy_indexes(
     refused: Collection[RefusedIndex] = (),
     wanted: Callable[[Mapping[str, Any]], bool] = lambda _index: True,
 ) -> IndexCopy:
-    """Build the source's indexes at the target, the unique ones first; try every one of them.
+    """Build the source's indexes at the target, unique ones first; every one is tried.
 
     An index that the target has already, under this or another name, stays. One that cannot be
-    built is in the result with the reason: the server's, with the offending key where a unique
-    index meets duplicates, or that the target has another index of that name. Those of ``refused``
-    were tried before and are left out; ``wanted``: which of the others are built. The result is not
-    complete when ``lease`` is over before; the server continues what it is building.
+    built is in the result with the reason: the server's, with the offending key if a unique index
+    meets duplicates, or that the target has another index of that name. Those in ``refused`` were
+    tried before and are left out; ``wanted``: which of the others to build. The result is not
+    complete if ``lease`` ends first; the server continues what it is building.
     """
     lease = lease or UnlimitedLease()
     copy = IndexCopy()
@@ -108,9 +108,9 @@ class _Builder:
         self._has_collation = "collation" in (_options(target, namespace) or {})
 
     def build(self, index: dict[str, Any], copy: IndexCopy, ordinal: tuple[int, int]) -> bool:
-        """Build the index unless the target has it; False when the lease is over before.
+        """Build the index unless the target has it; False if the lease ends first.
 
-        ``ordinal``: which of how many this is.
+        ``ordinal``: its number, and how many there are.
         """
         name = str(index["name"])
         there = self._same(index)
@@ -121,14 +121,15 @@ class _Builder:
             copy.refused.append(RefusedIndex(self._namespace, name, reason))
             return True
         if there is not None and there.get("unique") and self._only_while_empty:
-            copy.present.append(name)  # asked for again, it would be refused for the documents
+            copy.present.append(name)  # a second request would be refused: documents exist
             return True
-        # One that is still being built is listed like any other: asking for it joins the build.
+        # An index that is still being built is listed like any other: requesting it joins the
+        # build.
         wanted = index_to_create(there or index, target_has_collation=self._has_collation)
         try:
             found = build_indexes(self._target, self._namespace, [wanted], self._lease, ordinal)
         except (TerminalError, RightMissing) as error:
-            # The server names its build and the collection first, which the reader knows.
+            # The server's text begins with its build and the collection, which the reader knows.
             reason = error.fact.rpartition(" :: caused by :: ")[2]
             copy.refused.append(RefusedIndex(self._namespace, name, reason))
             return True

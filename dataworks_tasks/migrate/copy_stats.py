@@ -1,4 +1,4 @@
-"""What became of a slice's documents, counted."""
+"""The outcomes of a slice's documents, counted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CopyStats:
     failures: list[DocumentFailure] = field(default_factory=list)
 
     def add_write(self, namespace: Namespace, result: WriteResult) -> None:
-        """Add what ``write_batch`` did."""
+        """Add the outcome of ``write_batch``."""
         self.written += result.written
         self.already_there += result.already_there
         self.replaced += result.replaced
@@ -59,7 +59,7 @@ class CopyStats:
                 setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def result(self) -> RangeResult:
-        """As the ledger counts it. ``documents`` are those completed at the target."""
+        """Return what the ledger counts. ``documents`` are those completed at the target."""
         completed = self.written + self.already_there + self.replaced + self.skipped
         return RangeResult(
             {

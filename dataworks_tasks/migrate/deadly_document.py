@@ -1,7 +1,7 @@
 """Find the document of a slice that kills every worker.
 
 A slice is read in smaller and smaller steps, each recorded before the next one is begun. When a
-worker dies in steps of one document, the next document is the one.
+worker dies in a step of one document, the next document is the cause.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataworks_tasks.scan.slice_pool import CompletedSlice
 
 STEPS = (256, 16, 1)
 _ENOUGH = {1: 16, 16: 256, 256: 65_536}
-"""So many documents without a death, and whatever killed the worker was not one of them."""
+"""After this many documents without a death, what killed the worker was not one of them."""
 _DEATHS, _DEATHS_IN_STEPS, _DEATHS_ALONE = 2, 1, 3
 
 
@@ -33,13 +33,13 @@ class CarefulSteps:
 
     @property
     def are_enough(self) -> bool:
-        """Whether the slice need not be read in steps any longer."""
+        """Whether the slice no longer needs to be read in steps."""
         return self.size is not None and self.completed >= _ENOUGH.get(self.size, self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class DeadlySlice:
-    """A slice that must not be tried again as it is, and its bytes in the ledger."""
+    """A slice that must not be retried unchanged, and its bytes in the ledger."""
 
     number: int
     data: bytes
@@ -61,9 +61,9 @@ class DeadlySlice:
 def deadly_slice(
     context: RunContext, number: int, deaths: int, collections: int
 ) -> DeadlySlice | None:
-    """Return slice ``number``, of which workers died; None: it may be tried as it is, or is gone.
+    """Return slice ``number``, which killed workers; None if it may be retried, or is gone.
 
-    ``deaths`` counts since something of the slice was recorded.
+    ``deaths`` counts since a part of the slice was last recorded.
     """
     wanted = BatchRange(number, number + 1)
     data = context.ledger.slices(context.spec.run_id, wanted).get(number)
@@ -80,14 +80,14 @@ def _is_deadly(slice_: Slice, deaths: int) -> bool:
 
 
 def in_smaller_steps(slice_: Slice) -> Slice | None:
-    """Return the slice with smaller steps; None where they have one document already."""
+    """Return the slice with smaller steps; None if they already have one document."""
     now = slice_.documents_at_once
     smaller = next((size for size in STEPS if now is None or size < now), None)
     return None if smaller is None else replace(slice_, documents_at_once=smaller)
 
 
 def without_next(source: SliceSource, slice_: Slice) -> tuple[list[bytes], Slice | None]:
-    """Return the next document of the slice, and the slice after it; None: it was the last one.
+    """Return the next document of the slice, and the slice after it; None if it was the last one.
 
     Several documents are returned where they have the same key: reading cannot continue between
     them.
@@ -96,7 +96,7 @@ def without_next(source: SliceSource, slice_: Slice) -> tuple[list[bytes], Slice
     for batch, position in _one_by_one(replace(source, batch_size=2), slice_):
         found += batch.documents()
         if position is not None and found:
-            # The next one may be as deadly, so the slice is not read at full speed at once.
+            # The next one may be as deadly, so the slice is not read at full speed immediately.
             return found, replace(slice_, completed_to=position, documents_at_once=STEPS[-2])
     return found, None
 

@@ -65,7 +65,8 @@ def by_transform(transform: Transform) -> DocumentChange:
 class _Application:
     """Applies the rules to the documents of one batch, and counts what each of them did.
 
-    ``_latest`` counts for one layout or one document; it is added up when every rule was applied.
+    ``_latest`` counts for one layout or one document; it is added to the total once every rule was
+    applied.
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -74,7 +75,7 @@ class _Application:
         self._steps = list(zip(steps, self._latest, strict=True))
 
     def to_layout(self, layout: DocumentLayout) -> bool:
-        """Change all documents of a layout; False where they have to be changed one by one."""
+        """Change all documents of a layout; False if they have to be changed one by one."""
         try:
             self._apply(layout.fields, len(layout.rows))
         except NotAlike:
@@ -82,7 +83,7 @@ class _Application:
         return True
 
     def to_document(self, document: FieldNodes) -> None:
-        """Change one document. Raises ValueError where that cannot be done."""
+        """Change one document. Raises ValueError if that is not possible."""
         self._apply(document, 1)
 
     def _apply(self, fields: FieldNodes, documents: int) -> None:

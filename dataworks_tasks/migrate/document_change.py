@@ -29,7 +29,7 @@ from dataworks_tasks.store.shard_key import value_at
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a batch became. ``refused``: documents of the source, each with the reason.
+    """The result of changing a batch. ``refused``: documents of the source, each with the reason.
 
     ``dropped`` ones are left out on purpose; ``produced`` counts what a strategy made; ``rules``:
     what each rule of the transform did.
@@ -43,7 +43,7 @@ class Changed:
 
 
 DocumentChange = Callable[[EncodedBatch], Changed]
-"""Makes of a batch of source documents what is to be written."""
+"""Turns a batch of source documents into what is to be written."""
 
 
 def unchanged(batch: EncodedBatch) -> Changed:
@@ -64,7 +64,7 @@ def by_strategy(strategy: BaseMigrationStrategy) -> DocumentChange:
                 if isinstance(document, BaseException):
                     raise document
                 result = transform(document)
-                if type(result) is LazyDocument and "_id" in result:  # mostly: the short way
+                if type(result) is LazyDocument and "_id" in result:  # the usual, short way
                     made.append(result.raw)
                     continue
                 results = _as_sequence(result)
@@ -83,7 +83,7 @@ def by_strategy(strategy: BaseMigrationStrategy) -> DocumentChange:
 def _documents(
     strategy: BaseMigrationStrategy, batch: EncodedBatch
 ) -> Iterator[tuple[bytes, Document | BaseException]]:
-    """Each raw document with what the strategy reads; one by one where the batch does not pass.
+    """Yield each raw document with what the strategy reads; one by one if the batch fails.
 
     Nothing is collected: a document that was just read is still in the processor's cache.
     """
@@ -145,7 +145,7 @@ def _encoded(document: Document, position: int, source: bytes) -> bytes:
     if id_ is None:
         raise ValueError("the source document has no _id")
     if position > 0:
-        # Derived, so that doing the range once more meets its own documents.
+        # Derived, so that a repeated range finds its own documents.
         seed = element_bytes(id_) + position.to_bytes(4, "big")
         id_ = Element(0x07, b"_id", blake2b(seed, digest_size=12).digest())
     body = encode(document, codec_options=DOCUMENTS)
@@ -153,7 +153,7 @@ def _encoded(document: Document, position: int, source: bytes) -> bytes:
 
 
 def by_id_from(paths: Sequence[str]) -> DocumentChange:
-    """Build the change that replaces each ``_id`` by the old one plus the values at ``paths``.
+    """Build the change that replaces each ``_id`` with the old one plus the values at ``paths``.
 
     ``{_id: 7, tenant: "a"}`` gets the ``_id`` ``{"_id": 7, "tenant": "a"}``; dots in a path become
     underscores, and a path that a document does not have is left out.
@@ -179,7 +179,7 @@ def _with_id_from(document: bytes, names: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 def in_turn(first: DocumentChange, second: DocumentChange) -> DocumentChange:
-    """Two changes, one after the other."""
+    """Apply two changes, one after the other."""
 
     def change(batch: EncodedBatch) -> Changed:
         once = first(batch)

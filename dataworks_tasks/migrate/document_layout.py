@@ -1,4 +1,4 @@
-"""Take the documents of a batch apart all at once, where they are laid out alike.
+"""Take the documents of a batch apart all at once, if they have the same layout.
 
 Documents of one collection mostly have the same fields in the same order. One walk over such a
 layout finds the offsets of its fields in every document with a few numpy steps, and a change of the
@@ -26,7 +26,7 @@ from dataworks_tasks.migrate.field_tree import (
 from dataworks_tasks.migrate.value_column import ValueColumn
 
 FEWEST_ALIKE = 16
-"""A layout of fewer documents is not worth the numpy steps."""
+"""A layout with fewer documents is not worth the numpy steps."""
 _MOST_LAYOUTS = 32
 
 
@@ -39,9 +39,9 @@ class DocumentLayout:
 
 
 def take_apart(batch: EncodedBatch, names: FieldNames) -> Iterator[DocumentLayout]:
-    """Layouts of most of the documents; the others have to be done one by one.
+    """Return layouts of most documents; the others have to be changed one by one.
 
-    An array that a change goes into is never alike.
+    Documents with an array that a change enters never share a layout.
     """
     rows: Offsets = np.arange(len(batch), dtype=np.int64)
     starts = _RowOffsets(rows, batch.offsets[:-1] + 4)
@@ -91,7 +91,7 @@ class _BatchBytes:
         return lengths
 
     def stands(self, header: bytes, at: Offsets) -> NDArray[np.bool_]:
-        """Where ``header`` is found; ``at`` is in ascending order."""
+        """Return where ``header`` is found; ``at`` is in ascending order."""
         width = len(header)
         if width not in self._texts:
             self._texts[width] = _overlapping(self.data, f"S{width}")
@@ -136,7 +136,10 @@ _Step = _Run | _Value | _Opened | _Closed
 
 @dataclass(slots=True, eq=False)
 class _Walk:
-    """Goes through many documents at once. ``run`` is where the bytes begin that are in no step."""
+    """Walks through many documents at once.
+
+    ``run`` is where the bytes begin that are in no step.
+    """
 
     source: _BatchBytes
     here: _RowOffsets
@@ -145,7 +148,7 @@ class _Walk:
     steps: list[_Step] = field(default_factory=list)
 
     def to_the_end(self, others: list[_Walk]) -> bool:
-        """Walk on; False when the documents cannot be done together.
+        """Walk to the end; False if the documents cannot be done together.
 
         Documents that turn out to differ from the first go to ``others``, to walk on from there.
         """

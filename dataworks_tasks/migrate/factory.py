@@ -20,7 +20,7 @@ Strategy = BaseMigrationStrategy | type[BaseMigrationStrategy]
 class MigrationStrategyFactory:
     """Knows strategies by name: the built-in ones, plugins, and installed entry points.
 
-    A run carries the name only. What it means is up to each process' own installation.
+    A run carries only the name. Its meaning depends on each process' own installation.
     """
 
     _known: ClassVar[dict[str, Strategy]] = {
@@ -31,7 +31,7 @@ class MigrationStrategyFactory:
 
     @classmethod
     def register(cls, strategy: Strategy) -> Strategy:
-        """Make a strategy known by its ``name``; serves as a class decorator too.
+        """Register a strategy under its ``name``; also usable as a class decorator.
 
         Raises SettingsError when it has no name.
         """
@@ -67,7 +67,7 @@ class MigrationStrategyFactory:
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """Every known name, sorted."""
+        """Return every known name, sorted."""
         cls._read_installed()
         return tuple(sorted(cls._known))
 

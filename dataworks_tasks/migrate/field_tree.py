@@ -1,4 +1,4 @@
-"""A document taken apart only where it is to be changed."""
+"""A document, taken apart only where it is changed."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class ValueChange(Protocol):
         """Return the replacement's type byte and bytes."""
 
     def all_of(self, type_: int, values: Sequence[bytes]) -> list[bytes]:
-        """Others for values of one type; for a change that makes one type."""
+        """Return the replacements of values of one type; for a change that makes one type."""
 
 
 DOCUMENT, ARRAY = 0x03, 0x04
 
 
 class Route(NamedTuple):
-    """A dotted path, one step at a time: by a name to the rest, or to the field itself (None).
+    """A dotted path, one step at a time: a name leads to the rest, or to the field itself (None).
 
     The rest of a path may also be one name with dots in it: servers store such fields.
     """
@@ -39,7 +39,7 @@ class Route(NamedTuple):
 
     @classmethod
     def of(cls, path: Sequence[bytes]) -> Route:
-        """Every way to read ``path``, the one through documents first."""
+        """Return every way to read ``path``, the one through documents first."""
         through = [
             (b".".join(path[:length]), cls.of(path[length:])) for length in range(1, len(path))
         ]
@@ -47,11 +47,11 @@ class Route(NamedTuple):
 
 
 class NotAlike(Exception):
-    """A change that has to be made document by document."""
+    """The change has to be made document by document."""
 
 
 class FieldNode:
-    """A field that may be changed. ``inside`` is set once somebody looked into its value."""
+    """A field that may be changed. ``inside`` is set once its value was opened."""
 
     __slots__ = ("inside", "name", "names", "type", "value")
 
@@ -75,7 +75,7 @@ class FieldNode:
         return self.inside
 
     def replace(self, change: ValueChange) -> None:
-        """Replace the value by what ``change`` makes of it."""
+        """Replace the value with what ``change`` makes of it."""
         if isinstance(self.value, ValueColumn):
             if change.type is None or self.inside is not None:
                 raise NotAlike
@@ -102,7 +102,7 @@ class FieldNodes:
 
     @classmethod
     def read(cls, document: bytes, names: FieldNames, array: bool = False) -> FieldNodes:
-        """Take ``document`` apart at ``names``; an array at each of its members.
+        """Take ``document`` apart at ``names``, and an array at each of its members.
 
         Raises ValueError for a type byte that BSON does not have.
         """
@@ -127,7 +127,7 @@ class FieldNodes:
         return cls(parts, names, array)
 
     def to_bytes(self) -> bytes:
-        """Encode the current document; for fields that hold no columns."""
+        """Encode the current document; only for fields that hold no columns."""
         pieces = [b""]
         for part in self.parts:
             if isinstance(part, FieldNode):

@@ -1,4 +1,4 @@
-"""What is left of a migration when every slice is copied."""
+"""Finish a migration once every slice is copied."""
 
 from __future__ import annotations
 
@@ -34,13 +34,12 @@ _NOTED_HERE = (
 def finish_migration(
     context: RunContext, job: MigrationJob, guards: RunGuards, lease: FinishLease
 ) -> bool:
-    """Build the indexes that were to come after the copy, set validators, compare the counts.
+    """Build the indexes that come after the copy, set validators, and compare the counts.
 
-    False when ``lease`` was over before; what is built is found there at the next. Raises RunFailed
-    when a collection is not the one any more that the run began with. The run notes which indexes
-    could not be built, what the source has more or less than was read, what changed there
-    meanwhile, what the target has lost again, where it differs from the source, and what was left
-    out.
+    False if ``lease`` ended first; the next call finds what is built. Raises RunFailed when a
+    collection is no longer the one that the run started with. The run notes which indexes could not
+    be built, what the source has more or less than was read, what changed there meanwhile, what the
+    target has lost again, where it differs from the source, and what was left out.
     """
     source = source_of(context)
     if job.indexes is not IndexPolicy.NONE and not _build_indexes(context, job, source, lease):
@@ -49,7 +48,7 @@ def finish_migration(
         copy_validation(source, context.target, pair)
     guards.check_all(job)
     if job.follow is not None:
-        return True  # what was read is not what the source has: it was changing
+        return True  # what was read is not what the source has: the source was changing
     ledger, run_id = context.ledger, context.spec.run_id
     notes = compare_counts(context.spec, job, source, ledger.progress(run_id), lease)
     if notes is None:
@@ -65,7 +64,7 @@ def finish_migration(
         return False
     notes += missing
     notes += _schema_notes(source, context.target, job)
-    guards.check_all(job)  # what was compared is of the collections that were read
+    guards.check_all(job)  # what was compared belongs to the collections that were read
     for topic in _NOTED_HERE:
         ledger.set_notes(run_id, topic, [note for note in notes if note.topic is topic])
     return True
@@ -90,10 +89,10 @@ def _schema_notes(
 def _build_indexes(
     context: RunContext, job: MigrationJob, source: BaseDatabaseClient, lease: FinishLease
 ) -> bool:
-    """Try every index, also of those that were to be there before the documents.
+    """Try every index, including those that were due before the documents.
 
-    What could not be built is kept as the lease's position: whoever continues does not try again,
-    for a build may take hours. False when the lease was over before.
+    What could not be built is kept in the lease's position: the next holder does not try it again,
+    because a build may take hours. False if the lease ended first.
     """
     refused = refused_of_position(lease.position)
     copies: list[tuple[NamespacePair, IndexCopy]] = []

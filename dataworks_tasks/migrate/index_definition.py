@@ -1,4 +1,4 @@
-"""Index definitions: what of one is sent to another server, and when two are the same index."""
+"""Index definitions: which parts are sent to another server, and when two are the same index."""
 
 from __future__ import annotations
 
@@ -31,9 +31,11 @@ _KNOWN = frozenset(
         "wildcardProjection",
     }
 )
-"""Options that a server takes today (mongo/src/mongo/db/index/index_descriptor.h), without those
-that it makes itself. Collections of old servers keep others, such as ``safe``, ``w``, ``dropDups``
-or a misspelt ``backgroud``, which a server of today refuses."""
+"""Options that current servers accept, without those that the server sets itself.
+
+See mongo/src/mongo/db/index/index_descriptor.h. Collections of old servers have others, such as
+``safe``, ``w``, ``dropDups`` or a misspelled ``backgroud``, which current servers refuse.
+"""
 _SWITCHES = frozenset({"hidden", "prepareUnique", "sparse", "unique"})
 _NOT_COMPARED = frozenset({"name", "2dsphereIndexVersion", "textIndexVersion"})
 _SIMPLE = {"locale": "simple"}
@@ -44,7 +46,7 @@ def index_to_create(index: Index, *, target_has_collation: bool) -> dict[str, An
     """Return the index as ``createIndexes`` accepts it at the target.
 
     An index without a collation uses simple comparison. On a collection with a default collation
-    (``target_has_collation``) it has to say so, or it would inherit that collation.
+    (``target_has_collation``) it has to state that, or it would inherit the collation.
     """
     made = {name: value for name, value in index.items() if name in _KNOWN}
     made["key"] = {name: _direction(kind) for name, kind in index["key"].items()}
@@ -61,7 +63,7 @@ def left_out(index: Index) -> tuple[str, ...]:
 
 
 def same_index(one: Index, other: Index) -> bool:
-    """Whether two definitions make the same index, whatever its name."""
+    """Return whether two definitions make the same index, whatever its name."""
     return _compared(one) == _compared(other)
 
 
@@ -84,7 +86,7 @@ def _compared(index: Index) -> dict[str, Any]:
         for name, value in made.items()
         if name not in _NOT_COMPARED and not (name in _SWITCHES and not value)
     }
-    # The order of keys makes the index, and that of options does not.
+    # The order of keys matters to an index; the order of options does not.
     compared["key"] = list(made["key"].items())
     compared["collation"] = {
         name: value for name, value in made["collation"].items() if name != "version"

@@ -1,4 +1,4 @@
-"""What a run says of the indexes that its target does not have."""
+"""The run's notes about indexes that its target does not have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataworks_tasks.runs.spec import NamespacePair
 def record_indexes(
     ledger: Ledger, run_id: str, copies: Iterable[tuple[NamespacePair, IndexCopy]]
 ) -> None:
-    """Replace the run's notes of its indexes by what is true of them now."""
+    """Replace the run's notes about its indexes with their current state."""
     found = list(copies)
     notes = [note for pair, copy in found for note in _notes(run_id, pair, copy)]
     there = sum(len(copy.built) + len(copy.present) for _, copy in found)
@@ -36,7 +36,7 @@ def _notes(run_id: str, pair: NamespacePair, copy: IndexCopy) -> Iterator[RunNot
 
 
 def refused_to_position(refused: Sequence[RefusedIndex]) -> str:
-    """Indexes that were tried, for whoever finishes the run next: a build may take hours."""
+    """Encode the indexes that were tried, for the lease's next holder: a build may take hours."""
     return json.dumps([[*item.namespace, item.name, item.reason] for item in refused])
 
 

@@ -1,4 +1,4 @@
-"""A document as strategies see it: a dict that decodes what is asked for."""
+"""A document as strategies see it: a dict that decodes fields on demand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _IMMUTABLE = frozenset(
 
 
 class _Mark:
-    """Stands in the place of a value; the driver refuses to encode it."""
+    """Takes the place of a value; the driver refuses to encode it."""
 
     __slots__ = ("_text",)
 
@@ -42,7 +42,7 @@ _UNKNOWN = _Mark("<unknown>")
 _ABSENT = _Mark("<absent>")
 _REMOVED = _Mark("<removed>")
 _NOTHING_READ = {"": _UNREAD}
-"""What C code finds that takes the entries of a dict without asking: not an empty document."""
+"""What C code finds that takes the entries of a dict directly: not an empty document."""
 
 
 def _reads_all(name: str) -> Callable[..., Any]:
@@ -60,11 +60,11 @@ def _reads_all(name: str) -> Callable[..., Any]:
 class LazyDocument(dict[str, Any]):
     """A dict of a raw document's fields.
 
-    A field is decoded when it is asked for; what asks for all of them (iterating, comparing,
-    copying) decodes the whole document. Its ``raw`` form has the source's bytes for every field
-    that was not touched, so that a strategy that sets one field costs little, and neither the
-    numeric type of the others nor a date outside year 1-9999 can change on the way. The driver
-    encodes it as it is, by the protocol of its RawBSONDocument (``_type_marker`` and ``raw``).
+    A field is decoded when it is read; reading all of them (iterating, comparing, copying) decodes
+    the complete document. Its ``raw`` form has the source's bytes for every field that was not
+    touched, so that a strategy that sets one field costs little, and neither the numeric type of
+    the others nor a date outside year 1-9999 can change on the way. The driver encodes it as it is,
+    by the protocol of its RawBSONDocument (``_type_marker`` and ``raw``).
     """
 
     __slots__ = ("_changed", "_found", "_read", "_source")
@@ -75,7 +75,7 @@ class LazyDocument(dict[str, Any]):
         self._source: bytes | None = source
         self._found: dict[str, list[Span]] = {}
         self._read: dict[str, Any] = {}
-        # What has to be encoded: set, removed, or read and of a kind that can be changed inside.
+        # What has to be encoded: fields that were set, or removed, or read and of a mutable kind.
         self._changed: dict[str, Any] = {}
 
     def __getitem__(self, key: str) -> Any:
@@ -90,7 +90,7 @@ class LazyDocument(dict[str, Any]):
         if self._source is None:
             super().__setitem__(key, value)
         elif self._changed.get(key) is _REMOVED:
-            self.read_all()  # it comes back, at the end
+            self.read_all()  # it returns, at the end
             super().__setitem__(key, value)
         else:
             self._changed[key] = value
@@ -128,7 +128,7 @@ class LazyDocument(dict[str, Any]):
                 return default[0]
             raise KeyError(key)
         if not self._find(key):
-            del self._changed[key]  # it was set: nothing is left of it
+            del self._changed[key]  # it was set: nothing of the source's value is left
         else:
             self._changed[key] = _REMOVED
         return value
@@ -166,7 +166,7 @@ class LazyDocument(dict[str, Any]):
 
     @property
     def raw(self) -> bytes:
-        """The document as it is now, in BSON.
+        """The current document as BSON.
 
         Raises InvalidDocument for values that BSON does not have, ValueError for a source that is
         not BSON.
@@ -182,7 +182,7 @@ class LazyDocument(dict[str, Any]):
         return assemble(self._pieces(self._source, body))
 
     def read_all(self) -> None:
-        """Decode every field; from then on this is a dict as any other.
+        """Decode every field; from then on this is an ordinary dict.
 
         Raises InvalidBSON for what Python cannot hold: strings that are not UTF-8.
         """

@@ -22,14 +22,14 @@ class ListedCollection(NamedTuple):
 
     @property
     def is_system(self) -> bool:
-        """Whether it is one of the server's own."""
+        """Whether it belongs to the server itself."""
         return self.namespace.collection.startswith("system.")
 
 
 def listed_collections(
     source: BaseDatabaseClient, patterns: Iterable[str]
 ) -> Iterator[ListedCollection]:
-    """Every collection of the databases that the patterns can match."""
+    """Return every collection of the databases that the patterns can match."""
     databases = {Namespace.parse(pattern).database for pattern in patterns}
     if any("*" in name for name in databases):
         listed = source.command("admin", {"listDatabases": 1, "nameOnly": True})
@@ -45,5 +45,5 @@ def listed_collections(
 
 
 def matches_any(patterns: Iterable[str], namespace: Namespace) -> bool:
-    """Whether one of the patterns is of the namespace."""
+    """Return whether one of the patterns matches the namespace."""
     return any(pattern_of(pattern).fullmatch(str(namespace)) for pattern in patterns)

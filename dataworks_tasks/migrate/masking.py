@@ -32,7 +32,7 @@ _PREFIX = "faker:"
 
 
 class Mask:
-    """Replaces values by those of one Faker method.
+    """Replaces values with those of one Faker method.
 
     The value is picked by a keyed hash of seed, method and original, so equal originals stay equal
     in every field and collection that is masked with the same seed and method: masked data still
@@ -91,7 +91,7 @@ class Mask:
             begun.update(bytes((type_,)))
         digests = []
         for value in values:
-            hashed = begun.copy()  # half the time of a new one: the key is in it
+            hashed = begun.copy()  # half the time of a new hash: this one has the key already
             hashed.update(value)
             digests.append(hashed.digest())
         return digests
@@ -103,7 +103,7 @@ class Mask:
         made = []
         for digest in digests:
             user, host = halves[_place(digest)]
-            # 64 bits of the original's hash keep what was different apart.
+            # 64 bits of the original's hash keep different values apart.
             made.append(user + hexlify(digest[2:10]) + host)
         return made
 
@@ -124,7 +124,7 @@ def mask_digest(transform: Transform) -> str:
 
 
 def check_masks(job: MigrationJob) -> None:
-    """Raise SpecRefused when this process masks values otherwise than the run's producer."""
+    """Raise SpecRefused when this process masks values differently from the run's producer."""
     if mask_digest(job.transform) != job.mask_digest:
         raise made_otherwise("masks", job.made_with)
 

@@ -1,7 +1,6 @@
-"""Compute fields from other collections and write them, when all documents are there.
+"""Compute fields from other collections and write them, after all documents are written.
 
-What a document gets depends on what the collections hold and on nothing else, so doing it twice
-changes nothing.
+A document's value depends only on what the collections hold, so doing this twice changes nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.write_budget import RateLimiter
 
 DOCUMENTS_PER_UPDATE = 5_000
-"""Each batch asks the other collection once, so a larger one reads it less often."""
+"""Each batch queries the other collection once, so a larger one reads it less often."""
 
 _MISSING = object()
 
@@ -43,7 +42,7 @@ class AggregationAttempt:
     """How to compute: how to write, after which ``_id`` to begin, and where to note progress.
 
     ``note`` is called with the ``_id`` up to which every document has its value, ``refuse`` with
-    the updates that the server does not take.
+    the updates that the server refuses.
     """
 
     write_concern: str = "majority"
@@ -86,7 +85,7 @@ def aggregate(
 
 
 def _goes_on_by_key(client: BaseDatabaseClient) -> bool:
-    """Cosmos DB RU has an order of types of its own: there it is all documents in one go."""
+    """Return False for Cosmos DB RU, whose order of types differs: there all are done at once."""
     return client.capabilities.sample
 
 

@@ -21,8 +21,8 @@ class Aggregation:
 
     ``kind`` is ``count`` (how many match), ``value`` (the different values of ``field`` in them,
     sorted) or ``bound`` (the smallest, ``m``, and the largest, ``M``). A text ``$$name`` in
-    ``query`` is the value of field ``name`` of the document that is updated; a document
-    without it is left alone.
+    ``query`` is the value of field ``name`` of the document that is updated; a document without it
+    is not changed.
     """
 
     namespace: Namespace

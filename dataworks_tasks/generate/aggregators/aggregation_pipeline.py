@@ -18,9 +18,9 @@ def single_stages(aggregation: Aggregation, known: Mapping[str, Any]) -> list[Ma
 
 
 def joined_stages(aggregation: Aggregation, values: Sequence[Any]) -> list[Mapping[str, Any]]:
-    """Stages that make a row for each of ``values`` that is there, its ``_id``.
+    """Stages that make a row for each of ``values`` that occurs; the value is its ``_id``.
 
-    A source document that holds several of them in arrays counts once for each, as in a query.
+    A source document with several of them in an array counts once for each, as in a query.
     """
     name = aggregation.joined_by or ""
     one_of = {"$in": list(values)}
@@ -50,7 +50,7 @@ def _taken(aggregation: Aggregation, by: object) -> dict[str, Any]:
 
 
 def _grouped(aggregation: Aggregation) -> list[Mapping[str, Any]]:
-    """Stages that make a row for each value of ``by`` from what was taken."""
+    """Stages that make a row for each value of ``by`` from the projected documents."""
     if aggregation.kind == "count":
         return [{"$group": {"_id": "$by", "result": {"$sum": 1}}}]
     if aggregation.kind == "bound":

@@ -28,7 +28,8 @@ def results_of(
     """Return the target's value for each distinct combination of variables."""
     results: dict[Hashable, Any] = {}
     if aggregation.joined_by is not None:
-        # One query a batch, not one for each value: without an index it reads the source whole.
+        # One query per batch, not one per value: without an index, each query reads the complete
+        # source.
         together = [values for values in wanted.values() if _is_scalar(values[0])]
         results = {key_of_values(values): result_of(aggregation, {}) for values in together}
         for row in _rows(client, aggregation, joined_stages(aggregation, [v for (v,) in together])):
@@ -49,7 +50,7 @@ def _rows(
     source = aggregation.source
 
     def ask() -> list[dict[str, Any]]:
-        # Patient: however large the source is, only the few rows come over the wire.
+        # No timeout: however large the source is, only a few rows come over the wire.
         database = client.without_timeout.get_database(source.database, codec_options=TOLERANT)
         with classified():
             return list(database[source.collection].aggregate(stages, allowDiskUse=True))

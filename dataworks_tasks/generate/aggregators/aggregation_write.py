@@ -36,7 +36,7 @@ class RefusedUpdate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Updates:
-    """Updates, and the bytes of their documents: what a server that counts units charges for."""
+    """Updates, and the bytes of their documents: what a server with request units charges for."""
 
     updates: Sequence[Update]
     size_bytes: int
@@ -55,8 +55,8 @@ class UpdateTarget:
 def write_updates(target: UpdateTarget, wanted: Updates) -> list[RefusedUpdate]:
     """Write all of ``wanted``; what was throttled, or not answered, is sent again.
 
-    Returns what the server refuses: that says nothing of the other documents. Raises the errors of
-    ``driver_errors.classify`` for what does not pass by itself.
+    Returns what the server refuses, which does not affect other documents. Raises the errors of
+    ``driver_errors.classify`` for errors that are not transient.
     """
     refused: list[RefusedUpdate] = []
     each = wanted.size_bytes / len(wanted.updates)
@@ -98,7 +98,7 @@ def _write(
     bytes_each: float,
     refused: list[RefusedUpdate],
 ) -> None:
-    """Write ``left`` within the run's budget; after an error it is what is not written yet."""
+    """Write ``left`` within the run's budget; after an error it holds what is not written yet."""
     count, limiter = len(left), target.rate_limiter
     reservation = _reserve(limiter, count, round(bytes_each * count)) if limiter else None
     outcome = WriteOutcome(written=count)
@@ -125,7 +125,7 @@ def _write(
 
 
 def _reserve(limiter: RateLimiter, documents: int, size_bytes: int) -> Reservation:
-    """Wait until the budget allows the write. A limiter gives up where the wait is long."""
+    """Wait until the budget allows the write. A limiter gives up if the wait is long."""
     while (reservation := limiter.reserve(documents, size_bytes)) is None:
         time.sleep(_ASK_AGAIN_SECONDS)
     return reservation

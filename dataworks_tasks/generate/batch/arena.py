@@ -12,7 +12,7 @@ Bytes = NDArray[np.uint8]
 
 
 def windows(buffer: Bytes, width: int) -> NDArray[np.void]:
-    """Every run of ``width`` bytes in ``buffer``, as overlapping elements of one array.
+    """Return every run of ``width`` bytes in ``buffer``, as overlapping elements of one array.
 
     Reading or writing such elements by index moves ``width`` bytes at once, wherever they lie;
     it is what makes a batch cheap to assemble.
@@ -70,14 +70,14 @@ class Arena:
         ]
 
     def windows(self, width: int) -> NDArray[np.void]:
-        """``windows`` of the buffer, kept."""
+        """Return the buffer's ``windows``; cached."""
         found = self._windows.get(width)
         if found is None:
             found = self._windows[width] = windows(self.buffer, width)
         return found
 
     def table(self, prefix: bytes) -> NDArray[np.void]:
-        """``prefix`` and the string, for each string, padded to one width with what follows. Kept.
+        """Return each string after ``prefix``, padded to one width with what follows. Cached.
 
         Reading from it by number is one move of memory, where the arena itself needs two.
         """

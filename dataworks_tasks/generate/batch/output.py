@@ -32,7 +32,7 @@ class Output:
     def put_strings(
         self, positions: Positions, arena: Arena, starts: Positions, lengths: Positions
     ) -> None:
-        """Write no byte too many: lengths from W to 2W are two overlapping writes of W bytes."""
+        """Write strings exactly: a length from W to 2W is two overlapping writes of W bytes."""
         classes = np.frexp(lengths)[1]
         for power in np.flatnonzero(np.bincount(classes)).tolist():
             if power == 0:

@@ -11,10 +11,10 @@ _ROUNDS = 4
 
 
 def permute(numbers: Bits, count: int, field_salt: np.uint64, seed: int) -> Integers:
-    """Each number below ``count`` goes to another one; a larger one starts over at the front.
+    """Map each number below ``count`` to another one; larger numbers start over at 0.
 
-    Rounds of odd multiplication and xor-shift permute the next power of two; what lands outside
-    ``[0, count)`` is permuted again until it is inside, which keeps it one to one. ``count`` is
+    Rounds of odd multiplication and xor-shift permute the next power of two; a result outside ``[0,
+    count)`` is permuted again until it is inside, which keeps the mapping one to one. ``count`` is
     at most 2**64.
     """
     if count < 1 << 64:

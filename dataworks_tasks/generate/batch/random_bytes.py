@@ -16,7 +16,7 @@ from dataworks_tasks.generate.batch.counter_hash import Bits
 
 LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _DRAWS_AT_ONCE = 1 << 13
-"""So many that all that is worked on stays in the processor's cache."""
+"""So many that the working set stays in the processor's cache."""
 _LETTERS_A_DRAW = 10
 _PAIR_BITS = 12
 _BYTES_A_DRAW = 8

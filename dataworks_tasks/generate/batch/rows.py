@@ -1,4 +1,4 @@
-"""The rows a column is asked for: documents, or the elements of an array in them."""
+"""The rows that a column makes values for: documents, or the elements of an array in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataworks_tasks.generate.batch.counter_hash import Bits
 
 
 class Rows:
-    """Some documents, or some array elements of them; what a value is a function of.
+    """Some documents, or some array elements of them; a value is a function of these.
 
     ``indexes``   the document's index, by row
     ``keys``      the hash of seed, index and the way down to the element, by row
@@ -71,7 +71,8 @@ class Rows:
         rows = Rows(self.seed, self.indexes[parents], keys, ordinals)
         rows.array_indexes = rows.names = places
         if not fixed:
-            # Arrays of any length begin in turn; else each would, where the longest is a multiple.
+            # Arrays of varying length take turns at the first value; otherwise each array would
+            # start with the same one if the longest length is a multiple of the number of values.
             rows.turns = self.turns[parents] + places.astype(np.uint64)
         rows.parent, rows.parents = self, parents
         return rows
@@ -99,5 +100,5 @@ class Rows:
         return rows
 
     def for_documents(self, numbers: Bits) -> Rows:
-        """Return the rows of documents ``numbers``, whose values repeat or are drawn again."""
+        """Return the rows of documents ``numbers``, whose values are repeated or drawn again."""
         return Rows.documents(self.seed, numbers)

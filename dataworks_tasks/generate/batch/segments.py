@@ -1,4 +1,4 @@
-"""The segments a batch is put together from, a column at a time.
+"""The segments that a batch is assembled from, one column at a time.
 
 A segment is the same part of every row (a document or an array element): a constant, a column of
 fixed width, a string out of an arena, the elements of an array, or a choice of layouts by row. A
@@ -31,7 +31,7 @@ _WIDEST_SPILL = 512
 
 
 class Segment(ABC):
-    """One place of every row. ``size`` is its bytes by row, ``least`` a lower bound of them."""
+    """One part of every row. ``size`` is its bytes by row, ``least`` a lower bound of them."""
 
     __slots__ = ("least", "size")
 
@@ -119,7 +119,7 @@ class Ragged(Segment):
 
     @classmethod
     def of(cls, strings: Sequence[bytes]) -> Ragged:
-        """One string a row, made for this batch only."""
+        """Build from one string per row, made for this batch only."""
         arena = Arena(strings)
         return cls(arena, arena.starts, arena.lengths)
 

@@ -44,10 +44,10 @@ class Text:
     segments: Sequence[Segment]
     count: int
     vocabulary: Vocabulary | None = None
-    """Set where the text is one word out of a pool: then a function maps the pool once."""
+    """Set if each text is one word of a pool: then a function maps the pool once."""
     numbers: Positions | None = None
     constant: str | None = None
-    """Set where it is the same in every row."""
+    """Set if it is the same in every row."""
 
     @property
     def size(self) -> Size:
@@ -65,7 +65,7 @@ class Text:
 
 @dataclass(slots=True, eq=False)
 class Vocabulary:
-    """Words known beforehand, with everything that is derived from them kept."""
+    """Words known beforehand; everything derived from them is cached."""
 
     words: list[str]
     _derived: dict[str, Vocabulary] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Vocabulary:
         return self._bson
 
     def derived(self, name: str, function: Callable[[str], str]) -> Vocabulary:
-        """Every word through ``function``, once for each ``name``."""
+        """Apply ``function`` to every word, once for each ``name``."""
         if name not in self._derived:
             self._derived[name] = Vocabulary([function(word) for word in self.words])
         return self._derived[name]
@@ -146,7 +146,7 @@ def text_of(words: Sequence[str]) -> Text:
 
 
 def both(left: RowMask | None, right: RowMask | None) -> RowMask | None:
-    """Where both are present."""
+    """Return where both are present."""
     if left is None or right is None:
         return right if left is None else left
     return left & right

@@ -1,4 +1,4 @@
-"""Draws without replacement: every array gets different numbers, each ordered choice alike likely.
+"""Draws without replacement: every ordered choice of different numbers is equally likely.
 
 What an array gets is a function of its own key, so it does not depend on the batch.
 """
@@ -16,19 +16,19 @@ from dataworks_tasks.generate.batch.counter_hash import Bits, Floats
 from dataworks_tasks.generate.batch.rows import Rows
 
 _SMALL = 64
-"""Numbers of which all are shuffled for every array, however few of them it takes."""
+"""Up to this many numbers, all are shuffled for every array, however few it takes."""
 _CELLS = 1 << 20
 """Numbers shuffled at once, so that memory stays small."""
 _TOTAL_WEIGHT = 1 << 40
 _PATIENCE = 200
-"""Draws of one element by a distribution before any number that is left is taken."""
+"""How often one element is drawn by a distribution before any remaining number is taken."""
 
 
 class WithoutRepeats:
     """Numbers below ``count`` for the elements of arrays of at most ``longest`` elements.
 
-    With ``weights`` each next element is drawn by the weights of the numbers that are left; with
-    ``sample`` it is drawn until it is a number that is left.
+    With ``weights``, each element is drawn by the weights of the remaining numbers; with
+    ``sample``, it is drawn until it is one of the remaining numbers.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class WithoutRepeats:
     def _sampled(
         self, sample: Callable[[Bits], Floats], keys: Bits, parents: Positions, places: Positions
     ) -> Positions:
-        """Element after element, each drawn until no earlier one of its array has its number."""
+        """Draw element after element, each until no earlier one of its array has its number."""
         starts = keys + (places.astype(np.uint64) << np.uint64(32))
         numbers = -1 - np.arange(len(places))
         for place in range(int(places.max()) + 1):
@@ -106,7 +106,7 @@ class WithoutRepeats:
                 bits = counter_hash.draw(starts[again] + counter_hash.nth(number), self._salt)
                 drawn = np.clip(np.rint(sample(bits)), 0, self._count - 1).astype(np.int64)
                 if number >= _PATIENCE:
-                    # What is likely is taken: any number that is left will do.
+                    # The likely numbers are taken: any remaining number will do.
                     drawn = counter_hash.below(bits, self._count)
                 numbers[again] = drawn
                 repeated = _repeats(parents[so_far], numbers[so_far], places[so_far])
@@ -114,9 +114,9 @@ class WithoutRepeats:
         return numbers
 
     def _redrawn(self, keys: Bits, parents: Positions, places: Positions) -> Positions:
-        """Draw each; of two alike in an array the later one is drawn again until none are.
+        """Draw each; of two equal ones in an array, the later one is drawn again until all differ.
 
-        All numbers are treated alike, so every ordered choice is as likely as any other.
+        All numbers are treated the same, so every ordered choice is equally likely.
         """
         starts = keys[parents] + (places.astype(np.uint64) << np.uint64(32))
         numbers = counter_hash.below(counter_hash.draw(starts, self._salt), self._count)

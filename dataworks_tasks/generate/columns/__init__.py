@@ -1,1 +1,1 @@
-"""One file a field type; importing them registers them."""
+"""One file per field type; importing them registers them."""

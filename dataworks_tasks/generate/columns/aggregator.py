@@ -1,6 +1,6 @@
 """mgodatagen's aggregators: fields computed from other collections, after the insert.
 
-They make no values here: the field is left out, and the request is handed on as data.
+They make no values here: the field is left out, and the request is passed on as data.
 """
 
 from __future__ import annotations

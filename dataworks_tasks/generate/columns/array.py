@@ -115,7 +115,7 @@ class ArrayColumn(Column):
 
 
 def _renumbered(elements: Rows) -> Rows:
-    """Elements whose names count up again after some were left out."""
+    """Renumber elements after some were left out."""
     _, parents = elements.parent_rows()
     if len(parents):
         firsts = np.flatnonzero(np.diff(parents, prepend=-1))

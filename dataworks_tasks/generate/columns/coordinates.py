@@ -45,7 +45,7 @@ class Circle:
 
 
 class CoordinatesColumn(Column):
-    """Uniform by degree in a box; uniform by square in a circle, squared off by rejection."""
+    """Uniform by degree in a box; uniform by area in a circle, by rejection from a square."""
 
     def __init__(self, path: str, area: Box | Circle, point: bool) -> None:
         self._area = area
@@ -84,7 +84,7 @@ class CoordinatesColumn(Column):
             inside = x * x + y * y <= 1.0
             across[left[inside]], along[left[inside]] = x[inside], y[inside]
             outside = ~inside
-            # None of the four inside (1 row in 470): the last one, pulled in.
+            # If none of the four is inside (1 row in 470), the last one is pulled in.
             across[left[outside]], along[left[outside]] = x[outside] * 0.7, y[outside] * 0.7
             left = left[outside]
         return across, along

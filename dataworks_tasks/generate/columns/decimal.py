@@ -26,7 +26,7 @@ _MOST_DIGITS = 10**18
 class DecimalColumn(Column):
     """Whole numbers of the last decimal between ``low`` and ``high``, both inclusive.
 
-    Expressions compute with doubles: a column with more digits than those has no value for them.
+    Expressions compute with doubles: a column with more digits than a double cannot be used in one.
     """
 
     def __init__(self, path: str, low: int, high: int, scale: int) -> None:

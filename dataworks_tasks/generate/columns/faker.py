@@ -41,7 +41,7 @@ LARGEST_POOL = 200_000
 _SLOW_POOL = 2_000
 _POOLS_KEPT = 512
 _FEW = 10
-"""A chunk of at most a tenth of the pool's size does not wait for all of the pool."""
+"""A chunk of at most a tenth of the pool's size does not wait for the complete pool."""
 _SLOW_METHODS = frozenset({
     "address", "bban", "basic_phone_number", "bs", "catch_phrase", "chrome", "company_email",
     "credit_card_number", "csv", "domain_name", "dsv",
@@ -49,7 +49,7 @@ _SLOW_METHODS = frozenset({
     "latitude", "longitude", "paragraph", "paragraphs", "password", "safari",
     "sentence", "sentences", "text", "texts", "tsv", "uri", "url", "user_agent",
 })  # fmt: skip
-"""Methods that take long for a call: their pools are smaller, so that a process starts fast."""
+"""Methods whose calls take long: their pools are smaller, so that a process starts fast."""
 _INSTEAD = "use the type date or enum"
 
 
@@ -68,18 +68,21 @@ class FakerCall:
 
     @property
     def one_type(self) -> bool:
-        """Whether all its values are text: then a few of them show the type of all."""
+        """Whether all its values are text: then a few of them show the type of all of them."""
         return isinstance(self.once(0), str) and not self.method.startswith(("random_", "py"))
 
     def once(self, seed: int) -> Any:
-        """One value of it, freshly seeded."""
+        """Return one value, freshly seeded."""
         generator, source = seedable(self.locale)
         source.seed(seed)
         return storable(getattr(generator, self.method)(**json.loads(self.arguments)))
 
 
 class FakerPool:
-    """A pool of ``size`` values. Few rows draw what they need of it; many need all of it."""
+    """A pool of ``size`` values.
+
+    Few rows draw only what they need; many rows need the complete pool.
+    """
 
     def __init__(self, seed: int, call: FakerCall, size: int) -> None:
         self._words = FakerWords(seed, call.locale, call.method, call.arguments)
@@ -108,7 +111,7 @@ def pool_of(seed: int, call: FakerCall, size: int) -> FakerPool:
 
 
 class FakerColumn(Column):
-    """Draws from a pool of values made once a process."""
+    """Draws from a pool of values that is made once per process."""
 
     def __init__(self, path: str, call: FakerCall, size: int, sample: Sample | None) -> None:
         self._call, self._size, self._sample = call, size, sample
@@ -192,7 +195,7 @@ def read_faker(node: TemplateNode) -> Column:
         columns.append(pooled or FakerCallColumn(path, call))
     if len(columns) == 1:
         return columns[0]
-    # Fields with one mix follow each other: a first name and a last name of one locale.
+    # Fields with the same mix go together: a first name and a last name of one locale.
     mix = json.dumps(locales, sort_keys=True)
     salted = f"{node.reader.collection} locales {mix}"
     return OneOfColumn(salted, columns, list(locales.values()))
@@ -221,12 +224,12 @@ def _read_locales(node: TemplateNode) -> dict[str, float]:
 
 
 def _is_fakers(written: str) -> bool:
-    """Whether Faker has a method of this very name, and can be asked for it."""
+    """Return whether Faker has a method of exactly this name that can be called."""
     return written not in CLOCK_METHODS and _is_method(written, "en_US")
 
 
 def _read_replacement(node: TemplateNode, written: str) -> Column:
-    """Return our own column for a Faker method that cannot be called."""
+    """Return DataWorks' own column for a Faker method that cannot be called."""
     node.take("pool")  # there is nothing to draw beforehand
     for key in ("locale", "args", "distribution"):
         if node.has(key):

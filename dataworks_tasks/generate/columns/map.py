@@ -1,4 +1,4 @@
-"""``map``: a sub-document whose keys are generated, as a lookup by id or by name has them."""
+"""``map``: a sub-document whose keys are generated, such as a lookup table by id or by name."""
 
 from __future__ import annotations
 

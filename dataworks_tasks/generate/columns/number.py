@@ -104,7 +104,7 @@ class UniqueIntegerColumn(IntegerColumn):
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The doubles ``(first + step * n) / scale`` with ``0 <= n < count``: exact, all alike likely.
+    """The doubles ``(first + step * n) / scale`` with ``0 <= n < count``: exact and equally likely.
 
     A quotient of two whole numbers that doubles hold is the double nearest to the decimal.
     """
@@ -123,7 +123,7 @@ class Grid:
         return quotients
 
     def drawn(self, bits: Bits) -> Floats:
-        """One of them a row."""
+        """Draw one of them for each row."""
         return self.at(counter_hash.below(bits, self.count))
 
     def nearest(self, values: Floats) -> Floats:
@@ -137,7 +137,7 @@ class Grid:
 
 
 class DoubleColumn(Column):
-    """Doubles from ``low`` to ``high``, or by a distribution and cut to them."""
+    """Doubles from ``low`` to ``high``, uniform or by a distribution cut to these bounds."""
 
     kind = Kind.NUMBER
 
@@ -167,7 +167,7 @@ class DoubleColumn(Column):
         return self._rounded(numbers) if self.grid is None else self.grid.nearest(numbers)
 
     def _rounded(self, numbers: Floats) -> Floats:
-        """Numbers of a range too wide for a grid: the large ones have no decimals anyway."""
+        """Round numbers of a range too wide for a grid: the large ones have no decimals anyway."""
         if self.decimals is None:
             return numbers
         scale = float(10**self.decimals)

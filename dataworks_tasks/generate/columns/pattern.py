@@ -29,7 +29,7 @@ from dataworks_tasks.generate.fields.variety import Variety
 
 
 class PatternColumn(TextColumn):
-    """Every part drawn on its own, from the row's key and the part's place in the pattern."""
+    """Draws every part by itself, from the row's key and the part's place in the pattern."""
 
     def __init__(self, path: str, group: PatternGroup) -> None:
         self._path = path
@@ -96,7 +96,7 @@ class PatternColumn(TextColumn):
 
 
 def _same(part: Part) -> float:
-    """How likely two texts of a part are the same, distinguished by how they were drawn."""
+    """Return how likely two texts of a part are equal, counted by how they were drawn."""
     if isinstance(part, Letters):
         return 1 / len(part.letters)
     if isinstance(part, Repeat):

@@ -1,4 +1,4 @@
-"""``reference``: the value another document has, worked out again instead of remembered."""
+"""``reference``: the value of another document, computed again instead of remembered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dataworks_tasks.generate.fields.variety import Variety
 
 
 class ReferenceColumn(Column):
-    """A field of a document of a collection; where that document does not have it, nothing.
+    """A field of a document of another collection; absent if that document does not have it.
 
     References of one ``group`` point to the same document, so several of its fields can be copied.
     """
@@ -121,7 +121,7 @@ class Shared:
 
 
 class SharedColumn(Column):
-    """The values of an id in turn, from the first one on, in whatever field and collection."""
+    """The values of an id in turn, from the first one on, in any field and collection."""
 
     def __init__(self, shared: Shared, shared_id: str) -> None:
         self._shared, self._id = shared, shared_id
@@ -134,7 +134,7 @@ class SharedColumn(Column):
     def link(self, linker: Linker) -> None:
         field = self._shared.field
         if field is None:
-            if self._id:  # else the template is refused already
+            if self._id:  # otherwise the template was already refused
                 missing = f"is missing, and no other field defines id {self._id!r}"
                 linker.refuse("refContent", missing)
             return

@@ -69,14 +69,14 @@ class SequenceColumn(TextColumn):
 
 
 def number_text(numbers: NDArray[np.int64], width: int) -> Segment:
-    """Decimal digits with leading zeros up to ``width``; by column where all are that wide."""
+    """Decimal digits with leading zeros up to ``width``; by column if all have that width."""
     if len(numbers) and width and numbers.min() >= 0 and int(numbers.max()) < 10**width:
         return digits_of(numbers, width)
     return Ragged.of([b"%0*d" % (width, number) for number in numbers.tolist()])
 
 
 def digits_of(numbers: NDArray[np.int64], width: int) -> Fixed:
-    """Numbers that have at most ``width`` digits, as exactly that many."""
+    """Format numbers of at most ``width`` digits as exactly that many digits."""
     digits = np.empty((len(numbers), width), np.uint8)
     rest = numbers.view(np.uint64)
     for place in range(width - 1, -1, -1):

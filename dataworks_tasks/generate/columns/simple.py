@@ -46,7 +46,7 @@ class BooleanColumn(Column):
 
 
 class ObjectIdColumn(Column):
-    """An ObjectId of the field's own prefix and the row's ordinal: unique, and in order."""
+    """An ObjectId made of the field's own prefix and the row's ordinal: unique, and in order."""
 
     unique = True
 

@@ -50,7 +50,7 @@ class BaseDataGenerator(ABC):
 
     @property
     def name(self) -> str:
-        """What runs call it."""
+        """The name that runs use for it."""
         return self._name
 
     @property
@@ -80,9 +80,9 @@ class BaseDataGenerator(ABC):
         start: int,
         stop: int,
     ) -> EncodedBatch | None:
-        """Documents ``[start, stop)`` at once, each with its ``_id``.
+        """Return documents ``[start, stop)`` at once, each with its ``_id``.
 
-        For generators that work by column, from ``self.seed`` and the indexes only. None, the
-        default: they are made one by one.
+        For generators that work by column, from ``self.seed`` and the indexes only. The default,
+        None, makes documents one by one.
         """
         return None

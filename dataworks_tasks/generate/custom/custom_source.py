@@ -16,7 +16,7 @@ from dataworks_tasks.generate.fields.storable import storable
 
 
 class CustomSource:
-    """Calls the generator for each document, reseeded; or for a batch where it can do that."""
+    """Calls the generator for each document, reseeded; or once per batch if it supports that."""
 
     def __init__(self, generator: BaseDataGenerator, seed: int) -> None:
         self._generator = generator
@@ -40,7 +40,7 @@ class CustomSource:
         self._generator.start_document(key)
         try:
             document = self._generator.generate_document(index)
-        except SystemExit as error:  # would end the worker, or the command, without a word
+        except SystemExit as error:  # would end the worker, or the command, silently
             raise RuntimeError(f"generate_document ended the program: exit({error.code})") from None
         if not isinstance(document, Mapping):
             raise TypeError(
@@ -51,5 +51,5 @@ class CustomSource:
         try:
             return encode(document)
         except (InvalidDocument, ValueError):
-            # Most documents need no conversion, and looking at every value takes time.
+            # Most documents need no conversion, and checking every value takes time.
             return encode(storable(document))

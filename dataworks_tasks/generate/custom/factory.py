@@ -20,8 +20,8 @@ ENTRY_POINTS = "dataworks.generators"
 class GeneratorFactory:
     """The generators this process knows.
 
-    ``plugins`` are module names or ``.py`` files out of the process's own settings. A run names a
-    generator; it can never name something to import. ``registered`` ones win over both.
+    ``plugins`` are module names or ``.py`` files from the process's own settings. A run names a
+    generator; it can never name something to import. ``registered`` ones override both.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class GeneratorFactory:
         return tuple(sorted(self._generators))
 
     def _register_all(self, module: ModuleType) -> None:
-        """Register the generators of a plugin; there may be none: it can bring strategies instead.
+        """Register the generators of a plugin, which may also have none, only strategies.
 
         They are the instances in the module and its classes, those that it imports included.
-        A class that has an instance, or a subclass, in the module is not made again.
+        A class that has an instance or a subclass in the module is not instantiated again.
         """
         members = [value for name, value in vars(module).items() if not name.startswith("_")]
         made = {id(value): value for value in members if isinstance(value, BaseDataGenerator)}

@@ -1,9 +1,9 @@
 """Distributions as tables: the same bits wherever they are drawn.
 
-A logarithm may differ in its last bit between C libraries, so quantiles are worked out once,
-rounded to twelve digits, and only interpolated by column: subtraction, product, sum, each exact
-by IEEE 754. A table has ``_STEPS`` quantiles; what lies beyond the first and the last (one in
-32,768) is cut off.
+A logarithm may differ in its last bit between C libraries, so quantiles are computed once, rounded
+to twelve digits, and only interpolated by column: subtraction, product, sum, each exact by IEEE
+754. A table has ``_STEPS`` quantiles; what lies beyond the first and the last (one in 32,768) is
+cut off.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, 
 
 NAMES = ("uniform", "normal", "lognormal", "exponential", "poisson", "zipf")
 _FROM_START = frozenset({"lognormal", "exponential"})
-"""Their dates are counted from the first one: a multiple of the time since 1970 says nothing."""
+"""Their dates are counted from the first one: a multiple of the time since 1970 means nothing."""
 _STEPS = 1 << 14
 _RANKS = 1 << 16
 _LARGEST = 1e306
@@ -128,7 +128,7 @@ def _interpolate(table: Floats) -> Sample:
 
 
 def _finite(table: Floats) -> Floats:
-    """Cut to what differences of neighbors can be made of."""
+    """Cut to the range in which the difference of neighbors is finite."""
     return np.clip(table, -_LARGEST, _LARGEST)
 
 

@@ -32,7 +32,7 @@ class Encoded:
 
 
 def encode_text(text: Text) -> Encoded:
-    """Text as BSON strings."""
+    """Encode text as BSON strings."""
     if text.vocabulary is not None and text.numbers is not None:
         return Encoded(STRING, [Gather(text.vocabulary.bson, text.numbers)])
     return Encoded(STRING, [int32(text.size, 1), *text.segments, Constant(b"\0")])
@@ -46,7 +46,7 @@ def int32(size: Size, extra: int = 0) -> Segment:
 
 
 def encode_present(values: Values, encode: Callable[[Values], Encoded]) -> Encoded:
-    """Values as BSON, with null for rows without one."""
+    """Encode values as BSON, with null for rows without one."""
     if values.present is None:
         return encode(values)
     filled = np.flatnonzero(values.present)

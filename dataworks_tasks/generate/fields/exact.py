@@ -1,7 +1,7 @@
 """Arithmetic on longs that is exact or an error; numpy alone would wrap around.
 
-Every function takes int64 columns and ``present``, the rows that count (None: all): what stands in
-the other rows means nothing and cannot be an error.
+Every function takes int64 columns and ``present``, the rows that count (None: all): the content of
+the other rows is meaningless and cannot be an error.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class _Index(Linked):
 
 @dataclass(frozen=True, slots=True)
 class _Choose(Linked):
-    """``if``: a branch that does not hold for a row cannot be out of range there."""
+    """``if``: a branch that is not taken in a row cannot be out of range there."""
 
     function: Function
     condition: Linked
@@ -137,7 +137,10 @@ class _Aggregate(Linked):
 
 
 def _aggregate(name: str, parents: Positions, values: Values | None, count: int) -> Values:
-    """By row, over its elements. bincount adds in order, so a sum has the same bits anywhere."""
+    """Aggregate each row's elements.
+
+    bincount adds in order, so a sum has the same bits anywhere.
+    """
     data: NDArray[Any]
     if values is not None and values.present is not None:
         parents, data = parents[values.present], values.data
@@ -163,7 +166,7 @@ def _aggregate(name: str, parents: Positions, values: Values | None, count: int)
 def _extremes(name: str, parents: Positions, data: NDArray[Any], count: int) -> NDArray[Any]:
     """Return the least or largest element of every row; 0 for a row without elements."""
     found: NDArray[Any] = np.zeros(count, np.int64 if data.dtype.kind in "iu" else np.float64)
-    found[parents] = data  # any of a row's elements to begin with
+    found[parents] = data  # start with any of a row's elements
     (np.minimum if name == "min" else np.maximum).at(found, parents, data)
     return found
 
@@ -178,7 +181,7 @@ class Expression:
         self._linked: Linked | None = None
         self._fields: list[Field] = []
         self.operands: list[Field] = []
-        """The fields that its names mean, without those on the way to them."""
+        """The fields that its names refer to, without those on the path to them."""
 
     @classmethod
     def read(cls, node: TemplateNode, key: str, *aliases: str) -> Expression | None:
@@ -218,7 +221,7 @@ class Expression:
         return linked(self._linked).evaluate(rows)
 
     def holds(self, rows: Rows) -> RowMask:
-        """Where the condition is true."""
+        """Return where the condition is true."""
         values = self.evaluate(rows)
         return values.data if values.present is None else values.data & values.present
 

@@ -1,4 +1,4 @@
-"""A function of expressions: which kinds it accepts, and what it computes from columns."""
+"""A function for expressions: which kinds it accepts, and what it computes from columns."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Function:
     least: int
     most: int
     alike: bool = False
-    """Whether all arguments must be of one kind."""
+    """Whether all arguments must be of the same kind."""
 
     def check(self, name: str, kinds: Sequence[Kind]) -> Kind:
         """Return the kind of the result. Raises ExpressionError for invalid arguments."""

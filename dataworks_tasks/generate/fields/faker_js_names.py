@@ -1,4 +1,4 @@
-"""Methods of faker-js and what Faker calls them: for people who come from there."""
+"""Methods of faker-js and Faker's names for them, for people who know faker-js."""
 
 from __future__ import annotations
 

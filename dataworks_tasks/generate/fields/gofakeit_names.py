@@ -42,7 +42,7 @@ FAKER_METHODS = dict(pair.split("=") for pair in _TWINS.split())
 """gofakeit name in lower case without underscores -> Faker method."""
 
 _OLD_NAMES = {"fueltype": "carfueltype", "transmissiongeartype": "cartransmissiontype"}
-"""mgodatagen's names of before, which it still takes."""
+"""Old names of mgodatagen, which it still accepts."""
 
 _BY_ADVICE = {
     "use the types int or long with min and max": "numberrange intrange uintrange randomint",
@@ -60,8 +60,8 @@ UNMAPPED = {name: advice for advice, names in _BY_ADVICE.items() for name in nam
 def replaced_methods() -> Mapping[str, Any]:
     """Method's name -> the field of our language that replaces it.
 
-    These are gofakeit's where Faker has no twin, and Faker's own that read the clock: a run must
-    repeat, so for them it is always 2025-01-01.
+    These are methods of gofakeit that Faker lacks, and Faker's own that read the clock: a run must
+    be reproducible, so for them it is always 2025-01-01.
     """
     text = files("dataworks_tasks.generate.fields").joinpath("replaced_methods.json")
     columns = json.loads(text.read_text(encoding="utf-8"))
@@ -70,7 +70,7 @@ def replaced_methods() -> Mapping[str, Any]:
 
 
 def _column(value: Any) -> Any:
-    """Expand a list of words, which is short for one of them at random."""
+    """Expand a list of words, which is short for a random one of them."""
     if isinstance(value, list):
         return {"type": "enum", "values": value, "randomOrder": True}
     return value

@@ -1,4 +1,4 @@
-"""Fields of one ``group`` pick the same number, so they must be drawn alike."""
+"""Fields of one ``group`` pick the same number, so they must be drawn the same way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 @dataclass(frozen=True, slots=True)
 class ValueSet:
-    """What a field picks from: how many of what. Only fields with equal pools go together."""
+    """What a field picks from, and how many there are.
+
+    Only fields with equal pools can share a group.
+    """
 
     what: str
     count: int
@@ -22,10 +25,10 @@ class ValueSet:
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """The fields of one name, or a field alone. A setting of one of them counts for all."""
+    """The fields of one group name, or a single field. A setting of one of them applies to all."""
 
     salted: str
-    """What the draws are salted with."""
+    """The salt of the draws."""
     settings: dict[str, Any] = field(default_factory=dict)
     _first: str = ""
     _pool: ValueSet | None = None

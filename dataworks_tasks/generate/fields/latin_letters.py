@@ -1,9 +1,8 @@
-"""Text in ASCII letters, for addresses: what has none in another script is spelled with them.
+"""Text in ASCII letters, for addresses: letters of other scripts are transliterated.
 
-Letters with marks lose the marks. Letters of other alphabets become what the tables below say, or
-what their Unicode name says, which never changes: HIRAGANA LETTER KA is "ka", HANGUL SYLLABLE GIM
-is "gim". A Chinese character has no spelling of its own and becomes its number: different names
-stay different.
+Letters with marks lose the marks. Letters of other alphabets are spelled by the tables below, or by
+their Unicode name, which never changes: HIRAGANA LETTER KA is "ka", HANGUL SYLLABLE GIM is "gim". A
+Chinese character has no spelling of its own and becomes its number: different names stay different.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _BY_NAME = re.compile(
 
 
 def latin_letters(text: str) -> str:
-    """``text`` in small ASCII letters and digits; other signs become spaces."""
+    """Return ``text`` in lower-case ASCII letters and digits; other characters become spaces."""
     return "".join(map(_spelled, unicodedata.normalize("NFC", text.lower())))
 
 

@@ -41,7 +41,7 @@ class Column(ABC):
     """Makes the values of one field."""
 
     kind: Kind | None = None
-    """What an expression can do with the values; None: nothing."""
+    """What an expression can do with the values; None if it cannot use them."""
     unique = False
     """Whether no two documents can have the same value: what an ``_id`` needs."""
 
@@ -51,7 +51,7 @@ class Column(ABC):
         return False
 
     def present(self, rows: Rows) -> RowMask | None:
-        """Where an optional column has a value; None: everywhere."""
+        """Return where an optional column has a value; None: everywhere."""
         return None
 
     @abstractmethod
@@ -67,7 +67,7 @@ class Column(ABC):
         return None
 
     def link(self, linker: Linker) -> None:  # noqa: B027 - most have nothing to look up
-        """Look up the other fields this one is made from, once all of the template is read."""
+        """Look up the fields that this one is made from, once the complete template is read."""
 
     def depends(self) -> Iterator[Field]:
         """Yield the fields that the values are computed from."""
@@ -82,11 +82,11 @@ class Column(ABC):
         return 1
 
     def capacity(self) -> int | None:
-        """How many different values there are, where they must differ; None: as many as asked."""
+        """Return how many different values there are, if they must differ; None: unlimited."""
         return None
 
     def variety(self) -> Variety | None:
-        """How often values repeat from document to document; None: it is not known.
+        """Return how often values repeat from document to document; None if unknown.
 
         The default is that of ``unique`` columns.
         """
@@ -116,7 +116,7 @@ class Field:
     condition: Condition | None = None
     distinct: int = 0
     hidden: bool = False
-    """Whether it is there for expressions only, and not written."""
+    """Whether only expressions use it, and it is not written."""
 
     @property
     def always(self) -> bool:
@@ -152,7 +152,7 @@ class Field:
         return folded
 
     def present(self, rows: Rows) -> RowMask | None:
-        """Where the field is there, null included; None: everywhere."""
+        """Return where the field is present, null included; None: everywhere."""
         mask: RowMask | None = None
         if self.shares is not None:
             mask = self.shares.ranks(self.path, rows) >= self.shares.missing
@@ -208,7 +208,7 @@ class Field:
         return Encoded(codes, [Choice(len(rows), [(filled, Layout(encoded.segments))])])
 
     def filled(self, rows: Rows) -> RowMask:
-        """Where the field is there and not null."""
+        """Return where the field is present and not null."""
         present = self.present(rows)
         mask = np.ones(len(rows), np.bool_) if present is None else present.copy()
         if self.shares is not None and self.shares.null:
@@ -238,11 +238,11 @@ class Record:
         self.fields: dict[str, Field] = {}
         self.outer = outer
         self.through_array = longest is not None
-        """Whether ``outer``'s rows are the parents of this record's rows, not the same."""
+        """Whether ``outer``'s rows are the parents of this record's rows, not the same rows."""
         self.longest: int | None = (
             longest if longest is not None else outer.longest if outer else None
         )
-        """The most elements of the array around these fields; None: there is no array."""
+        """The most elements of the array around these fields; None if there is no array."""
         around: tuple[object, ...] = outer.rows_of if outer else ()
         own = (*around, "[]") if self.through_array else around
         self.rows_of: tuple[object, ...] = own if rows_of is None else rows_of
@@ -262,7 +262,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A collection a reference can point into; ``count`` None: nobody says how many there are."""
+    """A collection that a reference can point to; ``count`` is None if it is not given."""
 
     name: str
     record: Record

@@ -1,4 +1,4 @@
-"""Numbers as BSON: int32, int64, double, decimal128, or text; never cut, never wrapped."""
+"""Numbers as BSON: int32, int64, double, decimal128, or text; never truncated or wrapped."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _decimals(data: NDArray[np.generic], scale: int) -> NDArray[np.void]:
 
 
 def _long_decimals(numbers: list[Any], scale: int) -> NDArray[np.void]:
-    """One by one in Python: coefficients of up to 34 digits."""
+    """Encode coefficients of up to 34 digits, one by one in Python."""
     words = np.empty((len(numbers), 2), "<u8")
     for row, number in enumerate(numbers):
         coefficient = round(Decimal(number).scaleb(scale))

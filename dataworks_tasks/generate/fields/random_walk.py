@@ -14,7 +14,7 @@ from dataworks_tasks.generate.fields.distributions import standard_normal
 from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 _LEVELS = 41
-"""A walk of two to this power of steps: more than there can be documents."""
+"""A walk has two to this power steps: more than there can be documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _wave(ticks: Bits, every: int) -> Floats:
 
 
 def folded(values: Floats, low: float, high: float) -> Floats:
-    """Values reflected at the bounds, so that a walk stays between them."""
+    """Reflect values at the bounds, so that a walk stays between them."""
     span = high - low
     if not span:
         return np.full(len(values), low)

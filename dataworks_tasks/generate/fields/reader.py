@@ -23,7 +23,7 @@ _LARGEST_BLOCK = 100_000
 
 
 class Unreadable(Column):
-    """Stands where a column could not be read; the template is refused."""
+    """Replaces a column that could not be read; the template is refused."""
 
     def encode(self, rows: Rows) -> Encoded:
         """Null."""
@@ -60,7 +60,7 @@ class Reader:
         return self.moment
 
     def note(self, text: str) -> None:
-        """Record something that the template says and that is left out."""
+        """Record something in the template that is ignored."""
         self.notes.append(text)
 
     def read_record(self, content: object, path: str, record: Record) -> Record:
@@ -87,7 +87,7 @@ class Reader:
         distinct = node.integer("maxDistinctValue", 0, least=0, most=1 << 40)
         condition = self._read_condition(node)
         if distinct:
-            # Values that repeat are those of other documents: nothing here can be read with them.
+            # Repeated values are those of other documents, so they cannot use fields of this one.
             node.record = Record(rows_of=(*record.rows_of, distinct))
         return Field(name, path, self._close(node), shares, condition, distinct, hidden)
 

@@ -1,4 +1,4 @@
-"""Where a path in an expression leads: from one record's rows to another field's values."""
+"""Resolves the path in an expression: from one record's rows to another field's values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class HoldsElements(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """A resolved path: ``up`` arrays out, then down the fields of ``steps``."""
+    """A resolved path: out of ``up`` arrays, then down the fields of ``steps``."""
 
     path: str
     up: int

@@ -16,7 +16,7 @@ _DECIMAL128 = Context(prec=34, Emin=-6143, Emax=6144)
 
 
 def storable(value: Any) -> Any:
-    """``value`` with decimals, dates, UUIDs, enums, sets and numpy's values as BSON has them."""
+    """Convert the decimals, dates, UUIDs, enums, sets and numpy values in ``value`` for BSON."""
     converted = value
     if isinstance(value, Mapping):
         converted = {str(key): storable(entry) for key, entry in value.items()}

@@ -22,7 +22,7 @@ from dataworks_tasks.generate.fields.numbers import whole_within
 from dataworks_tasks.generate.fields.template_node import TemplateNode
 
 WAYS = ("inTurn", "oneToOne", "earlier", "distinct")
-"""The flags of a reference, of which it has one at most."""
+"""The flags of a reference, which has at most one of them."""
 
 
 class TargetDraw:
@@ -42,7 +42,7 @@ class TargetDraw:
         self._without_repeats: WithoutRepeats | None = None
 
     def is_drawn(self, way: str) -> bool:
-        """Whether the draw is of this one of ``WAYS``."""
+        """Whether the draw uses this one of ``WAYS``."""
         return self.group.settings.get(way) is True
 
     @property
@@ -116,7 +116,7 @@ class TargetDraw:
         return numbers.view(np.uint64)
 
     def _drawn(self, rows: Rows, bits: Bits) -> Bits:
-        """Any document; with ``earlier`` one before this one, where a skew prefers the first."""
+        """Draw any document; with ``earlier``, one before this one (a skew prefers the first)."""
         ranks = bits
         if self._sample is not None:
             ranks = whole_within(self._sample(bits), 0, self.count - 1).view(np.uint64)

@@ -1,4 +1,4 @@
-"""One JSON object of a template while it is read: every key asked for, every finding kept."""
+"""One JSON object of a template while it is read: which keys were read, and the findings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TemplateReading(Protocol):
         ...
 
     def note(self, text: str) -> None:
-        """Record something that the template says and that is left out."""
+        """Record something in the template that is ignored."""
         ...
 
     def read_record(self, content: object, path: str, record: Record) -> Record:
@@ -54,7 +54,7 @@ class TemplateReading(Protocol):
 
 
 class TemplateNode:
-    """Keys are case-insensitive, quoted numbers are numbers, what nobody asks for is refused.
+    """Keys are case-insensitive, quoted numbers are numbers, and unread keys are refused.
 
     A bad value is recorded as a finding and replaced by the default, so that one reading
     finds everything; a template with findings is never used.
@@ -71,7 +71,7 @@ class TemplateNode:
         self._used: set[str] = set()
         for key, value in members.items():
             if key.lower() in self._members:
-                self.refuse(key, "is given twice, in different letters")
+                self.refuse(key, "is given twice, in upper and lower case")
             self._members[key.lower()] = (key, value)
 
     def refuse(self, key: str, problem: str) -> None:
@@ -88,7 +88,7 @@ class TemplateNode:
         return self._members.get(name.lower(), ("", ABSENT))[1]
 
     def put(self, name: str, value: object) -> None:
-        """Replace the value of ``name`` by what it means."""
+        """Replace the value of ``name`` with what it means."""
         self._members[name.lower()] = (name, value)
 
     def take(self, name: str, *aliases: str) -> object:
@@ -104,7 +104,7 @@ class TemplateNode:
         return found
 
     def finish(self) -> None:
-        """Refuse every key nobody asked for."""
+        """Refuse every key that was not read."""
         for key, (written, _) in self._members.items():
             if key not in self._used:
                 near = difflib.get_close_matches(key, [name.lower() for name in self.asked], 1)
@@ -172,7 +172,7 @@ class TemplateNode:
         return value
 
     def choice(self, name: str, default: str, accepted: Iterable[str], *aliases: str) -> str:
-        """One of a few words, in whatever letters."""
+        """Take one of a few words, in upper or lower case."""
         word = self.text(name, default, *aliases)
         known = {entry.lower(): entry for entry in accepted}
         if word.lower() not in known and word != default:
@@ -245,7 +245,7 @@ def as_number(value: object) -> float | int | None:
 
 
 def _no_number(value: object) -> str:
-    """Why ``as_number`` does not take a value."""
+    """Return why ``as_number`` refuses a value."""
     if isinstance(value, int | float) and not isinstance(value, bool) and not isnan(value):
         return f"must be between -{_LARGEST:g} and {_LARGEST:g}, not {shown(value)}"
     return f"must be a number, not {shown(value)}"

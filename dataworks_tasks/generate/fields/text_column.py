@@ -1,4 +1,4 @@
-"""Columns of texts: what they give to expressions and to documents follows from ``text``."""
+"""Columns of text: their values in expressions and documents follow from ``text``."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Profile:
             if weights.get(key):
                 index = number(hours) - (key != "hours")
                 each *= np.array(weights[key])[index]
-        # Hours at the ends that are only partly inside count for what is inside.
+        # An hour at either end counts only for the part of it that is inside.
         inside = np.minimum(hours + _HOUR, self._high + 1) - np.maximum(hours, low)
         each *= inside / _HOUR
         passed = np.cumsum(each)
@@ -53,7 +53,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Bursts:
-    """A share of the moments lie around ``count`` centers, most of them close to one."""
+    """Puts a share of the moments around ``count`` centers, most of them close to one."""
 
     count: int
     share: float

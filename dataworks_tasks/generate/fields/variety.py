@@ -1,4 +1,4 @@
-"""How often values repeat: what a unique index over generated documents needs to know."""
+"""How often values repeat, to check unique indexes over generated documents."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from math import expm1, inf, prod
 
 @dataclass(frozen=True, slots=True)
 class Variety:
-    """How alike two documents are in a field.
+    """How likely a field of two documents has the same value.
 
-    ``chance`` is how likely any two of them have the same value: a lower bound. No value repeats
-    among the first ``period`` documents; 1 where nothing is known to differ.
+    ``chance`` is a lower bound of the probability for any two documents. No value repeats among the
+    first ``period`` documents; 1 if no documents are known to differ.
     """
 
     chance: float
@@ -20,7 +20,7 @@ class Variety:
 
     @classmethod
     def never_repeats(cls, period: float | None) -> Variety:
-        """Values that differ in ``period`` documents, and begin again after them; None: never."""
+        """Values that differ within ``period`` documents and then start over; None: never."""
         period = inf if period is None else period
         return cls(1 / period, period)
 
@@ -36,7 +36,7 @@ class Variety:
         return cls(sum((weight / total) ** 2 for weight in weights))
 
     def repeats(self, documents: int) -> float:
-        """How many documents to expect with the value of an earlier one; 0: none for sure."""
+        """Return how many documents to expect with the value of an earlier one; 0: surely none."""
         if documents <= self.period:
             return 0
         if self.period > 1:
@@ -51,7 +51,7 @@ CONSTANT = Variety(1.0)
 
 
 def together(varieties: Iterable[Variety | None]) -> Variety | None:
-    """Several fields side by side, as in a compound key; None: one of them is not known."""
+    """Combine several fields, as in a compound key; None if one of them is unknown."""
     known = list(varieties)
     if any(variety is None for variety in known):
         return None
@@ -62,7 +62,7 @@ def together(varieties: Iterable[Variety | None]) -> Variety | None:
 
 
 def of_lengths(letters: int, least: int, most: int) -> Variety:
-    """Text of ``least`` to ``most`` characters out of ``letters``, all lengths alike."""
+    """Text of ``least`` to ``most`` characters out of ``letters``, all lengths equally likely."""
     lengths = range(least, min(most, least + 40) + 1)
     share = 1 / (most - least + 1)
     return Variety(share**2 * sum(float(letters) ** -length for length in lengths))

@@ -15,7 +15,7 @@ from dataworks_tasks.generate.batch import counter_hash
 
 
 def known_locales() -> list[str]:
-    """Every locale Faker has."""
+    """Return every locale that Faker has."""
     return sorted(AVAILABLE_LOCALES)
 
 

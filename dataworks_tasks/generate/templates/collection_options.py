@@ -51,7 +51,7 @@ def template_indexes(node: TemplateNode) -> tuple[Mapping[str, Any], ...]:
 def _check_index(
     node: TemplateNode, index: Mapping[str, Any], earlier: list[Mapping[str, Any]]
 ) -> None:
-    """Refuse what every server refuses, also beside ``earlier`` indexes of the collection."""
+    """Refuse what every server refuses, including conflicts with ``earlier`` indexes."""
     if not index["name"] and index["key"]:
         node.refuse("name", "must not be empty")
     if index.get("expireAfterSeconds", 0) < 0:
@@ -154,7 +154,7 @@ _CREATE_OPTIONS: Mapping[str, type] = {
 
 
 def read_create_options(node: TemplateNode) -> Mapping[str, Any]:
-    """``options`` of the ``create`` command, each of its JSON type."""
+    """Read the ``options`` of the ``create`` command, and check the JSON type of each."""
     inner = node.nested("options")
     if inner is None:
         return {}
@@ -183,7 +183,7 @@ _KIND_NAMES: Mapping[type, str] = {
 def check_create_options(
     reading: TemplateReading, name: str, options: Mapping[str, Any], content: Record
 ) -> None:
-    """Refuse a time series whose documents have no date for their place in it."""
+    """Refuse a time series whose documents lack the date of its time field."""
     series = options.get("timeseries")
     if not isinstance(series, dict) or not isinstance(series.get("timeField"), str):
         return

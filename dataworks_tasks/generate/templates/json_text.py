@@ -1,4 +1,4 @@
-"""JSON as people keep it on disk: with comments, and an error that says line and column."""
+"""JSON as people write it: with comments, and errors that name line and column."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _COMMENT_OR_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/|#[^\n]*
 
 
 class DuplicateKey(ValueError):
-    """An object names the same key twice, in whatever letters."""
+    """An object has the same key twice, in upper or lower case."""
 
 
 def parse_json(text: str, source: str) -> object:

@@ -1,4 +1,4 @@
-"""Connects columns to the fields they are made from, once all collections are read."""
+"""Link columns to the fields that they are made from, once all collections are read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dataworks_tasks.generate.fields.reader import Reader
 def link(reader: Reader, targets: Mapping[str, Target]) -> None:
     """Link every column the reader made; refuse fields that are made from themselves.
 
-    What a field holds may be known only after another one is linked, so this repeats until nothing
-    more comes of it.
+    The kind of a field may be known only after another one is linked, so this repeats until nothing
+    changes.
     """
     before: list[Finding] = []
     while (findings := _link_once(reader, targets)) and findings != before:

@@ -21,7 +21,7 @@ _BUILTIN = _HERE / "builtin"
 
 
 def is_template_file(name: str) -> bool:
-    """Whether ``name`` means a template by what it looks like, or by what is on disk."""
+    """Return whether ``name`` means a template file, by its form or because it exists on disk."""
     return name == STDIN or Path(name).suffix.lower() == ".json" or Path(name).is_file()
 
 
@@ -100,5 +100,5 @@ def builtin_templates() -> Mapping[str, str]:
 
 
 def starter_text() -> str:
-    """Return a small template with comments, to start one's own from."""
+    """Return a small template with comments, as a starting point."""
     return (_HERE / "starter.json").read_text(encoding="utf-8")

@@ -18,9 +18,9 @@ _GENERATORS = {
 
 
 def content_of_schema(schema: object) -> object:
-    """Translate a schema's fields into our language.
+    """Translate a schema's fields into DataWorks' form.
 
-    The reader reports whatever is not understood.
+    The reader reports what it does not understand.
     """
     if not isinstance(schema, Mapping):
         return schema

@@ -20,7 +20,7 @@ class CollectionTemplate:
 
     ``name`` is its identity, from which ids and values are made: the database (where given) and
     collection of the template, whatever a run calls them. ``indexes`` are ready for the
-    ``createIndexes`` command, ``aggregators`` for whoever runs them after the insert.
+    ``createIndexes`` command; ``aggregators`` are computed after the insert.
     """
 
     name: str
@@ -33,14 +33,14 @@ class CollectionTemplate:
     aggregators: tuple[Mapping[str, Any], ...]
     content: Record
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Of the ``create`` command."""
+    """Options of the ``create`` command."""
 
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """What ``document``, the JSON value embedded in a run's spec, says.
+    """The content of ``document``, the JSON value embedded in a run's spec.
 
-    ``notes`` are lines about what it says and what is left out.
+    ``notes`` are lines about parts of it that are ignored.
     """
 
     name: str

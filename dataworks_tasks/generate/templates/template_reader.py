@@ -76,7 +76,7 @@ def read_template(document: object, source: str) -> Template:
     notes = tuple(reader.notes)
     kept = dict(document)
     if reader.moment_used and not head.has("now"):
-        # Every worker must mean the same moment, also tomorrow.
+        # Every worker must mean the same moment, even tomorrow.
         kept["now"] = shown_instant(reader.moment)
     return Template(name, description, tuple(collections), kept, notes)
 

@@ -12,11 +12,11 @@ from dataworks_tasks.generate.batch.segments import Layout, lay_out
 from dataworks_tasks.generate.fields.model import Field, Record
 
 MOST_AT_ONCE = 5_000
-"""Documents made at once: enough to make numpy's calls cheap, and as many as one write has."""
+"""Documents made at a time: enough to make numpy's calls cheap, and as many as one write has."""
 BYTES_AT_ONCE = 8 << 20
-"""What they may take together, so that large documents do not make a process large."""
+"""Their total size, so that large documents do not make a process large."""
 _GROWTH = 64
-"""How much larger the next chunk may be: what one document takes says little about others."""
+"""How much larger the next chunk may be: the size of one document says little about others."""
 
 
 class TemplateSource:
@@ -47,7 +47,7 @@ class TemplateSource:
 
 
 def capacities(record: Record) -> Iterator[tuple[str, int]]:
-    """Each field that cannot have the same value twice, and how many documents it lasts for."""
+    """Return each field that cannot repeat a value, and for how many documents its values last."""
     for field in record.fields.values():
         yield from _capacities(field, 1)
 

@@ -10,7 +10,7 @@ from dataworks_tasks.generate.fields.scope import HoldsElements, HoldsRecord
 from dataworks_tasks.generate.fields.variety import CONSTANT, Variety, together
 
 REFUSED = 0.5
-"""Expected repeated values from which on an index is refused: it would fail more often than not."""
+"""An index is refused from this many expected repeats on: it would fail more often than not."""
 WARNED = 0.001
 
 
@@ -34,7 +34,7 @@ def repeated_keys(
 
 
 def _fields_of(content: Record, path: str) -> list[Field] | None:
-    """Return the fields on an indexed path, among them the elements of arrays that it goes through.
+    """Return the fields on an indexed path, including the elements of arrays on it.
 
     The list is empty if no document has the path; None means that an array on it may be empty.
     """
@@ -78,7 +78,7 @@ def _nulls(path: Sequence[Field], documents: int, sparse: bool) -> float:
     share = 0.0
     for field in path:
         if not sparse and (field.condition is not None or field.column.optional):
-            return 2 if documents > 1 else 0  # it is not known how many
+            return 2 if documents > 1 else 0  # their number is unknown
         if field.shares is not None:
             left_out = 0 if sparse else field.shares.missing
             share = max(share, (field.shares.null + left_out) / field.shares.block)
