@@ -18,7 +18,7 @@ def load_plugins(names: Iterable[str]) -> list[ModuleType]:
     A strategy registers itself with ``MigrationStrategyFactory.register``; generators are found by
     their class.
 
-    Names come from the process' own settings and never from a message or the ledger: whoever can
+    Names come from the process' own settings and never from a message or the ledger: anyone who can
     write to Redis must not choose what a worker imports. Raises SettingsError naming the plugin.
     """
     return [_load(name) for name in names]

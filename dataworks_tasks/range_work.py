@@ -21,7 +21,7 @@ from dataworks_tasks.store.write_budget import RateLimiter
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What work on one run needs, as this process reaches it."""
+    """What this process needs to work on one run."""
 
     spec: RunSpec
     config: FrameworkConfig
@@ -35,7 +35,7 @@ class RunContext:
     def learn_index_speed(
         self, namespace: Namespace, indexes: Sequence[IndexEntries], seconds: float | None
     ) -> None:
-        """Remember how long the target built ``indexes`` in one pass; None: that is not known.
+        """Remember how long the target took to build ``indexes`` in one pass; None if unknown.
 
         Raises the errors of the ledger, and of ``driver_errors.classify``.
         """
@@ -92,12 +92,12 @@ class RangeWork(Protocol):
         """Run the range and yield each part of it that is completed.
 
         Parts come in any order, do not overlap, and are recorded by the caller as they come.
-        Returns early, without the rest, when ``stop`` is reached. Raises TransientError when the
-        rest has to be tried again later, and TerminalError when the run cannot continue.
+        Returns early when ``stop`` is reached. Raises TransientError when the rest has to be tried
+        again later, and TerminalError when the run cannot continue.
         """
 
     def finish(self, lease: FinishLease) -> bool:
-        """Do what is left when everything is acknowledged; repeating it changes nothing.
+        """Finish the run when everything is acknowledged; repeating this changes nothing.
 
         Returns False if ``lease`` ended before all of it was done.
         """

@@ -86,7 +86,7 @@ class MigrationWork(RangeWork):
         return _CopyJob(copy, check, partial(self._checked, slice_.pair))
 
     def _checked(self, pair: int, result: RangeResult) -> RangeResult:
-        # What was read and written before counts only if the collections are still the same.
+        # What was read and written so far counts only if the collections are still the same.
         self._guards.check(self._job.namespaces[pair])
         if result.failures and self._context.spec.on_error is OnError.STOP:
             self._fail(result.failures)
@@ -104,7 +104,7 @@ class MigrationWork(RangeWork):
     def isolate(self, number: int, deaths: int) -> CompletedSlice | None:
         """Change slice ``number`` so that the document that kills workers is found or left out.
 
-        None: the slice may be tried once more as it is.
+        None: the slice may be retried unchanged.
         """
         deadly = deadly_slice(self._context, number, deaths, len(self._routes))
         if deadly is None:
@@ -120,11 +120,11 @@ class MigrationWork(RangeWork):
         return deadly.completed(self._checked(deadly.slice.pair, result), rest)
 
     def finish(self, lease: FinishLease) -> bool:
-        """Build the indexes and compare the counts. Raises RunFailed when an index cannot be."""
+        """Build the indexes and compare the counts. See ``finish_migration``."""
         return finish_migration(self._context, self._job, self._guards, lease)
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Stop the threads."""
         self._readers.shutdown(wait=True, cancel_futures=True)
         self._resources.writers.shutdown(wait=True, cancel_futures=True)
 
@@ -151,7 +151,7 @@ class _CopyJob:
                     continue
             return self.copy.run(stopped)
         except TerminalError:
-            # Of a collection that is dropped meanwhile, a server only says that its cursor is gone.
+            # If a collection is dropped meanwhile, the server only says that the cursor is gone.
             self.check_collections()
             raise
 

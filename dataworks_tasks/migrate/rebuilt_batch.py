@@ -1,4 +1,4 @@
-"""Put the documents of a batch together again, as changes left them."""
+"""Reassemble the documents of a batch after changes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _Piece = bytes | ValueColumn
 
 
 class RebuiltBatch:
-    """Documents in their old order, put in as they are made.
+    """Documents in their old order, added as they are made.
 
-    Their pieces wait side by side and are laid end to end once, so that no bytes are copied twice.
+    Their pieces are collected and joined once, so that no bytes are copied twice.
     """
 
     def __init__(self, count: int) -> None:
@@ -46,7 +46,7 @@ class RebuiltBatch:
         return rows
 
     def batch(self) -> EncodedBatch:
-        """All documents that were put in."""
+        """Return all documents that were added."""
         there = self._lengths > 0
         data = b"".join(chain.from_iterable(self._pieces[there].tolist()))
         ends = np.cumsum(self._lengths[there])

@@ -43,7 +43,7 @@ def source_of(context: RunContext) -> BaseDatabaseClient:
 def slice_source(
     context: RunContext, job: MigrationJob, pair: NamespacePair, guards: RunGuards
 ) -> SliceSource:
-    """How to read the slices of one collection of the run."""
+    """Return how to read the slices of one collection of the run."""
     strategy = MigrationStrategyFactory.create(job.strategy)
     most = context.target.capabilities.max_documents_per_write
     source = source_of(context)
@@ -52,7 +52,7 @@ def slice_source(
         namespace=pair.source,
         field=strategy.resume_field.encode(),
         also=parsed_filter(job),
-        # What is read at once is written at once: a slow target is stopped within one batch.
+        # A batch that is read is written as one: a slow target is stopped within one batch.
         batch_size=min(context.config.source_db_batch_size, most),
         rate_limiter=context.source_reads,
         check=guards.source.checks(pair.source, pair.source_uuid),

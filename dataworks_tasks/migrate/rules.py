@@ -37,9 +37,9 @@ class Rule(NamedTuple):
 class RuleOutcome:
     """What a rule did, counted in values: the field of an array member is a value of its own.
 
-    ``unreached``: values other than a document or null where the path goes through, so that what
-    they hold passes as it is. ``retyped`` ones are among the changed. ``displaced``: fields that
-    had the new name of a renamed one, and are gone.
+    ``unreached``: values on the path that are neither a document nor null, whose content is copied
+    unchanged. ``retyped`` ones are among the changed. ``displaced``: fields that already had the
+    new name of a renamed one, and are lost.
     """
 
     changed: int = 0  # masked, dropped, renamed, or replaced by --set
@@ -51,11 +51,11 @@ class RuleOutcome:
 
     @property
     def matched(self) -> int:
-        """Values that the rule was meant for."""
+        """Values that the rule applies to."""
         return self.changed + self.added + self.empty
 
     def add(self, other: RuleOutcome, times: int = 1) -> None:
-        """Add what the rule did in other documents, ``times`` as often."""
+        """Add what the rule did in other documents, ``times`` times."""
         self.changed += other.changed * times
         self.added += other.added * times
         self.empty += other.empty * times

@@ -1,4 +1,4 @@
-"""Check that a run's collections are those that it began with."""
+"""Check that a run's collections are those that it started with."""
 
 from __future__ import annotations
 

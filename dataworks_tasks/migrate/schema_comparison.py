@@ -1,4 +1,4 @@
-"""Compare what a migration's target is like with its source: indexes, options and views."""
+"""Compare a migration's target with its source: indexes, options and views."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OF_THE_SERVER = frozenset({"storageEngine"})
 _LONGEST_SHOWN = 80
 _ABSENT = object()
 _DEFAULTS = {"validationLevel": "strict", "validationAction": "error", "validator": {}}
-"""Values that are the same as none."""
+"""Values that mean the same as a missing option."""
 
 
 def compare_options(
@@ -120,7 +120,7 @@ def _equal(option: str, wanted: Any, there: Any) -> bool:
 
 
 def _exact(value: Any) -> Any:
-    """With the order of fields, which a query may depend on."""
+    """Compare including the order of fields, which a query may depend on."""
     if isinstance(value, Mapping):
         return [(name, _exact(item)) for name, item in value.items()]
     return [_exact(item) for item in value] if isinstance(value, list) else value

@@ -28,7 +28,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.write_budget import RateLimiter
 
 MOST_BYTES_WAITING = 32 * 1024 * 1024
-"""Bytes read and not written yet, of all slices of a process; one batch may be larger."""
+"""Bytes that all slices of a process have read and not written yet; one batch may be larger."""
 _WRITE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.25
 
@@ -52,7 +52,7 @@ class ByteBudget:
             self._taken += size
 
     def give_back(self, size: int) -> None:
-        """They are written."""
+        """Return bytes that are written."""
         with self._changed:
             self._taken -= size
             self._changed.notify_all()
@@ -67,7 +67,7 @@ def _nothing_to_note(_batch: EncodedBatch) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CopyRoute:
-    """From where to where one collection goes, and what happens on the way.
+    """The source and target of one collection, and what happens on the way.
 
     ``wrote``: called in the writing thread with each batch whose write was answered.
     """
@@ -90,7 +90,7 @@ class CopyResources:
 
 
 class SliceCopy:
-    """A slice on its way. It knows how far it got: run again, it continues from there."""
+    """A slice on its way. It knows its progress: when run again, it continues from there."""
 
     def __init__(self, route: CopyRoute, slice_: Slice, resources: CopyResources) -> None:
         self._route = route
@@ -160,7 +160,7 @@ class _Attempt:
 
     def _read(self) -> None:
         slice_ = self.progress.slice
-        # What keeps insertion order is written one batch after the other.
+        # A collection that keeps insertion order is written one batch after the other.
         in_order = slice_.kind is SliceKind.NATURAL or slice_.documents_at_once is not None
         after = self.progress.completed_to
         cutter = PageCutter(self.route.source, slice_)
@@ -172,7 +172,7 @@ class _Attempt:
                     raise Abandoned
                 self.writes.append((self._send(page.batch), page.position))
                 while self.writes and (in_order or self.writes[0][0].done()):
-                    # One that failed stays first, so that nothing after it counts as completed.
+                    # A batch that failed stays first, so that nothing after it counts as completed.
                     self._record(*self.writes[0])
                     self.writes.popleft()
                 if slice_.documents_at_once is not None:
@@ -191,7 +191,7 @@ class _Attempt:
             time.sleep(min(left, _PAUSE_SECONDS))
 
     def _pages(self, cutter: PageCutter, batch: EncodedBatch) -> Iterator[Page]:
-        """Yield the batch in pages of what is written at once, so that a stop loses little."""
+        """Yield the batch in pages of one write each, so that a stop loses little."""
         route = self.route
         most = route.target.write_size.at_most(len(batch))
         if route.rate_limiter is not None:
@@ -244,7 +244,7 @@ class _Attempt:
             self.resources.budget.give_back(size)
 
     def _write_exactly(self, batch: EncodedBatch, stats: CopyStats) -> EncodedBatch:
-        """Write what an insert would change; the rest of the batch."""
+        """Write what an insert would change; return the rest of the batch."""
         route = self.route
         rows = with_empty_timestamps(batch)
         if not rows or not route.target.capabilities.collection_stats:
@@ -259,9 +259,9 @@ class _Attempt:
         self.progress.add(write.result(), position)
 
     def _collect(self) -> bool:
-        """Wait for what is on the wire; everything before the first that failed is completed.
+        """Wait for the writes on the wire; everything before the first failed one is completed.
 
-        Raises the first write's error.
+        Raises the first error.
         """
         problem: BaseException | None = None
         while self.writes:

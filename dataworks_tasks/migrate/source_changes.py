@@ -1,4 +1,4 @@
-"""Whether documents of the source changed while a migration copied, where counts stay equal."""
+"""Note whether the source's documents changed while a migration copied, despite equal counts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dataworks_tasks.store.write_commands import count_write_commands
 _LONGEST_SECONDS = 30.0
 """For reading the history of a collection that something wrote to."""
 _SHARE, _LEAST_SECONDS = 0.03, 0.5
-"""Of the run's own time, where the server has counted no write command."""
+"""Share of the run's own time, if the server has counted no write command."""
 _NO_HISTORY = ChangedDocuments(None, "that is done for replica sets of MongoDB only")
 
 
@@ -38,8 +38,8 @@ def note_changes(
 ) -> list[RunNote] | None:
     """Return a note for each collection that was written to since the run began.
 
-    None if ``lease`` ended first. ``noted``: collections of which the counts say it already. Where
-    it cannot be found out, one note says why; nobody has to read that.
+    None if ``lease`` ended first. ``noted``: collections whose counts already show it. If it cannot
+    be found out, one note says why, which needs no attention.
     """
     same_server = spec.source_server is not None and server_process(source) == spec.source_server
     notes: list[RunNote] = []
@@ -68,7 +68,7 @@ def note_changes(
 
 
 def _writes(source: BaseDatabaseClient, pair: NamespacePair) -> int | None:
-    """Write commands since the run began; negative if the collection had another name meanwhile."""
+    """Return the write commands since the run began; negative if the collection was renamed."""
     if pair.source_writes is None:
         return None
     now = count_write_commands(source, pair.source)

@@ -42,7 +42,7 @@ def compare_counts(
     """Return a note for each collection whose counts differ; None if ``lease`` ended first."""
     strategy = MigrationStrategyFactory.create(job.strategy)
     if progress.counters.get(RunCounter.REBUILT) and not strategy.copies_raw:
-        return []  # what is at the target already does not say how many documents it was made of
+        return []  # existing documents do not show how many source documents they were made of
     notes: list[RunNote] = []
     for pair in job.namespaces:
         read = read_of_pair(job, pair, progress)
@@ -68,7 +68,7 @@ def _present(
     read: int,
     lease: FinishLease,
 ) -> int | None:
-    """Documents that the source has now; counted where its own record says something else."""
+    """Return the documents that the source has now, counted if its metadata disagrees."""
     if job.filter is None and source.estimated_count(pair.source) == read:
         return read
     lease.show(lambda: f"counting {pair.source}")
@@ -81,7 +81,7 @@ def _present(
 def _planned(
     job: MigrationJob, pair: NamespacePair, source: BaseDatabaseClient, progress: RunProgress
 ) -> int | None:
-    """How many documents planning counted; None where it estimates, or counts what is filtered."""
+    """Return how many documents planning counted; None if it estimated or counted filtered ones."""
     keys_are_unique = MigrationStrategyFactory.create(job.strategy).resume_field == "_id"
     if job.filter is not None or job.partitioner == "sample" or not keys_are_unique:
         return None

@@ -1,7 +1,7 @@
 """Compare what a migration has written with what the target holds at the end.
 
 A document that was acknowledged can be gone again: a TTL index of the target, a capped collection
-or another writer deletes it. The guards notice a collection that is another one, not this.
+or another writer deletes it. The guards only notice that a collection was replaced, not this.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def compare_target_counts(
     """Return a note for each collection that holds too few; None if ``lease`` ended first."""
     strategy = MigrationStrategyFactory.create(job.strategy)
     if progress.counters.get(RunCounter.REBUILT) or not strategy.copies_raw:
-        return []  # what was read does not say how many documents it became
+        return []  # what was read does not show how many documents were made of it
     notes: list[RunNote] = []
     for pair in job.namespaces:
         # A failure may be of any collection, and its document may be there.

@@ -21,7 +21,7 @@ class ValueColumn:
         self._starts, self._stops = self._starts[rows], self._stops[rows]
 
     def joined(self, other: ValueColumn) -> ValueColumn | None:
-        """Both as one, where ``other`` begins where this ends in every document."""
+        """Join both into one; ``other`` begins where this ends in every document."""
         if self._data is not other._data or (self._stops != other._starts).any():
             return None
         return ValueColumn(self._data, self._starts, other._stops)

@@ -1,6 +1,6 @@
 """Documents that an insert would change: those with an empty timestamp.
 
-A server that inserts a document replaces ``Timestamp(0, 0)`` by its clock's time if that is the
+A server that inserts a document replaces ``Timestamp(0, 0)`` with its clock's time if that is the
 value of a top-level field other than ``_id``. A pipeline update keeps it.
 https://www.mongodb.com/docs/manual/reference/bson-types/#timestamps
 """
@@ -29,8 +29,8 @@ _NOT_ZERO = re.compile(rb"[^\0]")
 def with_empty_timestamps(batch: EncodedBatch) -> list[int]:
     """Positions of the documents that an insert would change.
 
-    Looks for where a name ends and eight zeros follow, and there for the type byte before the
-    name; only what has both is taken apart. Most batches cost one search.
+    Searches for eight zeros after the end of a name, then for the type byte before the name; only
+    documents with both are parsed. Most batches cost one search.
     """
     data = batch.data
     positions: list[int] = []
@@ -76,7 +76,7 @@ def write_one_by_one(
             reason = "the target holds another document with this _id"
             result.failures.append(WriteFailure(position, document, reason))
         else:
-            # Also when it is there already: the answer says that it is as durable as asked for.
+            # This includes documents that exist already: the answer confirms their write concern.
             problem = write_update(
                 client, namespace, query, literally(document), policy.write_concern
             )

@@ -1,1 +1,1 @@
-"""What a fleet does right now: metrics, alerts and the exporter, all read from the ledger."""
+"""What a fleet is doing now: metrics, alerts and the exporter, all read from the ledger."""

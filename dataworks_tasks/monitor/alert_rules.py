@@ -10,13 +10,13 @@ from dataworks_tasks.monitor.operation import OperationMetrics
 from dataworks_tasks.settings import FrameworkConfig
 
 _WARM_UP_SECONDS = 30.0
-"""A rate means nothing before: workers start and open their connections first."""
+"""A rate means nothing earlier: workers start and open their connections first."""
 
 _WARM_UP_DOCUMENTS = 100
 """A share of failures means nothing before that many documents."""
 
 _LONGEST_STANDSTILL_SECONDS = 24 * 3600.0
-"""A run that nobody wants to work on does not alert for ever."""
+"""A run without workers does not alert for ever."""
 
 _MEGABYTE = 1_000_000
 
@@ -28,7 +28,7 @@ class AlertRule(ABC):
     limit: float
     name: ClassVar[str]
     shows_cause: ClassVar[bool] = False
-    """Whether the message ends with what holds the run up, where that is known."""
+    """Whether the message ends with the cause of the standstill, if known."""
 
     @abstractmethod
     def value(self, run: OperationMetrics) -> float:

@@ -11,7 +11,7 @@ from dataworks_tasks.monitor.operation import OperationMetrics
 
 
 class Alert(TypedDict):
-    """What a callback or a webhook is given. It is raised once, and ended once."""
+    """What a callback or a webhook receives. An alert is raised once, and ends once."""
 
     name: str
     state: Literal["raised", "ended"]
@@ -31,7 +31,7 @@ class AlertBoard:
 
     @property
     def raised(self) -> tuple[Alert, ...]:
-        """What is passed now."""
+        """The alerts whose limits are exceeded now."""
         return tuple(self._raised.values())
 
     def check(self, run: OperationMetrics) -> list[Alert]:

@@ -1,4 +1,4 @@
-"""The fleet's performance now, and callbacks for when it passes a limit."""
+"""The fleet's current performance, and callbacks for exceeded limits."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ log = logging.getLogger(__name__)
 AlertCallback = Callable[[Alert], None]
 
 _NEWEST_RUNS = 50
-"""Runs that are looked at: reading one costs a round trip."""
+"""Runs that are read: each costs a round trip."""
 
 
 @dataclass(frozen=True, slots=True)
 class PerformanceSnapshot:
-    """The fleet at one moment: the runs that work, or the newest one when none does."""
+    """The fleet at one moment: the active runs, or the newest one if none is active."""
 
     at: datetime
     runs: tuple[OperationMetrics, ...]
@@ -78,11 +78,11 @@ class PerformanceSnapshot:
 
 
 class MetricsCollector:
-    """Reads the ledger, so what it shows is the whole fleet, wherever it runs.
+    """Reads the ledger, so it shows the entire fleet from anywhere.
 
     ``get_current_performance`` reads now. As a context manager, or after ``start``, it also reads
-    every few seconds by itself, so that rates are those of the last seconds and alerts come without
-    anybody asking. Alerts go to the log, to the callbacks and to the webhook of the settings.
+    every few seconds in the background, so that rates are those of the last seconds and alerts come
+    unasked. Alerts go to the log, to the callbacks and to the webhook of the settings.
     """
 
     def __init__(self, config: FrameworkConfig | None = None, run_id: str | None = None) -> None:
@@ -112,7 +112,7 @@ class MetricsCollector:
 
     @property
     def active_alerts(self) -> tuple[Alert, ...]:
-        """The limits that are passed now."""
+        """The limits that are exceeded now."""
         return self._board.raised
 
     def get_current_performance(self) -> PerformanceSnapshot:
@@ -130,7 +130,7 @@ class MetricsCollector:
         return PerformanceSnapshot(datetime.now(UTC), runs)
 
     def start(self, every_seconds: float = 2.0) -> None:
-        """Read by itself from now on, in a thread."""
+        """Read in the background from now on, in a thread."""
         if self._thread is None:
             self._stopped.clear()
             self._thread = Thread(
@@ -139,7 +139,7 @@ class MetricsCollector:
             self._thread.start()
 
     def close(self) -> None:
-        """Stop reading and let the connection go."""
+        """Stop reading, and close the connection."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
@@ -157,7 +157,7 @@ class MetricsCollector:
         if self._run_id is not None:
             return [self._ledger.progress(self._run_id)]
         newest = list(newest_runs(self._ledger, _NEWEST_RUNS))
-        # A run with an alert is looked at until the alert has ended.
+        # A run with an alert is read until the alert has ended.
         alerting = {alert["run"] for alert in self._board.raised}
         chosen = [run for run in newest if run.state in WORKING or run.run_id in alerting]
         return chosen or newest[:1]

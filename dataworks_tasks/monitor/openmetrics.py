@@ -1,4 +1,4 @@
-"""The ledger as metrics for Prometheus and whatever else reads OpenMetrics."""
+"""The ledger as metrics for Prometheus and other readers of OpenMetrics."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
 class LedgerCollector(Collector):
     """Reads the ledger at each scrape.
 
-    ``alerts`` gives the limits that are passed now, ``queue`` the messages that wait and those that
-    workers hold; it raises DataWorksError when the broker does not answer.
+    ``alerts`` returns the limits that are exceeded now, ``queue`` the messages that wait and those
+    that workers hold; it raises DataWorksError when the broker does not answer.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class LedgerCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric; when Redis does not answer, only that."""
+        """Yield every metric; if Redis does not answer, only one that says so."""
         up = GaugeMetricFamily("dataworks_ledger_up", "Whether the ledger's Redis answers.")
         info = GaugeMetricFamily("dataworks_build_info", "The version.", labels=["version"])
         info.add_metric([__version__], 1)
@@ -158,7 +158,7 @@ class LedgerCollector(Collector):
 
 
 def _queue_metrics(queue: Callable[[], tuple[int, int]]) -> Iterator[Metric]:
-    """None while the broker does not answer: a queue of 0 would look like a run at its end."""
+    """Yield nothing if the broker does not answer: a queue of 0 would look like a run's end."""
     messages = GaugeMetricFamily(
         "dataworks_queue_messages",
         "Messages that wait, and messages that workers hold.",

@@ -1,4 +1,4 @@
-"""One run's metrics at a moment, worked out from samples of its progress."""
+"""One run's metrics at a moment, computed from samples of its progress."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from dataworks_tasks.monitor.standstill import GETS_ON, Standstill
 from dataworks_tasks.runs.batch_range import BatchRange
 
 WINDOW_SECONDS = 5.0
-"""Rates are of this long: workers acknowledge every few thousand documents, so less would jump."""
+"""The window of rates.
+
+Workers acknowledge every few thousand documents, so a shorter one would make rates jump.
+"""
 
 _ACKNOWLEDGEMENTS_PER_WINDOW = 3
 _LONGEST_WINDOW_SECONDS = 60.0
-"""A slow fleet acknowledges more rarely than a window lasts: its window grows, up to this."""
+"""If a slow fleet acknowledges less often than once per window, the window grows up to this."""
 
 WORKER_SILENT_SECONDS = 90.0
 """A worker process that acknowledged nothing for longer is not counted as alive. A range takes 60 s
@@ -28,7 +31,10 @@ at most, and each part of it is acknowledged as it is written."""
 
 @dataclass(frozen=True, slots=True)
 class OperationMetrics:
-    """A run at one moment. Rates are of the last seconds, or of the whole run when it ended."""
+    """A run at one moment.
+
+    Rates are those of the last seconds, or of the complete run if it has ended.
+    """
 
     run_id: str
     state: RunState
@@ -44,23 +50,23 @@ class OperationMetrics:
     request_units_per_second: float
     throttled_requests: int
     throttled_share: float
-    """Share of the workers' time that went into waiting because the database asked for it."""
+    """Share of the workers' time spent waiting because the database asked for it."""
     seconds_since_progress: float
     oldest_gap_seconds: float
-    """How long the run's first gap has not moved; 0 for a run that does not work."""
+    """How long the run's first gap has not moved; 0 for a run that is not active."""
     workers: tuple[WorkerReport, ...]
     """The worker processes that are alive."""
     last_error: str | None
     cause: str | None = None
-    """Why the run does not get on, where that is known."""
+    """Why the run makes no progress, if known."""
     has_workers: bool = True
     """Whether a living worker takes from its queue."""
     lag_seconds: float | None = None
-    """The age of the oldest change that is not at the target; None where nothing is followed."""
+    """The age of the oldest change that is not at the target; None if nothing is followed."""
     history_seconds: float | None = None
-    """How far the source's history reaches back before the run's position, where that is known."""
+    """How far the source's history reaches back before the run's position, if known."""
     silent_seconds: float = 0.0
-    """How long nobody has read the changes of a source that should be followed."""
+    """How long the changes of a followed source have not been read."""
 
     @property
     def error_rate(self) -> float:
@@ -83,7 +89,7 @@ class _Sample(NamedTuple):
 
 
 class PerformanceMonitor:
-    """Follows one run: each ``observe`` takes a sample and gives the metrics as of then."""
+    """Follows one run: each ``observe`` takes a sample and returns the current metrics."""
 
     def __init__(
         self,
@@ -112,7 +118,7 @@ class PerformanceMonitor:
             self._clock(),
             counters.get(RunCounter.DOCUMENTS, 0),
             counters.get(RunCounter.BYTES, 0),
-            # What the server did not report is estimated from other writes.
+            # Charges that the server did not report are estimated from other writes.
             counters.get(RunCounter.REQUEST_UNITS, 0)
             + counters.get(RunCounter.REQUEST_UNITS_ESTIMATED, 0),
             counters.get(RunCounter.WAITED_MILLISECONDS, 0) / 1000,
@@ -122,7 +128,7 @@ class PerformanceMonitor:
         seconds = ((progress.finished_at or moment) - progress.created_at).total_seconds()
         working = progress.state in WORKING
         if before is None or not working:
-            # Nothing to compare with: the whole run.
+            # Without an earlier sample: the rate of the complete run.
             before, elapsed = _Sample(0, 0, 0, 0, 0), seconds
         else:
             elapsed = sample.at - before.at
@@ -176,7 +182,7 @@ class PerformanceMonitor:
         return samples[0] if sample.at > samples[0].at else None
 
     def _move(self, now: float) -> None:
-        """Learn how long it takes from one acknowledgement to the next."""
+        """Learn the time between acknowledgements."""
         if self._moved_at is not None:
             self._between_moves += (now - self._moved_at - self._between_moves) / 2
         self._moved_at = now

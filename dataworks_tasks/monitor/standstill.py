@@ -10,7 +10,7 @@ from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
 from dataworks_tasks.ledger.worker_registry import LivingWorker
 
 CLOCK_SECONDS = 20.0
-"""A clock that is further off makes the times that a worker reports useless."""
+"""A worker whose clock is further off reports useless times."""
 _FULL_SHARE = 0.98
 _QUIET_SECONDS, _SILENT_SECONDS = 5.0, 30.0
 _MEGABYTE = 1_000_000
@@ -20,7 +20,10 @@ _MOST_NAMES = 3
 
 @dataclass(frozen=True, slots=True)
 class Standstill:
-    """``cause``: what holds a run up, in one line. ``has_workers``: whether anybody could work."""
+    """``cause``: what blocks the run, in one line.
+
+    ``has_workers``: whether any worker could work on it.
+    """
 
     cause: str | None = None
     has_workers: bool = True
@@ -30,12 +33,12 @@ GETS_ON = Standstill()
 
 
 def cause_of_standstill(ledger: Ledger, progress: RunProgress) -> str | None:
-    """Return what holds the run up; None if nothing does. Raises the ledger's errors."""
+    """Return what blocks the run; None if nothing does. Raises the ledger's errors."""
     return standstill(ledger, progress).cause
 
 
 def standstill(ledger: Ledger, progress: RunProgress) -> Standstill:
-    """Return what holds the run up, and whether any worker could work on it.
+    """Return what blocks the run, and whether any worker could work on it.
 
     Raises the ledger's errors.
     """
@@ -87,7 +90,7 @@ def wrong_clocks(workers: Sequence[LivingWorker]) -> Iterator[str]:
 
 
 def no_worker(workers: Sequence[LivingWorker], queue: str) -> Iterator[str]:
-    """Why nobody takes from ``queue``; nothing where somebody does."""
+    """Return why no worker takes from ``queue``; empty if one does."""
     if not workers:
         yield f"no worker is running; {_START}"
     elif not any(queue in worker.queues for worker in workers):

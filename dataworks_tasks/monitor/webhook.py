@@ -24,7 +24,7 @@ class Webhook:
         self._url = url
 
     def __call__(self, alert: Alert) -> None:
-        """Post it; an address that does not take it is logged, and the alert is not sent again."""
+        """Post the alert; a failure is logged, and the alert is not sent again."""
         # ``text`` is what Slack, Mattermost and Teams show.
         body = json.dumps({**alert, "text": alert["message"]}).encode()
         request = Request(  # noqa: S310 - the settings take http and https only

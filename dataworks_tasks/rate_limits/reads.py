@@ -1,4 +1,4 @@
-"""Keep what the whole fleet reads from a Cosmos DB account under the run's budget for it."""
+"""Keep the fleet's reads from a Cosmos DB account within the run's budget."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
 
 SOURCE_REQUEST_UNITS = "source_request_units"
 READ_1KB_RU = 1.0
-"""A point read of 1 KB (docs/cosmos-facts.md section 3). A page of results is estimated at as much
-for each KB, until the server reports what one cost."""
+"""A point read of 1 KB (docs/cosmos-facts.md section 3).
+
+A page of results is estimated at this much per KB until the server reports a cost.
+"""
 _KIBIBYTE = 1024
 _READ_SECONDS = 0.1
 """A page takes at most about this many seconds' budget: N workers stay within a few percent."""
@@ -31,9 +33,9 @@ def rate_limited(
     charge: Callable[[], float | None],
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[tuple[bytes, ReadCharge]]:
-    """``pages`` of ``size`` documents and what each cost, read when the budget allows it.
+    """Yield ``pages`` of ``size`` documents with their cost, read when the budget allows it.
 
-    ``charge`` returns the RU of the page that was read last, or None where it is not known.
+    ``charge`` returns the RU of the page that was read last, or None if unknown.
     """
     while True:
         reserved = rate_limiter.reserve(size, pause)
@@ -46,14 +48,14 @@ def rate_limited(
 
 @dataclass(frozen=True, slots=True)
 class ReadCharge:
-    """Request units that reading cost: reported by the server, and estimated where it did not."""
+    """Request units of reading: reported by the server, or estimated if it reported none."""
 
     measured: float = 0.0
     estimated: float = 0.0
 
 
 class ReadCharges:
-    """Adds up charges on one thread and gives them out on another."""
+    """Adds up charges on one thread and returns them on another."""
 
     def __init__(self) -> None:
         self._charge = ReadCharge()
@@ -77,7 +79,7 @@ class ReadCharges:
 class ReadRateLimiter:
     """One process' share of a budget for reading; used by several threads at once.
 
-    A page is reserved by what a document cost lately and corrected by what it did cost, so reads
+    A page is reserved by the recent cost of a document and corrected by its real cost, so the reads
     of all processes start one after the other at the rate. Without a budget it only counts.
     """
 
@@ -99,11 +101,11 @@ class ReadRateLimiter:
 
     @property
     def _limit(self) -> float | None:
-        """What the run may spend now: a person may have changed it."""
+        """Return what the run may spend now: a person may have changed it."""
         return self._limit_now()
 
     def max_documents(self, most: int) -> int:
-        """How many of ``most`` documents a page should have."""
+        """Return how many of ``most`` documents a page should have."""
         limit = self._limit
         if limit is None:
             return most
@@ -112,7 +114,7 @@ class ReadRateLimiter:
         return max(1, min(most, int(limit * _READ_SECONDS / self._ru_per_document)))
 
     def reserve(self, documents: int, pause: Callable[[float], None]) -> float:
-        """Wait with ``pause`` until the budget allows a page; the RU reserved for it.
+        """Wait with ``pause`` until the budget allows a page; return the RU reserved for it.
 
         Raises LedgerUnavailable when Redis does not answer, and what ``pause`` raises.
         """
@@ -131,12 +133,12 @@ class ReadRateLimiter:
         return TokenRequest([bucket], _LONGEST_PLACE_SECONDS)
 
     def record(self, reserved: float, page: bytes, measured: float | None) -> ReadCharge:
-        """Record what a page cost: ``measured`` are its RU where the server reported them."""
+        """Record what a page cost: ``measured`` are its RU if the server reported them."""
         documents = len(EncodedBatch.parse(page))
         expected = max(READ_1KB_RU, READ_1KB_RU * len(page) / _KIBIBYTE)
         with self._lock:
             spent = expected * self._measured_share if measured is None else measured
-            # The end of the results costs nothing, and says nothing of what a document costs.
+            # The end of the results costs nothing, and says nothing about the cost of a document.
             if measured and documents:
                 self._measured_share += _LEARNING * (measured / expected - self._measured_share)
             if spent and documents:

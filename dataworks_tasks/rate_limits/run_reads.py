@@ -1,4 +1,4 @@
-"""The budget for what a run reads from one of its servers."""
+"""The budget for a run's reads from one of its servers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def read_limiter(
     *,
     of_source: bool,
 ) -> ReadRateLimiter | None:
-    """Return the limiter of one side; None where reading costs no request units.
+    """Return the limiter of one side; None if reading costs no request units.
 
-    An account that is source and target has one budget for both.
+    An account that is both source and target has one budget for both.
     """
     if client is None or not client.capabilities.request_charge:
         return None

@@ -1,4 +1,4 @@
-"""Keep the whole fleet under the run's budget, and under what a throttling server takes."""
+"""Keep the fleet within the run's budget, and within what a throttling server accepts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DOCUMENTS, REQUEST_UNITS = "documents", "request_units"
 _WRITE_SECONDS = 0.1
 """A write takes at most this many seconds' budget: N workers stay within a few percent of it."""
 _PATIENCE_SECONDS, _NO_PATIENCE_SECONDS = 1.0, 0.05
-"""The longest that a process waits for tokens with a message in hand, alone and among others."""
+"""How long a process that holds a message waits for tokens, if its run is alone or among others."""
 _SAVED_SECONDS = 0.15
-"""Among others a run comes back when so much of its rate is saved up."""
+"""Among others, a run returns when this much of its rate is saved up."""
 _LONGEST_PLACE_SECONDS, _LONGEST_PLACE_UNDER_CONTROL_SECONDS = 2.0, 0.5
 """A place in the queue is taken at most this early: the rate may change while one waits, and the
 controller sees what a rate does only in the writes that it granted at it."""
@@ -39,9 +39,9 @@ class Budget:
 class WriteRateLimiter(RateLimiter):
     """Limits writes with token buckets in the ledger.
 
-    Without a budget nothing is asked of Redis until the server throttles this process; from then
-    on the fleet's controller holds all processes that were throttled to the rate it finds. It
-    counts request units where the server has them, else documents.
+    Without a budget, Redis is not asked until the server throttles this process; from then on the
+    fleet's controller holds all processes that were throttled to the rate that it finds. It counts
+    request units if the server has them, else documents.
     """
 
     def __init__(
@@ -64,19 +64,21 @@ class WriteRateLimiter(RateLimiter):
         self._controller_needed = False
         self._controller_rate: float | None = None
         self._epoch = 0
-        self._sent = 0.0  # since it was last reported, as what follows of this epoch's writes
+        self._sent = (
+            0.0  # since the last report, as are the following figures of this epoch's writes
+        )
         self._refused = self._accepted = 0.0
         self._writes = 0
         self._accepted_lately = _RateMeter()
         self._patience = math.inf
         self._saves = False
         self.short_seconds: float | None = None
-        """Since the turn began: how long until the tokens come that this process leaves for."""
+        """Within this turn: how long until the tokens come for which this process leaves."""
 
     def begin_turn(self, *, among_others: bool) -> None:
         """Leave this process to others when tokens come later than it should wait for them.
 
-        Among other runs a run with a rate of its own waits for nothing: it writes what is saved up.
+        Among other runs, a run with its own rate does not wait: it writes what is saved up.
         """
         self._saves = among_others and self._budget != Budget()
         self._patience = _NO_PATIENCE_SECONDS if self._saves else _PATIENCE_SECONDS
@@ -84,12 +86,12 @@ class WriteRateLimiter(RateLimiter):
 
     @property
     def _budget(self) -> Budget:
-        """What the run may spend now: a person may have changed it."""
+        """Return what the run may spend now: a person may have changed it."""
         return self._budget_now()
 
     @property
     def is_short(self) -> bool:
-        """Whether to leave: the tokens that are missing come later than this process waits."""
+        """Whether to leave: the missing tokens come later than this process waits."""
         return self.short_seconds is not None
 
     def max_documents(self, bytes_per_document: float) -> int | None:
@@ -174,7 +176,7 @@ class WriteRateLimiter(RateLimiter):
         )
 
     def record(self, reservation: Reservation, outcome: WriteOutcome) -> None:
-        """See ``RateLimiter``. What was throttled stays spent: tries have to slow down."""
+        """See ``RateLimiter``. Tokens of throttled writes stay spent: retries have to slow down."""
         executed = reservation.documents - len(outcome.throttled)
         expected = reservation.request_units * executed / reservation.documents
         measured = outcome.request_units
@@ -189,7 +191,7 @@ class WriteRateLimiter(RateLimiter):
             amount = reservation.request_units if in_units else reservation.documents
             refused = amount * len(outcome.throttled) / reservation.documents
             self._sent += accepted + refused
-            if reservation.epoch == self._epoch:  # else it says nothing of the rate that holds now
+            if reservation.epoch == self._epoch:  # otherwise it says nothing about the current rate
                 self._writes += 1
                 self._accepted += accepted
                 self._refused += refused
@@ -214,7 +216,7 @@ class _RateMeter:
         elapsed = time.monotonic() - self._since
         if self._before:
             return (self._before + self._amount) / (_METER_SECONDS + elapsed)
-        # Not less than half a second: servers let a burst through that is not a lasting rate.
+        # At least half a second: servers let a burst through that is not a lasting rate.
         return self._amount / max(elapsed, 0.5)
 
     def _turn(self) -> None:
@@ -227,7 +229,7 @@ class _RateMeter:
 
 
 def documents_per_write(limit: int, documents_per_second: float | None) -> int:
-    """How many documents a write may have so that it stays under a tenth of a second's budget."""
+    """Return how many documents a write may have to stay within a tenth of a second's budget."""
     if documents_per_second is None:
         return limit
     return max(1, min(limit, int(documents_per_second * _WRITE_SECONDS)))

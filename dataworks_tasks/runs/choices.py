@@ -13,7 +13,7 @@ class OnError(StrEnum):
 
 
 class Priority(StrEnum):
-    """Turns among other runs: a normal one gets two where a low one gets one, a high one eight."""
+    """Turns among other runs: while a low run gets one, a normal one gets two, a high one eight."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -54,4 +54,4 @@ class OnDdl(StrEnum):
 
 
 ID_FROM_SHARD_KEY = "shardKey"
-"""The rule that makes an ``_id`` of the old one and the values of the source's shard key."""
+"""The rule that makes an ``_id`` from the old one and the values of the source's shard key."""

@@ -1,6 +1,6 @@
 """Which steps drive a run: the duties that it has besides its ranges.
 
-A command that starts a run needs their names only; what a step does is imported by the workers.
+A command that starts a run needs only their names; workers import the steps themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def step_names(spec: RunSpec) -> list[str]:
 
 
 def delete_scan_seconds(spec: RunSpec) -> float:
-    """Return the seconds between two scans for deleted documents; 0: there are none."""
+    """Return the seconds between two scans for deleted documents; 0 if there are no scans."""
     job = spec.job
     if not spec.follows or not isinstance(job, MigrationJob) or job.follow is None:
         return 0.0

@@ -1,4 +1,4 @@
-"""How far the build of an index is: a line for people that a view can also read."""
+"""The progress of an index build: a line for people that a view can also parse."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _LINE = re.compile(
 class IndexBuild:
     """The build of one index, or of several in one pass, of one collection.
 
-    ``number`` of ``of`` builds of this collection. ``percent`` is None where the server does not
-    say it.
+    ``number`` of ``of`` builds of this collection. ``percent`` is None if the server does not
+    report it.
     """
 
     names: str

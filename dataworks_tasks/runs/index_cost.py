@@ -18,7 +18,7 @@ document that is read, for an entry, for each of its fields, and for its key to 
 def build_seconds(
     documents: float, document_bytes: float, entries: Sequence[IndexEntries]
 ) -> float:
-    """Seconds that the server of the measurement builds these indexes in one pass."""
+    """Return the seconds that the measured server takes to build these indexes in one pass."""
     scan = _SCAN_SECONDS + document_bytes / _SCAN_BYTES_PER_SECOND
     return documents * (scan + sum(map(_seconds_of_entries, entries)))
 

@@ -1,4 +1,4 @@
-"""Collections that a run took in after it began: they come after those of its job, in order."""
+"""Collections that were added to a run after it began; they follow those of its job."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def with_pairs(data: bytes, more: Sequence[NamespacePair]) -> bytes:
 
 
 def with_later_pairs(spec: RunSpec, data: bytes) -> RunSpec:
-    """Return the spec as if the run had begun with these collections as well."""
+    """Return the spec as if the run had started with these collections as well."""
     if not data or not isinstance(spec.job, MigrationJob):
         return spec
     namespaces = (*spec.job.namespaces, *later_pairs(data))

@@ -1,4 +1,4 @@
-"""Give collections other names by patterns, in which ``*`` is anything."""
+"""Rename collections by patterns in which ``*`` matches anything."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.namespace import Namespace
 
 Renames = Sequence[tuple[str, str]]
-"""Pairs of an old and a new pattern. The first that fits is taken, star by star."""
+"""Pairs of an old and a new pattern. The first one that matches is used, star by star."""
 
 
 def pattern_of(text: str) -> re.Pattern[str]:

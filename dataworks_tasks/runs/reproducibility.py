@@ -1,4 +1,4 @@
-"""Whether two machines make the same documents: versions, and methods that never repeat."""
+"""Whether two machines make the same documents: versions, and methods that cannot be repeated."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ UNSEEDED_METHODS = frozenset({
 
 
 DOCUMENTS_FORMAT = 3
-"""Counts the changes of what templates make of a seed. A run keeps the one that it began with."""
+"""Counts changes in the documents that templates make from a seed.
+
+A run keeps the one that it started with.
+"""
 
 
 def check_documents(spec: RunSpec) -> None:
@@ -46,7 +49,7 @@ def check_documents(spec: RunSpec) -> None:
 
 
 def check_documents_format(job: GenerationJob) -> None:
-    """Raise SpecRefused for a job whose documents this version would not make alike."""
+    """Raise SpecRefused for a job whose documents this version would make differently."""
     if job.template is not None and job.documents_format != DOCUMENTS_FORMAT:
         raise SpecRefused(
             f"the run's template produces documents of format {job.documents_format}, "
@@ -56,7 +59,7 @@ def check_documents_format(job: GenerationJob) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what has a part in a document's bytes."""
+    """Return the versions of everything that affects a document's bytes."""
     packages = {name: version(name) for name in ("dataworks", "faker", "numpy", "pymongo")}
     return {**packages, "python": platform.python_version()}
 

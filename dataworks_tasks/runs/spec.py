@@ -1,4 +1,4 @@
-"""The run spec: everything a worker must know of a run, except how to reach the servers."""
+"""The run spec: everything that a worker must know about a run, except how to reach the servers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.version import __version__
 
 FORMAT_VERSION = 5
-"""Changes with every field of the spec: a worker of another version then says what is the matter"""
+"""Changes with every field of the spec: a worker of another version then says what is wrong"""
 _UNKNOWN = frozenset({"extra_forbidden", "enum", "literal_error", "union_tag_invalid"})
-"""Errors of pydantic's about fields and choices that only another version knows."""
+"""Pydantic's errors about fields and choices that only another version knows."""
 
 
 class RunKind(StrEnum):
@@ -44,7 +44,7 @@ class _Frozen(BaseModel):
 
 
 class IndexEntries(_Frozen):
-    """What an index holds for each document of its collection, by a few of them."""
+    """What an index holds for each document of its collection, estimated from a few of them."""
 
     name: str
     entries: float = Field(default=1, ge=0, description="more than 1 where it is over arrays")
@@ -99,7 +99,7 @@ class GenerationJob(_Frozen):
 class NamespacePair(_Frozen):
     """A collection and where it goes.
 
-    The UUIDs are those that both had when the run began, where their servers have such a thing.
+    The UUIDs are those that both had when the run began, if their servers have UUIDs.
     """
 
     source: Namespace
@@ -338,7 +338,7 @@ def read_spec(text: str | bytes) -> RunSpec:
 
 
 def _refusal(text: str | bytes, error: ValidationError) -> SpecRefused:
-    """Say of a spec that cannot be read whether another version recorded it, or it is damaged."""
+    """Return why a spec cannot be read: another version recorded it, or it is damaged."""
     version = _format_of(text)
     if version is not None and version > FORMAT_VERSION:
         return SpecRefused(
@@ -398,6 +398,6 @@ def new_run_id(kind: RunKind, now: datetime | None = None) -> str:
 
 
 def is_run_id(text: str) -> bool:
-    """Whether ``text`` has the form of a run's id, so that no run can have it for a name."""
+    """Return whether ``text`` has the form of a run's id, so that no run can have it as a name."""
     prefix, _, rest = text.partition("-")
     return prefix in _PREFIX.values() and _AFTER_PREFIX.fullmatch(rest) is not None

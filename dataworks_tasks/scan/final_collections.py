@@ -17,7 +17,7 @@ def record_final_collections(
 ) -> None:
     """Measure each collection of the run at the target and at the source, and keep the figures.
 
-    They are a look at the databases, independent of what the run counted. Raises TransientError
+    They come from the databases, independent of what the run counted. Raises TransientError
     when a server does not answer.
     """
     found = [

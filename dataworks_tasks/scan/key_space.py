@@ -1,10 +1,10 @@
 """The key space of a collection: brackets of BSON types, and queries that lose nothing.
 
 A comparison such as ``{$gte: 5}`` matches values of the same bracket only, so ``[lower, upper)``
-across brackets has to be asked for bracket by bracket. Bounds are elements as they are in a
-document, never decoded: a DBPointer, a date outside year 1-9999 or a key with invalid UTF-8 serves
-as a bound like any other. Measured on MongoDB 6.0.5 with every document of a mixed collection as
-a bound: none lost, none twice.
+across brackets has to be queried bracket by bracket. Bounds are elements as they are in a document,
+never decoded: a DBPointer, a date outside year 1-9999 or a key with invalid UTF-8 serves as a bound
+like any other. Measured on MongoDB 6.0.5 with every document of a mixed collection as a bound: none
+lost, none twice.
 
 Order of the brackets: https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
 """
@@ -104,7 +104,7 @@ def _is_nan(key: Element) -> bool:
 
 
 class KeyRange(NamedTuple):
-    """What a query can ask for in one condition: a bracket, or a part of it.
+    """What one condition of a query can select: a bracket, or a part of it.
 
     ``lower`` is in it unless ``after`` is set, ``upper`` is not unless ``through`` is; None means
     as far as the bracket goes. ``only_type`` narrows it to one type byte.
@@ -160,7 +160,7 @@ def key_ranges_after(key_ranges: Sequence[KeyRange], key: Element) -> list[KeyRa
     position = bracket_of(key)
     left = [key_range for key_range in key_ranges if key_range.bracket > position]
     if position == _NAN_BRACKET:
-        # A key range of one type holds its NaN before its numbers.
+        # In a key range of one type, NaN comes before the numbers.
         return [
             key_range._replace(lower=_LOWEST_NUMBER)
             if key_range.only_type == key.type
@@ -200,7 +200,7 @@ def key_ranges_through(key_ranges: Sequence[KeyRange], key: Element) -> list[Key
                 and key_range.lower is None
                 and not _is_nan(key)
             ):
-                # It is the first of its type, and smaller than no number.
+                # It is the first of its type, but does not compare as smaller than any number.
                 nan = _value(0x01, _NAN)
                 through.append(KeyRange(_NAN_BRACKET, nan, only_type=key_range.only_type))
             through.append(key_range._replace(upper=key, through=True))
@@ -210,7 +210,7 @@ def key_ranges_through(key_ranges: Sequence[KeyRange], key: Element) -> list[Key
 def query(
     key_ranges: Sequence[KeyRange], field: bytes, also: bytes | None = None
 ) -> RawBSONDocument:
-    """Documents in any of ``key_ranges`` that match the query ``also`` (whole BSON) too.
+    """Documents in any of ``key_ranges`` that match the query ``also`` (complete BSON) too.
 
     No key range at all means every document.
     """

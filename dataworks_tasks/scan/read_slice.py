@@ -1,4 +1,4 @@
-"""Read a slice in raw batches, whatever becomes of its cursors."""
+"""Read a slice in raw batches, even if its cursors are cut."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BACKOFF = Backoff()
 class SliceSource:
     """A collection to read slices from. ``also`` is a query as BSON that narrows them.
 
-    ``check`` is asked before each cursor: a collection that was replaced must not be read.
+    ``check`` is called before each cursor: a collection that was replaced must not be read.
     ``repeated_ids``: where several documents may have the same ``_id``.
     """
 
@@ -55,11 +55,11 @@ class SliceSource:
 
     @property
     def simple_order(self) -> bool:
-        """Whether strings are known to compare by their bytes."""
+        """Whether strings certainly compare by their bytes."""
         return self.repeated_ids is not None and self.repeated_ids.simple_order
 
     at_least: Timestamp | None = None
-    """What is read is no older than this moment, where the server knows such a bound."""
+    """Reads are no older than this moment, if the server supports such a bound."""
 
 
 class SliceInterrupted(StoreUnavailable):
@@ -116,8 +116,8 @@ class Page(NamedTuple):
 class PageCutter:
     """Cuts the batches of a slice where reading can continue.
 
-    By an ``_id`` that no two documents share that is after every document, else only where the
-    key changes: that may show with the next batch's first document, so a page can be empty.
+    With a unique ``_id``, that is after every document; otherwise only where the key changes. That
+    may become clear only with the next batch's first document, so a page can be empty.
     """
 
     def __init__(self, source: SliceSource, slice_: Slice) -> None:
@@ -189,7 +189,7 @@ class _Reading:
             yield page
 
     def page_size(self) -> int:
-        """How many documents a page should have now."""
+        """Return how many documents a page should have now."""
         source = self.source
         return (
             source.rate_limiter.max_documents(source.batch_size)
@@ -198,7 +198,7 @@ class _Reading:
         )
 
     def is_outgrown(self, size: int) -> bool:
-        """Whether pages of ``size`` documents are far from what they should be."""
+        """Return whether ``size`` is far from the right size of a page."""
         return not size / 2 <= self.page_size() <= size * 2
 
 
@@ -227,7 +227,7 @@ def _read_key_ranges(reading: _Reading, key_ranges: Sequence[KeyRange]) -> Itera
 
 
 class _KeyRangeReader:
-    """Reads key ranges with as many cursors as it takes; each begins where the last one ended."""
+    """Reads key ranges with as many cursors as needed; each begins where the last one ended."""
 
     def __init__(self, reading: _Reading, key_ranges: Sequence[KeyRange]) -> None:
         source = reading.source
@@ -267,7 +267,7 @@ class _KeyRangeReader:
         return True
 
     def _wait_out(self, error: TransientError) -> None:
-        """Pause before the next cursor; raise where there cannot be one."""
+        """Pause before the next cursor; raise if another one is impossible."""
         if self._last is not None and not self._by_key:
             raise SliceInterrupted(error.fact, error.remedy) from None
         backoff = self._reading.source.backoff

@@ -1,7 +1,8 @@
 """Collections in which several documents have the same ``_id``.
 
-Cosmos DB keeps ``_id`` unique for each value of the shard key only, and so does each shard of a
-sharded MongoDB by itself. Such a collection cannot be read after an ``_id``: there may be more.
+Cosmos DB keeps ``_id`` unique only within each value of the shard key, and sharded MongoDB only
+within each shard. Reading such a collection cannot continue after an ``_id``: there may be more
+documents with it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ differ in order, whatever the collation."""
 
 
 def told_apart(one: Element, other: Element, simple_order: bool = False) -> bool:
-    """Whether the server surely takes two keys for different ones.
+    """Return whether the server certainly considers two keys different.
 
     ``simple_order``: strings compare by their bytes, because there is no collation.
     """
@@ -34,7 +35,7 @@ def told_apart(one: Element, other: Element, simple_order: bool = False) -> bool
 
 @dataclass(frozen=True, slots=True)
 class RepeatedIds:
-    """What names a document where its ``_id`` does not: the values of the shard key too."""
+    """What identifies a document whose ``_id`` is not enough: the values of the shard key too."""
 
     shard_key: tuple[str, ...]
     simple_order: bool = False
@@ -56,7 +57,7 @@ class LastGroup:
     _seen: set[bytes] = field(default_factory=set)
 
     def add(self, batch: EncodedBatch) -> None:
-        """Remember what was read."""
+        """Remember the documents that were read."""
         last = len(batch) - 1
         key = key_of(batch.document(last), ID)
         start = last

@@ -20,7 +20,7 @@ from dataworks_tasks.scan.key_space import (
 
 
 class SliceKind(IntEnum):
-    """How a slice asks for its documents."""
+    """How a slice selects its documents."""
 
     RANGE = 0  # by the order of all types
     ONE_TYPE = 1  # within the type of its bounds, whatever the server's order of types
@@ -37,11 +37,11 @@ SLICED_TYPES = (OBJECT_ID, STRING)
 class Slice:
     """``[lower, upper)`` of the keys of namespace pair ``pair``; None is the end of the key space.
 
-    ``planner_state`` is for the planner alone: where it stood in the other collections when it made
-    this slice. Acknowledged slices leave the ledger, so a slice needs nothing but itself.
+    ``planner_state`` is for the planner only: its positions in the other collections when it made
+    this slice. Acknowledged slices leave the ledger, so a slice is self-contained.
     ``completed_to``: everything up to this key, in the order of reading, is completed and counted.
-    ``documents_at_once``: so many documents are completed and counted before the next ones are
-    begun, because one of the next ones kills its worker; None: as many as are fast.
+    ``documents_at_once``: this many documents are completed and counted before the next ones are
+    begun, because one of them kills its worker; None: as many as is fastest.
     """
 
     pair: int
@@ -53,7 +53,7 @@ class Slice:
     documents_at_once: int | None = None
 
     def to_bytes(self) -> bytes:
-        """As the ledger keeps it: a BSON document, 42 bytes between two ObjectIds."""
+        """Encode the slice for the ledger: a BSON document, 42 bytes between two ObjectIds."""
         fields = [b"\x10p\0" + struct.pack("<i", self.pair)]
         if self.lower is not None:
             fields.append(element_bytes(self.lower, b"l"))
@@ -114,7 +114,7 @@ EACH_TYPE_APART = (
     Slice(0, Element(STRING, b"", b"\x01\0\0\0\0"), kind=SliceKind.ONE_TYPE),
     Slice(0, kind=SliceKind.OTHER_TYPES),
 )
-"""A whole collection, whatever the server's order of types."""
+"""A complete collection, whatever the server's order of types."""
 
 
 def slice_of_run(number: int, data: bytes, pairs: int) -> Slice:

@@ -1,4 +1,4 @@
-"""Work on several slices at once and hand out what is completed of them."""
+"""Work on several slices at once, and yield what is completed of them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from dataworks_tasks.runs.lease import StopSignal
 
 _LOOK_SECONDS = 0.2
 _PART_SECONDS = 5.0
-"""How often what is completed of a slice is handed out before all of it is: on a slow account a
-slice takes minutes, and no process may have to begin it again."""
+"""How often the completed part of an unfinished slice is handed out.
+
+On a slow account a slice takes minutes, and no process should have to start it again.
+"""
 
 Stopped = Callable[[], bool]
 
@@ -84,9 +86,9 @@ def run_slices(
 ) -> Iterator[CompletedSlice]:
     """Run a job on each of ``slices``, ``at_once`` at a time, in order; yield as they finish.
 
-    Parts are yielded of slices that take long and of those that were stopped. After a
-    TransientError nothing new is begun, what runs is finished, and then the error is raised.
-    Closing the iterator early stops the work.
+    Slices that take long, or were stopped, are yielded in parts. After a TransientError nothing new
+    is begun, running jobs finish, and then the error is raised. Closing the iterator early stops
+    the work.
     """
     waiting = iter(sorted(slices.items()))
     closing = threading.Event()

@@ -1,4 +1,4 @@
-"""How far work on a slice got, so that another process can continue there."""
+"""The progress of work on a slice, so that another process can continue there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 class SliceProgress(Generic[T]):
     """Accumulates outcomes and returns them with what remains of the slice.
 
-    One thread works, another may ask for ``part`` meanwhile.
+    One thread works, while another may ask for ``part``.
     """
 
     def __init__(self, slice_: Slice) -> None:
@@ -31,7 +31,7 @@ class SliceProgress(Generic[T]):
             self._beyond.clear()
 
     def hurry(self) -> None:
-        """Have what is left read as fast as any other slice."""
+        """Read the rest as fast as any other slice."""
         with self._lock:
             self.slice = replace(self.slice, documents_at_once=None)
 

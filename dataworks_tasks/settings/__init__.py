@@ -1,4 +1,4 @@
-"""Settings of one process: what they are, and how they are read."""
+"""The settings of one process, and how they are read."""
 
 from dataworks_tasks.settings.framework_config import FrameworkConfig
 from dataworks_tasks.settings.loader import ConfigManager

@@ -1,8 +1,9 @@
-"""Whether an address reads in one way only: a password that is not percent-encoded does not.
+"""Refuse addresses that can be read in more than one way.
 
-``redis://:s3cr/t@host/0`` is a host ``:s3cr`` with a database ``t@host/0`` to one reader and a
-password to another, and error messages of the readers quote what they take for a host or a port.
-So addresses are checked before anything else reads them, and no message here quotes any part.
+An address with a password that is not percent-encoded is ambiguous: ``redis://:s3cr/t@host/0`` is a
+host ``:s3cr`` with a database ``t@host/0`` to one parser and a password to another, and parsers
+quote what they take for a host or a port in their errors. So addresses are checked before any other
+code reads them, and no message here quotes any part.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _LARGEST_PORT = 65535
 
 
 def check_syntax(address: str) -> None:
-    """Raise ValueError unless the address reads in one way only."""
+    """Raise ValueError unless the address is unambiguous."""
     scheme = address.partition("://")[0]
     form = {
         "redis": _REDIS,

@@ -13,14 +13,14 @@ Side = Literal["source", "target"]
 
 
 def setting_side(spec: RunSpec, side: Side) -> Side:
-    """Return the side of the settings for this side of the run: the other on the way back."""
+    """Return the side of the settings for this side of the run; opposite for a reversed run."""
     if not spec.is_swapped:
         return side
     return "target" if side == "source" else "source"
 
 
 def check_fingerprints(spec: RunSpec, config: FrameworkConfig) -> None:
-    """Raise SpecRefused when this process reaches other servers than the run is meant for."""
+    """Raise SpecRefused when this process reaches servers other than those of the run."""
     _check_side(spec, "target", spec.target_fingerprint, config)
     if spec.source_fingerprint is not None:
         _check_side(spec, "source", spec.source_fingerprint, config)

@@ -119,21 +119,21 @@ class FrameworkConfig(BaseModel):
         ge=0,
         le=600,
         description="live migration from Azure accounts: a read may be this much older than a "
-        "change that was seen; keys wait so long, and are reconciled twice",
+        "change that was seen; keys wait this long, and are reconciled twice",
     )
     delete_scan_seconds: float = Field(
         default=900.0,
         ge=1,
         le=86_400,
         description="live migration from Cosmos DB: how often to look for documents that the "
-        "source has no more",
+        "source no longer has",
     )
     late_write_seconds: float = Field(
         default=180.0,
         ge=1,
         le=3600,
-        description="repair and live migration: a write of such a process may arrive this much "
-        "later; its window is reconciled once more then",
+        description="repair and live migration: a write of a process that lost its key "
+        "window may arrive this much later; then the window is reconciled once more",
     )
     plugins: CommaSeparated = Field(
         default=(),
@@ -195,8 +195,8 @@ class FrameworkConfig(BaseModel):
     alert_history_seconds: float = Field(
         default=3600.0,
         ge=0,
-        description="alert when the source's change history reaches back less before the run's "
-        "position, and less than the lag; 0 switches it off",
+        description="alert when the source's change history reaches back less than this before the "
+        "run's position, and less than the lag; 0 switches it off",
     )
     alert_webhook_url: SecretStr | None = Field(
         default=None, description="address that alerts are posted to as JSON: http:// or https://"

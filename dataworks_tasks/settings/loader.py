@@ -1,6 +1,7 @@
 """Load settings from their layers, and name the setting and its layer when one is wrong.
 
-Later layers win: defaults, ``profiles/<name>.env``, ``.env_local``, environment, flags.
+Later layers override earlier ones: defaults, ``profiles/<name>.env``, ``.env_local``, environment,
+flags.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _NUMBERS = {
     "float_parsing": "the value is not a number such as 0.5 or 30",
 }
 _MISSPELT = 0.85
-"""From here on two names are so similar that one is meant to be the other."""
+"""From this similarity on, one name is a misspelling of the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class ConfigManager:
     ) -> FrameworkConfig:
         """Load the settings of this process.
 
-        ``overrides`` (names without prefix, from flags) win over everything; ``defaults`` rank
+        ``overrides`` (names without prefix, from flags) override everything; ``defaults`` rank
         below the profile. A missing ``env_file`` is not an error. Raises SettingsError that names
         the setting, where it was set and what is accepted, and UnknownName for a profile that does
         not exist.
@@ -81,7 +82,7 @@ class ConfigManager:
         }
 
     def _refuse_misspelt(self, names: Iterable[str], origin: str) -> None:
-        """Raise SettingsError for a name that is meant to be a setting and lacks the prefix."""
+        """Raise SettingsError for the name of a setting without the prefix."""
         known = [f"{self.prefix}_{setting.name}" for setting in known_settings()]
         for name in names:
             if name.startswith(f"{self.prefix}_"):
@@ -121,7 +122,7 @@ class ConfigManager:
             raise self._problem(error, values, known) from None
 
     def _check_databases(self, tree: Mapping[str, Any], values: Mapping[str, _Value]) -> None:
-        """Raise SettingsError for a connection string that reads in more than one way."""
+        """Raise SettingsError for an ambiguous connection string."""
         for side in ("source", "target"):
             address = tree.get(side, {}).get("connection_string", "")
             try:
@@ -158,7 +159,7 @@ def _drop_unconnected(tree: dict[str, Any]) -> None:
 
 
 def _without_suffix(text: str) -> str:
-    """Write a count such as 10k in digits; leave other text to the check of its setting."""
+    """Write a count such as 10k in digits; other text is left to the validation of its setting."""
     try:
         return str(parse_count(text))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Addresses of Redis: which are accepted, and what a ``sentinel://`` address says."""
+"""Addresses of Redis: which are accepted, and how a ``sentinel://`` address is read."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SentinelAddress:
 
     @property
     def sentinel_credentials(self) -> dict[str, Any]:
-        """The same for the Sentinels themselves."""
+        """User and password for the Sentinels; empty without."""
         return self.credentials if self.sentinel_auth else {}
 
     @property

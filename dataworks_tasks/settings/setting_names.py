@@ -1,4 +1,4 @@
-"""Every setting by the name that people type, and its place in the configuration."""
+"""Every setting by its name, with its place in the configuration."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SettingName(NamedTuple):
 
 
 def known_settings() -> Iterator[SettingName]:
-    """Every setting there is."""
+    """Return every setting."""
     for name, field in FrameworkConfig.model_fields.items():
         if name not in {"source", "target"}:
             yield SettingName(
