@@ -6,6 +6,7 @@ kills servers takes ``own_services``: the others share one Valkey and one mongod
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import uuid
@@ -58,6 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # Beside tests with servers, what those left open would be found in one of these.
         for item in items:
             item.add_marker(pytest.mark.filterwarnings("error::ResourceWarning"))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector skip what collecting made: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def _binary(program: ServerProgram) -> ServerBinary:

@@ -96,7 +96,13 @@ class EncodedBatch:
 
     def select(self, positions: Sequence[int]) -> EncodedBatch:
         """Return the documents at ``positions``, in that order."""
-        return EncodedBatch.of(self.document(position) for position in positions)
+        rows = np.asarray(positions, dtype=np.int64)
+        starts, stops = self.offsets[rows], self.offsets[rows + 1]
+        pieces = zip(starts.tolist(), stops.tolist(), strict=True)
+        data = b"".join([self.data[start:stop] for start, stop in pieces])
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(stops - starts, out=offsets[1:])
+        return EncodedBatch(data, offsets)
 
     def split(self, max_documents: int, max_bytes: int) -> Iterator[EncodedBatch]:
         """Consecutive batches of at most ``max_documents`` and ``max_bytes``.

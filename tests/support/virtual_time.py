@@ -23,8 +23,8 @@ class VirtualTime:
         self.now = 1_000.0
         self._until = 0.0
         self._order = itertools.count()
-        self._sleepers: list[tuple[float, int, threading.Semaphore]] = []
-        self._finished = threading.Semaphore(0)
+        self._sleepers: list[tuple[float, int, threading.Lock]] = []
+        self._finished = _held_lock()
         self._problems: list[BaseException] = []
 
     def monotonic(self) -> float:
@@ -35,7 +35,7 @@ class VirtualTime:
         """Let the others run, and return when ``seconds`` have passed."""
         awake = self._enqueue(self.now + max(0.0, seconds))
         self._wake_next()
-        awake.acquire()
+        awake.acquire()  # at once, where nobody wakes before
         if self.now > self._until:
             raise _TimeIsUp
 
@@ -56,7 +56,7 @@ class VirtualTime:
         if self._problems:
             raise self._problems[0]
 
-    def _run(self, body: Callable[[], None], awake: threading.Semaphore) -> None:
+    def _run(self, body: Callable[[], None], awake: threading.Lock) -> None:
         awake.acquire()
         try:
             body()
@@ -67,8 +67,8 @@ class VirtualTime:
         finally:
             self._wake_next()
 
-    def _enqueue(self, moment: float) -> threading.Semaphore:
-        awake = threading.Semaphore(0)
+    def _enqueue(self, moment: float) -> threading.Lock:
+        awake = _held_lock()
         heapq.heappush(self._sleepers, (moment, next(self._order), awake))
         return awake
 
@@ -79,3 +79,10 @@ class VirtualTime:
         moment, _, awake = heapq.heappop(self._sleepers)
         self.now = max(self.now, moment)
         awake.release()
+
+
+def _held_lock() -> threading.Lock:
+    """Return a lock for one thread to wait for, and another to release."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock

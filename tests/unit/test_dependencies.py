@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
 import tomllib
@@ -11,6 +10,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import dataworks_tasks
+from tests.support.source_files import read_source
 
 ROOT = Path(dataworks_tasks.__file__).parent.parent
 PACKAGES = ("dataworks_tasks", "producer")
@@ -32,13 +32,7 @@ def _declared() -> set[str]:
 
 
 def _imported(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
-    return found
+    return {name.partition(".")[0] for name in read_source(path).imports}
 
 
 @cache

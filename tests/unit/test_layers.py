@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from tests.support.source_files import read_source
 
 ROOT = Path(__file__).parent.parent.parent
 WORKERS = """
@@ -56,23 +56,10 @@ def imports_of(root: Path) -> dict[str, set[str]]:
         for path in (root / package).rglob("*.py")
     }
     return {
-        module: {found for name in _named(path) if (found := _module(name, paths))} - {module}
+        module: {found for name in read_source(path).imports if (found := _module(name, paths))}
+        - {module}
         for module, path in paths.items()
     }
-
-
-@cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
-def _named(path: Path) -> Iterator[str]:
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}: write the whole name of the module"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _module(name: str, modules: Mapping[str, object]) -> str | None:
@@ -160,9 +147,8 @@ def test_no_two_modules_define_the_same_public_name() -> None:
     homes = defaultdict(list)
     for package in LAYERS:
         for path in (ROOT / package).rglob("*.py"):
-            for node in _tree(path).body:
-                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                    homes[node.name].append(str(path.relative_to(ROOT)))
+            for name in read_source(path).definitions:
+                homes[name].append(str(path.relative_to(ROOT)))
     twins = {name: paths for name, paths in homes.items() if len(paths) > 1 and name[0] != "_"}
     assert twins.keys() == ENTRY_POINTS, twins
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 from unittest.mock import patch
 
 import bson
+import numpy as np
 from lupa import lua51  # type: ignore[import-untyped]
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
@@ -75,7 +76,7 @@ class Server:
     whole_requests: bool = False
     """Chance refuses requests, not documents."""
     retry_after: float | None = None
-    random: random.Random = field(default_factory=lambda: random.Random(7))
+    random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
     taken: list[tuple[float, int]] = field(default_factory=list)
     refused: list[tuple[float, int]] = field(default_factory=list)
     requests: int = 0
@@ -88,27 +89,20 @@ class Server:
 
     def insert(self, count: int) -> WriteOutcome:
         self.requests += 1
-        refused = [False] * count
         share = self.refused_share(self.second)
-        if self.whole_requests:
-            refused = [self.random.random() < share] * count
-        elif share > 0:
-            refused = [self.random.random() < share for _ in range(count)]
+        drawn = self.random.random() if self.whole_requests else self.random.random(count)
+        refused = np.full(count, drawn < share)
         capacity = self.capacity(self.second)
         if capacity is not None:
             filled = self._level + (self.time.now - self._filled_at) * capacity
             self._level = min(capacity / 5, filled)
-            left = int(self._level)
-            for position in range(count):
-                if not refused[position]:
-                    refused[position] = left <= 0
-                    left -= 1
-            self._level -= refused.count(False)
+            refused |= np.cumsum(~refused) > int(self._level)
+            self._level -= count - np.count_nonzero(refused)
         self._filled_at = self.time.now
-        accepted = refused.count(False)
+        throttled = tuple(np.flatnonzero(refused).tolist())
+        accepted = count - len(throttled)
         self.taken.append((self.second, accepted))
-        self.refused.append((self.second, count - accepted))
-        throttled = tuple(position for position in range(count) if refused[position])
+        self.refused.append((self.second, len(throttled)))
         delay = self.retry_after if throttled else None
         return WriteOutcome(accepted, throttled=throttled, delay_seconds=delay)
 
@@ -161,7 +155,7 @@ class Fleet:
         """Write for so long."""
         bodies = [body for number in range(self.processes) for body in self._process(number)]
         random.seed(self.seed)  # of the writers' pauses
-        self.server.random.seed(self.seed)
+        self.server.random = np.random.default_rng(self.seed)
         with in_virtual_time(self.server.time):
             self.server.time.run(seconds, bodies)
         return self.server

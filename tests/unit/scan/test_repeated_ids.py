@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +42,7 @@ class Partitions(BaseDatabaseClient):
     ) -> Iterator[bytes]:
         assert isinstance(query, RawBSONDocument)
         bounds = bson.decode(query.raw)["_id"]
-        found = [document for document in self._documents if _within(document["_id"], bounds)]
+        found = _within(self._documents, bounds)
         self._random.shuffle(found)
         found.sort(key=lambda document: document["_id"])
         size = options["batch_size"]
@@ -51,15 +52,21 @@ class Partitions(BaseDatabaseClient):
             yield b"".join(bson.encode(document) for document in found[start : start + size])
 
 
-def _within(key: Any, bounds: Mapping[str, Any]) -> bool:
-    checks: dict[str, Callable[[Any], bool]] = {
-        "$gte": lambda bound: key >= bound,
-        "$gt": lambda bound: key > bound,
-        "$lt": lambda bound: key < bound,
-        "$lte": lambda bound: key <= bound,
-        "$type": lambda _: True,
+def _within(
+    documents: Sequence[Mapping[str, Any]], bounds: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    checks: dict[str, Callable[[Any, Any], bool]] = {
+        "$gte": operator.ge,
+        "$gt": operator.gt,
+        "$lt": operator.lt,
+        "$lte": operator.le,
+        "$type": lambda _key, _type: True,
     }
-    return all(checks[name](bound) for name, bound in bounds.items())
+    found = list(documents)
+    for name, bound in bounds.items():
+        holds = checks[name]
+        found = [document for document in found if holds(document["_id"], bound)]
+    return found
 
 
 def documents(ids: Sequence[Any], tenants: int, seed: int) -> list[dict[str, Any]]:

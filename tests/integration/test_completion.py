@@ -122,7 +122,7 @@ def test_every_shell_has_its_script(tmp_path: Path) -> None:
             text=True,
             cwd=tmp_path,
             check=True,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         )
         assert "_DATAWORKS_COMPLETE" in done.stdout
 
