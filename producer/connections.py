@@ -7,6 +7,8 @@ ledger only are quick.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Self
 
 from dataworks_tasks.errors import LedgerUnavailable, SettingsError, StoreUnavailable, UsageError
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from dataworks_tasks.store.client import BaseDatabaseClient
+
+_TO_SEND = (
+    "dataworks_tasks.celery_app",
+    "dataworks_tasks.broker.checked_transport",
+    "producer.drive.attach",
+)
+"""What sends a run's first messages."""
 
 _UNTRUSTED = "certificate verify failed"
 """OpenSSL's words for a server certificate of an unknown authority."""
@@ -43,6 +52,7 @@ class Connections:
         self._stack = ExitStack()
         self._ledger: RedisLedger | None = None
         self._app: Celery | None = None
+        self._imports: Thread | None = None
         self._databases: dict[str, BaseDatabaseClient] = {}
         self._swapped = False
 
@@ -79,6 +89,7 @@ class Connections:
     def app(self) -> Celery:
         """The Celery app, for sending."""
         if self._app is None:
+            self.finish_imports()
             from dataworks_tasks.celery_app import create_app
 
             if self.config.ledger_url is not None:
@@ -87,6 +98,20 @@ class Connections:
             self._app = create_app(self.config)
             self._stack.callback(self._app.close)
         return self._app
+
+    def begin_imports(self) -> None:
+        """Import what sends messages in a thread, while this one waits for answers of servers.
+
+        Until ``finish_imports``, nothing else may import Celery: it imports itself in circles.
+        """
+        if self._imports is None and not self._in_process:
+            self._imports = Thread(target=lambda: [*map(import_module, _TO_SEND)], daemon=True)
+            self._imports.start()
+
+    def finish_imports(self) -> None:
+        """Wait until everything is imported that ``begin_imports`` began with."""
+        if self._imports is not None:
+            self._imports.join()
 
     @property
     def source(self) -> BaseDatabaseClient:

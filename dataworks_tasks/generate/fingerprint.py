@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 from dataworks_tasks.generate.batch.document_source import DocumentSource
@@ -17,18 +17,25 @@ def probed_indexes(count: int) -> list[int]:
     return list(range(0, count, max(1, count // _PROBED)))[:_PROBED]
 
 
-def document_fingerprint(sources: Sequence[tuple[DocumentSource, int]]) -> str:
-    """Return a digest of a few documents of each source; each comes with its count."""
+def document_fingerprint(probed: Iterable[bytes]) -> str:
+    """Return a digest of the documents that are at ``probed_indexes`` of each source."""
     digest = blake2b(digest_size=16)
-    for source, count in sources:
-        for index in probed_indexes(count):
-            digest.update(source.generate(index, index + 1).data)
+    for document in probed:
+        digest.update(document)
     return digest.hexdigest()
 
 
 def check_document_fingerprint(
     job: GenerationJob, sources: Sequence[tuple[DocumentSource, int]]
 ) -> None:
-    """Raise SpecRefused when this process makes other documents than the producer did."""
-    if document_fingerprint(sources) != job.probe_digest:
+    """Raise SpecRefused when this process makes other documents than the producer did.
+
+    Each source comes with its count.
+    """
+    probed = (
+        source.generate(index, index + 1).data
+        for source, count in sources
+        for index in probed_indexes(count)
+    )
+    if document_fingerprint(probed) != job.probe_digest:
         raise made_otherwise("documents", job.made_with)

@@ -91,6 +91,8 @@ def _run(connections: Connections, console: Console, total: int) -> list[_Step]:
 
 def _finish(connections: Connections, console: Console, spec: RunSpec) -> RunSummary:
     from dataworks_tasks.ledger.contract import FINISHED
+
+    connections.finish_imports()
     from producer.drive.attach import attach
     from producer.view.progress import create_view
     from producer.view.run_summary import summarize

@@ -7,8 +7,6 @@ from typing import Any
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.index_entries import entries_per_document
-from dataworks_tasks.generate.batch.document_source import DocumentSource
-from dataworks_tasks.generate.fingerprint import probed_indexes
 from dataworks_tasks.migrate.copy_indexes import in_order_of_building, read_indexes
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.namespace import Namespace
@@ -20,12 +18,11 @@ _SAMPLED = 20
 
 
 def with_generated_indexes(
-    part: GenerationPart, indexes: Sequence[Mapping[str, Any]], source: DocumentSource
+    part: GenerationPart, indexes: Sequence[Mapping[str, Any]], documents: Sequence[bytes]
 ) -> GenerationPart:
-    """Return the part with what its indexes will hold."""
+    """Return the part with what its indexes will hold, by a few of its documents."""
     if not indexes:
         return part
-    documents = [source.generate(index, index + 1).data for index in probed_indexes(part.count)]
     return part.model_copy(update={"indexes": _index_entries(indexes, documents)})
 
 

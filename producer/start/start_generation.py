@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -165,18 +166,18 @@ def _plan(
     counted = [(source, item.count) for source, item in zip(sources, wanted, strict=True)]
     own_code = "generator" in origin
     names = [request.what if own_code else item.namespace.collection for item in wanted]
-    try_documents(
+    tried = try_documents(
         [TriedSource(name, *entry) for name, entry in zip(names, counted, strict=True)], own_code
     )
     indexed = [
-        with_generated_indexes(part, item.indexes, source)
-        for part, item, source in zip(parts, wanted, sources, strict=True)
+        with_generated_indexes(part, item.indexes, documents)
+        for part, item, documents in zip(parts, wanted, tried, strict=True)
     ]
     job = GenerationJob(
         name="stdin" if request.what == STDIN else Path(request.what).name,
         seed=seed,
         parts=tuple(indexed),
-        probe_digest=document_fingerprint(counted),
+        probe_digest=document_fingerprint(chain.from_iterable(tried)),
         made_with=versions(),
         documents_format=DOCUMENTS_FORMAT,
         **origin,
@@ -195,6 +196,7 @@ def start_generation(
     Raises UsageError before anything is written or dropped.
     """
     plan = plan_generation(request, config, registered=registered)
+    connections.begin_imports()
     ledger, target = connections.ledger, connections.target
     if request.options.drop:
         check_not_read(ledger, target, plan.namespaces)

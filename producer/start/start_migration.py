@@ -103,6 +103,7 @@ def start_migration(
     """
     ledger, source, target = connections.ledger, connections.source, connections.target
     plan = plan_migration(request, config, connections)
+    connections.begin_imports()
     check_time_series(plan.job)
     check_names(target, plan.job.namespaces)
     check_rules(source, plan.job)

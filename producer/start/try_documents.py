@@ -27,11 +27,13 @@ class TriedSource:
     count: int
 
 
-def try_documents(sources: Sequence[TriedSource], own_code: bool) -> None:
-    """Make the documents that workers are compared by; with ``own_code`` twice, in both orders.
+def try_documents(sources: Sequence[TriedSource], own_code: bool) -> list[list[bytes]]:
+    """Return the documents that workers are compared by, of each source.
 
-    Raises UsageError for a document that cannot be generated, is too large, or does not repeat.
+    With ``own_code`` they are made twice, in both orders. Raises UsageError for a document that
+    cannot be generated, is too large, or does not repeat.
     """
+    tried = []
     for source in sources:
         indexes = probed_indexes(source.count)
         documents = [_made(source, index) for index in indexes]
@@ -53,6 +55,8 @@ def try_documents(sources: Sequence[TriedSource], own_code: bool) -> None:
                     "Take random values from self.random and self.fake only; docs/python-api.md",
                 )
             _check_ids(source)
+        tried.append(documents)
+    return tried
 
 
 def _made(source: TriedSource, index: int) -> bytes:

@@ -8,7 +8,12 @@ import sys
 
 import pytest
 
+from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.generate.templates.template_source import TemplateSource
+from dataworks_tasks.settings import FrameworkConfig
 from producer.cli import COMMANDS
+from producer.start.run_request import GenerationRequest
+from producer.start.start_generation import plan_generation
 
 HEAVY = frozenset(
     {
@@ -104,6 +109,30 @@ def test_a_command_starts_its_run_before_it_imports_what_draws() -> None:
     assert not {name for name in imported if name.startswith("dataworks_tasks.sync.")}
 
 
+_PLANNED = """
+import sys
+from dataworks_tasks.settings import FrameworkConfig
+from producer.connections import Connections
+from producer.start.run_request import GenerationRequest
+from producer.start.start_generation import plan_generation
+config = FrameworkConfig()
+plan_generation(GenerationRequest("service_order", 10), config)
+early = {"celery", "kombu"} & set(sys.modules)
+connections = Connections(config)
+connections.begin_imports()
+connections.finish_imports()
+from producer.drive.attach import attach
+print(early, "celery.app.base" in sys.modules, "kombu.transport.redis" in sys.modules)
+"""
+
+
+def test_celery_is_imported_while_servers_answer_and_not_before() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _PLANNED], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "set() True True\n"
+
+
 _ENDS = """
 import atexit, sys
 import producer.cli as command_line
@@ -138,3 +167,16 @@ def test_a_command_ends_without_taking_its_imports_apart(
     assert done.returncode == code
     assert said in done.stdout + done.stderr
     assert done.stdout.endswith("closed\n")
+
+
+def test_each_document_that_is_tried_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    generate = TemplateSource.generate
+
+    def counted(source: TemplateSource, start: int, stop: int) -> EncodedBatch:
+        made.extend(range(start, stop))
+        return generate(source, start, stop)
+
+    monkeypatch.setattr(TemplateSource, "generate", counted)
+    plan_generation(GenerationRequest("service_order", 1_000), FrameworkConfig())
+    assert made == [0, 200, 400, 600, 800]

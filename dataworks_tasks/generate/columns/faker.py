@@ -33,7 +33,12 @@ from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.storable import storable
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
 from dataworks_tasks.generate.fields.variety import Variety
-from dataworks_tasks.generate.fields.vocabulary_cache import FakerWords, known_locales, seedable
+from dataworks_tasks.generate.fields.vocabulary_cache import (
+    FakerWords,
+    known_locales,
+    methods,
+    seedable,
+)
 from dataworks_tasks.runs.reproducibility import CLOCK_METHODS, METHODS_REFUSED, UNSEEDED_METHODS
 
 DEFAULT_POOL = 10_000
@@ -285,11 +290,7 @@ def _unknown_method(written: str, locale: str) -> str:
     of_faker_js = faker_js_advice(written)
     if of_faker_js:
         return of_faker_js
-    names = [
-        name
-        for name in dir(seedable(locale)[0])
-        if not name.startswith("_") and name not in METHODS_REFUSED
-    ]
+    names = [name for name in methods(locale) if name not in METHODS_REFUSED]
     if not written:
         return "is missing: what to ask Faker for, such as name or city"
     return f"{written!r} is not a Faker method. {nearest_or_all(written.lower(), names)}"

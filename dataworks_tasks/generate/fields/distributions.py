@@ -138,7 +138,9 @@ def _quantiles(function: Callable[[float], float]) -> Floats:
 
 @lru_cache(maxsize=1)
 def _standard_normal() -> Floats:
-    return _quantiles(NormalDist().inv_cdf)
+    function = NormalDist().inv_cdf
+    low = np.array([_rounded(function((step + 0.5) / _STEPS)) for step in range(_STEPS // 2)])
+    return np.concatenate((low, -low[::-1]))  # it is symmetric, and 1 - p is exact here
 
 
 @lru_cache(maxsize=64)

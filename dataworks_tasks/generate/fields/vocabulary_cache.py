@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from faker import Faker
-from faker.config import AVAILABLE_LOCALES
+from faker.config import AVAILABLE_LOCALES, PROVIDERS
+from faker.factory import Factory
+from faker.generator import Generator
 
 from dataworks_tasks.generate.batch import counter_hash
 
@@ -19,13 +20,53 @@ def known_locales() -> list[str]:
     return sorted(AVAILABLE_LOCALES)
 
 
+_FIRST_PROVIDERS = ["faker.providers.address", "faker.providers.person"]
+"""What most templates ask for. No other provider has a method of the same name."""
+
+
+class _GrowingGenerator(Generator):
+    """Faker's generator with its first providers; the others are added when one is asked for.
+
+    To find the modules of every provider's locale takes longer than to draw the first documents.
+    """
+
+    def __init__(self, locale: str) -> None:
+        config: dict[str, Any] = {"locale": locale, "use_weighting": False}  # as Faker's factory
+        super().__init__(**config)
+        self._has_all = False
+        self._locale = locale
+        self._add(_FIRST_PROVIDERS)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or self._has_all:
+            raise AttributeError(name)
+        self._complete()
+        return getattr(self, name)
+
+    def _complete(self) -> None:
+        """Add every provider, in the order that decides between methods of one name."""
+        if not self._has_all:
+            self._has_all = True
+            self._add(PROVIDERS)
+
+    def _add(self, providers: list[str]) -> None:
+        Factory.create(self._locale, providers, self, use_weighting=False)
+
+
 @lru_cache(maxsize=8)
-def seedable(locale: str) -> tuple[Any, random.Random]:
+def seedable(locale: str) -> tuple[_GrowingGenerator, random.Random]:
     """Faker's generator for ``locale`` and the random source it draws from."""
-    generator = Faker(locale, use_weighting=False)._factories[0]
+    generator = _GrowingGenerator(locale)
     source = random.Random(0)
     generator.random = source
     return generator, source
+
+
+def methods(locale: str) -> list[str]:
+    """Return the names of everything that Faker makes in ``locale``."""
+    generator, _ = seedable(locale)
+    generator._complete()
+    return [name for name in dir(generator) if not name.startswith("_")]
 
 
 class FakerWords:

@@ -68,10 +68,12 @@ def run_to_end(
     context: CommandContext, connections: Connections, spec: RunSpec, *, detach: bool
 ) -> int:
     """Detach, or stay until the run ends; print the outcome; return the exit code."""
-    from producer.drive.attach import attach
     from producer.resume.spec_file import keep_spec
 
     keep_spec(spec)
+    connections.finish_imports()
+    from producer.drive.attach import attach
+
     if detach:
         return _detach(context, connections, spec)
     progress = attach(connections, spec, partial(_view, context, connections, spec))
