@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis import Redis
@@ -19,7 +20,7 @@ from dataworks_tasks.ledger.contract import (
 from dataworks_tasks.ledger.keys import RunKeys, due_key
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
-from dataworks_tasks.ledger.tokens import BucketRequest, TokenRequest
+from dataworks_tasks.ledger.tokens import BucketRequest, ThrottledRate, TokenGrant, TokenRequest
 from dataworks_tasks.ledger.windows import DueStep
 from dataworks_tasks.runs.batch_range import BatchRange
 from tests.contract.contract_support import (
@@ -157,6 +158,89 @@ def test_progress_shows_the_workers(ledger: RedisLedger) -> None:
     report = WorkerReport("host:12", reported_at=1.5, documents=5, peak_rss_bytes=90_000_000)
     ledger.acknowledge(spec.run_id, BatchRange(0, 5), NOTHING, report)
     assert list(ledger.progress(spec.run_id).workers) == [report]
+
+
+def test_progress_says_what_happened_when(ledger: RedisLedger, redis: Redis) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+    start = ledger.progress(spec.run_id)
+    assert (start.gaps, start.acknowledged, start.total, start.planned) == (1, 0, 10, 10)
+    assert (start.created_at, start.created_at.tzinfo) == (spec.created_at, UTC)
+    missing = (start.last_acknowledged_at, start.finished_at, start.last_error, start.last_error_at)
+    assert missing == (None,) * 4
+    before = _server_time(redis)
+    ledger.acknowledge(spec.run_id, BatchRange(1, 4), NOTHING)
+    ledger.note_error(spec.run_id, "the disk is full")
+    progress = ledger.progress(spec.run_id)
+    assert (progress.gaps, progress.acknowledged, progress.last_error) == (2, 3, "the disk is full")
+    acknowledged, noted = progress.last_acknowledged_at, progress.last_error_at
+    assert acknowledged is not None
+    assert noted is not None
+    assert before <= acknowledged <= noted <= _server_time(redis)
+    for done, gaps in ((BatchRange(5, 8), 3), (BatchRange(0, 1), 2), (BatchRange(9, 10), 2)):
+        ledger.acknowledge(spec.run_id, done, NOTHING)
+        assert ledger.progress(spec.run_id).gaps == gaps
+    ledger.acknowledge(spec.run_id, BatchRange(0, 10), NOTHING)
+    assert ledger.progress(spec.run_id).gaps == 0
+
+
+def _server_time(redis: Redis) -> datetime:
+    seconds, microseconds = redis.time()
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
+
+
+def test_failures_are_recorded_before_their_range_is_acknowledged(ledger: RedisLedger) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+    failures = {
+        DocumentFailure("shop.orders:4", "4", "shop.orders", "too large"),
+        DocumentFailure("shop.orders:5", "5", "shop.orders", "refused", bson_id="00ff", index=5),
+    }
+    ledger.record_failures(spec.run_id, [])
+    assert list(ledger.failures(spec.run_id)) == []
+    for _ in range(2):
+        ledger.record_failures(spec.run_id, list(failures))
+    assert set(ledger.failures(spec.run_id)) == failures
+    progress = ledger.progress(spec.run_id)
+    assert (progress.failures, progress.acknowledged) == (2, 0)
+
+
+def test_tokens_are_waited_for_as_long_as_the_rate_takes(ledger: RedisLedger) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+
+    def take(wanted: float, longest_wait: float) -> TokenGrant:
+        bucket = BucketRequest("documents", wanted, limit=100.0)
+        return ledger.take_tokens(spec.run_id, TokenRequest([bucket], longest_wait))
+
+    first = take(200, 5)
+    assert (first.granted, first.controller_rate, first.epoch) == (True, None, 0)
+    second = take(1, 5)
+    assert second.granted
+    assert 1.0 < second.wait_seconds <= 2.0
+    assert not take(1, 0.5).granted
+    assert ledger.throttled_rate(spec.run_id) is None
+
+
+def test_a_rate_that_a_target_accepts_is_known_for_half_a_minute(
+    ledger: RedisLedger, redis: Redis
+) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+    budget = RunKeys(spec.run_id).budget
+    seconds, _ = redis.time()
+
+    def rate(seen_ago: float, *more: str) -> ThrottledRate | None:
+        redis.delete(budget)
+        seen_at = f"{(seconds - seen_ago) * 1e6:.0f}"
+        redis.hset(budget, items=["rate", "3688.5", "seen_at", seen_at, *more])
+        return ledger.throttled_rate(spec.run_id)
+
+    assert rate(0) == ThrottledRate(3688.5, in_request_units=False)
+    assert rate(25, "request_units:at", "1") == ThrottledRate(3688.5, in_request_units=True)
+    assert rate(31) is None
+    redis.hdel(budget, "rate")
+    assert ledger.throttled_rate(spec.run_id) is None, "the controller only observes at first"
 
 
 def test_runs_come_newest_first(ledger: RedisLedger) -> None:

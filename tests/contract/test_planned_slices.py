@@ -154,3 +154,33 @@ def test_a_plan_that_ends_before_its_total_is_planned_further(
     ledger.append_slices(spec.run_id, ledger.plan_end(spec.run_id), [b"one"], 1)
     ledger.close_plan(spec.run_id, PlanEnd(2, b"one"))
     assert ledger.progress(spec.run_id).state is RunState.RUNNING
+
+
+def test_each_slice_has_the_number_of_its_collection(ledger: RedisLedger) -> None:
+    spec, one = migration_spec(), migration_spec()
+    for run in (spec, one):
+        ledger.create(run, None)
+        assert ledger.slice_collections(run.run_id) == ()
+    shares = {"c.d": 3, "c.e": 4}
+    ledger.append_slices(spec.run_id, PlanEnd(), [b"a", b"b"], 7, shares, [0, 65_535])
+    ledger.append_slices(spec.run_id, PlanEnd(2, b"b"), [b"c"], 2, {"c.e": 2}, [1])
+    ledger.append_slices(one.run_id, PlanEnd(), [b"a"], 7)
+    assert ledger.slice_collections(spec.run_id) == (0, 65_535, 1)
+    assert ledger.slice_collections(one.run_id) == (), "of a run with one collection"
+    progress = ledger.progress(spec.run_id)
+    assert (progress.documents_expected, progress.planned, progress.total) == (9, 3, None)
+    assert progress.collections_expected == {"c.d": 3, "c.e": 6}
+    ledger.append_slices(spec.run_id, PlanEnd(3, b"c"), [b"d"], 1, {}, [65_536])
+    assert ledger.slice_collections(spec.run_id) == (0, 65_535, 1), "a number without room for it"
+    ledger.close_plan(spec.run_id, PlanEnd(4, b"d"))
+    assert ledger.progress(spec.run_id).total == 4
+
+
+def test_an_empty_plan_is_closed_at_once(ledger: RedisLedger) -> None:
+    spec = migration_spec()
+    ledger.create(spec, None)
+    assert ledger.plan_end(spec.run_id) == (0, None)
+    assert ledger.progress(spec.run_id).gaps == 0
+    assert ledger.close_plan(spec.run_id, PlanEnd())
+    progress = ledger.progress(spec.run_id)
+    assert (progress.state, progress.total, progress.gaps) == (RunState.RUNNING, 0, 0)

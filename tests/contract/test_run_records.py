@@ -1,14 +1,21 @@
-"""Names of runs, their state alone, and what databases held at the end, on any Redis."""
+"""The record of a run: names, state, limits, attempts, and what databases held at the end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from redis import Redis
 
 from dataworks_tasks.errors import UnknownName
-from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.contract import WORKING, FinishState, PlanEnd, RunState
 from dataworks_tasks.ledger.final_collection import FinalCollection, HeldCollection
+from dataworks_tasks.ledger.keys import SLICES_PER_KEY, due_key, turns_key, wanted_keys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
-from tests.contract.contract_support import generation_spec
+from dataworks_tasks.ledger.run_limits import RunLimits
+from dataworks_tasks.ledger.run_note import NoteTopic
+from dataworks_tasks.runs.batch_range import BatchRange
+from tests.contract.contract_support import NOTHING, generation_spec, migration_spec
 
 
 def test_a_name_belongs_to_one_run(ledger: RedisLedger) -> None:
@@ -59,3 +66,91 @@ def test_a_state_is_read_alone(ledger: RedisLedger) -> None:
     assert ledger.state(spec.run_id) is RunState.RUNNING
     ledger.change_state(spec.run_id, frozenset({RunState.RUNNING}), RunState.PAUSED)
     assert ledger.state(spec.run_id) is RunState.PAUSED
+
+
+@pytest.mark.parametrize("over", [RunState.COMPLETE, RunState.DIFFERENT, RunState.CANCELLED])
+def test_limits_change_until_a_run_is_over(ledger: RedisLedger, over: RunState) -> None:
+    spec, other = generation_spec(10), generation_spec(10)
+    for one in (spec, other):
+        ledger.create(one, 10)
+    assert ledger.limits(spec.run_id) is None
+    slow, fast = RunLimits(max_rate=5.5), RunLimits(max_ru=400.0, source_max_ru=40.0)
+    assert ledger.change_limits(spec.run_id, slow)
+    assert ledger.limits(spec.run_id) == slow
+    ledger.change_state(spec.run_id, WORKING, RunState.PAUSED)
+    assert ledger.change_limits(spec.run_id, fast)
+    ledger.acknowledge(spec.run_id, BatchRange(0, 10), NOTHING)
+    assert ledger.change_state(spec.run_id, frozenset({RunState.PAUSED}), over)
+    assert not ledger.change_limits(spec.run_id, slow)
+    assert (ledger.limits(spec.run_id), ledger.limits(other.run_id)) == (fast, None)
+
+
+def test_attempts_are_counted_for_each_subject_of_each_run(ledger: RedisLedger) -> None:
+    first, second = generation_spec(10).run_id, generation_spec(10).run_id
+    assert [ledger.count_attempt(first, "0:10") for _ in range(3)] == [1, 2, 3]
+    assert ledger.count_attempt(first, "finish") == 1
+    assert ledger.count_attempt(second, "0:10") == 1
+    ledger.forget_attempts(first, "0:10")
+    counts = [ledger.count_attempt(run, "0:10") for run in (first, second)]
+    assert (counts, ledger.count_attempt(first, "finish")) == ([1, 2], 2)
+
+
+def test_a_run_is_recorded_with_its_steps(ledger: RedisLedger, redis: Redis) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10, "fast", ("plan", "watch"))
+    due = [f"{spec.run_id} plan".encode(), f"{spec.run_id} watch".encode()]
+    assert redis.zrange(due_key("fast"), 0, -1, withscores=True) == [(name, 0.0) for name in due]
+    ledger.create(spec.model_copy(update={"batch_size": 7}), 10)
+    assert ledger.spec(spec.run_id) == spec, "an answer was lost: what is on record stays"
+
+
+def test_what_other_keys_hold_of_a_forgotten_run_is_gone(ledger: RedisLedger, redis: Redis) -> None:
+    gone, kept = migration_spec(), migration_spec()
+    for spec in (gone, kept):
+        ledger.create(spec, None, "fast")
+        ledger.name_run(f"of {spec.run_id}", spec.run_id, 60)
+        redis.zadd(turns_key("fast"), {spec.run_id: 1.0})
+        redis.hset(wanted_keys("fast")[0], spec.run_id, 2)
+    end = PlanEnd()
+    for first in range(0, 2 * SLICES_PER_KEY, SLICES_PER_KEY):
+        slices = [f"slice {number}".encode() for number in range(first, first + SLICES_PER_KEY)]
+        ledger.append_slices(gone.run_id, end, slices, 1)
+        end = PlanEnd(first + SLICES_PER_KEY, slices[-1])
+    ledger.append_slices(kept.run_id, PlanEnd(), [b"a slice"], 1)
+    ledger.forget(gone.run_id)
+    assert not redis.keys(f"*{gone.run_id}*")
+    assert redis.zrange(turns_key("fast"), 0, -1) == [kept.run_id.encode()]
+    assert redis.hgetall(wanted_keys("fast")[0]) == {kept.run_id.encode(): b"2"}
+    assert (ledger.named_run(f"of {gone.run_id}"), ledger.run_ids()) == (None, [kept.run_id])
+    assert ledger.named_run(f"of {kept.run_id}") == kept.run_id
+    assert ledger.slices(kept.run_id, BatchRange(0, 1)) == {0: b"a slice"}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda ledger, run_id: ledger.spec(run_id),
+        lambda ledger, run_id: ledger.state(run_id),
+        lambda ledger, run_id: ledger.progress(run_id),
+        lambda ledger, run_id: list(ledger.gaps(run_id)),
+        lambda ledger, run_id: ledger.plan_end(run_id),
+        lambda ledger, run_id: ledger.append_slices(run_id, PlanEnd(), [b"one"], 1),
+        lambda ledger, run_id: ledger.close_plan(run_id, PlanEnd()),
+        lambda ledger, run_id: ledger.acknowledge(run_id, BatchRange(0, 1), NOTHING),
+        lambda ledger, run_id: ledger.checkpoint_slice(run_id, 0, NOTHING, b"one", b"rest"),
+        lambda ledger, run_id: ledger.change_state(run_id, WORKING, RunState.PAUSED),
+        lambda ledger, run_id: ledger.set_going(run_id, WORKING),
+        lambda ledger, run_id: ledger.reopen_failed(run_id),
+        lambda ledger, run_id: ledger.change_limits(run_id, RunLimits()),
+        lambda ledger, run_id: ledger.note_error(run_id, "the disk is full"),
+        lambda ledger, run_id: ledger.set_notes(run_id, NoteTopic.SOURCE, []),
+        lambda ledger, run_id: ledger.record_final_collections(run_id, []),
+        lambda ledger, run_id: ledger.acquire_finish_lease(run_id, "a", 1, FinishState("1", "")),
+    ],
+)  # fmt: skip
+def test_each_step_names_a_run_that_is_not_on_record(
+    ledger: RedisLedger, redis: Redis, step: Callable[[RedisLedger, str], object]
+) -> None:
+    with pytest.raises(UnknownName, match="run 'gen-gone' is not on record"):
+        step(ledger, "gen-gone")
+    assert not redis.keys("*gen-gone*"), "it makes no record of its own"
