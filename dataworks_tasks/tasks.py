@@ -1,7 +1,7 @@
 """The Celery tasks: decode, check, run, acknowledge.
 
-A message is only a hint that a range may not be done: the ledger says what is. A lost one is a gap
-that the run's driver sends again, a duplicate finds nothing left to do.
+A message is only a hint that a range may not be done; the ledger knows. A lost message is a gap
+that the run's driver sends again, and a duplicate finds nothing left to do.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def repair_range(self: Task[Any, Any], run_id: object, start: object, stop: obje
 
 @app.task(name=FINISH_RUN, bind=True, max_retries=_MAX_RETRIES, time_limit=FINISH_SECONDS)
 def finish(self: Task[Any, Any], run_id: object) -> None:
-    """Do what is left when every range is acknowledged, and call the run complete."""
+    """Finish a run once every range is acknowledged, and record it as complete."""
 
     def work(run: str) -> None:
         try:
@@ -119,11 +119,11 @@ def finish(self: Task[Any, Any], run_id: object) -> None:
         except LedgerUnavailable:
             raise
         except UnexpectedError as error:
-            # The run's driver asks for it again, but not for ever.
+            # The run's driver requests it again, but not for ever.
             worker_process().ledger.note_error(run, str(error))
             check_tries(worker_process().ledger, run, "finishing", error)
         except (TransientError, SettingsError, SpecRefused) as error:
-            # The run's driver asks for it again, and another worker may be the right one.
+            # The run's driver requests it again, and another worker may be the right one.
             log.warning("%s; finishing will be tried again", error)
             worker_process().ledger.note_error(run, str(error))
 
@@ -133,7 +133,7 @@ def finish(self: Task[Any, Any], run_id: object) -> None:
 
 @app.task(name=DRIVE_RUN, bind=True, max_retries=_MAX_RETRIES, time_limit=FINISH_SECONDS)
 def drive(self: Task[Any, Any], run_id: object, step: object) -> None:
-    """Do a step of a run's driver: plan, or look after its messages."""
+    """Do a step of a run's driver, such as planning or checking its messages."""
     with log_fields(run=_shown(run_id), step=_shown(step)):
         _guarded(
             self,
@@ -169,14 +169,14 @@ def _shown(value: object) -> str:
 def _guarded(
     task: Task[Any, Any], run_id: object, subject: str, work: Callable[[str], None]
 ) -> None:
-    """Turn the type of an error into what happens next. ``subject``: what the message is about."""
+    """Decide by the type of an error what happens next. ``subject``: what the message is about."""
     try:
         with unexpected_errors():
             _work_on(task, read_run_id(run_id), subject, work)
     except (UnknownName, BadMessage) as error:
         log.warning("%s; the message is dropped, nothing was written", error)
     except TransientError as error:
-        # What was to be recorded could not be: the ledger went away while an error was handled.
+        # The error could not be recorded: the ledger went away while it was handled.
         _try_later(task, error, _pause(task))
 
 
@@ -223,7 +223,7 @@ def _pause(task: Task[Any, Any]) -> float:
 
 
 def _note(run_id: str, error: DataWorksError) -> None:
-    """Keep the error on record, where this process can: with bad settings it has no ledger."""
+    """Record the error, if this process can: with bad settings it has no ledger."""
     try:
         worker_process().ledger.note_error(run_id, str(error))
     except SettingsError:

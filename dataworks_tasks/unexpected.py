@@ -1,8 +1,9 @@
-"""What nobody foresaw: a fault of DataWorks, of a user's strategy or generator, or of the machine.
+"""Unexpected errors: faults of DataWorks, of a user's strategy or generator, or of the machine.
 
-It is never silent and never for ever. The traceback goes to the worker's log and one line to the
-run's record; the message is tried again, because another process may have the memory or the right
-library; and a run is stopped by name when the same range fails so often without any progress.
+They are never silent and never last for ever. The traceback goes to the worker's log and one line
+to the run's record; the message is tried again, because another process may have the memory or the
+right library; and the run is stopped with the error's name when the same range fails too often
+without progress.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def unexpected_errors() -> Iterator[None]:
 
 
 def described(error: BaseException) -> str:
-    """One line: what was raised, with which words, and where."""
+    """Return one line: the type and text of the exception, and where it was raised."""
     words = " ".join(without_credentials(str(error)).split())[:_LONGEST_TEXT]
     place = ""
     if frames := traceback.extract_tb(error.__traceback__):
@@ -48,7 +49,7 @@ def described(error: BaseException) -> str:
 
 
 def check_tries(ledger: Ledger, run_id: str, subject: str, error: UnexpectedError) -> None:
-    """Count a failed try of ``subject``; raise RunFailed when there were too many in a row."""
+    """Count a failed attempt at ``subject``; raise RunFailed after too many in a row."""
     if error.progressed:
         ledger.forget_attempts(run_id, subject)
         return

@@ -1,4 +1,4 @@
-"""Everything a person starts: the command line and the Python API.
+"""Everything that a person starts: the command line and the Python API.
 
 Names are imported when they are first used: the supervisor of local services, and ``--help``, stay
 light.

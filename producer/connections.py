@@ -1,7 +1,7 @@
-"""The producer's own connections: ledger, databases and broker, closed on every way out.
+"""The producer's connections to ledger, databases and broker, closed however it ends.
 
-Celery and the driver are imported when the first connection needs them: commands that read the
-ledger only are quick.
+Celery and the driver are imported when the first connection needs them: commands that only read the
+ledger are quick.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _UNTRUSTED = "certificate verify failed"
 
 
 class Connections:
-    """Made once per command; nothing connects before it is asked for."""
+    """Made once per command; connects on first use."""
 
     def __init__(
         self, config: FrameworkConfig, *, in_process: bool = False, alone: bool = False
     ) -> None:
-        """``in_process``: runs are worked on by this process, and not by a fleet.
+        """``in_process``: this process works on runs, instead of a fleet.
 
-        ``alone``: nobody works on a run when this command has ended.
+        ``alone``: no process works on a run after this command has ended.
         """
         self.config = config
         self.alone = alone
@@ -125,19 +125,19 @@ class Connections:
 
     @property
     def run_queue(self) -> str:
-        """The queue of the workers that drive new runs; empty where this process does the work."""
+        """The queue of the workers that drive new runs; empty if this process does the work."""
         return "" if self._in_process else self.config.queue
 
     def check_servers(self, spec: RunSpec) -> None:
-        """Make source and target those of the run: on the way back they are swapped.
+        """Make source and target those of the run: in a reversed run they are swapped.
 
-        Raises SpecRefused when this machine's settings reach other servers than the run's.
+        Raises SpecRefused when this machine's settings reach servers other than the run's.
         """
         check_fingerprints(spec, self.config)
         self._swapped = spec.is_swapped
 
     def run_id(self, run: str) -> str:
-        """Return the id of a run that is named by its id or by what --run-name called it."""
+        """Return the id of a run from its id or its --run-name."""
         return run if is_run_id(run) else self.ledger.named_run(run) or run
 
     def swap(self) -> None:

@@ -1,4 +1,4 @@
-"""Documents without a database: to the terminal, or into files, one a collection."""
+"""Documents without a database: on the terminal, or in files, one per collection."""
 
 from __future__ import annotations
 

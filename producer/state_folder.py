@@ -1,4 +1,4 @@
-"""Where commands keep what outlives them."""
+"""The folder for files that outlive a command."""
 
 from pathlib import Path
 

@@ -26,7 +26,7 @@ class CollectionKeys:
     """A collection to cut into slices of ``size`` documents along ``field``.
 
     Queries are short and self-contained: a planner may be idle for minutes between two of
-    them, longer than a server keeps a cursor. Trouble that passes is waited out.
+    them, longer than a server keeps a cursor. Transient errors are retried.
     """
 
     source: BaseDatabaseClient
@@ -42,7 +42,7 @@ class CollectionKeys:
     def find(
         self, key_ranges: Sequence[KeyRange], limit: int, skip: int = 0, direction: int = 1
     ) -> list[Element]:
-        """Keys in ``key_ranges``, in order; the query is covered by the key's index."""
+        """Return keys in ``key_ranges``, in order; the query is covered by the key's index."""
         name = self.field.decode()
         options: dict[str, Any] = {
             "projection": {name: 1} if self.unique else {name: 1, "_id": 0},
@@ -59,7 +59,7 @@ class CollectionKeys:
         )
 
     def sample(self, size: int, key_ranges: Sequence[KeyRange]) -> list[Element]:
-        """About ``size`` keys drawn at random, those in ``key_ranges`` in order."""
+        """Draw about ``size`` keys at random; return those in ``key_ranges``, in order."""
         name = self.field.decode()
         pipeline: list[Mapping[str, Any]] = [
             {"$sample": {"size": size}},

@@ -1,4 +1,4 @@
-"""Ways to cut one collection into slices, and which one is right for a server."""
+"""Ways to cut one collection into slices, and which one a server needs."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def partition(
 ) -> Iterator[SizedSlice]:
     """Slices of namespace pair ``pair`` by the named partitioner, after ``last`` if it is given.
 
-    ``auto`` walks the index, except where a server's order of types is not known (Cosmos DB RU).
-    Raises UnknownName for another name, UsageError where the server cannot do it.
+    ``auto`` walks the index, unless the server's order of types is unknown (Cosmos DB RU). Raises
+    UnknownName for another name, UsageError if the server does not support it.
     """
     if partitioner == "auto":
         has_sample = keys.source.capabilities.sample
@@ -108,7 +108,7 @@ def _bounds_in(keys: CollectionKeys, key_range: KeyRange, first: int) -> Sequenc
 
 
 def _distinct(before: Element | None, bounds: Sequence[Element]) -> list[Element]:
-    """``bounds`` without those that repeat the one before."""
+    """Yield ``bounds`` without those that repeat the one before."""
     distinct: list[Element] = []
     for bound in bounds:
         if bound != before:
@@ -118,7 +118,7 @@ def _distinct(before: Element | None, bounds: Sequence[Element]) -> list[Element
 
 
 def sample(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[SizedSlice]:
-    """Slices between keys drawn at random: of about ``keys.size`` documents, without a walk."""
+    """Yield slices of about ``keys.size`` documents between random keys, without a walk."""
     if not keys.source.capabilities.sample:
         raise UsageError(
             "this server's $sample returns documents more than once",
@@ -143,7 +143,7 @@ def sample(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[Size
 def object_id_time(keys: CollectionKeys, pair: int, last: Slice | None) -> Iterator[SizedSlice]:
     """ObjectIds by their time, strings by a walk, then everything else in one slice.
 
-    Every question stays within one type, so nothing depends on the server's order of types.
+    Every query stays within one type, so nothing depends on the server's order of types.
     """
     if not keys.unique:
         raise UsageError(
@@ -163,7 +163,7 @@ def object_id_time(keys: CollectionKeys, pair: int, last: Slice | None) -> Itera
 
 
 class _Phase(Enum):
-    """What ``object_id_time`` cuts, in this order."""
+    """The parts that ``object_id_time`` cuts, in this order."""
 
     OBJECT_IDS = auto()
     STRINGS = auto()
@@ -186,7 +186,7 @@ def _phase_after(last: Slice | None) -> tuple[_Phase, Element | None]:
 
 
 def _time_bounds(keys: CollectionKeys, lower: Element | None) -> Bounds:
-    """Halve what is left until each part has at most twice the documents wanted."""
+    """Halve the rest until each part has at most twice the documents wanted."""
     everything = KeyRange(bracket_of_type(OBJECT_ID), lower, only_type=OBJECT_ID)
     ends = [keys.find([everything], limit=1, direction=direction) for direction in (1, -1)]
     if not all(ends):

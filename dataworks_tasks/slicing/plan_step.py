@@ -9,7 +9,7 @@ from dataworks_tasks.slicing.planning import Planner, needs_planning
 
 
 class PlanSlices(DriverStep):
-    """Plans for a turn, and then lets another process continue, after the messages that wait."""
+    """Plans for a turn, and then lets another process continue, after the waiting messages."""
 
     name = PLAN
 
@@ -17,8 +17,8 @@ class PlanSlices(DriverStep):
         run_id = drive.spec.run_id
         if not needs_planning(drive.ledger, drive.spec):
             return None
-        # Only a run that is going is planned; and Redis may have lost slices of a plan that counts
-        # as complete.
+        # Only an active run is planned; and Redis may have lost slices of a plan that counts as
+        # complete.
         if not drive.ledger.set_going(run_id, WORKING, drive.queue.name):
             return None
         planner = Planner(drive.ledger, drive.databases.source(), drive.spec)

@@ -39,7 +39,7 @@ def needs_planning(ledger: Ledger, spec: RunSpec) -> bool:
 class Planner:
     """Walks the source and records slices after those on record, until it is stopped.
 
-    Whoever is killed while planning is followed by one who continues where planning stood.
+    If a planner is killed, the next one continues from the recorded position.
     """
 
     def __init__(self, ledger: Ledger, source: BaseDatabaseClient, spec: RunSpec) -> None:
@@ -82,11 +82,11 @@ class Planner:
         failpoint("close-plan.after")
 
     def stop(self) -> None:
-        """Ask ``plan`` to return after the slices it is at."""
+        """Ask ``plan`` to return after the slices that it is working on."""
         self._stop.set()
 
     def stopped_within(self, seconds: float) -> bool:
-        """Wait for ``stop``, ``seconds`` at most; say whether it came."""
+        """Wait for ``stop``, at most ``seconds``; return whether it came."""
         return self._stop.wait(seconds)
 
     @property
@@ -126,7 +126,7 @@ class PlannerThread:
                     self._fail(failure)
                 return
             except UnknownName:
-                return  # Redis has lost the run: who waits for its end sees that too
+                return  # Redis has lost the run: whoever waits for its end sees that too
             except StoreUnavailable as error:
                 failure = error
             except TransientError:

@@ -45,7 +45,7 @@ def plan_slices(
     batch_size: int,
     resume_from: bytes | None = None,
 ) -> Iterator[SliceBatch]:
-    """Slices of every collection of ``job``, that together cover each one's whole key space.
+    """Yield slices of every collection of ``job`` that together cover each complete key space.
 
     Collections take turns, up to ``COLLECTIONS_AT_ONCE`` of them, so a small one need not wait for
     a large one. The first groups are small: workers begin at once. ``resume_from`` is the last
@@ -62,7 +62,7 @@ class _Planner:
         self._job = job
         self._batch_size = batch_size
         self._field = MigrationStrategyFactory.create(job.strategy).resume_field.encode()
-        self._last: dict[int, Slice] = {}  # by pair, of those begun and not at their end
+        self._last: dict[int, Slice] = {}  # by pair, of the collections that are being planned
 
     def plan(self, resume_from: bytes | None) -> Iterator[SliceBatch]:
         next_pair = self._restore(resume_from)
@@ -91,7 +91,7 @@ class _Planner:
     def _turn(
         self, active: Sequence[_Planning], size: int
     ) -> tuple[list[SizedSlice], list[_Planning]]:
-        """Up to ``size`` slices, at least one of each collection, alternating; and who has more."""
+        """Return about ``size`` slices, alternating between collections, and who has more."""
         group: list[SizedSlice] = []
         going = list(active)
         for _ in range(max(1, size // len(active))):

@@ -1,1 +1,1 @@
-"""The databases: connections, bulk writes and what differs between the servers."""
+"""The databases: connections, bulk writes and the differences between servers."""

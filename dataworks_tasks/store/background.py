@@ -1,4 +1,4 @@
-"""Ask a server what may take longer than one lease, once for all leases of this process."""
+"""Run a query that may take longer than one lease, once for all leases of this process."""
 
 from __future__ import annotations
 

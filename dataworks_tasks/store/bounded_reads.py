@@ -13,7 +13,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.driver_errors import classified
 
 Bound = Callable[[], Timestamp | None]
-"""The moment that reads must not be older than; None where the server knows no such bound."""
+"""Reads must not be older than this moment; None if the server supports no such bound."""
 
 
 def find_at_least(
@@ -49,9 +49,9 @@ def now_at(client: BaseDatabaseClient) -> Timestamp | None:
 
 
 def _hear_of(client: BaseDatabaseClient, moment: Timestamp) -> None:
-    """Have the driver hear of ``moment``: a node that lags takes it from there, and waits for it.
+    """Make the driver know ``moment``: a lagging node learns it from the driver, and waits for it.
 
-    A node refuses to wait for a moment that neither it nor the driver has heard of.
+    A node refuses to wait for a moment that is unknown to both.
     """
     if client.newest_time is not None and client.newest_time >= moment:
         return

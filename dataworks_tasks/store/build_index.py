@@ -26,7 +26,7 @@ _lock = Lock()
 
 
 class _Asked(NamedTuple):
-    """A build that this process has asked for: a second turn of the finish joins it."""
+    """A build that this process has requested: a second turn of the finishing phase joins it."""
 
     built: Future[float | None]
     progress: BuildProgress
@@ -36,9 +36,10 @@ _builds: dict[tuple[str, Namespace, tuple[str, ...]], _Asked] = {}
 
 
 class BuildOutcome(NamedTuple):
-    """Whether the indexes are there now.
+    """Whether the indexes exist now.
 
-    ``seconds``: how long the server took; None if the build had begun before this process asked.
+    ``seconds``: how long the server took; None if the build had begun before this process requested
+    it.
     """
 
     complete: bool
@@ -52,11 +53,11 @@ def build_indexes(
     lease: FinishLease,
     ordinal: tuple[int, int] = (1, 1),
 ) -> BuildOutcome:
-    """Build ``indexes``, given as ``createIndexes`` has them, unless ``lease`` is over before.
+    """Build ``indexes``, given in the form of ``createIndexes``, unless ``lease`` ends first.
 
-    The server continues without the client that asked. Asking again, from here or from another
-    process, joins the build in progress. ``ordinal``: which of how many builds this is, for people.
-    Raises the errors of ``driver_errors.classify``.
+    The server continues without the client. Another request, from this or another process, joins
+    the build in progress. ``ordinal``: which of how many builds this is, for people. Raises the
+    errors of ``driver_errors.classify``.
     """
     names = tuple(str(index["name"]) for index in indexes)
     build_id = (client.config.fingerprint, namespace, names)
@@ -103,7 +104,7 @@ def _build(
 def _some_are_listed(
     client: BaseDatabaseClient, namespace: Namespace, indexes: Sequence[Mapping[str, Any]]
 ) -> bool:
-    """Whether the server has some of the indexes, or is building them; also where it is not known.
+    """Return whether the server has some of the indexes, or is building them; True if unknown.
 
     Only the time left depends on it.
     """
@@ -123,7 +124,7 @@ def _create(
         "indexes": [dict(index) for index in indexes],
     }
     if client.capabilities.commit_quorum and namespace.database != _OF_ONE_NODE:
-        # By itself a build waits for every node with a vote: for ever, when one is gone.
+        # By default a build waits for every voting node: for ever, if one is gone.
         command["commitQuorum"] = "majority"
     with classified():
         # The key in a refusal may be a date beyond year 9999.

@@ -1,4 +1,4 @@
-"""How much of an index build is done, from what the server says of its phase."""
+"""How much of an index build is done, from the server's description of its phase."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Any
 _SCAN, _INSERT = "scanning collection", "inserting keys"
 _SCAN_SHARES = {1: 0.75, 2: 0.65}
 _LEAST_SCAN_SHARE = 0.55
-"""How much of its processor time mongod 6.0 needs for reading documents and making their keys, by
-the number of indexes. Then it sorts and inserts the keys of each."""
+"""Share of mongod 6.0's processor time before it sorts keys, by the number of indexes.
+
+In it, mongod reads the documents and makes their keys; then it sorts and inserts the keys of each
+index.
+"""
 
 
 class BuildProgress:
     """Follows the build of one or several indexes in one pass; ``share`` never falls.
 
-    The server counts the documents that it scanned, then the keys that it inserted, from 0 on for
-    each index, and between these it says nothing for a while.
+    The server counts the documents that it scanned, then the keys that it inserted, starting at 0
+    for each index; in between it reports nothing for a while.
     """
 
     def __init__(self, indexes: int) -> None:

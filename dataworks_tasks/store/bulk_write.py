@@ -20,7 +20,7 @@ from dataworks_tasks.store.write_budget import RateLimiter
 from dataworks_tasks.store.write_outcome import Rejection, WriteOutcome
 
 _LONGEST_THROTTLED_PAUSE_SECONDS = 1.0
-"""Request units are an allowance for one second: a longer pause only comes back late."""
+"""Request units are an allowance for one second: a longer pause only delays a write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class WriteFailure:
 
 @dataclass(slots=True)
 class WriteResult:
-    """What became of a batch. ``pending`` positions were given up at the deadline."""
+    """The outcome of a batch. ``pending`` positions were given up at the deadline."""
 
     written: int = 0
     already_there: int = 0
@@ -57,7 +57,7 @@ class WriteResult:
     request_units: float = 0.0
     """As reported by the server."""
     request_units_estimated: float = 0.0
-    """Of the requests that the server did not report."""
+    """Estimated for the requests that the server did not report."""
 
     def completed_runs(self, count: int) -> Iterator[tuple[int, int]]:
         """Yield runs ``[start, stop)`` of completed positions among ``count``, in order."""
@@ -78,8 +78,8 @@ def write_batch(
 ) -> WriteResult:
     """Send ``batch`` and send again what was not written, until all of it is completed.
 
-    Documents that the server would refuse are not sent. Throttling is waited out however long it
-    takes, unless ``deadline`` (of ``time.monotonic``) passes: what is left then is ``pending``.
+    Documents that the server would refuse are not sent. Throttled writes are retried however long
+    it takes, unless ``deadline`` (of ``time.monotonic``) passes: then the rest is ``pending``.
     Raises StoreUnavailable when the database did not answer through all of the policy's tries, and
     terminal errors at once.
     """
@@ -155,7 +155,7 @@ class _Retries:
         return self.backoff.pause(self.failed)
 
     def _throttled_pause(self, refused_share: float) -> float:
-        """Where the server names no pause: a small refused share is a reason for a short one."""
+        """Return the pause if the server names none: short for a small refused share."""
         pause = self.backoff.pause(self.throttled)
         return min(pause, _LONGEST_THROTTLED_PAUSE_SECONDS) * refused_share
 
@@ -210,7 +210,7 @@ class _Write:
         return most
 
     def _insert(self, sub_batch: _SubBatch) -> WriteOutcome | None:
-        """None when the deadline or the budget leaves no time for it."""
+        """Return None when the deadline or the budget leaves no time for it."""
         if self.deadline is not None and time.monotonic() > self.deadline:
             return None
         reservation = None
@@ -234,7 +234,7 @@ class _Write:
             self.client.write_size.record(len(sub_batch), len(outcome.throttled), most)
 
     def _record(self, sub_batch: _SubBatch, outcome: WriteOutcome) -> tuple[int, ...]:
-        """Count what is completed; the indexes in ``sub_batch`` that have to be sent again."""
+        """Count what is completed; return the indexes in ``sub_batch`` to send again."""
         result = self.result
         result.written += outcome.written
         self._count_charge(sub_batch, outcome)
@@ -291,7 +291,7 @@ class _Write:
 
 
 def _halves(sub_batch: _SubBatch, outcome: WriteOutcome, again: Sequence[int]) -> list[_SubBatch]:
-    """Return what to send again; what was too large together goes into two writes."""
+    """Return what to send again; a write that was too large is split in two."""
     rest = sub_batch.select(again)
     if not outcome.oversize or len(rest) < 2 or len(rest) < len(sub_batch):
         return [rest]

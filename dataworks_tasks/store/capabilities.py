@@ -1,4 +1,4 @@
-"""What a server can do, as data: one value per dialect, sharpened by what hello reports."""
+"""What a server can do, as data: one value per dialect, refined by its hello."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CollectionCommand(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a dialect can do. Code asks these, never which dialect it is."""
+    """What a dialect can do. Code checks these, never which dialect it is."""
 
     max_documents_per_write: int = 10_000
     max_bytes_per_write: int = _LARGEST_BSON
@@ -49,34 +49,36 @@ class Capabilities:
     commit_quorum: bool = False
     """Whether an index build can wait for a majority instead of every node."""
     majority_reads: bool = False
-    """Whether reads can be kept to what a majority of nodes has, which no failover takes back.
+    """Whether reads can be limited to what a majority of nodes has, which no failover rolls back.
 
-    A server alone has no failover. Azure maps a read's concern to an account's consistency level.
+    A standalone server has no failover. Azure maps a read's concern to an account's consistency
+    level.
     """
     fenced_writes: bool = False
     """Whether writes can carry transaction numbers, so that late ones are refused."""
     transactions: bool = False
-    """Whether many writes can be one transaction, which costs one node less than each alone."""
+    """Whether many writes can be one transaction, which costs a node less than separate writes."""
     request_charge: bool = False
     """Whether the server counts request units, and reports them after a request."""
     collection_command: CollectionCommand = CollectionCommand.NONE
     refused_index_kinds: frozenset[str] = frozenset()
     """Kinds of indexes that the server does not have, such as text."""
     sparse_indexes: bool = True
-    """Whether an index that is not unique may leave documents out: a sparse or partial one."""
+    """Whether a non-unique index may leave documents out, as a sparse or partial one does."""
     unique_indexes_while_empty: bool = False
     """Whether a unique index can be built only while its collection has no documents."""
     shard_key_in_filters: bool = False
     """Whether a write that finds its document by a filter must name the shard key."""
     max_idle_ms: int | None = None
-    """How long a connection may rest before the service cuts it, with a margin."""
+    """How long a connection may be idle before the service cuts it, with a margin."""
 
     def reported(
         self, hello: Mapping[str, Any], large_documents: bool | None = None
     ) -> Capabilities:
         """Return the same with the limits of the server that answered ``hello``.
 
-        ``large_documents`` is what the user knows about the account's 16 MB option; None: nothing.
+        ``large_documents``: whether the user says that the account has the 16 MB option; None if
+        unknown.
         """
         largest_bson = int(hello.get("maxBsonObjectSize", self.max_document_bytes))
         message = int(hello.get("maxMessageSizeBytes", self.max_bytes_per_write + _COMMAND_BYTES))
@@ -101,7 +103,7 @@ class Capabilities:
             and ("setName" in hello or is_mongos),
         )
         if large_documents is None:
-            # A server that takes messages larger than any document seems to have the option. Where
+            # A server that accepts messages larger than any document seems to have the option. If
             # that is wrong, its own refusal is recorded.
             large_documents = message > largest_bson
         if self.max_document_json_bytes is not None and large_documents:

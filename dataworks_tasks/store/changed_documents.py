@@ -29,7 +29,7 @@ _AWAIT_MILLISECONDS = 50
 
 @dataclass(frozen=True, slots=True)
 class ChangedDocuments:
-    """How many documents changed, at most ``MOST_COUNTED``; None where ``reason`` prevents it."""
+    """How many documents changed, at most ``MOST_COUNTED``; None if unknown, for ``reason``."""
 
     count: int | None
     reason: str = ""
@@ -40,8 +40,8 @@ def changed_documents(
 ) -> ChangedDocuments:
     """Count the documents of a replica set's collection that changed after ``after`` until now.
 
-    The server reads its history of all collections from there on, for ``seconds`` at most. Raises
-    StoreUnavailable for what passes.
+    The server reads its history of all collections from there on, for at most ``seconds``. Raises
+    StoreUnavailable for transient errors.
     """
     until = now_at(client)
     if until is None:
@@ -81,7 +81,7 @@ def _count(
 
 
 def _reason(error: PyMongoError) -> str:
-    """Say why the history does not answer. Raises StoreUnavailable for what passes."""
+    """Return why the history does not answer. Raises StoreUnavailable for transient errors."""
     if error.timeout:
         return "its history is too long to be read in time"
     if isinstance(error, OperationFailure) and error.code in HISTORY_LOST:

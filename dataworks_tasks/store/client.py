@@ -39,10 +39,10 @@ T = TypeVar("T")
 Documents = Collection[dict[str, Any]]
 
 _FEW_TRIES = Backoff(tries=3)
-"""For questions that a person waits for."""
+"""For queries that a person waits for."""
 
 WRITE_CONCERN_MILLISECONDS = 30_000
-"""How long a server waits for the nodes of a write concern before it says that it is not met."""
+"""How long a server waits for the nodes of a write concern before it reports that it is not met."""
 
 _MAJORITY = ReadConcern("majority")
 
@@ -86,7 +86,7 @@ class BaseDatabaseClient:
 
     @property
     def mongo(self) -> Driver:
-        """The driver's client, the same for all threads, also when they ask at once."""
+        """The driver's client, the same for all threads, even if they ask for it at once."""
         if self._client is None:
             with self._opening:
                 if self._client is None:
@@ -115,23 +115,23 @@ class BaseDatabaseClient:
             self.newest_time = None
 
     def read_committed(self) -> None:
-        """From now on read only what no failover can take back, where the server knows that.
+        """From now on read only what no failover can roll back, if the server supports that.
 
-        What one node alone has is not seen then.
+        What only one node has is then not seen.
         """
         self._reads_committed = True
 
     def database(self, name: str) -> Database[dict[str, Any]]:
-        """Return a driver's database object that decodes whatever a server holds."""
+        """Return a driver's database object that decodes everything that a server can hold."""
         return self.mongo.get_database(name, codec_options=TOLERANT)
 
     def collection(self, namespace: Namespace, *, committed: bool = False) -> Documents:
-        """Return a driver's collection object that decodes whatever a server holds.
+        """Return a driver's collection object that decodes everything that a server can hold.
 
         ``committed``: read only what a failover cannot roll back, if the server supports it.
         """
         committed = (committed or self._reads_committed) and self._capabilities.majority_reads
-        with classified():  # the driver refuses names that servers take, such as a..b
+        with classified():  # the driver refuses names that servers accept, such as a..b
             return self.database(namespace.database).get_collection(
                 namespace.collection, read_concern=_MAJORITY if committed else None
             )
@@ -142,7 +142,7 @@ class BaseDatabaseClient:
             return self.database(database).command(dict(command), codec_options=TOLERANT)
 
     def server_info(self) -> ServerInfo:
-        """Reach the server, ask what it is, and adapt the capabilities to it.
+        """Reach the server, read its hello, and adapt the capabilities to it.
 
         Raises SettingsError for a server that the driver is too new for, and for a connection
         string that does not fit the dialect which the server turns out to speak.
@@ -216,15 +216,15 @@ class BaseDatabaseClient:
         committed: bool = False,
         **options: Any,
     ) -> Iterator[bytes]:
-        """Raw batches of what matches: bytes of whole documents, as the server sent them.
+        """Yield raw batches of the matching documents, in the server's bytes.
 
-        Throttling before the first batch is waited out. Later it raises Throttled, as a cut cursor
-        raises StoreUnavailable: only the caller knows how to continue after what it has.
+        Throttling before the first batch is retried. Later it raises Throttled, and a cut cursor
+        raises StoreUnavailable: only the caller knows how to continue.
         """
         yield from raw_batches(self.collection(namespace, committed=committed), query, **options)
 
     def read_charge(self, database: str) -> float | None:
-        """RU of the page that this thread has just read; None where the server reports none."""
+        """Return the RU of the page that this thread has just read; None if not reported."""
         if not self._capabilities.request_charge:
             return None
         return self._charges.of_page(self._asker(database))
@@ -258,19 +258,19 @@ class BaseDatabaseClient:
         return retry_transient(once)
 
     def has_documents(self, namespace: Namespace) -> bool:
-        """Whether the collection holds anything."""
+        """Return whether the collection holds any document."""
         return self._ask(namespace, lambda found: found.find_one({}, {"_id": 1}) is not None)
 
     def estimated_count(self, namespace: Namespace) -> int:
-        """Documents by the collection's metadata: at once, and nearly right."""
+        """Return the number of documents by the metadata: immediate, and nearly right."""
         return self._ask(namespace, lambda found: found.estimated_document_count())
 
     def count(self, namespace: Namespace) -> int:
-        """Documents, counted."""
+        """Count the documents."""
         return self._ask(namespace, lambda found: found.count_documents({}))
 
     def count_without_timeout(self, namespace: Namespace, query: Mapping[str, Any]) -> int:
-        """Documents that match, counted, however long that takes."""
+        """Count the documents that match, however long that takes."""
         database = self.without_timeout.get_database(namespace.database, codec_options=TOLERANT)
 
         def once() -> int:
@@ -298,6 +298,6 @@ class BaseDatabaseClient:
 
 
 def write_concern_document(write_concern: str) -> dict[str, Any]:
-    """``majority`` or a number of nodes, as the server wants it."""
+    """Return the write concern, ``majority`` or a number of nodes, in the server's form."""
     nodes: str | int = int(write_concern) if write_concern.isdigit() else write_concern
     return {"w": nodes, "wtimeout": WRITE_CONCERN_MILLISECONDS}

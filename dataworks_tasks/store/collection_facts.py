@@ -1,4 +1,4 @@
-"""What a server says of a collection: its type, its identity and its options."""
+"""What a server reports about a collection: its type, its identity and its options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CollectionFacts:
     """A collection as ``listCollections`` describes it.
 
     ``uuid`` names the collection itself, whatever it is called and however its server is reached.
-    It is None for a view, and on Cosmos DB with request units, which has no such thing.
+    It is None for a view, and on Cosmos DB with request units, which has no UUIDs.
     """
 
     type: str

@@ -1,4 +1,4 @@
-"""Notice that a run's collection is not the one any more that the run began with."""
+"""Notice that a run's collection is no longer the one that the run started with."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ CheckCollection = Callable[[], None]
 class CollectionGuard:
     """Compares collections of one side, ``source`` or ``target``, with their UUIDs in the spec.
 
-    ``server``: the process that the producer reached, where that is known. A process that reaches
-    it too, or has seen the run's collection before, knows that another UUID means another
-    collection. Any other may have come to another server of the same name.
+    ``server``: the server process that the producer reached, if known. A process that reaches it
+    too, or has seen the run's collection before, knows that another UUID means another collection.
+    Any other may have reached another server of the same name.
     """
 
     def __init__(self, client: BaseDatabaseClient, side: str, server: str | None) -> None:
@@ -35,10 +35,10 @@ class CollectionGuard:
         self._checked_at: dict[str, float] = {}
 
     def checks(self, namespace: Namespace, uuid: str | None) -> CheckCollection:
-        """Return the check before a cursor is opened; without a UUID it has nothing to compare.
+        """Return the check before a cursor is opened; without a UUID it compares nothing.
 
-        A check that this process made a moment ago, such as that at the end of another slice, is
-        not made again. What is read is checked at its end in any case.
+        A check that this process has just made, such as the one at the end of another slice, is not
+        repeated. Every slice is checked at its end in any case.
         """
         if uuid is None:
             return _nothing_to_check
@@ -52,7 +52,7 @@ class CollectionGuard:
     def check(self, namespace: Namespace, uuid: str | None) -> None:
         """Raise RunFailed when the collection was dropped, renamed or replaced since the run began.
 
-        Raises SpecRefused where this process may have reached another server.
+        Raises SpecRefused if this process may have reached another server.
         """
         if uuid is None:
             return

@@ -1,4 +1,4 @@
-"""How large a collection is by its server's own records."""
+"""The size of a collection by its server's own records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FEW_TRIES = Backoff(tries=3)
 class CollectionSize:
     """Documents and indexes of a collection, and the bytes of its documents before compression.
 
-    Bytes and indexes are None where the server does not keep them, or the user may not ask.
+    Bytes and indexes are None if the server does not keep them, or the user may not read them.
     """
 
     documents: int
@@ -26,9 +26,9 @@ class CollectionSize:
 
 
 def measure_collection(client: BaseDatabaseClient, namespace: Namespace) -> CollectionSize:
-    """Ask the server how large the collection is, which it answers at once.
+    """Ask the server for the size of the collection, which it answers at once.
 
-    The measurements of a time series are counted: its server keeps the number of its buckets only.
+    The measurements of a time series are counted: its server keeps only the number of buckets.
     Raises TransientError when the server does not answer.
     """
     documents = client.estimated_count(namespace)

@@ -1,4 +1,4 @@
-"""What a duplicate key means: our own document from an earlier try, or somebody else's."""
+"""What a duplicate key means: our own document from an earlier attempt, or another one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ResolvedDuplicates:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes a document unique: its ``_id``, and the shard key's value where there is one."""
+    """What makes a document unique: its ``_id``, and the shard key's value if there is one."""
 
     id: Element
     shard_values: tuple[tuple[str, Element], ...]
@@ -61,9 +61,9 @@ def resolve_duplicates(
 ) -> ResolvedDuplicates:
     """Compare documents that met a duplicate key with what the target holds.
 
-    The same bytes mean that an earlier try wrote it: success. Anything else goes by the policy.
-    Where the collection has a shard key, ``_id`` is unique for each of its values only, so both
-    name a document.
+    Equal bytes mean that an earlier attempt wrote it: success. The policy decides about any other.
+    If the collection has a shard key, ``_id`` is unique only within each of its values, so both
+    identify a document.
     """
     resolved = ResolvedDuplicates()
     paths = client.shared_id_key(namespace)

@@ -1,4 +1,4 @@
-"""Connection strings of Azure's services: what is wrong with one, before anything connects."""
+"""Find what is wrong with a connection string of Azure's services, before anything connects."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_connection_string(uri: str, type_: DatabaseType) -> None:
     """Raise SettingsError with everything that would keep ``uri`` from working with ``type_``.
 
     Only Azure's own services are checked; the message quotes no part of the connection string. An
-    ``=`` that is not encoded is taken: the portal writes keys that way and drivers accept it.
+    ``=`` that is not encoded is accepted: the portal writes keys that way and drivers accept it.
     """
     remedy = _REMEDIES.get(type_)
     if remedy is None:
@@ -51,7 +51,7 @@ def check_connection_string(uri: str, type_: DatabaseType) -> None:
 def with_literal_plus(uri: str) -> str:
     """Return ``uri`` with every + of user and password encoded.
 
-    PyMongo reads one as a space; the specification, mongosh and other drivers read it as it is.
+    PyMongo reads it as a space; the specification, mongosh and other drivers read it literally.
     """
     scheme, separator, rest = uri.partition("://")
     place, mark, query = rest.partition("?")

@@ -1,4 +1,4 @@
-"""Which of a pool's connections a thread was given, known from the driver's pool events."""
+"""Which of a pool's connections a thread got, known from the driver's pool events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Checkout(NamedTuple):
 
 
 class ConnectionWatch(ConnectionPoolListener):
-    """Remembers each thread's last connection, and can hold several at once.
+    """Remembers each thread's last connection, and can open several at once.
 
     The driver calls ``connection_checked_out`` on the thread that gets the connection.
     """
@@ -51,7 +51,7 @@ class ConnectionWatch(ConnectionPoolListener):
                 self._gate.wait(_WARM_UP_SECONDS)
 
     def open_connections(self, count: int, ask: Callable[[], object]) -> None:
-        """Have ``count`` connections open at once by that many concurrent ``ask``s.
+        """Open ``count`` connections at once by as many concurrent calls of ``ask``.
 
         Raises what ``ask`` raises; fewer are opened when the server is too slow for more.
         """

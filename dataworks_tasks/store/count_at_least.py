@@ -1,4 +1,4 @@
-"""Count a collection exactly only where its own record says that it holds too few."""
+"""Count a collection exactly only if its metadata says that it holds too few."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def count_at_least(
 ) -> int | None:
     """Return how many documents there are; None if ``lease`` ended first.
 
-    The metadata's number is returned if it is ``least`` or more: it may be off, but costs nothing.
+    If the metadata's number is ``least`` or more, it is returned: it may be off, but costs nothing.
     """
     estimated = target.estimated_count(namespace)
     if estimated >= least:
@@ -27,7 +27,7 @@ def count_at_least(
 
 
 def fewer_than_written(present: int, least: int) -> str:
-    """Say that a collection holds fewer documents than a run wrote, and what may be the reason."""
+    """Return the text for a collection that holds fewer documents than a run wrote."""
     return (
         f"it holds {counted(present, 'document')}, {least - present:,} fewer than the run has "
         "written: a TTL index, the size of a capped collection or another writer deleted them"

@@ -1,4 +1,4 @@
-"""From a database config to its client."""
+"""Create the client for a database config."""
 
 from __future__ import annotations
 

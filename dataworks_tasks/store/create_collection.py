@@ -37,7 +37,7 @@ class Throughput:
         return cls(int(found[2]), autoscale=found[1] is not None)
 
     def fields(self) -> dict[str, Any]:
-        """As Cosmos DB's extension commands have it."""
+        """Return it in the form of Cosmos DB's extension commands."""
         if self.autoscale:
             return {"autoScaleSettings": {"maxThroughput": self.request_units}}
         return {"offerThroughput": self.request_units}
@@ -45,7 +45,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class CollectionLayout:
-    """What a new collection shall have; nothing: the server's defaults."""
+    """The properties of a new collection; empty: the server's defaults."""
 
     shard_key: str | None = None
     throughput: Throughput | None = None
@@ -55,7 +55,7 @@ class CollectionLayout:
 
 
 def check_layout(client: BaseDatabaseClient, layout: CollectionLayout) -> None:
-    """Raise UsageError when the server has no such thing. The client must have been reached."""
+    """Raise UsageError if the server does not support the layout, after it was reached."""
     command = client.capabilities.collection_command
     if layout.shard_key is not None and command is CollectionCommand.NONE:
         raise UsageError(
@@ -80,10 +80,10 @@ def check_layout(client: BaseDatabaseClient, layout: CollectionLayout) -> None:
 def create_collection(
     client: BaseDatabaseClient, namespace: Namespace, layout: CollectionLayout
 ) -> bool:
-    """Create the collection like ``layout`` unless it is there; say whether it was created.
+    """Create the collection with ``layout`` unless it exists; return whether it was created.
 
-    One that is there keeps its shard key and gets the throughput. Raises UsageError when the
-    server cannot do it, or the collection is sharded by another key.
+    An existing one keeps its shard key and gets the throughput. Raises UsageError if the server
+    does not support it, or the collection is sharded by another key.
     """
     check_layout(client, layout)
     there = is_there(client, namespace)
@@ -128,7 +128,7 @@ def _run(
 
 
 def is_there(client: BaseDatabaseClient, namespace: Namespace) -> bool:
-    """Whether the collection exists, with documents or without."""
+    """Return whether the collection exists, with documents or without."""
     command = {"listCollections": 1, "filter": {"name": namespace.collection}, "nameOnly": True}
     reply = retry_while_throttled(lambda: client.command(namespace.database, command))
     return bool(reply["cursor"]["firstBatch"])

@@ -1,4 +1,4 @@
-"""Which documents a dialect will never take: found before they are sent, without decoding most."""
+"""Find the documents that a dialect always refuses, before they are sent, without decoding most."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _STRING, _BINARY = 0x02, 0x05
 def refused_documents(
     batch: EncodedBatch, capabilities: Capabilities, shard_key: str | None
 ) -> dict[int, str]:
-    """Positions of documents that the server would refuse, with the reason.
+    """Return the positions of documents that the server would refuse, with the reasons.
 
-    Costs nothing per document where the dialect has no such rule.
+    If the dialect has no such rules, this costs nothing per document.
     """
     refused: dict[int, str] = {}
     if shard_key is not None and shard_key != "_id":
@@ -78,7 +78,7 @@ def _long_ids(batch: EncodedBatch, most: int) -> dict[int, str]:
 
 
 def _with_id_of_any_length(batch: EncodedBatch, most: int) -> NDArray[np.intp]:
-    """Documents that are long enough for a long ``_id`` and do not begin with one of fixed size."""
+    """Return documents large enough for a long ``_id`` that do not begin with a short one."""
     long = np.flatnonzero(_sizes(batch) > most)
     if not len(long):
         return long

@@ -1,4 +1,4 @@
-"""The driver's clients: which options they get where the connection string says nothing."""
+"""The driver's clients, with the options for what the connection string does not set."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _TIMEOUTS = {
     "connectTimeoutMS": 10_000,
     "socketTimeoutMS": 60_000,
 }
-"""Milliseconds, where the connection string says nothing else."""
+"""In milliseconds, unless the connection string sets them."""
 
 
 def open_driver(
     config: DatabaseConfig, capabilities: Capabilities, watch: ConnectionWatch
 ) -> Driver:
-    """Open the client for operations that answer soon; ``watch`` observes its connections."""
+    """Open the client for short operations; ``watch`` observes its connections."""
     return _open(config, _options(config, capabilities), [watch])
 
 

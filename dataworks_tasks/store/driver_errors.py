@@ -1,4 +1,4 @@
-"""Error type to retry, delay or stop."""
+"""Translate driver errors: what to retry, to delay, or to stop for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from dataworks_tasks.store.wire_versions import too_old_server
 
 _INTERNAL_ERROR, _THROTTLED = 1, 16500
 _UNAVAILABLE = re.compile(r"ServiceUnavailable|\b503\b")
-"""How Cosmos DB says InternalError when it only is too busy (prevent-rate-limiting-errors)."""
+"""How Cosmos DB words an InternalError if it is only too busy (prevent-rate-limiting-errors)."""
 _TRANSIENT_CODES = frozenset(
     {
         6,  # HostUnreachable
@@ -69,13 +69,13 @@ _TRANSIENT_CODES = frozenset(
         14031,  # OutOfDiskSpace: an operator can make room while the run waits
     }
 )
-"""Server error codes that pass by themselves (mongo/src/mongo/base/error_codes.yml)."""
+"""Transient error codes of servers (mongo/src/mongo/base/error_codes.yml)."""
 
 _INVALID_OPTIONS = 72
 
 
 def passes(code: int | None, message: str) -> bool:
-    """Say whether an error passes by itself. MongoDB's own InternalError need not."""
+    """Return whether an error is transient. MongoDB's own InternalError need not be."""
     return code in _TRANSIENT_CODES or (
         code == _INTERNAL_ERROR and _UNAVAILABLE.search(message) is not None
     )
@@ -117,7 +117,7 @@ def classified() -> Iterator[None]:
 
 
 def _classify_bulk(error: BulkWriteError) -> DataWorksError:
-    """Take a failover in the middle of a bulk write for one that passes, as of one write."""
+    """Treat a failover in the middle of a bulk write as transient, like that of a single write."""
     details = error.details
     found = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
     message = "; ".join(str(each.get("errmsg", "")) for each in found[:1])

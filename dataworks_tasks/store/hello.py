@@ -1,4 +1,4 @@
-"""What a server says of itself when it is first asked."""
+"""What a server says about itself in its hello."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AskAdmin = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """What a server says of itself."""
+    """A server's name, version and dialect, as it reports them."""
 
     version: str
     wire_version: int
@@ -28,7 +28,7 @@ def ask_hello(ask: AskAdmin) -> Mapping[str, Any]:
     """Return the server's hello."""
     try:
         return ask({"hello": 1})
-    except TerminalError:  # servers before 4.4 may know it by its old name only
+    except TerminalError:  # servers before 4.4 may know only its old name
         return ask({"isMaster": 1})
 
 
@@ -47,6 +47,6 @@ def detect_dialect(
 
 
 def server_info(hello: Mapping[str, Any], ask: AskAdmin) -> ServerInfo:
-    """Return what a person wants to know about a server."""
+    """Return the facts about a server that a person needs."""
     version = str(ask({"buildInfo": 1}).get("version", "unknown"))
     return ServerInfo(version, int(hello["maxWireVersion"]), hello.get("setName"))

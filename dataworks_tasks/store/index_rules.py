@@ -15,7 +15,7 @@ def index_refusal(
     shard_key: str | None = None,
     has_documents: bool = False,
 ) -> str | None:
-    """Why the server would refuse an index of a collection; None: it is not known to refuse it.
+    """Return why the server would refuse an index of a collection; None if no refusal is known.
 
     ``has_documents``: the collection holds some when the index is built.
     """

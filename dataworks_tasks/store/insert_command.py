@@ -28,7 +28,7 @@ _REFUSED_FOR_ONE_DOCUMENT = frozenset(
         10334,  # BSONObjectTooLarge
     }
 )
-"""Codes of a whole command that speak of its documents: smaller ones find out which it is."""
+"""Codes of a complete command that concern its documents: smaller commands find out which."""
 _LONGEST_REASON = 300
 
 

@@ -44,9 +44,9 @@ _UPSERT = b"\x08upsert\0\x01"
 
 
 class KeyWrite(NamedTuple):
-    """What becomes of one key: ``document`` is written in its place, None deletes it.
+    """The write of one key: ``document`` replaces it, None deletes it.
 
-    ``shard``: the field of the target's shard key with its dotted path as name, where it has one.
+    ``shard``: the field of the target's shard key, with its dotted path as name, if it has one.
     """
 
     id: Element
@@ -71,8 +71,8 @@ class WriteProblem(NamedTuple):
 class KeyWriteOutcome:
     """Positions refer to the writes that were sent.
 
-    ``again``: what was not written, or not surely. ``is_fenced_off``: somebody else has the window
-    by now. ``unanswered``: the command may still arrive and be executed.
+    ``again``: what was not, or not certainly, written. ``is_fenced_off``: another process has the
+    window by now. ``unanswered``: the command may still arrive and be executed.
     """
 
     again: tuple[int, ...] = ()
@@ -120,7 +120,7 @@ def send_key_writes(
 def raise_fence(
     client: BaseDatabaseClient, namespace: Namespace, options: KeyWriteOptions
 ) -> KeyWriteOutcome:
-    """Delete nothing: a claim that has nothing to write shuts out its forerunners all the same."""
+    """Delete nothing: a claim without writes still fences off earlier holders."""
     query = assemble([embedded(b"_id", assemble([embedded(b"$in", assemble([]), array=True)]))])
     statement = assemble([embedded(b"q", query), _LIMIT_ONE])
     return _send(client, namespace, _command(namespace, "delete", [statement], options), options)
@@ -152,10 +152,10 @@ def _send(
 def _outcome_of_transaction(
     run: Callable[[], Mapping[str, Any]], count: int
 ) -> KeyWriteOutcome | None:
-    """Return None where nothing was written and each write has to be sent by itself.
+    """Return None if nothing was written and each write has to be sent by itself.
 
-    One write that is refused undoes the others. A failover before the commit ends the transaction,
-    and a server that refuses the transaction as a whole may accept its writes.
+    One refused write undoes the others. A failover before the commit ends the transaction, and a
+    server that refuses the transaction may accept its separate writes.
     """
     try:
         outcome = _outcome(run, count)
@@ -226,7 +226,7 @@ def _refused(error: OperationFailure, count: int) -> KeyWriteOutcome:
         )
     failure = classify(error)
     if isinstance(failure, TransientError):
-        # A server that gave up in the middle has executed some, and will not execute more.
+        # A server that gave up in the middle has executed some writes, and will not execute more.
         return KeyWriteOutcome(again=everything, reason=str(failure))
     raise failure from None
 
@@ -249,7 +249,8 @@ def _read_reply(reply: Mapping[str, Any], count: int) -> KeyWriteOutcome:
         else:
             problems[position] = WriteProblem(code, reason, error.get("keyValue"))
     if concern := reply.get("writeConcernError"):
-        # What is there is not as durable as asked for: sending it again waits once more.
+        # The documents exist without the requested write concern: sending them again waits once
+        # more.
         reason = str(concern.get("errmsg", ""))
         again = [position for position in range(count) if position not in problems]
     return KeyWriteOutcome(
@@ -261,7 +262,7 @@ def _read_reply(reply: Mapping[str, Any], count: int) -> KeyWriteOutcome:
 
 
 def _is_upsert_race(error: Mapping[str, Any]) -> bool:
-    """Whether another write inserted the same ``_id`` at the same moment."""
+    """Return whether another write inserted the same ``_id`` at the same moment."""
     return list(error.get("keyPattern", ())) == ["_id"]
 
 

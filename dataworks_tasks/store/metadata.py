@@ -1,4 +1,4 @@
-"""What a server says of its collections and indexes, whatever values it holds.
+"""What a server reports about its collections and indexes, decoded without failing.
 
 The driver's own ``list_collections`` and ``list_indexes`` decode strictly: they fail at a date
 beyond year 9999, which a validator, a view or a partial index may name.
@@ -21,12 +21,12 @@ _NAMESPACE_NOT_FOUND = 26
 
 
 def list_collections(client: BaseDatabaseClient, database: str) -> list[dict[str, Any]]:
-    """Every collection and view as ``listCollections`` has it, with its options."""
+    """Return every collection and view as ``listCollections`` reports it, with its options."""
     return _listed(client, database, {"listCollections": 1})
 
 
 def list_indexes(client: BaseDatabaseClient, namespace: Namespace) -> list[dict[str, Any]]:
-    """Return every index as ``listIndexes`` has it; an empty list without a collection."""
+    """Return every index as ``listIndexes`` reports it; an empty list if there is no collection."""
     return _listed(client, namespace.database, {"listIndexes": namespace.collection})
 
 

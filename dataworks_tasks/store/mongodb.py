@@ -7,9 +7,9 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 
 
 class MongoDBClient(BaseDatabaseClient):
-    """A MongoDB server, replica set or sharded cluster that somebody runs.
+    """A self-managed MongoDB server, replica set or sharded cluster.
 
-    When the server turns out to be one of Azure's, the client takes over that dialect.
+    If the server turns out to be one of Azure's, the client switches to that dialect.
     """
 
     db_type = DatabaseType.MONGODB

@@ -22,10 +22,10 @@ _length_at = Struct("<i").unpack_from
 def raw_batches(
     collection: Collection[dict[str, Any]], query: Mapping[str, Any], **options: Any
 ) -> Iterator[bytes]:
-    """Raw batches of what matches: bytes of whole documents, as the server sent them.
+    """Yield raw batches of the matching documents, in the server's bytes.
 
-    Throttling before the first batch is waited out; later it raises Throttled, as a cut cursor
-    raises StoreUnavailable.
+    Throttling before the first batch is retried; later it raises Throttled, and a cut cursor raises
+    StoreUnavailable.
     """
 
     def first() -> tuple[Iterator[Any], Any]:
@@ -43,9 +43,9 @@ def raw_batches(
 class RawBatches(RawBatchCursor[dict[str, Any]]):
     """The driver's cursor of raw batches, without an object for each document.
 
-    The driver (4.10 and 4.20 were read) makes a RawBSONDocument of every document on its way to
-    the reply's other fields, and drops it: 3 of the 5 us that reading a document of 1 KB takes.
-    The method is internal to the driver. One that no longer calls it reads in its own way, with
+    The driver (4.10 and 4.20 were read) makes a RawBSONDocument of every document on its way to the
+    reply's other fields, and drops it: 3 of the 5 us that reading a document of 1 KB takes. The
+    method is internal to the driver. A driver that no longer calls it reads in its own way, with
     the same result.
     """
 

@@ -1,4 +1,4 @@
-"""Write one document in place of the one with its ``_id``, byte for byte."""
+"""Replace the document with the same ``_id``, byte for byte."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ def replace_document(
     document: bytes,
     write_concern: str,
 ) -> str | None:
-    """Replace the document that matches, or insert it; the reason when the server refuses it.
+    """Replace the document that matches, or insert it; return the reason if the server refuses it.
 
-    Whatever the server refuses of one document says nothing of the others, so it is not raised.
-    Trouble that passes is waited out. Raises StoreUnavailable when it does not pass, and
-    SettingsError where the user may not write.
+    A refusal concerns this document only, so it is not raised. Transient errors are retried. Raises
+    StoreUnavailable if they last, and SettingsError if the user may not write.
     """
     update = _update(client, document)
     if update is None:
@@ -68,14 +67,14 @@ def literally(document: bytes) -> list[Mapping[str, Any]]:
 
 
 def _update(client: BaseDatabaseClient, document: bytes) -> object:
-    """None when the server has no update that means this document and nothing else."""
+    """Return None if the server has no update that means exactly this document."""
     if not any(element.name.startswith(_OPERATOR) for element in elements(document)):
         return RawBSONDocument(document)
     return literally(document) if client.capabilities.pipeline_updates else None
 
 
 def _refusal(reply: Mapping[str, Any], namespace: Namespace) -> str | None:
-    """Why the server refuses the document. Raises TransientError for what passes by itself."""
+    """Return why the server refuses the document. Raises TransientError for transient errors."""
     errors = reply.get("writeErrors") or ()
     problem = errors[0] if errors else reply.get("writeConcernError")
     if problem is None:
@@ -89,5 +88,5 @@ def _refusal(reply: Mapping[str, Any], namespace: Namespace) -> str | None:
 
 
 def _met_another_insert(problem: Mapping[str, Any]) -> bool:
-    """Whether somebody inserted the ``_id`` after the server had not found it: try again."""
+    """Return whether another write inserted the ``_id`` after the server had not found it."""
     return problem.get("code") == DUPLICATE_KEY and problem.get("keyPattern") == _ID_ALONE

@@ -1,4 +1,4 @@
-"""Request units: what an insert costs by its size, and what the server says it cost."""
+"""Request units: what an insert costs by its size, and what the server reports."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from dataworks_tasks.store.connection_watch import ConnectionWatch
 from dataworks_tasks.store.write_outcome import WriteOutcome
 
 INSERT_1KB_RU = 5.5
-"""An unindexed insert of 1 KB (docs/cosmos-facts.md section 3). Indexes cost more: what is measured
-corrects the estimate."""
+"""An unindexed insert of 1 KB (docs/cosmos-facts.md section 3).
+
+Indexes cost more: measurements correct the estimate.
+"""
 Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Runs a command on the database that the request went to."""
 _KIBIBYTE = 1024
 _ASK_EVERY_SECONDS = 0.05
 _LEARNING = 0.2
-"""Weight of the newest measurement in what is learned."""
+"""Weight of the newest measurement in the learned ratio."""
 
 
 def estimated_charge(documents: int, size_bytes: int) -> float:
-    """RU of inserting ``documents`` of together ``size_bytes``: 5.5 for each, or for each KB."""
+    """Return the RU of inserting ``documents`` of ``size_bytes`` in all: 5.5 each, or per KB."""
     return INSERT_1KB_RU * max(float(documents), size_bytes / _KIBIBYTE)
 
 
@@ -49,7 +51,7 @@ class ChargeMeter:
 
     The command reports the last request of a connection, and a pool may give the next command
     another one. So an answer counts only when the pool gave this thread the same connection twice
-    in a row, with nobody in between, and the server speaks of such a command.
+    in a row, with no other thread in between, and the server names such a command.
 
     Asking costs a round trip, so a fast writer measures only a sample of its requests.
     """
@@ -63,13 +65,13 @@ class ChargeMeter:
         self._cost = LearnedCost()
 
     def estimate(self, documents: int, size_bytes: int) -> float:
-        """RU of an insert that the server did not report, estimated from others."""
+        """Return the RU of an insert that the server did not report, estimated from others."""
         return estimated_charge(documents, size_bytes) * self._cost.factor
 
     def of_last_request(self, ask: Ask, estimated: float) -> float | None:
-        """RU of the request this thread has just done; None where it is not reported.
+        """Return the RU of this thread's last request; None if it is not reported.
 
-        ``estimated``: what ``estimated_charge`` says of documents that were inserted by it.
+        ``estimated``: the ``estimated_charge`` of the documents that it inserted.
         """
         if not self._supported or not self._is_due():
             return None
@@ -102,22 +104,22 @@ class ChargeMeter:
 
 
 class RequestCharges:
-    """What a client's inserts and the pages that it read have cost."""
+    """The cost of a client's inserts and of the pages that it read."""
 
     def __init__(self, watch: ConnectionWatch) -> None:
         self._inserts = ChargeMeter(watch, frozenset({"insert"}))
         self._pages = ChargeMeter(watch, frozenset({"find", "getMore"}))
 
     def of_insert(self, ask: Ask, batch: EncodedBatch, outcome: WriteOutcome) -> float | None:
-        """RU of the insert that this thread has just done; None where it is not reported."""
+        """Return the RU of this thread's last insert; None if it is not reported."""
         executed = len(batch) - len(outcome.throttled)
         estimated = estimated_charge(executed, batch.size_bytes * executed // len(batch))
         return self._inserts.of_last_request(ask, estimated)
 
     def of_page(self, ask: Ask) -> float | None:
-        """RU of the page that this thread has just read; None where it is not reported."""
+        """Return the RU of the page that this thread has just read; None if it is not reported."""
         return self._pages.of_last_request(ask, 0.0)
 
     def estimate(self, documents: int, size_bytes: int) -> float:
-        """RU of an insert that the server did not report, estimated from others."""
+        """Return the RU of an insert that the server did not report, estimated from others."""
         return self._inserts.estimate(documents, size_bytes)

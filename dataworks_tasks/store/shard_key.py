@@ -1,4 +1,4 @@
-"""A collection's shard key: what it is, and a document's value of it."""
+"""A collection's shard key, and a document's value of it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read_shard_key(client: CommandRunner, namespace: Namespace) -> tuple[str, ..
 
 
 class ShardKeys:
-    """The shard keys of a server's collections, each asked for once."""
+    """The shard keys of a server's collections, each read once."""
 
     def __init__(self, client: CommandRunner) -> None:
         self._client = client
@@ -83,7 +83,7 @@ def value_at(document: bytes, path: str) -> Element | None:
 
 
 def narrowed(query: RawBSONDocument, path: str, values: list[Element]) -> RawBSONDocument:
-    """``query`` with the condition that the shard key is one of ``values``.
+    """Return ``query`` with the condition that the shard key is one of ``values``.
 
     A single value becomes an equality, which is what sends a write to one shard.
     """

@@ -1,4 +1,4 @@
-"""Whether a collection keeps each ``_id`` once, so that a range that is redone changes nothing."""
+"""Whether a collection keeps ``_id`` unique, so that a repeated range changes nothing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from dataworks_tasks.store.metadata import list_indexes
 
 
 def why_ids_repeat(client: BaseDatabaseClient, namespace: Namespace) -> str | None:
-    """Why a document that is inserted twice would be there twice, as the end of a sentence.
+    """Return why a document that is inserted twice would exist twice, as the end of a sentence.
 
-    None where the server refuses the second one: for ``_id`` alone, or for ``_id`` and shard key,
-    which are the same each time. A collection that is not there will be made with an index on it.
+    None if the server refuses the second one, because of ``_id`` alone, or of ``_id`` and shard
+    key, which are the same each time. A missing collection will be created with an index on
+    ``_id``.
     """
     if not client.capabilities.collection_stats or namespace.collection.startswith(BUCKETS):
         return None  # Cosmos DB has only such collections; buckets are clustered by their _id

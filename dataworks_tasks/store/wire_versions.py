@@ -9,7 +9,7 @@ import pymongo
 from dataworks_tasks.errors import SettingsError
 
 _SERVERS = ((25, "8.0"), (21, "7.0"), (17, "6.0"), (13, "5.0"), (9, "4.4"), (8, "4.2"), (7, "4.0"))
-_OLDEST = 6  # MongoDB 3.6, the oldest that PyMongo 4.10.1 takes
+_OLDEST = 6  # MongoDB 3.6, the oldest that PyMongo 4.10.1 accepts
 
 _REPORTED = re.compile(
     r"Server at (\S+) reports wire version (\d+), but this version of PyMongo requires "

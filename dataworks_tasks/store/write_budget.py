@@ -1,4 +1,4 @@
-"""What a write may spend of the budget of its run."""
+"""What a write may spend of its run's budget."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class RateLimiter(Protocol):
     def reserve(
         self, documents: int, size_bytes: int, until: float | None = None
     ) -> Reservation | None:
-        """Wait until the budget allows a write; None when that is not before ``until``.
+        """Wait until the budget allows a write; return None if that is not before ``until``.
 
         ``until`` is of ``time.monotonic``.
         """
 
     def record(self, reservation: Reservation, outcome: WriteOutcome) -> None:
-        """Record what the write cost, and what of it was throttled."""
+        """Record what the write cost, and how much of it was throttled."""

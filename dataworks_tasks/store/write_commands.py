@@ -1,4 +1,4 @@
-"""How many write commands a server has counted for a collection: it says that something wrote."""
+"""How many write commands a server has counted for a collection, to see whether any came."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _STAGE: Mapping[str, Any] = {"$collStats": {"latencyStats": {}}}
 
 
 def count_write_commands(client: BaseDatabaseClient, namespace: Namespace) -> int | None:
-    """Return the primary's count since it started; None where the server does not count them.
+    """Return the primary's count since it started; None if the server does not count them.
 
     Commands are counted when they end, whether or not they changed anything. ``$merge`` of an
     aggregation and ``applyOps`` are not counted, so an equal count proves nothing.
     """
     if not client.capabilities.collection_stats:
         return None
-    # Through ``command`` it is the primary that answers, whatever the connection string says.
+    # Through ``command``, the primary answers, whatever the connection string says.
     named = series_of_buckets(namespace)  # writes to a time series are counted by its own name
     ask = {"aggregate": named.collection, "pipeline": [_STAGE], "cursor": {}}
     try:

@@ -1,4 +1,4 @@
-"""Writes that a server refuses once somebody else has begun to write in the same session.
+"""Writes that a server refuses once another process has begun to write in the same session.
 
 Every write names the session of its key window and a transaction number made of the claim and the
 command. A server that saw a larger number answers ``TransactionTooOld`` (225), so a write that was
@@ -29,7 +29,7 @@ MOST_COMMANDS = 1 << _COMMAND_BITS
 class WriteFence:
     """The session and the transaction numbers of one claim.
 
-    A number that is sent twice is not executed the second time, so every command takes another.
+    The server does not execute a number a second time, so every command takes a new one.
     """
 
     def __init__(self, session_id: bytes, claim: int) -> None:
@@ -46,7 +46,7 @@ class WriteFence:
 
 
 class _FencedSession:
-    """What the driver keeps of a session, with an id of ours.
+    """The driver's record of a session, with our own id.
 
     The driver (4.10 and 4.20 were read) takes the id from here, and drops the object at the end
     because it is ``dirty``: the id must not serve other commands.
@@ -70,7 +70,10 @@ class _FencedSession:
 def fenced_command(
     client: BaseDatabaseClient, database: str, command: Mapping[str, Any], fence: WriteFence | None
 ) -> dict[str, Any]:
-    """Run a write command behind the fence; without one, as it is. Raises the driver's errors."""
+    """Run a write command behind the fence; without a fence, run it unchanged.
+
+    Raises the driver's errors.
+    """
     where = client.database(database)
     if fence is None:
         return where.command(dict(command), codec_options=TOLERANT)

@@ -1,4 +1,4 @@
-"""What one insert command did, document by document."""
+"""The outcome of one insert command, document by document."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOO_LARGE_FOR_COSMOS = 16
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A document the server will never take, by its position in the batch."""
+    """A document that the server refuses for good, by its position in the batch."""
 
     position: int
     code: int
@@ -28,10 +28,10 @@ class WriteOutcome:
     """Positions refer to the batch that was sent.
 
     ``written`` documents are acknowledged at the write concern. ``duplicates`` met a document with
-    the same unique key: whether that is ours is for the caller to compare. ``throttled`` and
-    ``retryable`` ones were not written, or not surely, and can be sent again; ``oversize`` ones
-    too, in a smaller write: together they are too large, or one of them has the whole command
-    refused. ``request_units``: what the server says it cost, where it says so.
+    the same unique key: the caller compares whether that is ours. ``throttled`` and ``retryable``
+    ones were not, or not certainly, written and can be sent again; ``oversize`` ones too, in a
+    smaller write: together they are too large, or one of them made the server refuse the complete
+    command. ``request_units``: the cost that the server reported, if any.
     """
 
     written: int
@@ -78,7 +78,7 @@ def read_reply(
 ) -> WriteOutcome:
     """Classify a write command's reply for ``count`` documents.
 
-    ``duplicates_are_refused``: of an update, a duplicate key is never our own earlier try.
+    ``duplicates_are_refused``: for an update, a duplicate key is never our own earlier attempt.
     """
     errors: Sequence[Mapping[str, Any]] = reply.get("writeErrors", ())
     concern_error = reply.get("writeConcernError")
@@ -106,8 +106,9 @@ def read_reply(
         else:
             rejected.append(Rejection(position, code, message))
     if concern_error:
-        # What is there is not as durable as asked for, be it from this write or from an earlier
-        # one: sending it again finds it as duplicates and waits for the write concern once more.
+        # The documents exist without the requested write concern, from this write or an earlier
+        # one: sending them again meets them as duplicates and waits for the write concern once
+        # more.
         named = {int(error["index"]) for error in errors}
         retryable += [position for position in range(count) if position not in named]
     sent_again = len(throttled) + len(retryable) + len(oversize)

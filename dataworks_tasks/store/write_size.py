@@ -7,16 +7,19 @@ import threading
 _SMALLEST = 1
 _GROWTH = 1.5
 _REASON_TO_SHRINK = 0.25
-"""A write of which less was accepted was too large. A server that refuses a small share refuses it
-of small writes too, and each of those costs a round trip."""
+"""A write was too large if less than this share of it was accepted.
+
+A server that refuses a small share also refuses it of small writes, and each of those costs a round
+trip.
+"""
 
 
 class WriteSize:
     """Shared by a process' writers. It sets no limit unless the server throttles.
 
-    A write of which the server took less than a quarter halves it; each other write as large as the
-    limit lets it grow by half, until a dialect's limit is reached. The few documents that are sent
-    again after a larger write say nothing of its size.
+    If the server accepts less than a quarter of a write, the limit is halved; each other write of
+    full size lets it grow by half, up to the dialect's limit. The few documents that are sent again
+    after a larger write say nothing about its size.
     """
 
     def __init__(self) -> None:
@@ -25,7 +28,7 @@ class WriteSize:
         self._largest = 0
 
     def at_most(self, most: int) -> int:
-        """How many documents to send, where ``most`` are allowed."""
+        """Return how many documents to send if ``most`` are allowed."""
         limit = self._limit
         return most if limit is None else min(most, limit)
 

@@ -1,4 +1,4 @@
-"""The cursor of a change stream of an Azure account, opened again wherever it was cut."""
+"""The cursor of an Azure account's change stream, reopened wherever it was cut."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dataworks_tasks.sync.change_reader import HistoryLost
 _RAW = CodecOptions[RawBSONDocument](document_class=RawBSONDocument)
 _NAMESPACE_NOT_FOUND, _BAD_VALUE, _CURSOR_NOT_FOUND = 26, 2, 43
 _LOST_TEXTS = ("expired resume token", "rid mismatch", "resume token")
-"""What these services say instead of a code: the history, or the collection, is another one."""
+"""What these services say instead of a code if the history is lost, or the collection replaced."""
 _BACKOFF = Backoff(tries=8)
 
 
@@ -55,7 +55,7 @@ class ChangeCursor:
     _tries: int = field(default=0)
 
     def next_page(self, size: int, milliseconds: int) -> ChangePage:
-        """Return the next events; none where there are none, or where the service is throttled.
+        """Return the next events; an empty page if there are none, or the service is throttled.
 
         Raises HistoryLost, CollectionGone, StoreUnavailable after many tries in a row, and terminal
         errors.
@@ -73,7 +73,7 @@ class ChangeCursor:
         return self._page(reply)
 
     def close(self) -> None:
-        """Let go of the server's cursor."""
+        """Close the server's cursor."""
         if not self._cursor_id:
             return
         kill = {"killCursors": self._collection, "cursors": [Int64(self._cursor_id)]}
@@ -81,7 +81,7 @@ class ChangeCursor:
         try:
             self.client.mongo.get_database(self.database).command(kill)
         except PyMongoError:
-            return  # it expires by itself
+            return  # it expires on its own
 
     def _ask(self, size: int, milliseconds: int) -> Mapping[str, Any]:
         database = self.client.mongo.get_database(self.database, codec_options=_RAW)
@@ -108,7 +108,7 @@ class ChangeCursor:
         return ChangePage(events, self.token)
 
     def _check(self, error: OperationFailure) -> None:
-        """Raise for what opening the stream again would not change."""
+        """Raise an error that reopening the stream would not solve."""
         if error.code == _NAMESPACE_NOT_FOUND:
             raise CollectionGone from None
         text = str(error).lower()
@@ -120,7 +120,7 @@ class ChangeCursor:
             ) from None
 
     def _nothing(self, failure: Exception) -> ChangePage:
-        """Return an empty page after trouble that passes; raise any other."""
+        """Return an empty page after a transient error; raise any other."""
         if isinstance(failure, Throttled):
             time.sleep(failure.delay_seconds or _BACKOFF.pause(1))
             return ChangePage((), self.token)

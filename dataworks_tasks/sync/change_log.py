@@ -21,7 +21,7 @@ from dataworks_tasks.store.driver_errors import classified
 from dataworks_tasks.store.retrying import retry_transient
 
 _ENTRIES_AT_ONCE = 8
-"""2 MB at most: a small account takes them in one go."""
+"""2 MB at most: a small account accepts them in one write."""
 _PREFIX = "dataworks.changes."
 
 
@@ -45,7 +45,7 @@ class ChangeLog:
         self._nonce = secrets.token_hex(4)
 
     def append(self, first: int, windows: Sequence[bytes]) -> None:
-        """Keep ``windows`` as the entries from number ``first`` on, durably."""
+        """Store ``windows`` durably as the entries from number ``first`` on."""
         for start in range(0, len(windows), _ENTRIES_AT_ONCE):
             some = windows[start : start + _ENTRIES_AT_ONCE]
             retry_transient(lambda some=some, at=first + start: self._insert(at, some))  # type: ignore[misc]
@@ -69,7 +69,7 @@ class ChangeLog:
             return [(int(each["_id"][:16], 16), bytes(each["w"])) for each in found]
 
     def drop(self) -> None:
-        """Forget all of it."""
+        """Drop the log."""
         self._target.drop(self.namespace)
 
     def _documents(self, concern: WriteConcern | None = None) -> Any:

@@ -41,7 +41,10 @@ class HistoryLost(RunFailed):
 
 
 class DdlEvent(NamedTuple):
-    """A change of a collection itself, such as a drop. ``pairs``: those of the run it concerns."""
+    """A change of a collection itself, such as a drop.
+
+    ``pairs``: the run's pairs that it concerns.
+    """
 
     operation: str
     namespace: str
@@ -61,7 +64,7 @@ class CapturedChanges:
     is_idle: bool = False
     ddl: DdlEvent | None = None
     position_time: Timestamp | None = None
-    """The time up to which nothing is missing, where tokens have none."""
+    """The time up to which nothing is missing, if tokens have no time."""
 
     @property
     def time(self) -> Timestamp:
@@ -74,7 +77,7 @@ class ChangeReader:
 
     ``database``: the only one that is followed; None follows the whole deployment, and then the
     stream survives that a database is dropped. ``token``: where it begins; empty: at the cluster
-    time ``at``, or now. Raises HistoryLost where the source cannot go back to the position.
+    time ``at``, or now. Raises HistoryLost if the source cannot go back to the position.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class ChangeReader:
             for number, pair in enumerate(namespaces)
         }
         self._heads: dict[bytes, int] = {}
-        """Pairs by what an event has between its token and its key: the operation and the name."""
+        """Pairs by the part of an event between token and key: the operation and the name."""
         self._stream: ChangeStream[Any] | None = None
 
     def __enter__(self) -> Self:
@@ -105,7 +108,7 @@ class ChangeReader:
 
     @property
     def token(self) -> bytes:
-        """The position after what was read; a new stream has one as well."""
+        """The position after everything that was read; a new stream has one, too."""
         stream = self._opened()
         token: Any = stream.resume_token
         return bytes(token.raw) if token else self._token or b""
@@ -134,7 +137,7 @@ class ChangeReader:
         self._take_other(event, captured, head if key is not None else None)
 
     def _take_other(self, event: bytes, captured: CapturedChanges, head: bytes | None) -> None:
-        """Take an event whose ``head`` was not seen before; None: it has other parts."""
+        """Read an event whose ``head`` was not seen before; None if its form differs."""
         fields = {element.name: element for element in elements(event)}
         operation = _text(fields[b"operationType"])
         where = fields.get(b"ns")
@@ -152,7 +155,7 @@ class ChangeReader:
     def _concerned(
         self, operation: bytes, where: Element | None, to: Element | None
     ) -> tuple[int, ...]:
-        """Return the pairs whose collection is gone, or has another one in its place."""
+        """Return the pairs whose collection is gone or was replaced."""
         if operation in (b"dropDatabase", b"invalidate"):
             database = _names(where)[0]
             return tuple(
@@ -179,11 +182,11 @@ class ChangeReader:
         if self._token:
             options["start_after"] = RawBSONDocument(self._token)
         else:
-            # Left to itself the server begins after its newest operation, at a moment that has not
-            # come yet: no node could read at it, and the next change may be of just that moment.
+            # By default the server begins after its newest operation, at a moment that has not come
+            # yet: no node could read at it, and the next change may have exactly that time.
             options["start_at_operation_time"] = self._at or now_at(self._source)
         kind = ClusterChangeStream if self._database is None else DatabaseChangeStream
-        # Without a timeout: the server scans what others wrote since the position, however much.
+        # Without a timeout: the server scans everything that others wrote since the position.
         driver = self._source.without_timeout
         where = driver.get_database(self._database or "admin", codec_options=_RAW)
         stream: ChangeStream[Any] = kind(where, pipeline, **options)
@@ -213,9 +216,9 @@ class ChangeReader:
 
 
 def _parted(event: bytes) -> tuple[bytes, Element | None]:
-    """Return what is between the token and the key, and the key; None where it is not like that.
+    """Return the part between the token and the key, and the key; None if the form differs.
 
-    The head is the same for all changes of a kind in a collection, so it is looked at once.
+    The head is the same for all changes of a kind in a collection, so it is parsed once.
     """
     if not event.startswith(_TOKEN, 4):
         return b"", None

@@ -15,9 +15,9 @@ from dataworks_tasks.ledger.key_windows import ClaimGrant, ClaimRequest, KeyWind
 log = logging.getLogger(__name__)
 
 _HEARTBEATS = 4
-"""So many in the time of a claim."""
+"""Heartbeats within the time of a claim."""
 _MARGIN = 0.1
-"""The share of a claim's time in which nothing new is written: a write may take that long."""
+"""The last share of a claim's time, in which no new write begins: a write may take that long."""
 
 
 class ClaimLost(TransientError):
@@ -25,7 +25,7 @@ class ClaimLost(TransientError):
 
 
 class ClaimHeld(TransientError):
-    """Another process has the window now; it is looked at again later."""
+    """Another process has the window now; it is tried again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Claim:
 
     @property
     def seconds_left(self) -> float:
-        """How long a write may take that begins now; none when the claim is over."""
+        """Return how long a write that begins now may take; 0 when the claim is over."""
         if self._over.is_set():
             return 0.0
         return max(0.0, self.ends_at - self.request.seconds * _MARGIN - boot_time())
@@ -72,8 +72,8 @@ class Claim:
 class ClaimKeeper:
     """Claims slices for this process and keeps them while it works; a context manager.
 
-    The time of a claim is counted from before it was asked for, so this process stops writing
-    before Redis gives the slice to another.
+    The time of a claim counts from before its request, so this process stops writing before Redis
+    gives the slice to another.
     """
 
     def __init__(self, ledger: KeyWindows, run_id: str, terms: ClaimTerms) -> None:

@@ -1,7 +1,8 @@
 """Find the key of a window whose document kills every worker, and continue without it.
 
-A window is split until the key is alone; then it is a failure on record. A generation run makes its
-documents in batches: those of one batch fail together, because nothing says which one is deadly.
+A window is split until the key is alone; then the key is recorded as a failure. A generation run
+makes its documents in batches: those of one batch fail together, because nothing says which one is
+deadly.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _DIED = "every worker that tried it"
 def isolate_window(run: WindowRun, number: int, deaths: int) -> CompletedWindow | None:
     """Return window ``number`` in parts, or its key as a failure, to be recorded.
 
-    None: it may be tried as it is, or another process has it, or it is done.
+    None if it may be tried unchanged, another process has it, or it is done.
     """
     data = run.context.ledger.slices(run.run_id, BatchRange(number, number + 1)).get(number)
     if data is None or not is_key_window(data):
@@ -65,7 +66,7 @@ def _failures(run: WindowRun, window: KeyWindow, deaths: int) -> list[DocumentFa
 
 
 def deadly_keys(ledger: Ledger, run_id: str) -> Mapping[str, set[str]]:
-    """Return what no process may try again: by collection, ``_id``s as hexadecimal BSON."""
+    """Return the keys that may not be tried again: by collection, ``_id``s as hexadecimal BSON."""
     found: dict[str, set[str]] = {}
     for failure in ledger.failures(run_id):
         if failure.reason.startswith(_DIED) and failure.bson_id:

@@ -1,7 +1,7 @@
 """Find what was deleted at a source whose change stream has no deletions.
 
-The keys of the target are read in order, and the source is asked for each. What it lacks is
-reconciled like any key that changed, so a document that comes back meanwhile stays.
+The keys of the target are read in order, and each is looked up at the source. A key that it lacks
+is reconciled like one that changed, so a document that comes back meanwhile stays.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NOT_COPIED_SECONDS = 2.0
 
 
 class _Place(NamedTuple):
-    """How far a scan is. ``after``: the last key of this type group that was asked for."""
+    """The position of a scan. ``after``: the last key of this type group that was looked up."""
 
     pair: int = 0
     group: int = 0
@@ -88,7 +88,7 @@ class DeleteScan:
             yield [id_of(document) for document in batch.documents()]
 
     def _lacking(self, pair: int, keys: Sequence[Element]) -> list[Element]:
-        """Those of ``keys`` that the source has no document for."""
+        """Return those of ``keys`` for which the source has no document."""
         namespace, limiter = self.pairs[pair].source, self.limiter
         found: set[bytes] = set()
         size = limiter.max_documents(len(keys)) if limiter is not None else len(keys)
@@ -112,7 +112,7 @@ class DeleteScan:
 
 
 class ScanDeletes(DriverStep):
-    """Scans for deletions every so often; a step of the driver of a run that needs it."""
+    """Scans for deletions at intervals; a driver step of runs that need it."""
 
     name = SCAN_DELETES
 
@@ -150,6 +150,6 @@ def delete_scan(drive: Drive, windows: KeyWindows) -> DeleteScan:
 
 
 def note_scan(windows: KeyWindows, run_id: str, began: str) -> None:
-    """Keep when the last scan began."""
+    """Record when the last scan began."""
     kept = windows.place(run_id, SCANNED)
     windows.append(run_id, Append(place=Place(SCANNED, kept, began.encode())))

@@ -1,7 +1,7 @@
-"""Every key of some collections, of both sides, page by page, from a place on.
+"""Every key of some collections, of both sides, page by page from a position on.
 
-After a collection was dropped, or another one took its name, its changes are in no event: each key
-that either side has is reconciled.
+After a collection was dropped or replaced, no event reports its changes, so every key of either
+side is reconciled.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ONLY_ID = {"_id": 1}
 
 @dataclass(frozen=True, slots=True)
 class EveryKey:
-    """What is left: ``pairs``, of the first of them ``side`` (0 target, 1 source) and type group.
+    """The rest: ``pairs``, and for the first one its ``side`` (0 target, 1 source) and type group.
 
     ``after``: the last key of that group that was handed out, as hexadecimal BSON.
     """
@@ -38,26 +38,26 @@ class EveryKey:
     after: str = ""
 
     def to_bytes(self) -> bytes:
-        """As the ledger keeps it; nothing where nothing is left."""
+        """Encode it for the ledger; empty if nothing is left."""
         if not self.pairs:
             return b""
         return json.dumps([self.pairs, self.side, self.group, self.after]).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read what the ledger has."""
+        """Decode the ledger's text."""
         if not data:
             return cls()
         pairs, side, group, after = json.loads(data)
         return cls(tuple(pairs), side, group, after)
 
     def with_pairs(self, pairs: Sequence[int]) -> EveryKey:
-        """Return all of it again, and of ``pairs`` as well."""
+        """Return the same with all of ``pairs`` added."""
         return EveryKey(tuple(sorted({*self.pairs, *pairs})))
 
     @property
     def _next(self) -> EveryKey:
-        """What is left after this type group."""
+        """Return the rest after this type group."""
         if self.group + 1 < len(EACH_TYPE_APART):
             return replace(self, group=self.group + 1, after="")
         if self.side == 0:
@@ -70,7 +70,7 @@ class EveryKey:
         namespaces: Sequence[NamespacePair],
         at_least: Timestamp,
     ) -> tuple[list[Element], EveryKey]:
-        """Return the next keys, of the pair ``pairs[0]``, and what is left after them.
+        """Return the next keys, of the pair ``pairs[0]``, and the rest after them.
 
         ``clients``: target and source; the source is read no older than ``at_least``.
         """

@@ -1,4 +1,4 @@
-"""How far following has got: what the reader moves in one step with the windows it appends."""
+"""The place of following, which the reader moves in one step with the windows that it appends."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dataworks_tasks.runs.spec import FollowPart
 PLACE = "follow"
 """The place's name in the ledger."""
 RESYNC = "resync"
-"""The name of what says that a run took a new position and has to be compared."""
+"""The name of the mark that a run took a new position and has to be compared."""
 DDL = "ddl"
-"""The name of the list of changes of collections themselves that were seen, as JSON."""
+"""The name of the list of seen changes of collections themselves, as JSON."""
 REDO = "redo"
-"""The name of what is left of collections whose every key is reconciled."""
+"""The name of the rest of collections in which every key is reconciled."""
 TARGET = "target_place"
 """The name of the target's position at the cut-over: the way back begins there."""
 
@@ -28,7 +28,7 @@ class FollowPlace:
 
     ``logged``: entries of the change log that count. ``planned``: those that are windows already.
     ``events``: changes seen so far. An empty ``token`` means the cluster time alone. ``later``:
-    collections that the reader follows besides those of the run's beginning.
+    collections that the reader follows besides those that the run started with.
     """
 
     token: bytes
@@ -65,7 +65,7 @@ class FollowPlace:
 
 
 def first_place(part: FollowPart) -> FollowPlace:
-    """Where a run begins: at the position that was taken before its first slice."""
+    """Return the place where a run begins: the position that was taken before its first slice."""
     position = part.position
     return FollowPlace(
         bytes.fromhex(position.token), Timestamp(position.seconds, position.increment)

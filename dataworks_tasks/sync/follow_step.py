@@ -1,4 +1,4 @@
-"""The driver's step that follows a source: read what changed, and have it reconciled."""
+"""The driver's step that follows a source: read its changes and hand them to the workers."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ _DUE_AT_ONCE = 20
 _HOT_SECONDS = 1.0
 _HISTORY_SECONDS = 30.0
 _WINDOWS_FOR_OTHERS = 4
-"""So many windows may be open before the process that reads changes helps to reconcile them."""
+"""With more open windows than this, the process that reads changes helps to reconcile them."""
 _CAUGHT_UP_SECONDS = 2.0
 _LATER_SECONDS = 2.0
-"""How often collections are looked for that were created since."""
+"""How often to look for collections that were created since."""
 _IDLE_SECONDS = 1.0
-"""How often the place moves when nothing changes: the position must not get old."""
+"""How often the place moves when nothing changes: the position must not become too old."""
 
 
 class FollowChanges(DriverStep):
@@ -66,7 +66,7 @@ class FollowChanges(DriverStep):
         if drive.ledger.state(drive.spec.run_id) not in WORKING | {RunState.PAUSED}:
             return None
         try:
-            # Processes keep specs; this one has to have the collections that were taken in since.
+            # Processes cache specs; this one needs the collections that were added since.
             spec, later = spec_with_later(drive.ledger, drive.spec.run_id)
             return _Follower(replace(drive, spec=spec), later).follow()
         except _Over:
@@ -87,7 +87,7 @@ class _Follower:
     """One turn of following."""
 
     def __init__(self, drive: Drive, later: int) -> None:
-        """``later``: how many of the run's collections were taken in after it began."""
+        """``later``: how many of the run's collections were added after it began."""
         job = drive.spec.job
         if not isinstance(job, MigrationJob) or job.follow is None:
             raise TypeError(f"{drive.spec.run_id} does not follow its source")
@@ -104,9 +104,9 @@ class _Follower:
         self._copied = False
 
     def follow(self) -> float | None:
-        """Follow until the turn is over, and read once at least.
+        """Follow until the turn is over, but read at least once.
 
-        A source that scans its log for the position may take longer than a turn to open a stream.
+        A source that scans its log for the position may need longer than a turn to open a stream.
         """
         lease, source = self._drive.lease, self._drive.databases.source()
         self._take_in_later()
@@ -141,7 +141,7 @@ class _Follower:
     def _take_in_later(self) -> None:
         """Begin to follow collections that were recorded since: list their keys, move the place.
 
-        A reader that does not follow them yet can move the place no more.
+        A reader that does not follow them yet can no longer move the place.
         """
         pairs, first = self._job.namespaces, self._place.later
         if first == self._later:
@@ -154,7 +154,7 @@ class _Follower:
         self._move(replace(self._place, later=self._later), Append())
 
     def _has_later(self) -> bool:
-        """Look for collections that were created since the run began; whether there are such."""
+        """Look for collections that were created since the run began; return whether any exist."""
         now = time.monotonic()
         if not self._copied or now - self._looked_at < _LATER_SECONDS:
             return False
@@ -165,10 +165,10 @@ class _Follower:
         return take_in(self._drive.ledger, self._drive.spec, databases.source(), databases.target())
 
     def _leaves_others_behind(self, captured: CapturedChanges) -> bool:
-        """Whether this process should rather reconcile: it has read all, and windows wait.
+        """Return whether this process should reconcile instead: all is read, and windows wait.
 
-        Waiting for the source's next changes takes a process and hardly any of its time. The step
-        is due again after the messages that wait.
+        Waiting for the source's next changes occupies a process but hardly any of its time. The
+        step is due again after the waiting messages.
         """
         if not self._copied or self._part.stale_seconds:
             return False
@@ -179,7 +179,7 @@ class _Follower:
         return captured.is_idle or behind <= _CAUGHT_UP_SECONDS
 
     def _keep(self, captured: CapturedChanges) -> None:
-        """Log what was captured and move the place; windows at once where the workers keep up."""
+        """Log the captured keys and move the place; make windows at once if the workers keep up."""
         windows = [window.to_bytes() for window in self._windows_of(captured)]
         now = time.monotonic()
         if not windows and captured.ddl is None and now - self._kept_at < _IDLE_SECONDS:
@@ -242,7 +242,7 @@ class _Follower:
             raise TransientError("another process follows the source, or the run has ended")
 
     def _note_lag(self, source: BaseDatabaseClient, *, is_idle: bool) -> None:
-        """Keep how far the run is behind, and how far the source's history reaches back."""
+        """Record how far the run lags, and how far the source's history reaches back."""
         now = time.monotonic()
         if now - self._noted_at < _IDLE_SECONDS:
             return
@@ -263,7 +263,7 @@ class _Follower:
         self._windows.note_following(self._run_id, gauge)
 
     def _plan(self) -> None:
-        """Make windows of what waits in the change log, in the hot set, and of what is due."""
+        """Make windows from the change log, from the hot set, and from the keys that are due."""
         if not self._has_room():
             return
         place = self._place
@@ -281,9 +281,9 @@ class _Follower:
             self._plan_hot_keys()
 
     def _readable(self, first: int, stop: int) -> list[tuple[int, KeyWindow]]:
-        """Entries of the change log that the source answers for, each with its number.
+        """Return the change log's entries that can be read at the source, each with its number.
 
-        Where a read may be older than a change that was seen, the newest ones wait.
+        If a read may be older than a change that was seen, the newest ones wait.
         """
         entries = [(n, KeyWindow.from_bytes(data)) for n, data in self._log.read(first, stop)]
         stale = self._part.stale_seconds
@@ -308,7 +308,7 @@ class _Follower:
         self._place, self._kept = place, data
 
     def _has_room(self) -> bool:
-        """Whether windows may be planned: the copy is done, and the workers keep up."""
+        """Return whether windows may be planned: the copy is done, and the workers keep up."""
         if not self._copied:
             self._copied = self._windows.is_copied(self._run_id)
         if not self._copied:
@@ -330,13 +330,13 @@ class _Follower:
             by_pair.setdefault(pair, []).append(key)
         for pair, several in by_pair.items():
             if pair >= len(self._job.namespaces):
-                continue  # of a collection that Redis lost again: it is taken in once more
+                continue  # of a collection that Redis has lost: it is added once more
             nonce = window_nonce(self._job, pair, self._later)
             first = KeyWindow(pair, (), tries, nonce=nonce, seconds=seconds)
             yield from windows_of(several, first)
 
     def _stop_at(self, event: DdlEvent) -> None:
-        """Pause the run after a change of a collection itself, and say how to continue."""
+        """Pause the run after a change of a collection itself; the error says how to continue."""
         reason = (
             f"{event.operation} of {event.namespace} at the source: the run is paused after it. "
             f"If the target should stay as it is: dataworks resume {self._run_id}; "

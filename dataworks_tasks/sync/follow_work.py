@@ -47,8 +47,8 @@ _OUTAGE_SECONDS = 1.0
 class FollowWork(RangeWork):
     """Copies slices under claims, and reconciles windows once all of them are copied.
 
-    A document that the copy could not write is not a failure: its key is reconciled later, with
-    what the source has then. Raises SpecRefused for a run that does not follow its source.
+    A document that the copy could not write is not a failure: its key is reconciled later, with the
+    source's document at that time. Raises SpecRefused for a run that does not follow its source.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -103,7 +103,7 @@ class FollowWork(RangeWork):
     def isolate(self, number: int, deaths: int) -> CompletedSlice | CompletedWindow | None:
         """Take what kills workers out of slice or window ``number``.
 
-        None: it may be tried as it is, or another process has it.
+        None if it may be tried unchanged, or another process has it.
         """
         isolated = isolate_window(self._windows, number, deaths)
         if isolated is not None:
@@ -121,7 +121,7 @@ class FollowWork(RangeWork):
         if grant is None:
             return None
         part = self._copy.isolate(number, deaths)
-        # Reconciling decides what becomes of the document, as of any that was not written.
+        # Reconciling decides about the document, as about any that was not written.
         if part is not None and part.result.failures:
             self._reconcile_later(part.result)
             part = part.with_result(replace(part.result, failures=()))
@@ -170,10 +170,10 @@ class FollowWork(RangeWork):
         self._context.ledger.key_windows.add_hot_keys(self._context.spec.run_id, keys)
 
     def _wrote(self, pair: int, batch: EncodedBatch) -> None:
-        """Reconcile later what was written when the claim was over.
+        """Reconcile later what was written after the claim was over.
 
-        A process that was suspended between looking at its claim and writing has put documents
-        there that the source may not have any more. Inserts of a copy carry no fence.
+        A process that was suspended between checking its claim and writing has inserted documents
+        that the source may no longer have. Inserts of a copy carry no fence.
         """
         claim = self._claim
         if claim is None or claim.seconds_left > 0.0:
@@ -184,7 +184,7 @@ class FollowWork(RangeWork):
                 self._context.ledger.key_windows.add_hot_keys(self._context.spec.run_id, keys)
                 return
             except LedgerUnavailable:
-                # Nobody else knows of these documents, so this process waits for Redis.
+                # No other process knows about these documents, so this one waits for Redis.
                 Event().wait(_OUTAGE_SECONDS)
 
     def _bound(self) -> Timestamp:
@@ -193,7 +193,7 @@ class FollowWork(RangeWork):
         return FollowPlace.from_bytes(kept).time if kept else first_place(self._part).time
 
     def finish(self, lease: FinishLease) -> bool:
-        """Nothing: a run that follows ends with its cut-over."""
+        """Do nothing: a run that follows ends with its cut-over."""
         return True
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""Tell a document that stays different from one that its run's follower has yet to reach.
+"""Distinguish documents that stay different from those that the following run has yet to reach.
 
-A source that changes is always ahead of its target. So a key that differs is looked at again once
+A source that changes is always ahead of its target. So a key that differs is compared again once
 the run that follows has reconciled everything up to the first look, and once more after that. It
-counts if no change of it was captured meanwhile: then nothing was on its way at the second look.
+counts if no change of it was captured meanwhile: then no change was on its way at the second look.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ PairKey = tuple[int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A moment of the source that a follower is to reach.
+    """A moment of the source that a follower has to reach.
 
-    ``logged`` and ``windows``: the entries and windows that it had by then; they are not known
-    before.
+    ``logged`` and ``windows``: the entries and windows that it had by then, known only after that.
     """
 
     time: Timestamp
@@ -39,7 +38,7 @@ class Mark:
     windows: int = -1
 
     def advanced(self, ledger: Ledger, run_id: str) -> Mark:
-        """Return the mark with what is known by now."""
+        """Return the mark with everything known by now."""
         mark, kept = self, ledger.key_windows.place(run_id, PLACE)
         if not kept:
             return mark
@@ -51,7 +50,7 @@ class Mark:
         return mark
 
     def is_passed(self, ledger: Ledger, run_id: str) -> bool:
-        """Whether everything up to here is reconciled, or nobody follows any more."""
+        """Return whether everything up to here is reconciled, or the run no longer follows."""
         if ledger.state(run_id) not in WORKING:
             return True
         if self.windows < 0 or ledger.key_windows.status(run_id).deferred:
@@ -108,7 +107,7 @@ class Looks:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read what waits."""
+        """Decode the ledger's text."""
         fields = decode(bytes.fromhex(data.decode()))
         keys = {(int(pair), bytes(key)): int(looks) for pair, key, looks in fields["k"]}
         mark = Mark(fields["t"], int(fields["l"]), int(fields["w"]))

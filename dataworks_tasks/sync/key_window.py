@@ -19,7 +19,7 @@ from dataworks_tasks.runs.spec import MigrationJob
 
 MOST_KEYS = 1000
 MOST_BYTES = 256 * 1024
-"""Of the keys of one window; a single ``_id`` may be larger."""
+"""Bytes of the keys of one window; a single ``_id`` may be larger."""
 _COVER = 4
 """Where a slice of the key space has its ``SliceKind``."""
 _MARK = b"\x10c\0" + struct.pack("<i", _COVER)
@@ -80,10 +80,10 @@ class KeyWindow:
 
 
 def window_nonce(job: MigrationJob, pair: int, later: int) -> bytes:
-    """Return the nonce of the windows of a collection; ``later``: how many were taken in later.
+    """Return the nonce of the windows of a collection; ``later``: how many were added later.
 
-    When Redis loses its last moments, another collection may get a number that one had before.
-    Their windows differ.
+    If Redis loses its last moments, another collection may get a number that was used before. Their
+    windows must differ.
     """
     if job.follow is None:
         raise TypeError("the job does not follow its source")
@@ -101,7 +101,7 @@ def is_key_window(data: bytes) -> bool:
 
 
 def windows_of(keys: Iterable[Element], first: KeyWindow) -> Iterator[KeyWindow]:
-    """``keys`` in windows like ``first``, each within the bounds of count and bytes."""
+    """Yield ``keys`` in windows like ``first``, each within the bounds of count and bytes."""
     taken: list[Element] = []
     size = 0
     for key in keys:
@@ -119,7 +119,7 @@ def _like(first: KeyWindow, keys: Sequence[Element]) -> KeyWindow:
 
 
 def id_of_failure(bson_id: str) -> Element:
-    """Return the ``_id`` of a failure on record, from its hexadecimal BSON."""
+    """Return the ``_id`` of a recorded failure, from its hexadecimal BSON."""
     data = bytes.fromhex(bson_id)
     return Element(data[0], b"_id", data[5:])
 

@@ -2,7 +2,7 @@
 
 They are found by listing, so it does not matter whether a server reports that a collection was
 created. Every key of such a collection is reconciled, and its changes are followed from the
-position that the reader has when it takes the collection in.
+position that the reader has when it adds the collection.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SPECIAL = ("timeseries", "capped", "collation", "clusteredIndex")
 
 
 class LaterCollection(NamedTuple):
-    """A collection that the run's patterns select. ``problem``: why the run cannot take it in."""
+    """A collection that the run's patterns select. ``problem``: why the run cannot add it."""
 
     pair: NamespacePair
     problem: str = ""
@@ -46,7 +46,7 @@ class LaterCollection(NamedTuple):
 def later_collections(
     source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
 ) -> Iterator[LaterCollection]:
-    """Yield each collection of the source that would be of the run if it began now, and is not."""
+    """Yield the source's collections that the run would have if it began now, and does not have."""
     if job.follow is None or job.swapped or not any("*" in each for each in job.include):
         return
     known = {pair.source for pair in job.namespaces} | {each.namespace for each in job.left_out}
@@ -65,7 +65,7 @@ def later_collections(
 
 
 def spec_with_later(ledger: Ledger, run_id: str) -> tuple[RunSpec, int]:
-    """Return the run's spec, and how many of its collections were taken in later."""
+    """Return the run's spec, and how many of its collections were added later."""
     while True:
         kept = ledger.key_windows.place(run_id, LATER)
         spec = ledger.spec(run_id)
@@ -76,7 +76,7 @@ def spec_with_later(ledger: Ledger, run_id: str) -> tuple[RunSpec, int]:
 def take_in(
     ledger: Ledger, spec: RunSpec, source: BaseDatabaseClient, target: BaseDatabaseClient
 ) -> bool:
-    """Record the collections that the run takes in; whether there were such."""
+    """Record the collections to add to the run; return whether there were any."""
     job, windows = spec.data_job, ledger.key_windows
     if not isinstance(job, MigrationJob):
         return False
@@ -94,7 +94,7 @@ def take_in(
         if each is not None
     ]
     place = Place(LATER, kept, with_pairs(kept, pairs))
-    # Whoever moved it meanwhile has found them, too.
+    # A process that moved it meanwhile has found them, too.
     if pairs and windows.append(spec.run_id, Append(place=place)) is not None:
         names = ", ".join(str(pair.source) for pair in pairs)
         log.info("collections created after the start are followed: %s", names)
@@ -102,7 +102,7 @@ def take_in(
 
 
 def create_at_the_target(target: BaseDatabaseClient, pairs: tuple[NamespacePair, ...]) -> None:
-    """Make the target collections that are missing: one without documents is to be there, too."""
+    """Create the missing target collections: even one without documents must exist."""
     for pair in pairs:
         if read_options(target, pair.target) is None:
             target.command(pair.target.database, {"create": pair.target.collection})
@@ -124,7 +124,7 @@ def _problem(
     job: MigrationJob,
     targets: set[Namespace],
 ) -> str:
-    """Return the first reason why the run cannot take the collection in."""
+    """Return the first reason why the run cannot add the collection."""
     follow = job.follow
     if follow is None or follow.on_ddl is OnDdl.IGNORE:
         return "it is not part of this run, as --on-ddl ignore asks for"
@@ -147,7 +147,7 @@ def _problem(
 def _is_one_server(
     source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
 ) -> bool:
-    """Whether the source connection sees the run's target collections themselves."""
+    """Return whether the source connection sees the run's target collections themselves."""
     if source.config.fingerprint == target.config.fingerprint:
         return True
     for pair in job.namespaces:

@@ -32,12 +32,12 @@ _STAGES: Sequence[Mapping[str, Any]] = (
     {"$match": {"operationType": {"$in": ["insert", "update", "replace"]}}},
     {"$project": {"_id": 1, "fullDocument": 1, "ns": 1, "documentKey": 1}},
 )
-"""The one pipeline that the service takes."""
+"""The only pipeline that the service accepts."""
 _PAGE = 100
 _AWAIT_MILLISECONDS, _LEAST_MILLISECONDS = 200, 10
 _LOOK_SECONDS = 1.0
 _EMPTY_PAGES = 3
-"""So many empty pages in a row mean that there is nothing, where positions do not say it."""
+"""This many empty pages in a row mean that there are no changes, if positions do not show it."""
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ class LatestVersionChanges(UntimedChanges):
         return page
 
     def _look(self) -> None:
-        """Find out how far the partitions are, and whether what was read goes as far as before."""
+        """Read the partitions' positions, and check whether reading has reached earlier ones."""
         if self._goal_at is not None and all(each.has_arrived for each in self._streams):
             self._complete_to, self._goal_at = self._goal_at, None
         now = time.monotonic()
@@ -168,9 +168,9 @@ class LatestVersionChanges(UntimedChanges):
 
 
 def partition_tokens(source: BaseDatabaseClient, pair: NamespacePair) -> list[bytes]:
-    """Return the position that each physical partition has now.
+    """Return the current position of each physical partition.
 
-    Raises UsageError where the account has no change streams.
+    Raises UsageError if the account has no change streams.
     """
     namespace = pair.source
     ask = {"customAction": "GetChangeStreamTokens", "collection": namespace.collection}
@@ -187,7 +187,7 @@ def partition_tokens(source: BaseDatabaseClient, pair: NamespacePair) -> list[by
 
 
 def positions_in(token: bytes) -> dict[str, int]:
-    """Of each key range in a token: its position. Empty where the token cannot be read."""
+    """Return the position of each key range in a token; empty if the token cannot be read."""
     try:
         read = json.loads(bytes(decode(token)["_data"]))
         return {

@@ -1,4 +1,4 @@
-"""What a verification listed, as keys to reconcile."""
+"""The differences that a verification listed, as keys to reconcile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RepairJob
 from dataworks_tasks.sync.key_window import KeyWindow, id_of_failure, windows_of
 
 EXTRA = "not in the source"
-"""How the reason of a document begins that should not be there."""
+"""The beginning of the reason of a document that should not exist."""
 NOT_OF_THE_RUN = "not of the run"
 
 
@@ -28,7 +28,7 @@ class ListedDifference(NamedTuple):
 
 
 def read_differences(ledger: Ledger, job: RepairJob) -> Iterator[ListedDifference]:
-    """Every difference on record of which the ``_id`` is known."""
+    """Return every recorded difference whose ``_id`` is known."""
     pairs = _pairs(job.of)
     for failure in ledger.failures(job.verification):
         if not failure.bson_id or failure.namespace not in pairs:

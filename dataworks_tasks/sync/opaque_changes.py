@@ -18,15 +18,14 @@ from dataworks_tasks.sync.untimed_changes import UntimedChanges
 _PAGE = 5_000
 _AWAIT_MILLISECONDS = 200
 _IDLE_SECONDS = 0.1
-"""``getMore`` answers at once, with nothing where nothing is there."""
+"""``getMore`` answers at once, even if there are no events."""
 
 
 class OpaqueChanges(UntimedChanges):
     """Follows collections of a cluster from a position; a context manager.
 
-    ``token``: an earlier position; empty: now. What was read is complete up to the moment of the
-    newest question that was answered without events.
-    ``complete_to``: the moment of ``token``.
+    ``token``: an earlier position; empty: now. Reading is complete up to the moment of the newest
+    request that was answered without events. ``complete_to``: the moment of ``token``.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class OpaqueChanges(UntimedChanges):
             captured.keys[pair, element_bytes(key)] = key
         wall = fields.get(b"wallTime")
         if wall is not None:
-            # Whole seconds: others of the same second may follow.
+            # Times have whole seconds: more events of the same second may follow.
             before = struct.unpack("<q", wall.value)[0] / 1000 - 1
             self._complete_to = max(self._complete_to, before)
 

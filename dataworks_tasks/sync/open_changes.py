@@ -1,4 +1,4 @@
-"""The reader of changes that a source needs."""
+"""Choose the change reader that a source needs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Changes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What is followed. ``database``: the only one, where the user may not read the deployment.
+    """What is followed. ``database``: the only one, if the user may not read the deployment.
 
-    ``clock``: the time that positions get where the server has none.
+    ``clock``: the time that positions get if the server has none.
     """
 
     source: BaseDatabaseClient
@@ -58,10 +58,10 @@ def open_changes(
 
 
 def has_bounded_reads(source: BaseDatabaseClient) -> bool:
-    """Whether a read can be kept from being older than a change that was seen."""
+    """Return whether reads can be kept from being older than a change that was seen."""
     return source.capabilities.majority_reads
 
 
 def has_deletes(source: BaseDatabaseClient) -> bool:
-    """Whether the source's change stream has deletions."""
+    """Return whether the source's change stream has deletions."""
     return not source.capabilities.request_charge

@@ -1,4 +1,4 @@
-"""What of a run's windows is open."""
+"""The open windows of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataworks_tasks.sync.key_window import KeyWindow, is_key_window
 
 
 def oldest_open_change(ledger: Ledger, run_id: str) -> int:
-    """Return the second of the first open window's first change; 0 where it is not known."""
+    """Return the second of the first open window's first change; 0 if unknown."""
     gap = next(iter(ledger.gaps(run_id)), None)
     if gap is None:
         return 0

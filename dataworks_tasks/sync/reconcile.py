@@ -1,7 +1,8 @@
-"""Make the target hold what it should for a list of keys, and see whether that still is so.
+"""Make the target hold what it should for a list of keys, and check that it still does.
 
 Read the keys, write what they should be, read them again. Keys whose documents changed in between
-are handed back: a process that dies before that second read leaves its window to another one.
+are returned to the caller: a process that dies before that second read leaves its window to another
+one.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _DIGEST_BYTES = 16
 class KeyRoute:
     """Where a collection's keys are read and written, and what happens on the way.
 
-    ``bound``: the moment that a read which begins now must not be older than. ``deletes``: whether
-    a key that should not be there is deleted.
+    ``bound``: a read that begins now must not be older than this moment. ``deletes``: whether a key
+    that should not exist is deleted.
     """
 
     wanted: WantedDocuments
@@ -43,7 +44,7 @@ class KeyRoute:
 
 
 class Hold(NamedTuple):
-    """What this process has of the window: its claim, the fence of its writes, when to give up."""
+    """This process' hold on the window: its claim, the fence of its writes, and when to give up."""
 
     claim: Claim
     fence: WriteFence | None
@@ -52,9 +53,9 @@ class Hold(NamedTuple):
 
 @dataclass(slots=True)
 class Reconciled:
-    """What reconciling gave.
+    """The outcome of reconciling.
 
-    ``changed``: keys that have other documents by now. ``duplicates``: keys that a unique index
+    ``changed``: keys whose documents have changed since. ``duplicates``: keys that a unique index
     refused.
     """
 
@@ -122,7 +123,7 @@ def _put(route: KeyRoute, target: TargetKeys, batch: EncodedBatch, outcome: Reco
 
 
 def _changed(route: KeyRoute, keys: Sequence[Element], before: dict[bytes, bytes]) -> list[Element]:
-    """Keys whose documents are others than those that were written, read after the write."""
+    """Return the keys whose documents, read after the write, differ from the written ones."""
     after: dict[bytes, bytes] = {}
 
     def compare(batch: EncodedBatch) -> None:
@@ -138,7 +139,7 @@ def _changed(route: KeyRoute, keys: Sequence[Element], before: dict[bytes, bytes
 
 
 def digest(document: bytes) -> bytes:
-    """Return what a document is compared by, without keeping it."""
+    """Return a digest by which a document is compared without being kept."""
     return blake2b(document, digest_size=_DIGEST_BYTES).digest()
 
 
@@ -147,5 +148,5 @@ def _failure(route: KeyRoute, key: bytes, reason: str) -> DocumentFailure:
 
 
 def failure_keys(route: KeyRoute, keys: Sequence[Element]) -> list[str]:
-    """Return the names under which failures of these keys are on record."""
+    """Return the names under which failures of these keys are recorded."""
     return [_failure(route, element_bytes(key, b"_id"), "").key for key in keys]

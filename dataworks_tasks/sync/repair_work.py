@@ -1,4 +1,4 @@
-"""The work of a repair in one process: key windows of what a verification found to differ."""
+"""The work of a repair in one process: key windows of the differences that a verification found."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _KEYS_AT_ONCE = 500
 _DUE_AT_ONCE = 20
 _LOOK_SECONDS = 0.25
 _COMPARED = "compared "
-"""How a position begins that counts the differences that were compared again."""
+"""The beginning of a position that counts the differences that were compared again."""
 
 
 class RepairWork(RangeWork):
     """Reconciles what a verification listed, then compares exactly that again.
 
-    ``sources``: of a generation run, what makes its documents. Raises SpecRefused for a run that
-    is not a repair, SettingsError when this process has no source for a migration.
+    ``sources``: what makes the documents of a generation run. Raises SpecRefused for a run that is
+    not a repair, SettingsError when this process has no source for a migration.
     """
 
     def __init__(self, context: RunContext, sources: Sequence[PartSource] = ()) -> None:
@@ -86,13 +86,13 @@ class RepairWork(RangeWork):
         return finish_generation(context, asked, lease)
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no resources are kept."""
 
     def _compared(self, lease: FinishLease) -> bool:
-        """Compare what was listed, from where the last turn ended; False when this turn is over."""
+        """Compare what was listed, from the last turn's end; False when this turn is over."""
         position = lease.position
         if position and not position.startswith(_COMPARED):
-            return True  # it is of what comes after the comparison
+            return True  # the position belongs to what comes after the comparison
         # In an order that the next turn finds again.
         differences = sorted(self._that_may_be_compared(), key=_name)
         for start in range(
@@ -114,7 +114,7 @@ class RepairWork(RangeWork):
         return True
 
     def _that_may_be_compared(self) -> Iterator[ListedDifference]:
-        """Yield what was listed, but for what kills workers: that stays a failure."""
+        """Yield what was listed, except for what kills workers, which stays a failure."""
         ledger = self._context.ledger
         deadly = deadly_keys(ledger, self._context.spec.run_id)
         for each in read_differences(ledger, self._job):
@@ -130,7 +130,7 @@ class RepairWork(RangeWork):
     def _stays_different(
         self, start: int, batch: Sequence[ListedDifference], lease: FinishLease
     ) -> list[DocumentFailure] | None:
-        """Return what differs though the run that follows is past it; None: look again later."""
+        """Return what differs although the following run has passed it; None: look again later."""
         ledger, followed = self._context.ledger, self._job.run_id
         kept = ledger.key_windows.place(self._context.spec.run_id, LOOKS)
         looks = Looks.from_bytes(kept) if kept else None
@@ -167,7 +167,7 @@ class RepairWork(RangeWork):
     def _changed_since(
         self, first: int, differences: Iterable[ListedDifference]
     ) -> set[tuple[int, bytes]]:
-        """Return those of which a change was captured, from entry ``first`` of the log on."""
+        """Return those with a captured change, from entry ``first`` of the log on."""
         named = {self._class(each.pair, each.key): _name(each) for each in differences}
         if not named:
             return set()
@@ -178,7 +178,7 @@ class RepairWork(RangeWork):
         return {name for each, name in named.items() if each in seen}
 
     def _class(self, pair: int, key: Element) -> tuple[int, Hashable]:
-        """Return the same for keys that the source may take for one, as 1 and 1.0."""
+        """Return the same value for keys that the source may consider equal, such as 1 and 1.0."""
         wanted = self._routes[pair].wanted if pair < len(self._routes) else None
         collated = isinstance(wanted, SourceDocuments) and wanted.collated
         return pair, comparison_class(key, collated=collated)
@@ -186,7 +186,7 @@ class RepairWork(RangeWork):
     def _failing(
         self, batch: Sequence[ListedDifference]
     ) -> dict[ListedDifference, DocumentFailure]:
-        """Return those that differ now, each with its failure."""
+        """Return the keys that differ now, each with its failure."""
         failures = {(each.namespace, each.bson_id): each for each in self._still_different(batch)}
         named = {each: self._record_name(each) for each in batch}
         return {each: failures[name] for each, name in named.items() if name in failures}
@@ -196,13 +196,13 @@ class RepairWork(RangeWork):
         return str(namespace), element_bytes(difference.key).hex()
 
     def _keep(self, before: bytes, looks: Looks) -> None:
-        """Keep the keys that wait for another look, for whoever has the next turn."""
+        """Record the keys that wait for another look, for the next turn."""
         moved = Append(place=Place(LOOKS, before, looks.to_bytes()))
         if self._context.ledger.key_windows.append(self._context.spec.run_id, moved) is None:
             raise TransientError("another process compares, or the repair has ended")
 
     def _mark(self) -> Mark:
-        """Return this moment of the source; by Redis' clock where the source has none."""
+        """Return the current moment of the source; by Redis' clock if the source has none."""
         source = self._context.source
         now = now_at(source) if source is not None else None
         if now is None:
@@ -215,7 +215,7 @@ class RepairWork(RangeWork):
         return isinstance(self._job.of, MigrationJob) and self._job.of.follow is not None
 
     def _nothing_is_deferred(self, lease: FinishLease) -> bool:
-        """Append windows that are due once more; False while there are any."""
+        """Append the windows that are due once more; return False while there are any."""
         windows, run_id = self._context.ledger.key_windows, self._context.spec.run_id
         while (status := windows.status(run_id)).deferred:
             left = status.deferred_until - windows.now()
@@ -244,7 +244,7 @@ class RepairWork(RangeWork):
         ]
 
     def _left_out(self, pair: int) -> Sequence[str]:
-        """Fields that are computed later, from what other collections hold."""
+        """Return the fields that are computed later, from other collections."""
         if not self._sources:
             return ()
         return [aggregation.target for aggregation in self._sources[pair].aggregations]
@@ -255,7 +255,7 @@ class RepairWork(RangeWork):
         context, source = self._context, self._sources[window.pair]
         first = (window.index or source.part.first) - source.part.first
         last = min(first + DOCUMENTS_PER_COMPARISON, source.part.count)
-        # A document without a place in the run should not be there.
+        # A document that does not belong to the run should not exist.
         stop = first if window.index is None else last
         return KeyRoute(
             GeneratedDocuments(source.documents, first, stop),

@@ -1,4 +1,4 @@
-"""From a migration's job to where its keys are read and written."""
+"""Where the keys of a migration are read and written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataworks_tasks.sync.wanted import SourceDocuments
 def migration_routes(
     context: RunContext, job: MigrationJob, bound: Bound | None = None, *, deletes: bool = True
 ) -> list[KeyRoute]:
-    """One for each collection pair; reads are no older than ``bound``, or than when they begin.
+    """Return one route per collection pair; reads are no older than ``bound``, or than their start.
 
     Raises SettingsError when this process has no source.
     """

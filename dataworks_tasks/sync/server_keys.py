@@ -1,4 +1,4 @@
-"""Which keys a server may take for equal, although their bytes differ."""
+"""Which keys a server may consider equal although their bytes differ."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes
 _DOUBLE, _STRING, _SYMBOL, _INT, _LONG, _DECIMAL = 0x01, 0x02, 0x0E, 0x10, 0x12, 0x13
 _NUMBERS = frozenset({_DOUBLE, _INT, _LONG, _DECIMAL})
 _COMPOUND = {0x03: "document", 0x0F: "code", 0x06: "null", 0x0A: "null"}
-"""Types whose values are not looked into: any two of them may be equal."""
+"""Types whose values are not parsed: any two of them may be equal."""
 
 
 def comparison_class(key: Element, *, collated: bool) -> Hashable:
-    """Return the same value for any two keys that a server considers equal, as 1 and 1.0.
+    """Return the same value for any two keys that a server considers equal, such as 1 and 1.0.
 
     Different keys may also share a value: then the server is asked. ``collated``: strings of the
     collection compare by a collation.

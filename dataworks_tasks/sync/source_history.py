@@ -10,7 +10,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 def oldest_change(source: BaseDatabaseClient) -> int | None:
     """Return the second of the oldest change that the source still has.
 
-    None where it does not say: only some users may read the oplog, and Azure has none.
+    None if it is unknown: only some users may read the oplog, and Azure has none.
     """
     if not source.capabilities.majority_reads:
         return None

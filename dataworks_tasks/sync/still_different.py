@@ -25,10 +25,10 @@ def still_different(
     deletes: bool = True,
     twice: bool = False,
 ) -> Iterator[DocumentFailure]:
-    """Yield a failure for each key whose document at the target is not as it should be.
+    """Yield a failure for each key whose document at the target is wrong.
 
-    ``left_out``: fields that are computed after the documents. ``twice``: also accept what the
-    source has after the target was read.
+    ``left_out``: fields that are computed after the documents. ``twice``: also accept the source's
+    document from after the target was read.
     """
     expected = _expected(route, keys)
     found = dict(_at_the_target(route, keys, left_out))

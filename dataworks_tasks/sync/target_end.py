@@ -1,4 +1,4 @@
-"""Where a target's history was when a run had written everything: later changes are of others."""
+"""The position of a target's history after a run's last write: later changes are by others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAME = "target_end"
 
 
 def note_target_end(ledger: Ledger, run_id: str, target: BaseDatabaseClient) -> None:
-    """Keep the target's position, by the target's own clock, where it has one.
+    """Record the target's position, by the target's own clock, if it has one.
 
     Call it when every write of the run is acknowledged, and before the run is complete.
     """
@@ -26,7 +26,7 @@ def note_target_end(ledger: Ledger, run_id: str, target: BaseDatabaseClient) -> 
 
 
 def target_end(ledger: Ledger, run_id: str) -> Timestamp | None:
-    """Return the position; None where the run did not end, or its target has no history."""
+    """Return the position; None if the run did not end, or its target has no history."""
     kept = ledger.key_windows.place(run_id, _NAME)
     if not kept:
         return None

@@ -57,7 +57,7 @@ class TargetKeys:
     _refused: list[KeyWrite] = field(default_factory=list)
 
     def write(self, documents: Sequence[tuple[Element, bytes]], absent: Sequence[Element]) -> None:
-        """Delete ``absent`` keys, then put ``documents`` in the place of their keys.
+        """Delete ``absent`` keys, then write ``documents`` under their keys.
 
         Raises ClaimLost when nothing more may be written, and StoreUnavailable when the target
         does not answer through all tries.
@@ -74,13 +74,13 @@ class TargetKeys:
         self.replaced += len(puts)
 
     def close(self) -> None:
-        """Write what a unique index refused so far; shut out earlier holders in any case."""
+        """Write what a unique index has refused so far; fence off earlier holders in any case."""
         refused = self._again(self._refused)
         while refused:
             keys = {element_bytes(write.id, b"_id") for write in refused}
             among = [write for write in refused if self._may_be_among(write, keys)]
             if len(among) == len(refused):
-                # They take values from one another: none can be written while another is there.
+                # They exchange values of a unique index: none can be written while another exists.
                 self._send([KeyWrite(write.id, None, write.shard) for write in refused])
                 self._again(refused)
                 break
@@ -91,7 +91,7 @@ class TargetKeys:
         self._note(outcome)
 
     def _there(self, absent: Sequence[Element]) -> Iterator[tuple[Element, Element | None]]:
-        """Keys to delete; where the target has a shard key, with its value at the target."""
+        """Return the keys to delete; with a shard key, each with its value at the target."""
         target = self.collection
         path = target.client.shard_key(target.namespace)
         if path is None or not absent:
@@ -189,7 +189,7 @@ class TargetKeys:
         return self._send(refused)
 
     def _may_be_among(self, write: KeyWrite, keys: set[bytes]) -> bool:
-        """Whether one of ``keys`` has the unique value; a server that names none may mean any."""
+        """Return whether one of ``keys`` has the unique value; an unnamed one may be any."""
         if not self.problems[element_bytes(write.id, b"_id")].key_value:
             return len(keys) > 1
         return self._owner(write) in keys

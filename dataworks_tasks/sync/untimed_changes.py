@@ -1,4 +1,4 @@
-"""Change streams whose positions have no time, as Azure's services have them."""
+"""Change streams whose positions have no time, such as those of Azure's services."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class UntimedChanges(ABC):
     """Follows collections from a position; a context manager.
 
     ``clock``: the moment by which the run's lag is measured. ``complete_to``: the moment of the
-    position to begin at; what was read is complete up to it until there is a later one.
+    starting position; reading is complete up to it until there is a later one.
     """
 
     def __init__(self, clock: Callable[[], float], complete_to: float) -> None:
@@ -32,7 +32,7 @@ class UntimedChanges(ABC):
         self._close()
 
     def read(self, most_keys: int, seconds: float) -> CapturedChanges:
-        """Read the next changes in complete pages: about so many keys, about so many seconds."""
+        """Read the next changes in complete pages: about ``most_keys`` keys or ``seconds``."""
         captured = CapturedChanges()
         until = time.monotonic() + seconds
         self._read(captured, lambda: len(captured.keys) >= most_keys or time.monotonic() >= until)

@@ -39,9 +39,9 @@ class WantedDocuments(Protocol):
     def read(
         self, keys: Sequence[Element], at_least: Timestamp | None, take: TakeBatch
     ) -> list[Element]:
-        """Hand those with these keys to ``take``, batch by batch; returns the keys that have none.
+        """Pass the documents with these keys to ``take`` in batches; return the keys without one.
 
-        A document comes as often as there are keys for it that the server takes for one. Raises
+        A document comes once for each key that the server considers equal to its own. Raises
         StoreUnavailable when the source does not answer.
         """
 
@@ -78,7 +78,7 @@ class SourceDocuments(WantedDocuments):
         at_least: Timestamp | None,
         take: TakeBatch,
     ) -> list[Element]:
-        """Ask alone for each key that may be one with the key of a document that was found."""
+        """Look up separately each key that may equal the key of a document that was found."""
         known = {
             comparison_class(Element(id_[0], b"_id", id_[5:]), collated=self.collated)
             for id_ in found
@@ -157,6 +157,6 @@ def id_of(document: bytes) -> Element:
 
 def key_bytes(document: bytes) -> bytes:
     """Return the ``_id`` field's bytes."""
-    if document.startswith(b"_id\0", 5):  # as servers store it
+    if document.startswith(b"_id\0", 5):  # in the form that servers store
         return document[4 : value_end(document, document[4], 9)]
     return element_bytes(id_of(document))

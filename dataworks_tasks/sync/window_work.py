@@ -1,4 +1,4 @@
-"""Work through key windows: claim each, reconcile its keys, hand out what it gave."""
+"""Work through key windows: claim each, reconcile its keys, and yield the outcome."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from dataworks_tasks.sync.reconcile import Hold, KeyRoute, Reconciled, failure_k
 log = logging.getLogger(__name__)
 
 _MOST_TRIES = 20
-"""Keys of a repair that change faster than they are reconciled become failures after that."""
+"""After this many tries, keys that change faster than a repair reconciles them are failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowRun:
     """How a run's windows are reconciled.
 
-    ``route``: by window. ``hot``: keys that changed meanwhile go to the hot set, which somebody
-    empties about once a second; else they become windows of their own. ``followed``: another run
+    ``route``: by window. ``hot``: keys that changed meanwhile go to the hot set, which is emptied
+    about once a second; otherwise they become windows of their own. ``followed``: another run
     follows the source, so keys that never stop changing are left to it. ``twice``: the source may
-    have answered with what it had before, so the keys of a new window go to the hot set in any
-    case. ``counter``: what the keys are counted as.
+    have answered with older data, so the keys of a new window go to the hot set in any case.
+    ``counter``: the counter of the keys.
     """
 
     context: RunContext
@@ -78,7 +78,7 @@ class CompletedWindow:
 
     @property
     def rest(self) -> bytes:
-        """Nothing: the window is done, and what is left of it is in others."""
+        """Return nothing: the window is done, and the rest of it is in other windows."""
         return b""
 
     def record(
@@ -93,8 +93,8 @@ def work_on_windows(
 ) -> Iterator[CompletedWindow]:
     """Reconcile ``windows`` in order; those that another process has are left to it.
 
-    Raises ClaimHeld at the end when there were such, StoreUnavailable when source or target does
-    not answer, and terminal errors.
+    Raises ClaimHeld at the end if there were any, StoreUnavailable when source or target does not
+    answer, and terminal errors.
     """
     held: list[int] = []
     terms = ClaimTerms(run.times.seconds, run.times.late_seconds)
@@ -154,9 +154,9 @@ def _work_on(
 def _hot(
     run: WindowRun, window: KeyWindow, changed: Sequence[Element], outcome: Reconciled
 ) -> list[tuple[bytes, int]]:
-    """Keys to be reconciled once more, soon and together.
+    """Return the keys to be reconciled once more, soon and together.
 
-    Whoever has the unique value of a refused document may be among them, from another window.
+    The owner of a refused document's unique value may be among them, from another window.
     """
     again = list(changed)
     if not window.tries:
@@ -193,7 +193,7 @@ def _appended(window: KeyWindow, changed: Sequence[Element]) -> tuple[bytes, ...
 def _cleared(
     run: WindowRun, route: KeyRoute, window: KeyWindow, outcome: Reconciled
 ) -> tuple[str, ...]:
-    """Names of failures that are over: of keys that are reconciled by now."""
+    """Return the names of failures that are over, of keys that are reconciled by now."""
     if not run.context.ledger.key_windows.has_failures(run.run_id):
         return ()
     failed = {failure.key for failure in outcome.failures}

@@ -1,4 +1,4 @@
-"""Compare documents that should be there with documents that are, byte for byte.
+"""Compare the documents that should exist with those that do, byte for byte.
 
 Documents are matched by the bytes of their ``_id``, in any order. Nothing is decoded, except what
 is shown of a difference.
@@ -35,7 +35,7 @@ class FieldDifference(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A document that is there with other bytes; ``at`` is None when it was too large to keep."""
+    """A document with different bytes; ``at`` is None if the document was too large to keep."""
 
     id: Element
     at: FieldDifference | None
@@ -45,7 +45,7 @@ class Difference(NamedTuple):
 class Comparison:
     """How two sets of documents compare. Documents are named by their ``_id``.
 
-    ``rules``: counters of what the rules of a migration did to the documents that were expected.
+    ``rules``: counters of what a migration's rules did to the expected documents.
     """
 
     equal: int
@@ -55,7 +55,7 @@ class Comparison:
     rules: Mapping[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Whether there is nothing but equal documents."""
+        """Return whether all documents are equal."""
         return not (self.missing or self.extra or self.different)
 
 
@@ -64,15 +64,15 @@ _Waiting = dict[bytes, list[bytes]]
 
 
 class _Digest(bytes):
-    """128 bits in place of a document that waits for its counterpart for long."""
+    """128 bits that replace a document which waits long for its counterpart."""
 
 
 class DocumentComparison:
     """Compares two streams of documents in memory that does not grow with them.
 
-    The same bytes on both sides, which is the rule, cost one comparison of memory. Only after the
-    first difference documents are looked at one by one; those without a counterpart wait for it,
-    as digests once there are many.
+    Equal bytes on both sides, the usual case, cost one memory comparison. Only after the first
+    difference are documents compared one by one; those without a counterpart wait for it, as
+    digests once there are many.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ def _digest(document: bytes) -> _Digest:
 
 
 def first_difference(expected: bytes, found: bytes) -> FieldDifference:
-    """Where two documents that are not equal differ first, by expected field order."""
+    """Return where two unequal documents differ first, by the expected field order."""
     return _first_difference(expected, found, "") or FieldDifference("", "", "")
 
 

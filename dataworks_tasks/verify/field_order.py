@@ -1,4 +1,4 @@
-"""Documents with their fields in one order, for collections that do not keep it."""
+"""Sort the fields of documents, for collections that do not keep their order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dataworks_tasks.documents.raw_bson import (
 def with_sorted_fields(batch: EncodedBatch) -> EncodedBatch:
     """Sort all fields of the documents by name; arrays keep their order.
 
-    A time series may return a document's fields in another order than they were inserted.
+    A time series may return a document's fields in a different order from the inserted one.
     """
     return EncodedBatch.of(_sorted(document) for document in batch.documents())
 

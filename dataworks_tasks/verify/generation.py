@@ -34,7 +34,7 @@ from dataworks_tasks.verify.result import verification_result
 from dataworks_tasks.verify.run_ids import RunIds
 
 BYTES_PER_COMPARISON = 32 << 20
-"""Judged by the first document: what is compared at once has to fit a worker."""
+"""Estimated by the first document: what is compared at once has to fit a worker's memory."""
 _OBJECT_ID = 0x07
 
 
@@ -71,12 +71,12 @@ class GenerationVerificationWork:
                 yield CompletedRange(chunk, result)
 
     def finish(self, lease: FinishLease) -> bool:
-        """Look for documents that no run of this job wrote, where the target is its own."""
+        """Look for documents that no run of this job wrote, if the target belongs to it alone."""
         job = self._context.spec.job
         if not (isinstance(job, VerificationJob) and job.exclusive):
             return True
         counters = self._context.ledger.progress(self._context.spec.run_id).counters
-        # What a target that repeats an _id holds more than once is on record already.
+        # Duplicates in a target that repeats an _id are already on record.
         accounted = (
             sum(source.part.count for source in self._sources)
             - counters.get(RunCounter.MISSING, 0)
@@ -102,9 +102,9 @@ class GenerationVerificationWork:
         return True
 
     def _extra_documents(self) -> Iterator[list[DocumentFailure]]:
-        """Documents that are not of the run, where an ``_id`` says of which document it is.
+        """Yield documents that do not belong to the run, if their ``_id`` shows that.
 
-        No more are named than the run may have failures.
+        At most as many are named as the run may have failures.
         """
         left = self._context.spec.max_failures
         for namespace in {source.part.namespace for source in self._sources}:
@@ -127,10 +127,11 @@ class GenerationVerificationWork:
                     return
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no resources are kept."""
 
     def _fetch(self, source: PartSource, expected: EncodedBatch) -> EncodedBatch:
-        # Aggregated fields came after the documents, from what the collections held then.
+        # Aggregated fields were computed after the documents, from the collections' content at that
+        # time.
         left_out = {aggregation.target: 0 for aggregation in source.aggregations}
         options: dict[str, Any] = {"projection": left_out} if left_out else {}
         query = _same_ids(expected)
@@ -154,7 +155,7 @@ def _same_ids(expected: EncodedBatch) -> RawBSONDocument:
 
 
 def _are_consecutive(first: Element, last: Element, count: int) -> bool:
-    """Whether both are ObjectIds that ``document_id`` made, ``count - 1`` indexes apart."""
+    """Return whether both are ObjectIds from ``document_id``, ``count - 1`` indexes apart."""
     if first.type != _OBJECT_ID or last.type != _OBJECT_ID:
         return False
     split = PREFIX_BYTES

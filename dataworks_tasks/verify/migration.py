@@ -94,7 +94,7 @@ class MigrationVerificationWork(RangeWork):
     def isolate(self, number: int, deaths: int) -> CompletedSlice | None:
         """Change slice ``number`` so that the document that kills workers is found or left out.
 
-        None: the slice may be tried once more as it is.
+        None: the slice may be retried unchanged.
         """
         deadly = deadly_slice(self._context, number, deaths, len(self._routes))
         if deadly is None:
@@ -126,10 +126,10 @@ class MigrationVerificationWork(RangeWork):
         return by_collection(result, self._job, pair)
 
     def finish(self, lease: FinishLease) -> bool:
-        """Compare indexes, options and views, and count what no slice of the source accounts for.
+        """Compare indexes, options and views, and count surplus documents.
 
-        Where a strategy may give documents other keys, slices cannot see what should not be there;
-        nor can one in insertion order whose documents were compared by their ``_id``.
+        If a strategy may give documents other keys, slices cannot detect surplus documents; nor can
+        a slice in insertion order whose documents were compared by their ``_id``.
         """
         self._compare_schema()
         counters = self._context.ledger.progress(self._context.spec.run_id).counters
@@ -142,7 +142,9 @@ class MigrationVerificationWork(RangeWork):
         context, job = self._context, self._job
         source, target = source_of(context), context.target
         notes = compare_indexes(source, target, job, exclusive=self._exclusive)
-        if target.capabilities.collection_stats:  # else a migration says what cannot be there
+        if (
+            target.capabilities.collection_stats
+        ):  # otherwise the migration notes what cannot exist there
             notes += compare_options(source, target, job)
         notes += compare_views(source, target, job)
         self._guards.check_all(job)
@@ -163,7 +165,7 @@ class MigrationVerificationWork(RangeWork):
             )
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Stop the threads."""
         self._slices.shutdown(wait=True, cancel_futures=True)
         self._readers.shutdown(wait=True, cancel_futures=True)
 

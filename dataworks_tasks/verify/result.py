@@ -1,4 +1,4 @@
-"""What a comparison is to the ledger: counters, and a failure for each difference."""
+"""The result of a comparison for the ledger: counters, and a failure for each difference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dataworks_tasks.verify.comparison import Comparison, Difference
 def verification_result(
     namespace: Namespace, comparison: Comparison, first: int | None = None
 ) -> RangeResult:
-    """Return a comparison as the ledger keeps it: counters, and a failure per document.
+    """Convert a comparison for the ledger: counters, and a failure per document.
 
     ``first`` is where the batch of generated documents begins in the run.
     """

@@ -15,7 +15,7 @@ _OBJECT_ID = 0x07
 
 @dataclass(frozen=True, slots=True)
 class RunIds:
-    """ObjectIds that ``document_id`` made: for each prefix, how many documents have it."""
+    """ObjectIds from ``document_id``: for each prefix, how many documents have it."""
 
     counts: dict[bytes, int]
 

@@ -1,4 +1,4 @@
-"""Compare one slice of the source, as it should have arrived, with the target."""
+"""Compare one slice of the source, changed as the run does, with the target."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class VerificationRoute:
     """Both sides of one collection.
 
     ``keys_stay``: a document has the same key at the target, so both sides are read by range and
-    documents that should not be there are seen. Otherwise documents are fetched by their ``_id``.
+    surplus documents are seen. Otherwise documents are fetched by their ``_id``.
     """
 
     source: SliceSource
@@ -42,7 +42,7 @@ class VerificationRoute:
 
 
 class SliceVerification:
-    """A slice being compared. It knows how far it got: another process can continue from there."""
+    """A slice being compared. It knows its progress: another process can continue from there."""
 
     def __init__(
         self, route: VerificationRoute, slice_: Slice, readers: ThreadPoolExecutor
@@ -51,7 +51,7 @@ class SliceVerification:
         self._readers = readers
         self._route = route
         self._progress = SliceProgress[Comparison](slice_)
-        self._rules: Counter[str] = Counter()  # of what is not handed out yet
+        self._rules: Counter[str] = Counter()  # of the parts that are not handed out yet
         self._by_range = route.keys_stay and slice_.kind is not SliceKind.NATURAL
         self._careful = CarefulSteps(slice_.documents_at_once)
 
@@ -99,13 +99,13 @@ class SliceVerification:
         return _together(self._progress.last_part())
 
     def _pages(self, cutter: PageCutter, batch: EncodedBatch) -> Iterator[Page]:
-        """Yield a batch where reading can continue; a few documents at once in careful steps."""
+        """Yield a batch in parts after which reading can continue; in careful steps, small ones."""
         most = self._progress.slice.documents_at_once or len(batch)
         for part in batch.split(most, batch.size_bytes) if most < len(batch) else [batch]:
             yield from cutter.pages(part)
 
     def _is_to_be_recorded(self, page: Page) -> bool:
-        """Whether a part is to be recorded before the next documents are looked at."""
+        """Return whether a part has to be recorded before the next documents are compared."""
         self._careful.completed += len(page.batch)
         if page.position is None:
             return False
@@ -121,7 +121,7 @@ class SliceVerification:
         return changed.batch
 
     def _add(self, comparison: Comparison, position: Element | None) -> None:
-        """Hand out a comparison with what the rules did for it."""
+        """Add a comparison, with the counts of the rules."""
         rules, self._rules = self._rules, Counter()
         self._progress.add(replace(comparison, rules=rules), position)
 
@@ -136,7 +136,7 @@ class SliceVerification:
         after: Element | None,
         position: Element | None,
     ) -> None:
-        """Compare with what the target holds up to ``position``; None: up to the slice's end."""
+        """Compare with the target up to ``position``; None: up to the slice's end."""
         if self._by_range:
             found = read_slice(self._route.target, self.slice, after, through=position)
             comparison.add(expected, next(found, None))
@@ -148,7 +148,7 @@ class SliceVerification:
         self._add(result, position)
 
     def _compare_side_by_side(self, stopped: Stopped) -> bool:
-        """Compare what keeps insertion order: neither side can be read up to a key."""
+        """Compare collections in insertion order: neither side can be read up to a key."""
         comparison, route, readers = self._new_comparison(), self._route, self._readers
         changed = map(self._changed, read_slice(route.source, self.slice))
         found = _ahead(read_slice(route.target, self.slice), readers)
@@ -167,9 +167,9 @@ class SliceVerification:
 def not_compared(
     route: VerificationRoute, slice_: Slice, documents: Sequence[bytes], through: Element | None
 ) -> Comparison:
-    """Return what is known of documents that cannot be compared, and of the keys up to theirs.
+    """Return the result for documents that cannot be compared, and for the keys up to theirs.
 
-    ``through``: where reading continues after them; None: they are the last ones of the slice.
+    ``through``: where reading continues after them; None if they are the last ones of the slice.
     """
     target = route.target
     ids = [id_ for id_ in (find_element(each, b"_id") for each in documents) if id_]

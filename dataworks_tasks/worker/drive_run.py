@@ -37,7 +37,7 @@ _RETRY_SECONDS = 2.0
 
 
 def drive_run(process: WorkerProcess, app: Celery, due: DueStep) -> None:
-    """Do the step, unless another process does it, and have it done again when it is due.
+    """Do the step, unless another process is doing it, and schedule it again.
 
     Raises UnknownName for a run that is not on record, BadMessage for a step that does not exist.
     """
@@ -58,7 +58,7 @@ def drive_run(process: WorkerProcess, app: Celery, due: DueStep) -> None:
 
 
 def _again(step: DriverStep, drive: Drive) -> float | None:
-    """Do the step; when it is due again."""
+    """Do the step; return when it is due again."""
     ledger, run_id = drive.ledger, drive.spec.run_id
     try:
         try:
@@ -72,7 +72,7 @@ def _again(step: DriverStep, drive: Drive) -> float | None:
     except UnknownName:
         raise
     except (TransientError, SettingsError, SpecRefused) as error:
-        # A refusal is tried again too: another worker of the fleet may be the right one.
+        # A refusal is retried too: another worker of the fleet may be the right one.
         log.warning("%s was interrupted: %s; it is tried again in %.0f s", step.name, error,
                     _RETRY_SECONDS)  # fmt: skip
         if not isinstance(error, LedgerUnavailable):
@@ -90,9 +90,9 @@ def _again(step: DriverStep, drive: Drive) -> float | None:
 
 
 class _DriveTurn:
-    """A step may stay for ``longest`` seconds while idle processes do what else there is.
+    """A step may take ``longest`` seconds while idle processes do the other work.
 
-    Where nobody takes the run's messages meanwhile, or another run waits, its turn is short.
+    If no process takes the run's messages meanwhile, or another run waits, its turn is short.
     """
 
     def __init__(self, ledger: Ledger, run_id: str, longest: float) -> None:

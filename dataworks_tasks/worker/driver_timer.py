@@ -1,4 +1,4 @@
-"""The part of a Celery worker that notices what is due: steps of run drivers, ranges put off."""
+"""The part of a Celery worker that notices what is due: driver steps and postponed ranges."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
 _LOOK_EVERY_TICK = 25
-"""Up to so many workers look at every tick; of more, about as many in each tick."""
+"""Up to this many workers look at every tick; of more workers, about this many at each tick."""
 _LONGEST_TURN_SECONDS = 5.0
 _REFUSED_SECONDS = 30.0
 _OUTAGE_SECONDS = 2.0
@@ -37,8 +37,8 @@ _SPECS_KEPT = 100
 class DriverTimer(bootsteps.StartStopStep):
     """Add it to an app with ``app.steps["consumer"].add(DriverTimer)``.
 
-    It works in the worker's own process, on the event loop, and talks to Redis only: however busy
-    the pool is, what is due is noticed. See LivenessStep for why it belongs to the consumer.
+    It works in the worker's own process, on the event loop, and talks only to Redis: it notices
+    what is due however busy the pool is. See LivenessStep for why it belongs to the consumer.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -87,9 +87,10 @@ class DueMessages:
         queues: Iterable[str],
         workers: Callable[[], int] = lambda: 1,
     ) -> None:
-        """``queues``: the names of the queues that this worker takes from, as they are later.
+        """``queues``: returns the queues that this worker takes from at that time.
 
-        ``workers``: how many there are. Many look in turns, so that Redis is not asked more often.
+        ``workers``: returns how many there are. Many workers take turns, so that Redis is not asked
+        more often.
         """
         self._app = app
         self._ledger = ledger
@@ -99,7 +100,7 @@ class DueMessages:
         self._specs: dict[str, RunSpec] = {}
 
     def __call__(self) -> None:
-        """Look once. Redis is left alone for a moment when it does not answer."""
+        """Look once. After an error of Redis, pause for a moment."""
         now = time.monotonic()
         if now < self._quiet_until:
             return

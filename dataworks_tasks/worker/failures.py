@@ -1,4 +1,4 @@
-"""How many failures or differences a run may have, how many are listed, and how it ends then."""
+"""How many failures or differences a run may have, how many are listed, and how the run ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def listed(ledger: Ledger, spec: RunSpec, result: RangeResult) -> RangeResult:
 
 
 def check_failures(ledger: Ledger, spec: RunSpec) -> None:
-    """Raise RunFailed when there are more failures than allowed, or more differences."""
+    """Raise RunFailed when there are more failures or differences than allowed."""
     progress = ledger.progress(spec.run_id)
     is_verification = spec.kind is RunKind.VERIFICATION
     count = progress.differences if is_verification else progress.failures

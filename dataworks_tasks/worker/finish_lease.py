@@ -1,4 +1,4 @@
-"""One process at a time finishes a run, reports its progress, and can die without harm."""
+"""The lease on finishing a run: one process at a time, which may die without harm."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class LeaseHeld(TransientError):
-    """Another process finishes the run."""
+    """Another process is finishing the run."""
 
 
 class HeldFinishLease:

@@ -1,4 +1,4 @@
-"""Keep the range that this process has in hand, for as long as it lives and works on it."""
+"""Hold the range that this process works on, for as long as it lives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataworks_tasks.ledger.contract import Ledger
 log = logging.getLogger(__name__)
 
 HAND_SECONDS = 6.0
-"""A range belongs to its process for so long after it was last heard of."""
+"""A range belongs to its process for this long after the last sign of life."""
 _HEARTBEAT_SECONDS = 2.0
 
 
@@ -25,7 +25,7 @@ class _Hand:
 
 
 class HandKeeper:
-    """One thread for the life of the process: messages may be shorter than starting one takes."""
+    """One thread for the life of the process: a message may take less time than starting one."""
 
     def __init__(self, ledger: Ledger, holder: str) -> None:
         self._ledger = ledger
@@ -43,7 +43,7 @@ class HandKeeper:
 
     @contextmanager
     def holding(self, run_id: str, start: int) -> Iterator[None]:
-        """Keep the range that begins at ``start``, which was taken in hand just now."""
+        """Hold the range that begins at ``start``, which was just taken."""
         if self._thread is None:
             self._thread = Thread(target=self._beat, name="keep-range", daemon=True)
             self._thread.start()

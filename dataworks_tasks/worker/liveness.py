@@ -1,4 +1,4 @@
-"""Liveness files: a worker's main process touches one, and a probe looks how old it is.
+"""Liveness files: a worker's main process touches one, and a probe checks its age.
 
 That costs a probe no connection and 0.1 s of CPU; ``celery inspect ping`` costs 0.7 s and a round
 trip through the broker. One file a worker, in a folder that only this user can write.
@@ -21,8 +21,11 @@ TOUCH_SECONDS = 10.0
 """How often a worker touches its file."""
 
 STALE_SECONDS = 90.0
-"""A worker that did not touch its file for so long hangs, or has no broker. Above 60, so that a
-broker's restart (measured: 29 s without a touch) is not taken for a hanging worker."""
+"""A worker that has not touched its file for this long hangs, or has no broker.
+
+Above 60, so that a broker's restart (measured: 29 s without a touch) does not look like a hanging
+worker.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class LocalWorker:
     age_seconds: float
 
     def is_healthy(self, stale_seconds: float = STALE_SECONDS) -> bool:
-        """Whether it did so lately."""
+        """Whether it touched its file lately."""
         return self.age_seconds <= stale_seconds
 
 
@@ -47,7 +50,7 @@ class LivenessFile:
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """The path of the file."""
         return self.folder / (re.sub(r"[^A-Za-z0-9@._-]", "_", self.name) + ".json")
 
     def write(self) -> None:
@@ -57,7 +60,7 @@ class LivenessFile:
         beside.replace(self.path)
 
     def touch(self) -> None:
-        """Say that this process lives; writes the file again if somebody cleaned up."""
+        """Touch the file; write it again if it was removed."""
         try:
             os.utime(self.path)
         except FileNotFoundError:
@@ -107,6 +110,6 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        # Somebody else's process has the number now.
+        # Another user's process has this id now.
         return False
     return True

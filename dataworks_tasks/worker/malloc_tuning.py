@@ -11,14 +11,14 @@ _ARENA_MAX = -8
 
 _KEPT_BYTES = 64 << 20
 _LARGEST_ON_HEAP = 32 << 20
-"""The largest that glibc takes."""
+"""The largest value that glibc accepts."""
 
 
 def tune_malloc() -> None:
-    """Have the C library keep up to 64 MB that were freed, instead of giving it back at once.
+    """Make the C library keep up to 64 MB of freed memory instead of returning it at once.
 
-    A batch's columns and buffers are of the same sizes as the last one's. Returned to the system,
-    each comes back as fresh pages, one fault every 4 KB (measured: a third of the time of
+    A batch's columns and buffers have the same sizes as the last one's. If returned to the system,
+    each comes back as fresh pages, with a fault every 4 KB (measured: a third of the time of
     generating documents). One arena for all threads, so that they use each other's memory again.
     Does nothing where the C library has no ``mallopt`` (macOS, musl).
     """

@@ -18,20 +18,21 @@ from dataworks_tasks.worker.failures import check_failures
 from dataworks_tasks.worker.process import WorkerProcess
 
 _DEADLY, _DEADLY_ALONE = 2, 3
-"""So many workers died while they worked on a range or a document without progress."""
+"""How many workers die on a range, or on a single document, before it counts as deadly."""
 _PARTS = 10
 _Sliced = MigrationWork | MigrationVerificationWork | FollowWork | RepairWork
 
 
 def isolate(process: WorkerProcess, message: RangeMessage, deaths: int) -> Release | None:
-    """Split the range until the document is alone; then it is a failure on record.
+    """Split the range until the document is alone; then record it as a failure.
 
-    None: the range may be tried as it is. Raises RunFailed where the run stops at failures.
+    None: the range may be tried unchanged. Raises RunFailed if the run stops at failures.
     """
     spec, wanted = process.spec(message.run_id), message.range
     if not deaths:
         return None
-    # Who died said nothing: a status would show a run that stands still without a reason.
+    # The workers that died left no error: the status would show a run without progress and without
+    # a reason.
     process.ledger.note_error(
         message.run_id,
         f"{counted(deaths, 'worker')} died while working on {wanted}: killed, out of memory, or "
@@ -69,7 +70,7 @@ def _isolate_in_slice(process: WorkerProcess, message: RangeMessage, deaths: int
 
 
 def _counters(spec: RunSpec) -> dict[str, int]:
-    """Return how a document counts that is given up: what was not compared is not equal."""
+    """Return the counters of a document that is given up: what was not compared is not equal."""
     is_verification = spec.kind is RunKind.VERIFICATION
     return {RunCounter.DOCUMENTS: 1, RunCounter.DIFFERENT: 1} if is_verification else {}
 

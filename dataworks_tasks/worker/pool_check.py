@@ -1,4 +1,4 @@
-"""Refuse pools in which a worker process is not alone with what it keeps."""
+"""Refuse pools in which a worker process would share its state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class PoolCheck(bootsteps.Step):
     """Add it to an app with ``app.steps["worker"].add(PoolCheck)``.
 
     A process keeps connections, threads and the runs that it works on. Threads and greenlets would
-    share them and close them in each other's work.
+    share them, and close them while others use them.
     """
 
     def __init__(self, parent: Any, **options: Any) -> None:

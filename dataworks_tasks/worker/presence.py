@@ -1,4 +1,4 @@
-"""Say in the ledger that this worker is alive, what it takes from, and what its clock says."""
+"""Report to the ledger that this worker is alive, its queues, and its clock."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Presence:
         self._ledger = ledger
         self._warned = False
         self.workers = 1
-        """How many workers there are, when it was last said."""
+        """How many workers there were at the last report."""
 
     def __call__(self) -> None:
-        """Say it once more. A Redis that does not answer is asked again later."""
+        """Report once more. If Redis does not answer, the next call tries again."""
         try:
             clock = self._ledger.workers.clock_seconds()
             self.workers = self._ledger.workers.enter(self._worker(clock))

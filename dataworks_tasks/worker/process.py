@@ -36,7 +36,7 @@ _SPECS_KEPT = 100
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A run as this process works on it."""
+    """A run that this process works on."""
 
     spec: RunSpec
     work: RangeWork
@@ -45,7 +45,7 @@ class OpenRun:
 
 
 class WorkerProcess:
-    """Make it after the fork; nothing connects before it is needed. Close it at the end."""
+    """Create it after the fork; nothing connects before it is needed. Close it at the end."""
 
     def __init__(
         self, config: FrameworkConfig, generators: Sequence[BaseDataGenerator] = ()
@@ -100,7 +100,7 @@ class WorkerProcess:
         return known
 
     def refused(self, run_id: str) -> int:
-        """Count that this process must not work on the run; say how often it was so before."""
+        """Count a refusal of the run by this process; return how many there were before."""
         before = self._refusals.get(run_id, 0)
         self._refusals[run_id] = before + 1
         return before

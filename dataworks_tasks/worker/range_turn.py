@@ -1,4 +1,4 @@
-"""One message in a worker's hands: take its range, work on it for a turn, and leave it."""
+"""Process one message: take its range, work on it for a turn, and leave it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LONGEST_AWAY_SECONDS = 5.0
 
 
 def work_on(process: WorkerProcess, app: Celery, message: RangeMessage, queue: str) -> None:
-    """Do what can be done of the message's range, and see that the rest comes again.
+    """Do what can be done of the message's range, and schedule the rest.
 
     ``queue``: where the message came from. Raises UnknownName, BadMessage, TerminalError and
     LedgerUnavailable.
@@ -113,7 +113,7 @@ class _Turn:
                 failpoint("enqueue.after")
 
     def _put_off(self, taken: TakenRange, error: TransientError) -> None:
-        """Have the range tried again later, by whoever is free then."""
+        """Schedule another attempt at the range, by any process that is free then."""
         longest = min(_LONGEST_RETRY_SECONDS, 0.5 * 2.0 ** min(taken.tries, 10))
         pause = random.uniform(0.1, longest)
         log.warning(
@@ -128,7 +128,7 @@ class _Turn:
         self._release(Release([self._message.range], pause, progressed=progressed, failed=True))
 
     def _leave_to_others(self, taken: TakenRange, error: DataWorksError) -> None:
-        """Hand the message back at once, and stay away from the queue while it is the only run's.
+        """Return the message at once, and pause if the queue holds only this run.
 
         Another worker may be the right one, and this process would only take the message again.
         """
@@ -145,7 +145,7 @@ class _Turn:
 
 
 def _left(outcome: RangeOutcome, short: float | None) -> Release:
-    """How to leave a range that was worked on; ``short``: when its tokens are there."""
+    """Return how to leave a range that was worked on; ``short``: when its tokens are available."""
     if not outcome.left:
         return Release(progressed=outcome.progressed)
     # One message for all of it: what is acknowledged in between is skipped.

@@ -1,4 +1,4 @@
-"""What a worker says of itself when ``dataworks doctor`` asks: versions, servers, plugins."""
+"""What a worker reports when ``dataworks doctor`` asks: versions, servers, plugins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPORT = "dataworks_report"
 
 @inspect_command(name=REPORT)
 def report(_state: Any, **_: Any) -> dict[str, Any]:
-    """Versions, queue, fingerprints and plugins; holds no secret."""
+    """Return versions, queue, fingerprints and plugins; no secrets."""
     try:
         config = ConfigManager().load_config()
         return {**describe(config), "clock_ahead_seconds": _clock_ahead(config)}
@@ -28,7 +28,7 @@ def report(_state: Any, **_: Any) -> dict[str, Any]:
 
 
 def _clock_ahead(config: FrameworkConfig) -> float:
-    """How far this machine's clock is ahead of the ledger's."""
+    """Return how far this machine's clock is ahead of the ledger's."""
     ledger = connect_ledger(config, impatient=True)
     try:
         return -ledger.server_facts().clock_ahead_seconds

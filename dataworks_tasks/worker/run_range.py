@@ -28,7 +28,7 @@ _STATE_CHECK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class RangeOutcome:
-    """``left``: what is to be sent again, because this message's time was up.
+    """``left``: the ranges to send again, because this message's time was up.
 
     ``progressed``: some of the range was acknowledged.
     """
@@ -71,7 +71,7 @@ def run_range(
 
 @dataclass(slots=True)
 class _Done:
-    """What came of a range so far."""
+    """The outcome of a range so far."""
 
     documents: int = 0
     failures: int = 0
@@ -90,7 +90,7 @@ class _Done:
         self.failures += len(result.failures)
 
     def log(self, seconds: float, left: int) -> None:
-        """One line for the range, and one for what could not be written."""
+        """Log one line for the range, and one for what could not be written."""
         fields = {"documents": self.documents, "seconds": round(seconds, 3), "left": left}
         log.info(
             "range completed" if not left else "range completed in part", extra={"fields": fields}
@@ -127,10 +127,10 @@ def _has_no_gaps(progress: RunProgress) -> bool:
 
 
 def finish_run(process: WorkerProcess, run_id: str) -> bool:
-    """Build what comes after the last document and call the run complete.
+    """Do what comes after the last document, and record the run as complete.
 
     Returns False if the time limit expired: the caller must enqueue another finish task. Raises
-    LeaseHeld while another process is at it.
+    LeaseHeld while another process is doing it.
     """
     ledger = process.ledger
     progress = ledger.progress(run_id)
@@ -165,9 +165,9 @@ def finish_run(process: WorkerProcess, run_id: str) -> bool:
 
 
 class _TurnClock:
-    """Whether somebody stopped the run, or a turn is over while other runs wait.
+    """Whether the run was stopped, or a turn is over while other runs wait.
 
-    Asks the ledger twice a second at most.
+    Asks the ledger at most twice a second.
     """
 
     def __init__(self, ledger: Ledger, run_id: str, seconds: float, others: int = 0) -> None:

@@ -12,8 +12,8 @@ _LONGER, _SHORTER = 2.0, 0.75
 class TurnLength:
     """The length of this process' turns at one run.
 
-    Far from its servers, a process spends a short turn on questions, and would leave before each
-    document: no turn may follow another without any progress.
+    Far from its servers, a process spends a short turn on round trips, and would leave before any
+    document: every turn must make some progress.
     """
 
     seconds: float = SHORTEST_SECONDS

@@ -1,4 +1,4 @@
-"""From a run's spec to the work that its ranges need."""
+"""Create the work that a run's ranges need from its spec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refuse an argument of another type in one line, before anything starts."""
+"""Refuse an argument of the wrong type in one line, before anything starts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataworks_tasks.errors import UsageError
 
 
 def check_type(name: str, value: object, wanted: type) -> None:
-    """Raise UsageError unless ``value`` is a ``wanted``."""
+    """Raise UsageError unless ``value`` is an instance of ``wanted``."""
     if not isinstance(value, wanted):
         found = "a class" if isinstance(value, type) else f"a {type(value).__name__}"
         raise UsageError(

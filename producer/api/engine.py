@@ -1,4 +1,4 @@
-"""What the engines of both kinds of run do with a run that exists."""
+"""The part of both engines that works on an existing run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Engine:
-    """What both engines do with a run that exists. Nothing is kept between two calls.
+    """The part of both engines that works on an existing run. Nothing is kept between two calls.
 
     A run is named by its id, or by the ``run_name`` that it was started with.
     """
@@ -52,7 +52,7 @@ class Engine:
         )
 
     async def status(self, run_id: str) -> RunStatus:
-        """How far the run is. Raises UnknownName for a run that is not on record."""
+        """Return the run's progress. Raises UnknownName for a run that is not on record."""
 
         def look(connections: Connections) -> RunStatus:
             ledger, chosen = connections.ledger, connections.run_id(run_id)
@@ -64,7 +64,7 @@ class Engine:
         return await asyncio.to_thread(self._look, look)
 
     async def pause(self, run_id: str) -> None:
-        """Have workers leave the run alone until it is resumed.
+        """Make workers leave the run alone until it is resumed.
 
         Raises UsageError for a run that has ended.
         """

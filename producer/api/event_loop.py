@@ -11,7 +11,7 @@ from dataworks_tasks.errors import UsageError
 from producer.view.run_result import RunResult, RunStatus
 
 ProgressCallback = Callable[[RunStatus], object]
-"""Called with how far the run is; what it returns does not matter."""
+"""Called with the run's progress; its return value is ignored."""
 
 
 async def beside_the_loop(run: Callable[[Event], RunResult]) -> RunResult:
@@ -27,9 +27,9 @@ async def beside_the_loop(run: Callable[[Event], RunResult]) -> RunResult:
 
 
 def on_loop(progress: ProgressCallback | None) -> Callable[[RunStatus], object]:
-    """Call ``progress`` where the caller awaits, and not on the thread of the run.
+    """Call ``progress`` on the caller's event loop, not on the thread of the run.
 
-    Raises UsageError for what cannot be called, or would have to be awaited.
+    Raises UsageError for an object that cannot be called, or a coroutine function.
     """
     if progress is None:
         return lambda _status: None

@@ -34,7 +34,7 @@ class FollowedRun:
     run_id: str
 
     async def caught_up(self, lag_seconds: float = 10.0) -> float:
-        """Wait until the copy is done and the target is at most so far behind; return the lag.
+        """Wait until the copy is done and the target lags by at most this much; return the lag.
 
         Raises RunFailed when the run stops meanwhile.
         """
@@ -47,9 +47,9 @@ class FollowedRun:
     async def cutover(self, request: CutOverRequest = _CAREFUL) -> RunResult:
         """Finish the run: drain, verify, build unique indexes, complete.
 
-        The writers of the source have to stop before. Raises UsageError when something is not
-        right, and what stopped a step; the run then keeps following, and the call can be repeated.
-        Cancelling gives up at the next step.
+        The writers of the source have to stop first. Raises UsageError when a check fails, or the
+        error that stopped a step; the run then continues to follow, and the call can be repeated. A
+        cancelled call stops at the next step.
         """
         return await beside_the_loop(lambda stop: self._cut_over(request, stop))
 
@@ -61,7 +61,7 @@ class FollowedRun:
                 raise run_failed(self.run_id, progress)
             figures = follow_figures(ledger, spec, progress)
         if figures is None or figures.phase is Phase.COPYING or figures.silent_seconds is None:
-            return None  # it is copied first, and nobody knows the lag before somebody has read
+            return None  # it is copied first, and the lag is unknown before the first read
         return figures.lag_seconds
 
     def _cut_over(self, request: CutOverRequest, stop: Event) -> RunResult:

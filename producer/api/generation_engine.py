@@ -30,7 +30,7 @@ class DataGenerationEngine(Engine):
         self._generators: dict[str, BaseDataGenerator] = {}
 
     def register_generator(self, generator: BaseDataGenerator) -> None:
-        """Make ``generator`` known by its name and its type to the runs of this engine.
+        """Register ``generator`` under its name and its type for the runs of this engine.
 
         Without ``in_process`` the workers must know it too: name its module in their
         FRAMEWORK_PLUGINS.
@@ -97,7 +97,7 @@ def create_generation_engine(
 
 
 def _check_template(what: object) -> None:
-    """Raise UsageError for what Python lets through and nobody means."""
+    """Raise UsageError for arguments that Python accepts and that are mistakes."""
     if isinstance(what, Mapping):
         raise UsageError(
             "a template is a name or a file, and this is a dict",

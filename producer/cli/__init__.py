@@ -20,11 +20,11 @@ COMMANDS = {
     "demo": "generate, migrate and verify on embedded services",
     "local": "embedded Redis, MongoDB, workers and pages until Ctrl-C",
     "worker": "start a Celery worker",
-    "plan": "estimate what a run takes, before it runs",
+    "plan": "estimate the time and resources of a run before it runs",
     "generate": "fill a collection from a template or a generator",
     "migrate": "copy collections from the source to the target",
     "verify": "compare what a run should have written with its target",
-    "sync": "follow a complete migration, or the way back after a cut-over",
+    "sync": "follow a complete migration, or follow it back after a cut-over",
     "cutover": "finish a migration that follows its source",
     "rate": "change the limits of a run while it runs",
     "resume": "continue a run: send its gaps",
@@ -40,12 +40,12 @@ COMMANDS = {
     "doctor": "check Redis, databases and workers",
     "metrics": "serve the fleet's metrics for Prometheus, and watch alerts",
     "kubernetes-secret": "print the secret settings as a Kubernetes secret",
-    "profiles": "list the profiles, or show one with its reasons",
+    "profiles": "list the profiles, or show one with the reasons for its values",
     "templates": "list, check and preview templates",
     "generators": "list the generators",
     "strategies": "list the migration strategies",
     "worker-health": "check whether this machine's workers are alive; for health checks",
-    "completion": "print a script with which a shell completes commands",
+    "completion": "print a script that makes a shell complete commands",
     "help": "print a page about a question",
 }
 """Every command with the one line that ``dataworks --help`` shows for it."""
@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
     """Imports a command's module when it is called, so that ``--help`` stays fast."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """In the order in which a person meets them."""
+        """Return the commands in the order in which a person needs them."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
@@ -69,8 +69,8 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest name for a mistyped one."""
-        # A shell that completes a line asks this, too, and wants no error.
+        """Resolve the command, and suggest the nearest name for a mistyped one."""
+        # Shell completion calls this, too, and must not get an error.
         wrong = args and args[0] not in COMMANDS and not args[0].startswith("-")
         if wrong and not ctx.resilient_parsing:
             raise UsageError(
@@ -80,13 +80,13 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what nobody foresaw is one line too, and a traceback with --debug."""
+        """Run the command; print an unexpected error as one line, or a traceback with --debug."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, DataWorksError):
             raise
         except BrokenPipeError:
-            # Whoever read the output has left; Python would complain once more when it ends.
+            # The reader of the output has left; Python would complain once more when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(1)
         except Exception as error:
@@ -127,8 +127,8 @@ def cli(debug: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line; never returns."""
-    # Imports make a few hundred thousand objects that stay; looking for garbage among them every
-    # 700 objects is an eighth of a command's start.
+    # Imports create a few hundred thousand objects that stay; searching them for garbage every 700
+    # objects takes an eighth of a command's start.
     gc.set_threshold(200_000)
     _leave(_exit_code())
 
@@ -153,9 +153,10 @@ def _exit_code() -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process without taking apart what it imported, which lasts a third of its start.
+    """End the process without tearing down its modules, which takes a third of its start time.
 
-    Commands have closed what they opened; what waits for the interpreter's end is called here.
+    Commands have closed what they opened; functions that wait for the interpreter's end are called
+    here.
     """
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     if not all(thread.daemon for thread in others):
@@ -166,12 +167,12 @@ def _leave(code: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:
-        sys.exit(code)  # says what Python says of output that nobody takes
+        sys.exit(code)  # reports, like Python, output that nobody reads
     os._exit(code)
 
 
 def _leave_sleeping_threads() -> None:
-    """Take back what PyMongo does at exit: wait up to half a second for threads that sleep.
+    """Undo PyMongo's exit handler, which waits up to half a second for sleeping threads.
 
     They are daemons and end with this process; clients that a command opened are closed already.
     """

@@ -10,7 +10,7 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.command("completion")
 @click.argument("shell", type=click.Choice(_SHELLS))
 def command(shell: str) -> None:
-    """Print a script with which SHELL completes commands, flags, runs and templates.
+    """Print a script that makes SHELL complete commands, flags, runs and templates.
 
     \b
     bash: echo 'eval "$(dataworks completion bash)"' >> ~/.bashrc

@@ -49,7 +49,7 @@ class Seconds(click.ParamType[float]):
     default=OUTSIDE_OPEN_TRANSACTIONS_SECONDS,
     show_default=True,
     metavar="SECONDS",
-    help="How long the source must go without writes.",
+    help="How long the source must be free of writes.",
 )
 @click.option(
     "--block-writes", is_flag=True, help="Make the source refuse writes (MongoDB 6.0 and newer)."

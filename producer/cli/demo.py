@@ -26,7 +26,7 @@ _TARGET = "archive.service_orders"
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A run of the demo and, where it was verified, whether the comparison found it equal."""
+    """A run of the demo and, if it was verified, whether the comparison found it equal."""
 
     title: str
     run: RunSummary
@@ -48,7 +48,7 @@ def command(context: CommandContext, total: int) -> None:
     from producer.view.run_summary import exit_code
 
     console = context.console
-    context.config()  # a setting that is wrong is named before anything starts
+    context.config()  # a wrong setting is named before anything starts
     with LocalServices.in_temporary_folder() as services:
         with console.status("starting Redis, MongoDB and two workers"):
             services.start_stores()

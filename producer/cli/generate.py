@@ -96,7 +96,7 @@ _FOR_FILES = {
 
 
 def _check_for_file() -> None:
-    """Refuse flags that say something about a run: documents in a file come from none."""
+    """Refuse flags that apply only to a run: writing a file starts no run."""
     context = click.get_current_context()
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE

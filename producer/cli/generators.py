@@ -10,7 +10,7 @@ from producer.cli.shared.options import CommandContext, with_context
 @click.command("generators")
 @with_context
 def command(context: CommandContext) -> None:
-    """List the custom generators that FRAMEWORK_PLUGINS and installed packages bring."""
+    """List the custom generators from FRAMEWORK_PLUGINS and installed packages."""
     from dataworks_tasks.generate.custom.factory import GeneratorFactory
 
     names = GeneratorFactory(context.config().plugins).names()

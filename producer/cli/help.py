@@ -27,7 +27,7 @@ def complete_topics(
 def command(topic: str | None) -> None:
     """Print the page about TOPIC, or list the topics.
 
-    TOPIC may also be a command: then its flags are printed, as by dataworks COMMAND --help.
+    TOPIC may also be a command: then its flags are printed, as with dataworks COMMAND --help.
     """
     pages = topics()
     if topic is None:
@@ -49,7 +49,7 @@ def command(topic: str | None) -> None:
 
 
 def topics() -> dict[str, Path]:
-    """Return the pages by topic: those of the package, or of the checkout that it runs in."""
+    """Return the pages by topic, from the package or the checkout that it runs in."""
     folders = (_PACKAGE / "questions", _PACKAGE.parent / "docs" / "questions")
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.md"))}
 

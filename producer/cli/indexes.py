@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @click.argument("run_id", metavar="RUN", shell_complete=complete_runs)
 @with_connections
 def command(context: CommandContext, run_id: str) -> None:
-    """Build the indexes of the migration RUN that its target lacks. Exit code 4 if any is left.
+    """Build the indexes of the migration RUN that its target lacks. Exit code 4 if one is missing.
 
-    The end of a run lists the indexes that could not be built. Correct the cause, such as a
-    duplicate key, and run this. It also builds the source's indexes after `--indexes none`.
+    The end of a run lists the indexes that could not be built. Remove the cause, such as a
+    duplicate key, and run this command. It also builds the source's indexes after `--indexes none`.
     """
     from rich.markup import escape
 

@@ -18,8 +18,8 @@ from producer.cli.shared.options import CommandContext, with_context
 def command(context: CommandContext, name: str) -> None:
     """Print the secret settings as a Kubernetes secret, for kubectl apply -f -.
 
-    Settings are read as every command reads them, so quotes in .env_local do not become a part of a
-    password. Passwords are not printed on a terminal.
+    Settings are read as by every command, so quotes in .env_local do not become part of a password.
+    Passwords are not printed on a terminal.
     """
     if sys.stdout.isatty():
         raise UsageError(

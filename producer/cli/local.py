@@ -29,14 +29,19 @@ if TYPE_CHECKING:
     help="Worker processes; one per core if not given.",
 )
 @click.option(
-    "--flower/--no-flower", default=True, show_default=True, help="Celery's web page on loopback."
+    "--flower/--no-flower",
+    default=True,
+    show_default=True,
+    help="Start Flower, Celery's web page, on loopback.",
 )
-@click.option("--web/--no-web", default=True, show_default=True, help="The page for runs.")
+@click.option(
+    "--web/--no-web", default=True, show_default=True, help="Start the web pages for runs."
+)
 @click.option(
     "--cosmos",
     type=RATE,
     metavar="RU",
-    help="A simulated Cosmos DB account with RU request units a second is the target.",
+    help="Use a simulated Cosmos DB account with RU request units a second as the target.",
 )
 @with_context
 def command(
@@ -48,7 +53,7 @@ def command(
 ) -> None:
     """Run Redis, MongoDB, workers and pages here until Ctrl-C; data stays in .dataworks/.
 
-    Other dataworks commands in this folder find them by themselves.
+    Other dataworks commands in this folder connect to them automatically.
     """
     from producer.local.binaries import MONGOD, VALKEY, find_binary
     from producer.local.celery_services import CeleryWorker, Flower
@@ -62,7 +67,7 @@ def command(
     console = context.console
     with LocalServices(STATE_FOLDER) as services:
         with console.status("starting Redis and MongoDB"):
-            # A server alone has no changes that a migration could follow.
+            # A standalone server has no change stream that a migration could follow.
             mongod = Mongod(find_binary(MONGOD), replica_set=True)
             services.start(mongod, Valkey(find_binary(VALKEY)))
         account = None
@@ -129,7 +134,7 @@ def _explain(
 
 
 def _wait(services: LocalServices, console: Console) -> None:
-    """Until Ctrl-C; a service that ends by itself is started again."""
+    """Wait for Ctrl-C; restart services that end."""
     from producer.local.keep_running import Restarts
 
     restarts = Restarts(services, lambda line: console.print(line, style="yellow"))

@@ -89,14 +89,14 @@ def command(
     flags: dict[str, Any],
     measuring: Measuring,
 ) -> None:
-    """Estimate what a run takes, before it runs.
+    """Estimate the time and resources of a run before it runs.
 
-    Of a generation: messages, Redis, bytes, request units, hours. Makes some documents of TEMPLATE
+    For a generation: messages, Redis, bytes, request units, hours. Makes some documents of TEMPLATE
     (service_order if none is given) to measure them, and connects to nothing.
 
-    Of a migration, with --include: copies for some seconds, as one worker would, and says how long
-    all of it takes and whether that fits the time there is. `dataworks migrate --dry-run` lists
-    what will not arrive unchanged.
+    For a migration, with --include: copies for some seconds, as one worker would, and says how long
+    the entire migration takes and whether that fits into the time available. `dataworks migrate
+    --dry-run` lists what will not arrive unchanged.
 
     \b
     dataworks plan service_order --total 1e9 --workers 32 --rate 20k
@@ -252,7 +252,7 @@ def _limits(found: ScalingEstimate) -> Table:
 
 
 def _large(number: float) -> str:
-    """Three digits and a unit, like 5.5G."""
+    """Format with three digits and a unit, like 5.5G."""
     for unit in ("", "k", "M", "G", "T"):
         if number < 1000:
             return f"{number:.3g}{unit}"

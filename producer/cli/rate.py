@@ -53,7 +53,7 @@ _LIMIT = Limit()
 def command(context: CommandContext, run_id: str, **limits: float | str | None) -> None:
     """Change the limits of RUN while it runs, or show them.
 
-    Workers apply it within two seconds. A limit that is not given stays as it is.
+    Workers apply new limits within two seconds. A limit that is not given does not change.
     """
     from dataclasses import asdict
 

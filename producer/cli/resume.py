@@ -25,7 +25,7 @@ _NOT_FINISHED = 3
 @click.option(
     "--rebuild",
     is_flag=True,
-    help="Redis has lost RUN: record it again, with what is at the target.",
+    help="Redis has lost RUN: record it again, and acknowledge what is at the target.",
 )
 @click.option(
     "--spec",
@@ -50,7 +50,7 @@ def command(
     resync: bool,
     workers: int | None,
 ) -> None:
-    """Resume RUN after a crash, a pause, a cancel or an error: send its gaps, nothing else."""
+    """Resume RUN after a crash, a pause, a cancel or an error: do only what is missing."""
     from producer.cli.shared.run_to_end import run_to_end
     from producer.resume.continue_run import continue_run
     from producer.resume.rebuild import rebuild_run
@@ -74,7 +74,7 @@ def command(
 
 
 def _resync(context: CommandContext, connections: Connections, run_id: str) -> int:
-    """Follow on from a new position, and reconcile what changed in between."""
+    """Continue to follow from a new position, and reconcile what changed in between."""
     from producer.cli.shared.compare_and_repair import compare_and_repair, reconcile_everything
     from producer.drive.attach import set_going
     from producer.resume.continue_run import continue_run

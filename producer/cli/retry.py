@@ -16,7 +16,7 @@ from producer.cli.shared.options import CommandContext, with_connections, worker
 @workers_option
 @with_connections
 def command(context: CommandContext, run_id: str, detach: bool, workers: int | None) -> None:
-    """Try the documents of RUN again that could not be written."""
+    """Try again to write the documents of RUN that could not be written."""
     from producer.cli.shared.run_to_end import run_to_end
     from producer.resume.continue_run import retry_failures
 

@@ -31,7 +31,7 @@ _ENDED = "the command that worked on it has ended"
 @click.option("--spec", is_flag=True, help="Print the run's spec, for `resume --rebuild`.")
 @with_connections
 def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool) -> None:
-    """Show RUN, or the newest run. Exit code as for the run itself."""
+    """Show RUN, or the newest run. The exit code is that of the run."""
     from rich.markup import escape
 
     from dataworks_tasks.ledger.contract import WORKING
@@ -98,7 +98,7 @@ def _newest(ledger: Ledger) -> str:
 
 
 def _watch(context: CommandContext, connections: Connections, run_id: str) -> None:
-    """Show the run until it ends. An outage of Redis is waited out."""
+    """Show the run until it ends, through outages of Redis."""
     from rich.markup import escape
 
     from dataworks_tasks.ledger.contract import WORKING

@@ -10,7 +10,7 @@ from producer.cli.shared.options import CommandContext, with_context
 @click.command("strategies")
 @with_context
 def command(context: CommandContext) -> None:
-    """List the migration strategies: built in, from FRAMEWORK_PLUGINS and installed packages."""
+    """List the migration strategies: built in, or from FRAMEWORK_PLUGINS or installed packages."""
     from dataworks_tasks.migrate.factory import MigrationStrategyFactory
     from dataworks_tasks.plugins import load_plugins
 

@@ -21,7 +21,7 @@ from producer.cli.shared.options import CommandContext, with_connections
 @click.option(
     "--overwrite-changes",
     is_flag=True,
-    help="Even if others have changed the side that is written to: compare everything.",
+    help="Continue even if others have changed the side that is written to: compare everything.",
 )
 @click.option(
     "--on-ddl",
@@ -36,9 +36,9 @@ def command(
 ) -> None:
     """Follow the source of a complete migration from now on, or follow it back.
 
-    Without --reverse, everything is compared once and repaired, because nobody knows what changed
-    between the copy and now. With --reverse, the old side gets every change of the target since
-    the cut-over, and can be cut over to again.
+    Without --reverse, everything is compared once and repaired, because changes between the copy
+    and now are unknown. With --reverse, the old side gets every change of the target since the
+    cut-over, and you can cut over to it again.
     """
     from producer.cli.shared.sync_run import sync_run
     from producer.resume.start_sync import SyncRequest

@@ -40,7 +40,7 @@ def command(context: CommandContext) -> None:
 )
 @with_context
 def check(context: CommandContext, what: str, total: int | None, scale: float | None) -> None:
-    """Refuse TEMPLATE for whatever ``generate`` would refuse, without any server.
+    """Report everything in TEMPLATE that ``generate`` would refuse, without any server.
 
     TEMPLATE is a built-in name, a file, - for stdin, or a generator.
     """
@@ -66,7 +66,7 @@ def check(context: CommandContext, what: str, total: int | None, scale: float | 
 @click.argument("name", metavar="NAME")
 @with_context
 def show(context: CommandContext, name: str) -> None:
-    """Print the built-in template NAME, to begin a file of your own with."""
+    """Print the built-in template NAME, as a start for your own file."""
     from dataworks_tasks.generate.templates.load_template import builtin_text
 
     text = builtin_text(name)
@@ -80,7 +80,7 @@ def show(context: CommandContext, name: str) -> None:
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @with_context
 def new(context: CommandContext, path: Path) -> None:
-    """Write a small template with comments to FILE, to begin with."""
+    """Write a small template with comments to FILE, as a start."""
     from dataworks_tasks.generate.templates.load_template import starter_text
 
     if path.suffix.lower() != ".json":
@@ -113,11 +113,11 @@ def new(context: CommandContext, path: Path) -> None:
     "--sample",
     type=Count(0, 1_000_000),
     metavar="N",
-    help="Documents to count the fields' values in; 0 for none. Default: 10,000, with --json none.",
+    help="Documents to sample for the field table; 0 for none. Default: 10,000; none with --json.",
 )
 @with_context
 def preview(context: CommandContext, what: str, count: int, seed: int, sample: int | None) -> None:
-    """Print documents of TEMPLATE as Extended JSON, and what many of them look like.
+    """Print documents of TEMPLATE as Extended JSON, and a summary of many of them.
 
     For each field: how many documents have it, its values and how they are distributed; then the
     sizes of documents and indexes, and how many documents a process makes in a second.
@@ -149,7 +149,7 @@ def preview(context: CommandContext, what: str, count: int, seed: int, sample: i
 
 
 def figure_lines(figures: CollectionPreview, documents: int) -> Iterator[str]:
-    """Yield a table of the fields, then sizes and the rate, for a collection of ``documents``."""
+    """Yield a table of the fields, then sizes and the rate, of a collection of ``documents``."""
     from rich.filesize import decimal
 
     yield f"\n{counted(figures.sampled, 'document')}:"

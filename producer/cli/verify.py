@@ -34,7 +34,7 @@ from producer.cli.shared.options import COUNT, CommandContext, with_connections,
 @click.option(
     "--overwrite-changes",
     is_flag=True,
-    help="With --repair: even if others have changed the target since the run.",
+    help="With --repair: continue even if others have changed the target since the run.",
 )
 @workers_option
 @with_connections
@@ -51,12 +51,13 @@ def command(
 ) -> None:
     """Compare what RUN should have written with what its target holds, document by document.
 
-    A generation run is generated again. A migration is compared with its source: documents,
-    indexes, options, validators and views. When anything differs, the verification ends as
-    "different" with exit code 1, and `dataworks failures` lists the documents that do.
+    For a generation run, the documents are generated again. A migration is compared with its
+    source: documents, indexes, options, validators and views. When anything differs, the
+    verification ends as "different" with exit code 1, and `dataworks failures` lists the documents
+    that differ.
 
-    --repair makes equal what differs, and says what still does. --live is for a source that
-    changes: what differs is looked at again until it is equal, or counts.
+    --repair corrects the differences, and reports those that remain. --live is for a source that
+    changes: differences are compared again until they are gone, or count.
     """
     from producer.cli.shared.compare_and_repair import compare_and_repair
     from producer.cli.shared.run_to_end import run_to_end

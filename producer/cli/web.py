@@ -26,7 +26,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="Where to listen; port 0 picks a free one.",
 )
 @click.option("--password-file", type=_FILE, metavar="FILE", help="Ask visitors for this password.")
-@click.option("--token-file", type=_FILE, metavar="FILE", help="Let programs in with this token.")
+@click.option(
+    "--token-file", type=_FILE, metavar="FILE", help="Give programs access with this token."
+)
 @click.option("--tls-certificate", type=_FILE, metavar="FILE", help="Certificate, in PEM form.")
 @click.option("--tls-key", type=_FILE, metavar="FILE", help="Key of the certificate.")
 @click.option("--behind-tls-proxy", is_flag=True, help="A proxy in front of the pages handles TLS.")
@@ -57,7 +59,7 @@ def command(
 ) -> None:
     """Serve pages and an API that show every run, until Ctrl-C.
 
-    They read the ledger only. Without a password they are for this machine alone. Password and
+    They read the ledger only. Without a password, only this machine can open them. Password and
     token may also come from FRAMEWORK_WEB_PASSWORD and FRAMEWORK_WEB_TOKEN.
     """
     import asyncio

@@ -30,13 +30,13 @@ _WITH_VALUE = frozenset("APQXISbcflnOs")
 
 
 class _WorkerCommand(click.Command):
-    """Hands options of Celery on that are written in one word, such as -Pthreads.
+    """Passes Celery options on that are written as one word, such as -Pthreads.
 
-    Click takes such a word for several options of one letter each, and prints its help at an h.
+    Click reads such a word as several one-letter options, and prints its help at an h.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Write the value of each such option as a word of its own."""
+        """Write the value of each such option as a separate word."""
         return super().parse_args(ctx, [word for given in args for word in _words(given)])
 
 
@@ -57,7 +57,7 @@ def _words(given: str) -> tuple[str, ...]:
     default="celery",
     show_default=True,
     metavar="NAME",
-    help="Its name on this machine: NAME@HOST. Two workers of a machine need two names.",
+    help="Name on this machine: NAME@HOST. Two workers on one machine need two names.",
 )
 @click.option("--log-level", type=click.Choice(_LEVELS), default="INFO", show_default=True)
 @click.argument("more", nargs=-1, metavar="[CELERY OPTIONS]...")
@@ -71,7 +71,7 @@ def command(
 ) -> None:
     """Start a Celery worker with the right flags; Ctrl-C ends it after the current range.
 
-    Other options go to `celery -A dataworks_tasks worker` as they are.
+    Other options go to `celery -A dataworks_tasks worker` unchanged.
 
     \b
     dataworks worker
@@ -80,7 +80,7 @@ def command(
     from dataworks_tasks.worker.pool_check import check_pool
     from producer.local.environment import worker_environment
 
-    # Before Celery imports it: a pool that is not installed would end in a traceback.
+    # Checked before Celery imports it: a pool that is not installed would end in a traceback.
     for pool in named_pools(more):
         check_pool(pool)
     arguments = [
@@ -98,7 +98,7 @@ def command(
     if context.as_json:
         environment["FRAMEWORK_LOG_FORMAT"] = "json"
     if "broker_url" not in config.model_fields_set:
-        said = "No Redis is set: trying the one of this machine. Another: --broker URL"
+        said = "No Redis is set: trying the one on this machine. To use another one: --broker URL"
         click.echo(said, err=context.as_json)
     sys.stdout.flush()
     os.execve(sys.executable, arguments, {**os.environ, **environment})  # noqa: S606

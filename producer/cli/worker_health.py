@@ -34,7 +34,7 @@ from dataworks_tasks.worker.liveness import (
 def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:
     """Check that the workers of this machine or container are alive; for health checks.
 
-    Exit code 1 without a worker, or when one hangs or has lost its broker.
+    The exit code is 1 if there is no worker, or one hangs or has lost its broker.
     """
     found = [one for one in living_workers(liveness_folder()) if worker in (None, one.name)]
     for one in found:

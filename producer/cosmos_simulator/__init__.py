@@ -1,6 +1,6 @@
 """A simulator of Azure Cosmos DB for MongoDB (RU) in front of any mongod.
 
-What it does, and from which source each behavior is: docs/cosmos-simulator.md.
+What it does, and the source of each behavior: docs/cosmos-simulator.md.
 """
 
 from producer.cosmos_simulator.budget import SimulatorStatistics

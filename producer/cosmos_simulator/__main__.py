@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--partitioned-ids",
         action="store_true",
-        help="_id is unique for each value of the shard key only",
+        help="_id is unique only within each value of the shard key",
     )
     parser.add_argument(
         "--service", default=Service.COSMOS_DB.value, choices=[item.value for item in Service]

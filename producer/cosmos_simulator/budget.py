@@ -1,4 +1,4 @@
-"""The account's request units: what is left of this second, and what was used in each."""
+"""The account's request units: what is left in this second, and what was used in each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 HISTORY_SECONDS = 3600
 LONGEST_RETRY_AFTER_MS = 1000
-"""One second fills the whole allowance: a longer wait could not bring more."""
+"""One second fills the complete allowance: a longer wait could not bring more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +25,20 @@ class SimulatorStatistics:
     """Data requests, throttled ones too."""
 
     throttled_requests: int
-    """Data requests that were refused with 16500, wholly or in part."""
+    """Data requests that were refused with 16500, entirely or in part."""
 
     throttled_documents: int
     """Statements of writes that were refused with 16500."""
 
     ru_per_second: tuple[tuple[int, float], ...]
-    """(second since the start, RU charged in it), seconds without a charge left out; the last
-    hour."""
+    """(second since the start, RU charged in it), of the last hour's seconds with a charge."""
 
 
 class RequestUnitBudget:
     """A token bucket that holds one second's allowance, and the count of what was charged.
 
     Writes are charged before they run, reads when their size is known: a read may take the bucket
-    below zero, and everybody waits until it is filled again. Charged on one thread, read from any.
+    below zero, and everybody waits until it is filled again. One thread charges; any may read.
     """
 
     def __init__(
@@ -66,8 +65,8 @@ class RequestUnitBudget:
     def affordable(self, ru: float) -> bool:
         """Whether an operation of ``ru`` may start.
 
-        One that costs more than a second's allowance starts when the bucket is full, else it never
-        could.
+        One that costs more than a second's allowance starts when the bucket is full; otherwise it
+        never could.
         """
         available = self.available()
         return self._rate is None or min(ru, self._rate) <= available + 1e-9

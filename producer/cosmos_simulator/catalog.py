@@ -1,4 +1,4 @@
-"""What Cosmos DB knows of a collection and mongod does not: shard key and throughput."""
+"""What Cosmos DB knows about a collection and mongod does not: shard key and throughput."""
 
 from __future__ import annotations
 

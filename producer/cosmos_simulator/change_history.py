@@ -1,4 +1,4 @@
-"""The change log of Azure DocumentDB: every change, as long as it fits the history."""
+"""The change log of Azure DocumentDB: every change that fits the history."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class LoggedChange:
 
     @property
     def size_bytes(self) -> int:
-        """What it takes of the history."""
+        """Its size in the history."""
         return len(self.change.key) + len(self.change.document or b"")
 
 
 class ChangeHistory:
-    """Numbered changes of all collections; the oldest are given up for new ones."""
+    """Numbered changes of all collections; the oldest are dropped for new ones."""
 
     def __init__(self, history_bytes: int) -> None:
         self._most_bytes = history_bytes

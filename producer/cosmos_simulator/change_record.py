@@ -1,4 +1,4 @@
-"""What a write changed: found by looking at the documents before and after it."""
+"""What a write changed, found by reading the documents before and after it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_DOCUMENTS = 100_000
 class Change:
     """One document's change. ``document`` is None when it is gone.
 
-    ``key`` is the event's ``documentKey`` as BSON: the ``_id``, after the shard key where there is
+    ``key`` is the event's ``documentKey`` as BSON: the ``_id``, after the shard key if there is
     one.
     """
 
@@ -43,7 +43,7 @@ def document_key(document: bytes, shard_key: str | None) -> bytes:
 
 
 class ChangeRecorder:
-    """Looks at the documents that a write is about; ``place`` is where mongod keeps them."""
+    """Reads the documents that a write concerns; ``place`` is where mongod keeps them."""
 
     def __init__(self, upstream: Upstream, place: tuple[str, str], shard_key: str | None) -> None:
         self._upstream = upstream
@@ -52,7 +52,7 @@ class ChangeRecorder:
         self._before: dict[bytes, bytes] = {}
 
     async def look(self, command: Command) -> None:
-        """Remember the documents that an update or a deletion is about."""
+        """Remember the documents that an update or a deletion concerns."""
         queries = _queries(command)
         if queries:
             self._before = await self._found({"$or": queries})

@@ -1,4 +1,4 @@
-"""Change streams as an account with request units has them, and as Azure DocumentDB has them.
+"""Change streams of an account with request units, and of Azure DocumentDB.
 
 What they do, and how we know: docs/cosmos-simulator.md.
 """
@@ -71,7 +71,7 @@ class Stream(Protocol):
 
 
 class ChangeStreams:
-    """All change streams of a simulator, and what they are fed with."""
+    """All change streams of a simulator, and their feeds."""
 
     def __init__(self, catalog: Catalog, partitions: int, history_bytes: int) -> None:
         self._catalog = catalog
@@ -93,7 +93,7 @@ class ChangeStreams:
         return self._feeds.setdefault(namespace, CollectionFeed(self._partitions))
 
     def forget_collection(self, namespace: str) -> None:
-        """Forget a dropped collection: a new one of its name is another one."""
+        """Forget a dropped collection: a new one with its name is a different one."""
         self._feeds.pop(namespace, None)
 
     def forget_database(self, database: str) -> None:
@@ -115,7 +115,7 @@ class ChangeStreams:
         return {"resumeAfterTokens": found, "ok": 1}
 
     async def open_latest(self, command: Command, upstream: Upstream) -> Reply:
-        """Open a stream of latest versions, if it is asked for in the one way that there is."""
+        """Open a stream of latest versions, if the request has the only supported form."""
         if not isinstance(command.body["aggregate"], str):
             return error(115, "Change streams are supported on a single collection only")
         refused = _pipeline_refusal(command.body["pipeline"])
@@ -147,7 +147,7 @@ class ChangeStreams:
         return await self._opened(stream, command, upstream)
 
     async def _complete_feed(self, namespace: str, upstream: Upstream) -> CollectionFeed:
-        """With the documents that were there before anything was written through the simulator."""
+        """Return the feed with documents that existed before any write through the simulator."""
         feed = self.feed(namespace)
         if not feed.knows_earlier_documents:
             shard_key = self._catalog.shard_key(namespace)
@@ -199,7 +199,10 @@ class ChangeStreams:
         return _cursor("firstBatch", found, cursor_id, command.namespace, stream.extra())
 
     def is_open(self, cursor_id: int) -> bool:
-        """Whether a cursor is an open change stream's. mongod's own ids may be any number."""
+        """Return whether a cursor belongs to an open change stream.
+
+        mongod's own ids may be any number.
+        """
         return cursor_id in self._streams
 
     async def next_events(self, command: Command, upstream: Upstream) -> Reply:

@@ -65,7 +65,7 @@ class _LastRequest:
 
 
 class ClientConnection:
-    """Serves one client until it goes, is idle for too long, sends nonsense or a dial drops it."""
+    """Serves one client until it leaves, is idle too long, sends nonsense or a dial drops it."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class ClientConnection:
         except (_ConnectionDropped, ValueError, struct.error, InvalidBSON):
             self._writer.transport.abort()
         except (OSError, asyncio.IncompleteReadError):
-            pass  # the client, mongod or the idle limit (TimeoutError) ended it: nobody to tell
+            pass  # the client, mongod or the idle limit (TimeoutError) ended it
         finally:
             self._upstream.close()
             self._writer.close()
@@ -137,7 +137,7 @@ class ClientConnection:
         return encode_reply(document, command.request_id) if command.wants_reply else b""
 
     def _answer_query(self, message: bytes, request_id: int) -> bytes:
-        """Legacy OP_QUERY: drivers greet with it; servers of today take nothing else in it."""
+        """Legacy OP_QUERY: drivers send hello with it; servers accept nothing else in it now."""
         _, query = parse_query(message)
         if next(iter(query), "") in HELLO_NAMES:
             document = self._hello(query)
@@ -152,7 +152,7 @@ class ClientConnection:
         return hello_document(account.config, account.address, body)
 
     def _answer_here(self, command: Command) -> Mapping[str, Any] | None:
-        """Answers that need no mongod; None for every other command."""
+        """Return an answer that needs no mongod; None for every other command."""
         account, name = self._account, command.name
         if name in HELLO_NAMES:
             return self._hello(command.body)
@@ -194,7 +194,7 @@ class ClientConnection:
         return {"cursor": cursor, "ok": 1}
 
     async def _answer_with_mongod(self, command: Command) -> Mapping[str, Any] | None:
-        """Answers for which mongod is asked something else first; None: pass the command on."""
+        """Return an answer that needs other commands on mongod first; None: pass the command on."""
         match command.name:
             case "customAction":
                 return await self._custom_action(command)

@@ -35,7 +35,7 @@ async def run_custom_action(command: Command, catalog: Catalog, upstream: Upstre
 
 
 async def shard_collection(command: Command, catalog: Catalog, upstream: Upstream) -> Reply:
-    """``shardCollection "db.coll" {key: "hashed"}``; creates the collection where it is missing."""
+    """``shardCollection "db.coll" {key: "hashed"}``; creates the collection if it is missing."""
     namespace = str(command.body["shardCollection"])
     key = dict(command.body["key"].items())
     if len(key) != 1 or next(iter(key.values())) != "hashed":

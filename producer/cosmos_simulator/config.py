@@ -1,4 +1,4 @@
-"""What a simulator is started with: frozen values, checked when they are made."""
+"""The configuration of a simulator: frozen values, checked when they are made."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TWO_MEGABYTES = 2 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FaultDials:
-    """Which share (0 to 1) of the data requests meets which fault. All off by default.
+    """The share (0 to 1) of data requests that each fault hits. All off by default.
 
     Data requests are those that cost request units: reads and writes of documents.
     """
 
     throttle_share: float = 0.0
-    """Answered with 16500 although the budget would do; a bulk write is executed in part."""
+    """Answered with 16500 although the budget suffices; a bulk write is executed in part."""
 
     document_throttle_share: float = 0.0
     """Documents of bulk writes that are refused with 16500, each by itself."""
@@ -121,7 +121,10 @@ class SimulatorConfig:
 
     service: Service = Service.COSMOS_DB
     change_streams: bool = False
-    """Whether collections have change streams. Each write is looked at for it, before and after."""
+    """Whether collections have change streams.
+
+    For this, documents are read before and after each write.
+    """
 
     physical_partitions: int = 2
     """Of a collection's change feed; a document's is found by its shard key, else by its _id."""

@@ -1,4 +1,4 @@
-"""Reads and writes of documents: what costs request units, and what faults are for."""
+"""Reads and writes of documents: the requests that cost request units and meet faults."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ DATA_REQUESTS = frozenset(SEQUENCE_FIELDS) | FIND_AND_MODIFY | READS
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer to a data request (empty: the client wants none) and what it cost."""
+    """The answer to a data request (empty: the client wants none) and its cost."""
 
     reply: bytes
     charge: float = 0.0
     executed: bool = False
-    """Whether mongod executed it, wholly or in part."""
+    """Whether mongod executed it, entirely or in part."""
 
 
 class DataRequests:
@@ -166,7 +166,7 @@ class DataRequests:
         return self._account.pages.next_page(int(command.body["getMore"]), command.request_id)
 
     async def _cut_cursor(self, command: Command) -> Outcome | None:
-        """Lose the cursor when the dial says so: here, and in mongod."""
+        """Lose the cursor if the dial says so, here and in mongod."""
         faults = self._account.faults
         if not faults.happens(faults.dials.cursor_cut_share):
             return None
@@ -212,7 +212,7 @@ class DataRequests:
         return await self._execute(command, message, admission)
 
     async def _execute(self, command: Command, message: bytes, admission: Admission) -> Outcome:
-        """Send the admitted statements; the answer is touched only where it must be."""
+        """Send the admitted statements; change the answer only where necessary."""
         if not command.wants_reply:
             await self._upstream.send(self._addressed(command, message))
             return Outcome(b"", admission.charge, executed=True)
@@ -226,7 +226,7 @@ class DataRequests:
         return Outcome(reply, charge, executed=True)
 
     def _charge_further_matches(self, reply: Mapping[str, Any], admission: Admission) -> float:
-        """RU of a multi update or delete beyond the one document each that was charged before."""
+        """Charge a multi update or delete for more than the one document charged before."""
         further = int(reply.get("n", 0)) - len(admission.admitted)
         if further <= 0:
             return 0.0

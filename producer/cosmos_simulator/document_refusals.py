@@ -67,7 +67,7 @@ def statement_errors(batch: EncodedBatch, shard_key: str | None, max_json_bytes:
 
 
 def is_replacement(update: Any) -> TypeGuard[RawBSONDocument]:
-    """Whether an update's ``u`` is a whole document, not operators and not a pipeline."""
+    """Return whether an update's ``u`` is a complete document, not operators or a pipeline."""
     return isinstance(update, RawBSONDocument) and not next(iter(update), "").startswith("$")
 
 

@@ -12,18 +12,18 @@ RETRY_AFTER_MS_WITHOUT_BUDGET = 34
 
 
 class Faults:
-    """Decides which request meets which fault. One request asks each question once, in order."""
+    """Decides which request meets which fault. One request makes each decision once, in order."""
 
     def __init__(self, dials: FaultDials) -> None:
         self.dials = dials
         self._random = random.Random(dials.seed)
 
     def happens(self, share: float) -> bool:
-        """Whether a fault with this share happens now; asks for no chance when it is off."""
+        """Return whether a fault with this share happens now; draws nothing when it is off."""
         return share > 0 and self._random.random() < share
 
     def refused(self, positions: Sequence[int]) -> set[int]:
-        """Those of ``positions`` that the dial for single documents refuses."""
+        """Return those of ``positions`` that the dial for single documents refuses."""
         share = self.dials.document_throttle_share
         if not share:
             return set()
@@ -40,5 +40,5 @@ class Faults:
         return positions
 
     def accepted(self, count: int) -> int:
-        """How many of ``count`` statements pass when the dial throttles a bulk write."""
+        """Return how many of ``count`` statements pass when the dial throttles a bulk write."""
         return self._random.randrange(count) if count > 1 else 0

@@ -1,4 +1,4 @@
-"""What a Cosmos DB account says of itself: hello and buildInfo of each server version."""
+"""How a Cosmos DB account describes itself: hello and buildInfo of each server version."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The change feed of an account with request units: the latest version of each document.
 
-There is no log. A partition knows of each document when it was changed last, by a number that
-grows (LSN). Reading goes by that number: versions in between are gone, and so are deletions.
+There is no log. A partition knows when each document was last changed, by a growing number (LSN).
+Reading goes by that number: versions in between are gone, and so are deletions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FIRST_LSN_OF_A_WRITE = 10**9
 """Documents that were there before the simulator have lower numbers."""
 _KEY_SPACE = 16**4
 _START_EXACT_TO_SECONDS = 5
-"""A start by time begins at most so much earlier."""
+"""A start by time begins at most this much earlier."""
 _resource_ids = itertools.count(1)
 
 
@@ -44,7 +44,7 @@ class Partition:
             self._compact()
 
     def add_earlier(self, keys: Iterable[bytes]) -> None:
-        """Documents of which only is known that they are there."""
+        """Add documents of which only the existence is known."""
         new = [key for key in keys if key not in self._latest]
         self._latest.update({key: lsn for lsn, key in enumerate(new, 1)})
         self._lsns[:0] = range(1, len(new) + 1)
@@ -93,7 +93,7 @@ class Partition:
 
 
 class CollectionFeed:
-    """A collection's partitions. One that is created again has another resource id."""
+    """A collection's partitions. A recreated collection has another resource id."""
 
     def __init__(self, partitions: int) -> None:
         self.partitions = [Partition() for _ in range(partitions)]
@@ -109,17 +109,17 @@ class CollectionFeed:
             partition.record(key, at)
 
     def partition_of(self, key: bytes) -> Partition:
-        """By the shard key's value, the first of the key's fields."""
+        """Return the partition by the shard key's value, the first of the key's fields."""
         first = next(iter(RawBSONDocument(key).items()))
         digest = blake2b(repr(first).encode(), digest_size=4).digest()
         return self.partitions[int.from_bytes(digest) % len(self.partitions)]
 
     def positions_now(self) -> dict[int, int]:
-        """Of each partition: its latest change."""
+        """Return the latest change of each partition."""
         return {number: each.last for number, each in enumerate(self.partitions)}
 
     def positions_at(self, seconds: int) -> dict[int, int]:
-        """Of each partition: the change before a time, that is exact to some seconds only."""
+        """Return each partition's last change before a time, exact only to some seconds."""
         rounded = seconds - seconds % _START_EXACT_TO_SECONDS
         return {number: each.lsn_before(rounded) for number, each in enumerate(self.partitions)}
 
@@ -156,7 +156,7 @@ class CollectionFeed:
 def next_page(
     feed: CollectionFeed, positions: Mapping[int, int], limit: int
 ) -> tuple[dict[int, int], Sequence[bytes]]:
-    """Where the next page ends, and the keys of its documents: partition by partition."""
+    """Return where the next page ends, and the keys of its documents, partition by partition."""
     after = dict(positions)
     keys: list[bytes] = []
     for number, lsn in positions.items():

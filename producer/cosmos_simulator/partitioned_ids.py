@@ -1,8 +1,8 @@
-"""Sharded collections whose ``_id``s are unique for each value of the shard key only.
+"""Sharded collections whose ``_id``s are unique only within each value of the shard key.
 
-mongod keeps every ``_id`` unique, except in the database ``local``, where a collection may do
-without the index on it. So the documents of such a collection are kept there, with a unique index
-on ``_id`` and shard key; the collection itself stays empty and has the indexes and the name.
+mongod keeps every ``_id`` unique, except in the database ``local``, where a collection may lack the
+index on it. So the documents of such a collection are kept there, with a unique index on ``_id``
+and shard key; the collection itself stays empty and has the indexes and the name.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ async def drop_backing(upstream: Upstream, namespace: str) -> None:
 
 
 def data_collection(command: Command, catalog: Catalog) -> tuple[str, str]:
-    """Database and name of the collection that keeps the documents which the command is about."""
+    """Return database and name of the collection that stores the documents of the command."""
     if catalog.partitioning_key(command.namespace):
         return _DATABASE, _backing(command.namespace)
     return command.database, str(command.body[command.name])

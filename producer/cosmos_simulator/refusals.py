@@ -33,7 +33,7 @@ _COMMANDS_WITH_OPERATORS = frozenset(
 
 
 def request_error(command: Command, message: bytes) -> Mapping[str, Any] | None:
-    """Return the error of a command that is refused whatever the data is; None: it may run."""
+    """Return the error of a command that is refused for any data; None if it may run."""
     name = command.name
     if "txnNumber" in command.body:
         return RETRYABLE_WRITES_REFUSED
@@ -43,7 +43,7 @@ def request_error(command: Command, message: bytes) -> Mapping[str, Any] | None:
         return not_supported("find with min or max")
     if name in _COMMANDS_WITH_OPERATORS:
         for operator, pattern in _OPERATOR_BYTES.items():
-            # The bytes are searched first: walking every command's document would cost more.
+            # The bytes are searched first: parsing every command's document would cost more.
             if pattern in message and operator in _names(_query_parts(command)):
                 return error(*UNSUPPORTED_OPERATORS[operator])
     return None

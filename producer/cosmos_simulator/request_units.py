@@ -35,10 +35,10 @@ def insert_charges(sizes_bytes: NDArray[np.int64]) -> Charges:
 
 
 def replace_charges(sizes_bytes: NDArray[np.int64]) -> Charges:
-    """RU of replacing documents by these: twice an insert."""
+    """Return the RU of replacing documents with these: twice an insert."""
     return 2 * insert_charges(sizes_bytes)
 
 
 def read_charge(reply_bytes: int) -> float:
-    """RU of a page of results: 1 per KB, at least 1."""
+    """Return the RU of a page of results: 1 per KB, at least 1."""
     return READ_1KB_RU * max(1.0, reply_bytes / 1024)

@@ -1,4 +1,7 @@
-"""The errors Cosmos DB answers with, as documents. Texts and codes: docs/cosmos-simulator.md."""
+"""The errors that Cosmos DB answers with, as documents.
+
+Texts and codes: docs/cosmos-simulator.md.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ def throttled_error(retry_after_ms: int | None) -> dict[str, Any]:
 
 
 def legacy_throttled_error() -> dict[str, Any]:
-    """Return that error as older servers do: it never says how long to wait."""
+    """Return that error in the form of older servers, which never says how long to wait."""
     text = 'Message: {"Errors":["Request rate is large"]}'
     return {"_t": "OKMongoResponse", "ok": 0, "code": THROTTLED, "errmsg": text, "$err": text}
 

@@ -13,17 +13,17 @@ from bson.raw_bson import RawBSONDocument
 from producer.cosmos_simulator.wire import decode_reply, encode_reply
 
 LARGEST_PAGE_BYTES = 4 * 1024 * 1024
-"""Of the whole answer: PyMongo refuses one that is longer than hello's maxMessageSizeBytes."""
+"""Size of the complete answer: PyMongo refuses one longer than hello's maxMessageSizeBytes."""
 
 _BYTES_AROUND_DOCUMENTS = 4096
 _BYTES_AROUND_A_DOCUMENT = 12
 """An array element's type and its index as text."""
 
 HELD_CURSORS = 64
-"""Cursors with documents waiting. The oldest of more is given up: its getMore then meets 43."""
+"""Cursors with waiting documents. Beyond this number the oldest is dropped: its getMore gets 43."""
 
 _FIRST_OWN_CURSOR_ID = 1 << 62
-"""mongod's ids are random: the simulator's own start where a collision is out of the question."""
+"""mongod's ids are random: the simulator's own start where a collision is very unlikely."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class ResultPages:
         self._own_ids = itertools.count(_FIRST_OWN_CURSOR_ID)
 
     def cut(self, reply: bytes, response_to: int) -> bytes:
-        """``reply``, or its first page when it is too large."""
+        """Return ``reply``, or its first page if it is too large."""
         if len(reply) <= LARGEST_PAGE_BYTES:
             return reply
         cursor = decode_reply(reply).get("cursor")

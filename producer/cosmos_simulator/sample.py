@@ -11,7 +11,7 @@ _COPY = "_cosmos_simulator_copy"
 
 
 def without_sampling(command: Command) -> Command | None:
-    """Replace each ``$sample`` by a stage that repeats; None without a ``$sample``."""
+    """Replace each ``$sample`` with a stage that repeats documents; None without a ``$sample``."""
     pipeline = command.body["pipeline"]
     if not any("$sample" in stage for stage in pipeline):
         return None
@@ -20,7 +20,7 @@ def without_sampling(command: Command) -> Command | None:
 
 
 def _stages(stage: Any) -> list[Any]:
-    """Half as many documents, each twice, cut to the size that was asked for."""
+    """Return stages for half as many documents, each twice, cut to the requested size."""
     if "$sample" not in stage:
         return [stage]
     size = int(stage["$sample"]["size"])

@@ -1,4 +1,4 @@
-"""The simulator as a whole: a TCP proxy on a thread of its own."""
+"""The complete simulator: a TCP proxy on its own thread."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class CosmosSimulator:
         return self._budget.statistics()
 
     def start(self) -> str:
-        """Open the port and serve; the URL."""
+        """Open the port and serve; return the URL."""
         self._thread.start()
         self._started.result()
         return self.url
 
     def stop(self) -> None:
-        """Close the port and every connection, and wait for it; nothing when it does not run."""
+        """Close the port and every connection, and wait for that, if it is running."""
         if self._request_stop is not None and self._thread.is_alive():
             self._request_stop()
             self._thread.join()
@@ -120,12 +120,12 @@ class CosmosSimulator:
         self._request_stop = partial(loop.call_soon_threadsafe, stop_requested.set)
         self._started.set_result(port)
         await stop_requested.wait()
-        await _turns()  # Python 3.13 stumbles over what is being accepted while a server is closed
+        await _turns()  # Python 3.13 fails on a connection that is being accepted now
         server.close()
         for task in connections:
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
-        # A task that had not begun closes nothing, and a client may not read what is left for it.
+        # A task that has not begun closes nothing, and a client may not read the rest.
         for transport in transports:
             transport.abort()
         await _turns()

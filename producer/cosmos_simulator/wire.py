@@ -1,4 +1,4 @@
-"""The MongoDB wire protocol, as far as a proxy needs it.
+"""The part of the MongoDB wire protocol that a proxy needs.
 
 A command's documents stay bytes: only the small body is decoded, one level deep.
 Format: MongoDB's specification of OP_MSG, OP_QUERY and OP_REPLY.
@@ -40,7 +40,7 @@ _RAW: CodecOptions[RawBSONDocument] = CodecOptions(
 
 
 class WireError(ValueError):
-    """A message that is not well formed, or an opcode the simulator does not speak."""
+    """A malformed message, or an opcode that the simulator does not support."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which statements of a bulk write are executed, and the answer put together afterwards.
+"""Which statements of a bulk write are executed, and how the answer is assembled.
 
 Cosmos DB answers a bulk write in part: statements that fit the budget are executed, the others
 get a writeError each with their own index (docs/cosmos-facts.md section 2).
@@ -92,7 +92,7 @@ def _admit_ordered(limits: _Limits, refused: Errors) -> Admission:
 
 
 def _admit_unordered(limits: _Limits, refused: Errors) -> Admission:
-    """Run any statements: which ones the budget refuses is chance, not the tail of the list."""
+    """Run any statements: the budget refuses random ones, not the tail of the list."""
     candidates = [index for index in range(len(limits.charges)) if index not in refused]
     throttled = limits.faults.refused(candidates)
     order = [index for index in candidates if index not in throttled]
@@ -139,7 +139,7 @@ class _Limits:
         return min(affordable, self.faults.accepted(len(order))) if by_dial else affordable
 
     def retry_after_ms(self, missing: Sequence[int], *, by_dial: bool) -> int | None:
-        """When to send the ``missing`` statements again; None: the answer does not say."""
+        """Return when to send the ``missing`` statements again; None: the answer does not say."""
         delay = RETRY_AFTER_MS_WITHOUT_BUDGET
         if not by_dial:
             delay = self.budget.retry_after_ms(self.charge(missing))

@@ -1,4 +1,4 @@
-"""Have a server refuse the writes of users, and allow them again."""
+"""Make a server refuse the writes of users, and allow them again."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _LONGEST_MILLISECONDS = 90_000
 
 
 def block_writes(server: BaseDatabaseClient) -> None:
-    """Block; raises UsageError or RunFailed where the server cannot, with what helps."""
+    """Block writes. Raises UsageError or RunFailed, with advice, if the server cannot."""
     _set_block(server, blocked=True)
 
 
 def allow_writes(server: BaseDatabaseClient) -> None:
-    """Take the block back."""
+    """Remove the block."""
     _set_block(server, blocked=False)
 
 
@@ -46,7 +46,7 @@ def _set_block(server: BaseDatabaseClient, *, blocked: bool) -> None:
                 "Stop the writers yourself and leave --block-writes out",
             ) from None
         if error.code in _WAITED_TOO_LONG:
-            allow_writes(server)  # it has begun to block, and waits for the transactions only
+            allow_writes(server)  # it has begun to block, and only waits for transactions
             raise RunFailed(
                 "the source did not block writes: transactions stayed open for too long",
                 "Stop the clients that hold them open, then repeat the cut-over",

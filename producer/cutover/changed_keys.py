@@ -25,7 +25,7 @@ _KEYS_AT_ONCE = 1000
 def verify_changed(context: RunContext, job: MigrationJob) -> tuple[int, DocumentFailure | None]:
     """Return how many of the keys in the run's change log differ, and the first of them.
 
-    Transient errors are retried: a cut-over is not to be given up for a lost connection. Documents
+    Transient errors are retried: a lost connection must not end a cut-over. Documents
     that kill every worker are left out: they are failures of the run, and would end this process.
     """
     routes = migration_routes(context, job)
@@ -45,7 +45,7 @@ def _compare(route: KeyRoute, keys: Sequence[Element]) -> list[DocumentFailure]:
 
 
 def _changed_keys(context: RunContext) -> Iterator[tuple[int, list[Element]]]:
-    """Keys of one collection at a time, each once in a group of entries."""
+    """Yield the keys of one collection at a time, each once in a group of entries."""
     run_id = context.spec.run_id
     place = FollowPlace.from_bytes(context.ledger.key_windows.place(run_id, PLACE))
     log = ChangeLog(context.target, change_log_namespace(context.spec))

@@ -1,4 +1,4 @@
-"""What has to be right before a cut-over: a list that a person can read out."""
+"""What has to be right before a cut-over: a list that a person can read aloud."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def checklist(
     accept_failures: bool,
     verify: str = "changed",
 ) -> Iterator[Check]:
-    """Every check, in the order of the cut-over. Nothing is changed."""
+    """Yield every check, in the order of the cut-over. Changes nothing."""
     ledger = connections.ledger
     job = spec.data_job
     if not isinstance(job, MigrationJob):
@@ -141,7 +141,7 @@ def _comparable(options: Mapping[str, Any], name: str) -> Any:
 def _unique_indexes(
     connections: Connections, pair: NamespacePair, route: KeyRoute
 ) -> Iterator[Check]:
-    """Duplicates that a unique index will meet: better found now than at the last step."""
+    """Check for duplicates that a unique index would meet: better now than at the last step."""
     for index in read_indexes(connections.source, pair.source):
         if not index.get("unique"):
             continue

@@ -67,13 +67,13 @@ class CutOverRequest:
 
 
 class StillWriting(TerminalError):
-    """Somebody wrote to the source after its writers were to stop."""
+    """Somebody wrote to the source after its writers should have stopped."""
 
 
 class CutOver:
     """One cut-over of one run; ``say`` shows a line to a person.
 
-    ``verify_full`` compares all of both sides and says how many documents differ.
+    ``verify_full`` compares both sides completely and returns how many documents differ.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class CutOver:
                 f"{spec.run_id} does not follow its source, so there is nothing to cut over",
                 "Start one that does: dataworks migrate ... --follow",
             )
-        load_plugins(connections.config.plugins)  # the run's strategy may be of one
+        load_plugins(connections.config.plugins)  # the run's strategy may come from a plugin
         self._connections, self._spec, self._job = connections, spec, spec.job
         self._request, self._say, self._verify_full = request, say, verify_full
         self._ledger, self._run_id = connections.ledger, spec.run_id
         self._shown_at = 0.0
 
     def checks(self) -> list[Check]:
-        """Step 1: what has to be right before anybody stops writing."""
+        """Do step 1: check what has to be right before anybody stops writing."""
         request = self._request
         return list(
             checklist(
@@ -109,12 +109,15 @@ class CutOver:
         )
 
     def gone_collections(self) -> list[NamespacePair]:
-        """Return the run's collections that the source does not have any more."""
+        """Return the run's collections that the source no longer has."""
         source = self._connections.source
         return [pair for pair in self._job.namespaces if is_gone(source, pair)]
 
     def run(self) -> None:
-        """Do steps 2 to 10. After an error the run keeps following, and this can be repeated."""
+        """Do steps 2 to 10.
+
+        After an error the run continues to follow, and this can be repeated.
+        """
         with self._lease() as lease:
             failpoint("cut-over-lease.after")
             self._record("cut-over began")
@@ -161,17 +164,17 @@ class CutOver:
                     said = True
                     Event().wait(_LOOK_SECONDS)
                     continue
-                lease.note("")  # what a cut-over before this one could not build is tried again
+                lease.note("")  # indexes that an earlier cut-over could not build are tried again
                 yield lease
                 return
 
     def _record(self, step: str) -> None:
-        """Keep on record that a step is done, for the run's page and its report."""
+        """Record that a step is done, for the run's page and its report."""
         event = RunEvent(self._ledger.key_windows.now(), f"cutover on {socket.gethostname()}", step)
         self._ledger.history.record_event(self._run_id, event)
 
     def _take_in_later(self) -> None:
-        """Have collections followed that were created since; they belong to the run from now on."""
+        """Follow collections that were created since; from now on they belong to the run."""
         connections = self._connections
         if take_in(self._ledger, self._spec, connections.source, connections.target):
             self._say("collections that were created after the start are followed")
@@ -180,7 +183,7 @@ class CutOver:
             self._job = self._spec.job
 
     def _build_what_may_be_there(self, lease: HeldFinishLease) -> None:
-        """Build the indexes that hinder nobody while writers write: less is left for later."""
+        """Build the indexes that do no harm while writers write: less is left for later."""
         if self._job.indexes is IndexPolicy.NONE:
             return
         source, target = self._connections.source, self._connections.target
@@ -191,7 +194,7 @@ class CutOver:
             self._refuse_indexes(copy.refused)
 
     def _build_the_rest(self, lease: HeldFinishLease) -> None:
-        """Step 8. Raises RunFailed when an index cannot be built."""
+        """Do step 8. Raises RunFailed when an index cannot be built."""
         self._say("building unique and TTL indexes, setting validators")
         for name in drop_what_is_gone(self._connections, self._job):
             self._say(f"dropped {name}, as at the source")
@@ -216,9 +219,9 @@ class CutOver:
 
     @contextmanager
     def _writes_stopped(self) -> Iterator[Timestamp]:
-        """Step 2: block the source's writes, or ask for it; a position after that.
+        """Do step 2: block the source's writes, or ask for it; return a position after that.
 
-        A cut-over that fails takes the block back.
+        A cut-over that fails removes the block.
         """
         source = self._connections.source
         if not self._request.block_writes:
@@ -242,7 +245,7 @@ class CutOver:
             raise
 
     def _position(self) -> Timestamp:
-        """Return a source position after this moment, from the ledger's clock if it has none."""
+        """Return a source position after now, by the ledger's clock if the source has none."""
         position = now_at(self._connections.source)
         return position or Timestamp(int(self._ledger.key_windows.now()) + 1, 0)
 
@@ -251,8 +254,8 @@ class CutOver:
         return drain(self._ledger, self._run_id, barrier, self._show, self._still_changed)
 
     def _deletions_found(self, drained: Backlog) -> Backlog:
-        """Step 6: what the source's changes do not say is looked for now."""
-        self._say("looking for documents that the source has no more")
+        """Do step 6: search for deletions that the source's changes do not report."""
+        self._say("looking for documents that the source no longer has")
         connections, windows = self._connections, self._ledger.key_windows
         began = f"{windows.now():.0f}"
         source = connections.source
@@ -276,10 +279,13 @@ class CutOver:
             self._say(f"left to reconcile: {left}")
 
     def _quiet(self, drained: Backlog) -> Backlog:
-        """Step 5: nothing is written for long enough. Raises StillWriting, naming the last key."""
+        """Do step 5: wait for a long enough time without writes.
+
+        Raises StillWriting, naming the last key.
+        """
         seconds = self._request.quiet_seconds
         if self._request.block_writes:
-            # No transaction is open any more. Users with bypassWriteBlockingMode write all the same
+            # No transaction is open any more. Users with bypassWriteBlockingMode can still write
             seconds = min(seconds, _QUIET_WHILE_BLOCKED_SECONDS)
         if seconds <= 0:
             return drained
@@ -315,7 +321,7 @@ class CutOver:
             )
 
     def _verify(self) -> None:
-        """Step 7. Raises RunFailed when anything differs."""
+        """Do step 7. Raises RunFailed when anything differs."""
         verify = self._request.verify
         if not has_bounded_reads(self._connections.source):
             verify = "full"
@@ -369,7 +375,7 @@ class CutOver:
         )
 
     def _record_target(self) -> None:
-        """Keep the target's position, where it has one: the way back begins there."""
+        """Record the target's position, if it has one: a reversed run begins there."""
         windows = self._ledger.key_windows
         place = target_position(self._connections.target, self._job, windows.now)
         if place is not None:
@@ -387,12 +393,12 @@ class CutOver:
 
 
 def _hinders_nobody(index: Mapping[str, Any]) -> bool:
-    """Whether an index may be there while documents are reconciled in any order."""
+    """Return whether an index may exist while documents are reconciled in any order."""
     return not index.get("unique") and "expireAfterSeconds" not in index
 
 
 def end_cut_over(connections: Connections, spec: RunSpec) -> bool:
-    """Whether the run is complete already; what a cut-over that was killed then left is removed."""
+    """Return whether the run is already complete; remove what a killed cut-over left."""
     if not spec.follows or connections.ledger.state(spec.run_id) is not RunState.COMPLETE:
         return False
     ChangeLog(connections.target, change_log_namespace(spec)).drop()

@@ -1,4 +1,4 @@
-"""Cut a run over from a program: the checklist, then every step, without a person to ask."""
+"""Cut a run over from a program: the checklist, then every step, without asking anybody."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def cut_over_run(
 ) -> RunProgress:
     """Cut the run over and return its last progress.
 
-    ``say`` is given a line for each step, and may raise to give up: the run then keeps following.
-    Raises UsageError when the checklist is not right, and what stopped a step.
+    ``say`` is called with a line for each step, and may raise to give up: the run then continues to
+    follow. Raises UsageError when a check fails, or the error that stopped a step.
     """
     ledger = connections.ledger
     spec = ledger.spec(run_id)
@@ -50,4 +50,4 @@ def cut_over_run(
 
 
 def _ignore(_observation: Observation) -> None:
-    """Nobody watches."""
+    """Do nothing: nobody watches."""

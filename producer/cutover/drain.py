@@ -18,15 +18,15 @@ from dataworks_tasks.sync.follow_place import PLACE, REDO, FollowPlace, first_pl
 
 _LOOK_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
-"""What was on its way when the writers stopped may arrive for so long."""
+"""What was on its way when the writers stopped may arrive within this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is left of a followed run at one moment. ``place``: the reader's, as the ledger has it.
+    """The backlog of a followed run at one moment. ``place``: the reader's recorded place.
 
-    ``collections``: those of which each key is reconciled again. ``deferred_seconds``: when the
-    last window is over whose writes may still arrive.
+    ``collections``: those of which each key is reconciled again. ``deferred_seconds``: until the
+    last window whose writes may still arrive can be repeated.
     """
 
     open_windows: int
@@ -62,7 +62,7 @@ class Backlog:
 
 def backlog(ledger: Ledger, run_id: str) -> Backlog:
     """Return what is left now. Raises UsageError for a run that does not follow its source."""
-    # First the place, then what is left in one step: what the place moved past is among it.
+    # First the place, then the rest in one step: it includes what the place has moved past.
     kept = ledger.key_windows.place(run_id, PLACE)
     taken_in = len(later_pairs(ledger.key_windows.place(run_id, LATER)))
     redo = EveryKey.from_bytes(ledger.key_windows.place(run_id, REDO))
@@ -83,7 +83,7 @@ def backlog(ledger: Ledger, run_id: str) -> Backlog:
 
 
 def _beginning(ledger: Ledger, run_id: str) -> FollowPlace:
-    """Return the place of a run whose changes nobody has read yet."""
+    """Return the place of a run whose changes have not been read yet."""
     job = ledger.spec(run_id).job
     if not isinstance(job, MigrationJob) or job.follow is None:
         raise UsageError(

@@ -22,7 +22,7 @@ _MOST_PAIRS = 100
 
 
 def lasting_duplicate(route: KeyRoute, index: Mapping[str, Any]) -> str | None:
-    """Return a value that two documents keep in common, or None.
+    """Return a value that two documents share for good, or None.
 
     While values change places at the source, two documents at the target may have the same value
     for a moment: one of them is about to be reconciled.
@@ -41,19 +41,19 @@ def lasting_duplicate(route: KeyRoute, index: Mapping[str, Any]) -> str | None:
             duplicate = value, b"".join(element_bytes(key) for key in keys)
             if duplicate in before:
                 return value
-            # Both may have been reconciled since the values were compared: look once more.
+            # Both may have been reconciled since their values were compared: check once more.
             same.add(duplicate)
         if not seen:
             return None
         before = same
-    # Each look met others: the target is behind, and will be asked again when it is not.
+    # Each check found others: the target lags, and will be checked again when it has caught up.
     return None
 
 
 def _duplicates(
     client: BaseDatabaseClient, namespace: Namespace, index: Mapping[str, Any]
 ) -> Iterator[tuple[str, Sequence[Element]]]:
-    """Values that several documents have, as text, each with the keys of two of them."""
+    """Yield values that several documents have, as text, each with the keys of two of them."""
     fields = list(index["key"])
     matched = index.get("partialFilterExpression") or {}
     if index.get("sparse"):

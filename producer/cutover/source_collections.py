@@ -1,4 +1,4 @@
-"""Collections of a run that are gone at the source by now, and those that came after its start."""
+"""Collections that are gone from the source since the run's start, and those created since."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from producer.start.separate_collections import with_source_uuids
 
 
 def as_it_is_now(source: BaseDatabaseClient, job: MigrationJob) -> MigrationJob:
-    """Return the job with the source collections that are there, also those created again."""
+    """Return the job with the current source collections, including recreated ones."""
     there = tuple(pair for pair in job.namespaces if not is_gone(source, pair))
     return job.model_copy(update={"namespaces": with_source_uuids(source, there)})
 
 
 def is_gone(source: BaseDatabaseClient, pair: NamespacePair) -> bool:
-    """Whether the source has no such collection; unknown where a server does not list them."""
+    """Return whether the source lacks the collection."""
     return source.capabilities.majority_reads and read_options(source, pair.source) is None
 
 
 def drop_what_is_gone(connections: Connections, job: MigrationJob) -> Iterator[str]:
     """Drop empty collections of the target whose source was dropped; yields their names.
 
-    Only where the run follows such changes: every document of theirs was deleted before.
+    Only if the run follows such changes: all their documents were deleted before.
     """
     if job.follow is None or job.follow.on_ddl is not OnDdl.FOLLOW:
         return
@@ -44,7 +44,7 @@ def drop_what_is_gone(connections: Connections, job: MigrationJob) -> Iterator[s
 def gone_collection(
     run_id: str, job: MigrationJob, pair: NamespacePair, *, accepted: bool
 ) -> Check:
-    """Check a collection that the source does not have any more."""
+    """Check a collection that the source no longer has."""
     name = str(pair.source)
     if job.follow is not None and job.follow.on_ddl is OnDdl.FOLLOW:
         return Check(name, ok=True, found="dropped at the source, and so it is at the target")

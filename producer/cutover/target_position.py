@@ -1,4 +1,4 @@
-"""Where a target's changes are at the cut-over: the way back begins there."""
+"""The position in a target's changes at the cut-over: a reversed run begins there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataworks_tasks.sync.open_changes import Followed, open_changes
 def target_position(
     target: BaseDatabaseClient, job: MigrationJob, clock: Callable[[], float]
 ) -> FollowPlace | None:
-    """Return the target's position; None if its changes cannot be read, or not by its user.
+    """Return the target's position; None if its changes, or this user, do not allow reading them.
 
     Raises TransientError when the target does not answer.
     """

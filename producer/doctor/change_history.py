@@ -34,7 +34,7 @@ def change_history(client: BaseDatabaseClient) -> Check:
 
 
 def _reach(client: BaseDatabaseClient) -> str:
-    """How far the history reaches back; only some users may look."""
+    """Return how far the history reaches back; only some users may read that."""
     seconds = history_seconds(client)
     if seconds is None:
         return "the server does not say how far its history reaches back, or it is still growing"

@@ -1,4 +1,4 @@
-"""One thing that was looked at."""
+"""One check and its outcome."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, whether it is good, what was found, and what to do if it is not."""
+    """What was checked, whether it is good, what was found, and what to do if it is not."""
 
     name: str
     ok: bool

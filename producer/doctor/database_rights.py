@@ -1,4 +1,4 @@
-"""May the user of a connection do what a run does? From what the server says of the user."""
+"""Whether a connection's user may do what a run does, by what the server reports about the user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataworks_tasks.errors import TerminalError
 from dataworks_tasks.store.client import BaseDatabaseClient
 
 _ANY = "\0"
-"""A database of which no privilege speaks by its name."""
+"""A database that no privilege names."""
 READING = frozenset({"find", "listCollections", "listIndexes"})
 """What a source's user needs: the actions of the role ``read``."""
 

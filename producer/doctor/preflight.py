@@ -1,4 +1,4 @@
-"""Is everything there that a run needs? What ``dataworks doctor`` asks."""
+"""The checks of ``dataworks doctor``: whether everything that a run needs is there."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _NOT_SAID = "the server does not say; access control may be off"
 
 
 def run_checks(connections: Connections, *, debug: bool = False) -> Iterator[Check]:
-    """Every check, in the order in which a run would need the things.
+    """Yield every check, in the order in which a run needs things.
 
-    ``debug``: raise what nobody foresaw; otherwise it is a check that failed.
+    ``debug``: raise unexpected errors; otherwise each is a failed check.
     """
     broker = "redis" if connections.config.ledger_url is None else "broker"
     out_of_reach = set()
     for name, checks in _checks(connections):
         if name == "workers" and broker in out_of_reach:
-            # The same cause again, and for some addresses only after a minute.
+            # The cause would be the same, and for some addresses it would take a minute.
             yield Check(name, ok=False, found=_NOT_ASKED)
             continue
         try:
@@ -70,7 +70,7 @@ def _redis(connections: Connections) -> Iterator[Check]:
 
 
 def _broker(connections: Connections) -> Iterator[Check]:
-    """Where it is another Redis than the ledger's."""
+    """Check the broker, if it is not the ledger's Redis."""
     waiting = MessageQueue(connections.app).depth().waiting
     messages = counted(waiting, "message waits", "messages wait")
     found = f"{messages} in the queue {connections.config.queue}"
@@ -111,7 +111,7 @@ def _rights(client: BaseDatabaseClient, side: str) -> Check:
 def _rights_anywhere(
     client: BaseDatabaseClient, name: str, wanted: frozenset[str], role: str
 ) -> Check:
-    """Where no database is set each run names its own."""
+    """Check the rights on any database: if none is set, each run names its own."""
     found = databases_with(client, wanted)
     if found is None:
         return Check(name, ok=True, found=_NOT_SAID)

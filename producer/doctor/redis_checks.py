@@ -1,4 +1,4 @@
-"""Whether a run can trust this Redis: it keeps what it is given, and its clock is right."""
+"""Whether a run can trust this Redis: it keeps its data, and its clock is right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOT_ASKED = "this user may not ask (INFO)"
 
 
 def redis_checks(facts: RedisFacts) -> Iterator[Check]:
-    """One check for each way in which a Redis lets runs down."""
+    """Yield one check for each way in which a Redis can fail runs."""
     yield _persistence(facts)
     yield _eviction(facts)
     yield _memory(facts)
@@ -56,7 +56,7 @@ def _memory(facts: RedisFacts) -> Check:
 
 
 def clock_check(name: str, what: str, ahead_seconds: float, than: str) -> Check:
-    """Leases, rates and alerts compare times of several machines."""
+    """Check the clock: leases, rates and alerts compare times of several machines."""
     if abs(ahead_seconds) <= MOST_CLOCK_SECONDS:
         return Check(name, ok=True, found=f"{what} is right within {MOST_CLOCK_SECONDS:.0f} s")
     side = "ahead of" if ahead_seconds > 0 else "behind"

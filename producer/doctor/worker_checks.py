@@ -40,7 +40,7 @@ def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
         size = "? processes" if processes == "?" else counted(processes, "process", "processes")
         queues = _queues(taking.get(worker), report)
         if queues and config.queue not in queues:
-            # It gets no run of this machine. Whether any worker does is a check of its own.
+            # It gets no run from this machine. Whether any worker does is a separate check.
             only = f"{worker}, {size}, takes from {', '.join(queues)} only"
             yield Check("worker", ok=True, found=only)
             continue
@@ -69,7 +69,7 @@ def queue_check(queue: str, taking: Mapping[str, Sequence[Mapping[str, Any]]]) -
 
 
 def duplicate_names(replies: Sequence[Mapping[str, Any]]) -> Iterator[Check]:
-    """Workers that answer to one name: orders and answers of one get lost."""
+    """Check for workers that share a name: commands and answers of one get lost."""
     for worker, count in Counter(name for reply in replies for name in reply).items():
         if count > 1:
             yield Check(
@@ -100,7 +100,7 @@ def _pool(worker: str, stats: Mapping[str, Any]) -> Iterator[Check]:
 def _queues(
     taking: Sequence[Mapping[str, Any]] | None, report: Mapping[str, Any] | None
 ) -> list[str]:
-    """Return the queues that a worker takes from; none: it does not say."""
+    """Return the queues that a worker takes from; empty if it does not say."""
     if taking is not None:
         return sorted(str(one.get("name")) for one in taking)
     return [report["queue"]] if report and "queue" in report else []

@@ -1,4 +1,4 @@
-"""Set a run going and watch it until it ends, or until the person leaves."""
+"""Start a run and watch it until it ends, or until the person leaves."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from producer.drive.pauses import Pauses
 
 _OUTAGE_POLL_SECONDS = 1.0
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends a command that can still put its terminal and its run in order."""
+"""Signals that end a command in time for it to restore its terminal and its run."""
 
 
 def set_going(connections: Connections, spec: RunSpec) -> None:
-    """Send the run's first messages; workers do the rest, whatever becomes of this process."""
+    """Send the run's first messages; workers do the rest, whatever happens to this process."""
     ledger = connections.ledger
     if ledger.state(spec.run_id) in WORKING:
         MessageQueue(connections.app).check()
@@ -33,7 +33,7 @@ def set_going(connections: Connections, spec: RunSpec) -> None:
 
 
 def _is_set_going(connections: Connections, spec: RunSpec) -> bool:
-    """Set the run going; False when that failed for a cause that ``stay`` waits out or explains."""
+    """Start the run; False if that failed for a cause that ``stay`` waits for or explains."""
     try:
         set_going(connections, spec)
     except (TransientError, UnknownName):
@@ -44,9 +44,9 @@ def _is_set_going(connections: Connections, spec: RunSpec) -> bool:
 def attach(
     connections: Connections, spec: RunSpec, create_view: Callable[[], RunView]
 ) -> RunProgress | None:
-    """Set the run going and show it; None when Redis never answered. Ctrl-C leaves at once.
+    """Start the run and show it; None when Redis never answered. Ctrl-C leaves at once.
 
-    ``create_view`` is called when the workers have begun: what draws takes a while to import.
+    ``create_view`` is called after the workers have begun, because drawing takes a while to import.
     """
     with _interrupts(connections, spec.run_id) as interrupts:
         going = _is_set_going(connections, spec)
@@ -67,9 +67,9 @@ def stay(
     *,
     is_going: bool = False,
 ) -> RunProgress | None:
-    """Set the run going, and watch it until it ends or ``should_stop`` says so; its last progress.
+    """Start the run, and watch it until it ends or ``should_stop``; return its last progress.
 
-    An outage of Redis is waited out. Raises RunFailed when Redis has lost the run.
+    It waits through outages of Redis. Raises RunFailed when Redis has lost the run.
     """
     ledger, queue = connections.ledger, MessageQueue(connections.app)
     progress: RunProgress | None = None
@@ -104,7 +104,7 @@ class _Interrupts:
         self._count = 0
 
     def show_with(self, view: RunView) -> None:
-        """Say in ``view`` what an interrupt does, also one that came before."""
+        """Show in ``view`` what an interrupt does, even one that came earlier."""
         self._view = view
         if self._count:
             self._say(view)
@@ -133,7 +133,7 @@ def _interrupts(connections: Connections, run_id: str) -> Iterator[_Interrupts]:
     if current_thread() is not main_thread():
         yield interrupts
         return
-    # Under nohup a closed terminal is ignored, and stays so.
+    # Under nohup a closed terminal is ignored, and this must not change that.
     wanted = [one for one in _ENDING if signal.getsignal(one) is not signal.SIG_IGN]
     before = {one: signal.signal(one, interrupts) for one in wanted}
     try:

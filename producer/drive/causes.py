@@ -1,4 +1,4 @@
-"""Why the run that a command stays with does not get on; asked every few seconds."""
+"""Why the run that a command watches makes no progress; checked every few seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Causes:
         self._asked_at = time.monotonic()
 
     def of(self, progress: RunProgress) -> Standstill:
-        """Return what holds the run up, at most two seconds old."""
+        """Return what blocks the run, at most two seconds old."""
         now = time.monotonic()
         if now - self._asked_at >= _ASKED_EVERY_SECONDS:
             self._asked_at = now

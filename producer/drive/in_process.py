@@ -1,4 +1,4 @@
-"""Do a run's work in this process, where there are no workers: same ranges, same ledger."""
+"""Do a run's work in this process, without workers: same ranges, same ledger."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from producer.drive.observation import Observation, StopRequest
 log = logging.getLogger(__name__)
 
 _RANGE_SECONDS = 2.0
-"""A range is left after this, so that whoever wants to stop does not wait long."""
+"""A range is left after this time, so that a stop does not take long."""
 
 _MOST_OUTAGES = 10
 _OUTAGE_SECONDS = 1.0
@@ -42,9 +42,9 @@ def work_here(
     observe: Callable[[Observation], None],
     should_stop: Callable[[], StopRequest],
 ) -> RunProgress:
-    """Settle every gap of the run in this process, and finish it; its last progress.
+    """Do every gap of the run in this process and finish it; return its last progress.
 
-    An outage is waited out; after 10 in a row its TransientError is raised and the run can be
+    It waits through outages; after 10 in a row the TransientError is raised and the run can be
     resumed. TerminalError and SettingsError fail the run and are raised.
     """
     if spec.follows:

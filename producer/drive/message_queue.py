@@ -1,4 +1,4 @@
-"""The broker's queue as the producer sees it: how many messages are left."""
+"""The broker's queue, as the producer sees it: how many messages are left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from producer.drive.observation import QueueDepth
 
 
 class MessageQueue:
-    """Raises LedgerUnavailable (it passes) when the broker does not answer."""
+    """Raises LedgerUnavailable, which is transient, when the broker does not answer."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
@@ -24,7 +24,7 @@ class MessageQueue:
             refuse_cluster(_channel(connection).client)
 
     def depth(self) -> QueueDepth:
-        """How many messages there are; those in hand are of every queue of this broker."""
+        """Return how many messages there are; those in hand are of every queue of this broker."""
         with broker_errors(), self._app.pool.acquire(block=True) as connection:
             channel = _channel(connection)
             name = self._app.conf.task_default_queue

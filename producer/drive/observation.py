@@ -1,4 +1,4 @@
-"""What an attached producer sees of a run, and who looks on."""
+"""What an attached producer sees of a run, and the views that show it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StopRequest(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What an attached producer sees: the ledger, the queue, or why it sees neither."""
+    """What an attached producer sees: the ledger and the queue, or why it sees neither."""
 
     progress: RunProgress | None
     queue: QueueDepth | None

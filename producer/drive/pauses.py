@@ -1,4 +1,4 @@
-"""The pauses between two looks at a run that a command stays with."""
+"""The pauses between two reads of a run that a command watches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.02, 0.2
 
 
 class Pauses:
-    """Short ones at the beginning and at the end of a run, where a person waits."""
+    """Short pauses at the beginning and at the end of a run, when a person waits."""
 
     def __init__(self) -> None:
         self._began = self._changed = time.monotonic()

@@ -1,1 +1,1 @@
-"""What a run will take, before it runs."""
+"""Estimates of a run before it runs."""

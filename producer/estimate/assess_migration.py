@@ -1,4 +1,4 @@
-"""What will not arrive unchanged: everything that a migration can know before it begins."""
+"""Assess a migration before it begins: what will not arrive unchanged, and the time."""
 
 from __future__ import annotations
 
@@ -50,9 +50,10 @@ class Measuring:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What is known of a migration before it begins.
+    """What is known about a migration before it begins.
 
-    ``separate``: source and target are known to be different collections; else the run finds out.
+    ``separate``: source and target are known to be different collections; otherwise the run finds
+    out.
     """
 
     estimate: MigrationEstimate
@@ -65,8 +66,8 @@ def assess(connections: Connections, request: MigrationRequest, measuring: Measu
     """Plan the migration, look for what will not arrive unchanged, and measure how long it takes.
 
     Reads both servers. Writes nothing, unless ``measuring`` says so: then a sample, into a
-    collection of its own, which is dropped. Raises UsageError where there is nothing to assess,
-    or a target collection is a source collection.
+    collection of its own, which is dropped. Raises UsageError if there is nothing to assess, or a
+    target collection is a source collection.
     """
     config = connections.config
     plan = plan_migration(request, config, connections)
@@ -99,7 +100,7 @@ def assess(connections: Connections, request: MigrationRequest, measuring: Measu
 
 
 def _short_history(source: BaseDatabaseClient, copy_seconds: float) -> Iterator[Concern]:
-    """Yield a concern where the source may forget changes before the run reads them."""
+    """Yield a concern if the source may drop changes before the run reads them."""
     window = history_seconds(source)
     if window is not None and window < SAFE_HISTORY * copy_seconds:
         yield Concern(
@@ -119,7 +120,7 @@ def _measure(
 
 
 def _conflicts(estimate: MigrationEstimate, request: MigrationRequest) -> Iterator[Concern]:
-    """Documents that the target has with other contents, where they stay."""
+    """Yield a concern about documents that the target has with other contents."""
     if request.options.drop or not request.options.append:
         return
     done = {
@@ -149,7 +150,7 @@ def concerns_of(
     source, target = connections.source, connections.target
     names = list(name_concerns(target, plan.job.namespaces))
     unreadable = {concern.namespace for concern in names if concern.namespace is not None}
-    # A check ends at a collection that cannot be read: it would say nothing of the others.
+    # A check would end at a collection that cannot be read, and skip the others.
     yield from _refusals(connections, request, _without(plan.job, unreadable))
     yield from selection_concerns(target, plan.selection, views=request.views)
     yield from names
@@ -192,7 +193,7 @@ def _refusals(
         except UsageError as error:
             yield Concern("the run", error.fact, error.remedy, refused=True)
         except TerminalError:
-            continue  # of a collection that cannot be looked at; it has a line of its own
+            continue  # of a collection that cannot be read; it has its own line
 
 
 def _rights(

@@ -1,4 +1,4 @@
-"""Collections, views and names that will not be at the target as they are at the source."""
+"""Collections, views and names that will differ at the target."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SERVERS_OWN = frozenset({"uuid", "autoIndexId", "temp"})
 
 @dataclass(frozen=True, slots=True)
 class CollectionPair:
-    """A collection at both sides, as the servers describe them; None: it is not there."""
+    """A collection on both sides, as the servers describe it; None if it does not exist."""
 
     pair: NamespacePair
     source: CollectionFacts | None
@@ -39,7 +39,7 @@ class CollectionPair:
 def read_pair(
     source: BaseDatabaseClient, target: BaseDatabaseClient, pair: NamespacePair
 ) -> CollectionPair:
-    """Ask both servers for a collection; of a time series for itself, not for its buckets."""
+    """Read a collection from both servers; for a time series the series itself, not its buckets."""
     return CollectionPair(
         pair,
         read_collection(source, series_of_buckets(pair.source)),
@@ -72,7 +72,7 @@ def selection_concerns(
 def option_concerns(
     found: CollectionPair, target: BaseDatabaseClient, *, drop: bool
 ) -> Iterator[Concern]:
-    """Options of a collection that the target's will not have."""
+    """Yield the options of a collection that the target's will not have."""
     name = str(series_of_buckets(found.pair.source))
     options = {key: value for key, value in found.source_options.items() if key not in _SERVERS_OWN}
     if not target.capabilities.collection_stats:
@@ -108,7 +108,7 @@ def option_concerns(
 
 
 def name_concerns(target: BaseDatabaseClient, pairs: Sequence[NamespacePair]) -> Iterator[Concern]:
-    """Names that the target, or the driver on the way to it, refuses."""
+    """Yield the names that the target or its driver refuses."""
     for problem in name_problems(target, pairs):
         unreadable = None if problem.readable else problem.pair.source
         yield Concern(

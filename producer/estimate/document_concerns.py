@@ -1,4 +1,4 @@
-"""Documents that will not arrive, as far as a sample of them shows."""
+"""Documents that will not arrive unchanged, as far as a sample shows."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def _similar_fields(job: MigrationJob, name: str, sample: EncodedBatch) -> Itera
 def large_documents(
     source: BaseDatabaseClient, target: BaseDatabaseClient, namespace: Namespace
 ) -> Iterator[Concern]:
-    """Look for a document that the target refuses for its size, for three seconds at most.
+    """Search for a document that the target refuses for its size, for at most three seconds.
 
-    Only where the target takes less than the source, and not where reading costs request units.
+    Only if the target's limit is lower than the source's, and reading costs no request units.
     """
     limit = target.capabilities.max_document_json_bytes or target.capabilities.max_document_bytes
     asked = source.capabilities

@@ -1,4 +1,4 @@
-"""What the fields of generated documents look like: shares, sizes, values, distributions."""
+"""Statistics of the fields of generated documents: shares, sizes, values, distributions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class FieldFigures:
 
     @property
     def mean_bytes(self) -> float:
-        """Of the value in BSON, without type and name."""
+        """Mean size of the value in BSON, without type and name."""
         return self.value_bytes / self.seen if self.seen else 0.0
 
     def histogram(self) -> str:
@@ -67,7 +67,7 @@ class FieldFigures:
             return ""
         bins = _BINS
         if self.types["int"] + self.types["long"] == self.seen:
-            # As many numbers in each bar, or the bars would show the rounding.
+            # Each bar covers equally many numbers, or the bars would show the rounding.
             each = -(-int(high - low + 1) // _BINS)
             bins = -(-int(high - low + 1) // each)
             high = low + bins * each

@@ -1,4 +1,4 @@
-"""Indexes that the target will not have, or that will do there what they do not at the source."""
+"""Indexes that the target will not have, or that will behave differently there."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def expiry_concerns(
     *,
     drop: bool,
 ) -> Iterator[Concern]:
-    """Documents that the target deletes because they are old."""
+    """Yield a concern about documents that the target deletes because they are old."""
     pair, now = found.pair, datetime.now(UTC)
     rules = [("expireAfterSeconds of the collection", found.source_options, True)]
     rules += [

@@ -1,4 +1,4 @@
-"""How fast one process copies: measured for a few seconds, with the workers' own means."""
+"""How fast one process copies: measured for a few seconds, with the workers' own code."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ SAMPLE_COLLECTION = "dataworks_sample_"
 class CopyMeasurement:
     """What one process did in ``seconds``. ``rates``: documents per second of each half second.
 
-    ``written``: the documents were written to a collection of their own at the target, and
-    ``index_seconds`` is how long the source's indexes took on them. Otherwise they were read and
-    changed only.
+    ``written``: the documents were written to a temporary collection at the target, and
+    ``index_seconds`` is how long the source's indexes took on them. Otherwise they were only read
+    and changed.
     """
 
     pair: NamespacePair
@@ -58,8 +58,8 @@ class CopyMeasurement:
 
     @property
     def spread(self) -> float:
-        """The relative standard error of the rate; 0 where there is too little data."""
-        steady = self.rates[1:]  # connections are opened in the first
+        """The relative standard error of the rate; 0 if there is too little data."""
+        steady = self.rates[1:]  # connections are opened in the first half second
         mean = statistics.fmean(steady) if len(steady) > 1 else 0.0
         return statistics.stdev(steady) / mean / math.sqrt(len(steady)) if mean else 0.0
 
@@ -79,10 +79,10 @@ class CopySite:
 def measure_copy(
     site: CopySite, pair: NamespacePair, seconds: float, *, write: bool
 ) -> CopyMeasurement:
-    """Copy documents of one collection for some seconds, or read them only.
+    """Copy documents of one collection for some seconds, or only read them.
 
-    What is written goes to a collection of its own in the target's database, which is dropped at
-    the end, whatever happens. Raises StoreUnavailable and terminal errors.
+    They are written to a temporary collection in the target's database, which is dropped at the
+    end, whatever happens. Raises StoreUnavailable and terminal errors.
     """
     if not write:
         return _Measurement(site, pair, None).run(seconds)
@@ -120,7 +120,7 @@ class _Measurement:
         self._slices = self._planned()
 
     def run(self, seconds: float) -> CopyMeasurement:
-        """Work for so long, and say what was done."""
+        """Work for this time, and return what was done."""
         config = self._site.config
         rates: list[float] = []
         began = time.monotonic()
@@ -221,7 +221,7 @@ class _Measurement:
         self._add(result.counters[RunCounter.READ], result.counters[RunCounter.BYTES])
 
     def _check(self) -> None:
-        """Raise TerminalError when the target took nothing: then the rate says nothing."""
+        """Raise TerminalError if the target accepted nothing: then the rate is meaningless."""
         if self._documents and self._failures >= self._documents:
             tried = counted(self._documents, "document")
             raise TerminalError(f"the target accepted none of {tried}: {self._reason}")

@@ -1,4 +1,4 @@
-"""What a migration would do, from a few questions and without a write."""
+"""What a migration would do, from a few queries and without a write."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class MigrationEstimate:
 
     @property
     def slices(self) -> int:
-        """Slices, so messages at most."""
+        """The number of slices, and so of messages at most."""
         return sum(item.slices for item in self.namespaces)
 
     @property

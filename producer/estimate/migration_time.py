@@ -1,4 +1,4 @@
-"""How long a migration takes, from what one process was measured to do."""
+"""How long a migration takes, computed from the measured rate of one process."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from producer.estimate.measured_copy import CopyMeasurement, CopySite, measure_c
 from producer.estimate.migration_estimate import MigrationEstimate
 
 _MEASURED = 3
-"""Collections that are measured, the largest ones: the others are taken for their average."""
+"""How many collections are measured, the largest ones: the others count as their average."""
 _BEGINNING_SECONDS = 1.0
-"""Planning the first slices, sending them and finishing: the time of a few documents."""
+"""Planning the first slices, sending them and finishing: the time of a tiny migration."""
 _UNKNOWN = 0.1
 """Relative error besides that of the measurement: workers share servers and networks, and the
 documents at one end of a collection are not those at the other."""
@@ -53,7 +53,7 @@ class MigrationTime:
         return self.seconds * self.error
 
     def workers_for(self, seconds: float) -> int | None:
-        """How many workers it takes to be done within ``seconds``; None: no number will do."""
+        """Return how many workers finish within ``seconds``; None if no number is enough."""
         left = seconds - _BEGINNING_SECONDS - self.index_seconds
         if left <= 0 or not self.rate:
             return None
@@ -72,7 +72,7 @@ def measure_time(
     write: bool,
     limit: float | None = None,
 ) -> MigrationTime:
-    """Measure the largest collections, ``seconds`` in all, and work out what all of them take."""
+    """Measure the largest collections for ``seconds`` in all, and compute the time of all."""
     largest = sorted(estimate.namespaces, key=lambda item: item.bytes, reverse=True)
     chosen = [item.pair for item in largest[:_MEASURED] if item.documents]
     found = [measure_copy(site, pair, seconds / len(chosen), write=write) for pair in chosen]

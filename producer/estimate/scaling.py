@@ -1,7 +1,7 @@
 """The arithmetic of a run before it runs: messages, Redis, bytes, request units, hours.
 
-What is a fact of a template is measured (document sizes, the time to make one); what is a fact of
-the servers is a constant with its source, and docs/scaling.md has the same numbers.
+Facts about a template are measured (document sizes, the time to make one); facts about the servers
+are constants with their source, and docs/scaling.md has the same numbers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PARTITION_BYTES = 20 * 10**9
 """Most request units a second of a partition, and most bytes under one shard key value."""
 
 RANGE_SECONDS = (1.0, 30.0)
-"""How long a range should take: shorter ones are all messages, longer ones much to repeat."""
+"""How long a range should take: short ones cost messages, long ones repeat much after a loss."""
 
 _GOOD_RANGE_SECONDS = 5.0
 _RANGES_PER_PROCESS = 10
@@ -52,7 +52,7 @@ _MEASURED_AT_ONCE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What is known of the workers. ``rate``: documents that one process writes a second."""
+    """What is known about the workers. ``rate``: documents that one process writes a second."""
 
     processes: int
     rate: float | None = None
@@ -180,7 +180,7 @@ def measure_documents(plan: GenerationPlan) -> MeasuredDocuments:
         if not part.count:
             continue
         sizes, fastest = [], float("inf")
-        # The first ones pay for vocabularies, which a worker makes once.
+        # The first ones pay for word pools, which a worker makes once.
         source.generate(0, min(_MEASURED_AT_ONCE, part.count))
         begin = time.monotonic()
         for chunk in _spread(part.count):

@@ -1,4 +1,4 @@
-"""A collection of a template before its billion documents: fields, sizes, indexes and the rate."""
+"""A preview of a template's collection: fields, sizes, indexes and the rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from producer.estimate.field_figures import FieldFigures, field_figures
 
 SAMPLE = 10_000
 _MOST_BYTES = 64_000_000
-"""Of a sample: of large documents there are fewer."""
+"""Size of a sample: it has fewer documents if they are large."""
 _ENTRY_BYTES = 9
 """What an entry of an index has besides its key: a record id and the type of a value."""
 
@@ -25,7 +25,7 @@ class CollectionPreview:
     sampled: int
     mean_bytes: float
     documents_per_second: float
-    """Of one process that only generates, once its pools are filled."""
+    """The rate of one process that only generates, once its pools are filled."""
     fields: tuple[FieldFigures, ...]
     index_bytes: Mapping[str, float]
     """The bytes of an entry by index, before compression."""
@@ -44,7 +44,7 @@ class CollectionPreview:
 def preview_collection(
     source: DocumentSource, indexes: Sequence[Mapping[str, Any]], sample: int = SAMPLE
 ) -> CollectionPreview:
-    """Generate a sample, count what is in it, and time how long a part of it takes again."""
+    """Generate a sample, count its fields, and measure how long a part of it takes again."""
     documents: list[bytes] = []
     size = ChunkSize(1000, 5.0)
     total = 0

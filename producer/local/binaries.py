@@ -1,4 +1,4 @@
-"""Where the servers' programs are: named by a setting, on PATH, or in an installed wheel."""
+"""Find the servers' programs: named by a setting, on PATH, or in an installed wheel."""
 
 from __future__ import annotations
 

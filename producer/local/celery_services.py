@@ -1,7 +1,7 @@
 """What Celery runs: a worker with its pool, and Flower.
 
-Their temporary files (the workers' liveness files among them) lie in the services' own folder and
-go with it, however the processes end.
+Their temporary files, including the workers' liveness files, are in the services' own folder and
+are removed with it, however the processes end.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class CeleryWorker:
     arguments: tuple[str, ...] = ()
     """Further arguments of ``celery worker``."""
     grace_seconds: float = 5.0
-    """For the tasks that run when it is stopped; what is cut off is delivered or sent again."""
+    """For tasks that run when it is stopped; an interrupted one is delivered or sent again."""
 
     def command(self, site: ServiceSite) -> ChildCommand:
         """Run it in the folder of this process, from which it may import a user's own code."""
@@ -51,12 +51,13 @@ class CeleryWorker:
             environment={**os.environ, "TMPDIR": str(site.data), **self.environment},
             folder=Path.cwd(),
             log=site.log,
-            # Orphaned: SIGTERM would leave it waiting for its tasks with nobody to end the wait.
+            # When orphaned: after SIGTERM it would wait for its tasks, and nothing would end the
+            # wait.
             stop=StopPolicy(stage=CELERY_STAGE, grace_seconds=self.grace_seconds),
         )
 
     def is_ready(self, site: ServiceSite) -> bool:
-        """Whether it consumes: it logs ``NAME@HOST ready.`` then."""
+        """Return whether it consumes: then it logs ``NAME@HOST ready.``."""
         log = site.log_text()
         return any(f"{self.name}@" in line and " ready." in line for line in log.splitlines())
 
@@ -74,7 +75,7 @@ class Flower:
     application: str = APPLICATION
 
     def command(self, site: ServiceSite) -> ChildCommand:
-        """Run it without its database: what it shows is gone when it stops."""
+        """Run it without its database: its data is gone when it stops."""
         return ChildCommand(
             name=self.name,
             arguments=(

@@ -1,4 +1,4 @@
-"""A child command: all that the supervisor needs to start, stop and start again one process.
+"""A child command: everything that the supervisor needs to start, stop and restart a process.
 
 The supervisor's modules import nothing but the standard library, so that it starts quickly and
 stays small.
@@ -17,7 +17,7 @@ class StopPolicy:
     """How a child is stopped."""
 
     stage: int
-    """Stages stop one after the other, lowest first: what uses a server before the server."""
+    """Stages stop one after the other, lowest first: users of a server before the server."""
     signal: Signals = SIGTERM
     grace_seconds: float = 10.0
     """From the signal to SIGKILL of its whole process group."""
@@ -32,7 +32,7 @@ class ChildCommand:
     name: str
     arguments: tuple[str, ...]
     environment: dict[str, str] = field(repr=False)
-    """The whole environment of the process; it may hold secrets."""
+    """The complete environment of the process; it may hold secrets."""
     folder: Path
     log: Path
     stop: StopPolicy

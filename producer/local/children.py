@@ -40,9 +40,8 @@ class Child:
 class Children:
     """All children by name.
 
-    ``on_exit`` hears of each one that ends without being asked to. Each child holds the lock of
-    the folder open too: one that outlives a killed supervisor still keeps the next one from its
-    data.
+    ``on_exit`` is called for each one that ends unasked. Each child also holds the folder's lock:
+    one that outlives a killed supervisor still keeps the next supervisor from its data.
     """
 
     def __init__(self, on_exit: Callable[[Child], None], folder_lock: int) -> None:
@@ -52,7 +51,7 @@ class Children:
         self._stopping: set[int] = set()
 
     def start(self, command: ChildCommand) -> Child:
-        """Start ``command``; OSError when it cannot be, ValueError when its name is taken."""
+        """Start ``command``. Raises OSError if that fails, ValueError if its name is taken."""
         known = self._children.get(command.name)
         if known is not None and known.returncode is None:
             raise ValueError(f"{command.name} is already running")
@@ -138,7 +137,7 @@ class Children:
         for child in self._children.values():
             if child.pid == pid and child.returncode is None:
                 child.returncode = child.process.returncode = returncode
-                # What it started must not outlive it: a Celery worker's pool, for one.
+                # Its own children must not outlive it, such as a Celery worker's pool.
                 signal_group(pid, SIGKILL)
                 if pid in self._stopping:
                     self._stopping.remove(pid)

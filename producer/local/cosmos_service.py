@@ -11,7 +11,7 @@ from producer.local.child_command import ChildCommand, StopPolicy
 from producer.local.probe import run_mongo_command
 from producer.local.service_definition import LOOPBACK, ServiceSite, system_environment
 
-COSMOS_STAGE = 1  # with mongod, when the workers are gone
+COSMOS_STAGE = 1  # stopped with mongod, after the workers
 _PROJECT = Path(__file__).parent.parent.parent
 
 

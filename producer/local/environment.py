@@ -10,7 +10,7 @@ from dataworks_tasks.settings import FrameworkConfig
 
 @dataclass(frozen=True, slots=True)
 class LocalAddresses:
-    """Where this folder's servers are; MongoDB is source and, without another, target too."""
+    """The addresses of this folder's servers; MongoDB is source and, by default, target."""
 
     redis_url: str
     mongodb_url: str
@@ -44,8 +44,8 @@ class LocalAddresses:
 def worker_environment(config: FrameworkConfig, profile: str | None) -> dict[str, str]:
     """Variables with which a worker that is started in this folder has these settings.
 
-    It reads this process's environment and ``.env_local`` itself; what came from a flag or from
-    local services it cannot know.
+    A worker reads this process's environment and ``.env_local`` itself; it cannot know what came
+    from a flag or from local services.
     """
     secrets = {
         "BROKER_URL": config.broker_url if "broker_url" in config.model_fields_set else None,

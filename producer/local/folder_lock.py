@@ -32,7 +32,7 @@ def lock_folder(folder: Path, limit_seconds: float) -> int | None:
 
 
 def folder_is_locked(folder: Path) -> bool:
-    """Whether a supervisor or a service runs in ``folder``."""
+    """Return whether a supervisor or a service runs in ``folder``."""
     if not (folder / LOCK_FILE).exists():
         return False
     descriptor = os.open(folder / LOCK_FILE, os.O_RDWR)

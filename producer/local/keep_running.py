@@ -1,4 +1,4 @@
-"""Start local services again that end by themselves."""
+"""Restart local services that end unexpectedly."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from producer.local.supervisor_link import ServiceExit
 
 _SOON_SECONDS = 20.0
 _MOST_SOON = 5
-"""A service that ends so often, each time so soon, will do so again."""
+"""A service that has ended this often in a short time will end again."""
 
 
 class Restarts:
-    """Restarts what ends; ``say`` is called with a line for each."""
+    """Restarts services that end; ``say`` is called with a line for each."""
 
     def __init__(self, services: LocalServices, say: Callable[[str], None]) -> None:
         self._services = services

@@ -1,4 +1,4 @@
-"""The ports of a folder's services: the same from start to start, as far as they are free."""
+"""The ports of a folder's services: the same at every start, if they are free."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from producer.local.service_definition import LOOPBACK
 
 PORTS_FILE = "ports.json"
 _KEPT = range(20_000, 30_000)
-"""Below the ports that systems give to outgoing connections: those may take any other one."""
+"""Below the ports that systems use for outgoing connections, which may take any other one."""
 _TRIES = 50
 
 
@@ -23,7 +23,7 @@ class KeptPorts:
         self._ports = self._read()
 
     def choose(self, name: str) -> int | None:
-        """Return the service's port where it is free, else another one; None if none was found."""
+        """Return the service's port if it is free, else another one; None if none was found."""
         tried = [self._ports[name]] if name in self._ports else []
         tried += random.sample(_KEPT, _TRIES)
         taken = {port for other, port in self._ports.items() if other != name}
@@ -45,7 +45,7 @@ class KeptPorts:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as listener:
-        # A server that stopped a moment ago leaves connections behind, but not its port.
+        # A server that has just stopped leaves connections behind, but frees its port.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOOPBACK, port))

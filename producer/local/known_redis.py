@@ -1,4 +1,4 @@
-"""Whether a command finds a Redis, or a ledger that an earlier one has left."""
+"""Whether a command finds a Redis, or the ledger of an earlier one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CONNECT_SECONDS = 0.5
 
 
 def redis_is_set(config: FrameworkConfig) -> bool:
-    """Whether a Redis is named, or one answers where every process looks when none is."""
+    """Return whether a Redis is named, or one answers at the default address."""
     if "broker_url" in config.model_fields_set:
         return True
     try:
@@ -24,5 +24,5 @@ def redis_is_set(config: FrameworkConfig) -> bool:
 
 
 def ledger_is_kept(folder: Path = STATE_FOLDER) -> bool:
-    """Whether an earlier command left a ledger in the folder."""
+    """Return whether an earlier command left a ledger in the folder."""
     return (folder / "data" / "valkey" / "appendonlydir").is_dir()

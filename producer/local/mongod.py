@@ -12,7 +12,7 @@ from producer.local.service_definition import LOOPBACK, ServiceSite, system_envi
 
 MONGOD_STAGE = 1
 REPLICA_SET = "dataworks"
-# Journal files of 100 MB, preallocated, are for servers: this takes 9 MB instead of 301 MB.
+# Preallocated journal files of 100 MB suit servers: this takes 9 MB instead of 301 MB.
 ENGINE_CONFIGURATION = (
     "log=(enabled=true,remove=true,path=journal,compressor=snappy,file_max=8MB,prealloc=false)"
 )
@@ -64,7 +64,7 @@ class Mongod:
         )
 
     def is_ready(self, site: ServiceSite) -> bool:
-        """Whether it takes writes; a new replica set is initiated on the way."""
+        """Return whether it accepts writes; this also initiates a new replica set."""
         hello = run_mongo_command(site.port, {"hello": 1})
         if hello is None:
             return False
@@ -74,7 +74,8 @@ class Mongod:
 
     def url(self, site: ServiceSite) -> str:
         """Return the ``mongodb://`` address, without a database."""
-        # Without the replica set's name, which drivers find out: the line that sets it stays short.
+        # Without the replica set's name, which drivers discover: the line that users copy stays
+        # short.
         return f"mongodb://{LOOPBACK}:{site.port}/"
 
 

@@ -26,16 +26,16 @@ from producer.state_folder import STATE_FOLDER
 
 @contextmanager
 def own_redis(config: FrameworkConfig, folder: Path = STATE_FOLDER) -> Iterator[FrameworkConfig]:
-    """Run Redis on the ledger that is kept in ``folder``; the settings that reach it."""
+    """Run Redis on the ledger that is kept in ``folder``; yield the settings that reach it."""
     with _services(folder) as services:
         yield _with_redis(config, services)
 
 
 class OwnServices:
-    """Workers for one command, and a Redis where none is set; a context manager.
+    """Workers for one command, and a Redis if none is set; a context manager.
 
-    The ledger stays in the folder, so that other commands can look at the run and continue it.
-    ``say`` is called with a line when a service had to be started again.
+    The ledger stays in the folder, so that other commands can show the run and continue it. ``say``
+    is called with a line when a service had to be restarted.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class OwnServices:
         self._stack = ExitStack()
 
     def __enter__(self) -> FrameworkConfig:
-        """Start them; the settings that reach them."""
+        """Start them; return the settings that reach them."""
         with ExitStack() as stack:
-            # A temporary folder for workers alone: `dataworks local` may have the other one.
+            # Workers alone get a temporary folder: `dataworks local` may use the other one.
             services = stack.enter_context(
                 LocalServices.in_temporary_folder() if self._has_redis else _services(self._folder)
             )
-            # A queue of its own: these workers leave other runs alone, which have other servers.
+            # A separate queue: these workers must not take other runs, which have other servers.
             config = self._config.model_copy(update={"queue": f"command-{os.getpid()}"})
             if not self._has_redis:
                 config = _with_redis(config, services)
@@ -76,7 +76,7 @@ class OwnServices:
 
     @property
     def line(self) -> str:
-        """What is started, for a person."""
+        """Return a line that says what is started."""
         processes = counted(self._processes, "worker process", "worker processes")
         if self._has_redis:
             return f"Starting {processes} for this command alone."

@@ -1,7 +1,7 @@
-"""Is a server ready: one question over a plain socket.
+"""Whether a server is ready: one request over a plain socket.
 
-Clients are not used for this: their own connection retries round a wait of milliseconds up to
-half a second.
+Clients are not used for this: their connection retries turn milliseconds of waiting into half a
+second.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the kernel does for a supervisor: adopt orphans, and signal children when a parent dies.
 
-Linux has both; elsewhere these do nothing, and the supervisor's pipe alone ends things.
+Linux has both; elsewhere these functions do nothing, and only the supervisor's pipe ends processes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def signal_group(group: int, signal: Signals) -> None:
 
 
 def group_is_empty(group: int) -> bool:
-    """Whether no process of ``group`` is left; one that nobody collected yet counts."""
+    """Return whether no process of ``group`` is left; a zombie still counts as one."""
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):

@@ -1,4 +1,4 @@
-"""What a service is: how to start it at a place, when it is ready, and its address."""
+"""The definition of a service: how to start it at a site, when it is ready, and its address."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ServiceSite:
     folder: Path
     """The folder of all services; absolute."""
     port: int
-    """A loopback port that was free a moment ago."""
+    """A loopback port that was just free."""
     temporary: bool
     """Nothing in the folder is needed after the services stop."""
     log_start: int = 0
@@ -49,7 +49,7 @@ class ServiceSite:
         return self.folder / "logs" / f"{self.name}.log"
 
     def log_text(self) -> str:
-        """Return what it has printed since this start."""
+        """Return what the service has printed since this start."""
         try:
             with self.log.open("rb") as log:
                 log.seek(self.log_start)
@@ -71,7 +71,7 @@ class ServiceDefinition(Protocol):
         ...
 
     def is_ready(self, site: ServiceSite) -> bool:
-        """Whether it does its work now; asked every few milliseconds after the start."""
+        """Return whether it is ready; called every few milliseconds after the start."""
         ...
 
     def url(self, site: ServiceSite) -> str | None:

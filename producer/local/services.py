@@ -1,4 +1,4 @@
-"""Local services: started for one command, and gone when it ends, however it ends."""
+"""Local services: started for one command, and stopped when it ends, however it ends."""
 
 from __future__ import annotations
 
@@ -59,25 +59,25 @@ class LocalServices:
     """Real servers as children of this process; a context manager.
 
     The folder keeps data, logs and the record for other commands. Every method raises
-    StoreUnavailable when a service does not start or the supervisor is gone, and UsageError for
-    what cannot be: no program found, the folder in use, a name that runs or never ran.
+    StoreUnavailable when a service does not start or the supervisor is gone, and UsageError if no
+    program is found, the folder is in use, or a name is running or never ran.
     """
 
     supervisor = SUPERVISOR
     """The module that is run as their supervisor."""
 
     def __init__(self, folder: Path | None = STATE_FOLDER) -> None:
-        """Services in ``folder``; None: in a temporary folder that goes with them."""
+        """Prepare services in ``folder``; None: in a temporary folder that is removed with them."""
         self._temporary = folder is None
         self._wanted_folder = folder.absolute() if folder else None
         self._services: dict[str, RunningService] = {}
         self._ports: KeptPorts | None = None
         self.is_open = True
-        """Whether they are to run; False from the moment when they are stopped."""
+        """Whether they should run; False as soon as they are stopped."""
 
     @classmethod
     def in_temporary_folder(cls) -> Self:
-        """Services that leave nothing behind."""
+        """Return services that leave nothing behind."""
         return cls(None)
 
     def __enter__(self) -> Self:
@@ -125,7 +125,7 @@ class LocalServices:
         return self.start(CeleryWorker(environment, name, concurrency))[0]
 
     def stop(self, name: str, signal: Signals | None = None) -> int | None:
-        """Stop a service and wait for it; its return code. Its data stays, and so does its name."""
+        """Stop a service, wait for it and return its exit code. Its data and its name stay."""
         returncode = self._link.stop(name, signal)
         self._services.pop(name, None)
         self._write_record()
@@ -142,7 +142,7 @@ class LocalServices:
         return self._add(restarted)
 
     def wait(self, timeout_seconds: float | None = None) -> ServiceExit | None:
-        """Wait for a service that ends by itself; None when the time is over.
+        """Wait for a service that ends unasked; None when the time is over.
 
         Raises StoreUnavailable when the supervisor ends.
         """
@@ -156,7 +156,7 @@ class LocalServices:
             if ended is None:
                 self._link.exits.put(None)
                 raise supervisor_lost()
-            # Not one that was started again since.
+            # Ignore one that was restarted since.
             if ended.pid in (service.pid for service in self._services.values()):
                 return ended
 
@@ -205,9 +205,9 @@ class LocalServices:
         raise StoreUnavailable(f"{service.name} found no free port in {PORT_ATTEMPTS} attempts")
 
     def _wait_until_ready(self, service: RunningService) -> int | None:
-        """None when the service is ready, its return code when it ended instead.
+        """Return None when the service is ready, or its return code if it ended instead.
 
-        StoreUnavailable when it is neither in time; it is killed then.
+        Raises StoreUnavailable if neither happens in time; then it is killed.
         """
         deadline = time.monotonic() + READY_LIMIT_SECONDS
         pause = FIRST_POLL_SECONDS

@@ -65,7 +65,7 @@ class Supervisor:
         stops: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda received, _frame: stops.append(received))
-        # A handler is needed for the wake-up byte to be written.
+        # The wake-up byte is only written if there is a handler.
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         with selectors.DefaultSelector() as selector:
             selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
@@ -118,7 +118,7 @@ class Supervisor:
 
 
 def _tell(message: dict[str, Any]) -> None:
-    """Write one line; a command that is gone does not read it, and needs not."""
+    """Write one line; a command that is gone does not need to read it."""
     with suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), json.dumps(message).encode() + b"\n")
 
@@ -153,7 +153,7 @@ def _start_janitor(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _open_folder(folder: Path) -> int | None:
-    """Make ``folder`` ready for use; its lock, or None when another supervisor has it."""
+    """Prepare ``folder``; return its lock, or None when another supervisor has it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     running = find_local_services(folder)
     lock = lock_folder(folder, BUSY_LOCK_LIMIT_SECONDS if running else LOCK_LIMIT_SECONDS)
@@ -173,7 +173,7 @@ def _log_to(folder: Path) -> None:
 
 
 def run(parent: int, folder: Path | None, children: type[Children] = Children) -> int:
-    """Serve ``parent`` with services in ``folder``, or in a temporary folder; the exit code."""
+    """Serve ``parent`` with services in ``folder`` or a temporary folder; return the exit code."""
     adopt_orphans()
     janitor = None
     if folder is None:
@@ -198,7 +198,7 @@ def run(parent: int, folder: Path | None, children: type[Children] = Children) -
 
 
 def main(children: type[Children] = Children) -> int:
-    """Read the command line and run; ``children`` start as its kind starts them."""
+    """Read the command line and run; ``children`` is the kind of children to start."""
     parser = argparse.ArgumentParser(prog="producer.local.supervisor", description=__doc__)
     parser.add_argument("--parent", type=int, required=True)
     place = parser.add_mutually_exclusive_group(required=True)

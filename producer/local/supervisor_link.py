@@ -1,4 +1,4 @@
-"""The command's end of the supervisor: starts it, asks it, hears from it, and ends it."""
+"""The command's end of the link to the supervisor: starts it, sends requests, and ends it."""
 
 from __future__ import annotations
 
@@ -76,16 +76,16 @@ class SupervisorLink:
         return Path(first["folder"]) if first["event"] == "ready" else None
 
     def start(self, command: ChildCommand) -> int:
-        """Start a service; its process id."""
+        """Start a service; return its process id."""
         return cast(int, self._ask(action="start", command=command.to_json())["pid"])
 
     def stop(self, name: str, signal: Signals | None) -> int | None:
-        """Stop a service, with ``signal`` or its own, and wait for it; its return code."""
+        """Stop a service, with ``signal`` or its own, wait for it and return its exit code."""
         answer = self._ask(action="stop", name=name, signal=signal)
         return cast("int | None", answer["returncode"])
 
     def restart(self, name: str, signal: Signals | None) -> int:
-        """Stop a service if it runs, and start it with the same command; its process id."""
+        """Stop a service if it runs, and start it with the same command; return its process id."""
         return cast(int, self._ask(action="restart", name=name, signal=signal)["pid"])
 
     def check(self) -> None:
@@ -94,13 +94,13 @@ class SupervisorLink:
             raise supervisor_lost()
 
     def close(self) -> None:
-        """Have everything stopped and wait for it."""
+        """Stop everything and wait for it."""
         with suppress(BrokenPipeError):
             self._stdin.close()
         try:
             self._process.wait(CLOSE_LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
-            # The kernel signals what is left when the supervisor goes.
+            # The kernel signals the remaining processes when the supervisor ends.
             self._process.kill()
             self._process.wait()
         self._reader.join()
@@ -148,7 +148,7 @@ class SupervisorLink:
             else:
                 self._answers.pop(message["request"]).put(message)
         self.exits.put(None)
-        # An empty message means that there will be none.
+        # An empty message means that no more will come.
         self._first.put({})
         with self._lock:
             for waiting in self._answers.values():

@@ -16,7 +16,7 @@ VALKEY_STAGE = 2
 
 @dataclass(frozen=True, slots=True)
 class Valkey:
-    """A server with a configuration of our own, so that no acknowledged range is forgotten."""
+    """A server with its own configuration, so that no acknowledged range is lost."""
 
     binary: ServerBinary
     name: str = "valkey"
@@ -55,7 +55,7 @@ def configuration(port: int, folder: Path) -> str:
         "protected-mode yes",
         "daemonize no",
         f"dir {_quoted(str(folder))}",
-        # Every write is in the log; a snapshot would add a fork and save nothing more.
+        # Every write is in the log; a snapshot would only add a fork.
         "appendonly yes",
         "appendfsync everysec",
         'save ""',

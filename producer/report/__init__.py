@@ -1,1 +1,1 @@
-"""The report of a run, to hand over."""
+"""The report of a run, to give to others."""

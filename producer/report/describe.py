@@ -1,4 +1,4 @@
-"""What a run was asked to do, as rows for people."""
+"""The request of a run, as rows for people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_NAMES = 200
 
 
 def described_spec(spec: RunSpec) -> tuple[Row, ...]:
-    """Names and values of what the run was asked to do; servers by host name only."""
+    """Return names and values of the run's request; servers by host name only."""
     return tuple((name, value) for name, value in _rows(spec) if value)
 
 

@@ -18,7 +18,7 @@ Row = tuple[str, str]
 def described_following(
     ledger: Ledger, spec: RunSpec, lag: tuple[RatePoint, ...]
 ) -> tuple[Row, ...]:
-    """Names and values of a run that follows its source; none for any other run."""
+    """Return names and values of a run that follows its source; empty for any other run."""
     job = spec.job
     if not isinstance(job, MigrationJob) or job.follow is None:
         return ()

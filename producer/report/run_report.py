@@ -1,4 +1,4 @@
-"""A run's report: what was asked, what was done, what was compared, and a verdict."""
+"""A run's report: what was requested, done and compared, and a verdict."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Verification:
 
     @property
     def is_repaired(self) -> bool:
-        """Whether a repair made everything equal that it found: documents, and nothing else."""
+        """Whether it found only documents that differ, and a repair made all of them equal."""
         if self.repair is None or not self.summary.failures or self.summary.to_read:
             return False
         has_extra = self.progress.counters.get(RunCounter.EXTRA, 0) > 0
@@ -88,7 +88,7 @@ class RunReport:
 
     @property
     def verdict(self) -> str:
-        """One sentence that says whether the run did what was asked."""
+        """One sentence that says whether the run did what was requested."""
         return " ".join(_verdict(self))
 
     @property
@@ -109,7 +109,7 @@ class RunReport:
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
-        """What was asked."""
+        """What was requested."""
         return described_spec(self.detail.spec)
 
     def as_json(self, *, hide_keys: bool = False) -> dict[str, Any]:
@@ -162,13 +162,13 @@ def _verifications(ledger: Ledger, spec: RunSpec) -> Iterator[Verification]:
     if spec.kind is RunKind.VERIFICATION:
         return
     repairs: dict[str, Repair] = {}
-    for run_id in ledger.run_ids():  # a repair is newer than what it is about
+    for run_id in ledger.run_ids():  # a repair is newer than the verification that it belongs to
         if kind_of_run(run_id) not in {RunKind.VERIFICATION, RunKind.REPAIR}:
             continue
         try:
             found = ledger.spec(run_id)
         except SpecRefused:
-            continue  # of a version that this one cannot read
+            continue  # recorded by a version that this one cannot read
         job = found.job
         if isinstance(job, RepairJob) and job.run_id == spec.run_id:
             if ledger.state(run_id) is RunState.COMPLETE:

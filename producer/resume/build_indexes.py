@@ -1,4 +1,4 @@
-"""Build the indexes of a migration again, after what kept them from being built is corrected."""
+"""Build the missing indexes of a migration, after the cause was removed."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def build_indexes_again(
 ) -> Iterator[CopiedIndexes]:
     """Build what the target lacks, collection by collection, and note on the run what is missing.
 
-    ``show`` is given a line that says how far it is, about once a second. What is interrupted the
-    server continues; calling it again joins that.
+    ``show`` is called with a line about the progress, about once a second. The server continues an
+    interrupted build; another call joins it.
     """
     job = spec.job
     assert isinstance(job, MigrationJob)
@@ -68,7 +68,7 @@ def _record(connections: Connections, spec: RunSpec, done: Sequence[CopiedIndexe
 
 
 class ShownLease:
-    """A lease that lasts as long as it takes; ``show`` is given what is done. A context manager."""
+    """A lease without a time limit, which passes progress to ``show``; a context manager."""
 
     position = ""
     reached = False
@@ -88,7 +88,7 @@ class ShownLease:
         self._thread.join()
 
     def note(self, position: str) -> None:
-        """See FinishLease. Nothing comes back, so nothing is kept."""
+        """Do nothing: there is no later turn that would need the position."""
 
     def show(self, describe: Callable[[], str]) -> None:
         """Pass ``describe``'s line to ``show`` every few seconds."""

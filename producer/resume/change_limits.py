@@ -14,7 +14,7 @@ from producer.start.new_spec import request_unit_limits
 def change_limits(
     connections: Connections, run_id: str, wanted: Mapping[str, float | None]
 ) -> RunLimits:
-    """Set the limits in ``wanted``, None for no limit, and leave the others; return all of them.
+    """Set the limits in ``wanted``, None for no limit, and keep the others; return all of them.
 
     Workers notice within two seconds. Raises UsageError for a run that is over, and for request
     units of a server that does not count them.

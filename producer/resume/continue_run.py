@@ -24,11 +24,11 @@ _STOPPED = frozenset({RunState.PAUSED, RunState.CANCELLED, RunState.FAILED})
 
 
 def continue_run(connections: Connections, run_id: str) -> RunSpec:
-    """Set the run going again, where it is not, and return its spec.
+    """Continue the run if it is not active, and return its spec.
 
-    Raises UnknownName for a run that is not on record, SpecRefused when this machine reaches other
-    servers than the run's, and RunFailed when a collection of the run was dropped, renamed or
-    replaced. A complete run is left as it is.
+    Raises UnknownName for a run that is not on record, SpecRefused when this machine reaches
+    servers other than the run's, and RunFailed when a collection of the run was dropped, renamed or
+    replaced. A complete run is not changed.
     """
     ledger = connections.ledger
     spec = ledger.spec(run_id)
@@ -42,9 +42,10 @@ def continue_run(connections: Connections, run_id: str) -> RunSpec:
 
 
 def retry_failures(connections: Connections, run_id: str) -> RunSpec:
-    """Turn the ranges that hold failures into gaps again and set the run going.
+    """Turn the ranges that hold failures into gaps again and continue the run.
 
-    Raises UsageError when the run has no failures, and for a repair, which is done again instead.
+    Raises UsageError when the run has no failures, and for a repair, which has to be started again
+    instead.
     """
     ledger = connections.ledger
     spec = ledger.spec(run_id)
@@ -65,7 +66,7 @@ def retry_failures(connections: Connections, run_id: str) -> RunSpec:
 
 
 def _reconcile_failed(connections: Connections, spec: RunSpec, job: MigrationJob) -> None:
-    """Have the keys of failures reconciled again; what succeeds takes its failure away."""
+    """Reconcile the keys of failures again; a key that succeeds clears its failure."""
     ledger, run_id = connections.ledger, spec.run_id
     if ledger.state(run_id) is RunState.COMPLETE:
         raise UsageError(
@@ -92,7 +93,7 @@ def _driver(connections: Connections, spec: RunSpec) -> tuple[str, Sequence[str]
 
 
 def check_collections(connections: Connections, spec: RunSpec) -> None:
-    """Raise RunFailed or SpecRefused unless the run's collections are those it began with."""
+    """Raise RunFailed or SpecRefused unless the run's collections are those it started with."""
     job = spec.data_job
     if isinstance(job, MigrationJob):
         RunGuards(spec, connections.source, connections.target).check_all(job)

@@ -1,4 +1,4 @@
-"""Continue the run of a name: for jobs that are restarted, and for cron."""
+"""Continue the run with a given name: for jobs that are restarted, and for cron."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from producer.start.run_request import GenerationRequest, MigrationRequest
 def find_named_run(
     connections: Connections, request: GenerationRequest | MigrationRequest
 ) -> RunSpec | None:
-    """Find the run of the request's name and continue it if an error stopped it; None: no such run.
+    """Find the run with the request's name, and continue it if an error stopped it; None if none.
 
     Raises UsageError for a run that does something else, and for one that a person paused or
-    cancelled. Limits, priority and the like are those that the run was started with.
+    cancelled. Limits, priority and similar options are those that the run was started with.
     """
     name = request.options.run_name
     if name is None:
@@ -38,7 +38,7 @@ def find_named_run(
         )
     if state in WORKING:
         return spec
-    # Imported here: a run that begins needs nothing of it.
+    # Imported here, because a run that begins does not need it.
     from producer.resume.continue_run import continue_run
 
     return continue_run(connections, spec.run_id)
@@ -50,7 +50,7 @@ def _check_same_job(
     request: GenerationRequest | MigrationRequest,
     config: FrameworkConfig,
 ) -> None:
-    """Raise UsageError when the run of that name does something else than is asked for."""
+    """Raise UsageError when the run with that name does something other than the request."""
     job = spec.job
     kind = RunKind.GENERATION if isinstance(request, GenerationRequest) else RunKind.MIGRATION
     if spec.kind is not kind:
@@ -71,7 +71,7 @@ def _check_same_job(
 
 
 Difference = tuple[str, str, str]
-"""A flag, what the run does, and what is asked for."""
+"""A flag, what the run does, and what is requested."""
 
 
 def _other_documents(job: GenerationJob, request: GenerationRequest) -> Iterator[Difference]:
@@ -91,7 +91,7 @@ def _other_documents(job: GenerationJob, request: GenerationRequest) -> Iterator
 def _other_copy(
     job: MigrationJob, request: MigrationRequest, config: FrameworkConfig
 ) -> Iterator[Difference]:
-    # Imported here: a generation that begins needs nothing of it.
+    # Imported here, because a generation that begins does not need it.
     from producer.start.start_migration import selection_request
 
     selection = selection_request(request, config)

@@ -1,4 +1,4 @@
-"""Bring a run back that Redis has lost altogether: from its spec and from what the target holds."""
+"""Rebuild a run that Redis has lost: from its spec and from what the target holds."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from producer.start.separate_collections import check_still_separate, with_targe
 
 
 def rebuild_run(connections: Connections, spec: RunSpec) -> int:
-    """Record the run again and acknowledge what is at the target already; say how many documents.
+    """Record the run again and acknowledge what is at the target; return how many documents.
 
     Every range is compared byte for byte, like a verification, with what a majority of the target's
-    nodes has: what is equal is acknowledged, what is not stays a gap for the workers. May be killed
+    nodes has: equal ranges are acknowledged, the others stay gaps for the workers. May be killed
     at any moment: ``resume`` does the rest.
     Raises UsageError for a run that is on record or that is a verification, and SpecRefused when
     this machine reaches other servers than the run's.
@@ -46,7 +46,7 @@ def rebuild_run(connections: Connections, spec: RunSpec) -> int:
     connections.check_servers(spec)
     check_documents(spec)
     load_plugins(connections.config.plugins)
-    # What the target holds is compared anyway, so another collection there does no harm.
+    # The target's content is compared anyway, so another collection there does no harm.
     if isinstance(spec.job, GenerationJob):
         create_missing(connections.target, [part.namespace for part in spec.job.parts])
         made = with_collection_uuids(connections.target, spec.job)
@@ -75,7 +75,7 @@ def _acknowledge_again(connections: Connections, spec: RunSpec) -> Iterator[int]
         update={"job": VerificationJob(run_id=run_id, of=job, exclusive=False)}
     )
     source = None if spec.source_fingerprint is None else connections.source
-    # A failover may take back what one node alone has, and nobody would write it again once it
+    # A failover may roll back what only one node has, and nothing would write it again once it
     # counts as acknowledged.
     connections.target.read_committed()
     work = create_work(

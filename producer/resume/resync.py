@@ -1,4 +1,4 @@
-"""Let a run follow on whose position the source's change history no longer has."""
+"""Continue a run whose position is no longer in the source's change history."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def take_new_position(connections: Connections, run_id: str) -> bool:
 
 
 def reconcile_every_key(ledger: Ledger, run_id: str) -> None:
-    """Have the run reconcile each key that either side has; the cut-over waits for that."""
+    """Make the run reconcile every key of both sides; the cut-over waits for that."""
     spec, _ = spec_with_later(ledger, run_id)
     if not isinstance(spec.job, MigrationJob):
         raise TypeError(f"{run_id} does not follow its source")
@@ -62,12 +62,12 @@ def reconcile_every_key(ledger: Ledger, run_id: str) -> None:
 
 
 def resynced(ledger: Ledger, run_id: str) -> None:
-    """Everything was compared and repaired since the new position."""
+    """Record that everything was compared and repaired since the new position."""
     _move(ledger, run_id, RESYNC, ledger.key_windows.place(run_id, RESYNC), _DONE)
 
 
 def is_resync_pending(ledger: Ledger, spec: RunSpec) -> bool:
-    """Whether the run took a new position, and was not compared since."""
+    """Return whether the run took a new position, and was not compared since."""
     kept = ledger.key_windows.place(spec.run_id, RESYNC)
     job = spec.job
     begins_so = isinstance(job, MigrationJob) and job.follow and job.follow.compare_first

@@ -1,4 +1,4 @@
-"""A run's spec as a file: what is left of a run when Redis has lost it."""
+"""A run's spec as a file: the copy that is left when Redis has lost the run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 def keep_spec(spec: RunSpec, folder: Path = RUNS_FOLDER) -> None:
-    """Write the spec next to where the command was given; it holds no secret.
+    """Write the spec to the state folder of the current folder; it holds no secret.
 
-    A run does not depend on the file, so a folder that cannot be written to is only logged.
+    A run does not depend on the file, so if the folder cannot be written to, that is only logged.
     """
     path = folder / f"{spec.run_id}.json"
     try:
@@ -39,7 +39,7 @@ def keep_spec(spec: RunSpec, folder: Path = RUNS_FOLDER) -> None:
 def keep_name(name: str | None, spec: RunSpec, folder: Path = RUNS_FOLDER) -> None:
     """Keep the run's name beside its spec: for a shell that completes it, and when Redis is lost.
 
-    Where it cannot be kept, ``keep_spec`` says so.
+    If it cannot be written, ``keep_spec`` logs that.
     """
     if name is None:
         return
@@ -58,7 +58,7 @@ def kept_name(spec: RunSpec, folder: Path = RUNS_FOLDER) -> str | None:
 
 
 def load_spec(run: str, file: Path | None) -> RunSpec:
-    """Load the spec of ``run``, an id or a name, from ``file``, or from where it was kept.
+    """Load the spec of ``run``, an id or a name, from ``file`` or from the state folder.
 
     Raises UsageError if the file is missing or belongs to another run, and SpecRefused if it is
     damaged.

@@ -1,4 +1,4 @@
-"""Follow the source of a migration that was complete, or the target of one that was cut over."""
+"""Follow the source of a complete migration, or the target of one that was cut over."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _WRITES_BLOCKED = 2
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """What a person asked a sync to do.
+    """The request of a sync.
 
-    ``reverse``: from the target back to the source. ``overwrite_changes``: even if others have
-    changed the side that is written to; everything is compared then.
+    ``reverse``: from the target back to the source. ``overwrite_changes``: continue even if others
+    have changed the side that is written to; then everything is compared.
     """
 
     reverse: bool = False
@@ -53,11 +53,11 @@ def start_sync(
     connections: Connections,
     allow_writes: Callable[[BaseDatabaseClient], None],
 ) -> RunSpec:
-    """Record a run that follows, or continue the one that there is; its spec.
+    """Record a run that follows, or continue the existing one; return its spec.
 
-    ``allow_writes`` takes away the block of a cut-over: the way back writes to the old side.
-    A run that may have missed changes says so: ``resync.is_resync_pending``.
-    Raises UsageError where following would be wrong or would undo what others wrote.
+    ``allow_writes`` removes the block of a cut-over: a reversed run writes to the old side.
+    ``resync.is_resync_pending`` shows whether a run may have missed changes. Raises UsageError if
+    following would be wrong or would undo what others wrote.
     """
     before = connections.ledger.spec(run_id)
     job = before.job
@@ -87,7 +87,7 @@ def start_sync(
 
 
 def _known(connections: Connections, name: str) -> RunSpec | None:
-    """Find the run that was started before for the same, and continue it; None: there is none."""
+    """Find the run that an earlier command started for this, and continue it; None if none."""
     ledger = connections.ledger
     run_id = ledger.named_run(name)
     if run_id is None:
@@ -203,7 +203,7 @@ def _check_reversible(before: RunSpec, job: MigrationJob) -> None:
 def _check_untouched(
     connections: Connections, before: RunSpec, back: MigrationJob, last: Timestamp
 ) -> None:
-    """Raise UsageError when somebody wrote to the old side after the cut-over."""
+    """Raise UsageError if somebody wrote to the old side after the cut-over."""
     old_side = {pair.target for pair in back.namespaces}
     changes = changes_from(connections.target, old_side, Timestamp(last.time, last.inc + 1))
     if changes.count:
@@ -247,5 +247,5 @@ def _are_writes_blocked(old_side: BaseDatabaseClient) -> bool:
     try:
         status = old_side.command("admin", {"serverStatus": 1})
     except TerminalError:
-        return False  # a server without that command has no such block
+        return False  # a server without that command cannot block writes
     return bool(status.get("repl", {}).get("userWriteBlockMode") == _WRITES_BLOCKED)

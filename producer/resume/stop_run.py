@@ -1,4 +1,4 @@
-"""Take a run out of work: for a while, or for good."""
+"""Stop a run, for a while or for good."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What documents of a source look like, from a sample of them."""
+"""What a source's documents look like, from a sample of them."""

@@ -11,13 +11,13 @@ from dataworks_tasks.documents.raw_bson import elements
 
 _DOCUMENT, _ARRAY = 0x03, 0x04
 _MOST_PATHS = 20_000
-"""Documents may have data in the names of their fields."""
+"""A bound, because documents may have data in the names of their fields."""
 _MOST_SHOWN = 3
 _CLOSE = 0.6
 
 
 def field_paths(documents: Iterable[bytes]) -> frozenset[str]:
-    """Every dotted path in the documents; those through arrays as queries and rules have them."""
+    """Return every dotted path in the documents; paths through arrays as in queries and rules."""
     found: set[str] = set()
     for document in documents:
         found.update(_paths(document, None))
@@ -38,7 +38,7 @@ def _paths(document: bytes, parent: str | None, array: bool = False) -> Iterator
 
 
 def is_known_path(paths: Set[str], path: str) -> bool:
-    """Whether ``path`` is one of ``paths``; a query may name the member of an array by number."""
+    """Return whether ``path`` is one of ``paths``; a query may name an array member by number."""
     return path in paths or _without_numbers(path) in paths
 
 
@@ -47,7 +47,7 @@ def _without_numbers(path: str) -> str:
 
 
 def nearest_paths(path: str, paths: Set[str], cutoff: float = _CLOSE) -> list[str]:
-    """Return the paths that ``path`` may have been meant for, the likeliest first.
+    """Return the paths that ``path`` may be a misspelling of, the likeliest first.
 
     Paths that differ in case or in their parents come first, then names with nearly the same
     letters.

@@ -1,4 +1,4 @@
-"""Fields that are spelled like one that is masked or dropped, and that no rule names."""
+"""Fields whose spelling is close to that of a masked or dropped one, and that no rule names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from producer.sampling.field_paths import field_paths
 
 
 class SimilarField(NamedTuple):
-    """A field in ``documents`` documents that a rule for ``named`` may have been meant for, too."""
+    """A field of ``documents`` documents that a rule for ``named`` may have been meant for."""
 
     path: str
     named: str
@@ -19,9 +19,9 @@ class SimilarField(NamedTuple):
 
 
 def similar_fields(transform: Transform, documents: Iterable[bytes]) -> Iterator[SimilarField]:
-    """Fields like ``Email``, ``e_mail`` or ``e-mail`` beside a mask or a drop of ``email``.
+    """Return fields like ``Email``, ``e_mail`` or ``e-mail`` beside a mask or drop of ``email``.
 
-    Names are exact: such a field passes as it is.
+    Names are exact: such a field is copied unchanged.
     """
     removed = [*(path for path, _ in transform.mask), *transform.drop]
     named = {*removed, *(old for old, _ in transform.rename)}

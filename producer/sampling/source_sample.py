@@ -1,4 +1,4 @@
-"""Some documents of a collection, from several places of its key space."""
+"""A sample of a collection, from several places of its key space."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PLACES = 8
 """Between both ends."""
 _MOST_BYTES = 32 * 1024 * 1024
 _FEW_ENOUGH_TO_SKIP = 1_000_000
-"""Skipping so many keys of an index takes about 0.3 s."""
+"""Skipping this many keys of an index takes about 0.3 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _read(
 
 
 def _by_skipping(source: BaseDatabaseClient, namespace: Namespace, count: int) -> Iterator[Element]:
-    """Keys that divide the collection evenly, whatever their types; read from the index alone."""
+    """Return keys of any type that divide the collection evenly, read from the index only."""
     for number in range(1, _PLACES + 1):
         skip = count * number // (_PLACES + 1)
         keys = _read(source, namespace, {}, 1, projection={"_id": 1}, skip=skip, limit=1)
@@ -91,7 +91,7 @@ def _by_skipping(source: BaseDatabaseClient, namespace: Namespace, count: int) -
 
 
 def _random(source: BaseDatabaseClient, namespace: Namespace) -> list[bytes]:
-    """Documents that the server draws; of a large collection it draws a few without reading it."""
+    """Return documents that the server draws; for a few of many, it does not read all of them."""
     pipeline = [{"$sample": {"size": _DOCUMENTS * _PLACES}}]
 
     def once() -> list[bytes]:
@@ -109,7 +109,7 @@ def _random(source: BaseDatabaseClient, namespace: Namespace) -> list[bytes]:
 
 
 def _between(first: Element, last: Element) -> Iterator[Element]:
-    """Keys between two of one type, by their values; none where they cannot be worked out.
+    """Return keys between two of one type, by their values; empty if they cannot be computed.
 
     For servers on which both drawing and skipping read everything.
     """
@@ -134,7 +134,7 @@ def _steps(low: int, high: int) -> Iterator[int]:
 
 
 def _texts_between(begin: bytes, end: bytes) -> Iterator[bytes]:
-    """Texts between two, spread evenly over the letters that both seem to be made of."""
+    """Return texts between two, spread evenly over the letters that both seem to use."""
     pairs = zip(begin, end, strict=False)
     alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     tails = (begin[alike:][:_LETTERS], end[alike:][:_LETTERS])

@@ -45,9 +45,9 @@ def check_capped_targets(
     *,
     drop: bool,
 ) -> None:
-    """Raise UsageError if a collection that is there already is capped and too small.
+    """Raise UsageError if an existing collection is capped and too small.
 
-    One that is dropped is created again with the options that it had.
+    One that is dropped is created again with its options.
     """
     if not target.capabilities.collection_stats:
         return

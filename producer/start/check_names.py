@@ -1,4 +1,4 @@
-"""Names of collections that the target, or the driver on the way to it, refuses."""
+"""Names of collections that the target or its driver refuses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_names(target: BaseDatabaseClient, pairs: Sequence[NamespacePair]) -> N
 def name_problems(
     target: BaseDatabaseClient, pairs: Sequence[NamespacePair]
 ) -> Iterator[NameProblem]:
-    """Every name of the pairs that is refused."""
+    """Yield every name of the pairs that is refused."""
     databases = _database_names(target)
     sources = {pair.source for pair in pairs}
     for pair in pairs:

@@ -1,4 +1,4 @@
-"""Refuse to bring documents that share their ``_id`` to where each ``_id`` is there once."""
+"""Refuse to copy documents that share their ``_id`` to a target where each ``_id`` is unique."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Collisions:
-    """Documents whose ``_id`` another one has, among those that were looked at."""
+    """Documents that share their ``_id`` with another one, among those that were read."""
 
     documents: int
     looked_at: int
@@ -37,7 +37,7 @@ class Collisions:
 def with_id_from(
     source: BaseDatabaseClient, pairs: Sequence[NamespacePair], rule: str | None
 ) -> tuple[NamespacePair, ...]:
-    """Add to each pair the shard key that its ``_id``s are to be made of.
+    """Add to each pair the shard key that its ``_id``s will be made from.
 
     Raises UsageError if no collection has a shard key besides its ``_id``.
     """
@@ -58,7 +58,7 @@ def with_id_from(
 
 
 def check_id_from(job: MigrationJob) -> None:
-    """Raise UsageError when a rule takes away what ``--id-from`` makes the ``_id`` of."""
+    """Raise UsageError when a rule removes a field that ``--id-from`` needs."""
     taken = [*job.transform.drop, *(old for old, _ in job.transform.rename)]
     for path in {path for pair in job.namespaces for path in pair.id_from}:
         for other in taken:
@@ -77,9 +77,9 @@ def check_repeated_ids(
 ) -> None:
     """Raise UsageError when documents of a source would collide at the target.
 
-    ``new_shard_key``: of collections that are created. Looks for 20 seconds at most in each
-    collection; what it does not see becomes a recorded failure in the run, so a policy that would
-    take one document for another is refused.
+    ``new_shard_key``: that of created collections. Searches each collection for at most 20 seconds;
+    a collision that it misses becomes a recorded failure of the run, so a policy that would mistake
+    one document for another is refused.
     """
     for pair in job.namespaces:
         ids = repeated_ids(source, pair.source)
@@ -120,9 +120,9 @@ def _target_key(
 def count_collisions(
     source: BaseDatabaseClient, pair: NamespacePair, job: MigrationJob, paths: Sequence[str]
 ) -> Collisions:
-    """Count documents whose ``_id``, with their values at ``paths``, another one has.
+    """Count documents that share their ``_id`` and their values at ``paths`` with another one.
 
-    Documents come in the order of their ``_id``: only those with the same one are kept in memory.
+    Documents come in the order of their ``_id``: only those with equal ones are kept in memory.
     """
     until = time.monotonic() + _COUNTING_SECONDS
     collisions = looked_at = 0

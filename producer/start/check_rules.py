@@ -23,14 +23,14 @@ from producer.sampling.field_paths import field_paths, is_known_path, nearest_pa
 from producer.sampling.source_sample import SourceSample, sample_collection
 
 _SEARCH_SECONDS = 5.0
-"""For looking through collections for fields that no sample holds, all of them together."""
+"""The time for searching all collections for fields that no sample has."""
 _MISTYPED = 0.8
-"""How alike a field has to be that ``--set`` seems to be meant for."""
+"""From this similarity on, ``--set`` seems to be meant for an existing field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """A rule or filter that matches nothing in what was looked at."""
+    """A rule or filter that matches nothing in the documents that were read."""
 
     what: str
     path: str
@@ -50,7 +50,7 @@ class Unmatched:
 
 @dataclass(slots=True)
 class _Seen:
-    """What the samples of all collections hold together."""
+    """The combined samples of all collections."""
 
     job: MigrationJob
     outcomes: list[RuleOutcome]
@@ -60,7 +60,7 @@ class _Seen:
     complete: bool = True
 
     def add(self, sample: SourceSample) -> None:
-        """Apply the run's changes to a sample, and note which fields are there before."""
+        """Apply the run's changes to a sample, and note which fields it had before."""
         strategy = MigrationStrategyFactory.create(self.job.strategy)
         batch = sample.documents
         self.documents += len(batch)
@@ -76,8 +76,8 @@ class _Seen:
 def check_time_series(job: MigrationJob) -> None:
     """Raise UsageError when the job would change, filter or cut the documents of a time series.
 
-    They are copied as the buckets that the server keeps them in: a rule would look for its field in
-    a bucket and not in a measurement.
+    They are copied as the buckets in which the server stores them: a rule would look for its field
+    in a bucket, not in a measurement.
     """
     series = [
         str(series_of_buckets(pair.source))
@@ -101,9 +101,9 @@ def check_time_series(job: MigrationJob) -> None:
 def check_rules(source: BaseDatabaseClient, job: MigrationJob) -> None:
     """Raise UsageError when a rule or the filter of the job would match nothing at the source.
 
-    Samples the collections until every rule has matched. A field that no sample holds is looked for
-    where the server can do that at no charge, for five seconds at most. Collections without
-    documents say nothing of a rule. Does nothing where the job allows rules that match nothing.
+    Samples the collections until every rule has matched. A field that no sample has is searched for
+    if that costs no request units, for at most five seconds. Collections without documents say
+    nothing about a rule. Does nothing if the job allows rules that match nothing.
     """
     if job.allow_unmatched or not (job.transform or job.filter):
         return
@@ -142,12 +142,12 @@ def _unmatched(seen: _Seen) -> Iterator[Unmatched]:
 def _is_unmatched(rule: Rule, outcome: RuleOutcome, seen: _Seen) -> bool:
     if rule.kind is not RuleKind.SET:
         return not outcome.matched
-    # It makes new fields, unless it seems to be meant for one that is there.
+    # It makes new fields, unless it seems to be meant for an existing one.
     return not outcome.changed and bool(nearest_paths(rule.path, seen.paths, _MISTYPED))
 
 
 def _source_paths(job: MigrationJob, path: str) -> tuple[str, ...]:
-    """Return what ``path`` of a rule may be called at the source, before the renames."""
+    """Return the paths that ``path`` of a rule may have at the source, before the renames."""
     found = [path]
     for old, new in reversed(job.transform.rename):
         found += [
@@ -158,19 +158,19 @@ def _source_paths(job: MigrationJob, path: str) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class _Search:
-    """Looks through collections for what no sample holds, as long as there is time."""
+    """Searches collections for what no sample has, as long as there is time."""
 
     source: BaseDatabaseClient
     namespaces: Sequence[Namespace]
     deadline: float = field(default_factory=lambda: time.monotonic() + _SEARCH_SECONDS)
     began: bool = False
     exhaustive: bool = True
-    """Whether every answer so far was of everything."""
+    """Whether every search so far covered all documents."""
 
     def finds(self, paths: Sequence[str]) -> bool:
-        """Whether any document has one of the fields.
+        """Return whether any document has one of the fields.
 
-        A server takes a number in a path for the place in an array, and rules do not.
+        A server reads a number in a path as an array index; rules do not.
         """
         paths = [path for path in paths if not any(part.isdigit() for part in path.split("."))]
         return bool(paths) and self.any({"$or": [{path: {"$exists": True}} for path in paths]})

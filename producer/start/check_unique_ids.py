@@ -1,4 +1,4 @@
-"""Refuse targets that cannot be written, or in which a redone range would be there twice."""
+"""Refuse targets that cannot be written to, or in which a repeated range would be duplicated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REDONE = "a range that is written again after a crash would be duplicated"
 
 
 def check_writable(target: BaseDatabaseClient, namespaces: Sequence[Namespace]) -> None:
-    """Raise UsageError for a view, and for what belongs to the server."""
+    """Raise UsageError for a view, and for a collection that belongs to the server."""
     for namespace in namespaces:
         name = namespace.collection
         if name.startswith("system.") and not name.startswith(BUCKETS):
@@ -32,7 +32,7 @@ def check_writable(target: BaseDatabaseClient, namespaces: Sequence[Namespace]) 
 
 
 def check_unique_ids(target: BaseDatabaseClient, namespaces: Sequence[Namespace]) -> None:
-    """Raise UsageError for a target that does not keep each ``_id`` once."""
+    """Raise UsageError for a target that does not keep ``_id`` unique."""
     for namespace in namespaces:
         reason = why_ids_repeat(target, namespace)
         if reason is not None:
@@ -49,10 +49,10 @@ def with_repeating_ids(
     allowed: bool,
     created_as_series: Collection[Namespace] = (),
 ) -> GenerationJob:
-    """Mark the parts of a job whose target does not keep each ``_id`` once.
+    """Mark the parts of a job whose target does not keep ``_id`` unique.
 
-    ``created_as_series`` are those that the template makes time series. Raises UsageError unless
-    that is allowed.
+    ``created_as_series`` are those that the template creates as time series. Raises UsageError
+    unless that is allowed.
     """
     parts = []
     for part in job.parts:

@@ -1,4 +1,4 @@
-"""Make a migration's collections at the target, with the options that the source's have."""
+"""Create a migration's collections at the target, with the options of the source's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOT_FOR_CREATE = VALIDATION | {"storageEngine", "autoIndexId", "uuid", "temp"}
 
 @dataclass(frozen=True, slots=True)
 class PreparedCollection:
-    """What was done for one collection: created or already there; options that were not copied."""
+    """What was done for one collection: created or existing; options that were not copied."""
 
     namespace: Namespace
     created: bool
@@ -31,7 +31,7 @@ class PreparedCollection:
     left_out: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     refused: tuple[RefusedIndex, ...] = ()
-    """Indexes that were to be there before the documents; they are tried again after the copy."""
+    """Indexes that should exist before the documents; they are tried again after the copy."""
 
 
 def prepare_collections(
@@ -39,8 +39,8 @@ def prepare_collections(
 ) -> tuple[PreparedCollection, ...]:
     """Create what is missing at the target, before the copy; doing it twice changes nothing.
 
-    Validators come when the copy is finished: documents that are older than the rule would be
-    refused. Raises UsageError when the target cannot have a collection like the source's.
+    Validators are set when the copy is finished: documents older than the rule would be refused.
+    Raises UsageError when the target cannot have a collection like the source's.
     """
     return tuple(_prepare(source, target, job, pair) for pair in job.namespaces)
 
@@ -84,7 +84,7 @@ def _wanted_options(source: BaseDatabaseClient, namespace: Namespace) -> dict[st
 def say_what_is_lost(
     source: BaseDatabaseClient, pair: NamespacePair, before: Mapping[str, Any]
 ) -> None:
-    """Log the options of a dropped target that it does not get back: it becomes like its source."""
+    """Log the options that a dropped target loses: it is created again like its source."""
     wanted = _wanted_options(source, pair.source)
     had = {name: value for name, value in before.items() if name not in VALIDATION}
     missing = [name for name in had if name not in wanted]
@@ -118,7 +118,7 @@ def _create(target: BaseDatabaseClient, namespace: Namespace, options: Mapping[s
 
 
 def create_views(target: BaseDatabaseClient, views: Sequence[View]) -> tuple[Namespace, ...]:
-    """Define views at the target that are not there and can be; returns their names."""
+    """Define the missing views at the target, if possible; return their names."""
     possible = [view for view in views if view.problem is None]
     missing = [view for view in possible if read_options(target, view.target) is None]
     for view in missing:

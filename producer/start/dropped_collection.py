@@ -1,4 +1,4 @@
-"""Drop a collection and make it again as what it was."""
+"""Drop a collection and create it again as it was."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _OF_THE_SERVER = frozenset({"uuid", "temp", "autoIndexId"})
 
 @dataclass(frozen=True, slots=True)
 class DroppedCollection:
-    """What a collection was: its options, and where the server has such things, its layout."""
+    """The options of a dropped collection and, if the server supports one, its layout."""
 
     namespace: Namespace
     options: Mapping[str, Any]
     layout: CollectionLayout
 
     def create(self, target: BaseDatabaseClient) -> None:
-        """Make it again, empty. Raises UsageError when the server refuses what it had before."""
+        """Create it again, empty. Raises UsageError when the server refuses its former options."""
         if self.layout:
             create_collection(target, self.namespace, self.layout)
         elif self.options:
@@ -52,7 +52,7 @@ def describe_collection(
 ) -> DroppedCollection | None:
     """Return what to create again after a drop; None if there is nothing. Writes nothing.
 
-    ``laid_out``: the run creates the collection in its own way, so what is lost is only logged.
+    ``laid_out``: the run creates the collection with its own layout, so a loss is only logged.
     Otherwise it raises UsageError if something would be lost.
     """
     found = read_collection(target, namespace)

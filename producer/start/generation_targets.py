@@ -1,4 +1,4 @@
-"""The collections of a generation run, so that workers know them again."""
+"""The collections of a generation run, with UUIDs by which workers recognize them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataworks_tasks.store.collection_facts import read_collection
 
 
 def create_missing(target: BaseDatabaseClient, namespaces: Sequence[Namespace]) -> None:
-    """Create what a first insert would create, where a collection has a UUID to be known by."""
+    """Create what a first insert would create, if collections have UUIDs."""
     if not target.capabilities.collection_stats:
         return
     for namespace in namespaces:

@@ -15,15 +15,15 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 log = logging.getLogger(__name__)
 
 SAFE_HISTORY = 3.0
-"""The history should be so many times as long as the copy: it gets shorter when more is written."""
+"""The history should be this many times as long as the copy: more writes shorten it."""
 _READ_SECONDS = 0.3
 _READ_DOCUMENTS = 10_000
 
 
 def history_seconds(client: BaseDatabaseClient) -> float | None:
-    """How far the server's change history reaches back; None where it does not say.
+    """Return how far the server's change history reaches back; None if unknown.
 
-    Only some users may look. A history that has not filled its space yet gets longer.
+    Only some users may read that. A history that has not filled its space yet is still growing.
     """
     entries = client.mongo["local"]["oplog.rs"]
     try:
@@ -38,13 +38,13 @@ def history_seconds(client: BaseDatabaseClient) -> float | None:
 
 
 def _is_still_growing(client: BaseDatabaseClient) -> bool:
-    """Whether nothing of the history was ever removed: its length says nothing then."""
+    """Return whether nothing of the history was ever removed: then its length says nothing."""
     stats = client.mongo["local"].command("collStats", "oplog.rs")
     return float(stats["size"]) < 0.9 * float(stats["maxSize"])
 
 
 def warn_of_short_history(source: BaseDatabaseClient, job: MigrationJob) -> None:
-    """Log a warning, with both figures, where the history may be lost before the copy is done."""
+    """Log a warning, with both figures, if the history may be lost before the copy is done."""
     window = history_seconds(source)
     if window is None:
         return
@@ -60,7 +60,7 @@ def warn_of_short_history(source: BaseDatabaseClient, job: MigrationJob) -> None
 
 
 def _copy_seconds(source: BaseDatabaseClient, job: MigrationJob) -> float:
-    """How long one process reads all collections, at the rate of the largest one."""
+    """Return how long one process takes to read all collections, at the rate of the largest one."""
     counts = {pair.source: source.estimated_count(pair.source) for pair in job.namespaces}
     largest = max(counts, key=lambda namespace: counts[namespace])
     began, read = time.monotonic(), 0

@@ -1,4 +1,4 @@
-"""What the indexes of a run will hold, by a few documents: so that the time left includes them."""
+"""What a run's indexes will hold, estimated from a few documents, for the time left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SAMPLED = 20
 def with_generated_indexes(
     part: GenerationPart, indexes: Sequence[Mapping[str, Any]], documents: Sequence[bytes]
 ) -> GenerationPart:
-    """Return the part with what its indexes will hold, by a few of its documents."""
+    """Return the part with what its indexes will hold, estimated from a few documents."""
     if not indexes:
         return part
     return part.model_copy(update={"indexes": _index_entries(indexes, documents)})

@@ -1,4 +1,4 @@
-"""What a migration does not copy of what its patterns match."""
+"""What a migration's patterns match and the migration does not copy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataworks_tasks.runs.spec import LeftOut, NamespacePair
 from producer.start.namespace_selection import NamespaceSelection
 
 _SERVERS_OWN = frozenset({"system.views", "system.profile", "system.namespaces", "system.indexes"})
-"""What a server keeps of itself: views and indexes are copied in their own way."""
+"""The server's own collections: views and indexes are copied in another way."""
 
 
 def views_to_define(selection: NamespaceSelection) -> tuple[NamespacePair, ...]:
@@ -24,7 +24,7 @@ def views_to_define(selection: NamespaceSelection) -> tuple[NamespacePair, ...]:
 def what_is_left_out(selection: NamespaceSelection, *, views: bool) -> Iterator[LeftOut]:
     """Yield the matching views and system collections that are not copied.
 
-    ``views``: views are to be defined too.
+    ``views``: whether views are defined too.
     """
     for view in selection.views:
         if view.problem is not None:

@@ -1,4 +1,4 @@
-"""Look again at what a verification found to differ, while the source changes."""
+"""Compare again what a verification found to differ, while the source changes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from dataworks_tasks.sync.still_different import still_different
 from producer.connections import Connections
 
 PATIENCE_SECONDS = 30.0
-"""What differs for so long, without any key becoming equal, counts."""
+"""Differences count after this long without any key becoming equal."""
 PATIENCE_BEFORE_REPAIR_SECONDS = 3.0
-"""What is on its way is reconciled once more, which does no harm."""
+"""Shorter before a repair: changes on their way are reconciled once more, which does no harm."""
 _PAUSE_SECONDS = 0.5
 _KEYS_AT_ONCE = 500
 
@@ -29,10 +29,10 @@ _KEYS_AT_ONCE = 500
 def look_again(
     connections: Connections, spec: RunSpec, patience_seconds: float = PATIENCE_SECONDS
 ) -> int:
-    """Clear differences of the verification ``spec`` that are over; how many are left.
+    """Clear differences of the verification ``spec`` that are over; return how many are left.
 
-    A document that is changed all the time is equal when the target has one of the versions that
-    the source had around the look. Raises UsageError for a generation run.
+    A document that changes all the time is equal when the target has one of the versions that the
+    source had around the comparison. Raises UsageError for a generation run.
     """
     job = spec.data_job
     if not isinstance(job, MigrationJob):
@@ -40,7 +40,7 @@ def look_again(
             "--live is for migrations: documents of a generation run do not change",
             "Leave --live out",
         )
-    load_plugins(connections.config.plugins)  # the run's strategy may be of one
+    load_plugins(connections.config.plugins)  # the run's strategy may come from a plugin
     ledger, run_id = connections.ledger, spec.run_id
     context = RunContext(spec, connections.config, ledger, connections.target, connections.source)
     routes = migration_routes(context, job)

@@ -43,9 +43,9 @@ class NamespaceSelection:
 
 @dataclass(frozen=True, slots=True)
 class SelectionRequest:
-    """What a person asked for. Patterns are namespaces in which ``*`` matches anything.
+    """The requested collections. Patterns are namespaces in which ``*`` matches anything.
 
-    ``renames`` map one pattern to another, each star to its star; the first that fits is taken.
+    ``renames`` map one pattern to another, star by star; the first one that matches is used.
     """
 
     include: Sequence[str]

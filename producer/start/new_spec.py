@@ -22,7 +22,7 @@ def new_spec(
     target: BaseDatabaseClient,
     source: BaseDatabaseClient | None = None,
 ) -> RunSpec:
-    """Make the spec of a new run; what the options leave out comes from the settings.
+    """Create the spec of a new run; options that are not given come from the settings.
 
     Raises UsageError for an invalid write concern or batch size, and for request units of a source
     that does not count them.
@@ -67,9 +67,9 @@ def request_unit_limits(
     target: BaseDatabaseClient,
     source: BaseDatabaseClient | None,
 ) -> tuple[float | None, float | None]:
-    """RU/s of the target and of the source.
+    """Return the RU/s of the target and of the source.
 
-    Where only the source counts request units, ``--max-ru`` can be meant for nothing else.
+    If only the source has request units, ``--max-ru`` means the source.
     """
     source_counts = source is not None and source.capabilities.request_charge
     if source_max_ru is not None and not source_counts:

@@ -1,4 +1,4 @@
-"""Note on a run which fields are spelled like a masked one and are copied as they are."""
+"""Note fields whose spelling is close to a masked one and that are copied unchanged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from producer.sampling.similar_fields import similar_fields
 from producer.sampling.source_sample import sample_collection
 
 _SECONDS = 5.0
-"""For sampling all collections; those that do not fit into it are left out."""
+"""The time for sampling all collections; the rest are left out."""
 
 
 def similar_field_notes(source: BaseDatabaseClient, job: MigrationJob) -> Iterator[RunNote]:

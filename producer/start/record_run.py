@@ -1,4 +1,4 @@
-"""Record a run, so that a fleet drives it from then on."""
+"""Record a run, so that the fleet drives it from then on."""
 
 from __future__ import annotations
 

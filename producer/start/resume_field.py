@@ -17,7 +17,7 @@ def check_resume_field(source: BaseDatabaseClient, job: MigrationJob) -> None:
     """Check the strategy's resume field on every collection of the job.
 
     It needs an ascending index of its own that holds every document once: not sparse, not partial,
-    and no arrays in it. Raises UsageError that names the collection and the index to make.
+    and no arrays in it. Raises UsageError that names the collection and the index to create.
     """
     field = MigrationStrategyFactory.create(job.strategy).resume_field
     if field == "_id":

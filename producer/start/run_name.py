@@ -1,4 +1,4 @@
-"""Give a run the name that a restarted job finds it by."""
+"""Give a run the name by which a restarted job finds it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataworks_tasks.runs.spec import RunSpec, is_run_id
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STARTING_SECONDS = 60
-"""A start that was killed before its run was on record holds the name for so long."""
+"""A start that was killed before its run was recorded holds the name for this long."""
 
 
 def name_run(ledger: Ledger, spec: RunSpec, name: str | None) -> None:
     """Give the run its name, before anything is dropped or recorded.
 
-    Raises UsageError when another command began to start a run of that name meanwhile.
+    Raises UsageError when another command is starting a run with that name.
     """
     if name is None:
         return

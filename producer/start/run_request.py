@@ -1,4 +1,4 @@
-"""What a person asked for, before anything is checked against a server."""
+"""The request of a run, before anything is checked against a server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class GenerationRequest:
     allow_duplicates: bool = False
     options: RunOptions = RunOptions()
     scale: float | None = None
-    """What the counts of a template's collections are multiplied by."""
+    """The factor for the counts of a template's collections."""
 
 
 @dataclass(frozen=True, slots=True)

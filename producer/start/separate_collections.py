@@ -1,8 +1,8 @@
-"""Make sure that a migration writes to none of the collections that it reads.
+"""Make sure that a migration does not write to a collection that it reads.
 
-Host names do not say whether two connections reach one server: it may have an alias, be behind a
-proxy or a tunnel, or be simulated. So collections are compared by their UUIDs. Where a server has
-none, a marker document that is written to the target is looked for at the source.
+Host names do not show whether two connections reach one server: it may have an alias, be behind a
+proxy or a tunnel, or be simulated. So collections are compared by their UUIDs. If a server has
+none, a marker document is written to the target and looked for at the source.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def check_separate(
     """Raise UsageError when a target collection is a source collection, or a view.
 
     ``pairs`` have their sources' UUIDs. ``different_servers``: the user says that source and target
-    are two servers; that decides only where nothing else does. Without ``may_write`` no marker is
-    written; returns False where it would have been needed.
+    are two servers; that decides only if nothing else does. Without ``may_write`` no marker is
+    written; returns False if it would have been needed.
     """
     suspects = list(_suspects(target, pairs))
     if not suspects:
@@ -97,7 +97,7 @@ def check_separate(
 
 
 def check_still_separate(now: Sequence[NamespacePair], before: Sequence[NamespacePair]) -> None:
-    """Raise UsageError when a target collection is a source now, and was not when the run began."""
+    """Raise UsageError when a target collection has become a source since the run began."""
     sources = {pair.source_uuid for pair in now if pair.source_uuid is not None}
     for pair, recorded in zip(now, before, strict=True):
         if pair.target_uuid in sources and pair.target_uuid != recorded.target_uuid:
@@ -114,7 +114,7 @@ def _suspects(target: BaseDatabaseClient, pairs: Sequence[NamespacePair]) -> Ite
     for pair in pairs:
         found = read_collection(target, pair.target)
         if found is None:
-            continue  # every source exists, so this is not a source
+            continue  # every source exists, so a missing collection is not a source
         if found.is_view:
             raise UsageError(
                 f"{pair.target} is a view at the target, and documents cannot be written to it",
@@ -136,7 +136,7 @@ def _is_one_process(source: BaseDatabaseClient, target: BaseDatabaseClient) -> b
 def _marker_is_seen(
     source: BaseDatabaseClient, target: BaseDatabaseClient, database: str
 ) -> bool | None:
-    """Whether the source has a document that is written to the target; None: cannot be known."""
+    """Return whether the source has a document that is written to the target; None if unknown."""
     namespace = Namespace(database, _MARKER + secrets.token_hex(8))
     marker = {"_id": namespace.collection}
     if not _reads_the_latest(source):
@@ -159,7 +159,7 @@ def _marker_is_seen(
 
 
 def _reads_the_latest(source: BaseDatabaseClient) -> bool:
-    """Not so for a connection to one secondary node: the marker may come there later."""
+    """Return False for a connection to one secondary node: the marker may arrive there later."""
     hello = ask_hello(partial(source.command, "admin"))
     return bool(hello.get("isWritablePrimary", hello.get("ismaster", False)))
 

@@ -1,4 +1,4 @@
-"""Note where the source is before a run reads it, so that its end can tell what changed."""
+"""Note the source's state before a run reads it, so that its end can show what changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NONE = CollectionCommand.NONE
 
 
 def with_source_moment(source: BaseDatabaseClient, job: MigrationJob) -> MigrationJob:
-    """Add the source's time, and what it has counted of each collection's write commands."""
+    """Add the source's time, and its counts of write commands to each collection."""
     if job.follow is not None:
         return job  # its changes are copied
     pairs = tuple(

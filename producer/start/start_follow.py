@@ -37,7 +37,7 @@ def follow_part(
     config: FrameworkConfig,
     clock: Callable[[], float],
 ) -> FollowPart:
-    """Where the run begins to follow: a position before its first slice.
+    """Return where the run begins to follow: a position before its first slice.
 
     Raises UsageError for a source, a target or a job that cannot be followed; writes nothing.
     """
@@ -121,7 +121,7 @@ def _check_job(source: BaseDatabaseClient, job: MigrationJob) -> None:
 
 
 def _check_filter(text: str | None) -> None:
-    """Refuse filters whose answer changes by itself."""
+    """Refuse filters whose result can change without a write."""
     if text is None:
         return
     names = set(_names(loads(text)))
@@ -147,7 +147,7 @@ def _open(
     at: FollowPlace | None,
     clock: Callable[[], float],
 ) -> tuple[str | None, FollowPlace]:
-    """Return the stream that the user may open: the deployment's, or the one database's."""
+    """Return the stream that the user may open: the deployment's, or that of one database."""
     databases = sorted({pair.source.database for pair in job.namespaces})
     refusal: DataWorksError | None = None
     for database in (None, databases[0]) if len(databases) == 1 else (None,):

@@ -64,7 +64,7 @@ class _Wanted:
 
 @dataclass(frozen=True, slots=True)
 class GenerationPlan:
-    """A request with every name found and every number checked; nothing is connected for it."""
+    """A request with every name resolved and every number checked; this needs no connection."""
 
     job: GenerationJob
     sources: tuple[DocumentSource, ...]
@@ -84,8 +84,8 @@ def plan_generation(
 ) -> GenerationPlan:
     """Find the template or generator and make the job. Raises UsageError; writes nothing.
 
-    ``assumed_count`` is used where neither the request nor the template says how many.
-    ``registered`` generators of this process' own code win over a template of the same name.
+    ``assumed_count`` is used if neither the request nor the template gives a count. ``registered``
+    generators of this process' own code override a template with the same name.
     """
     if request.total is not None:
         check_total(request.total)
@@ -218,7 +218,7 @@ def start_generation(
     if request.options.drop:
         _drop(target, plan, request.options)
     create_collections(target, plan.namespaces, request.options)
-    # A layout of the request goes before the template's: then the collections are there.
+    # The request's layout comes before the template's: then the collections exist.
     for template, namespace in zip(plan.templates, plan.namespaces, strict=False):
         create_as_template_says(target, template, namespace)
     _try_indexes(target, plan, try_in_place, with_documents=False)
@@ -234,14 +234,14 @@ def _try_indexes(
     attempt: Callable[[BaseDatabaseClient, Namespace, Sequence[Mapping[str, Any]]], None],
     with_documents: bool,
 ) -> None:
-    """Try the templates' indexes, for the collections that hold documents or for the empty ones."""
+    """Try the templates' indexes, for collections with documents or for empty ones."""
     for template, namespace in zip(plan.templates, plan.namespaces, strict=False):
         if template.indexes and target.has_documents(namespace) is with_documents:
             attempt(target, namespace, template.indexes)
 
 
 def _drop(target: BaseDatabaseClient, plan: GenerationPlan, options: RunOptions) -> None:
-    """Drop the collections and make them again as what they were."""
+    """Drop the collections and create them again as they were."""
     templates = [*plan.templates, *[None] * len(plan.namespaces)]
     dropped = []
     for template, namespace in zip(templates, plan.namespaces, strict=False):
@@ -279,7 +279,7 @@ def check_targets(
 def create_collections(
     target: BaseDatabaseClient, namespaces: Sequence[Namespace], options: RunOptions
 ) -> None:
-    """Create the target collections where the request says how they shall be laid out."""
+    """Create the target collections if the request gives their layout."""
     if options.layout:
         for namespace in namespaces:
             create_collection(target, namespace, options.layout)

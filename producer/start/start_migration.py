@@ -55,7 +55,7 @@ from producer.start.start_generation import check_targets, create_collections
 
 @dataclass(frozen=True, slots=True)
 class MigrationPlan:
-    """A request with every collection found; nothing is written for it."""
+    """A request with every collection resolved; nothing is written."""
 
     job: MigrationJob
     selection: NamespaceSelection
@@ -87,7 +87,7 @@ def plan_migration(
         include=tuple(wanted.include),
         exclude=tuple(wanted.exclude),
     )
-    document_change(job)  # reads the transform, and refuses what cannot be done
+    document_change(job)  # reads the transform, and refuses impossible changes
     parsed_filter(job)
     check_id_from(job)
     check_resume_field(connections.source, job)
@@ -114,7 +114,7 @@ def start_migration(
     if request.options.drop:
         check_not_read(ledger, target, namespaces)
     check_targets(target, namespaces, request.options)
-    if not request.options.drop:  # else each is made again like its source
+    if not request.options.drop:  # otherwise each is created again like its source
         check_unique_ids(target, namespaces)
     if request.follow:
         follow = follow_part(source, plan.job, request, config, ledger.key_windows.now)
@@ -144,7 +144,7 @@ def _drop(
     pairs: Sequence[NamespacePair],
     options: RunOptions,
 ) -> None:
-    """Drop the target's collections; each is made again like its source, sharded as it was."""
+    """Drop the target's collections; each is created again like its source, sharded as before."""
     dropped = []
     for pair in pairs:
         laid_out = bool(options.layout)
@@ -160,7 +160,7 @@ def _drop(
 
 
 def selection_request(request: MigrationRequest, config: FrameworkConfig) -> SelectionRequest:
-    """Return which collections were asked for, by flags or settings."""
+    """Return which collections were requested, by flags or settings."""
     include = request.include or _of_settings(config.source)
     if not include:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Record a run that makes equal what a verification found to differ."""
+"""Record a run that repairs what a verification found to differ."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from producer.start.target_changes import changes_since
 _WINDOWS_AT_ONCE = 50
 _SHOWN_CHANGES = 1000
 _CLOCK_SECONDS = 1
-"""The clocks of Redis and of the target differ."""
+"""A margin, because the clocks of Redis and of the target differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
-    """What a person allows a repair to do to the target."""
+    """What a repair is allowed to do to the target."""
 
     delete_extra: bool = False
     overwrite_changes: bool = False
@@ -97,7 +97,7 @@ def start_repair(verification: str, request: RepairRequest, connections: Connect
         delete_extra=request.delete_extra,
         claims=ClaimTimes(
             seconds=config.claim_seconds,
-            # The server itself refuses what arrives late where writes are fenced.
+            # If writes are fenced, the server itself refuses late ones.
             late_seconds=0 if fenced else config.late_write_seconds,
         ),
     )
@@ -109,7 +109,7 @@ def start_repair(verification: str, request: RepairRequest, connections: Connect
             "job": job,
         }
     )
-    # Nobody drives it before all of its windows are there: it would be finished at once.
+    # It is not driven before all of its windows exist: it would be finished at once.
     ledger.create(spec, 0)
     for windows in _windows(ledger, job):
         documents = sum(len(window.keys) for window in windows)
@@ -119,7 +119,7 @@ def start_repair(verification: str, request: RepairRequest, connections: Connect
 
 
 def _windows(ledger: Ledger, job: RepairJob) -> Iterator[Sequence[KeyWindow]]:
-    """Yield what is to be reconciled, a few windows at a time.
+    """Yield the windows to reconcile, a few at a time.
 
     Extra documents come first: one of them may have a value that a unique index refuses to others.
     """
@@ -148,7 +148,7 @@ def _ends(ledger: Ledger, run_id: str) -> Iterator[Timestamp]:
 
 
 def _end(ledger: Ledger, run_id: str) -> Timestamp:
-    """By the target's own clock. A repair that was cut off has no end but its last write."""
+    """Return the end by the target's own clock. An interrupted repair ends with its last write."""
     position = target_end(ledger, run_id)
     if position is not None:
         return position

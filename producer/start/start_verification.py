@@ -1,4 +1,4 @@
-"""Record a run that compares another run's target with what it should hold."""
+"""Record a run that compares another run's target with its intended content."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def start_verification(
 
     It stops at more than ``max_failures``; without a limit it compares everything, however much
     differs. ``following``: a run that follows its source may be verified before its cut-over;
-    ``without``: collections that are left out, because the source does not have them any more.
-    Raises UsageError if the run is not complete, or is a verification itself.
+    ``without``: collections to leave out, because the source no longer has them. Raises UsageError
+    if the run is not complete, or is a verification itself.
     """
     ledger = connections.ledger
     of = ledger.spec(run_id)

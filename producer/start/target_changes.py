@@ -1,4 +1,4 @@
-"""Whether anybody else has changed a run's target since the run, from the target's history."""
+"""Whether others have changed a run's target since the run, by the target's history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_COUNTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class TargetChanges:
-    """Changes of a target. ``count`` stops at 1,000; ``last`` names one, for a person.
+    """Changes of a target. ``count`` stops at 1,000; ``last`` describes one, for people.
 
     ``count`` is None if the server's history does not show it.
     """
@@ -42,7 +42,7 @@ def changes_from(
 ) -> TargetChanges:
     """Return the changes of these collections from a cluster time on.
 
-    Deletions by a TTL index are changes too, but for nobody to lose: they are left out.
+    Deletions by a TTL index are left out: overwriting them loses nobody's work.
     """
     if not client.capabilities.majority_reads:
         return TargetChanges(None)
@@ -72,7 +72,7 @@ def _changes_of(
         ) as stream:
             return _counted(stream, now)
     except OperationFailure:
-        # The history does not reach back so far, or the user may not read it.
+        # The history does not reach back that far, or the user may not read it.
         return TargetChanges(None)
     except PyMongoError as error:
         raise classify(error) from None

@@ -23,9 +23,9 @@ def create_as_template_says(
 ) -> None:
     """Create the collection with the template's compressor, ``options`` and ``shardConfig``.
 
-    A collection that is there keeps what it has. What the server does not have at all is left out
-    with a warning, so that a template works on a laptop as it does on a cluster. Raises UsageError
-    when the server refuses the values.
+    An existing collection is not changed. Features that the server lacks are left out with a
+    warning, so that a template works on a laptop as on a cluster. Raises UsageError when the server
+    refuses the values.
     """
     asked = template.compression_level or template.options or template.shard_config
     if not asked or is_there(target, namespace):
@@ -70,7 +70,8 @@ def _create(target: BaseDatabaseClient, namespace: Namespace, template: Collecti
 def _shard(
     target: BaseDatabaseClient, namespace: Namespace, shard_config: Mapping[str, Any]
 ) -> None:
-    # Needed before MongoDB 6.0 and unknown to Azure DocumentDB; the next command says what is wrong
+    # Needed before MongoDB 6.0 and unknown to Azure DocumentDB; the next command reports any
+    # problem
     with suppress(TerminalError):
         target.command("admin", {"enableSharding": namespace.database})
     options = {name: value for name, value in shard_config.items() if name != "shardCollection"}

@@ -1,4 +1,4 @@
-"""Make a few documents before the run: what cannot be generated, stored or repeated is refused."""
+"""Make a few documents before the run, to refuse what cannot be made, stored or repeated."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dataworks_tasks.generate.fingerprint import probed_indexes
 
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 _FIRST_DOCUMENTS = 100
-"""Of a generator, in which an _id may not repeat."""
+"""The first documents of a generator, in which no _id may repeat."""
 _CLOCK_TICK_SECONDS = 0.002
-"""More than a date of MongoDB can tell apart."""
+"""Longer than the resolution of a date in MongoDB."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriedSource:
-    """A source of documents: the collection or generator it is called by, and its count."""
+    """A source of documents, with the name of its collection or generator, and its count."""
 
     name: str
     documents: DocumentSource
@@ -28,7 +28,7 @@ class TriedSource:
 
 
 def try_documents(sources: Sequence[TriedSource], own_code: bool) -> list[list[bytes]]:
-    """Return the documents that workers are compared by, of each source.
+    """Make and return the documents of each source that workers are compared by.
 
     With ``own_code`` they are made twice, in both orders. Raises UsageError for a document that
     cannot be generated, is too large, or does not repeat.
@@ -45,7 +45,7 @@ def try_documents(sources: Sequence[TriedSource], own_code: bool) -> list[list[b
                     "Make its strings or arrays shorter",
                 )
         if own_code:
-            time.sleep(_CLOCK_TICK_SECONDS)  # so that a clock that is read shows another time
+            time.sleep(_CLOCK_TICK_SECONDS)  # so that a clock read shows another time
             again = [_made(source, index) for index in reversed(indexes)]
             if again[::-1] != documents:
                 raise UsageError(

@@ -1,4 +1,4 @@
-"""Try a template's index specifications on an empty collection, before the run instead of after."""
+"""Try a template's indexes on an empty collection, before the run instead of after it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Indexes = Sequence[Mapping[str, Any]]
 
 
 def try_beside(target: BaseDatabaseClient, namespace: Namespace, indexes: Indexes) -> None:
-    """Try ``indexes`` for a collection with documents on an empty one of another name.
+    """Try ``indexes`` for a collection with documents on an empty one with another name.
 
     A collection costs throughput on Cosmos DB: there they are tried after a ``--drop``.
     Raises UsageError for an index that the server does not build.
@@ -32,9 +32,9 @@ def try_beside(target: BaseDatabaseClient, namespace: Namespace, indexes: Indexe
 
 
 def try_in_place(target: BaseDatabaseClient, namespace: Namespace, indexes: Indexes) -> None:
-    """Try ``indexes`` on the empty collection itself, and take away those that it did not have.
+    """Try ``indexes`` on the empty collection itself, and drop those that it did not have.
 
-    They are built when the documents are there: that is faster than with each of them.
+    They are built after the documents are written, which is faster than maintaining them meanwhile.
     Raises UsageError for an index that the server does not build.
     """
     if not indexes:

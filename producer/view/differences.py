@@ -18,7 +18,10 @@ _INDEX = re.compile(r"(?<=\.)\d+(?=\.|$)")
 
 @dataclass(slots=True)
 class DifferenceGroup:
-    """Documents of one collection that differ alike. ``first``: the ``_id``s of a few of them."""
+    """Documents of one collection that differ the same way.
+
+    ``first``: the ``_id``s of a few of them.
+    """
 
     collection: str
     kind: str

@@ -1,4 +1,4 @@
-"""How far a migration that follows its source is behind it."""
+"""How far a migration that follows its source lags behind it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SILENT_SECONDS = 30.0
 
 
 class Phase(StrEnum):
-    """What a run that follows its source does."""
+    """What a run that follows its source is doing."""
 
     COPYING = "copying"
     CATCHING_UP = "catching up"
@@ -32,10 +32,10 @@ class Phase(StrEnum):
 class FollowFigures:
     """``lag_seconds``: the age of the oldest change that is not at the target; about 0 when idle.
 
-    ``entries_waiting``: what is in the change log at the target, and not in a window yet.
+    ``entries_waiting``: entries of the change log at the target that are not in a window yet.
     ``history_seconds``: how far the source's history reaches back before the run's position.
     ``silent_seconds``: since the source was read. ``delete_scan_seconds``: since the last scan for
-    deletions began, where the source's changes do not have them.
+    deletions began, if the source's changes do not include them.
     """
 
     phase: Phase
@@ -93,7 +93,8 @@ def follow_figures(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> Foll
     lag = max(0.0, now - (oldest or place.time.time))
     gauge, scanned = progress.following, ledger.key_windows.place(spec.run_id, SCANNED)
     if gauge is not None and not waiting:
-        # Who follows knows that there was nothing to read; the position alone does not say it.
+        # The process that follows knows that there was nothing to read; the position does not show
+        # it.
         lag = min(lag, gauge.lag_seconds + max(0.0, now - gauge.seen_at))
     return FollowFigures(
         phase=_phase(progress, copying=copying, lag=lag),

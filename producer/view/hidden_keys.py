@@ -1,4 +1,4 @@
-"""Runs and failures without the keys and values of documents, for whoever must not see them."""
+"""Runs and failures without the keys and values of documents, for people who must not see them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VALUE = re.compile(
 
 
 def hidden_reason(reason: str) -> str:
-    """Remove from a failure's reason what could be a document's key or value."""
+    """Remove everything from a failure's reason that could be a document's key or value."""
     return _VALUE.sub("...", reason)
 
 

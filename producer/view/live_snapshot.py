@@ -1,4 +1,4 @@
-"""What a run does right now, for whoever watches it: figures, rates, collections, workers."""
+"""What a run is doing now, for people who watch it: figures, rates, collections, workers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ as many steps as there are gaps."""
 
 @dataclass(frozen=True, slots=True)
 class CollectionProgress:
-    """One collection of a run. ``total`` is None before the first of it is planned."""
+    """One collection of a run. ``total`` is None before its first slice is planned."""
 
     name: str
     documents: int
@@ -45,7 +45,7 @@ class CollectionProgress:
 
     @property
     def share(self) -> float:
-        """How much of it is done, from 0 to 1."""
+        """The share that is done, from 0 to 1."""
         return min(1.0, self.documents / self.total) if self.total else float(self.total == 0)
 
     def as_json(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class CollectionProgress:
 
 
 def busiest_first(collections: Iterable[CollectionProgress]) -> list[CollectionProgress]:
-    """Those that grow, by their rate; then those that were begun, the others, and what is done."""
+    """Sort collections: growing ones by rate, then begun ones, then the others, then done ones."""
 
     def place(one: CollectionProgress) -> tuple[float, int, float]:
         begun = 0 if 0 < one.share < 1 else 2 if one.share >= 1 else 1
@@ -89,7 +89,7 @@ class AlertWatch:
 
 @dataclass(frozen=True, slots=True)
 class LiveSnapshot:
-    """A run as a person who watches it sees it.
+    """A run as shown to a person who watches it.
 
     ``alerts`` are the limits that are exceeded now; ``transitions`` began or ended just now.
     """
@@ -102,7 +102,7 @@ class LiveSnapshot:
     alerts: tuple[Alert, ...] = ()
     transitions: tuple[Alert, ...] = ()
     following: FollowFigures | None = None
-    """How far a migration that follows its source is behind it."""
+    """How far a migration that follows its source lags behind it."""
 
     @property
     def time_left(self) -> TimeLeft | None:
@@ -139,7 +139,7 @@ class RateMeter:
         self._samples: deque[tuple[float, int]] = deque()
 
     def add(self, documents: int) -> float:
-        """Take a sample; the rate now."""
+        """Take a sample; return the current rate."""
         now = self._clock()
         self._samples.append((now, documents))
         while len(self._samples) > 2 and now - self._samples[1][0] >= _RATE_WINDOW_SECONDS:
@@ -207,7 +207,7 @@ class LiveMeter:
         )
 
     def _with_differences(self, run: RunSummary) -> RunSummary:
-        """Add the groups of differences; of many, only once the verification is over."""
+        """Add the groups of differences; if there are many, only once the verification is over."""
         if run.is_over or run.failures <= _FEW_DIFFERENCES:
             if run.failures != self._grouped[0]:
                 self._grouped = run.failures, with_differences(run, self._ledger).differences
@@ -241,7 +241,7 @@ class LiveMeter:
     def _follow(self, progress: RunProgress) -> FollowFigures | None:
         if not self._spec.follows:
             return None
-        # With the change reader comes the driver: too much for a status of another run.
+        # The change reader imports the driver: too much for the status of other runs.
         from producer.view.follow_figures import follow_figures
 
         return follow_figures(self._ledger, self._spec, progress)
@@ -264,12 +264,12 @@ def collections(
 def _copies(job: MigrationJob, progress: RunProgress) -> Iterator[CollectionProgress]:
     """Yield a migration's collections.
 
-    The planned count grows until all is planned, and can differ from what was there when read.
+    The planned count grows until everything is planned, and can differ from what was read.
     """
     is_complete = progress.state in FINISHED
     for name in (str(pair.target) for pair in job.namespaces):
         if job.follow is not None and not _is_counted(name, progress):
-            continue  # taken in after the copy: nobody counts its documents apart
+            continue  # added after the copy: its documents are not counted separately
         count = progress.counters.get(f"{DOCUMENTS_OF}{name}", 0)
         total = count if is_complete else progress.collections_expected.get(name)
         yield CollectionProgress(name, count, total)

@@ -17,7 +17,7 @@ def may_resume(state: RunState, last_error: str | None) -> bool:
 
 
 def next_steps(run: RunSummary) -> tuple[str, ...]:
-    """Each with its command; none for a run that is complete and has nothing to say."""
+    """Return the next steps, each with its command; empty if there is nothing to do."""
     steps: list[str] = []
     if run.failures and run.kind is RunKind.VERIFICATION:
         steps.append(f"See what differs: dataworks failures {run.run_id}")

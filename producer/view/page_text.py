@@ -1,4 +1,4 @@
-"""Text of databases and users in HTML."""
+"""Text from databases and users in HTML."""
 
 from __future__ import annotations
 

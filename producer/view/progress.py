@@ -26,7 +26,7 @@ _PLAIN_LINE_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
 _LEAST_COLLECTIONS = 4
 _OTHER_LINES = 17
-"""Of the live view besides its collections: figures, workers, and a note or two."""
+"""Lines of the live view besides its collections: figures, workers, and a note or two."""
 _VERB = {
     RunKind.GENERATION: "generate",
     RunKind.MIGRATION: "migrate",
@@ -38,7 +38,7 @@ _LONGEST_VERB = max(map(len, _VERB.values()))
 
 
 class TerminalView:
-    """Bars and figures that move; when the run is over the bars stay on the screen."""
+    """Moving bars and figures; when the run is over, the bars stay on the screen."""
 
     def __init__(
         self, spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = _NO_ALERTS
@@ -76,7 +76,7 @@ class TerminalView:
         self._live.console.print(escape(text), highlight=False)
 
     def drawn(self, live: LiveSnapshot) -> RenderableType:
-        """Draw bars and figures, as they are on the screen."""
+        """Return the bars and figures as shown on the screen."""
         return Group(self._bars(live), Text(), details(live))
 
     def _bars(self, live: LiveSnapshot) -> RenderableType:
@@ -99,7 +99,7 @@ class PlainView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to put back."""
+        """Do nothing: there is nothing to restore."""
 
     def observe(self, observation: Observation) -> None:
         """Print a line if it is time for one, or if the run ended."""
@@ -163,7 +163,7 @@ class JsonView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to put back."""
+        """Do nothing: there is nothing to restore."""
 
     def observe(self, observation: Observation) -> None:
         """Print the figures now; an outage has none."""
@@ -177,7 +177,7 @@ class JsonView:
 
 
 def notice(observation: Observation) -> str:
-    """Return what a person should know besides the numbers; empty if all is well."""
+    """Return what a person should know besides the numbers; empty if nothing."""
     if observation.outage:
         return f"{observation.outage}; waiting for it"
     return observation.standstill.cause or ""
@@ -186,7 +186,7 @@ def notice(observation: Observation) -> str:
 def create_view(
     spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = _NO_ALERTS
 ) -> TerminalView | PlainView:
-    """Bars on a terminal, lines elsewhere."""
+    """Create bars on a terminal, lines elsewhere."""
     view = TerminalView if console.is_terminal else PlainView
     return view(spec, console, ledger, watch)
 

@@ -1,4 +1,4 @@
-"""Which parts of a run are done, in work, failed, or still missing: its key space as strips."""
+"""Which parts of a run are done, in progress, failed, or still missing: its key space as strips."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_GAPS = 20_000
 
 
 class CellState(StrEnum):
-    """What most needs to be known of a piece of the key space."""
+    """The most important state in a part of the key space."""
 
     DONE = "done"
     PART = "part"  # some of it is acknowledged
@@ -42,7 +42,7 @@ class Strip:
 
     @property
     def words(self) -> str:
-        """What the strip shows, for whoever cannot see it."""
+        """The content of the strip in words, for people who cannot see it."""
         return f"{self.name}: {self.counts}"
 
     @property
@@ -66,9 +66,9 @@ class Strip:
 def read_strips(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> tuple[Strip, ...]:
     """Return the run's strips: one for each collection, or one for all slices of a run.
 
-    The slices of a run are one strip where it has one collection, or more than a page can show.
+    The slices of a run are one strip if it has one collection, or more than a page can show.
     """
-    # A process that lets a run go, or died, may have a range on record for a while.
+    # A process that left a run, or died, may hold a range on record for a while.
     hands = ledger.windows.in_hand(spec.run_id) if progress.state in WORKING else ()
     failed = ledger.failed_ranges(spec.run_id)
     job = spec.data_job
@@ -102,7 +102,7 @@ def read_strips(ledger: Ledger, spec: RunSpec, progress: RunProgress) -> tuple[S
 
 
 def _collections(spec: RunSpec) -> list[str]:
-    """Return the names of the collections that slices are of, in the order of their numbers."""
+    """Return the names of the slices' collections, in the order of their numbers."""
     job = spec.data_job
     if not isinstance(job, MigrationJob):
         return []
@@ -110,7 +110,7 @@ def _collections(spec: RunSpec) -> list[str]:
 
 
 def _numbers(ledger: Ledger, run_id: str, names: int, copied: int) -> Sequence[int] | None:
-    """Return the number of each slice's collection; None where one strip has to do for all."""
+    """Return the number of each slice's collection; None if one strip has to show all."""
     if names > _MOST_STRIPS or copied > _MOST_SLICES:
         return None
     numbers = [0] * copied if names == 1 else ledger.slice_collections(run_id)[:copied]
@@ -119,7 +119,7 @@ def _numbers(ledger: Ledger, run_id: str, names: int, copied: int) -> Sequence[i
 
 @dataclass(frozen=True, slots=True)
 class _Slices:
-    """Of each slice, a byte that says whether it is missing, in a worker's hands, or failed."""
+    """A byte for each slice that says whether it is missing, held by a worker, or failed."""
 
     missing: bytearray
     working: bytearray
@@ -189,7 +189,7 @@ def _strip(  # noqa: PLR0913, PLR0917 - private, and each is a thing of its own
 
 
 def _shares(piece: BatchRange, within: BatchRange, count: int) -> Iterator[tuple[int, int]]:
-    """How much of ``piece`` lies in each of the ``count`` cells of ``within`` that it touches."""
+    """Return how much of ``piece`` lies in each of ``within``'s ``count`` cells that it touches."""
     start, stop = max(piece.start, within.start), min(piece.stop, within.stop)
     while start < stop:
         index = (start - within.start) * count // within.size

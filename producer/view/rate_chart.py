@@ -44,7 +44,7 @@ def rate_points(samples: Sequence[HistorySample], progress: RunProgress) -> tupl
 
 
 def lag_points(samples: Sequence[HistorySample]) -> tuple[RatePoint, ...]:
-    """How far the run was behind its source, between its samples; none where nothing is followed.
+    """Return how far the run lagged behind its source between samples; empty if it follows nothing.
 
     ``rate`` is the lag in seconds.
     """

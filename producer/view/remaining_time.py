@@ -26,25 +26,24 @@ from producer.view.time_left import TimeLeft
 
 _WINDOW_SECONDS = 30.0
 _LEAST_ARRIVALS = 4
-"""The window is longer where large ranges arrive in lumps."""
+"""The window is longer if large ranges arrive in lumps."""
 _FIRST_SECONDS = 3.0
-"""Before that much was seen of a run's documents, any rate is a guess."""
+"""Before this much time with documents, any rate is a guess."""
 _STALL_SECONDS = 10.0
 _SEEN_SHARE = 0.05
-"""From here on the builds of this run say how fast builds are."""
+"""From this share on, the builds of this run show how fast builds are."""
 _UNSEEN = IndexSpeed(0.75, 1.2, 4.0)
-"""Of a target on which no build was seen: of the time that ``index_cost`` expects, the least, what
-is likely, and what a busy server takes."""
+"""Multiples of ``index_cost``'s time for a target without builds: least, likely, busy server."""
 _ODD = 30.0
-"""A run was stopped meanwhile if its builds seem to be so much slower than the target's speed."""
+"""A run was stopped meanwhile if its builds seem this much slower than the target's speed."""
 _STEADY_SHARE, _STEADY_SECONDS = 0.03, 5.0
-"""So much of the builds has to be watched before their own speed is used."""
+"""This much of the builds has to be observed before their own speed is used."""
 
 
 class _Build(NamedTuple):
-    """Index builds of one collection that are still to come, each with the seconds it should take.
+    """Index builds of one collection that are still to come, each with its expected seconds.
 
-    An index of a migration has a build of its own; those of a generation share one.
+    Each index of a migration has its own build; those of a generation share one.
     """
 
     namespace: str
@@ -56,7 +55,7 @@ class _Build(NamedTuple):
 
 
 class RemainingTime:
-    """Estimates from what was observed of one run, the earliest first."""
+    """Estimates from the observations of one run, given in order."""
 
     def __init__(
         self,
@@ -64,9 +63,9 @@ class RemainingTime:
         history: Iterable[HistorySample] = (),
         read_speed: Callable[[], IndexSpeed | None] = lambda: None,
     ) -> None:
-        """Use what the ledger knows of the time before the first observation.
+        """Use the ledger's data about the time before the first observation.
 
-        ``history``: of the run; ``read_speed``: of index builds on its target.
+        ``history``: that of the run; ``read_speed``: reads the speed of index builds on its target.
         """
         self._spec = spec
         self._read_speed = read_speed
@@ -78,7 +77,7 @@ class RemainingTime:
 
     @classmethod
     def of(cls, ledger: Ledger, spec: RunSpec) -> Self:
-        """Return an estimate that continues from what the ledger has of the run and its target."""
+        """Return an estimate that continues from the ledger's data about the run and its target."""
 
         def read_speed() -> IndexSpeed | None:
             return ledger.index_speeds.read(spec.target_fingerprint)
@@ -86,7 +85,7 @@ class RemainingTime:
         return cls(spec, ledger.history.read(spec.run_id), read_speed)
 
     def observe(self, progress: RunProgress, now: datetime | None = None) -> TimeLeft | None:
-        """Take note of ``progress`` and return the time left; None while nobody can know."""
+        """Take note of ``progress`` and return the time left; None while unknown."""
         at = (now or datetime.now(UTC)).timestamp()
         done = progress.counters.get(RunCounter.DOCUMENTS, 0) + progress.failures
         if progress.state not in WORKING:
@@ -105,14 +104,15 @@ class RemainingTime:
         return self._with_speed(sum(build.total for build in builds), copying)
 
     def _add(self, at: float, documents: int) -> None:
-        """Keep the moments at which documents arrived."""
+        """Remember the moments at which documents arrived."""
         samples = self._samples
         if samples and (at <= samples[-1][0] or documents <= samples[-1][1]):
             if not self._began:
                 samples[-1] = (at, documents)
             return
         if samples and not self._began:
-            # Starting up takes time without documents, and what arrives first was made before.
+            # The start takes time without documents, and the first ones to arrive were made
+            # earlier.
             self._began = True
             samples.clear()
         samples.append((at, documents))
@@ -120,7 +120,7 @@ class RemainingTime:
             samples.popleft()
 
     def _rate(self, now: float) -> tuple[float, float]:
-        """Documents per second, and the seconds since the last ones arrived."""
+        """Return documents per second, and the seconds since the last ones arrived."""
         if len(self._samples) < 2:
             return 0.0, 0.0
         (then, before), (last, done) = self._samples[0], self._samples[-1]
@@ -133,7 +133,7 @@ class RemainingTime:
         return (done - before) / (last - then), waited
 
     def _with_speed(self, building: float, before: float = 0.0) -> TimeLeft:
-        """Return the time of builds that should take so long, by what is known of the target."""
+        """Return the time of builds with this expected time, by what is known about the target."""
         least, likely, most = (self._read_speed() if building else None) or _UNSEEN
         return TimeLeft(
             before + likely * building, before + least * building, before + most * building
@@ -142,7 +142,7 @@ class RemainingTime:
     def _indexes_left(
         self, builds: Sequence[_Build], progress: RunProgress, at: float
     ) -> TimeLeft | None:
-        """Return the time of the index builds that are left when every document is there."""
+        """Return the time of the remaining index builds after every document is written."""
         expected = sum(build.total for build in builds)
         shown = progress.finishing or ""
         running = IndexBuild.parse(shown)
@@ -158,7 +158,7 @@ class RemainingTime:
     def _speed_of_this_run(
         self, done: float, expected: float, progress: RunProgress, at: float
     ) -> float | None:
-        """Return how fast its builds are, or None before enough was seen of them."""
+        """Return how fast its builds are, or None before enough of them was observed."""
         if self._watched is None:
             self._watched = (at, done)
         since, had_done = self._watched
@@ -187,7 +187,7 @@ def _done_seconds(builds: Iterable[_Build], running: IndexBuild) -> float:
 
 
 def _builds(spec: RunSpec, progress: RunProgress) -> Iterator[_Build]:
-    """Every index build that comes after the run's documents, in the order of the workers."""
+    """Return every index build that comes after the run's documents, in the workers' order."""
     documents = progress.counters.get(RunCounter.DOCUMENTS, 0)
     size = progress.counters.get(RunCounter.BYTES, 0) / documents if documents else 0.0
     if spec.kind is RunKind.MIGRATION and isinstance(spec.job, MigrationJob):

@@ -17,12 +17,12 @@ from producer.view.durations import shown_duration
 from producer.view.live_snapshot import CollectionProgress, LiveSnapshot, busiest_first
 
 _WIDTH = 92
-"""Bars that are wider say no more."""
+"""Wider bars show no more."""
 
 _MOST_WORKERS = 4
 _NAME_WIDTH = 20
 _THROTTLED_SHARE = 0.2
-"""From here on throttling is shown in yellow: the target sets the pace."""
+"""From this share on, throttling is shown in yellow: the target sets the pace."""
 
 
 def shortened(name: str, width: int) -> str:
@@ -67,7 +67,7 @@ def bars(live: LiveSnapshot, verb: str, width: int, most: int) -> RenderableType
 def collection_rows(
     collections: Sequence[CollectionProgress], most: int, width: int = _NAME_WIDTH
 ) -> list[CollectionProgress]:
-    """``most`` rows at most: the busiest collections, and the sum of the others."""
+    """Return at most ``most`` rows: the busiest collections, and the sum of the others."""
     ordered = busiest_first(collections)
     count = len(ordered) if len(ordered) <= most else most - 1
     shown, rest = ordered[:count], ordered[count:]
@@ -116,7 +116,7 @@ def _how_long(live: LiveSnapshot) -> str:
 
 
 def details(live: LiveSnapshot) -> RenderableType:
-    """Rates, queue, failures and workers."""
+    """Return rates, queue, failures and workers."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", width=9)
     grid.add_column(overflow="fold")

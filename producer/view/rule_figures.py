@@ -57,7 +57,7 @@ def rule_figures(job: MigrationJob, counters: Mapping[str, int]) -> tuple[RuleFi
 def rule_remarks(
     job: MigrationJob, figures: Sequence[RuleFigures], counters: Mapping[str, int], expected: int
 ) -> Iterator[str]:
-    """Yield what a person must know about the rules of a complete run.
+    """Yield what a person has to know about the rules of a complete run.
 
     A rule that matched nothing is a remark unless the run allows it. If nothing was read, no rule
     could match.

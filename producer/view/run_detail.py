@@ -22,7 +22,10 @@ from producer.view.range_map import Strip, read_strips
 from producer.view.rate_chart import RatePoint, lag_points, rate_points
 
 SCHEMA_VERSION = 1
-"""Of everything that ``--json`` and the API print. A field is only ever added within a version."""
+"""The version of everything that ``--json`` and the API print.
+
+Within a version, fields are only added.
+"""
 _FIRST_DOCUMENTS = 3
 
 
@@ -50,7 +53,7 @@ class RunDetail:
     next_steps: tuple[str, ...]
 
     def as_json(self, *, hide_keys: bool = False) -> dict[str, Any]:
-        """Return what ``status --json`` prints, and what else the run's page shows."""
+        """Return what ``status --json`` prints, and everything else that the run's page shows."""
         return {
             "version": SCHEMA_VERSION,
             **self.live.as_json(),

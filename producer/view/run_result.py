@@ -1,4 +1,4 @@
-"""What the Python API returns: the outcome of a run, and how far a run is."""
+"""What the Python API returns: the outcome and the progress of a run."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _GOOD, _READ, _BAD = "#1a7f37", "#9a6700", "#cf222e"
 class RunResult:
     """The outcome of a run. ``failures`` are documents on record that could not be written.
 
-    Of a verification, ``failures`` are documents that differ. ``remarks``: what else to read before
-    the result is used, such as a mask that matched nothing, or what the source changed while it was
+    In a verification, ``failures`` are documents that differ. ``remarks``: what to read before the
+    result is used, such as a mask that matched nothing, or what the source changed while it was
     copied.
     """
 
@@ -72,7 +72,7 @@ class RunResult:
 class RunStatus:
     """A run at one moment. ``share`` is from 0 to 1; ``seconds_left`` is None where unknown.
 
-    ``seconds_left_between``: the least and the most, where that depends on a speed that is unknown.
+    ``seconds_left_between``: bounds, if the time depends on an unknown speed.
     """
 
     run_id: str
@@ -84,7 +84,7 @@ class RunStatus:
     seconds_left: float | None
     failures: int
     cause: str | None = None
-    """Why it makes no progress, where that is known."""
+    """Why it makes no progress, if known."""
     seconds_left_between: tuple[float, float] | None = None
 
     @classmethod
@@ -105,7 +105,7 @@ class RunStatus:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody works on it now."""
+        """Whether no process works on it now."""
         return self.state not in {RunState.PLANNING, RunState.RUNNING}
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""A run's figures, worked out from its spec and progress: what every view shows."""
+"""A run's figures, computed from its spec and progress: what every view shows."""
 
 from __future__ import annotations
 
@@ -61,29 +61,29 @@ class RunSummary:
     finishing: str | None
     rules: tuple[RuleFigures, ...] = ()
     remarks: tuple[str, ...] = ()
-    """What a person has to know of the rules of a complete run."""
+    """What a person has to know about the rules of a complete run."""
     notes: tuple[RunNote, ...] = ()
     outcomes: Mapping[str, int] = field(default_factory=dict)
     """Documents of a migration by what was done with them: written, already there, and so on."""
     differences: tuple[DifferenceGroup, ...] = ()
     cause: str | None = None
-    """Why it does not get on, where that is known."""
+    """Why it makes no progress, if known."""
     verified: str | None = None
     """The run that a verification or a repair is about."""
     is_cut_over: bool = False
-    """A migration that followed its source, and ended: nothing is written for it any more."""
+    """Whether it is a migration that followed its source and has ended, so it writes no more."""
     time_left: TimeLeft | None = None
-    """Until it is complete; None while nobody can know."""
+    """The time until it is complete; None while unknown."""
     limits: RunLimits = field(default_factory=RunLimits)
 
     @property
     def to_read(self) -> tuple[str, ...]:
-        """What a person should read of a complete run, although nothing failed."""
+        """What a person should read about a complete run, although nothing failed."""
         return (*self.remarks, *map(str, self.notes_to_read))
 
     @property
     def notes_to_read(self) -> tuple[RunNote, ...]:
-        """The notes that need attention; of a verification, some of them are differences."""
+        """The notes that need attention; in a verification, some of them are differences."""
         return tuple(note for note in self.notes if note.attention)
 
     @property
@@ -99,17 +99,17 @@ class RunSummary:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated seconds until it is complete; None while nobody can know."""
+        """Estimated seconds until it is complete; None while unknown."""
         return self.time_left.seconds if self.time_left else None
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody works on it, now."""
+        """Whether no process works on it now."""
         return self.state not in WORKING
 
     @property
     def share(self) -> float:
-        """How much of what is known is done, from 0 to 1."""
+        """The share of the known work that is done, from 0 to 1."""
         done = self.documents + (0 if self.kind is RunKind.VERIFICATION else self.failures)
         total = self.documents_total
         return min(1.0, done / total) if total else float(self.state in FINISHED)
@@ -171,7 +171,7 @@ def summarize(
     documents = counters.get(RunCounter.DOCUMENTS, 0)
     is_verification = spec.kind is RunKind.VERIFICATION
     if progress.state in FINISHED and spec.is_sliced:
-        # What was planned can differ from what was there when it was read.
+        # The planned number can differ from the number that was read.
         expected = documents + (progress.failures if spec.kind is RunKind.MIGRATION else 0)
     return RunSummary(
         run_id=progress.run_id,

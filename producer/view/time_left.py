@@ -1,4 +1,4 @@
-"""How long a run still takes, and how sure that is."""
+"""How long a run still takes, and how certain that is."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from producer.view.durations import shown_duration
 
 _SURE = 0.25
 _FEW_SECONDS = 3.0
-"""One figure is said that may be off by such a share of it, or by so little."""
+"""A single figure is shown if it can only be off by this share, or by these few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
     """Estimated seconds until a run is complete.
 
-    ``least`` and ``most`` differ where most of it depends on a speed that nobody has seen yet.
+    ``least`` and ``most`` differ if most of the time depends on a speed that is still unknown.
     """
 
     seconds: float
@@ -29,11 +29,11 @@ class TimeLeft:
 
     @property
     def is_known(self) -> bool:
-        """Whether one figure says it."""
+        """Whether a single figure is certain enough."""
         off = max(self.most - self.seconds, self.seconds - self.least)
         return off <= max(_SURE * self.seconds, _FEW_SECONDS)
 
     @property
     def between(self) -> tuple[float, float] | None:
-        """The bounds, for machines; None where one figure says it."""
+        """The bounds, for machines; None if a single figure is certain enough."""
         return None if self.is_known else (round(self.least, 1), round(self.most, 1))

@@ -22,7 +22,7 @@ class PasswordCheck:
     """Compares passwords with a key that was derived from the right one, which is not kept.
 
     One guess is checked at a time, and each wrong one makes the next ones wait longer, up to eight
-    seconds, whoever makes them. The right password ends that.
+    seconds, for every visitor. The right password ends that.
     """
 
     def __init__(self, password: SecretStr, sleep: Callable[[float], object] | None = None) -> None:
@@ -33,7 +33,7 @@ class PasswordCheck:
         self._sleep = sleep or asyncio.sleep
 
     async def is_right(self, guess: str) -> bool:
-        """Whether the guess is the password; a wrong one takes its time."""
+        """Return whether the guess is the password; a wrong one is delayed."""
         async with self._turn:
             loop = asyncio.get_running_loop()
             key = await loop.run_in_executor(None, self._derive, guess)
@@ -53,7 +53,7 @@ class PasswordCheck:
 
 
 def is_token(token: SecretStr | None, header: str) -> bool:
-    """Whether an ``Authorization`` header carries the token."""
+    """Return whether an ``Authorization`` header carries the token."""
     kind, _, given = header.partition(" ")
     if token is None or kind.lower() != "bearer":
         return False
@@ -76,7 +76,7 @@ class Sessions:
         return value
 
     def who(self, value: str | None) -> str | None:
-        """Who the cookie belongs to; None when it belongs to nobody or is too old."""
+        """Return whom the cookie belongs to; None if nobody, or if it is too old."""
         found = self._open.get(value or "")
         if found is None:
             return None

@@ -50,10 +50,10 @@ ACTIONS: dict[str, Callable[[Connections, str], None]] = {
 
 
 class ActionPage(WebPage):
-    """Something that a visitor does: someone who signed in, where the page allows actions."""
+    """An action of a visitor who signed in, if the page allows actions."""
 
     def visitor(self) -> str:
-        """Return who acts, and from where; refuse anybody else."""
+        """Return the visitor's name and address; refuse visitors who are not signed in."""
         self.check_origin()
         if not self.site.options.allow_actions:
             raise HTTPError(403, reason="Start the page with --allow-actions")
@@ -62,7 +62,7 @@ class ActionPage(WebPage):
         return f"{self.who} ({self.request.remote_ip})"
 
     def record(self, run_id: str, who: str, action: str) -> None:
-        """Keep on record who did what to the run."""
+        """Record who did what to the run."""
         self.site.ledger.history.record_event(run_id, RunEvent(time.time(), who, action))
 
 
@@ -70,7 +70,7 @@ class RunAction(ActionPage):
     """``POST /runs/RUN/ACTION``."""
 
     async def post(self, run_id: str, action: str) -> None:
-        """Do it, and keep on record who did."""
+        """Do the action, and record who did it."""
         who = self.visitor()
         await self.read(self._act, run_id, action, who)
         self.redirect(f"/runs/{run_id}")
@@ -101,10 +101,10 @@ class RateAction(ActionPage):
 
 
 class CutOverAction(ActionPage):
-    """``POST /runs/RUN/cutover``: begins a cut-over, where the run's id was typed."""
+    """``POST /runs/RUN/cutover``: begins a cut-over if the run's id was typed."""
 
     async def post(self, run_id: str) -> None:
-        """Begin it; the run's page shows its steps."""
+        """Begin the cut-over; the run's page shows its steps."""
         who = self.visitor()
         if self.get_body_argument("run", "") != run_id:
             raise HTTPError(400, reason="Type the id of the run to cut it over")

@@ -24,7 +24,7 @@ class Api(Request):
     """An answer in JSON."""
 
     def ask_to_sign_in(self) -> None:
-        """Answer with status 401: a program is not sent to a form."""
+        """Answer with status 401: programs are not redirected to a form."""
         raise HTTPError(401, reason="Sign in, or send the token: Authorization: Bearer ...")
 
     def write_error(self, status_code: int, **_: Any) -> None:
@@ -85,7 +85,7 @@ class EventsApi(Api):
     """``GET /api/events?run=RUN``: server-sent events, a snapshot each second until it ends."""
 
     async def get(self) -> None:
-        """Send snapshots for as long as somebody listens."""
+        """Send snapshots as long as somebody listens."""
         run_id = self.get_query_argument("run")
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("X-Accel-Buffering", "no")

@@ -1,4 +1,4 @@
-"""The cut-overs that visitors asked for, each on a thread and on connections of its own."""
+"""The cut-overs that visitors requested, each with its own thread and connections."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from producer.drive.observation import StopRequest
 
 _LINES_SHOWN = 12
 _STOP_SECONDS = 10.0
-"""How long a page that is stopped waits for its cut-overs to take a block of writes back."""
+"""How long a stopping page waits for its cut-overs to remove a block of writes."""
 
 Note = Callable[[str], None]
-"""Keeps on record that something happened."""
+"""Records that something happened."""
 
 
 class CutOvers:
-    """Runs cut-overs. Those of a page that stops are given up, and can be repeated."""
+    """Runs cut-overs. When the page stops, they are given up, and can be repeated."""
 
     def __init__(self, config: FrameworkConfig) -> None:
         self._config = config
@@ -43,12 +43,12 @@ class CutOvers:
             self._begun[run_id] = _CutOver(self._config, run_id, request, note, self._stopped)
 
     def lines(self, run_id: str) -> Sequence[str]:
-        """Return what the run's latest cut-over said; nothing where none was asked for."""
+        """Return the lines of the run's latest cut-over; empty if there was none."""
         known = self._begun.get(run_id)
         return () if known is None else tuple(known.lines)
 
     def stop(self) -> None:
-        """Give all of them up, and wait until they have."""
+        """Give all of them up, and wait until they have ended."""
         self._stopped.set()
         for each in list(self._begun.values()):
             each.join(_STOP_SECONDS)

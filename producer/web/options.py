@@ -18,7 +18,10 @@ from dataworks_tasks.settings import FrameworkConfig
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
-    """Checked options of the server. ``hosts``: the names by which it may be asked, lowercase."""
+    """Checked options of the server.
+
+    ``hosts``: the host names that it answers to, in lower case.
+    """
 
     address: str
     port: int
@@ -52,7 +55,7 @@ class RequestedOptions:
 
 
 def check_options(requested: RequestedOptions, config: FrameworkConfig | None = None) -> WebOptions:
-    """Return the options to serve with. Raises UsageError for an unsafe combination."""
+    """Check the options. Raises UsageError for an unsafe combination."""
     address, port = _address(requested.listen)
     password = _secret(requested.password_file, "--password-file")
     token = _secret(requested.token_file, "--token-file")
@@ -130,10 +133,10 @@ def _secret(path: Path | None, flag: str) -> SecretStr | None:
 
 
 def _is_exposed(path: Path) -> bool:
-    """Whether other users of this machine may read the file.
+    """Return whether other users of this machine may read the file.
 
     A secret that is mounted into a container belongs to root and has mode 0440 or 0444, on a
-    read-only mount of its own. There are no other users in there.
+    read-only mount of its own. Other users do not exist inside the container.
     """
     found = path.stat()
     if not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):

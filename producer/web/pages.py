@@ -51,7 +51,7 @@ class WebPage(Request):
 
     @property
     def is_fragment(self) -> bool:
-        """Whether a script asks for what changes only."""
+        """Return whether a script requests only the changing part."""
         return self.get_query_argument("fragment", "") == "1"
 
 
@@ -188,12 +188,12 @@ def _query(wanted: RunFilter) -> dict[str, str]:
 
 
 def _own_page(address: str) -> str:
-    """Return an address of this site; any other address becomes the first page."""
+    """Return an address on this site; replace any other address with the first page."""
     return address if address.startswith("/") and not address.startswith(("//", "/\\")) else "/"
 
 
 def _percent(share: float) -> str:
-    """Return the share in percent; 100 only when it is all."""
+    """Return the share in percent; 100 only if it is complete."""
     return f"{math.floor(1000 * share) / 10:g}%"
 
 

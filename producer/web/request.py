@@ -1,4 +1,4 @@
-"""What every request has in common: its host, its visitor, and the headers of the answer."""
+"""The common part of every request: its host, its visitor, and the headers of the answer."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Site:
     password: PasswordCheck | None
     cut_overs: CutOvers
     acting: Lock = field(default_factory=Lock)
-    """Held by an action: its connections are made when they are first used."""
+    """Held during an action, because its connections are made on first use."""
 
     @property
     def ledger(self) -> Ledger:
@@ -72,7 +72,7 @@ class Request(RequestHandler):
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        """Refuse a name that is not the page's own (DNS rebinding), and whoever may not look."""
+        """Refuse foreign host names (DNS rebinding), and visitors without access."""
         host = urlsplit(f"//{self.request.host}").hostname or ""
         if host.lower() not in self.site.options.hosts:
             raise HTTPError(_MISDIRECTED, reason="Add this name with --allowed-host")
@@ -87,19 +87,19 @@ class Request(RequestHandler):
 
     @property
     def who(self) -> str | None:
-        """Who is signed in, by cookie or token; None for nobody."""
+        """Return who is signed in, by cookie or token; None if nobody."""
         if is_token(self.site.options.token, self.request.headers.get("Authorization", "")):
             return "token"
         return self.site.sessions.who(self.get_cookie(COOKIE))
 
     def check_origin(self) -> None:
-        """Refuse a request that another site's page sent."""
+        """Refuse a request from another site's page."""
         origin = self.request.headers.get("Origin")
         if origin is None or urlsplit(origin).netloc != self.request.host:
             raise HTTPError(403, reason="The request came from another site")
 
     async def read(self, question: Callable[..., T], *arguments: Any) -> T:
-        """Ask the ledger on another thread; its errors become HTTP's."""
+        """Read the ledger on another thread; turn its errors into HTTP errors."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(None, question, *arguments)

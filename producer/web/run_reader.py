@@ -1,4 +1,4 @@
-"""Reads runs for the pages: each snapshot is shared by everybody who looks at that moment."""
+"""Reads runs for the pages: visitors at the same moment share a snapshot."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ PAGE_SIZE = 50
 _FRESH_SECONDS = 0.9
 _RUNS_KEPT = 200
 _WORKERS_OF_RUNS = 20
-"""Workers report to the run that they work on: those of so many of the newest runs are shown."""
+"""Workers report to the run that they work on: those of this many of the newest runs are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run in the list. ``following``: of a run that follows its source."""
+    """A run in the list. ``following``: its figures if it follows its source."""
 
     run: RunSummary
     following: FollowFigures | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what ``status --json`` prints of it."""
+        """Return what ``status --json`` prints about it."""
         more = {"following": self.following.as_json()} if self.following else {}
         return {**self.run.as_json(), **more}
 
@@ -70,7 +70,7 @@ class WorkerRow:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it reported a short while ago."""
+        """Whether it has reported recently."""
         return self.silent_seconds < WORKER_SILENT_SECONDS
 
 
@@ -104,7 +104,7 @@ class RunReader:
             try:
                 row = self._row(self.spec(run_id))
             except (UnknownName, SpecRefused):
-                continue  # forgotten meanwhile, or of a version that this one cannot read
+                continue  # forgotten meanwhile, or recorded by a version that this one cannot read
             yield replace(row, run=hide_keys_of_run(row.run)) if self._hide_keys else row
 
     def _row(self, spec: RunSpec) -> RunRow:
@@ -135,7 +135,7 @@ class RunReader:
             return watched.detail
 
     def workers(self) -> list[WorkerRow]:
-        """Worker processes, those that were heard of last first."""
+        """Return the worker processes, the most recent report first."""
         newest: dict[str, WorkerRow] = {}
         now = time.time()
         for run_id in list(self._ledger.states())[:_WORKERS_OF_RUNS]:
@@ -161,7 +161,7 @@ class RunReader:
 
 
 class _Watched:
-    """The latest look at one run."""
+    """The latest snapshot of one run."""
 
     def __init__(self, meter: LiveMeter) -> None:
         self.meter = meter
@@ -177,5 +177,5 @@ def _fits(run_id: str, state: RunState, wanted: RunFilter) -> bool:
 
 
 def is_working(detail: RunDetail) -> bool:
-    """Whether the run changes while one looks at it."""
+    """Whether the run may still change."""
     return detail.live.run.state in WORKING

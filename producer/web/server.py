@@ -83,7 +83,7 @@ async def serve(
     stopped: asyncio.Event,
     ready: Callable[[str], None],
 ) -> None:
-    """Serve until ``stopped``; ``ready`` gets the address. Raises UsageError when it is taken."""
+    """Serve until ``stopped``; pass the address to ``ready``. Raises UsageError if it is taken."""
     cut_overs = CutOvers(connections.config)
     application = create_application(connections, options, cut_overs)
     server = HTTPServer(

@@ -1,4 +1,4 @@
-"""The connections of a command, and the services that it starts if nothing is set."""
+"""The connections of a command, and the services that it starts if no Redis is set."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from producer.local.known_redis import ledger_is_kept, redis_is_set
 
 @dataclass(frozen=True, slots=True)
 class RunNeeds:
-    """What a command wants of workers.
+    """What a command needs from workers.
 
-    ``workers``: processes to start for it alone. ``elsewhere``: the workers that there are do not
-    reach its databases. ``check`` refuses what cannot be done, before anything is started.
+    ``workers``: processes to start for it alone. ``elsewhere``: the existing workers do not reach
+    its databases. ``check`` refuses impossible requests before anything is started.
     """
 
     workers: int | None
@@ -29,7 +29,7 @@ class RunNeeds:
 
 @contextmanager
 def connections_to_look(config: FrameworkConfig) -> Iterator[Connections]:
-    """Where no Redis is set, one runs meanwhile on the ledger that an earlier command left."""
+    """Connect; if no Redis is set, start one on the ledger of an earlier command meanwhile."""
     if redis_is_set(config) or not ledger_is_kept():
         with Connections(config) as connections:
             yield connections
@@ -44,7 +44,7 @@ def connections_to_look(config: FrameworkConfig) -> Iterator[Connections]:
 def connections_to_run(
     config: FrameworkConfig, needs: RunNeeds, say: Callable[[str], None]
 ) -> Iterator[Connections]:
-    """Workers, and Redis where none is set, run for this command if it needs them."""
+    """Connect; if the command needs them, start workers, and Redis if none is set."""
     if redis_is_set(config) and not needs.workers and not needs.elsewhere:
         with Connections(config) as connections:
             yield connections

@@ -1,4 +1,4 @@
-"""Compare a run with its target, and repair what differs: in the order that a person sees."""
+"""Compare a run with its target and repair what differs, in the order that a person sees."""
 
 from __future__ import annotations
 
@@ -39,11 +39,12 @@ def compare_and_repair(
     looks_again: bool = True,
     too_many: Callable[[], int] | None = None,
 ) -> int:
-    """Compare, list what differs and repair it where ``request`` says so; the exit code.
+    """Compare, list what differs and repair it if ``request`` says so; return the exit code.
 
-    ``live``: the source changes, so what differs is looked at again before it counts, unless that
+    ``live``: the source changes, so differences are compared again before they count, unless that
     is not worth waiting for, because differences are certain and a repair does no harm.
-    ``too_many``: what to do instead where more documents differ than are listed; the exit code.
+    ``too_many``: what to do instead if more documents differ than are listed; it returns the exit
+    code.
     """
     if request is not None:
         check_repairable(run_id, request, connections)
@@ -71,7 +72,7 @@ def compare_and_repair(
 
 
 def reconcile_everything(context: CommandContext, connections: Connections, run_id: str) -> int:
-    """Have every key of both sides reconciled, by the run that follows the source."""
+    """Make the run that follows the source reconcile every key of both sides."""
     reconcile_every_key(connections.ledger, run_id)
     context.console.print(
         f"More than {bounds.MOST_DIFFERENCES:,} documents differ, so every key of both sides is "
@@ -94,7 +95,7 @@ def _list_differences(context: CommandContext, connections: Connections, run_id:
 def _with_unnamed(
     context: CommandContext, connections: Connections, verification: str, code: int
 ) -> int:
-    """1 when a difference is left whose document is not known, besides what the repair says."""
+    """Return 1 if a difference without a known document is left, else the repair's exit code."""
     unnamed = [
         failure for failure in connections.ledger.failures(verification) if not failure.bson_id
     ]

@@ -1,4 +1,4 @@
-"""What a shell offers for an argument: names that are known without any server."""
+"""Shell completion of arguments: names that are known without any server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RUNS = Path(".dataworks/runs")
 def complete_runs(
     _context: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Return runs that commands of this folder have started, newest first, and their names."""
+    """Return the runs that commands in this folder have started, newest first, and their names."""
     paths = sorted(_RUNS.glob("*.json"), reverse=True)
     names = [path.stem for path in sorted(paths, key=Path.is_symlink)]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -23,7 +23,7 @@ _SETTINGS = {
 }
 _SECRET_OPTION = re.compile(r"[^=]*(password|properties|token|secret)[^=]*=", re.IGNORECASE)
 _WITH_PASSWORD = {"", "DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN"}
-"""Ways to sign in for which a user needs a password; certificates and tokens need none."""
+"""Authentication mechanisms that need a password; certificates and tokens do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class _Address:
     def parse(cls, text: str) -> _Address:
         scheme, mark, after = text.partition("://")
         if not mark:
-            # What is wrong with it is for the check of the setting to say.
+            # The check of the setting reports what is wrong with it.
             return cls("", "", None, text)
         head, question, query = after.partition("?")
         if "@" not in head and "/" not in head:
@@ -51,13 +51,13 @@ class _Address:
 
     @property
     def has_password(self) -> bool:
-        """Whether a password is anywhere in it."""
+        """Whether it contains a password anywhere."""
         options = self.rest.partition("?")[2].split("&")
         return bool(self.password) or any(map(_SECRET_OPTION.match, options))
 
     @property
     def lacks_password(self) -> bool:
-        """Whether its user signs in with a password that is not there."""
+        """Whether its user needs a password that is missing."""
         options = {
             name.lower(): values[-1]
             for name, values in parse_qs(self.rest.partition("?")[2]).items()
@@ -80,7 +80,7 @@ class _Address:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFlags:
-    """What was typed after the flags; a password may be in it, so nothing shows it."""
+    """The values of the flags; they may hold a password, so no representation shows them."""
 
     source: str | None = field(default=None, repr=False)
     target: str | None = field(default=None, repr=False)
@@ -137,7 +137,7 @@ def _read(name: str, text: str) -> str:
 
 
 def connection_options(function: F) -> F:
-    """Add ``--source``, ``--target`` and ``--broker``; handed over as one ConnectionFlags."""
+    """Add ``--source``, ``--target`` and ``--broker``; passed as one ConnectionFlags."""
 
     @click.option("--source", metavar="URI", help="Connection string of the source.")
     @click.option("--target", metavar="URI", help="Connection string of the target.")

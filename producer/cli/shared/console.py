@@ -13,7 +13,7 @@ class _SteadyConsole(Console):
     """Never hides the cursor: a command that is killed could not show it again."""
 
     def show_cursor(self, show: bool = True) -> bool:
-        """Leave it as it is."""
+        """Do nothing."""
         return False
 
 

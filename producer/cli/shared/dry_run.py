@@ -1,4 +1,4 @@
-"""What ``dataworks migrate --dry-run`` and ``dataworks plan --include`` print."""
+"""The output of ``dataworks migrate --dry-run`` and ``dataworks plan --include``."""
 
 from __future__ import annotations
 

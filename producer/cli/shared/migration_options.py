@@ -1,4 +1,4 @@
-"""Options of the commands that say what a migration copies, and how."""
+"""Options that say what a migration copies, and how."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _FLAGS = (
 
 
 def migration_options(function: F) -> F:
-    """Options that say what a migration copies; handed over as ``flags``, by name."""
+    """Add options that say what a migration copies; passed as ``flags``, by name."""
 
     @click.option(
         "--include",
@@ -150,7 +150,7 @@ def migration_options(function: F) -> F:
 
 
 def measuring_options(function: F) -> F:
-    """Options that say how the time is measured; handed over as one Measuring."""
+    """Add options that say how the time is measured; passed as one Measuring."""
 
     @click.option(
         "--measure",

@@ -1,4 +1,4 @@
-"""Options that commands share, and what a command is given besides its own."""
+"""Options that commands share, and the context that a command gets besides its own options."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CommandContext:
 
         Workers are started for this command if ``workers`` says so, if no Redis is set, or if the
         workers of `dataworks local` cannot reach the databases of the flags. ``check`` is called
-        before that, to refuse early what cannot be done.
+        before that, to refuse impossible requests early.
         """
         from producer.cli.shared.command_connections import RunNeeds, connections_to_run
 
@@ -80,7 +80,7 @@ class CommandContext:
         return connections_to_run(config, needs, self._say)
 
     def _leaves_local_databases(self, config: FrameworkConfig) -> bool:
-        """Whether the flags name other databases than the local workers of this folder have."""
+        """Return whether the flags name databases that this folder's local workers do not have."""
         local = {} if self.flags.broker else _local_defaults()
         if not local or config.broker_url.get_secret_value() != local["BROKER_URL"]:
             return False
@@ -91,7 +91,7 @@ class CommandContext:
         self.console.print(line, markup=False, soft_wrap=True)
 
     def print_json(self, value: Any) -> None:
-        """One JSON value on a line of standard output."""
+        """Print one JSON value on a line of standard output."""
         sys.stdout.write(json.dumps(value, default=str) + "\n")
         sys.stdout.flush()
 
@@ -109,11 +109,11 @@ def _local_defaults() -> dict[str, str]:
     if services is None or services.redis_url is None:
         return {}
     if services.mongodb_url is None:
-        # A command that is running has a Redis for itself; its databases are its own settings.
+        # A running command has started this Redis for itself; its databases are its own settings.
         return {"BROKER_URL": services.redis_url}
     target_url = services.urls.get("cosmos")
     settings = LocalAddresses(services.redis_url, services.mongodb_url, target_url).settings
-    # The ledger follows the broker: a broker named elsewhere does not leave it here.
+    # The ledger follows the broker: if another broker is named, the local ledger is not used.
     return {name: value for name, value in settings.items() if name != "LEDGER_URL"}
 
 
@@ -135,7 +135,7 @@ def with_context(function: F) -> F:
 
 
 def with_connections(function: F) -> F:
-    """As ``with_context``, with the flags ``--source``, ``--target`` and ``--broker``."""
+    """Do the same as ``with_context``, and add ``--source``, ``--target`` and ``--broker``."""
 
     @connection_options
     @with_context
@@ -182,7 +182,7 @@ def workers_option(function: F) -> F:
 
 
 class Seed(Count):
-    """Any whole number, written like a count; one below 0, too."""
+    """Any whole number, also negative, written like a count."""
 
     def __init__(self) -> None:
         super().__init__(-(10**30))

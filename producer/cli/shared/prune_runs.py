@@ -11,9 +11,9 @@ _ENDED = FINISHED | {RunState.FAILED, RunState.CANCELLED}
 
 
 def prune_runs(ledger: Ledger, age: timedelta) -> list[str]:
-    """Forget every run that ended longer ago than ``age``; their ids.
+    """Forget every run that ended longer ago than ``age``; return their ids.
 
-    Paused runs and runs that are going stay, however old they are. What was written stays, too.
+    Paused and active runs stay, however old they are. Written documents stay, too.
     """
     before = datetime.now(UTC) - age
     forgotten = []

@@ -1,7 +1,7 @@
-"""What commands that start or continue a run do next: attach or detach, then sum up.
+"""What commands do after they started or continued a run: attach or detach, then sum up.
 
-``status`` needs the summary only, so what a run needs is imported with it. What draws is imported
-when the run has been set going, so that workers begin meanwhile.
+``status`` needs only the summary, so other modules are imported where a run needs them. Drawing is
+imported after the run was started, so that workers begin meanwhile.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _COLORS = {
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """How long a command stays with the run it starts."""
+    """How long a command stays with the run that it starts."""
 
     detach: bool = False
     verify: bool = False
@@ -54,7 +54,7 @@ class Stay:
 
 
 def run_new(context: CommandContext, connections: Connections, spec: RunSpec, stay: Stay) -> int:
-    """Run what was just recorded, and verify it where that was asked for; the exit code."""
+    """Run what was just recorded, and verify it if requested; return the exit code."""
     code = run_to_end(context, connections, spec, detach=stay.detach)
     if code not in (0, 4) or not stay.verify:
         return code
@@ -129,7 +129,7 @@ def _detach(context: CommandContext, connections: Connections, spec: RunSpec) ->
 
 
 def summary(run: RunSummary) -> Table:
-    """One run as a table of two columns."""
+    """Return one run as a table of two columns."""
     from rich.filesize import decimal
     from rich.markup import escape
     from rich.table import Table
@@ -176,7 +176,7 @@ def summary(run: RunSummary) -> Table:
 
 
 def _share(run: RunSummary) -> str:
-    """How much is done, of a run that is not over; rounded down: 100 % is all of it."""
+    """Return the share done of an unfinished run, rounded down: 100 % means all of it."""
     more = " so far" if run.planning else ""
     return "" if run.state in FINISHED else f"{more}, {int(100 * run.share)} %"
 
@@ -214,8 +214,8 @@ def print_next_step(
 ) -> None:
     """Print the command to type next, if there is one.
 
-    ``flags``: connections that were typed, for commands that need the same. ``abandoned``: nobody
-    works on the run, although it did not end.
+    ``flags``: the typed connections, for commands that need the same ones. ``abandoned``: no
+    process works on the run, although it has not ended.
     """
     from rich.markup import escape
 
@@ -224,7 +224,7 @@ def print_next_step(
     for remark in run.remarks:
         console.print(f"[yellow]{escape(remark)}[/yellow]")
     for line in _next_steps(run, flags, abandoned):
-        # Never wrapped by us: a command is pasted in one piece.
+        # Never wrapped: a command has to be pasted in one piece.
         console.print(line, markup=False, soft_wrap=True)
 
 

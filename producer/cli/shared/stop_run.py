@@ -1,4 +1,4 @@
-"""What the commands that pause and cancel a run have in common."""
+"""The common part of the commands that pause and cancel a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from producer.resume.stop_run import stop_run
 
 
 def stop_and_print(context: CommandContext, run_id: str, state: RunState) -> None:
-    """Take the run out of work and say how to continue it."""
+    """Stop the run, and print how to continue it."""
     with context.connections() as connections:
         run_id = connections.run_id(run_id)
         stop_run(connections.ledger, run_id, state)

@@ -1,4 +1,4 @@
-"""Compare what may have changed before a run began to follow, and say how it continues."""
+"""Compare what may have changed before a run began to follow, and print how it continues."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.1
 def sync_run(
     context: CommandContext, connections: Connections, run_id: str, request: SyncRequest
 ) -> int:
-    """Have the run followed, after everything was compared where that is needed; the exit code."""
+    """Start following, after a full comparison if it is needed; return the exit code."""
     spec = start_sync(run_id, request, connections, allow_writes)
     keep_spec(spec)
     set_going(connections, spec)
