@@ -1,7 +1,7 @@
 """Every error DataWorks raises on purpose, in one tree.
 
     DataWorksError
-      UsageError the request cannot be carried out as given; exit code 2
+      UsageError          the request cannot be carried out as given; exit code 2
         SettingsError     a setting is unknown, missing or bad
           RightMissing    the database user may not do what the run needs
         TemplateError     a template is wrong; holds every finding at once
@@ -15,7 +15,7 @@
         StoreUnavailable  a database does not answer
         LedgerUnavailable Redis does not answer
         Throttled         the database asked for a pause
-        UnexpectedError an error that no code foresaw; tried again a few times
+        UnexpectedError   an error that no code foresaw; tried again a few times
 
 Whether something is retried is its type: ``retry_policy`` retries ``TransientError`` and nothing
 else. Every class passes all of its arguments to ``super().__init__``, because Celery and pickle

@@ -1,4 +1,4 @@
--- Add [start, stop) to the acknowledged ranges; merge its neighbours; count only what is new.
+-- Add [start, stop) to the acknowledged ranges; merge its neighbors; count only what is new.
 --
 -- KEYS[1] acknowledged   sorted set of "start:stop", disjoint and never touching, scored by start
 -- KEYS[2] record         hash; total is set once every range is known
@@ -6,7 +6,7 @@
 -- KEYS[4] failures       hash, document key -> JSON
 -- KEYS[5] failed_ranges  hash, "start:stop" -> the counters that range added
 -- KEYS[6] workers        hash, worker name -> JSON
--- KEYS[7] parts          hash of slices completed in part, see checkpoint_slice.lua; none in a generation run
+-- KEYS[7] parts          hash of partly completed slices, see checkpoint_slice.lua; none in generation runs
 -- KEYS[8...] slices      the hashes that hold slices start to stop - 1; none in a generation run
 -- ARGV[1] start  ARGV[2] stop  ARGV[3] counters as JSON  ARGV[4] worker name or ""
 -- ARGV[5] worker report  ARGV[6] slices per hash  ARGV[7] the slice that was worked on or ""
@@ -14,7 +14,7 @@
 -- Returns {newly acknowledged, 1 if this closed the last gap}.
 --
 -- Each call of the server, and above all each write, which also goes to the append-only file, costs
--- more than the Lua around it: there are as few as can be.
+-- more than the Lua around it, so there are as few as possible.
 
 local record = redis.call('HMGET', KEYS[2], 'state', 'total', 'acknowledged')
 if not record[1] then
@@ -36,7 +36,7 @@ local merged_start, merged_stop, covered = start, stop, 0
 local absorbed = {}
 
 -- From the last interval that begins within the range, or right after it, down to the first that
--- does not reach it. Most ranges have two neighbours at most; a wide one is looked through in pages.
+-- does not reach it. Most ranges have at most two neighbors; a wide one is read in pages.
 local function absorb_page(below, limit)
   local page = redis.call('ZREVRANGEBYSCORE', KEYS[1], below, '-inf', 'LIMIT', 0, limit)
   local from, to
@@ -100,7 +100,7 @@ end
 local has_failures = #ARGV >= 9
 local parts = ARGV[7] ~= '' and redis.call('HGET', KEYS[7], ARGV[1])
 if parts then
-  -- A retry takes back the counters of the whole slice, and reads all of it again.
+  -- A retry takes back the counters of the complete slice, and reads all of it again.
   for name, value in pairs(cjson.decode(parts)) do
     added[name] = (added[name] or 0) + value
   end

@@ -1,4 +1,4 @@
--- Take, keep or give back the one turn at finishing a run, and keep how far it is.
+-- Acquire, extend or release the lease on finishing a run, and record its progress.
 --
 -- KEYS[1] record  finish_holder, finish_until (seconds of Redis' clock), finish_position, finishing
 -- ARGV[1] holder  ARGV[2] seconds it is held from now; 0 gives it back

@@ -3,12 +3,12 @@
 -- KEYS[1] record     hash: state, planned, total, and the place under the name of ARGV[1]
 -- KEYS[2] hot        hash of keys to be reconciled again soon
 -- KEYS[3] deferred   sorted set of windows that are reconciled again when no late write can arrive
--- ARGV[1] name of the place ("" for none)  ARGV[2] the place that the caller went on from
+-- ARGV[1] name of the place ("" for none)  ARGV[2] the place that the caller continued from
 -- ARGV[3] the next place  ARGV[4] key prefix of the slices  ARGV[5] slices per hash
 -- ARGV[6] how many windows follow, how many hot keys after them that they take over, and how many
---         documents more the run is expected to have
+--         more documents the run is expected to have
 -- ARGV[7] how many deferred windows may be taken over that are due  ARGV[8...] those
--- Returns {windows appended, planned}; {-1, planned} when the caller is not at the place any more.
+-- Returns {windows appended, planned}; {-1, planned} when the caller is no longer at the place.
 --
 -- The bytes of the place are compared, not a number: Redis may have lost a moment, and another
 -- reader may have appended other windows with the same numbers.

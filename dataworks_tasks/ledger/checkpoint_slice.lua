@@ -1,17 +1,17 @@
--- Count what is completed of a slice, and let its rest be the slice.
+-- Count the completed part of a slice, and make its rest the slice.
 --
 -- KEYS[1] record    hash
 -- KEYS[2] counters  hash
 -- KEYS[3] failures  hash, document key -> JSON
 -- KEYS[4] workers   hash, worker name -> JSON
--- KEYS[5] parts     hash, of each slice completed in part: "<number>" -> the counters of its parts,
+-- KEYS[5] parts     hash, for each partly completed slice: "<number>" -> the counters of its parts,
 --                   "<number>:whole" -> the slice as it was planned, "<number>:failed" -> 1
 -- KEYS[6] slices    the hash that holds the slice
 -- KEYS[7] attempts  hash, see send_window.lua: deaths are counted again from here
 -- ARGV[1] number  ARGV[2] the slice that was worked on  ARGV[3] its rest  ARGV[4] counters as JSON
 -- ARGV[5] worker name or ""  ARGV[6] worker report
 -- ARGV[7...] failures: key, JSON, key, JSON, ...
--- Returns 1, or 0 when the slice is another by now: somebody else works on it, too.
+-- Returns 1, or 0 when the slice has changed: another process works on it, too.
 
 if redis.call('HEXISTS', KEYS[1], 'state') == 0 then
   return redis.error_reply('UNKNOWNRUN no such run')

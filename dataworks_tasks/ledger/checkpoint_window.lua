@@ -37,7 +37,7 @@ if held ~= claim or owner ~= ARGV[4] or record[1] == 'complete' or
   return {0, 0}
 end
 
--- Neighbors merge. Every window is of one number, so there are two at most.
+-- Neighbors merge. Every window is a single number, so there are at most two.
 local start, stop = number, number + 1
 for _, member in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], text(stop), '-inf', 'LIMIT', 0, 2)) do
   local from, to = string.match(member, '^(%d+):(%d+)$')

@@ -1,4 +1,4 @@
--- Claim a slice or key window for one holder; extend or give back a claim.
+-- Claim a slice or key window for one holder; extend or release a claim.
 --
 -- KEYS[1] record  hash: epoch; suspect_until: until then every window is suspect, because Redis lost
 --                 something; late_until: until then a write of a lost holder may still arrive

@@ -1,4 +1,4 @@
--- Claim what is due, so that one worker alone looks after it.
+-- Claim what is due, so that only one worker takes care of it.
 --
 -- KEYS[1] due  sorted set of "<run> <step>", scored by when a worker looks after it
 -- ARGV[1] how many at most  ARGV[2] seconds after which it is due again, unless a lease moves it on

@@ -4,8 +4,8 @@
 -- ARGV[1] number of slices  ARGV[2] the last slice that the planner added, or ""
 -- ARGV[3] state while planning  ARGV[4] state after it
 -- ARGV[5] seconds in which a write may arrive after the end of its claim
--- Returns 1; the first number counts. -1 if the planner has other slices in mind than are on
--- record: Redis lost the last of them, or another planner added more.
+-- Returns 1; the first number counts. -1 if the planner's slices are not the
+-- recorded ones: Redis lost the last of them, or another planner added more.
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'planned', 'last_slice', 'copy_slices')
 if not record[1] then

@@ -4,8 +4,8 @@
 -- ARGV[1] total  ARGV[2] the last slice that the planner added, or ""  ARGV[3] state while planning
 -- ARGV[4] state after it
 -- Returns 1 if everything is acknowledged already and this call is the one that noticed; -1 if the
--- planner has other slices in mind than are on record: Redis lost the last of them, or another
--- planner added more.
+-- planner's slices are not the recorded ones: Redis lost the last of them, or another planner added
+-- more.
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'total', 'planned', 'last_slice', 'acknowledged')
 if not record[1] then

@@ -1,4 +1,4 @@
--- Close the plan of a run that follows its source, and call the run complete, in one step.
+-- Close the plan of a run that follows its source, and record the run as complete, in one step.
 --
 -- KEYS[1] record  KEYS[2] hot  KEYS[3] deferred
 -- ARGV[1] name of the place  ARGV[2] its bytes  ARGV[3] state now  ARGV[4] state then

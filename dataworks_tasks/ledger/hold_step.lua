@@ -1,4 +1,4 @@
--- Take, keep or give back the lease of one step of a run's driver, and say when it is due again.
+-- Acquire, extend or release the lease of a step of a run's driver, and set when it is due again.
 --
 -- KEYS[1] record  KEYS[2] steps  hash: "<step>:holder", "<step>:until", "<step>:position"
 -- KEYS[3] due     sorted set of "<run> <step>", scored by when a worker looks after it

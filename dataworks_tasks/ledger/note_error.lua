@@ -1,4 +1,4 @@
--- Keep the latest error of a run that is on record; make no record of its own.
+-- Record the latest error of a run that is on record; create no record.
 --
 -- KEYS[1] record
 -- ARGV[1] error

@@ -3,8 +3,8 @@
 -- KEYS[1] acknowledged  KEYS[2] record  KEYS[3] counters  KEYS[4] failures  KEYS[5] failed_ranges
 -- KEYS[6] due  sorted set of "<run> <step>", scored by when a worker looks after it  KEYS[7] budget
 -- ARGV[1] state while planning  ARGV[2] state after it  ARGV[3...] members of due
--- Returns how many ranges were reopened. The run is going afterwards: one that is complete and has
--- gaps is nothing that may be seen, however briefly.
+-- Returns how many ranges were reopened. The run is active afterwards: a complete run with
+-- gaps must never be visible, however briefly.
 
 if redis.call('HEXISTS', KEYS[2], 'state') == 0 then
   return redis.error_reply('UNKNOWNRUN no such run')
@@ -25,7 +25,7 @@ local function put(from, to)
   end
 end
 
--- Take [start, stop) out of the interval that begins at or before it; say how much was there.
+-- Take [start, stop) out of the interval that begins at or before it; return how much was there.
 local function cut(start, stop)
   local removed = 0
   local touching = redis.call('ZREVRANGEBYSCORE', KEYS[1], text(start), '-inf', 'LIMIT', 0, 1)

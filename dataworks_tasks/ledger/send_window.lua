@@ -55,7 +55,7 @@ local function put_hand(start, stop, holder, seconds, since)
   redis.call('HSET', KEYS[3], start, value)
 end
 
--- Have a worker look after the run at that moment, if nobody does before.
+-- Make a worker take care of the run at that moment, if none does earlier.
 local function wake_at(at)
   local member = run .. ' wake'
   local known = redis.call('ZSCORE', KEYS[8], member)
@@ -212,9 +212,9 @@ function commands.keep()
   return {'1'}
 end
 
--- ARGV[3] start  ARGV[4] holder  ARGV[5] 1: something was acknowledged  ARGV[6] 1: it was tried in
--- vain  ARGV[7] seconds until its rests are sent again  ARGV[8] 1: nothing of the run is sent before
--- ARGV[9...] rests "start:stop"
+-- ARGV[3] start  ARGV[4] holder  ARGV[5] 1: something was acknowledged  ARGV[6] 1: it was tried
+-- without success  ARGV[7] seconds until its rests are sent again  ARGV[8] 1: nothing of the run is
+-- sent before that  ARGV[9...] rests "start:stop"
 function commands.release()
   local start, later = ARGV[3], now + tonumber(ARGV[7])
   local hand = hand_at(start)
@@ -240,8 +240,8 @@ function commands.release()
   return refill()
 end
 
--- What a probe says that was sent after all messages but `unprobed` and is executed now. Hands of
--- the dead are taken away, and a death is counted for their ranges. Returns {state, planned, size,
+-- What a probe finds that was sent after all messages but `unprobed` and is executed now. Ranges of
+-- dead workers are released, and a death is counted for each. Returns {state, planned, size,
 -- sent, now, parked for seconds, takes, suspects, number of hands, "start:stop" of each, rests...}.
 function commands.look()
   local state = window()

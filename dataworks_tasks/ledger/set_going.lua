@@ -1,10 +1,10 @@
--- Set a run going again: its state, what is still to be planned, and its driver, in one step.
+-- Start or continue a run: its state, what is still to be planned, and its driver, in one step.
 --
 -- KEYS[1] record  KEYS[2] due  sorted set of "<run> <step>", scored by when a worker looks after it
 -- KEYS[3] budget
 -- ARGV[1] 1 if the run has slices  ARGV[2] state while planning  ARGV[3] state after it
 -- ARGV[4] number of expected states that follow  ARGV[5...] those, then the members of due
--- Returns 1 if the run is going now, be it by this call or before.
+-- Returns 1 if the run is active now, by this call or an earlier one.
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'total', 'planned', 'copy_slices')
 if not record[1] then

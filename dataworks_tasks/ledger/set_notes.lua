@@ -1,4 +1,4 @@
--- Replace the notes of topics, or what is known of collections; make no record of its own.
+-- Replace the notes of topics, or what is known about collections; create no record.
 --
 -- KEYS[1] record
 -- KEYS[2] notes  hash, topic -> the topic's notes as JSON; or a hash of collections

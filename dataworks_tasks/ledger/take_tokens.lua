@@ -1,4 +1,4 @@
--- Take tokens from buckets that the whole fleet shares, and find the rate that a server takes.
+-- Take tokens from buckets that the fleet shares, and find the rate that a server accepts.
 --
 -- KEYS[1] budget  hash: "<bucket>:tokens", "<bucket>:at" of each bucket; the controller's fields are
 --                 listed below. Times are microseconds of the server's clock.
@@ -11,14 +11,14 @@
 -- then for each bucket: name, limit per second (0: none), 1: controlled, wanted, correction
 -- Returns {1 granted or 0 refused, milliseconds to wait, the controller's rate (0: none), epoch}.
 --
--- A bucket runs into debt: the caller waits until those before it are paid for, so writes start one
--- after the other at the rate.
+-- A bucket can run into debt: the caller waits until the earlier tokens are paid for, so writes
+-- start one after the other at the rate.
 --
 -- The controller sleeps until a caller was throttled. From then on time is cut into epochs of a
 -- constant rate (at first: no rate, it only observes), and each epoch is judged by the share of its
 -- own writes that the server refused. A refused share has one of two causes, and one epoch does not
--- tell which:
---   capacity: the server takes so much a second. A lower rate is refused less.
+-- show which:
+--   capacity: the server accepts so much a second. A lower rate is refused less.
 --   chance: it refuses a share whatever the rate is (a hot partition does). A lower rate only costs.
 -- So a cut, to a little below what the server took, is a test. Where the share falls, the capacity
 -- is found, and the rate creeps up to it again. Where it does not, the cut is undone and that share
@@ -45,7 +45,7 @@
 --   seen_at      when somebody last asked
 
 local BURST_SECONDS = 0.1
--- Of a rate that the run was given: so much is saved up while the run waits for a process.
+-- The seconds of a run's own rate that are saved up while the run waits for a process.
 local SAVED_SECONDS = {documents = 1, request_units = 1}
 local LOWEST_RATE = 1
 local EPOCH_SECONDS, EPOCH_SECONDS_IN_SEARCH, LONGEST_EPOCH_SECONDS = 1, 0.5, 4
@@ -184,11 +184,11 @@ local function grow(epoch)
   set('found', 1)
   set('suspect', 0)
   set('proven', math.max(number('proven'), epoch.taken))
-  -- Only a test raises the base: else it would follow a rate that creeps over the capacity.
+  -- Only a test raises the base; otherwise it would follow a rate that creeps over the capacity.
   local base = number('base')
   set('base', epoch.share < base / 2 and epoch.share or math.min(base, (3 * base + epoch.share) / 4))
   local growth = number('growth')
-  -- In a search the callers still wait as long as the rate before asked them to.
+  -- In a search, callers still wait as long as the earlier rate asked them to.
   if not (epoch.held or (epoch.nearly_held and growth >= SEARCH_GROWTH)) then
     return epoch.rate
   end
@@ -197,7 +197,7 @@ local function grow(epoch)
   elseif now >= number('slow_until') then
     set('growth', growth + GROWTH_STEP)
   end
-  -- One short epoch may have looked worse than the server is: half the way back at once.
+  -- One short epoch may have looked worse than the server is: go half the way back at once.
   local halfway = (epoch.rate + BELOW_CAPACITY * number('best')) / 2
   return math.max(epoch.rate * (1 + growth), halfway)
 end
@@ -249,7 +249,8 @@ local function judge_outage(epoch)
 end
 
 local function next_rate(epoch)
-  -- Of the first epoch too little is known: most writes were granted before it, or are under way.
+  -- Too little is known about the first epoch: most writes were granted before it, or are under
+  -- way.
   if not get('observed') then
     set('observed', 1)
     return nil
@@ -275,7 +276,7 @@ local function next_rate(epoch)
   return cut(epoch)
 end
 
--- Time in which nobody wrote says nothing of the server; after a long one it is another server.
+-- Time without writes says nothing about the server; after a long one it may be another server.
 local function forget_idle_time()
   local idle = seconds_since(get('seen_at'))
   if idle > FORGOTTEN_SECONDS then
@@ -322,7 +323,7 @@ for first = 9, #ARGV, 5 do
     controlled = wanted
     local before, found = control()
     if found and (not rate or found < rate) then
-      -- The debt is seconds of those who wait, whatever the rate is now.
+      -- The debt is in seconds of the callers that wait, whatever the rate is now.
       tokens = math.max(tokens * found / (before or found), -LONGEST_DEBT_SECONDS * found)
       rate = found
     end

@@ -69,7 +69,7 @@ def _causes(
         yield f"the target throttles: it takes {throttled.a_second:,.0f} {unit}/s of this run"
     waiting = ledger.windows.waiting_behind(progress.run_id)
     if waiting and _seconds_quiet(ledger, progress) > _QUIET_SECONDS:
-        yield f"waiting behind {_listed(waiting)}"
+        yield f"waiting for {_listed(waiting)}"
     # A server that was suspended, or whose packets are dropped, gives no error for a long time.
     if _seconds_quiet(ledger, progress) > _SILENT_SECONDS and ledger.windows.in_hand(
         progress.run_id

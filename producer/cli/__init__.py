@@ -27,7 +27,7 @@ COMMANDS = {
     "sync": "follow a complete migration, or follow it back after a cut-over",
     "cutover": "finish a migration that follows its source",
     "rate": "change the limits of a run while it runs",
-    "resume": "continue a run: send its gaps",
+    "resume": "continue a run: do only what is missing",
     "pause": "pause a run until it is resumed",
     "cancel": "stop a run",
     "retry": "retry the documents that could not be written",

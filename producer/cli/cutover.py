@@ -57,7 +57,7 @@ class Seconds(click.ParamType[float]):
 @click.option(
     "--accept-failures",
     is_flag=True,
-    help="Even if documents could not be written, or an index could not be built.",
+    help="Continue even if documents could not be written, or an index could not be built.",
 )
 @with_connections
 def command(

@@ -42,7 +42,7 @@ _WEEKEND_SECONDS = 60 * 3600.0
     "--batch-size",
     type=Count(1, MAX_BATCH_SIZE),
     metavar="B",
-    help="Documents of one message.",
+    help="Documents per message.",
 )
 @click.option(
     "--workers",

@@ -19,7 +19,7 @@ from producer.cli.shared.options import CommandContext, with_connections
     metavar="FILE",
     help="The HTML file to write.  [default: RUN.html]",
 )
-@click.option("--hide-keys", is_flag=True, help="Show no keys of documents.")
+@click.option("--hide-keys", is_flag=True, help="Hide the keys of documents.")
 @with_connections
 def command(context: CommandContext, run_id: str, output: Path | None, hide_keys: bool) -> None:
     """Write a report of RUN and its verifications that can be handed over or printed.

@@ -40,7 +40,7 @@ def command(context: CommandContext) -> None:
 )
 @with_context
 def check(context: CommandContext, what: str, total: int | None, scale: float | None) -> None:
-    """Report everything in TEMPLATE that ``generate`` would refuse, without any server.
+    """Report everything in TEMPLATE that generate would refuse, without any server.
 
     TEMPLATE is a built-in name, a file, - for stdin, or a generator.
     """

@@ -43,7 +43,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     is_flag=True,
     help="Let visitors pause, resume, retry, cancel, change the rate and cut over.",
 )
-@click.option("--hide-keys", is_flag=True, help="Show no keys of documents.")
+@click.option("--hide-keys", is_flag=True, help="Hide the keys of documents.")
 @with_connections
 def command(
     context: CommandContext,

@@ -97,5 +97,5 @@ def created_since(
             remedy=""
             if has_own_run or accepted
             else f"Copy it too: dataworks migrate --include {pair.source} --to {pair.target} "
-            "--follow; or leave it behind: --accept-failures",
+            "--follow; or leave it out: --accept-failures",
         )

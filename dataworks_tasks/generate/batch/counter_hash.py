@@ -45,7 +45,7 @@ def document_keys(indexes: Bits, seed_salt: np.uint64) -> Bits:
 
 
 def element_keys(parent_keys: Bits, elements: Integers) -> Bits:
-    """One key an array element, from its parent's key and its place in the array."""
+    """One key an array element, from its parent's key and its index in the array."""
     return mix(parent_keys + (elements.astype(np.uint64) + np.uint64(1)) * GOLDEN)
 
 

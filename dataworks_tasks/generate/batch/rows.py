@@ -19,8 +19,8 @@ class Rows:
     ``ordinals``  a number no other row of this place in the collection has: the index for a
                   document, index * longest array + element for an element
     ``turns``     what fields whose values take turns count by
-    ``array_indexes``    the element's place in its array; None for documents
-    ``names``     the element's name: its place, less the elements before it that are missing
+    ``array_indexes``    the element's index in its array; None for documents
+    ``names``     the element's name: its index, less the elements before it that are missing
     ``parent``    the rows that hold the arrays, and ``parents`` each row's number among them
     """
 

@@ -177,7 +177,7 @@ def workers_option(function: F) -> F:
         "--workers",
         type=Count(1, 512),
         metavar="N",
-        help="Start N worker processes for this command alone; the default where no Redis is set.",
+        help="Start N worker processes for this command only; the default if no Redis is set.",
     )(function)
 
 
@@ -225,9 +225,11 @@ def run_options(function: F) -> F:
         "--batch-size",
         type=Count(1, MAX_BATCH_SIZE),
         metavar="B",
-        help="Documents of one message.",
+        help="Documents per message.",
     )
-    @click.option("--write-concern", metavar="W", help="majority, or a number of nodes.")
+    @click.option(
+        "--write-concern", metavar="W", help="Write concern: majority, or a number of nodes."
+    )
     @click.option(
         "--on-error",
         type=click.Choice(["stop", "skip"]),
@@ -241,7 +243,7 @@ def run_options(function: F) -> F:
         default=1000,
         show_default=True,
         metavar="N",
-        help="The run stops when more documents than this fail.",
+        help="Stop the run when more documents than this fail.",
     )
     @click.option(
         "--max-rate",
@@ -271,9 +273,11 @@ def run_options(function: F) -> F:
     @click.option(
         "--run-name",
         metavar="NAME",
-        help="Continue the run of that name if there is one: for jobs that are restarted.",
+        help="Continue the run with this name if there is one: for jobs that are restarted.",
     )
-    @click.option("--shard-key", metavar="FIELD", help="Create target collections sharded by it.")
+    @click.option(
+        "--shard-key", metavar="FIELD", help="Create target collections with this shard key."
+    )
     @click.option(
         "--throughput",
         metavar="RU",

@@ -72,7 +72,7 @@ def test_views_arrive_with_the_new_names_of_what_they_read(fleet: Fleet, target:
 
 @pytest.mark.situation(
     8,
-    "views, `system.*` or `storageEngine` options stay behind",
+    "views, `system.*` or `storageEngine` options are not copied",
     before="nothing, exit 0",
     now="a note for each, exit 4",
 )
