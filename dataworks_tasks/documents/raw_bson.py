@@ -46,6 +46,8 @@ _REGEX = 0x0B
 _NOT_A_PLAIN_CONDITION = frozenset({0x04, 0x06, _REGEX})
 """Arrays, undefined and patterns: used as a condition, they mean something else."""
 _length_at = Struct("<i").unpack_from
+_VALUE_OF_ID = 5
+"""Where the value begins in the bytes of an ``_id`` field."""
 
 TOLERANT = CodecOptions[dict[str, Any]](
     unicode_decode_error_handler="replace",
@@ -135,6 +137,20 @@ def elements(document: bytes) -> Iterator[Element]:
         yield Element(type_, name, document[start:stop])
 
 
+def elements_as(name: bytes, document: bytes) -> list[Element]:
+    """Return the fields of a document or array in order, all with another ``name``."""
+    found: list[Element] = []
+    position, end, fixed = 4, len(document) - 1, FIXED_SIZES.get
+    append, index = found.append, document.index
+    while position < end:
+        type_ = document[position]
+        start = index(0, position + 1) + 1
+        size = fixed(type_)
+        position = value_end(document, type_, start) if size is None else start + size
+        append(Element(type_, name, document[start:position]))
+    return found
+
+
 def find_element(document: bytes, name: bytes) -> Element | None:
     """Return the first field called ``name``; ``_id`` is almost always the first field."""
     return next((element for element in elements(document) if element.name == name), None)
@@ -166,6 +182,16 @@ def ids_filter(ids: Iterable[Element]) -> RawBSONDocument:
     return RawBSONDocument(assemble([embedded(b"_id", inside)]))
 
 
+def keys_filter(keys: Iterable[bytes]) -> RawBSONDocument:
+    """Build the same query from the bytes of ``_id`` fields."""
+    members = assemble(
+        b"%b%d%b" % (key[:1], position, key[_VALUE_OF_ID - 1 :])
+        for position, key in enumerate(keys)
+    )
+    inside = assemble([embedded(b"$in", members, array=True)])
+    return RawBSONDocument(assemble([embedded(b"_id", inside)]))
+
+
 def id_filter(id_: Element) -> RawBSONDocument:
     """Build the query for the document with this ``_id``, of any type."""
     return RawBSONDocument(assemble([id_condition(id_)]))
@@ -180,6 +206,18 @@ def id_condition(id_: Element) -> bytes:
     if id_.type in _NOT_A_PLAIN_CONDITION or (id_.type == 0x03 and b"$" in id_.value):
         return embedded(b"_id", assemble([element_bytes(id_, b"$eq")]))
     return element_bytes(id_, b"_id")
+
+
+def key_condition(key: bytes) -> bytes:
+    """Build the same from the bytes of an ``_id`` field, which mostly are it."""
+    if key[0] in _NOT_A_PLAIN_CONDITION or key[0] == 0x03:
+        return id_condition(id_element(key))
+    return key
+
+
+def id_element(key: bytes) -> Element:
+    """Return the ``_id`` field with these bytes."""
+    return Element(key[0], b"_id", key[_VALUE_OF_ID:])
 
 
 def shown_value(element: Element) -> str:

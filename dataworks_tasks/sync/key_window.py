@@ -12,6 +12,7 @@ from dataworks_tasks.documents.raw_bson import (
     assemble,
     element_bytes,
     elements,
+    elements_as,
     embedded,
 )
 from dataworks_tasks.errors import NEW_RUN, SpecRefused
@@ -66,7 +67,7 @@ class KeyWindow:
             nonce, index, seconds = (fields.get(name) for name in (b"n", b"i", b"s"))
             return cls(
                 pair=_number(fields[b"p"]),
-                keys=tuple(key._replace(name=b"_id") for key in elements(fields[b"w"].value)),
+                keys=tuple(elements_as(b"_id", fields[b"w"].value)),
                 tries=_number(fields[b"t"]) if b"t" in fields else 0,
                 nonce=nonce.value[5:] if nonce else b"",
                 index=int(struct.unpack("<q", index.value)[0]) if index else None,

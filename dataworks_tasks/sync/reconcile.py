@@ -9,23 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import NamedTuple
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
-from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes
+from dataworks_tasks.documents.raw_bson import Element, assemble, element_bytes, id_element
 from dataworks_tasks.errors import NEW_RUN, RunFailed
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.ledger.document_failure import document_failure
-from dataworks_tasks.migrate.document_change import DocumentChange
+from dataworks_tasks.migrate.document_change import DocumentChange, unchanged
 from dataworks_tasks.store.bounded_reads import Bound
 from dataworks_tasks.store.write_fence import WriteFence
 from dataworks_tasks.sync.claims import Claim
+from dataworks_tasks.sync.read_before import ReadBefore
 from dataworks_tasks.sync.target_keys import TargetCollection, TargetKeys
-from dataworks_tasks.sync.wanted import WantedDocuments, id_of, key_bytes
-
-_DIGEST_BYTES = 16
+from dataworks_tasks.sync.wanted import KeyedPage, WantedDocuments, key_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +71,27 @@ def reconcile(route: KeyRoute, keys: Sequence[Element], hold: Hold) -> Reconcile
     Raises ClaimLost when this process must not write any more, StoreUnavailable when source or
     target does not answer, RunFailed for a strategy that gives documents other keys.
     """
-    outcome = Reconciled()
+    outcome, names = Reconciled(), [element_bytes(key, b"_id") for key in keys]
     target = TargetKeys(route.target, hold.claim, hold.fence, hold.stopped)
-    before: dict[bytes, bytes] = {}
+    before = ReadBefore()
 
-    def put(batch: EncodedBatch) -> None:
-        for document in batch.documents():
-            before[key_bytes(document)] = digest(document)
-        outcome.bytes += batch.size_bytes
-        _put(route, target, batch, outcome)
+    def put(data: bytes) -> list[bytes]:
+        page = KeyedPage.parse(data)
+        before.keep(data, page)
+        outcome.bytes += len(data)
+        _put(route, target, data, page, outcome)
+        return page.keys
 
-    absent = route.wanted.read(keys, route.bound(), put)
+    absent = route.wanted.read(names, route.bound(), put)
     target.write([], absent if route.deletes else [])
     target.close()
     failpoint("reconcile-read.before")
-    outcome.changed = _changed(route, keys, before)
+    route.wanted.read(names, route.bound(), before.compare)
+    outcome.changed = before.changed()
     failpoint("reconcile-read.after")
     outcome.replaced, outcome.deleted = target.replaced, target.deleted
     outcome.duplicates += (
-        Element(key[0], b"_id", key[5:])
-        for key, problem in target.problems.items()
-        if problem.is_duplicate
+        id_element(key) for key, problem in target.problems.items() if problem.is_duplicate
     )
     outcome.failures += (
         _failure(route, key, f"{problem.reason} (code {problem.code})")
@@ -102,45 +100,26 @@ def reconcile(route: KeyRoute, keys: Sequence[Element], hold: Hold) -> Reconcile
     return outcome
 
 
-def _put(route: KeyRoute, target: TargetKeys, batch: EncodedBatch, outcome: Reconciled) -> None:
-    changed = route.change(batch)
-    outcome.failures += (
-        _failure(route, key_bytes(document), reason) for document, reason in changed.refused
-    )
-    documents = {key_bytes(document): document for document in changed.batch.documents()}
-    sources = {key_bytes(document): id_of(document) for document in batch.documents()}
-    if len(documents) < len(changed.batch) or documents.keys() - sources.keys():
+def _put(
+    route: KeyRoute, target: TargetKeys, data: bytes, page: KeyedPage, outcome: Reconciled
+) -> None:
+    dropped: list[bytes] = []
+    if route.change is unchanged:
+        made = page
+    else:
+        changed = route.change(EncodedBatch.parse(data))
+        made = KeyedPage.parse(changed.batch.data)
+        refused = {key_bytes(document): reason for document, reason in changed.refused}
+        outcome.failures += (_failure(route, key, reason) for key, reason in refused.items())
+        kept = refused.keys() | set(made.keys)
+        dropped = [key for key in page.keys if key not in kept]
+    documents = dict(zip(made.keys, made.documents, strict=True))
+    if len(documents) < len(made.keys) or documents.keys() - set(page.keys):
         raise RunFailed(
             f"the run's strategy gives documents of {route.target.namespace} other _ids",
             f"Such a migration cannot be reconciled key by key: {NEW_RUN} with --drop",
         )
-    refused = {key_bytes(document) for document, _ in changed.refused}
-    dropped = [sources[key] for key in sources.keys() - documents.keys() - refused]
-    target.write(
-        [(sources[key], document) for key, document in documents.items()],
-        dropped if route.deletes else [],
-    )
-
-
-def _changed(route: KeyRoute, keys: Sequence[Element], before: dict[bytes, bytes]) -> list[Element]:
-    """Return the keys whose documents, read after the write, differ from the written ones."""
-    after: dict[bytes, bytes] = {}
-
-    def compare(batch: EncodedBatch) -> None:
-        for document in batch.documents():
-            after[key_bytes(document)] = digest(document)
-
-    route.wanted.read(keys, route.bound(), compare)
-    return [
-        Element(key[0], b"_id", key[5:])
-        for key in dict.fromkeys((*before, *after))
-        if before.get(key) != after.get(key)
-    ]
-
-
-def digest(document: bytes) -> bytes:
-    """Return a digest by which a document is compared without being kept."""
-    return blake2b(document, digest_size=_DIGEST_BYTES).digest()
+    target.write(documents.items(), dropped if route.deletes else [])
 
 
 def _failure(route: KeyRoute, key: bytes, reason: str) -> DocumentFailure:

@@ -8,13 +8,14 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import (
     Element,
     assemble,
-    ids_filter,
+    element_bytes,
+    keys_filter,
 )
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.ledger.document_failure import document_failure
 from dataworks_tasks.store.bounded_reads import find_at_least, now_at
 from dataworks_tasks.sync.reconcile import KeyRoute
-from dataworks_tasks.sync.wanted import key_bytes
+from dataworks_tasks.sync.wanted import KeyedPage, key_bytes
 
 
 def still_different(
@@ -30,21 +31,23 @@ def still_different(
     ``left_out``: fields that are computed after the documents. ``twice``: also accept the source's
     document from after the target was read.
     """
-    expected = _expected(route, keys)
-    found = dict(_at_the_target(route, keys, left_out))
-    later = _expected(route, keys) if twice else expected
+    names = [element_bytes(key, b"_id") for key in keys]
+    expected = _expected(route, names)
+    found = dict(_at_the_target(route, names, left_out))
+    later = _expected(route, names) if twice else expected
     for key in dict.fromkeys((*expected, *found)):
         if found.get(key) not in (expected.get(key), later.get(key)):
             reason = _reason(key in expected, key in found, deletes=deletes)
             yield document_failure(route.target.namespace, assemble([key]), reason)
 
 
-def _expected(route: KeyRoute, keys: Sequence[Element]) -> dict[bytes, bytes]:
+def _expected(route: KeyRoute, keys: Sequence[bytes]) -> dict[bytes, bytes]:
     expected: dict[bytes, bytes] = {}
 
-    def take(batch: EncodedBatch) -> None:
-        changed = route.change(batch).batch
+    def take(data: bytes) -> list[bytes]:
+        changed = route.change(EncodedBatch.parse(data)).batch
         expected.update((key_bytes(document), document) for document in changed.documents())
+        return KeyedPage.parse(data).keys
 
     route.wanted.read(keys, route.bound(), take)
     return expected
@@ -61,11 +64,11 @@ def _reason(is_expected: bool, is_found: bool, *, deletes: bool) -> str:
 
 
 def _at_the_target(
-    route: KeyRoute, keys: Sequence[Element], left_out: Sequence[str]
+    route: KeyRoute, keys: Sequence[bytes], left_out: Sequence[str]
 ) -> Iterator[tuple[bytes, bytes]]:
     client = route.target.client
     options = {"projection": dict.fromkeys(left_out, 0)} if left_out else {}
-    where, query = route.target.namespace, ids_filter(keys)
+    where, query = route.target.namespace, keys_filter(keys)
     for page in find_at_least(client, where, query, now_at(client), **options):
         for document in EncodedBatch.parse(page).documents():
             yield key_bytes(document), document

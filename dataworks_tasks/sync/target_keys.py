@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dataworks_tasks.backoff import Backoff
-from dataworks_tasks.documents.raw_bson import Element, element_bytes
+from dataworks_tasks.documents.raw_bson import Element, id_element
 from dataworks_tasks.errors import Throttled
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.runs.namespace import Namespace
@@ -26,7 +26,7 @@ from dataworks_tasks.store.write_budget import RateLimiter
 from dataworks_tasks.store.write_fence import WriteFence
 from dataworks_tasks.store.write_outcome import WriteOutcome
 from dataworks_tasks.sync.claims import Claim, ClaimLost
-from dataworks_tasks.sync.wanted import id_of
+from dataworks_tasks.sync.wanted import key_bytes
 
 _BACKOFF = Backoff()
 _MOST_MILLISECONDS = 30_000
@@ -56,7 +56,7 @@ class TargetKeys:
     _has_written: bool = False
     _refused: list[KeyWrite] = field(default_factory=list)
 
-    def write(self, documents: Sequence[tuple[Element, bytes]], absent: Sequence[Element]) -> None:
+    def write(self, documents: Iterable[tuple[bytes, bytes]], absent: Sequence[bytes]) -> None:
         """Delete ``absent`` keys, then write ``documents`` under their keys.
 
         Raises ClaimLost when nothing more may be written, and StoreUnavailable when the target
@@ -77,11 +77,11 @@ class TargetKeys:
         """Write what a unique index has refused so far; fence off earlier holders in any case."""
         refused = self._again(self._refused)
         while refused:
-            keys = {element_bytes(write.id, b"_id") for write in refused}
+            keys = {write.key for write in refused}
             among = [write for write in refused if self._may_be_among(write, keys)]
             if len(among) == len(refused):
                 # They exchange values of a unique index: none can be written while another exists.
-                self._send([KeyWrite(write.id, None, write.shard) for write in refused])
+                self._send([KeyWrite(write.key, None, write.shard) for write in refused])
                 self._again(refused)
                 break
             refused = among
@@ -90,21 +90,21 @@ class TargetKeys:
         outcome = raise_fence(self.collection.client, self.collection.namespace, self._options())
         self._note(outcome)
 
-    def _there(self, absent: Sequence[Element]) -> Iterator[tuple[Element, Element | None]]:
+    def _there(self, absent: Sequence[bytes]) -> Iterator[tuple[bytes, Element | None]]:
         """Return the keys to delete; with a shard key, each with its value at the target."""
         target = self.collection
         path = target.client.shard_key(target.namespace)
         if path is None or not absent:
             yield from ((key, None) for key in absent)
             return
-        for document in target.client.fetch(target.namespace, absent):
-            yield id_of(document), _shard_field(document, path)
+        for document in target.client.fetch(target.namespace, map(id_element, absent)):
+            yield key_bytes(document), _shard_field(document, path)
 
     def _moved(self, puts: Sequence[KeyWrite]) -> Iterator[KeyWrite]:
         """Yield deletes of documents that have another shard key value at the target."""
-        shards = {element_bytes(put.id, b"_id"): put.shard for put in puts}
-        for key, shard in self._there([put.id for put in puts]):
-            if shard != shards.get(element_bytes(key, b"_id"), shard):
+        shards = {put.key: put.shard for put in puts}
+        for key, shard in self._there(list(shards)):
+            if shard != shards.get(key, shard):
                 yield KeyWrite(key, None, shard)
 
     def _send(self, writes: list[KeyWrite]) -> list[KeyWrite]:
@@ -118,7 +118,7 @@ class TargetKeys:
                 write = piece[position]
                 if problem.is_duplicate and write.document is not None:
                     duplicates.append(write)
-                self.problems[element_bytes(write.id, b"_id")] = problem
+                self.problems[write.key] = problem
             again = [piece[position] for position in outcome.again]
             waiting = [*again, *rest]
             if not again:
@@ -139,7 +139,7 @@ class TargetKeys:
             most = most if paced is None else max(1, min(most, paced))
         size_bytes = 0
         for count, write in enumerate(writes[:most]):
-            size_bytes += len(write.document or b"") + 2 * len(write.id.value)
+            size_bytes += len(write.document or b"") + 2 * len(write.key)
             if count and size_bytes > capabilities.max_bytes_per_write:
                 return writes[:count], writes[count:]
         return writes[:most], writes[most:]
@@ -185,22 +185,22 @@ class TargetKeys:
     def _again(self, refused: list[KeyWrite]) -> list[KeyWrite]:
         """Send writes again that a unique index refused; returns those that it still refuses."""
         for write in refused:
-            self.problems.pop(element_bytes(write.id, b"_id"), None)
+            self.problems.pop(write.key, None)
         return self._send(refused)
 
     def _may_be_among(self, write: KeyWrite, keys: set[bytes]) -> bool:
         """Return whether one of ``keys`` has the unique value; an unnamed one may be any."""
-        if not self.problems[element_bytes(write.id, b"_id")].key_value:
+        if not self.problems[write.key].key_value:
             return len(keys) > 1
         return self._owner(write) in keys
 
     def _owner(self, write: KeyWrite) -> bytes | None:
         """Return the key of the target's document with the unique value; None if none has it."""
-        problem = self.problems[element_bytes(write.id, b"_id")]
+        problem = self.problems[write.key]
         if not problem.key_value:
             return None
         found = self.collection.client.find_all(self.collection.namespace, problem.key_value)
-        return element_bytes(id_of(found[0]), b"_id") if found else None
+        return key_bytes(found[0]) if found else None
 
 
 def _shard_field(document: bytes, path: str | None) -> Element | None:

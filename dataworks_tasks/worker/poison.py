@@ -60,13 +60,16 @@ def _isolate_in_slice(process: WorkerProcess, message: RangeMessage, deaths: int
     spec, work = process.spec(message.run_id), process.open_run(message.run_id).work
     if not isinstance(work, _Sliced):
         raise TypeError(f"{spec.run_id} has slices")
-    part = work.isolate(message.range.start, deaths)
+    # Slices are worked on in order, so it was the first of those that are left.
+    left = list(process.ledger.gaps(spec.run_id, message.range))
+    part = work.isolate(left[0].start if left else message.range.start, deaths)
     if part is None:
         return None
     part.record(process.ledger, spec.run_id, process.report(0))
     if part.result.failures:
         check_failures(process.ledger, spec)
-    return Release([message.range] if part.rest else [], progressed=True)
+    is_done = not part.rest and sum(gap.size for gap in left) <= 1
+    return Release([] if is_done else [message.range], progressed=True)
 
 
 def _counters(spec: RunSpec) -> dict[str, int]:

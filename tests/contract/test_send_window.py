@@ -11,6 +11,7 @@ from redis import Redis
 from dataworks_tasks.drive.watch_messages import wanted_processes
 from dataworks_tasks.errors import UnknownName
 from dataworks_tasks.ledger.contract import WORKING, PlanEnd, RangeResult, RunState
+from dataworks_tasks.ledger.key_windows import Append
 from dataworks_tasks.ledger.keys import RunKeys, due_key, turns_key, wanted_keys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.windows import WAKE, DueStep, Release, Rivals, Taking
@@ -56,6 +57,22 @@ def test_a_window_that_two_open_at_once_has_each_message_once(
     redis.hincrbyfloat(RunKeys(run).window, "opened", -10)  # resumed later
     windows.open(run, QUEUE, 10, 2)
     assert windows.refill(run) == ((0, 10), (10, 20))
+
+
+@pytest.mark.parametrize(
+    ("windows", "first"), [(15, (0, 1)), (24, (0, 3)), (64, (0, 4)), (200, (0, 4))]
+)
+def test_a_message_has_several_key_windows_where_many_wait(
+    ledger: RedisLedger, redis: Redis, windows: int, first: tuple[int, int]
+) -> None:
+    spec = migration_spec()
+    ledger.create(spec, None, QUEUE, ["watch"])
+    ledger.windows.open(spec.run_id, QUEUE, 1, 1)
+    ledger.key_windows.append(spec.run_id, Append([b"window"] * windows))
+    assert ledger.windows.refill(spec.run_id) == ((0, 1),), "a slice of the copy comes alone"
+    redis.hset(RunKeys(spec.run_id).record, "copied", "1")
+    redis.hset(RunKeys(spec.run_id).window, mapping={"sent": 0, "waiting": 0})
+    assert ledger.windows.refill(spec.run_id) == (first,)
 
 
 def test_a_rest_is_sent_before_what_is_new(ledger: RedisLedger) -> None:

@@ -10,10 +10,16 @@ import pytest
 from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 
 from dataworks_tasks.documents.raw_bson import (
+    element_bytes,
     elements,
+    elements_as,
     find_element,
+    id_condition,
+    id_element,
     id_filter,
     ids_filter,
+    key_condition,
+    keys_filter,
     shown_id,
 )
 
@@ -59,6 +65,22 @@ def test_a_filter_carries_the_value_as_it_stands(name: str) -> None:
     same = bson.encode({"_id": VALUES[name] if is_plain else {"$eq": VALUES[name]}})
     assert id_filter(id_).raw == same
     assert ids_filter([id_, id_]).raw == bson.encode({"_id": {"$in": [VALUES[name]] * 2}})
+
+
+@pytest.mark.parametrize("value", [*VALUES.values(), {"$a": 1}, {"a": "$b"}])
+def test_the_bytes_of_a_field_serve_as_the_field_does(value: object) -> None:
+    id_ = find_element(bson.encode({"_id": value}), b"_id")
+    assert id_ is not None
+    key = element_bytes(id_)
+    assert id_element(key) == id_
+    assert key_condition(key) == id_condition(id_)
+    assert keys_filter([key] * 12).raw == ids_filter([id_] * 12).raw
+
+
+def test_elements_under_another_name() -> None:
+    document = bson.encode(VALUES)
+    expected = [element._replace(name=b"_id") for element in elements(document)]
+    assert elements_as(b"_id", document) == expected
 
 
 def test_pointers_and_symbols_have_a_length() -> None:

@@ -15,7 +15,6 @@ from bson.code import Code
 from bson.decimal128 import Decimal128
 from pymongo.errors import OperationFailure
 
-from dataworks_tasks.documents.raw_bson import find_element
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store import key_writes, write_fence
@@ -23,6 +22,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_client import create_database_client
 from dataworks_tasks.store.key_writes import KeyWrite, KeyWriteOptions, send_key_writes
 from dataworks_tasks.store.write_fence import TRANSACTION_TOO_OLD, WriteFence, fenced_transaction
+from dataworks_tasks.sync.wanted import key_bytes
 from tests.integration.sync.writers import raw_documents
 
 KEYS: list[Any] = [
@@ -68,8 +68,8 @@ def writes(*documents: dict[str, Any]) -> list[KeyWrite]:
     return [KeyWrite(key(document), document) for document in encoded]
 
 
-def key(document: bytes) -> Any:
-    return find_element(document, b"_id")
+def key(document: bytes) -> bytes:
+    return key_bytes(document)
 
 
 def stored(target: tuple[BaseDatabaseClient, Namespace]) -> list[bytes]:
@@ -89,7 +89,7 @@ def test_keys_of_every_type_are_replaced_and_deleted(
         assert not outcome.again
         assert not outcome.problems
         assert sorted(stored(target)) == sorted(map(bson.encode, documents))
-    gone = [KeyWrite(write.id, None) for write in writes(*second)]
+    gone = [KeyWrite(write.key, None) for write in writes(*second)]
     assert not send_key_writes(client, namespace, gone, options(namespace, 3)).again
     assert stored(target) == []
 

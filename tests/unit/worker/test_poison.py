@@ -64,9 +64,10 @@ class _Window(RepairWork):
     """Isolates after three deaths; what it hands out is recorded here."""
 
     def __init__(self, rest: bytes) -> None:
-        self.rest, self.recorded = rest, 0
+        self.rest, self.recorded, self.isolated = rest, 0, -1
 
     def isolate(self, number: int, deaths: int) -> Any:
+        self.isolated = number
         return self._part() if deaths >= 3 else None
 
     def _part(self) -> Any:
@@ -90,6 +91,22 @@ def test_what_a_slice_or_window_gives_is_recorded(deaths: int, rest: bytes) -> N
         assert release is None
     else:
         assert release == Release([message.range] if rest else [], progressed=True)
+
+
+@pytest.mark.parametrize(("done", "deadly", "left"), [(0, 5, True), (2, 7, True), (3, 8, False)])
+def test_of_several_windows_the_first_that_is_left_was_the_deadly_one(
+    done: int, deadly: int, left: bool
+) -> None:
+    spec, work = migration_spec(), _Window(b"")
+    process = worker(spec)
+    process.open_run = lambda _run: SimpleNamespace(work=work)
+    process.report = lambda _documents: None
+    if done:
+        process.ledger.acknowledge(spec.run_id, BatchRange(5, 5 + done), RangeResult({}))
+    message = wanted(spec, 5, 9)
+    release = isolate(process, message, 3)
+    assert work.isolated == deadly
+    assert release == Release([message.range] if left else [], progressed=True)
 
 
 @pytest.mark.parametrize(
