@@ -33,9 +33,9 @@ def check_document_fingerprint(
     Each source comes with its count.
     """
     probed = (
-        source.generate(index, index + 1).data
+        document
         for source, count in sources
-        for index in probed_indexes(count)
+        for document in source.documents_at(probed_indexes(count))
     )
     if document_fingerprint(probed) != job.probe_digest:
         raise made_otherwise("documents", job.made_with)

@@ -196,7 +196,6 @@ def start_generation(
     Raises UsageError before anything is written or dropped.
     """
     plan = plan_generation(request, config, registered=registered)
-    connections.begin_imports()
     ledger, target = connections.ledger, connections.target
     if request.options.drop:
         check_not_read(ledger, target, plan.namespaces)
@@ -213,6 +212,7 @@ def start_generation(
         ],
     )
     spec = new_spec(job, request.options, config, target)
+    connections.begin_imports()  # the servers' longest answers are to come
     _try_indexes(target, plan, try_beside, with_documents=True)
     name_run(ledger, spec, request.options.run_name)
     if request.options.drop:

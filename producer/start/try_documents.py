@@ -36,7 +36,7 @@ def try_documents(sources: Sequence[TriedSource], own_code: bool) -> list[list[b
     tried = []
     for source in sources:
         indexes = probed_indexes(source.count)
-        documents = [_made(source, index) for index in indexes]
+        documents = _all_made(source, indexes)
         for index, document in zip(indexes, documents, strict=True):
             if len(document) > LARGEST_DOCUMENT:
                 raise UsageError(
@@ -57,6 +57,15 @@ def try_documents(sources: Sequence[TriedSource], own_code: bool) -> list[list[b
             _check_ids(source)
         tried.append(documents)
     return tried
+
+
+def _all_made(source: TriedSource, indexes: Sequence[int]) -> list[bytes]:
+    try:
+        return source.documents.documents_at(indexes)
+    except DataWorksError:
+        raise
+    except Exception:  # noqa: BLE001 - made one by one, to name the document that cannot be made
+        return [_made(source, index) for index in indexes]
 
 
 def _made(source: TriedSource, index: int) -> bytes:

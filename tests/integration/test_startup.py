@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.generate.templates.template_source import TemplateSource
@@ -171,12 +173,12 @@ def test_a_command_ends_without_taking_its_imports_apart(
 
 def test_each_document_that_is_tried_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    generate = TemplateSource.generate
+    make = TemplateSource._chunk
 
-    def counted(source: TemplateSource, start: int, stop: int) -> EncodedBatch:
-        made.extend(range(start, stop))
-        return generate(source, start, stop)
+    def counted(source: TemplateSource, indexes: NDArray[np.uint64]) -> EncodedBatch:
+        made.extend(indexes.tolist())
+        return make(source, indexes)
 
-    monkeypatch.setattr(TemplateSource, "generate", counted)
+    monkeypatch.setattr(TemplateSource, "_chunk", counted)
     plan_generation(GenerationRequest("service_order", 1_000), FrameworkConfig())
     assert made == [0, 200, 400, 600, 800]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
@@ -12,4 +13,8 @@ class DocumentSource(Protocol):
 
     def generate(self, start: int, stop: int) -> EncodedBatch:
         """Return the documents ``[start, stop)`` of the collection, each with its ``_id``."""
+        ...
+
+    def documents_at(self, indexes: Sequence[int]) -> list[bytes]:
+        """Return the same documents that ``generate`` makes, of a few indexes."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from bson import ObjectId, encode
@@ -35,6 +35,10 @@ class CustomSource:
         return EncodedBatch.of(
             self._document(index, key) for index, key in zip(indexes, keys.tolist(), strict=True)
         )
+
+    def documents_at(self, indexes: Sequence[int]) -> list[bytes]:
+        """Return the documents with these indexes. Raises what the generator raises."""
+        return [self.generate(index, index + 1).data for index in indexes]
 
     def _document(self, index: int, key: int) -> bytes:
         self._generator.start_document(key)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.generate.batch.rows import Rows
@@ -32,18 +33,27 @@ class TemplateSource:
         batches = []
         while start < stop:
             end = min(start + self._at_once, stop)
-            batch = self._chunk(start, end)
-            batches.append(batch)
-            mean = batch.size_bytes // len(batch) + 1
-            grown = self._at_once * _GROWTH
-            self._at_once = max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // mean, grown))
+            batches.append(self._chunk(np.arange(start, end, dtype=np.uint64)))
             start = end
         return EncodedBatch.join(batches) if batches else EncodedBatch.of([])
 
-    def _chunk(self, start: int, stop: int) -> EncodedBatch:
-        rows = Rows.documents(self._seed, np.arange(start, stop, dtype=np.uint64))
+    def documents_at(self, indexes: Sequence[int]) -> list[bytes]:
+        """Return the documents with these indexes: the first alone, which shows their size."""
+        documents: list[bytes] = []
+        while len(documents) < len(indexes):
+            start = len(documents)
+            chunk = self._chunk(np.array(indexes[start : start + self._at_once], dtype=np.uint64))
+            documents += map(bytes, chunk.documents())
+        return documents
+
+    def _chunk(self, indexes: NDArray[np.uint64]) -> EncodedBatch:
+        rows = Rows.documents(self._seed, indexes)
         data, offsets = lay_out(Layout(self._content.document(rows)), len(rows))
-        return EncodedBatch(data, offsets)
+        batch = EncodedBatch(data, offsets)
+        mean = batch.size_bytes // len(batch) + 1
+        grown = self._at_once * _GROWTH
+        self._at_once = max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // mean, grown))
+        return batch
 
 
 def capacities(record: Record) -> Iterator[tuple[str, int]]:

@@ -53,6 +53,9 @@ def test_documents_decode_and_split_anywhere(title: str) -> None:
         assert [len(entry) for entry in again] == [len(entry) for entry in whole.documents()]
         pieces = [source.generate(start, stop) for start, stop in ((0, 1), (1, 47), (47, 60))]
         assert b"".join(piece.data for piece in pieces) == whole.data
+        apart = [0, 7, 23, 24, 59]
+        few = document_source(template, position, 7).documents_at(apart)
+        assert few == [source.generate(index, index + 1).data for index in apart]
 
 
 @given(cuts=st.lists(st.integers(0, 9000), max_size=4), seed=st.integers(0, 2**63))
