@@ -50,7 +50,7 @@ def main() -> None:
 def measure(
     groups: Sequence[str], documents: int, console: Console
 ) -> tuple[list[Measurement], list[Promise]]:
-    """Every measurement of the groups, printed as it comes."""
+    """Yield every measurement of the groups, and print each as it comes."""
     found: list[Measurement] = []
     promises: list[Promise] = []
     with LocalServices.in_temporary_folder() as services:

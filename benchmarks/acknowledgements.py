@@ -68,13 +68,13 @@ class Acknowledgements:
 
     @property
     def kept(self) -> bool:
-        """Whether all that is promised is kept."""
+        """Whether every promise is kept."""
         fast = self.rate >= LEAST_RATE
         return self.exact and fast and self.most_bytes <= MOST_BYTES[self.order]
 
 
 def main() -> None:
-    """Measure, write, and exit 1 unless what is promised is kept."""
+    """Measure, write, and exit 1 unless every promise is kept."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.acknowledgements")
     parser.add_argument("--ranges", type=int, default=1_000_000)
     parser.add_argument("--clients", type=int, default=2)
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def _pairs(pairs: int) -> bool:
-    """Say what the history costs; whether it is little enough.
+    """Print what the history costs; return whether it is little enough.
 
     Blocks with and without a look of the driver take turns on one ledger, so that the machine is
     the same for both. A block is what a driver sees between two looks at the least rate promised.
@@ -189,7 +189,7 @@ def _ledger(url: str) -> RedisLedger:
 
 
 def _acknowledge(url: str, run_id: str, order: str, ranges: int, part: tuple[int, int]) -> int:
-    """Acknowledge one client's part; how often that closed the last gap."""
+    """Acknowledge one client's part; return how often that closed the last gap."""
     ledger = _ledger(url)
     closings = 0
     for index in _indexes(order, ranges, *part):

@@ -1,9 +1,9 @@
 """``python -m benchmarks.cosmos``: a simulated account and a budget, as a user types them.
 
 ``dataworks local --cosmos RU``, then ``generate`` and ``verify`` in the same folder. Exits 1 unless
-the target holds exactly the documents that were asked for, no failure is on record, and what the
-account charged a second is within 5 % of the budget, on the whole and in any ten seconds.
-``--refusals`` measures what refusals cost instead.
+the target holds exactly the requested documents, no failure is on record, and the account's charge
+per second is within 5 % of the budget, on average and in any ten seconds. ``--refusals`` measures
+what refusals cost instead.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class BudgetRun:
 
 
 def main() -> None:
-    """Run, print the figures, and exit 1 unless what is promised is kept."""
+    """Run, print the figures, and exit 1 unless every promise is kept."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cosmos", description=__doc__)
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--ru", type=float, default=5000.0)
@@ -117,7 +117,7 @@ def _rates(reported: Sequence[tuple[int, float]]) -> list[float]:
 @contextmanager
 def local_services(folder: Path, ru: float, workers: int) -> Iterator[str]:
     """``dataworks local`` until Ctrl-C; the address of its account."""
-    signal(SIGINT, default_int_handler)  # a shell has it ignored for what it starts with &
+    signal(SIGINT, default_int_handler)  # a shell makes commands that it starts with & ignore it
     options = ("--cosmos", str(ru), "--workers", str(workers), "--no-flower", "--json")
     local = subprocess.Popen(
         (*_DATAWORKS, "local", *options),

@@ -41,7 +41,7 @@ _OBSERVED_SECONDS = 10.0
 
 
 class Fairness:
-    """Starts runs by the command line, and reads from the ledger what becomes of them."""
+    """Starts runs by the command line, and reads their outcome from the ledger."""
 
     def __init__(self, command: CommandLine, redis_url: str) -> None:
         self._command = command
@@ -73,8 +73,9 @@ class Fairness:
     def _cost_alone(self, documents: int) -> Promise:
         """One worker process with messages, turns and a driver, against this process without them.
 
-        The best of five each, one after the other, so that both meet the same machine; from a
-        tenth of the documents on to the last tenth: how runs begin and end has rows of its own.
+        The best of five each, one after the other, so that both meet the same machine. It is
+        measured between the first and the last tenth of the documents: the beginning and the end of
+        runs have their own rows.
         """
         fleet, here = [], []
         for _ in range(_ROUNDS):

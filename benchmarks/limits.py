@@ -136,7 +136,7 @@ def _prepare_copy(job: CopyLimit, number: int) -> Callable[[BaseDatabaseClient],
     def copy(client: BaseDatabaseClient) -> None:
         query = {"_id": {"$gte": lower, "$lt": upper}}
         options = {"sort": [("_id", 1)], "batch_size": job.batch}
-        # The driver's own way, as a plain process would: ours is part of what is measured.
+        # The driver's own way, as in a plain process: our way is part of what is measured.
         for data in client.collection(job.source).find_raw_batches(query, **options):
             for piece in EncodedBatch.parse(cast("bytes", data)).split(job.batch, most_bytes):
                 client.insert(job.namespace, piece, WRITE_CONCERN)

@@ -1,7 +1,7 @@
 """``make load``: one large run by the command line, and what memory does meanwhile.
 
 Samples worker processes, producer and Redis; writes ``load.json`` and ``load.png``; fails unless
-the target holds exactly the documents that were asked for and memory stays flat.
+the target holds exactly the requested documents and memory stays flat.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class LoadRun:
     def growth(self) -> dict[str, float]:
         """By how much each grew between the beginning and the end of its settled time.
 
-        Empty where the run was too short to tell.
+        Empty if the run was too short to show it.
         """
         settled = self.samples[int(len(self.samples) * SETTLED) :]
         part = len(settled) // 5
@@ -99,7 +99,7 @@ def _middle(samples: Sequence[Sample], name: str) -> float:
 
 
 def main() -> None:
-    """Run, write, and exit 1 unless what is promised is kept."""
+    """Run, write, and exit 1 unless every promise is kept."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument("--documents", type=int, default=10_000_000)
     parser.add_argument("--batch-size", type=int, default=10_000)

@@ -2,8 +2,8 @@
 
 One long run of ``generate`` into an account without a budget that refuses a share of the documents,
 or everything for a while. Rates are documents that arrived, counted at the account. The account
-takes a while for each document, so the fleet waits for it and the processor has time to spare:
-what else the machine does would change the rates more than the refusals do.
+takes a while for each document, so the fleet waits for it and the processor has time to spare.
+Otherwise, other work on the machine would change the rates more than the refusals do.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def measure_refusals(services: Any, command: Any) -> tuple[list[RefusedShare], l
 def print_refusals(
     shares: list[RefusedShare], outages: list[Outage], noise: float = _NOISE
 ) -> bool:
-    """Print what was measured; whether what is promised is kept."""
+    """Print what was measured; return whether every promise is kept."""
     print("refused   docs/s   without   ratio   promised")
     for row in shares:
         promised = 1 - _COSTS_AT_MOST * row.share

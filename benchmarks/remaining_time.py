@@ -1,9 +1,10 @@
 """``python -m benchmarks.remaining_time``: what the time left said during a run, and the truth.
 
-Each run copies at a steady rate for some minutes and builds its indexes then. The first runs are
-on a target on which no build was seen, so that a range is shown; the next ones know its speed. Both
-who watches the run and who looks at it once are asked each 15 seconds. ``--max-rate`` keeps the
-copy steady; without it the rate is that of the machine, and what else works there counts as well.
+Each run copies at a steady rate for some minutes and builds its indexes then. The first runs are on
+a target on which no build was seen, so that a range is shown; the next ones know its speed. Every
+15 seconds, the estimate is read as by a command that watches the run, and as by one that looks
+once. ``--max-rate`` keeps the copy steady; without it the rate depends on the machine and on other
+work there.
 
 Fails when, from the second minute on, a figure is more than a quarter off or the truth is outside a
 range, except in the last seconds.
@@ -64,7 +65,7 @@ _END_SECONDS = 1800.0
 
 
 class _Said(NamedTuple):
-    """What was said ``at`` seconds after the beginning: to who watched, and to who looked once."""
+    """The estimates ``at`` seconds after the beginning, for a watcher and for a single look."""
 
     at: float
     doing: str

@@ -97,7 +97,7 @@ class FollowBench:
         self._wait(lambda: self._ledger.key_windows.is_copied(self._run))
 
     def close(self) -> None:
-        """Let go of both servers."""
+        """Close the clients of both servers."""
         self._source.close()
         self._target.close()
 

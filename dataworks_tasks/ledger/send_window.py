@@ -120,7 +120,7 @@ class RedisSendWindows(SendWindows):
         keys = wanted_keys(self.queue(run_id))
         self._steps.run(run_id, "want_processes", keys, run_id, processes, _MOST_WANTED)
 
-    def waiting_behind(self, run_id: str) -> list[str]:
+    def served_before(self, run_id: str) -> list[str]:
         keys, turns = RunKeys(run_id), turns_key(self.queue(run_id))
 
         def ask() -> list[bytes]:

@@ -141,7 +141,7 @@ class SendWindows(Protocol):
     def want(self, run_id: str, processes: int) -> None:
         """Record how many processes the run could use now; an autoscaler reads the runs' sum."""
 
-    def waiting_behind(self, run_id: str) -> list[str]:
+    def served_before(self, run_id: str) -> list[str]:
         """Return the runs that get the processes while no worker works on this one."""
 
 

@@ -67,7 +67,7 @@ def _causes(
     if throttled is not None:
         unit = "RU" if throttled.in_request_units else "documents"
         yield f"the target throttles: it takes {throttled.a_second:,.0f} {unit}/s of this run"
-    waiting = ledger.windows.waiting_behind(progress.run_id)
+    waiting = ledger.windows.served_before(progress.run_id)
     if waiting and _seconds_quiet(ledger, progress) > _QUIET_SECONDS:
         yield f"waiting for {_listed(waiting)}"
     # A server that was suspended, or whose packets are dropped, gives no error for a long time.

@@ -1,4 +1,4 @@
-"""The plainest ledger of ranges there is: a set of numbers. What the real one must agree with."""
+"""The simplest ledger of ranges: a set of numbers. The real one must agree with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ledger promises of a run, on any Redis."""
+"""The ledger's contract for a run, on any Redis."""
 
 from __future__ import annotations
 
@@ -323,7 +323,7 @@ def test_failures_can_be_read_page_by_page(ledger: RedisLedger) -> None:
 
 
 def test_what_names_no_step_is_not_due(ledger: RedisLedger, redis: Redis) -> None:
-    """Whoever can write to Redis can put anything there, and a worker looks four times a second."""
+    """Anyone with access to Redis can put anything there, and workers read it all the time."""
     due = {"garbage": 0, "two many words": 0, "gen-1 watch": 0}
     redis.zadd(due_key("dataworks"), due)
     assert ledger.driver.claim("dataworks", 10, 5.0) == [DueStep("gen-1", "watch")]

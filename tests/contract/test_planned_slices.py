@@ -71,7 +71,9 @@ def test_a_slice_is_checkpointed_part_by_part(redis: Redis, ledger: RedisLedger)
         return ledger.progress(spec.run_id).counters["documents"]
 
     assert acknowledge(0, b"zero\xff", b"rest 1", failure)
-    assert not acknowledge(0, b"zero\xff", b"somebody else's")  # who did not see the first part
+    assert not acknowledge(
+        0, b"zero\xff", b"somebody else's"
+    )  # a worker that did not see the first part
     assert acknowledge(0, b"rest 1", b"rest 2")
     assert acknowledge(1, b"one", b"rest of one")
     assert ledger.slices(spec.run_id, BatchRange(0, 2)) == {0: b"rest 2", 1: b"rest of one"}
@@ -82,7 +84,7 @@ def test_a_slice_is_checkpointed_part_by_part(redis: Redis, ledger: RedisLedger)
     assert acknowledge(1, b"rest of one", b"") == 1
     assert documents() == 15
     assert ledger.progress(spec.run_id).failures == 1
-    # A retry reads the whole slice again, and counts it again.
+    # A retry reads the complete slice again, and counts it again.
     assert ledger.reopen_failed(spec.run_id) == 1
     assert ledger.slices(spec.run_id, BatchRange(0, 2)) == {0: b"zero\xff"}
     assert documents() == 6

@@ -88,7 +88,7 @@ def test_kombu_asks_the_class_for_its_record_of_deliveries() -> None:
     assert "self.QoS(self)" in inspect.getsource(virtual.Channel)
 
 
-def test_kombu_tells_the_time_by_one_name() -> None:
+def test_kombu_reads_the_time_by_one_name() -> None:
     """broker/checked_transport.py: deliveries are compared in the time of the server."""
     assert isinstance(vars(kombu_redis)["time"], ServerClock)
     for method in (kombu_redis.QoS.append, kombu_redis.QoS.restore_visible):

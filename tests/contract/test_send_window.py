@@ -113,13 +113,13 @@ def test_who_has_the_processes_that_a_run_waits_for(ledger: RedisLedger, redis: 
     run, other, windows = opened(ledger, 60), opened(ledger, 60), ledger.windows
     windows.refill(run)
     windows.refill(other)
-    assert windows.waiting_behind(run) == [other]
-    assert windows.waiting_behind(other) == [run]
+    assert windows.served_before(run) == [other]
+    assert windows.served_before(other) == [run]
     windows.take(run, BatchRange(0, 10), "w1", 5)
-    assert windows.waiting_behind(run) == [], "it has a process"
-    assert windows.waiting_behind(other) == [run]
+    assert windows.served_before(run) == [], "it has a process"
+    assert windows.served_before(other) == [run]
     redis.zadd(turns_key(QUEUE), {other: int(redis.time()[0]) + 60})
-    assert windows.waiting_behind(other) == [], "it waits for its own tokens, not for others"
+    assert windows.served_before(other) == [], "it waits for its own tokens, not for others"
 
 
 def test_a_range_that_failed_comes_back_later_and_counts(ledger: RedisLedger) -> None:

@@ -1,4 +1,4 @@
-"""What a worker says of a run's spec that it cannot read."""
+"""What a worker says about a run's spec that it cannot read."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_damage_is_called_damage(text: str) -> None:
 
 
 def test_a_new_field_takes_a_new_format() -> None:
-    """Else workers of the version before cannot say which version they need."""
+    """Otherwise workers of the earlier version cannot say which version they need."""
     schema = RunSpec.model_json_schema()
     shapes = {"RunSpec": schema, **schema["$defs"]}
     fields = {

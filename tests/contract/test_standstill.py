@@ -1,4 +1,4 @@
-"""Why a run does not get on, in one line; and which alerts say so."""
+"""Why a run makes no progress, in one line; and which alerts say so."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_database_that_gives_no_answer(
     assert cause(ledger, run_id) is None
 
 
-def test_waiting_behind_another_run(ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_another_run(ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     enter(ledger, "w1")
     other, run_id = running(ledger), running(ledger)
     monkeypatch.setattr("dataworks_tasks.monitor.standstill._QUIET_SECONDS", -60.0)

@@ -96,7 +96,7 @@ def test_a_pool_process_is_killed_at_every_place_of_a_migration(fleet: Fleet, ma
 
 
 def test_a_run_that_nobody_watches_is_finished_all_the_same(fleet: Fleet, marks: Path) -> None:
-    """Who closed the last gap dies before it asks for the finish: the run's driver asks."""
+    """The worker that closed the last gap dies before the request to finish: the driver asks."""
     fleet.start_worker(1, killing(["enqueue.before"], marks))
     total = 1000
     run_id = str(fleet.run_json(*generate_arguments(fleet, total, "--detach"))["run"])

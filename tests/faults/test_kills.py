@@ -98,7 +98,7 @@ def test_a_server_is_killed_and_comes_back(
 
 
 @pytest.mark.soak
-def test_a_worker_that_stood_still_doubles_nothing(fleet: Fleet) -> None:
+def test_a_suspended_worker_duplicates_nothing(fleet: Fleet) -> None:
     worker = fleet.start_worker(1)
     total = 30_000
     producer = fleet.start(*generate_arguments(fleet, total, "--max-rate", 10_000))

@@ -105,7 +105,7 @@ def test_a_redis_that_does_not_store(own_fleet: Fleet, hindrance: tuple[str, str
     name, value = hindrance
     before = own_fleet.redis.config_get(name)[name]
     own_fleet.redis.config_set(name, value)
-    stuck = wait_until(lambda: _stands_still(own_fleet, run_id), "nothing is acknowledged any more")
+    stuck = wait_until(lambda: _is_stuck(own_fleet, run_id), "nothing is acknowledged any more")
     assert stuck < TOTAL
     assert own_fleet.ledger.progress(run_id).state is RunState.RUNNING
     refused = own_fleet.run(*generate_arguments(own_fleet, 10, collection="other"), check=False)
@@ -116,7 +116,7 @@ def test_a_redis_that_does_not_store(own_fleet: Fleet, hindrance: tuple[str, str
     check_exact(own_fleet, run_id, TOTAL)
 
 
-def _stands_still(fleet: Fleet, run_id: str) -> int:
+def _is_stuck(fleet: Fleet, run_id: str) -> int:
     import time
 
     before = fleet.ledger.progress(run_id).acknowledged

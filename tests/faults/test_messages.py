@@ -1,4 +1,4 @@
-"""Whatever somebody puts into the queue: refused with a log line, and the worker works on."""
+"""Anything that is put into the queue is refused with a log line, and the worker continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time series do not keep an _id unique: runs into them say what is there twice, or are refused."""
+"""Time series do not keep an _id unique: runs into them report duplicates, or are refused."""
 
 from __future__ import annotations
 

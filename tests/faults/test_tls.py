@@ -1,4 +1,4 @@
-"""Everything over TLS with an authority of one's own, and users with no more rights than needed."""
+"""Everything over TLS with a private authority, and users with only the rights they need."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def wrong(fleet_over_tls: Fleet, certificates: Certificates) -> dict[str, Framew
 
 
 def check_refused(config: FrameworkConfig) -> None:
-    """Ledger, broker and database all refuse, as producer, worker and Flower would meet it."""
+    """Ledger, broker and database all refuse it, for producer, worker and Flower."""
     with pytest.raises(LedgerUnavailable):
         connect_ledger(config).ping()
     app = create_app(config)

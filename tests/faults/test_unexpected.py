@@ -1,4 +1,4 @@
-"""Exceptions that nobody foresaw, in a real worker: on record, tried again, and never for ever."""
+"""Unexpected exceptions in a real worker: recorded, tried again, and never for ever."""
 
 from __future__ import annotations
 

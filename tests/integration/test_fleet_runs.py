@@ -59,7 +59,7 @@ def test_a_run_of_high_priority_gets_more_turns(fleet: Fleet) -> None:
     assert of_high > 3 * of_low
 
 
-def test_a_restarted_job_goes_on_with_its_run(fleet: Fleet) -> None:
+def test_a_restarted_job_continues_its_run(fleet: Fleet) -> None:
     place = ("--database", fleet.database, "--collection", "orders", "--run-name", "nightly")
     arguments = ("generate", "service_order", "--total", 1000, *place)
     run_id = str(fleet.run_json(*arguments, "--detach")["run"])

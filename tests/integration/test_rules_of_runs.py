@@ -1,4 +1,4 @@
-"""What a run says of its rules, on the command line with real workers."""
+"""What a run reports about its rules, on the command line with real workers."""
 
 from __future__ import annotations
 

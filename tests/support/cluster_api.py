@@ -1,4 +1,4 @@
-"""As much of the API of a Kubernetes cluster as ``kubectl apply`` asks for; it has no nodes.
+"""The part of a Kubernetes cluster's API that ``kubectl apply`` needs; it has no nodes.
 
 It says which kinds there are, and keeps the objects that it is sent.
 """

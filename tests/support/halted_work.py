@@ -1,4 +1,4 @@
-"""A worker that stands still in the middle of its work until a test lets it continue."""
+"""A worker that halts in the middle of its work until a test lets it continue."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class HaltedWork:
         self._worker: RunningService = fleet.start_worker(1, fleet.environment | one_slice | stop)
 
     def wait(self) -> None:
-        """Wait until the process stands still."""
+        """Wait until the process has halted."""
         wait_until(self._mark.exists, f"the worker passes {self._mark.name}")
         wait_until(self._stopped, "the worker's process stops")
 
-    def go_on(self) -> None:
+    def release(self) -> None:
         """Let the process continue; it does not stop again."""
         for process in self._stopped():
             process.send_signal(signal.SIGCONT)

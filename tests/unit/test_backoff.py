@@ -15,7 +15,7 @@ def test_the_ceiling_doubles_up_to_the_cap() -> None:
     )
 
 
-def test_a_pause_is_drawn_from_the_whole_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pause_is_drawn_from_the_complete_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[float, float]] = []
 
     def uniform(low: float, high: float) -> float:

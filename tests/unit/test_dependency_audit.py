@@ -39,7 +39,7 @@ def service() -> Iterator[str]:
         server.shutdown()
 
 
-def test_an_advisory_is_told_and_a_withdrawn_one_is_not(service: str) -> None:
+def test_an_advisory_is_reported_and_a_withdrawn_one_is_not(service: str) -> None:
     pins = [Pin("sound", "1.0"), Pin("old", "2.0"), Pin("unknown", "1")]
     assert list(report(service, pins)) == [
         "old 2.0: GHSA-1, fixed in 2.1, 3.0",

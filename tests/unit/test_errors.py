@@ -24,7 +24,7 @@ def test_every_error_rebuilds_from_its_arguments(kind: type[DataWorksError]) -> 
         assert (str(again), again.args) == (str(error), error.args)
 
 
-def test_every_error_stands_in_the_tree_at_the_top_of_the_file() -> None:
+def test_every_error_is_in_the_tree_at_the_top_of_the_file() -> None:
     tree = errors.__doc__ or ""
     own = [kind for kind in _classes(DataWorksError) if kind.__module__ == errors.__name__]
     assert [kind.__name__ for kind in own if kind.__name__ not in tree] == []

@@ -20,7 +20,7 @@ from tests.contract.contract_support import generation_spec
 
 
 class _Leases:
-    """Of a ledger, what a lease needs."""
+    """The part of a ledger that a lease needs."""
 
     def __init__(self) -> None:
         self.held = 0

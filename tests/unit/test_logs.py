@@ -76,7 +76,7 @@ def test_levels_are_for_all_and_for_single_packages(tmp_path: Path) -> None:
     assert len((tmp_path / "quiet").read_text().splitlines()) == 2
 
 
-def test_a_level_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_level_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRAMEWORK_LOG_LEVELS", "celery=WARNING,pymongo=LOUD")
     with pytest.raises(SettingsError, match="FRAMEWORK_LOG_LEVELS in the environment"):
         ConfigManager().load_config("no file")

@@ -48,7 +48,7 @@ NOT_PLAIN = {"array", "regex", "dbref"}
 """As a condition of a query these ask for something else than the value."""
 
 
-def test_elements_cover_the_whole_document() -> None:
+def test_elements_cover_the_complete_document() -> None:
     document = bson.encode(VALUES)
     found = list(elements(document))
     assert [element.name.decode() for element in found] == list(VALUES)
@@ -57,7 +57,7 @@ def test_elements_cover_the_whole_document() -> None:
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_a_filter_carries_the_value_as_it_stands(name: str) -> None:
+def test_a_filter_carries_the_value_unchanged(name: str) -> None:
     document = bson.encode({"_id": VALUES[name], "x": 1})
     id_ = find_element(document, b"_id")
     assert id_ is not None

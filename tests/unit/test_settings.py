@@ -127,7 +127,9 @@ def test_fingerprints_name_hosts_only(
     assert target.fingerprint == fingerprint
 
 
-def test_an_unescaped_password_is_told_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unescaped_password_is_reported_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("FRAMEWORK_TARGET_DB_CONNECTION_STRING", "mongodb://u:pa55@w:rd@h")
     with pytest.raises(SettingsError, match="percent-encode") as caught:
         ConfigManager().load_config()

@@ -1,4 +1,4 @@
-"""What nobody foresaw: named on one line, tried again, and stopped by name."""
+"""Unexpected errors: named on one line, tried again, and stopped by name."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_without_a_rule_each_collision_is_a_recorded_failure(
     backing: Any,
     mongodb_url: str,
 ) -> None:
-    """Whoever starts a run around the check still loses nothing in silence."""
+    """A run that bypasses the check still loses nothing silently."""
     simulator = start_simulator(partitioned_ids=True)
     sharded(simulator, database_name, "source")
     made = filled(simulator, database_name, 10)

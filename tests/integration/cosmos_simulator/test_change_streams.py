@@ -265,7 +265,7 @@ def documentdb(start: Start) -> Client:
     return client
 
 
-def test_documentdb_tells_itself_by_its_hello(documentdb: Client, start: Start) -> None:
+def test_documentdb_is_recognized_by_its_hello(documentdb: Client, start: Start) -> None:
     simulator, _ = start(service=Service.AZURE_DOCUMENTDB)
     config = DatabaseConfig.model_validate({"connection_string": simulator.url})
     with create_database_client(config) as client:

@@ -87,7 +87,7 @@ def test_with_nothing_left_the_command_fails(
     assert ids_in(mongo_client[database_name]["c"]) == {1}
 
 
-def test_waiting_as_told_uses_the_whole_budget_and_no_more(
+def test_waiting_as_asked_uses_the_full_budget_and_no_more(
     start_simulator: Any, connect: Connect, mongo_client: Client, database_name: str
 ) -> None:
     rate = 4000.0

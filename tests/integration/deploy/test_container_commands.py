@@ -52,7 +52,7 @@ def test_a_worker_gets_ready_is_healthy_and_leaves_on_sigterm(
     assert worker.health().returncode == 1
 
 
-def test_a_worker_whose_event_loop_stands_still_is_found_out(
+def test_a_worker_with_a_hanging_event_loop_is_found(
     local_services: LocalServices, settings: dict[str, str], tmp_path: Path
 ) -> None:
     environment = container_environment(settings, tmp_path)

@@ -197,7 +197,7 @@ class OneBatch(UnlimitedLease):
     reached = True
 
 
-def test_a_turn_goes_on_where_the_one_before_stood(
+def test_a_turn_continues_where_the_last_one_ended(
     client: BaseDatabaseClient, mongo_client: MongoClient[dict[str, Any]], database_name: str
 ) -> None:
     own, other = Namespace(database_name, "own"), Namespace(database_name, "other")

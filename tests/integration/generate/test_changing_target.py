@@ -46,7 +46,7 @@ def test_another_collection_stops_the_run(
     run = fleet.newest_run()
     work.wait()
     change(fleet.mongo[fleet.database]["orders"])
-    work.go_on()
+    work.release()
     output, _ = fleet.producers[-1].communicate(timeout=60)
     assert fleet.producers[-1].returncode == 1, output
     progress = fleet.ledger.progress(run)
@@ -71,7 +71,7 @@ def test_documents_that_the_target_of_a_generation_loses_are_counted(fleet: Flee
     orders = fleet.mongo[fleet.database]["orders"]
     gone = orders.delete_many({}).deleted_count
     assert gone
-    work.go_on()
+    work.release()
     assert started.wait(60) == 4
     [note] = [one for one in fleet.ledger.progress(fleet.newest_run()).notes if one.attention]
     assert (note.topic, note.collection) == ("target", f"{fleet.database}.orders")

@@ -149,7 +149,7 @@ def test_a_replica_set_follows_its_data_to_another_port(tmp_path: Path) -> None:
                 assert client.kept.orders.count_documents({}) == runs
 
 
-def test_a_service_that_ends_by_itself_is_told(own_services: LocalServices) -> None:
+def test_a_service_that_ends_unexpectedly_is_reported(own_services: LocalServices) -> None:
     valkey = own_services.start_valkey()
     with redis.Redis.from_url(own_services.redis_url) as client:
         client.shutdown(nosave=True)
@@ -160,7 +160,7 @@ def test_a_service_that_ends_by_itself_is_told(own_services: LocalServices) -> N
     assert own_services.wait(0.01) is None
 
 
-def test_a_service_that_was_started_again_is_not_told(own_services: LocalServices) -> None:
+def test_a_service_that_was_restarted_is_not_reported(own_services: LocalServices) -> None:
     killed = own_services.start_valkey()
     os.kill(killed.pid, SIGKILL)
     own_services.restart("valkey")

@@ -1,4 +1,4 @@
-"""Documents of the source that change while they are copied, where their number stays as it was."""
+"""Documents of the source that change while they are copied, without changing their number."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_each_change_of_a_replica_set_is_counted(
             change(database[name])
         _measure(database["series"])
         session.commit_transaction()
-    work.go_on()
+    work.release()
     code, notes = _ended(fleet)
     copied = fleet.mongo[f"{fleet.database}_copy"]
     found = {name: list(copied[name].find(sort=[("_id", 1)])) for name in CHANGES}
@@ -165,7 +165,7 @@ def test_a_server_alone_counts_write_commands(fleet: Fleet) -> None:
     work.wait()
     _replace(database["replaced"])
     _exchange(database["exchanged"])
-    work.go_on()
+    work.release()
     code, notes = _ended(fleet)
     fleet.mongo.drop_database(f"{fleet.database}_copy")
     assert code == 4

@@ -1,4 +1,4 @@
-"""A source that changes while it is copied: said at the end, or the run stops by name."""
+"""A source that changes while it is copied: the run notes it, or stops and names the collection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fill(fleet: Fleet, name: str = "orders", count: int = COUNT) -> Documents:
 
 @contextmanager
 def copied_in_part(fleet: Fleet, *flags: str, writes: int = 3) -> Iterator[str]:
-    """Yield the id of a run whose worker stands still when a part is copied; it continues after."""
+    """Yield the id of a run whose worker halts when a part is copied, and continues afterwards."""
     work = HaltedWork(fleet, passage=writes)
     name = fleet.database
     where = ("--include", f"{name}.orders", "--to", f"{name}.copy", "--batch-size", "100")
@@ -37,7 +37,7 @@ def copied_in_part(fleet: Fleet, *flags: str, writes: int = 3) -> Iterator[str]:
     assert fleet.ledger.progress(run).state is RunState.RUNNING
     assert 0 < fleet.mongo[name]["copy"].count_documents({}) < COUNT
     yield run
-    work.go_on()
+    work.release()
 
 
 def ended(fleet: Fleet) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Indexes at the target: the same as at the source, each tried, and each that is missing named."""
+"""Indexes at the target are those of the source; each is tried, and missing ones are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole databases: what is chosen, and what comes along with the documents."""
+"""Complete databases: what is selected, and what is copied along with the documents."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_indexes_come_when_asked(
     assert ("a_1" in database.target.index_information()) == (policy is not IndexPolicy.NONE)
 
 
-def test_the_dry_run_tells_what_would_happen(migration: Migration) -> None:
+def test_the_dry_run_says_what_would_happen(migration: Migration) -> None:
     documents = [encode({"_id": n, "v": "x" * 50}) for n in range(1000)]
     migration.insert_raw("source", documents)
     migration.insert_raw("target", [encode({"_id": n, "v": "y"}) for n in range(100)])

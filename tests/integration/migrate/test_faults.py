@@ -43,7 +43,7 @@ class CutsCursors(MongoDBClient):
 
 
 @pytest.mark.parametrize("strategy", ["default", "date-based:n"])
-def test_cut_cursors_go_on_by_key(migration: Migration, strategy: str) -> None:
+def test_reading_continues_by_key_after_a_cut_cursor(migration: Migration, strategy: str) -> None:
     migration.insert_raw("source", list(documents())[:90])
     source = CutsCursors(migration.source.config)
     batch_size = 7 if strategy == "default" else 40
@@ -174,7 +174,7 @@ def test_empty_timestamps_stay_empty(migration: Migration) -> None:
     assert decode(migration.documents("target")[3])["at"] == Timestamp(0, 0)
 
 
-def test_a_resume_field_needs_a_whole_scalar_index(migration: Migration) -> None:
+def test_a_resume_field_needs_a_complete_scalar_index(migration: Migration) -> None:
     collection = migration.source.collection(migration.namespace("source"))
     migration.insert_raw("source", [encode({"_id": 1, "day": 5, "tags": [1, 2]})])
     job = migration.job(strategy="date-based:day")

@@ -75,7 +75,7 @@ def paused(mongo: MongoClient[dict[str, Any]]) -> Iterator[None]:
         mongo.admin.command("configureFailPoint", PAUSE, mode="off")
 
 
-def going_on(fleet: Fleet) -> list[Any]:
+def running_builds(fleet: Fleet) -> list[Any]:
     """Return the builds in the server, by their operations' ids."""
     operations = fleet.mongo.admin.command({"currentOp": 1, "msg": {"$regex": "^Index Build"}})
     return [operation["opid"] for operation in operations["inprog"]]
@@ -104,7 +104,7 @@ def test_a_long_build_is_shown_survives_kills_and_is_done_once(pausing_fleet: Fl
             return "building a_1 of shop.copy" in (fleet.ledger.progress(run_id).finishing or "")
 
         wait_until(shown, "the build is on record")
-        (build,) = wait_until(lambda: going_on(fleet), "the server builds")
+        (build,) = wait_until(lambda: running_builds(fleet), "the server builds")
         status = json.loads(fleet.run("status", run_id, "--json", check=False).stdout)
         assert status["seconds_left"] is not None, "the build is a part of the estimate"
         began = time.monotonic()
@@ -118,7 +118,7 @@ def test_a_long_build_is_shown_survives_kills_and_is_done_once(pausing_fleet: Fl
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > 2.5, "the resumed run waits as well")
         assert resumed.poll() is None
-        assert going_on(fleet) == [build]
+        assert running_builds(fleet) == [build]
         assert fleet.ledger.progress(run_id).state == "running"
     output, _ = resumed.communicate(timeout=60)
     assert resumed.returncode == 0, output
@@ -127,7 +127,7 @@ def test_a_long_build_is_shown_survives_kills_and_is_done_once(pausing_fleet: Fl
     assert fleet.ledger.index_speeds.read(target) is None, "nobody knows when that build began"
     with paused(fleet.mongo):
         producer = fleet.start("migrate", "--include", "shop.orders", "--to", "shop.other")
-        wait_until(lambda: going_on(fleet), "the server builds")
+        wait_until(lambda: running_builds(fleet), "the server builds")
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > 1.2, "longer than any build of 3,000")
     assert producer.wait(timeout=60) == 0

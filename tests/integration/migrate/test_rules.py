@@ -1,4 +1,4 @@
-"""Rules, filters and patterns that match nothing are refused; what the others did is counted."""
+"""Rules, filters and patterns that match nothing are refused; the effects of others are counted."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def several(migration: Migration, sizes: list[int]) -> tuple[NamespacePair, ...]
     return tuple(pairs)
 
 
-def test_planning_goes_on_behind_the_last_slice(migration: Migration) -> None:
+def test_planning_continues_after_the_last_slice(migration: Migration) -> None:
     sizes = [40, 0, 7, 100, 3, 21, 0, 1, 60, 9, 33]
     job = migration.job(namespaces=several(migration, sizes))
     whole = [data for group in plan_slices(migration.source, job, 10) for data in group.slices]

@@ -237,7 +237,7 @@ def test_documents_that_the_target_loses_again_are_counted(fleet: Fleet, target:
     work.wait()
     gone = fleet.mongo[target]["x_orders"].delete_many({}).deleted_count
     assert gone
-    work.go_on()
+    work.release()
     assert started.wait(60) == 4
     found = fleet.ledger.progress(fleet.newest_run()).notes
     [note] = [note for note in found if note.attention]

@@ -1,4 +1,4 @@
-"""A change history that is lost, too short, or not to be read: said before harm is done."""
+"""A change history that is lost, too short, or unreadable: reported before harm is done."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_resync_repairs_while_writers_write(
 
 @pytest.mark.soak
 def test_a_position_that_is_not_lost_is_kept(two_servers: Servers) -> None:
-    """What changed since is still read; everything is compared all the same."""
+    """Later changes are still read; everything is compared nevertheless."""
     fleet, source = two_servers
     run = follow(two_servers)
     fleet.run("pause", run)

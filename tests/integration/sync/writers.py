@@ -106,7 +106,7 @@ class Writers:
             self._stop.wait(0.05)
 
     def _swap(self, collection: Any) -> None:
-        """Two documents exchange a value of which each may be there once."""
+        """Make two documents exchange a unique value."""
         one, other = self._random.sample(range(_PLACES), 2)
         for place, value in ((one, -1 - one), (other, one), (one, other)):
             with suppress(DuplicateKeyError):

@@ -86,7 +86,7 @@ def test_the_lag_grows_and_falls_and_the_run_is_cut_over(
     assert browser.value(LAG_CHART).startswith("Documents per second") or not browser.value(
         LAG_CHART
     )
-    # The halted process keeps its claim for as long as the test looks at the page.
+    # The halted process keeps its claim as long as the test reads the page.
     halt = {VARIABLE: f"{HALTED}=stop@1:{fleet.folder}", "FRAMEWORK_CLAIM_SECONDS": "120"}
     worker = fleet.start_worker(2, **halt)
     wait_until(lambda: is_phase("following"), "the page says that the run follows")

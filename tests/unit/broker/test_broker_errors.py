@@ -1,4 +1,4 @@
-"""What a server's refusals are to users: one fact, and nothing of what was to be stored."""
+"""How a server's refusals look to users: one fact, and nothing of the data."""
 
 from __future__ import annotations
 

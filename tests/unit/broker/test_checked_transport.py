@@ -1,4 +1,4 @@
-"""What is broadcast, and what workers answer, is checked on every kind of channel."""
+"""Broadcasts and workers' answers are checked on every kind of channel."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_a_user_may_run_the_ledgers_scripts(script: Path, user: str) -> None:
     assert {f"+{name.lower()}" for name in called} <= set(USERS[user])
 
 
-def test_nobody_gets_a_whole_category() -> None:
+def test_no_user_gets_a_complete_category() -> None:
     assert USERS.pop("default") == ["off"]
     for rules in USERS.values():
         assert rules[:3] == ["on", ">PASSWORD", "resetkeys"]

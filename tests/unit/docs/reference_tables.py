@@ -39,7 +39,7 @@ def tables() -> dict[str, str]:
     return {**flags, **_schemas(), "settings": _settings()}
 
 
-def written_anew(page: str) -> str:
+def with_current_tables(page: str) -> str:
     """Return the page's text with every marked table as the code has it."""
     made = tables()
     return _MARKED.sub(lambda found: found[1] + made[found["name"]] + found[3], page)
@@ -140,4 +140,4 @@ def _default(value: object) -> str:
 
 if __name__ == "__main__":
     for path in (DOCS / "commands.md", DOCS / "settings.md", DOCS / "json.md"):
-        path.write_text(written_anew(path.read_text()))
+        path.write_text(with_current_tables(path.read_text()))

@@ -16,7 +16,7 @@ from dataworks_tasks.generate.fields.registry import column_type, column_types
 from dataworks_tasks.migrate import factory as strategies
 from producer.cli import COMMANDS
 from tests.unit.docs.pages import PAGES
-from tests.unit.docs.reference_tables import DOCS, marked_tables, tables, written_anew
+from tests.unit.docs.reference_tables import DOCS, marked_tables, tables, with_current_tables
 
 ROOT = DOCS.parent
 REWRITE = "run: python -m tests.unit.docs.reference_tables"
@@ -25,7 +25,7 @@ REWRITE = "run: python -m tests.unit.docs.reference_tables"
 @pytest.mark.parametrize("name", ["commands", "settings", "json"])
 def test_the_tables_are_those_of_the_code(name: str) -> None:
     page = (DOCS / f"{name}.md").read_text()
-    assert page == written_anew(page), REWRITE
+    assert page == with_current_tables(page), REWRITE
 
 
 def test_every_command_and_every_setting_has_its_table() -> None:

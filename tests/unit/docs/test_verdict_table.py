@@ -26,7 +26,7 @@ def test_every_item_has_its_situations() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.test)
 def test_its_test_runs_with_the_others(row: Row) -> None:
-    """Neither skipped nor left to the long tests: with the suite, the row holds too."""
+    """Neither skipped nor left to the long tests: the suite proves the row, too."""
     text = (ROOT / row.file).read_text()
     found = re.search(rf"((?:^@.*\n(?:^ .*\n|^\).*\n)*)*)^def {row.test}\(", text, re.MULTILINE)
     assert found is not None, "the row names a test that does not exist"

@@ -1,4 +1,4 @@
-"""A run's driver: what it sends, what it takes for lost, and when it asks for the finish."""
+"""A run's driver: what it sends, what it considers lost, and when it requests the finish."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Driven:
         return WatchMessages().run(drive)
 
     def looked(self, seconds: float = 2.0, takes: int = 0) -> None:
-        """Pretend that the last look was ``seconds`` ago, with ``takes`` more messages by then.
+        """Pretend that the last check was ``seconds`` ago, with ``takes`` more taken messages.
 
         No more time passes for the driver after that.
         """
@@ -334,7 +334,7 @@ def test_a_run_that_waits_for_tokens_wants_no_more(hands: int, wanted: int) -> N
 
 
 def test_a_run_that_nobody_works_on_still_wants_one() -> None:
-    """In a fleet without workers nobody would notice that tokens are back."""
+    """In a fleet without workers, nothing would notice that tokens are back."""
     run = generation(200, max_rate=5.0)
     run.watch()
     run.take(0)

@@ -227,7 +227,7 @@ def test_few_rows_take_the_same_words_as_many(method: str) -> None:
     assert b"".join(piece.data for piece in pieces) == whole.data
 
 
-def test_a_vin_tells_the_model_year_of_its_field() -> None:
+def test_a_vin_has_the_model_year_of_its_field() -> None:
     made = documents({
         "vin": {"type": "vin", "year": "model"},
         "model": {"type": "int", "min": 2006, "max": 2022},

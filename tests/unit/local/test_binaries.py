@@ -47,7 +47,7 @@ def test_the_next_candidate_is_tried_when_one_does_not_run(tmp_path: Path) -> No
     assert find_binary(PROGRAM, {"PATH": str(tmp_path)}).path == works
 
 
-def test_the_error_lists_what_was_tried_and_how_to_mend_it(tmp_path: Path) -> None:
+def test_the_error_lists_what_was_tried_and_how_to_fix_it(tmp_path: Path) -> None:
     script(tmp_path, "example-server", "echo libcurl.so.4 is missing >&2; exit 127")
     with pytest.raises(UsageError) as raised:
         find_binary(PROGRAM, {"PATH": str(tmp_path)})

@@ -46,7 +46,7 @@ def test_a_command_survives_the_way_to_the_supervisor(
 
 
 @pytest.mark.parametrize("definition", [CeleryWorker(ENVIRONMENT), Flower(ENVIRONMENT)])
-def test_no_secret_is_printed_or_stands_in_the_arguments(
+def test_no_secret_is_printed_or_in_the_arguments(
     definition: ServiceDefinition, site: ServiceSite
 ) -> None:
     command = definition.command(site)

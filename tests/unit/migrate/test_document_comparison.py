@@ -70,5 +70,5 @@ def test_the_first_difference_is_named_by_its_path() -> None:
     assert (path, len(expected), found) == ("a", 83, '"y"')
 
 
-def test_ids_are_found_wherever_they_stand() -> None:
+def test_ids_are_found_at_any_position() -> None:
     assert id_bytes(encode({"_id": 5, "a": 1})) == id_bytes(encode({"a": 1, "_id": 5}))

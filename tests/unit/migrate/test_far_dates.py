@@ -1,4 +1,4 @@
-"""Dates beyond year 9999 in what a person writes: a server takes them, so a filter may name one."""
+"""Dates after year 9999 that a person writes: a server accepts them, so a filter may use one."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ FAULTS = [KeyError("x"), StopIteration(), RuntimeError(), ValueError(), SystemEx
 
 
 class Reading(BaseMigrationStrategy):
-    """Does with every document what it was given."""
+    """Applies the given function to every document."""
 
     def __init__(self, read: Any) -> None:
         self._read = read

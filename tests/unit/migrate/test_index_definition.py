@@ -1,4 +1,4 @@
-"""What of an index is sent to another server, and when two are the same."""
+"""Which parts of an index are sent to another server, and when two indexes are the same."""
 
 from __future__ import annotations
 

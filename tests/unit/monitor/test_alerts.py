@@ -68,7 +68,7 @@ def board() -> AlertBoard:
         ("old-gap", None, "is 400 s old"),
     ],
 )
-def test_each_limit_is_told_once_and_ended_once(
+def test_each_limit_is_raised_once_and_ended_once(
     name: str, bad: OperationMetrics | None, words: str
 ) -> None:
     bad = bad or {"worker-memory": _large_worker, "old-gap": _old_gap}[name]()

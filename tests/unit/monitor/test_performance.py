@@ -61,7 +61,7 @@ def test_error_rate_is_the_share_that_failed() -> None:
     assert Run().at(1, 99, failures=1).error_rate == 0.01
 
 
-def test_the_age_of_the_first_gap_starts_anew_when_it_moves() -> None:
+def test_the_age_of_the_first_gap_starts_again_when_it_moves() -> None:
     run = Run()
     run.at(0, gap=0)
     assert run.at(40, gap=0).oldest_gap_seconds == 40

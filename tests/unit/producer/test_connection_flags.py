@@ -1,4 +1,4 @@
-"""Connections as flags: what they set, and that no password is shown or asked for in vain."""
+"""Connections as flags: what they set, and that no password is shown or asked for needlessly."""
 
 from __future__ import annotations
 

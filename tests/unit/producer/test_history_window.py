@@ -1,4 +1,4 @@
-"""A history that is short for the copy is said, with both figures, before the run begins."""
+"""A history that is short for the copy is reported, with both figures, before the run begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A name that is used again for something else is refused, whatever the other flag is."""
+"""A name that is used again for something else is refused, whichever flag differs."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def test_what_a_verification_finds_is_not_called_a_failure(ledger: RedisLedger) 
     assert any(line.split() == ["differ", "1"] for line in _drawn(ledger, spec))
 
 
-def test_a_limit_that_is_passed_is_named_and_told_once(ledger: RedisLedger) -> None:
+def test_an_exceeded_limit_is_named_and_reported_once(ledger: RedisLedger) -> None:
     spec = _spec(_generation("customers"))
     ledger.create(spec, 1000)
     _acknowledge(ledger, spec, BatchRange(0, 500))

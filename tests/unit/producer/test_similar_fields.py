@@ -29,7 +29,7 @@ def test_other_spellings_of_a_masked_field(document: dict[str, Any], found: str 
     assert list(similar_fields(EMAIL, [encode(document)])) == expected
 
 
-def test_paths_are_compared_as_a_whole_and_documents_counted() -> None:
+def test_complete_paths_are_compared_and_documents_counted() -> None:
     transform = Transform(drop=("home.street",))
     documents: list[dict[str, Any]] = [
         {"Home": {"Street": "x"}},

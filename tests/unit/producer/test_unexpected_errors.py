@@ -1,4 +1,4 @@
-"""What nobody foresaw ends a command with one line; --debug prints the traceback."""
+"""An unexpected error ends a command with one line; --debug prints the traceback."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_a_server_that_never_answers_is_unavailable() -> None:
         write_batch(ScriptedClient(*silence), NAMESPACE, batch(2), QUICK)
 
 
-def test_progress_starts_the_count_of_tries_anew() -> None:
+def test_progress_resets_the_count_of_tries() -> None:
     slow: list[Answer] = [
         lambda sent: WriteOutcome(1, retryable=tuple(range(1, len(sent)))) for _ in range(9)
     ]
@@ -114,7 +114,7 @@ class RecordingLimiter:
         self.recorded.append(outcome)
 
 
-def test_the_rate_limiter_is_asked_before_every_send_and_told_the_outcome() -> None:
+def test_the_rate_limiter_is_asked_before_every_send_and_gets_the_outcome() -> None:
     rate_limiter = RecordingLimiter()
     client = ScriptedClient(lambda sent: WriteOutcome(2, retryable=(2,)))
     write_batch(client, NAMESPACE, batch(3), QUICK, rate_limiter)

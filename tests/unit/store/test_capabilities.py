@@ -36,7 +36,7 @@ RU_HELLO = {
         ({"msg": "isdbgrid"}, None),
     ],
 )
-def test_the_hello_tells_the_dialect(hello: dict[str, Any], expected: DatabaseType | None) -> None:
+def test_the_hello_shows_the_dialect(hello: dict[str, Any], expected: DatabaseType | None) -> None:
     assert type_by_hello(hello) is expected
 
 
@@ -92,7 +92,7 @@ def test_reads_are_kept_to_a_majority_where_there_is_one() -> None:
         (21, "7.0"),
     ],
 )
-def test_a_wire_version_stands_for_a_server_version(wire: int, version: str) -> None:
+def test_a_wire_version_means_a_server_version(wire: int, version: str) -> None:
     assert server_version(wire) == version
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a connection string is said before anything connects."""
+"""Mistakes in a connection string are reported before anything connects."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_an_account_behind_another_name_needs_only_what_the_driver_must_know() -
         ("mongodb://one:1,two:2/", DatabaseType.MONGODB),
     ],
 )
-def test_the_host_tells_the_dialect(uri: str, expected: DatabaseType) -> None:
+def test_the_host_shows_the_dialect(uri: str, expected: DatabaseType) -> None:
     assert detect_type(config(uri)) is expected
     assert detect_type(config(uri, DatabaseType.MONGODB)) is DatabaseType.MONGODB
 
@@ -104,7 +104,7 @@ def test_the_host_tells_the_dialect(uri: str, expected: DatabaseType) -> None:
 def test_a_plus_in_a_password_is_a_plus(
     uri: str, password: str | None, database: str | None
 ) -> None:
-    """PyMongo alone takes it for a space, so that the password would be another."""
+    """Only PyMongo reads it as a space, which would change the password."""
     found = parse_uri(with_literal_plus(uri), warn=False)
     assert (found["password"], found["database"]) == (password, database)
     assert with_literal_plus(with_literal_plus(uri)) == with_literal_plus(uri)

@@ -1,4 +1,4 @@
-"""What passes by itself is tried again; what does not stops a run."""
+"""Transient errors are retried; others stop a run."""
 
 from __future__ import annotations
 

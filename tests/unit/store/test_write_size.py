@@ -1,4 +1,4 @@
-"""Writes get smaller where a server takes little of them, and only there."""
+"""Writes get smaller if a server accepts little of them, and only then."""
 
 from __future__ import annotations
 

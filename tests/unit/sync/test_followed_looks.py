@@ -1,4 +1,4 @@
-"""A difference counts if no change of it was captured while the run that follows got past it."""
+"""A difference counts if the run that follows has passed it without capturing a change of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker does with a message: take it, work, leave it, put it off, or hand it back."""
+"""What a worker does with a message: take it, work, leave it, postpone it, or return it."""
 
 from __future__ import annotations
 

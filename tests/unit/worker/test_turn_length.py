@@ -1,4 +1,4 @@
-"""No turn follows another without any progress, and far workers do not keep long turns for good."""
+"""Every turn makes some progress, and distant workers do not keep long turns for good."""
 
 from __future__ import annotations
 
