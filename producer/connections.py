@@ -15,7 +15,8 @@ from dataworks_tasks.errors import LedgerUnavailable, SettingsError, StoreUnavai
 from dataworks_tasks.ledger.connect import connect_redis, ledger_setting
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.transport_check import check_transport
-from dataworks_tasks.runs.spec import RunSpec, is_run_id
+from dataworks_tasks.runs.run_id import is_run_id
+from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.settings.fingerprints import Side, check_fingerprints

@@ -27,7 +27,8 @@ from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, 
 from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
 from dataworks_tasks.runs.later_pairs import LATER, with_later_pairs
-from dataworks_tasks.runs.spec import RunSpec, read_spec
+from dataworks_tasks.runs.read_spec import read_spec
+from dataworks_tasks.runs.spec import RunSpec
 
 _DELETED_AT_ONCE = 1000
 _ENDED = FINISHED | {RunState.CANCELLED, RunState.FAILED}

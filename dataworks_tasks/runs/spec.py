@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from dataworks_tasks.errors import NEW_RUN, SpecRefused
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 from dataworks_tasks.runs.choices import (
@@ -22,12 +19,9 @@ from dataworks_tasks.runs.choices import (
     Priority,
 )
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.version import __version__
 
 FORMAT_VERSION = 5
 """Changes with every field of the spec: a worker of another version then says what is wrong"""
-_UNKNOWN = frozenset({"extra_forbidden", "enum", "literal_error", "union_tag_invalid"})
-"""Pydantic's errors about fields and choices that only another version knows."""
 
 
 class RunKind(StrEnum):
@@ -324,80 +318,3 @@ class RunSpec(_Frozen):
     def to_json(self) -> str:
         """Return the spec as the ledger keeps it."""
         return self.model_dump_json(exclude_none=True)
-
-
-def read_spec(text: str | bytes) -> RunSpec:
-    """Read the spec from the ledger's JSON.
-
-    Raises SpecRefused for a newer format and for text that is not a spec.
-    """
-    try:
-        return RunSpec.model_validate_json(text)
-    except ValidationError as error:
-        raise _refusal(text, error) from None
-
-
-def _refusal(text: str | bytes, error: ValidationError) -> SpecRefused:
-    """Return why a spec cannot be read: another version recorded it, or it is damaged."""
-    version = _format_of(text)
-    if version is not None and version > FORMAT_VERSION:
-        return SpecRefused(
-            f"the run's spec has format {version}, this version reads {FORMAT_VERSION}",
-            "Update DataWorks on this machine: pip install -U dataworks",
-        )
-    errors = error.errors()
-    first = next((one for one in errors if one["type"] in _UNKNOWN), errors[0])
-    field = ".".join(str(part) for part in first["loc"])
-    if version is not None and version < FORMAT_VERSION:
-        return SpecRefused(
-            f"the run's spec has format {version}, of which this version ({__version__}) cannot "
-            f"read {field!r}",
-            f"Finish the run with the version that started it, or {NEW_RUN}",
-        )
-    if version is not None and first["type"] in _UNKNOWN:
-        return SpecRefused(
-            f"another version of DataWorks recorded the run: {field!r} in its spec is unknown to "
-            f"this one ({__version__})",
-            "Install the same version on this machine as where the run was started",
-        )
-    return SpecRefused(
-        f"the run's spec is damaged at {field!r}",
-        f"{NEW_RUN.capitalize()}: documents that are at the target stay there",
-    )
-
-
-def _format_of(text: str | bytes) -> int | None:
-    import json
-
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    version = value.get("format") if isinstance(value, dict) else None
-    return version if isinstance(version, int) else None
-
-
-_PREFIX = {
-    RunKind.GENERATION: "gen",
-    RunKind.MIGRATION: "mig",
-    RunKind.VERIFICATION: "ver",
-    RunKind.REPAIR: "rep",
-}
-_AFTER_PREFIX = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
-
-
-def kind_of_run(run_id: str) -> RunKind | None:
-    """Return the kind of run of an id made by ``new_run_id``."""
-    return next((kind for kind, prefix in _PREFIX.items() if run_id.startswith(f"{prefix}-")), None)
-
-
-def new_run_id(kind: RunKind, now: datetime | None = None) -> str:
-    """Return an id that sorts by time and reads well, like ``gen-20261122-142501-7f3a``."""
-    moment = now or datetime.now(UTC)
-    return f"{_PREFIX[kind]}-{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
-def is_run_id(text: str) -> bool:
-    """Return whether ``text`` has the form of a run's id, so that no run can have it as a name."""
-    prefix, _, rest = text.partition("-")
-    return prefix in _PREFIX.values() and _AFTER_PREFIX.fullmatch(rest) is not None

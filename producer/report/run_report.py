@@ -14,7 +14,8 @@ from dataworks_tasks.ledger.contract import FINISHED, Ledger, RunProgress, RunSt
 from dataworks_tasks.ledger.final_collection import FinalCollection
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.numerals import counted
-from dataworks_tasks.runs.spec import RepairJob, RunKind, RunSpec, VerificationJob, kind_of_run
+from dataworks_tasks.runs.run_id import kind_of_run
+from dataworks_tasks.runs.spec import RepairJob, RunKind, RunSpec, VerificationJob
 from dataworks_tasks.version import __version__
 from producer.report.describe import described_spec
 from producer.report.following import described_following

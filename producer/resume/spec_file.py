@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.runs.spec import RunSpec, read_spec
+from dataworks_tasks.runs.read_spec import read_spec
+from dataworks_tasks.runs.spec import RunSpec
 from producer.state_folder import STATE_FOLDER
 
 RUNS_FOLDER = STATE_FOLDER / "runs"

@@ -12,12 +12,8 @@ from bson.timestamp import Timestamp
 from dataworks_tasks.errors import TerminalError, UnknownName, UsageError
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.runs.choices import OnDdl
-from dataworks_tasks.runs.spec import (
-    MigrationJob,
-    RunKind,
-    RunSpec,
-    new_run_id,
-)
+from dataworks_tasks.runs.run_id import new_run_id
+from dataworks_tasks.runs.spec import MigrationJob, RunKind, RunSpec
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_guard import server_process
 from dataworks_tasks.sync.change_reader import HistoryLost

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE, WRITE_CONCERN
 from dataworks_tasks.runs.choices import Priority
-from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec, new_run_id
+from dataworks_tasks.runs.run_id import new_run_id
+from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_guard import server_process

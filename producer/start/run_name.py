@@ -6,7 +6,8 @@ import re
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import Ledger
-from dataworks_tasks.runs.spec import RunSpec, is_run_id
+from dataworks_tasks.runs.run_id import is_run_id
+from dataworks_tasks.runs.spec import RunSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STARTING_SECONDS = 60

@@ -15,6 +15,7 @@ from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.ledger.key_windows import Append
 from dataworks_tasks.runs import bounds
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.run_id import new_run_id
 from dataworks_tasks.runs.spec import (
     ClaimTimes,
     GenerationJob,
@@ -23,7 +24,6 @@ from dataworks_tasks.runs.spec import (
     RunKind,
     RunSpec,
     VerificationJob,
-    new_run_id,
 )
 from dataworks_tasks.sync.key_window import KeyWindow
 from dataworks_tasks.sync.listed_differences import difference_windows, read_differences

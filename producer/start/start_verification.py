@@ -9,6 +9,7 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 from dataworks_tasks.runs.reproducibility import check_documents
+from dataworks_tasks.runs.run_id import new_run_id
 from dataworks_tasks.runs.spec import (
     GenerationJob,
     MigrationJob,
@@ -17,7 +18,6 @@ from dataworks_tasks.runs.spec import (
     RunKind,
     RunSpec,
     VerificationJob,
-    new_run_id,
 )
 from dataworks_tasks.store.collection_guard import server_process
 from producer.connections import Connections

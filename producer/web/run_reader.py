@@ -12,7 +12,8 @@ from typing import Any
 from dataworks_tasks.errors import SpecRefused, UnknownName
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState, WorkerReport
 from dataworks_tasks.monitor.operation import WORKER_SILENT_SECONDS
-from dataworks_tasks.runs.spec import RunKind, RunSpec, kind_of_run
+from dataworks_tasks.runs.run_id import kind_of_run
+from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.view.follow_figures import FollowFigures, follow_figures
 from producer.view.hidden_keys import hide_keys_of_run
 from producer.view.live_snapshot import LiveMeter

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dataworks_tasks.errors import SpecRefused
-from dataworks_tasks.runs.spec import FORMAT_VERSION, RunSpec, read_spec
+from dataworks_tasks.runs.read_spec import read_spec
+from dataworks_tasks.runs.spec import FORMAT_VERSION, RunSpec
 from tests.contract.contract_support import migration_spec
 
 _SHAPES = {3: "2e1739e1", 4: "7f05c46d", 5: "74645a75"}

@@ -9,7 +9,8 @@ import pytest
 
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import RunState
-from dataworks_tasks.runs.spec import FORMAT_VERSION, read_spec
+from dataworks_tasks.runs.read_spec import read_spec
+from dataworks_tasks.runs.spec import FORMAT_VERSION
 from tests.fleet import Fleet, wait_until
 
 OTHER = "tests.support.next_version_app"
