@@ -1,4 +1,4 @@
-# One image for worker, Flower and producer: they differ in their command and environment only.
+# One image for worker, Flower and producer: they differ only in their command and environment.
 ARG PYTHON=python:3.13-slim
 
 FROM ${PYTHON} AS build
@@ -17,8 +17,8 @@ RUN python -m venv --without-pip /opt/dataworks \
       --disable-pip-version-check --no-deps .
 
 FROM ${PYTHON}
-# Logs come out line by line; the root file system may be read-only, so nothing is compiled there,
-# and what needs a home or a cache finds it on the tmpfs.
+# Logs are written line by line. The root file system may be read-only, so nothing is compiled there;
+# programs that need a home or a cache find it on the tmpfs.
 ENV PATH=/opt/dataworks/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## generate, migrate and verify 200,000 documents on embedded services
 	@$(BIN)/dataworks demo
 
-test: check ## lint, types and every test; with Python 3.12 or newer, the lines that it runs
+test: check ## lint, types and every test; with Python 3.12 or newer, also coverage
 
 # Most of a test's time is waiting for servers: two tests at once hardly slow each other.
 PROCESSES ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
@@ -49,7 +49,7 @@ spelling: $(STAMP) ## codespell over code, tests and pages
 types: $(STAMP) ## mypy --strict on both packages
 	@$(BIN)/mypy
 
-audit: $(STAMP) ## do dependencies fit together; which advisories does the index know
+audit: $(STAMP) ## check that dependencies fit together, and whether advisories are known
 	@$(BIN)/python -m tests.support.dependency_audit
 
 bench: $(STAMP) ## measure generation and migration as ratios of this machine's own limit
@@ -66,7 +66,7 @@ other-processor: $(STAMP) ## compare generated documents with those of an emulat
 # test together reaches it.
 LEAST_COVERAGE := 92
 
-coverage: $(STAMP) ## every test with the lines counted that it runs, also in workers and commands
+coverage: $(STAMP) ## run every test and count the lines that run, in workers and commands too
 	@rm -rf build/coverage && mkdir -p build/coverage
 	@if $(COUNTS_LINES); then export COVERAGE_CORE=sysmon; fi; $(BIN)/python -m coverage run $(TESTS)
 	@$(BIN)/python -m coverage combine --quiet

@@ -90,7 +90,7 @@ class _BatchBytes:
         lengths: Offsets = self._lengths[at]
         return lengths
 
-    def stands(self, header: bytes, at: Offsets) -> NDArray[np.bool_]:
+    def matches(self, header: bytes, at: Offsets) -> NDArray[np.bool_]:
         """Return where ``header`` is found; ``at`` is in ascending order."""
         width = len(header)
         if width not in self._texts:
@@ -154,7 +154,7 @@ class _Walk:
         """
         while self.levels:
             header = self.source.header_at(int(self.here.at[0]))
-            alike = self.source.stands(header, self.here.at)
+            alike = self.source.matches(header, self.here.at)
             if not alike.all():
                 others.append(self._parted(self.here.only(~alike)))
                 self.here = self.here.only(alike)

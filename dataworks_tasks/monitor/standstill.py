@@ -66,7 +66,7 @@ def _causes(
     throttled = ledger.throttled_rate(progress.run_id)
     if throttled is not None:
         unit = "RU" if throttled.in_request_units else "documents"
-        yield f"the target throttles: it takes {throttled.a_second:,.0f} {unit}/s of this run"
+        yield f"the target throttles: it accepts {throttled.a_second:,.0f} {unit}/s from this run"
     waiting = ledger.windows.served_before(progress.run_id)
     if waiting and _seconds_quiet(ledger, progress) > _QUIET_SECONDS:
         yield f"waiting for {_listed(waiting)}"
@@ -75,8 +75,8 @@ def _causes(
         progress.run_id
     ):
         yield (
-            f"workers are at it, but nothing was acknowledged for {_SILENT_SECONDS:.0f} s; "
-            "see whether source and target answer: dataworks doctor"
+            f"workers are active, but nothing was acknowledged for {_SILENT_SECONDS:.0f} s; "
+            "check whether source and target answer: dataworks doctor"
         )
 
 

@@ -97,7 +97,7 @@ def command(
             progress = connections.ledger.progress(check.run_id)
             if progress.state not in FINISHED:
                 raise RunFailed(
-                    f"the comparison {check.run_id} is {progress.state}: it did not end",
+                    f"the comparison {check.run_id} is {progress.state}: it has not ended",
                     f"See why: dataworks status {check.run_id}; then: dataworks cutover {run_id}",
                 )
             return progress.failures
@@ -150,9 +150,7 @@ def _say_done(context: CommandContext, connections: Connections, spec: RunSpec) 
         return
     if failures:
         are = counted(failures, "document is", "documents are")
-        context.console.print(
-            f"{are} not at the target as at the source: dataworks failures {spec.run_id}"
-        )
+        context.console.print(f"{are} different at the target: dataworks failures {spec.run_id}")
     context.console.print(
         f"{spec.run_id} is complete: point your application at {spec.target_fingerprint}"
     )

@@ -155,7 +155,7 @@ def _plan_migration(
         advice = (
             "no number of workers is enough"
             if needed is None
-            else f"{counted(needed, 'worker')} would"
+            else f"{counted(needed, 'worker')} would be enough"
         )
         console.print(f"The limit is {spoken(within)}: {advice}, if source and target keep up.")
     if not time.written:

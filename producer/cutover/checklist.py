@@ -94,7 +94,7 @@ def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Ch
     yield Check(
         "suspect windows",
         ok=True,
-        found=f"{left.deferred:,}, over in {left.deferred_seconds:.0f} s"
+        found=f"{left.deferred:,}, due in {left.deferred_seconds:.0f} s"
         if left.deferred
         else "none",
     )

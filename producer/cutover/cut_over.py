@@ -137,7 +137,7 @@ class CutOver:
                 self._verify()
                 failpoint("cut-over-verify.after")
                 self._build_the_rest(lease)
-                self._record("cut-over: indexes and validators are as at the source")
+                self._record("cut-over: indexes and validators match the source")
                 failpoint("cut-over-indexes.after")
                 self._complete(drained)
 
@@ -157,7 +157,7 @@ class CutOver:
                     if time.monotonic() >= until:
                         raise UsageError(
                             f"another process is cutting over {self._run_id}",
-                            f"See how far it is: dataworks status {self._run_id}",
+                            f"See its progress: dataworks status {self._run_id}",
                         ) from None
                     if not said:
                         self._say("waiting for another cut-over of this run, or for its lease")

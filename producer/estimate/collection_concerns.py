@@ -102,7 +102,7 @@ def option_concerns(
         yield Concern(
             f"{', '.join(differing)} of {name}",
             f"{series_of_buckets(found.pair.target)} is there with other options, "
-            "and is used as it is",
+            "and is used unchanged",
             "--drop creates it with the source's options",
         )
 

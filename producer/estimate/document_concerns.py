@@ -51,9 +51,9 @@ def document_concerns(
         if outcome.unreached:
             yield Concern(
                 f"{rule} in {name}",
-                f"{counted(outcome.unreached, 'value')} on the way to the field, in {count:,} "
+                f"{counted(outcome.unreached, 'value')} on the path to the field, in {count:,} "
                 "sampled documents, cannot hold it and would be copied unchanged",
-                "A rule for the field that holds them",
+                "Add a rule for the field that holds them",
             )
     yield from _similar_fields(job, name, sample)
 
@@ -63,7 +63,7 @@ def _similar_fields(job: MigrationJob, name: str, sample: EncodedBatch) -> Itera
         yield Concern(
             f"{found.path} of {name}, in {found.documents:,} of {len(sample):,} sampled documents",
             f"no rule names it, and there is one for {found.named}",
-            "A rule of its own: names are exact",
+            "Add a rule for it: names are exact",
         )
 
 

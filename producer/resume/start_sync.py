@@ -140,7 +140,7 @@ def _forward(
     except UsageError as error:
         raise UsageError(
             error.fact.replace("a repair would", "following would"),
-            f"If that is wanted: dataworks sync {before.run_id} --overwrite-changes",
+            f"To do it anyway: dataworks sync {before.run_id} --overwrite-changes",
         ) from None
     return _spec(connections, before, job, request, compare_first=True)
 
@@ -205,7 +205,7 @@ def _check_untouched(
     if changes.count:
         raise UsageError(
             f"the old side was changed {changes.count:,} times since the cut-over, the last time "
-            f"by {changes.last}; the way back would not know of that",
+            f"by {changes.last}; following back would miss these changes",
             "To make it equal to the new side again: "
             f"dataworks sync {before.run_id} --reverse --overwrite-changes",
         )

@@ -113,7 +113,7 @@ def _create(target: BaseDatabaseClient, namespace: Namespace, options: Mapping[s
         raise UsageError(
             f"{namespace} cannot be created like its source "
             f"({', '.join(options) or 'without options'}): {error.fact}",
-            "Create it yourself at the target; an existing collection is used as it is",
+            "Create it yourself at the target; an existing collection is used unchanged",
         ) from None
 
 

@@ -39,7 +39,7 @@ def what_is_left_out(selection: NamespaceSelection, *, views: bool) -> Iterator[
         own = namespace.collection in _SERVERS_OWN
         yield LeftOut(
             namespace=namespace,
-            reason="a collection of the server's own"
+            reason="a collection that belongs to the server"
             if own
             else "system collections are not copied",
             attention=not own,

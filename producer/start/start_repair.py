@@ -72,7 +72,7 @@ def check_repairable(run_id: str, request: RepairRequest, connections: Connectio
         raise UsageError(
             f"the target of {run_id} was changed {count} times since the run wrote it, "
             f"the last time by {changes.last}; a repair would undo that",
-            f"If that is wanted: dataworks verify {run_id} --repair --overwrite-changes",
+            f"To do it anyway: dataworks verify {run_id} --repair --overwrite-changes",
         )
 
 

@@ -74,7 +74,7 @@ class FollowFigures:
         if self.suspect_windows:
             yield (
                 "suspect",
-                f"{self.suspect_windows:,} windows, over in {self.suspect_seconds:.0f} s",
+                f"{self.suspect_windows:,} windows, due in {self.suspect_seconds:.0f} s",
             )
 
 

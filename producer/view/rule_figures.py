@@ -68,10 +68,10 @@ def rule_remarks(
     for item in figures:
         rule, outcome = item.rule, item.outcome
         if outcome.unreached:
-            left = "was not changed" if rule.kind is RuleKind.SET else "was copied as it was"
+            left = "was not changed" if rule.kind is RuleKind.SET else "was copied unchanged"
             yield (
-                f"{rule}: {outcome.unreached:,} values on the way to the field are not documents; "
-                f"what they hold {left}"
+                f"{rule}: {outcome.unreached:,} values on the path to the field are not documents; "
+                f"their content {left}"
             )
         if outcome.displaced:
             yield (

@@ -135,7 +135,7 @@ def test_a_target_that_throttles(ledger: RedisLedger, redis: Redis, bucket: str,
     redis.hset(RunKeys(run_id).budget, "rate", "3688.2")
     grant = ledger.take_tokens(run_id, TokenRequest(wanted, 5.0))
     assert grant.controller_rate == 3688.2
-    assert cause(ledger, run_id) == f"the target throttles: it takes 3,688 {unit}/s of this run"
+    assert cause(ledger, run_id) == f"the target throttles: it accepts 3,688 {unit}/s from this run"
     redis.hset(RunKeys(run_id).budget, "seen_at", "0")
     assert cause(ledger, run_id) is None, "nobody has asked for tokens lately"
 

@@ -76,7 +76,7 @@ class Reference:
                 elements = column.elements(rows)
                 values = self._inside(column.content, index, elements)
                 return elements, _masked(values, mask, elements)
-        raise TypeError(f"there is no array on the way to {self.path}")
+        raise TypeError(f"there is no array on the path to {self.path}")
 
     def _inside(self, content: Field, place: int, elements: Rows) -> Values | None:
         rest = self.steps[place + 1 :]

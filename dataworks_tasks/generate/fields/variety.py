@@ -36,7 +36,7 @@ class Variety:
         return cls(sum((weight / total) ** 2 for weight in weights))
 
     def repeats(self, documents: int) -> float:
-        """Return how many documents to expect with the value of an earlier one; 0: surely none."""
+        """Return how many documents to expect with the value of an earlier one; 0: none at all."""
         if documents <= self.period:
             return 0
         if self.period > 1:

@@ -60,7 +60,7 @@ def _wait_for_worker(connections: Connections, spec: RunSpec) -> None:
     while not connections.ledger.key_windows.is_copied(spec.run_id):
         if time.monotonic() > until:
             raise UsageError(
-                f"no worker took up {spec.run_id}",
+                f"no worker has started {spec.run_id}",
                 "Start one: dataworks worker; then type this command again",
             )
         Event().wait(_LOOK_SECONDS)

@@ -100,7 +100,7 @@ def test_collections_created_later_are_followed(live_fleet: Fleet, tmp_path: Pat
         "cut-over: all changes are at the target",
         "cut-over: nobody wrote to the source any more",
         "cut-over: compared every key that changed, no difference",
-        "cut-over: indexes and validators are as at the source",
+        "cut-over: indexes and validators match the source",
         "cut-over complete",
     ]
     page = render_report(read_report(fleet.ledger, run))

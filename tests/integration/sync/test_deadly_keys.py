@@ -68,7 +68,7 @@ def test_a_deadly_change_is_named_and_the_cut_over_says_so(deadly_fleet: Fleet) 
     assert (checked.returncode, "1 document could not be written" in checked.stdout) == (1, True)
     assert fleet.run("cutover", run, check=False).returncode == 2
     done = fleet.run("cutover", run, "--quiet", "2s", "--accept-failures")
-    assert "1 document is not at the target as at the source" in done.stdout
+    assert "1 document is different at the target" in done.stdout
     left = {one["_id"]: one for one in orders.find({"_id": {"$ne": 137}})}
     assert {one["_id"]: one for one in copies.find({"_id": {"$ne": 137}})} == left
     status = fleet.run("status", run, check=False)

@@ -114,7 +114,7 @@ def test_a_copy_that_is_suspended_before_its_write_resurrects_nothing(
     fill(fleet, "orders", count=40)
     suspended = fleet.start_worker(1, DATAWORKS_FAILPOINTS=f"write.before=stop@1:{tmp_path}")
     run = start(fleet)
-    wait_until((tmp_path / "write.before").exists, "the copy stands before its write")
+    wait_until((tmp_path / "write.before").exists, "the copy halts before its write")
     fleet.mongo[fleet.database].orders.delete_many({"_id": {"$lt": 10}})
     fleet.start_worker(1)
     wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "another process copies it")

@@ -21,7 +21,7 @@ from tests.support.browser import Browser
 
 LIMITED = "limit to 5,000 documents/s"
 HALTED = "reconcile-write.before"
-"""Where a worker's process stands still with a change that is not at the target yet."""
+"""Where a worker's process halts with a change that is not at the target yet."""
 FIGURE = """[...document.querySelectorAll('.figures div')]
   .find((each) => each.querySelector('dt').textContent === '{}')?.querySelector('dd').textContent"""
 LAG_CHART = "[...document.querySelectorAll('svg.chart')].at(-1)?.getAttribute('aria-label') ?? ''"
@@ -91,7 +91,7 @@ def test_the_lag_grows_and_falls_and_the_run_is_cut_over(
     worker = fleet.start_worker(2, **halt)
     wait_until(lambda: is_phase("following"), "the page says that the run follows")
     fleet.mongo[fleet.database].orders.update_one({"_id": 7}, {"$set": {"n": "changed"}})
-    wait_until(lambda: stopped_processes(worker), "a process stands still with the change")
+    wait_until(lambda: stopped_processes(worker), "a process halts with the change")
     wait_until(lambda: is_phase("catching up"), "the page says that the run is behind")
     wait_until(lambda: lag_of_chart(browser)[0] >= 4, "the lag grows on the chart")
     for process in stopped_processes(worker):

@@ -1,4 +1,4 @@
-"""A process writes only while its claim lasts, whatever clock stands still meanwhile."""
+"""A process writes only while its claim lasts, whatever clock stops meanwhile."""
 
 from __future__ import annotations
 
