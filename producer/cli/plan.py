@@ -131,7 +131,12 @@ def _plan_migration(
 ) -> None:
     from rich.filesize import decimal
 
-    from producer.cli.shared.dry_run import assessment_as_json, spoken, time_line
+    from producer.cli.shared.dry_run import (
+        assessment_as_json,
+        print_following,
+        spoken,
+        time_line,
+    )
     from producer.estimate.assess_migration import assess
 
     with context.connections() as connections:
@@ -158,6 +163,7 @@ def _plan_migration(
             else f"{counted(needed, 'worker')} would be enough"
         )
         console.print(f"The limit is {spoken(within)}: {advice}, if source and target keep up.")
+    print_following(context, found)
     if not time.written:
         console.print("This does not include the target's speed. Measure that with: --write-sample")
     if found.concerns:

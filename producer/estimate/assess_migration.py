@@ -22,6 +22,7 @@ from producer.estimate.collection_concerns import (
 )
 from producer.estimate.concern import Concern
 from producer.estimate.document_concerns import document_concerns, large_documents
+from producer.estimate.following import FollowOutlook, follow_outlook
 from producer.estimate.index_concerns import expiry_concerns, index_concerns
 from producer.estimate.measured_copy import CopySite
 from producer.estimate.migration_estimate import MigrationEstimate, estimate_migration
@@ -30,13 +31,11 @@ from producer.sampling.source_sample import sample_collection
 from producer.start.check_repeated_ids import check_repeated_ids
 from producer.start.check_rules import check_rules, check_time_series
 from producer.start.check_unique_ids import check_unique_ids
-from producer.start.history_window import SAFE_HISTORY, history_seconds
 from producer.start.run_request import MigrationRequest
 from producer.start.separate_collections import check_separate
 from producer.start.start_follow import follow_part
 from producer.start.start_generation import check_targets
 from producer.start.start_migration import MigrationPlan, plan_migration
-from producer.view.durations import shown_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +52,14 @@ class Assessment:
     """What is known about a migration before it begins.
 
     ``separate``: source and target are known to be different collections; otherwise the run finds
-    out.
+    out. ``following``: None if the run does not follow its source, or would be refused for that.
     """
 
     estimate: MigrationEstimate
     concerns: tuple[Concern, ...]
     time: MigrationTime
     separate: bool
+    following: FollowOutlook | None = None
 
 
 def assess(connections: Connections, request: MigrationRequest, measuring: Measuring) -> Assessment:
@@ -94,22 +94,11 @@ def assess(connections: Connections, request: MigrationRequest, measuring: Measu
         remedy = error.remedy or "Leave --write-sample out"
         concerns.append(Concern("the sample", f"it could not be written: {error.fact}", remedy))
         needed = _measure(site, estimate, replace(measuring, write=False), limit)
+    following = None
     if request.follow:
-        concerns += _short_history(source, needed.seconds)
-    return Assessment(estimate, tuple(concerns), needed, separate)
-
-
-def _short_history(source: BaseDatabaseClient, copy_seconds: float) -> Iterator[Concern]:
-    """Yield a concern if the source may drop changes before the run reads them."""
-    window = history_seconds(source)
-    if window is not None and window < SAFE_HISTORY * copy_seconds:
-        yield Concern(
-            "the source's change history",
-            f"it reaches back {shown_duration(window)}, and copying takes about "
-            f"{shown_duration(copy_seconds)}: changes may be lost before they are read",
-            "Enlarge it (db.adminCommand({replSetResizeOplog: 1, size: MEGABYTES})), or run more "
-            "workers",
-        )
+        following = follow_outlook(connections, request, readable, needed.seconds)
+        concerns += following.concerns() if following else ()
+    return Assessment(estimate, tuple(concerns), needed, separate, following)
 
 
 def _measure(

@@ -119,7 +119,7 @@ def start_migration(
     if request.follow:
         follow = follow_part(source, plan.job, request, config, ledger.key_windows.now)
         plan = replace(plan, job=plan.job.model_copy(update={"follow": follow}))
-        warn_of_short_history(source, plan.job)
+        warn_of_short_history(source, plan.job, request.options.max_rate)
     spec = new_spec(plan.job, request.options, config, target, source)
     name_run(ledger, spec, request.options.run_name)
     if request.options.drop:

@@ -31,6 +31,7 @@ def print_assessment(context: CommandContext, found: Assessment) -> None:
     print_concerns(context, found.concerns)
     documents = f"{counted(found.estimate.documents, 'document')}, {decimal(found.estimate.bytes)}"
     context.console.print(f"{documents}: {time_line(found.time)}.")
+    print_following(context, found)
     if not found.separate:
         context.console.print(
             "The run will write a marker to the target first and look for it at the source: "
@@ -41,6 +42,47 @@ def print_assessment(context: CommandContext, found: Assessment) -> None:
             "Nothing was written, so the time does not include writing: --write-sample measures "
             "that too."
         )
+
+
+def print_following(context: CommandContext, found: Assessment) -> None:
+    """Print how far the source's history reaches back beside the copy, and which rights it took."""
+    outlook = found.following
+    if outlook is None:
+        return
+    history, copy = outlook.history, spoken(outlook.copy_seconds)
+    if history is None:
+        reach = "the source does not say how far its change history reaches back"
+    elif history.is_growing:
+        reach = (
+            f"the source's change history reaches back {spoken(history.seconds)} and has removed "
+            "nothing yet"
+        )
+    else:
+        reach = f"the source's change history reaches back {spoken(history.seconds)}"
+    stream = "of all databases" if outlook.database is None else f"of {outlook.database}"
+    text = f"Following: {reach}; copying takes about {copy}."
+    if outlook.stale_seconds:
+        text += f" A change reaches the target after at least {spoken(outlook.stale_seconds)}."
+    if not any(concern.refused for concern in found.concerns):
+        text += (
+            f" Rights that were checked: reading the collections and the change stream {stream}, "
+            "writing to the target."
+        )
+    context.console.print(escape(text))
+
+
+def _following_as_json(found: Assessment) -> dict[str, Any] | None:
+    outlook = found.following
+    if outlook is None:
+        return None
+    history = outlook.history
+    return {
+        "history_seconds": None if history is None else history.seconds,
+        "history_grows": None if history is None else history.is_growing,
+        "copy_seconds": round(outlook.copy_seconds, 3),
+        "stream": outlook.database,
+        "stale_seconds": outlook.stale_seconds,
+    }
 
 
 def assessment_as_json(found: Assessment) -> dict[str, Any]:
@@ -61,6 +103,7 @@ def assessment_as_json(found: Assessment) -> dict[str, Any]:
             {"what": c.what, "why": c.why, "remedy": c.remedy, "refused": c.refused}
             for c in found.concerns
         ],
+        "following": _following_as_json(found),
     }
 
 

@@ -20,6 +20,7 @@ from dataworks_tasks.runs import bounds
 from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
 from producer.cli import cli
 from producer.local.services import LocalServices
+from producer.view.durations import shown_duration
 from tests.fleet import Fleet, pool_children, wait_until
 from tests.integration.sync.test_cut_over import Servers, check_cut_over, follow
 from tests.integration.sync.writers import Writers
@@ -103,20 +104,25 @@ def test_a_position_that_is_not_lost_is_kept(two_servers: Servers) -> None:
     check_cut_over(two_servers, run)
 
 
+def replica_set(services: LocalServices, name: str, *arguments: str) -> str:
+    """Start a replica set of one with ``arguments``; its address."""
+    variant = MongodVariant(("--replSet", name, *arguments), name)
+    host = f"127.0.0.1:{services.start(variant)[0].site.port}"
+    with pymongo.MongoClient[dict[str, Any]](f"mongodb://{host}/?directConnection=true") as client:
+        members = [{"_id": 0, "host": host}]
+        client.admin.command("replSetInitiate", {"_id": name, "members": members})
+    return f"mongodb://{host}/?replicaSet={name}"
+
+
 @pytest.mark.soak
 def test_a_history_that_is_overwritten_is_lost(
     own_services: LocalServices, live_fleet: Fleet
 ) -> None:
     """A real one: the run is paused while more is written than the history holds."""
     fleet, name = live_fleet, live_fleet.database
-    arguments = ("--replSet", "tiny", "--oplogSize", "16", "--syncdelay", "1")
-    site = own_services.start(MongodVariant(arguments, "tiny"))[0].site
-    host = f"127.0.0.1:{site.port}"
-    with pymongo.MongoClient[dict[str, Any]](f"mongodb://{host}/?directConnection=true") as client:
-        members = [{"_id": 0, "host": host}]
-        client.admin.command("replSetInitiate", {"_id": "tiny", "members": members})
     setting = "FRAMEWORK_SOURCE_DB_CONNECTION_STRING"
-    fleet.environment[setting] = f"mongodb://{host}/?replicaSet=tiny"
+    url = replica_set(own_services, "tiny", "--oplogSize", "16", "--syncdelay", "1")
+    fleet.environment[setting] = url
     with pymongo.MongoClient[dict[str, Any]](fleet.environment[setting]) as source:
         orders = source[name].orders
         orders.insert_many([{"_id": n, "n": 0} for n in range(1000)])
@@ -141,6 +147,35 @@ def test_a_history_that_is_overwritten_is_lost(
         fleet.run("resume", run, "--resync")
         fleet.run("cutover", run, "--quiet", "1s")
         assert fleet.mongo[name].orders.count_documents({}) == 990
+
+
+def test_a_plan_says_how_far_the_history_reaches_back(
+    own_services: LocalServices, live_fleet: Fleet
+) -> None:
+    fleet, name = live_fleet, live_fleet.database
+    url = replica_set(own_services, "short", "--oplogSize", "1")
+    fleet.environment["FRAMEWORK_SOURCE_DB_CONNECTION_STRING"] = url
+    names = ("--include", f"{name}.orders", "--to", f"{name}.copy", "--follow")
+    with pymongo.MongoClient[dict[str, Any]](url) as source:
+        source[name].orders.insert_many([{"_id": n} for n in range(1000)])
+        quiet = " ".join(fleet.run("plan", *names).stdout.split())
+        assert "and has removed nothing yet; copying takes about" in quiet
+        assert "the change stream of all databases, writing to the target" in quiet
+        for _ in range(3):
+            source[name].others.insert_many([{"t": "x" * 1000} for _ in range(500)])
+    slow = ("--max-rate", 1)
+    row = fleet.run_json("plan", *names, *slow)
+    following = row["following"]
+    assert following["history_seconds"] < 3 * following["copy_seconds"] == 3 * row["seconds"]
+    assert not following["history_grows"]
+    assert following["stream"] is None
+    (concern,) = (each for each in row["concerns"] if "change history" in each["what"])
+    reach = shown_duration(following["history_seconds"])
+    assert f"it reaches back {reach}, and copying takes about 16:4" in concern["why"]
+    started = fleet.run("migrate", *names, *slow, "--detach")
+    assert "copying takes about 16.7 min with --max-rate 1" in " ".join(started.stderr.split())
+    unlimited = fleet.run_json("plan", "--include", f"{name}.orders", "--to", f"{name}.copy")
+    assert unlimited["following"] is None
 
 
 @pytest.fixture

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from producer.start import history_window
 from producer.start.history_window import warn_of_short_history
+from tests.contract.contract_support import migration_spec
 
-ANY: Any = cast("Any", None)
+JOB: Any = migration_spec().job
+SOURCE: Any = SimpleNamespace(estimated_count=lambda _namespace: 1300)
 
 
 @pytest.mark.parametrize(
-    ("window", "copy", "said"),
+    ("window", "copy", "rate", "said"),
     [
-        (3600.0, 1300.0, "reaches back 1.0 h, and copying takes about 21.7 min"),
-        (3600.0, 1100.0, ""),
-        (None, 1300.0, ""),
+        (3600.0, 1300.0, None, "back 1.0 h, and copying takes about 21.7 min with one process"),
+        (3600.0, 1100.0, None, ""),
+        (None, 1300.0, None, ""),
+        (3600.0, 10.0, 1.0, "copying takes about 21.7 min with --max-rate 1:"),
+        (3600.0, 1300.0, 100.0, "copying takes about 21.7 min with one process"),
+        (3600.0, 10.0, 2.0, ""),
     ],
 )
 def test_a_short_history_is_a_warning_with_both_figures(
@@ -26,11 +32,12 @@ def test_a_short_history_is_a_warning_with_both_figures(
     caplog: pytest.LogCaptureFixture,
     window: float | None,
     copy: float,
+    rate: float | None,
     said: str,
 ) -> None:
     monkeypatch.setattr(history_window, "history_seconds", lambda _source: window)
-    monkeypatch.setattr(history_window, "_copy_seconds", lambda _source, _job: copy)
+    monkeypatch.setattr(history_window, "_copy_seconds", lambda _source, _counts: copy)
     with caplog.at_level(logging.WARNING):
-        warn_of_short_history(ANY, ANY)
+        warn_of_short_history(SOURCE, JOB, rate)
     assert said in caplog.text
     assert bool(caplog.records) == bool(said)
