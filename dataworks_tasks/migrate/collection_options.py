@@ -19,6 +19,11 @@ def read_options(client: BaseDatabaseClient, namespace: Namespace) -> dict[str, 
     return None if found is None else dict(found.options)
 
 
+def is_gone(source: BaseDatabaseClient, namespace: Namespace) -> bool:
+    """Return whether a source with transactions lacks the collection; others are not asked."""
+    return source.capabilities.majority_reads and read_options(source, namespace) is None
+
+
 def copy_validation(
     source: BaseDatabaseClient, target: BaseDatabaseClient, pair: NamespacePair
 ) -> bool:

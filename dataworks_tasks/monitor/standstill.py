@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.worker_registry import LivingWorker
 
 CLOCK_SECONDS = 20.0
@@ -42,6 +42,8 @@ def standstill(ledger: Ledger, progress: RunProgress) -> Standstill:
 
     Raises the ledger's errors.
     """
+    if progress.state is RunState.PAUSED:  # what paused it by itself, or what failed since
+        return Standstill(progress.last_error)
     if progress.state not in WORKING:
         return GETS_ON
     queue = ledger.windows.queue(progress.run_id)

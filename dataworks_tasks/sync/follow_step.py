@@ -15,6 +15,7 @@ from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import WORKING, RunState
 from dataworks_tasks.ledger.follow_gauge import FollowGauge
 from dataworks_tasks.ledger.key_windows import Append, Place
+from dataworks_tasks.migrate.collection_options import is_gone
 from dataworks_tasks.rate_limits.run_reads import source_read_limiter
 from dataworks_tasks.runs.choices import OnDdl
 from dataworks_tasks.runs.driver_steps import FOLLOW
@@ -337,10 +338,13 @@ class _Follower:
 
     def _stop_at(self, event: DdlEvent) -> None:
         """Pause the run after a change of a collection itself; the error says how to continue."""
+        source, pairs = self._drive.databases.source(), self._job.namespaces
+        gone = any(is_gone(source, pairs[number].source) for number in event.pairs)
+        accepting = " --accept-failures" if gone else ""
         reason = (
             f"{event.operation} of {event.namespace} at the source: the run is paused after it. "
             f"If the target should stay as it is: dataworks resume {self._run_id}; "
-            f"then use --verify full at the cut-over"
+            f"and at the end: dataworks cutover {self._run_id} --verify full{accepting}"
         )
         self._drive.ledger.change_state(self._run_id, WORKING, RunState.PAUSED, reason)
 

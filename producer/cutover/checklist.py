@@ -7,7 +7,7 @@ from typing import Any
 
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.ledger.contract import Ledger, RunState
-from dataworks_tasks.migrate.collection_options import read_options
+from dataworks_tasks.migrate.collection_options import is_gone, read_options
 from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.range_work import RunContext
@@ -18,10 +18,10 @@ from producer.connections import Connections
 from producer.cutover.drain import backlog
 from producer.cutover.duplicates import lasting_duplicate
 from producer.cutover.source_collections import (
+    ACCEPTING,
     created_since,
     ddl_check,
     gone_collection,
-    is_gone,
 )
 from producer.doctor.check import Check
 from producer.doctor.database_rights import missing_rights
@@ -49,8 +49,8 @@ def checklist(
     yield ddl_check(ledger, spec, job, verify)
     yield from created_since(connections, job, accepted=accept_failures)
     for pair, route in zip(job.namespaces, migration_routes(context, job), strict=True):
-        if is_gone(connections.source, pair):
-            yield gone_collection(spec.run_id, job, pair, accepted=accept_failures)
+        if is_gone(connections.source, pair.source):
+            yield gone_collection(job, pair, accepted=accept_failures)
             continue
         yield _collection(connections, pair)
         yield from _unique_indexes(connections, pair, route)
@@ -103,9 +103,10 @@ def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Ch
         "failures",
         ok=not failures or accept_failures,
         found=f"{counted(failures, 'document')} could not be written",
-        remedy=f"See them: dataworks failures {run_id}; or cut over with --accept-failures"
+        remedy=f"See them: dataworks failures {run_id}; or cut over without them:"
         if failures and not accept_failures
         else "",
+        needs=ACCEPTING,
     )
 
 

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any
 
@@ -20,6 +20,7 @@ from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS
 from dataworks_tasks.ledger.history import RunEvent
 from dataworks_tasks.ledger.key_windows import Append, Place
+from dataworks_tasks.migrate.collection_options import is_gone
 from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes, read_indexes
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.index_notes import refused_of_position
@@ -46,7 +47,12 @@ from producer.cutover.block_writes import allow_writes, block_writes
 from producer.cutover.changed_keys import verify_changed
 from producer.cutover.checklist import checklist
 from producer.cutover.drain import Backlog, drain
-from producer.cutover.source_collections import as_it_is_now, drop_what_is_gone, is_gone
+from producer.cutover.source_collections import (
+    ACCEPTING,
+    COMPARING,
+    as_it_is_now,
+    drop_what_is_gone,
+)
 from producer.cutover.target_position import target_position
 from producer.doctor.check import Check
 
@@ -64,6 +70,28 @@ class CutOverRequest:
     quiet_seconds: float = OUTSIDE_OPEN_TRANSACTIONS_SECONDS
     block_writes: bool = False
     accept_failures: bool = False
+
+    def command(self, run_id: str) -> str:
+        """Return what a person types for this."""
+        usual = CutOverRequest()
+        words = ["dataworks cutover", run_id]
+        if self.verify != usual.verify:
+            words.append(f"--verify {self.verify}")
+        if self.quiet_seconds != usual.quiet_seconds:
+            words.append(f"--quiet {self.quiet_seconds:g}s")
+        words += ["--block-writes"] * self.block_writes + [
+            "--accept-failures"
+        ] * self.accept_failures
+        return " ".join(words)
+
+    def with_what_is_needed(self, checks: Sequence[Check]) -> CutOverRequest:
+        """Return the cut-over that these checks do not refuse, as far as flags can do that."""
+        needed = {check.needs for check in checks if not check.ok}
+        return replace(
+            self,
+            verify="full" if COMPARING in needed else self.verify,
+            accept_failures=self.accept_failures or ACCEPTING in needed,
+        )
 
 
 class StillWriting(TerminalError):
@@ -98,20 +126,24 @@ class CutOver:
     def checks(self) -> list[Check]:
         """Do step 1: check what has to be right before anybody stops writing."""
         request = self._request
-        return list(
-            checklist(
-                self._connections,
-                self._spec,
-                block_writes=request.block_writes,
-                accept_failures=request.accept_failures,
-                verify=request.verify,
-            )
+        found = checklist(
+            self._connections,
+            self._spec,
+            block_writes=request.block_writes,
+            accept_failures=request.accept_failures,
+            verify=request.verify,
         )
+        checks = list(found)
+        command = request.with_what_is_needed(checks).command(self._run_id)
+        return [
+            replace(each, remedy=f"{each.remedy} {command}") if each.needs and not each.ok else each
+            for each in checks
+        ]
 
     def gone_collections(self) -> list[NamespacePair]:
         """Return the run's collections that the source no longer has."""
         source = self._connections.source
-        return [pair for pair in self._job.namespaces if is_gone(source, pair)]
+        return [pair for pair in self._job.namespaces if is_gone(source, pair.source)]
 
     def run(self) -> None:
         """Do steps 2 to 10.
@@ -202,18 +234,18 @@ class CutOver:
         if not finish_migration(self._context(), job, self._guards(), lease):
             raise RunFailed(
                 "the lease of the cut-over was lost",
-                f"Repeat it: dataworks cutover {self._run_id}",
+                f"Repeat it: {self._request.command(self._run_id)}",
             )
         self._refuse_indexes(refused_of_position(lease.position))
 
     def _refuse_indexes(self, refused: Sequence[RefusedIndex]) -> None:
         if not refused or self._request.accept_failures:
             return
-        first = refused[0]
+        first, without = refused[0], replace(self._request, accept_failures=True)
         raise RunFailed(
             f"{first.namespace}: {first}",
-            f"Correct that at the source, then: dataworks cutover {self._run_id}; "
-            "or cut over without it: --accept-failures, and build it later: "
+            f"Correct that at the source, then: {self._request.command(self._run_id)}; "
+            f"or cut over without it: {without.command(self._run_id)}, and build it later: "
             f"dataworks indexes {self._run_id}",
         )
 
@@ -317,7 +349,7 @@ class CutOver:
                 continue
             raise StillWriting(
                 f"somebody still writes to {namespace}, last to {shown_value(window.keys[-1])}",
-                f"Stop that writer, then: dataworks cutover {self._run_id}",
+                f"Stop that writer, then: {self._request.command(self._run_id)}",
             )
 
     def _verify(self) -> None:
@@ -356,7 +388,7 @@ class CutOver:
         if new is not None:
             raise StillWriting(
                 f"somebody created {new.pair.source}",
-                f"Stop that writer, then: dataworks cutover {self._run_id}",
+                f"Stop that writer, then: {self._request.command(self._run_id)}",
             )
         self._record_target()
         record_final_collections(self._ledger, self._spec, target, source)
@@ -371,7 +403,8 @@ class CutOver:
                 self._ledger, self._run_id, drained.time, self._show, self._still_changed
             )
         raise StillWriting(
-            "the source keeps changing", f"Stop its writers: dataworks cutover {self._run_id}"
+            "the source keeps changing",
+            f"Stop its writers, then: {self._request.command(self._run_id)}",
         )
 
     def _record_target(self) -> None:

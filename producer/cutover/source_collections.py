@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from dataworks_tasks.ledger.contract import Ledger
-from dataworks_tasks.migrate.collection_options import read_options
+from dataworks_tasks.migrate.collection_options import is_gone, read_options
 from dataworks_tasks.runs.choices import OnDdl
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -16,16 +16,14 @@ from producer.connections import Connections
 from producer.doctor.check import Check
 from producer.start.separate_collections import with_source_uuids
 
+ACCEPTING, COMPARING = "--accept-failures", "--verify full"
+"""The flags of a cut-over that accept what is missing, or compare what no change reports."""
+
 
 def as_it_is_now(source: BaseDatabaseClient, job: MigrationJob) -> MigrationJob:
     """Return the job with the current source collections, including recreated ones."""
-    there = tuple(pair for pair in job.namespaces if not is_gone(source, pair))
+    there = tuple(pair for pair in job.namespaces if not is_gone(source, pair.source))
     return job.model_copy(update={"namespaces": with_source_uuids(source, there)})
-
-
-def is_gone(source: BaseDatabaseClient, pair: NamespacePair) -> bool:
-    """Return whether the source lacks the collection."""
-    return source.capabilities.majority_reads and read_options(source, pair.source) is None
 
 
 def drop_what_is_gone(connections: Connections, job: MigrationJob) -> Iterator[str]:
@@ -36,14 +34,12 @@ def drop_what_is_gone(connections: Connections, job: MigrationJob) -> Iterator[s
     if job.follow is None or job.follow.on_ddl is not OnDdl.FOLLOW:
         return
     for pair in job.namespaces:
-        if is_gone(connections.source, pair) and not connections.target.count(pair.target):
+        if is_gone(connections.source, pair.source) and not connections.target.count(pair.target):
             connections.target.drop(pair.target)
             yield str(pair.target)
 
 
-def gone_collection(
-    run_id: str, job: MigrationJob, pair: NamespacePair, *, accepted: bool
-) -> Check:
+def gone_collection(job: MigrationJob, pair: NamespacePair, *, accepted: bool) -> Check:
     """Check a collection that the source no longer has."""
     name = str(pair.source)
     if job.follow is not None and job.follow.on_ddl is OnDdl.FOLLOW:
@@ -52,9 +48,8 @@ def gone_collection(
         name,
         ok=accepted,
         found=f"it is gone at the source; {pair.target} keeps what it had",
-        remedy=""
-        if accepted
-        else f"If that is right: dataworks cutover {run_id} --accept-failures",
+        remedy="" if accepted else "If that is right:",
+        needs=ACCEPTING,
     )
 
 
@@ -68,10 +63,8 @@ def ddl_check(ledger: Ledger, spec: RunSpec, job: MigrationJob, verify: str) -> 
         "collections",
         ok=fine,
         found=f"{seen} at the source" if seen else "none was dropped or renamed",
-        remedy=""
-        if fine
-        else "Such a change sends no deletions, so compare everything: "
-        f"dataworks cutover {spec.run_id} --verify full",
+        remedy="" if fine else "Such a change sends no deletions, so compare everything:",
+        needs=COMPARING,
     )
 
 
@@ -97,5 +90,6 @@ def created_since(
             remedy=""
             if has_own_run or accepted
             else f"Copy it too: dataworks migrate --include {pair.source} --to {pair.target} "
-            "--follow; or leave it out: --accept-failures",
+            "--follow; or leave it out:",
+            needs=ACCEPTING,
         )

@@ -55,6 +55,16 @@ def test_nobody_is_there(ledger: RedisLedger) -> None:
     assert cause(ledger, run_id) is None
 
 
+def test_a_run_that_paused_itself_says_why(ledger: RedisLedger) -> None:
+    run_id = running(ledger)
+    enter(ledger, "w1")
+    reason = "drop of shop.orders at the source"
+    ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.PAUSED, reason)
+    assert cause(ledger, run_id) == reason
+    ledger.change_state(run_id, frozenset({RunState.PAUSED}), RunState.RUNNING)
+    assert cause(ledger, run_id) is None
+
+
 def test_a_worker_that_said_nothing_for_long_is_gone(ledger: RedisLedger, redis: Redis) -> None:
     enter(ledger, "w1")
     entry = json.loads(redis.hgetall(WORKERS)[b"w1"])

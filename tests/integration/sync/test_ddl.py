@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from dataworks_tasks.ledger.contract import RunState
@@ -44,15 +45,22 @@ def test_a_drop_that_is_not_followed_needs_a_full_comparison(live_fleet: Fleet) 
     run = followed(fleet)
     fleet.mongo[fleet.database].people.drop()
     fleet.wait_for_state(run, RunState.PAUSED)
+    command = f"dataworks cutover {run} --verify full --accept-failures"
+    shown = " ".join(fleet.run("status", run, check=False).stdout.split())
+    assert f"drop of {fleet.database}.people at the source: the run is paused after it" in shown
+    assert f"dataworks resume {run}; and at the end: {command}" in shown
+    row = json.loads(fleet.run("status", run, "--json", check=False).stdout.splitlines()[-1])
+    assert command in row["cause"]
     fleet.mongo[fleet.database].later.insert_one({"_id": 1})
     fleet.run("resume", run, "--detach")
-    listed = fleet.run("cutover", run, "--dry-run", check=False)
+    listed = fleet.run("cutover", run, "--dry-run", "--quiet", "1s", check=False)
     assert listed.returncode == 1
     shown = " ".join(listed.stdout.split())
     assert f"drop of {fleet.database}.people at the source" in shown
-    assert f"dataworks cutover {run} --verify full" in shown
     assert f"gone at the source; {fleet.database}_copy.people keeps what it had" in shown
-    cut_over(fleet, run, "--verify", "full", "--accept-failures")
+    one = f"dataworks cutover {run} --verify full --quiet 1s --accept-failures"
+    assert shown.count(one) == 2
+    fleet.run(*one.split()[1:])
     check_equal(fleet, "orders", "later")
     assert fleet.mongo[f"{fleet.database}_copy"].people.count_documents({}) == 100
 
@@ -122,7 +130,7 @@ def test_changes_of_collections_are_ignored(live_fleet: Fleet) -> None:
     assert refused.returncode == 2
     shown = " ".join(refused.stdout.split())
     assert f"drop of {fleet.database}.people at the source" in shown
-    assert f"dataworks cutover {run} --verify full" in shown
+    assert f"dataworks cutover {run} --verify full --accept-failures" in shown
     assert f"gone at the source; {fleet.database}_copy.people keeps what it had" in shown
     assert "it is not part of this run, as --on-ddl ignore asks for" in shown
     cut_over(fleet, run, "--verify", "full", "--accept-failures")
