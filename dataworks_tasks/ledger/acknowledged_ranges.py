@@ -17,7 +17,7 @@ _PAGE = 1000
 
 
 class AcknowledgedRanges:
-    """See ``contract.Ledger`` for what each method promises."""
+    """Acknowledged ranges in Redis; ``contract.Ledger`` describes each method."""
 
     def __init__(self, steps: RedisSteps) -> None:
         self._steps = steps

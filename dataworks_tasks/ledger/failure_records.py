@@ -16,7 +16,7 @@ _PAGE = 1000
 
 
 class FailureRecords:
-    """See ``contract.Ledger`` for what each method promises."""
+    """Failed documents in Redis; ``contract.Ledger`` describes each method."""
 
     def __init__(self, steps: RedisSteps) -> None:
         self._steps = steps

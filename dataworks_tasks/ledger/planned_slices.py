@@ -16,7 +16,7 @@ _LARGEST = 2**16 - 1
 
 
 class PlannedSlices:
-    """See ``contract.Ledger`` for what each method promises."""
+    """Planned slices in Redis; ``contract.Ledger`` describes each method."""
 
     def __init__(self, steps: RedisSteps) -> None:
         self._steps = steps

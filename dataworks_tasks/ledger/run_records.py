@@ -35,7 +35,7 @@ _ENDED = FINISHED | {RunState.CANCELLED, RunState.FAILED}
 
 
 class RunRecords:
-    """See ``contract.Ledger`` for what each method promises."""
+    """The records of runs in Redis; ``contract.Ledger`` describes each method."""
 
     def __init__(self, steps: RedisSteps) -> None:
         self._steps = steps

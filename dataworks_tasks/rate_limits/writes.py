@@ -176,7 +176,10 @@ class WriteRateLimiter(RateLimiter):
         )
 
     def record(self, reservation: Reservation, outcome: WriteOutcome) -> None:
-        """See ``RateLimiter``. Tokens of throttled writes stay spent: retries have to slow down."""
+        """Record what the write cost.
+
+        Tokens of throttled writes stay spent, to slow retries down.
+        """
         executed = reservation.documents - len(outcome.throttled)
         expected = reservation.request_units * executed / reservation.documents
         measured = outcome.request_units

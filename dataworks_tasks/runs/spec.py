@@ -41,9 +41,9 @@ class IndexEntries(_Frozen):
     """What an index holds for each document of its collection, estimated from a few of them."""
 
     name: str
-    entries: float = Field(default=1, ge=0, description="more than 1 where it is over arrays")
+    entries: float = Field(default=1, ge=0, description="more than 1 for an index over arrays")
     fields: int = Field(default=1, ge=1)
-    key_bytes: float = Field(default=8, ge=0, description="of all the entries of a document")
+    key_bytes: float = Field(default=8, ge=0, description="bytes of all entries of a document")
 
 
 class GenerationPart(_Frozen):
@@ -54,11 +54,11 @@ class GenerationPart(_Frozen):
     first: int = Field(ge=0, description="the run index of its document 0")
     count: int = Field(ge=0, le=MAX_DOCUMENTS)
     unique_ids: bool = Field(
-        default=True, description="the collection keeps each _id once; a time series does not"
+        default=True, description="whether the collection keeps _id unique; a time series does not"
     )
-    uuid: str | None = Field(default=None, description="the collection's, when the run began")
+    uuid: str | None = Field(default=None, description="the collection's UUID when the run began")
     indexes: tuple[IndexEntries, ...] = Field(
-        default=(), description="those that are built after the documents; for the time left"
+        default=(), description="indexes that are built after the documents; for the time left"
     )
 
     @property
@@ -73,15 +73,15 @@ class GenerationJob(_Frozen):
     kind: Literal[RunKind.GENERATION] = RunKind.GENERATION
     template: Any = Field(default=None, description="the complete template, as JSON")
     generator: str | None = Field(default=None, description="name of a custom generator")
-    name: str = Field(description="what was asked for, as a person wrote it")
+    name: str = Field(description="the request, as a person wrote it")
     seed: int
     parts: tuple[GenerationPart, ...]
-    probe_digest: str = Field(description="digest of a few documents; a worker must make the same")
+    probe_digest: str = Field(description="digest of a few documents; a worker must match it")
     made_with: dict[str, str] = Field(
         default={}, description="versions of everything that affects the documents' bytes"
     )
     documents_format: int = Field(
-        default=1, description="which documents a template makes; only one version's go together"
+        default=1, description="version of the documents that a template makes; a run has only one"
     )
 
     @property
@@ -150,9 +150,11 @@ class LeftOut(_Frozen):
 class ClaimTimes(_Frozen):
     """How long one process has a key window for itself, the same for the whole fleet."""
 
-    seconds: float = Field(default=30.0, gt=0, description="a claim ends so long after a heartbeat")
+    seconds: float = Field(
+        default=30.0, gt=0, description="a claim ends this long after a heartbeat"
+    )
     late_seconds: float = Field(
-        default=180.0, ge=0, description="a write of a lost process arrives within that"
+        default=180.0, ge=0, description="a write of a lost process arrives within this time"
     )
 
 
@@ -180,10 +182,10 @@ class FollowPart(_Frozen):
     stale_seconds: float = Field(
         default=0,
         ge=0,
-        description="a read may be older than a change that was seen before; 0: it never is",
+        description="how much older than a seen change a read may be; 0: never older",
     )
     delete_scan_seconds: float = Field(
-        default=0, ge=0, description="how often to look for deletions; 0: the changes have them"
+        default=0, ge=0, description="how often to look for deletions; 0: the changes include them"
     )
     compare_first: bool = Field(
         default=False, description="there may be changes between that run and the position"
@@ -213,11 +215,9 @@ class MigrationJob(_Frozen):
     )
     views: tuple[NamespacePair, ...] = Field(default=(), description="views that the run defines")
     left_out: tuple[LeftOut, ...] = ()
-    allow_unmatched: bool = Field(
-        default=False, description="a rule or filter that matches nothing is meant"
-    )
+    allow_unmatched: bool = Field(default=False, description="rules and filters may match nothing")
     mask_digest: str = Field(
-        default="", description="digest of a few masked values; a worker must make the same"
+        default="", description="digest of a few masked values; a worker must match it"
     )
     made_with: dict[str, str] = Field(
         default={}, description="versions of everything that affects masked values"
@@ -229,7 +229,8 @@ class MigrationJob(_Frozen):
     )
     follow: FollowPart | None = None
     swapped: bool = Field(
-        default=False, description="it reads from the settings' target and writes to their source"
+        default=False,
+        description="whether it reads from the settings' target and writes to their source",
     )
 
 
@@ -251,7 +252,7 @@ class RepairJob(_Frozen):
     run_id: str
     of: GenerationJob | MigrationJob = Field(discriminator="kind")
     verification: str = Field(description="the run whose differences are repaired")
-    delete_extra: bool = Field(description="whether documents that should not be there are deleted")
+    delete_extra: bool = Field(description="whether documents that should not exist are deleted")
     claims: ClaimTimes = ClaimTimes()
 
 
@@ -272,7 +273,9 @@ class RunSpec(_Frozen):
     max_failures: int = Field(
         default=1000, ge=0, description="the run stops when more documents fail"
     )
-    max_rate: float | None = Field(default=None, gt=0, description="documents per second, fleet")
+    max_rate: float | None = Field(
+        default=None, gt=0, description="documents per second of the fleet"
+    )
     max_ru: float | None = Field(
         default=None, gt=0, description="request units per second at the target, fleet"
     )
@@ -280,7 +283,9 @@ class RunSpec(_Frozen):
         default=None, gt=0, description="request units per second at the source, fleet"
     )
     priority: Priority | None = Field(default=None, description="None: normal")
-    max_processes: int | None = Field(default=None, ge=1, description="at once, of the fleet")
+    max_processes: int | None = Field(
+        default=None, ge=1, description="worker processes at once, in the fleet"
+    )
     append: bool = False
     source_fingerprint: str | None = None
     target_fingerprint: str

@@ -208,7 +208,7 @@ class FrameworkConfig(BaseModel):
     )
     web_token: SecretStr | None = Field(
         default=None,
-        description="token that lets programs in at `dataworks web`, without --token-file",
+        description="token with which programs access `dataworks web`, without --token-file",
     )
 
     @field_validator("broker_url", "ledger_url")

@@ -87,7 +87,7 @@ class CollectionGuard:
 
     def _remedy(self, *, is_renamed: bool) -> str:
         if is_renamed:
-            return "Give the collection its name back, or begin another run with an empty target"
+            return "Give the collection its name back, or start another run with an empty target"
         if self._side == "source":
             return (
                 f"Documents of both may be at the target: {NEW_RUN} and let it begin with an empty "

@@ -127,7 +127,7 @@ def print_concerns(context: CommandContext, concerns: Sequence[Concern]) -> None
 
 
 def time_line(time: MigrationTime) -> str:
-    """Like ``9 h 20 min \u00b1 1 h with 8 workers at 24,310 docs/s each``."""
+    """Return a line like ``9 h 20 min \u00b1 1 h with 8 workers at 24,310 docs/s each``."""
     what = "" if time.written else "reading takes "
     workers = counted(time.workers, "worker")
     text = (
