@@ -20,13 +20,14 @@ from benchmarks.plot import plot
 from benchmarks.promises import Promise, custom_generator, promise_table, slow_wire
 from benchmarks.runs import CommandLine
 from benchmarks.startup import startup
+from benchmarks.wall_clock import DOCUMENTS, MISSING, Contest, find_mgodatagen, wall_clock
 from producer.local.celery_services import CeleryWorker
 from producer.local.environment import LocalAddresses
 from producer.local.services import LocalServices
 
 RESULTS = Path(__file__).parent / "results"
 _RATES = ("generation", "migration")
-_GROUPS = (*_RATES, "promises", "startup")
+_GROUPS = (*_RATES, "promises", "startup", "wall-clock")
 
 
 def main() -> None:
@@ -73,7 +74,18 @@ def measure(
             ]
         if "startup" in groups:
             promises += startup(services, bench.site, command)
+        if "wall-clock" in groups:
+            promises += _wall_clock(bench, console)
     return found, promises
+
+
+def _wall_clock(bench: Bench, console: Console) -> list[Promise]:
+    mgodatagen = find_mgodatagen()
+    if mgodatagen is None:
+        console.print(f"wall-clock is skipped: {MISSING}")
+        return []
+    contest = Contest(bench.site, bench.command, mgodatagen, DOCUMENTS)
+    return list(wall_clock(contest, say=console.print))
 
 
 def table(found: Sequence[Measurement]) -> Table:

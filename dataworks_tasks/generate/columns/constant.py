@@ -9,6 +9,7 @@ import numpy as np
 from bson import json_util
 from bson.errors import BSONError
 
+from dataworks_tasks.documents.bson_types import STRING
 from dataworks_tasks.generate.batch.rows import Rows
 from dataworks_tasks.generate.batch.segments import Constant
 from dataworks_tasks.generate.batch.values import Kind, Text, Values, constant_text
@@ -21,6 +22,9 @@ from dataworks_tasks.generate.fields.variety import CONSTANT, Variety
 
 def bson_value(value: object) -> tuple[int, bytes]:
     """Return the type byte and the bytes of one value."""
+    if type(value) is str:  # most values of pools: three times as fast as by a document
+        data = value.encode()
+        return STRING, b"%b%b\0" % ((len(data) + 1).to_bytes(4, "little"), data)
     document = bson.encode({"": value})
     return document[4], document[6:-1]
 

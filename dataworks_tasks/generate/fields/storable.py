@@ -17,6 +17,8 @@ _DECIMAL128 = Context(prec=34, Emin=-6143, Emax=6144)
 
 def storable(value: Any) -> Any:
     """Convert the decimals, dates, UUIDs, enums, sets and numpy values in ``value`` for BSON."""
+    if type(value) is str:
+        return value
     converted = value
     if isinstance(value, Mapping):
         converted = {str(key): storable(entry) for key, entry in value.items()}

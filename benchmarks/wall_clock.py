@@ -1,0 +1,203 @@
+"""``make bench``: the same file by ``dataworks generate`` and by mgodatagen, from Enter to prompt.
+
+Both commands are timed from Enter to the prompt, in turn, on the same mongod; the collection is
+dropped before each. DataWorks has warm workers, one process a core; mgodatagen has a thread a core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.limits import Site
+from benchmarks.promises import Promise, promise_table
+from benchmarks.runs import CommandLine
+from dataworks_tasks.runs.namespace import Namespace
+from producer.local.celery_services import CeleryWorker
+from producer.local.environment import LocalAddresses
+from producer.local.services import LocalServices
+
+PROMISED = 1.6
+MISSING = "no mgodatagen: put it on PATH, or name it in MGODATAGEN_BINARY"
+_DATABASE = "bench"
+_PAIRS = 5
+DOCUMENTS = 500_000
+_ITEM = {
+    "sku": {"type": "string", "minLength": 8, "maxLength": 8},
+    "quantity": {"type": "int", "min": 1, "max": 9},
+    "price": {"type": "double", "min": 1, "max": 500},
+}
+SHAPES: Mapping[str, Mapping[str, Any]] = {
+    "flat": {
+        "number": {"type": "autoincrement", "autoType": "long", "startLong": 1},
+        "active": {"type": "boolean"},
+        "age": {"type": "int", "min": 18, "max": 90},
+        "points": {"type": "long", "min": 0, "max": 1_000_000},
+        "score": {"type": "double", "min": 0, "max": 1},
+        "created": {
+            "type": "date",
+            "startDate": "2020-01-01T00:00:00+00:00",
+            "endDate": "2026-01-01T00:00:00+00:00",
+        },
+        "status": {"type": "enum", "values": ["new", "open", "closed"], "randomOrder": True},
+        "code": {"type": "string", "minLength": 8, "maxLength": 8},
+        "owner": {"type": "objectId"},
+        "city": {"type": "faker", "method": "City"},
+    },
+    "orders": {
+        "orderNumber": {"type": "autoincrement", "autoType": "long", "startLong": 1},
+        "status": {"type": "enum", "values": ["new", "open", "closed"], "randomOrder": True},
+        "createdAt": {
+            "type": "date",
+            "startDate": "2020-01-01T00:00:00+00:00",
+            "endDate": "2026-01-01T00:00:00+00:00",
+        },
+        "customer": {
+            "type": "object",
+            "objectContent": {
+                "firstName": {"type": "faker", "method": "FirstName"},
+                "lastName": {"type": "faker", "method": "LastName"},
+                "email": {"type": "faker", "method": "Email"},
+                "address": {
+                    "type": "object",
+                    "objectContent": {
+                        "street": {"type": "faker", "method": "Street"},
+                        "city": {"type": "faker", "method": "City"},
+                        "zip": {"type": "string", "minLength": 5, "maxLength": 5},
+                    },
+                },
+            },
+        },
+        "items": {
+            "type": "array",
+            "minLength": 1,
+            "maxLength": 5,
+            "arrayContent": {"type": "object", "objectContent": _ITEM},
+        },
+        "note": {"type": "string", "minLength": 40, "maxLength": 400},
+    },
+}
+"""Files that both read: plain fields, and orders much like ``service_order``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Seconds of one command after the other, and of our run by its own clock."""
+
+    ours: float
+    run: float
+    theirs: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast ours is."""
+        return self.theirs / self.ours
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Two commands that read the same file and fill the same collection."""
+
+    site: Site
+    command: CommandLine
+    mgodatagen: str
+    documents: int
+
+    def pairs(self, shape: str, count: int) -> list[Pair]:
+        """Run both in turn, after a pair that is not counted."""
+        path = self.command.folder / f"wall_clock_{shape}.json"
+        collection = {"database": _DATABASE, "collection": shape, "count": self.documents}
+        path.write_text(json.dumps([{**collection, "content": SHAPES[shape]}]))
+        return [self._pair(shape, path) for _ in range(count + 1)][1:]
+
+    def _pair(self, shape: str, path: Path) -> Pair:
+        self._drop(shape)
+        ours = self.command.run("generate", path)
+        self._check(shape)
+        self._drop(shape)
+        theirs = self._run_mgodatagen(path)
+        self._check(shape)
+        return Pair(ours.command_seconds, ours.run_seconds, theirs)
+
+    def _run_mgodatagen(self, path: Path) -> float:
+        url, cores = self.command.addresses.mongodb_url, str(os.cpu_count())
+        began = time.monotonic()
+        subprocess.run(
+            (self.mgodatagen, "-f", str(path), "--uri", url, "-n", cores),
+            cwd=self.command.folder,
+            check=True,
+            capture_output=True,
+        )
+        return time.monotonic() - began
+
+    def _drop(self, shape: str) -> None:
+        with self.site.client() as client:
+            client.drop(Namespace(_DATABASE, shape))
+
+    def _check(self, shape: str) -> None:
+        with self.site.client() as client:
+            found = client.collection(Namespace(_DATABASE, shape)).count_documents({})
+        if found != self.documents:
+            raise RuntimeError(f"{found:,} of {self.documents:,} documents are there")
+
+
+def find_mgodatagen() -> str | None:
+    """Return the program, if this machine has it."""
+    return os.environ.get("MGODATAGEN_BINARY") or shutil.which("mgodatagen")
+
+
+def wall_clock(
+    contest: Contest, count: int = _PAIRS, say: Callable[[str], None] = print
+) -> Iterator[Promise]:
+    """Compare every shape, and yield the median of the ratios."""
+    for shape in SHAPES:
+        found = contest.pairs(shape, count)
+        ours, run, theirs = (
+            statistics.median(getattr(pair, name) for pair in found)
+            for name in ("ours", "run", "theirs")
+        )
+        say(
+            f"{shape}: {contest.documents:,} documents in {ours:.2f} s, of which the run took "
+            f"{run:.2f} s; mgodatagen {theirs:.2f} s"
+        )
+        ratio = statistics.median(pair.ratio for pair in found)
+        yield Promise(f"as fast as mgodatagen by the clock, {shape}", ratio, PROMISED, False, "x")
+
+
+def main() -> None:
+    """Measure on services of its own; exit 1 when a promise is not kept."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.wall_clock", description=__doc__)
+    parser.add_argument("--mgodatagen", default=find_mgodatagen(), metavar="PROGRAM")
+    parser.add_argument("--documents", type=int, default=DOCUMENTS)
+    parser.add_argument("--pairs", type=int, default=_PAIRS)
+    options = parser.parse_args()
+    if options.mgodatagen is None:
+        sys.exit(MISSING)
+    console = Console(highlight=False)
+    with LocalServices.in_temporary_folder() as services:
+        services.start_stores()
+        addresses = LocalAddresses(services.redis_url, services.mongodb_url)
+        command = CommandLine(addresses, services.folder)
+        services.start(CeleryWorker(command.environment, "worker-1", os.cpu_count() or 1))
+        contest = Contest(
+            Site(addresses.mongodb_url), command, options.mgodatagen, options.documents
+        )
+        found = list(wall_clock(contest, options.pairs, console.print))
+    console.print(promise_table(found))
+    sys.exit(0 if all(item.kept for item in found) else 1)
+
+
+if __name__ == "__main__":
+    main()
