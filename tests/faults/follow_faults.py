@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pymongo
 import redis
-from pymongo.errors import PyMongoError
+from pymongo.errors import AutoReconnect, PyMongoError
 
 from dataworks_tasks.ledger.contract import RunState
 from producer.local.services import LocalServices
@@ -133,13 +133,23 @@ class FollowFaults:
         assert not gone, f"{gone} ended by themselves"
 
     def _fill(self) -> None:
-        with pymongo.MongoClient[dict[str, Any]](self.source.url) as client:
+        # An election that the schedule before began may still be under way.
+        wait_until(self._is_filled, "the source is filled")
+
+    def _is_filled(self) -> bool:
+        with (
+            suppress(AutoReconnect),
+            pymongo.MongoClient[dict[str, Any]](self.source.url) as client,
+        ):
+            client.drop_database(self.fleet.database)
             database = client[self.fleet.database]
             for name in NAMES:
                 documents = [{"_id": n, "n": n} for n in range(_DOCUMENTS)]
                 places = [{"_id": f"place{n}", UNIQUE_FIELD: n} for n in range(20)]
                 database[name].insert_many([*documents, *places])
             database["orders"].create_index(UNIQUE_FIELD, unique=True, sparse=True)
+            return True
+        return False
 
     def _start(self) -> str:
         """Start the migration; one that is not detached can be killed."""

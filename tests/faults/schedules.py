@@ -78,7 +78,13 @@ def try_seeds(
             try:
                 said = tried.schedule(seed)
                 passed += 1
-            except (AssertionError, DataWorksError, PyMongoError, RedisError) as error:
+            except (
+                AssertionError,
+                DataWorksError,
+                PyMongoError,
+                RedisError,
+                TimeoutError,
+            ) as error:
                 said = f"FAILED {error} {getattr(error, '__notes__', '')}"
                 failed.append(seed)
                 if chosen.keep:
