@@ -1,4 +1,4 @@
-"""Pieces of many documents."""
+"""One piece of bytes from each of many documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataworks_tasks.documents.encoded_batch import Offsets
 
 
 class ValueColumn:
-    """Pieces of bytes, one for each of many documents that are laid out alike."""
+    """Pieces of bytes, one for each of many documents with the same layout."""
 
     __slots__ = ("_data", "_starts", "_stops", "_values")
 

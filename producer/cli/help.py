@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import click
@@ -10,6 +11,8 @@ from click.shell_completion import CompletionItem
 from dataworks_tasks.errors import UnknownName
 
 _PACKAGE = Path(__file__).parents[1]
+_WIDEST = 100
+"""Longer lines are hard to read, however wide the terminal is."""
 
 
 def complete_topics(
@@ -37,7 +40,11 @@ def command(topic: str | None) -> None:
         click.echo("\nEvery flag of a command: dataworks COMMAND --help")
         return
     if topic in pages:
-        click.echo_via_pager(pages[topic].read_text(encoding="utf-8"))
+        from producer.view.help_page import shown_page
+
+        width = min(_WIDEST, shutil.get_terminal_size().columns)
+        text = pages[topic].read_text(encoding="utf-8")
+        click.echo_via_pager(shown_page(text, pages, width))
         return
     root = click.get_current_context().find_root()
     of_command = (
