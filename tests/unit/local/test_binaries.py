@@ -76,8 +76,8 @@ def test_a_probe_has_a_limit_and_explains_signals(
 
 
 def test_a_program_in_a_wheel_is_found() -> None:
-    # pytest is a wheel with a program: its files are in every development environment.
-    program = ServerProgram("pytest", "PYTEST_BIN", ("pytest",), ("pytest",), "PYTEST_URL")
+    # Every development environment has ruff, which answers without starting Python.
+    program = ServerProgram("ruff", "RUFF_BIN", ("ruff",), ("ruff",), "RUFF_URL")
     found = find_binary(program, {"PATH": ""})
-    assert found.path.name == "pytest"
+    assert found.path.name == "ruff"
     assert found.path.is_absolute()
