@@ -69,7 +69,9 @@ def _causes(
     if throttled is not None:
         unit = "RU" if throttled.in_request_units else "documents"
         yield f"the target throttles: it accepts {throttled.a_second:,.0f} {unit}/s from this run"
-    waiting = ledger.windows.served_before(progress.run_id)
+    # A run that follows an idle source has nothing to do, and so nothing to wait for.
+    is_idle = progress.following is not None and progress.planned == progress.acknowledged
+    waiting = [] if is_idle else ledger.windows.served_before(progress.run_id)
     if waiting and _seconds_quiet(ledger, progress) > _QUIET_SECONDS:
         yield f"waiting for {_listed(waiting)}"
     # A server that was suspended, or whose packets are dropped, gives no error for a long time.

@@ -9,6 +9,8 @@ import pytest
 from redis import Redis
 
 from dataworks_tasks.ledger.contract import RangeResult, RunState
+from dataworks_tasks.ledger.follow_gauge import FollowGauge
+from dataworks_tasks.ledger.key_windows import Append
 from dataworks_tasks.ledger.keys import WORKERS, RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.redis_server import RedisMemory
@@ -20,7 +22,7 @@ from dataworks_tasks.monitor.operation import PerformanceMonitor
 from dataworks_tasks.monitor.standstill import cause_of_standstill, standstill
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.settings import FrameworkConfig
-from tests.contract.contract_support import generation_spec
+from tests.contract.contract_support import generation_spec, migration_spec
 
 QUEUE = "dataworks"
 
@@ -53,6 +55,22 @@ def test_nobody_is_there(ledger: RedisLedger) -> None:
     )
     ledger.change_state(run_id, frozenset({RunState.RUNNING}), RunState.PAUSED)
     assert cause(ledger, run_id) is None
+
+
+def test_a_run_that_follows_an_idle_source_waits_for_nobody(
+    ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataworks_tasks.monitor.standstill._QUIET_SECONDS", -60.0)
+    enter(ledger, "w1")
+    spec = migration_spec()
+    ledger.create(spec, None, QUEUE, ["watch"])
+    ledger.windows.open(spec.run_id, QUEUE, 1, 2)
+    other = running(ledger)
+    assert cause(ledger, spec.run_id) == f"waiting for {other}"
+    ledger.key_windows.note_following(spec.run_id, FollowGauge(0.0, 0.0))
+    assert cause(ledger, spec.run_id) is None
+    ledger.key_windows.append(spec.run_id, Append([b"window"]))
+    assert cause(ledger, spec.run_id) == f"waiting for {other}"
 
 
 def test_a_run_that_paused_itself_says_why(ledger: RedisLedger) -> None:
