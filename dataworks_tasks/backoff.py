@@ -27,5 +27,5 @@ class Backoff:
         return random.uniform(0.0, self.ceiling(attempt))
 
     def pauses(self) -> Iterator[float]:
-        """One pause per retry."""
+        """Yield one pause per retry."""
         return (self.pause(attempt) for attempt in range(self.tries))

@@ -69,7 +69,7 @@ class TextFormatter(logging.Formatter):
     """Formats a record as ``2026-01-31 12:00:00.123 INFO  logger: message  run=...``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; a traceback follows on lines of its own."""
+        """Format a record as one line; a traceback follows on its own lines."""
         moment = datetime.fromtimestamp(record.created)
         fields = "".join(f"  {name}={value}" for name, value in _fields_of(record).items())
         head = f"{moment:%Y-%m-%d %H:%M:%S}.{int(record.msecs):03} {record.levelname:<7}"
@@ -80,7 +80,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, process, message, and the fields."""
+    """One JSON object per line: time, level, logger, process, message, and the fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record as one line of JSON."""

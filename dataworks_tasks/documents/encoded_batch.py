@@ -59,7 +59,7 @@ class EncodedBatch:
 
     @classmethod
     def join(cls, batches: Sequence[EncodedBatch]) -> EncodedBatch:
-        """One batch with the documents of all ``batches`` in order."""
+        """Return one batch with the documents of all ``batches`` in order."""
         if len(batches) == 1:
             return batches[0]
         starts = accumulate((len(batch.data) for batch in batches), initial=0)
@@ -83,7 +83,7 @@ class EncodedBatch:
         return self.data[int(self.offsets[position]) : int(self.offsets[position + 1])]
 
     def documents(self) -> Iterator[bytes]:
-        """Each document's bytes, in order."""
+        """Yield each document's bytes, in order."""
         for start, stop in pairwise(self.offsets.tolist()):
             yield self.data[start:stop]
 

@@ -71,7 +71,7 @@ class Element(NamedTuple):
 
 
 def value_end(document: bytes, type_: int, start: int) -> int:
-    """Where the value that starts at ``start`` ends.
+    """Return where the value that starts at ``start`` ends.
 
     Raises ValueError for a type byte that BSON does not have.
     """

@@ -141,7 +141,7 @@ class Ledger(Protocol):
         """Return the run's spec."""
 
     def run_ids(self) -> list[str]:
-        """All runs, newest first."""
+        """Return all runs, newest first."""
 
     def named_run(self, name: str) -> str | None:
         """Return the id of the run with this name; the run may not be on record yet."""

@@ -36,7 +36,7 @@ class RunHistories(Protocol):
         """Add the run's counters as of now, unless the latest sample is recent."""
 
     def read(self, run_id: str) -> tuple[HistorySample, ...]:
-        """Every sample that is kept, oldest first; evenly thinned out in a long run."""
+        """Return every sample that is kept, oldest first; evenly thinned out in a long run."""
 
     def record_event(self, run_id: str, event: RunEvent) -> None:
         """Keep an event; the oldest of many is forgotten."""

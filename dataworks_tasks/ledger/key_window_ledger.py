@@ -148,7 +148,7 @@ class KeyWindowLedger:
         return {name: int(pair) for name, pair in cast("dict[bytes, bytes]", found).items()}
 
     def has_failures(self, run_id: str) -> bool:
-        """Whether any document's failure is on record."""
+        """Return whether any document's failure is on record."""
         key = RunKeys(run_id).failures
         return bool(self._steps.guard(run_id, lambda: self._steps.redis.exists(key)))
 

@@ -147,7 +147,7 @@ class KeyWindows(Protocol):
         """Return the hot set: keys as BSON, each with its collection pair."""
 
     def has_failures(self, run_id: str) -> bool:
-        """Whether any document's failure is on record."""
+        """Return whether any document's failure is on record."""
 
     def status(self, run_id: str) -> WindowStatus:
         """Return what is left besides the run's gaps; times are of Redis' clock."""

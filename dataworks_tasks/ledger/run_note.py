@@ -53,7 +53,7 @@ def notes_to_json(notes: Sequence[RunNote]) -> str:
 
 
 def read_notes(kept: Mapping[str, str]) -> tuple[RunNote, ...]:
-    """Every topic's notes, in the order of ``NoteTopic``."""
+    """Return every topic's notes, in the order of ``NoteTopic``."""
     return tuple(_read(kept))
 
 

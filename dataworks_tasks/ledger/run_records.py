@@ -93,7 +93,7 @@ class RunRecords:
         return known
 
     def run_ids(self) -> list[str]:
-        """All runs, newest first."""
+        """Return all runs, newest first."""
         found = self._steps.guard("", lambda: self._redis.zrevrange(RUNS, 0, -1))
         return [as_text(run_id) for run_id in cast("list[bytes]", found)]
 

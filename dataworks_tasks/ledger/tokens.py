@@ -22,7 +22,7 @@ class BucketRequest:
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """All buckets are taken from in one step, or none is."""
+    """Takes from all buckets in one step, or from none."""
 
     buckets: Sequence[BucketRequest]
     longest_wait_seconds: float

@@ -75,7 +75,7 @@ def _speaks_plain(host: str, port: int) -> bool:
 
 
 def _speaks_tls(host: str, port: int) -> bool:
-    """Whether the server takes part in a handshake; nothing is sent to it after that."""
+    """Return whether the server takes part in a handshake; nothing is sent to it after that."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:

@@ -109,7 +109,7 @@ class Mask:
 
 
 def alike(before: int, after: int) -> bool:
-    """Whether a mask kept the value's type; a number may become another kind of number."""
+    """Return whether a mask kept the value's type; a number may become another kind of number."""
     return before == after or {before, after} <= _NUMBERS
 
 

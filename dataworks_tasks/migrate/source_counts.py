@@ -24,7 +24,7 @@ from dataworks_tasks.store.collection_facts import read_collection
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """One collection. ``planned`` is None where planning does not count exactly."""
+    """One collection. ``planned`` is None if planning does not count exactly."""
 
     pair: NamespacePair
     planned: int | None

@@ -31,7 +31,7 @@ class ValueColumn:
         return self._stops - self._starts
 
     def values(self) -> list[bytes]:
-        """Each piece."""
+        """Return each piece."""
         if self._values is None:
             data = self._data
             spans = zip(self._starts.tolist(), self._stops.tolist(), strict=True)

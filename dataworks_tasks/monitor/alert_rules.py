@@ -35,7 +35,7 @@ class AlertRule(ABC):
         """Return the figure that is compared."""
 
     def is_passed(self, run: OperationMetrics) -> bool:
-        """Whether the figure is beyond the limit; most limits are upper ones."""
+        """Return whether the figure is beyond the limit; most limits are upper ones."""
         return self.value(run) > self.limit
 
     @abstractmethod

@@ -37,12 +37,12 @@ class PerformanceSnapshot:
 
     @property
     def documents_per_second(self) -> float:
-        """Of all runs together."""
+        """The sum of all runs."""
         return sum(run.documents_per_second for run in self.runs)
 
     @property
     def bytes_per_second(self) -> float:
-        """Of all runs together."""
+        """The sum of all runs."""
         return sum(run.bytes_per_second for run in self.runs)
 
     @property

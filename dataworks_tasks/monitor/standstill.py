@@ -106,7 +106,7 @@ def no_worker(workers: Sequence[LivingWorker], queue: str) -> Iterator[str]:
 
 
 def _is_newest(progress: RunProgress) -> bool:
-    """Whether nothing was acknowledged since the last error."""
+    """Return whether nothing was acknowledged since the last error."""
     if progress.last_error is None or progress.last_error_at is None:
         return False
     last = progress.last_acknowledged_at

@@ -100,7 +100,7 @@ class CollectionKeys:
         return retry_while_planning(lambda: self.source.estimated_count(self.namespace))
 
     def is_capped(self) -> bool:
-        """Whether the collection keeps insertion order and a limited size."""
+        """Return whether the collection keeps insertion order and a limited size."""
         command = {"listCollections": 1, "filter": {"name": self.namespace.collection}}
         reply = retry_while_planning(lambda: self.source.command(self.namespace.database, command))
         found = reply["cursor"]["firstBatch"]

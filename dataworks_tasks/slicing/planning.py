@@ -27,7 +27,7 @@ _OUTAGE_SECONDS = 1.0
 
 
 def needs_planning(ledger: Ledger, spec: RunSpec) -> bool:
-    """Whether the run has slices that are not planned yet."""
+    """Return whether the run has slices that are not planned yet."""
     if spec.follows and ledger.key_windows.copy_slices(spec.run_id) is not None:
         return False
     if not spec.is_sliced:

@@ -60,7 +60,7 @@ def with_literal_plus(uri: str) -> str:
 
 
 def names_option(uri: str, name: str) -> bool:
-    """Whether the connection string itself sets an option."""
+    """Return whether the connection string itself sets an option."""
     return name.lower() in _split(uri).options
 
 

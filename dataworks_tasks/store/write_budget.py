@@ -15,7 +15,7 @@ class Reservation:
     documents: int
     request_units: float
     epoch: int = 0
-    """When it was allowed, for the controller of the run's rate."""
+    """The controller's epoch in which it was allowed."""
 
 
 class RateLimiter(Protocol):

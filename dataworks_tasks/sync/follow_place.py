@@ -39,7 +39,7 @@ class FollowPlace:
     later: int = 0
 
     def to_bytes(self) -> bytes:
-        """As the ledger keeps it: BSON as hexadecimal digits, because a run's record is text."""
+        """Encode it for the ledger: BSON as hexadecimal digits, because a run's record is text."""
         fields = {
             "t": self.token,
             "c": self.time,

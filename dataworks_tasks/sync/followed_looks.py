@@ -94,7 +94,7 @@ class Looks:
         return replace(self, mark=mark, keys=waiting), stay
 
     def to_bytes(self) -> bytes:
-        """As the ledger keeps it: BSON as hexadecimal digits, because a run's record is text."""
+        """Encode it for the ledger: BSON as hexadecimal digits, because a run's record is text."""
         fields = {
             "s": Int64(self.start),
             "f": Int64(self.since),

@@ -44,7 +44,7 @@ class KeyWindow:
     seconds: int = 0
 
     def to_bytes(self) -> bytes:
-        """As the ledger keeps it: a BSON document."""
+        """Encode it for the ledger: a BSON document."""
         members = assemble(
             element_bytes(key, str(position).encode()) for position, key in enumerate(self.keys)
         )
@@ -97,7 +97,7 @@ def window_nonce(job: MigrationJob, pair: int, later: int) -> bytes:
 
 
 def is_key_window(data: bytes) -> bool:
-    """Whether a slice's bytes are those of a key window."""
+    """Return whether a slice's bytes are those of a key window."""
     return data.startswith(_MARK, 4)
 
 

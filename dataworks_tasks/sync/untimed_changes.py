@@ -42,7 +42,7 @@ class UntimedChanges(ABC):
 
     @abstractmethod
     def _has_position(self) -> bool:
-        """Whether an earlier position was given."""
+        """Return whether an earlier position was given."""
 
     @abstractmethod
     def _begin_now(self) -> None:

@@ -21,7 +21,7 @@ def process_name() -> str:
 
 
 def process_is_gone(name: str) -> bool:
-    """Whether ``name`` is a process of this worker that has ended."""
+    """Return whether ``name`` is a process of this worker that has ended."""
     worker, _, pid = name.rpartition(":")
     if worker != _WORKER or not pid.isdigit():
         return False

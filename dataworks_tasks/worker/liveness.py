@@ -37,7 +37,7 @@ class LocalWorker:
     age_seconds: float
 
     def is_healthy(self, stale_seconds: float = STALE_SECONDS) -> bool:
-        """Whether it touched its file lately."""
+        """Return whether it touched its file lately."""
         return self.age_seconds <= stale_seconds
 
 

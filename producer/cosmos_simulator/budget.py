@@ -63,7 +63,7 @@ class RequestUnitBudget:
         return self._level
 
     def affordable(self, ru: float) -> bool:
-        """Whether an operation of ``ru`` may start.
+        """Return whether an operation of ``ru`` may start.
 
         One that costs more than a second's allowance starts when the bucket is full; otherwise it
         never could.

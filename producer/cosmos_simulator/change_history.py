@@ -45,7 +45,7 @@ class ChangeHistory:
             self._bytes -= self._entries.popleft().size_bytes
 
     def reaches(self, number: int) -> bool:
-        """Whether everything after change ``number`` is still there."""
+        """Return whether everything after change ``number`` is still there."""
         return number >= self.last or self._entries[0].number <= number + 1
 
     def after(self, number: int, limit: int) -> list[LoggedChange]:

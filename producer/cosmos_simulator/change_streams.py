@@ -39,7 +39,7 @@ EXPIRED_TEXT = "Expired resume token or cursor"
 
 
 def is_change_stream(command: Command) -> bool:
-    """Whether an aggregate opens a change stream."""
+    """Return whether an aggregate opens a change stream."""
     if command.name != "aggregate":
         return False
     pipeline = command.body.get("pipeline") or [{}]

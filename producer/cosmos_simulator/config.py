@@ -32,10 +32,10 @@ class FaultDials:
     """Documents of bulk writes that are refused with 16500, each by itself."""
 
     omit_retry_after_share: float = 0.0
-    """Of the throttled answers: those whose text has no ``RetryAfterMs``."""
+    """The share of throttled answers whose text has no ``RetryAfterMs``."""
 
     legacy_throttle_share: float = 0.0
-    """Of the throttled commands: those answered in the older ``OKMongoResponse``/``$err`` shape."""
+    """The share of throttled commands answered in the older ``OKMongoResponse``/``$err`` shape."""
 
     cursor_cut_share: float = 0.0
     """``getMore`` requests answered with 43 CursorNotFound; the cursor is gone for good."""
@@ -127,7 +127,7 @@ class SimulatorConfig:
     """
 
     physical_partitions: int = 2
-    """Of a collection's change feed; a document's is found by its shard key, else by its _id."""
+    """Partitions of a change feed; a document's depends on its shard key, else on its _id."""
 
     change_history_bytes: int = HISTORY_BYTES
     """How much of its changes Azure DocumentDB keeps."""

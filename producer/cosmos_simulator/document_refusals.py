@@ -81,7 +81,7 @@ def json_size(document: bytes) -> int:
 
 
 def has_path(document: Mapping[str, Any], path: str) -> bool:
-    """Whether a dotted path leads to a value; not through arrays."""
+    """Return whether a dotted path leads to a value; not through arrays."""
     value: Any = document
     for name in path.split("."):
         if not isinstance(value, Mapping) or name not in value:
@@ -91,7 +91,7 @@ def has_path(document: Mapping[str, Any], path: str) -> bool:
 
 
 def targets_one_shard(query: Mapping[str, Any], path: str) -> bool:
-    """Whether a query has an equality on the shard key, at the top or in an ``$and``."""
+    """Return whether a query has an equality on the shard key, at the top or in an ``$and``."""
     if path in query:
         value = query[path]
         operators = isinstance(value, Mapping) and next(iter(value), "").startswith("$")

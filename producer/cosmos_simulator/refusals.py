@@ -59,7 +59,7 @@ def _query_parts(command: Command) -> list[Any]:
 
 
 def _names(value: Any) -> Iterator[str]:
-    """Every field name in nested documents and arrays."""
+    """Yield every field name in nested documents and arrays."""
     if isinstance(value, Mapping):
         for name, nested in value.items():
             yield name

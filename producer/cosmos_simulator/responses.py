@@ -41,7 +41,7 @@ def error(code: int, message: str) -> dict[str, Any]:
 
 
 def write_error(index: int, code: int, message: str) -> dict[str, Any]:
-    """One entry of ``writeErrors``."""
+    """Return one entry of ``writeErrors``."""
     return {"index": index, "code": code, "errmsg": message}
 
 

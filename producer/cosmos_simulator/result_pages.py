@@ -75,7 +75,7 @@ class ResultPages:
 
 
 def _count_that_fits(documents: list[RawBSONDocument]) -> int:
-    """How many documents make a page; at least one, whatever its size."""
+    """Return how many documents make a page; at least one, whatever its size."""
     size = _BYTES_AROUND_DOCUMENTS
     for count, document in enumerate(documents):
         size += len(document.raw) + _BYTES_AROUND_A_DOCUMENT

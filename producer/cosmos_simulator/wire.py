@@ -107,7 +107,7 @@ async def read_message(reader: asyncio.StreamReader) -> bytes:
 
 
 def decode_body(data: bytes) -> dict[str, Any]:
-    """One level of a BSON document; nested documents stay ``RawBSONDocument``."""
+    """Decode one level of a BSON document; nested documents stay ``RawBSONDocument``."""
     return dict(RawBSONDocument(data, _RAW).items())
 
 

@@ -130,11 +130,11 @@ class _Limits:
         return self.charge(statements) <= self.budget.available()
 
     def dial_throttles(self, statements: Sequence[int]) -> bool:
-        """Whether the dial for bulk writes throttles this one."""
+        """Return whether the dial for bulk writes throttles this one."""
         return bool(statements) and self.faults.happens(self.faults.dials.throttle_share)
 
     def accepted_count(self, order: Sequence[int], *, by_dial: bool) -> int:
-        """How many of these run, in their order."""
+        """Return how many of these run, in their order."""
         affordable = _affordable_count(self.charges[order], self.budget)
         return min(affordable, self.faults.accepted(len(order))) if by_dial else affordable
 

@@ -175,7 +175,7 @@ class CutOver:
 
     @contextmanager
     def _lease(self) -> Iterator[HeldFinishLease]:
-        """One cut-over at a time; one that was killed keeps its lease for some seconds."""
+        """Hold the lease: one cut-over at a time; a killed one keeps its lease for some seconds."""
         stop = StopSignal(time.monotonic() + _LONGEST_SECONDS)
         holder = f"cutover:{socket.gethostname()}:{os.getpid()}"
         until = time.monotonic() + LEASE_SECONDS + _LOOK_SECONDS

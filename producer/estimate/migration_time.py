@@ -44,7 +44,7 @@ class MigrationTime:
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """The complete time, in seconds."""
         return _BEGINNING_SECONDS + self.copy_seconds + self.index_seconds
 
     @property

@@ -91,7 +91,7 @@ class Flower:
         )
 
     def is_ready(self, site: ServiceSite) -> bool:
-        """Whether its health page answers."""
+        """Return whether its health page answers."""
         return http_answers(site.port, "/healthcheck")
 
     def url(self, site: ServiceSite) -> str:

@@ -65,7 +65,7 @@ class Children:
         return self._children[name]
 
     def all(self) -> list[Child]:
-        """Every child, ended or not."""
+        """Return every child, ended or not."""
         return list(self._children.values())
 
     def reap(self) -> None:

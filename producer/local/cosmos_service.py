@@ -46,7 +46,7 @@ class CosmosService:
         )
 
     def is_ready(self, site: ServiceSite) -> bool:
-        """Whether it answers for the mongod behind it."""
+        """Return whether it answers for the mongod behind it."""
         answer = run_mongo_command(site.port, {"ping": 1})
         return answer is not None and bool(answer.get("ok"))
 

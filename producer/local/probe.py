@@ -22,7 +22,7 @@ MSG_PREFIX = b"\0\0\0\0\0"  # flag bits, and one section of kind 0
 
 
 def redis_answers(port: int) -> bool:
-    """Whether a Redis or Valkey serves commands; False while it loads its data."""
+    """Return whether a Redis or Valkey serves commands; False while it loads its data."""
     try:
         with _connect(port) as connection:
             connection.sendall(b"PING\r\n")
@@ -32,7 +32,7 @@ def redis_answers(port: int) -> bool:
 
 
 def http_answers(port: int, path: str) -> bool:
-    """Whether ``GET path`` answers with status 200."""
+    """Return whether ``GET path`` answers with status 200."""
     request = f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}\r\nConnection: close\r\n\r\n"
     try:
         with _connect(port) as connection:

@@ -64,7 +64,7 @@ def children_of(parent: int) -> list[int]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process with this id exists and is not a zombie."""
+    """Return whether a process with this id exists and is not a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

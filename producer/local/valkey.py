@@ -39,7 +39,7 @@ class Valkey:
         )
 
     def is_ready(self, site: ServiceSite) -> bool:
-        """Whether it answers PING."""
+        """Return whether it answers PING."""
         return redis_answers(site.port)
 
     def url(self, site: ServiceSite) -> str:

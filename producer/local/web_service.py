@@ -36,7 +36,7 @@ class WebPages:
         )
 
     def is_ready(self, site: ServiceSite) -> bool:
-        """Whether its style sheet is served."""
+        """Return whether its style sheet is served."""
         return http_answers(site.port, "/static/style.css")
 
     def url(self, site: ServiceSite) -> str:

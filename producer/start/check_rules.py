@@ -176,7 +176,7 @@ class _Search:
         return bool(paths) and self.any({"$or": [{path: {"$exists": True}} for path in paths]})
 
     def any(self, query: object) -> bool:
-        """Whether any document matches."""
+        """Return whether any document matches."""
         return any(self._any_in(namespace, query) for namespace in self.namespaces)
 
     def _any_in(self, namespace: Namespace, query: object) -> bool:

@@ -106,7 +106,7 @@ class LiveSnapshot:
 
     @property
     def time_left(self) -> TimeLeft | None:
-        """Until the run is complete; None when it cannot be estimated."""
+        """The time until the run is complete; None when it cannot be estimated."""
         return self.run.time_left
 
     def as_json(self) -> dict[str, Any]:

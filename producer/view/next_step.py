@@ -11,7 +11,7 @@ _STOPPED = frozenset({RunState.PAUSED, RunState.CANCELLED, RunState.FAILED})
 
 
 def may_resume(state: RunState, last_error: str | None) -> bool:
-    """Whether ``resume`` can help a run: not after an error that asks for a new one."""
+    """Return whether ``resume`` can help a run: not after an error that asks for a new one."""
     is_lost = state is RunState.FAILED and asks_for_new_run(last_error)
     return state in _STOPPED and not is_lost
 

@@ -178,5 +178,5 @@ def _fits(run_id: str, state: RunState, wanted: RunFilter) -> bool:
 
 
 def is_working(detail: RunDetail) -> bool:
-    """Whether the run may still change."""
+    """Return whether the run may still change."""
     return detail.live.run.state in WORKING

@@ -40,12 +40,12 @@ def mix(values: Bits) -> Bits:
 
 
 def document_keys(indexes: Bits, seed_salt: np.uint64) -> Bits:
-    """One key a document; every draw of the document starts from it."""
+    """Return one key per document; every draw of the document starts from it."""
     return mix(indexes * GOLDEN + seed_salt)
 
 
 def element_keys(parent_keys: Bits, elements: Integers) -> Bits:
-    """One key an array element, from its parent's key and its index in the array."""
+    """Return one key per array element, from its parent's key and its index in the array."""
     return mix(parent_keys + (elements.astype(np.uint64) + np.uint64(1)) * GOLDEN)
 
 

@@ -87,7 +87,7 @@ class Rows:
         return self.parent, self.parents
 
     def select(self, numbers: Positions) -> Rows:
-        """Only the rows with these numbers."""
+        """Return only the rows with these numbers."""
         if len(numbers) == len(self):
             return self
         rows = Rows(self.seed, self.indexes[numbers], self.keys[numbers], self.ordinals[numbers])

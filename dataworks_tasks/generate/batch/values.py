@@ -99,7 +99,7 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Values:
-    """One value a row. ``present`` is None where every row has one.
+    """One value per row. ``present`` is None where every row has one.
 
     NUMBER data is float64 or int64, BOOLEAN bool, DATE int64 milliseconds since 1970, DURATION
     int64 milliseconds; TEXT is in

@@ -44,7 +44,7 @@ class WithoutRepeats:
         self._weights = _integer_weights(weights) if weights else None
 
     def numbers(self, rows: Rows) -> Positions:
-        """One number for each element of ``rows``."""
+        """Return one number for each element of ``rows``."""
         parent, parents = rows.parent_rows()
         places = rows.array_indexes
         if places is None or not len(places):

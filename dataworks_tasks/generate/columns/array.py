@@ -145,7 +145,7 @@ def read_array(node: TemplateNode) -> Column:
 
 
 def read_length(node: TemplateNode) -> Length:
-    """How many elements an array, or entries a map has."""
+    """Read how many elements an array, or entries a map, has."""
     weights = node.numbers("lengthWeights", least=0)
     size = node.integer("size", -1, least=0, most=LONGEST_ARRAY)
     least = node.integer("minLength", max(size, 0), least=0, most=LONGEST_ARRAY)

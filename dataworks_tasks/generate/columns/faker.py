@@ -275,7 +275,7 @@ def _is_method(name: str, locale: str) -> bool:
 
 
 def _problem_of(written: str, name: str, locale: str) -> str:
-    """Why a method cannot be used; empty where it can."""
+    """Return why a method cannot be used; empty if it can."""
     if name in CLOCK_METHODS:
         return f"{name!r} reads the clock, so a run could not be repeated; {_INSTEAD}"
     if name in UNSEEDED_METHODS:

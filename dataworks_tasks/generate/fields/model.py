@@ -124,7 +124,7 @@ class Field:
         return self.shares is None and self.condition is None and not self.column.optional
 
     def variety(self) -> Variety | None:
-        """How often values repeat, where there are any; see Column."""
+        """Return how often values repeat in documents that have the field; see Column."""
         variety = self.column.variety()
         if not self.distinct:
             return variety

@@ -76,7 +76,7 @@ class Reader:
         return record
 
     def read_field(self, name: str, value: object, path: str, record: Record) -> Field:
-        """One field: its column, and whether it is there."""
+        """Read one field: its column, and whether it is present."""
         node = self._open(value, path, record)
         if node is None:
             return Field(name, path, Unreadable())

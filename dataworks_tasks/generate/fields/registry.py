@@ -37,7 +37,7 @@ def column_type(name: str, *aliases: str) -> Callable[[Read], Read]:
 
 
 def column_types() -> dict[str, ColumnType]:
-    """Every type by its name and aliases in lower case."""
+    """Return every type by its name and aliases in lower case."""
     _import_all()
     return _types
 

@@ -22,7 +22,7 @@ class Shares:
     null: int
 
     def ranks(self, path: str, rows: Rows) -> Positions:
-        """Each row's rank in a shuffle of its block: the first N ranks of a block are the share."""
+        """Rank each row in a shuffle of its block: the first N ranks of a block are the share."""
         block = np.uint64(self.block)
         keys = (rows.indexes // block) * counter_hash.GOLDEN
         keys += counter_hash.salt(path, rows.seed, "share")

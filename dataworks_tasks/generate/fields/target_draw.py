@@ -42,7 +42,7 @@ class TargetDraw:
         self._without_repeats: WithoutRepeats | None = None
 
     def is_drawn(self, way: str) -> bool:
-        """Whether the draw uses this one of ``WAYS``."""
+        """Return whether the draw uses this one of ``WAYS``."""
         return self.group.settings.get(way) is True
 
     @property

@@ -80,7 +80,7 @@ class TemplateNode:
         self.reader.refuse(path, problem)
 
     def has(self, name: str) -> bool:
-        """Whether the key is given."""
+        """Return whether the key is given."""
         return name.lower() in self._members
 
     def peek(self, name: str) -> object:

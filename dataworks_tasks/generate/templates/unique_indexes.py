@@ -72,7 +72,7 @@ def _variety(path: Sequence[Field]) -> Variety | None:
 
 
 def _nulls(path: Sequence[Field], documents: int, sparse: bool) -> float:
-    """How many documents are indexed as null, where it is more than one."""
+    """Return how many documents are indexed as null, if it is more than one."""
     if not path:
         return 0 if sparse else documents
     share = 0.0
