@@ -81,6 +81,8 @@ class Connections:
                     f"Redis at {host} cannot be used: {error.fact}",
                     f"Give its CA file: {setting}=rediss://...?ssl_ca_certs=FILE"
                     if _UNTRUSTED in error.fact
+                    else "Name another one with --broker, or start one: dataworks local"
+                    if setting == "--broker"
                     else f"Name one with --broker, set {setting}, or start one: dataworks local",
                 ) from None
             self._ledger = ledger
@@ -95,7 +97,7 @@ class Connections:
 
             if self.config.ledger_url is not None:
                 broker = self.config.broker_url.get_secret_value()
-                check_transport(broker, "FRAMEWORK_BROKER_URL")
+                check_transport(broker, self.config.called("BROKER_URL"))
             self._app = create_app(self.config)
             self._stack.callback(self._app.close)
         return self._app
@@ -147,7 +149,7 @@ class Connections:
 
     def _database(self, side: Side) -> BaseDatabaseClient:
         config: DatabaseConfig | None = getattr(self.config, side)
-        setting = f"FRAMEWORK_{side.upper()}_DB_CONNECTION_STRING"
+        setting = self.config.called(f"{side.upper()}_DB_CONNECTION_STRING")
         if config is None:
             raise SettingsError(
                 f"no {side} database is set",

@@ -20,7 +20,7 @@ from redis import Redis
 from dataworks_tasks.ledger.contract import RunProgress, RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from producer.local.services import RunningService
-from tests.support.json_output import check_output
+from tests.support.json_output import check_error, check_output
 from tests.support.warm_commands import WARM
 
 QUEUE_LISTS = ("dataworks", "dataworks\x06\x166")
@@ -71,6 +71,8 @@ class Fleet:
         done = WARM.run(words, self.process_environment(), self.folder, 110)
         if "--json" in words:
             check_output(words, done.stdout)
+            if any(line.startswith('{"error"') for line in done.stderr.splitlines()[-1:]):
+                check_error(done.stderr)
         if check:
             assert done.returncode == 0, f"exit {done.returncode}: {done.stdout}{done.stderr}"
         return done

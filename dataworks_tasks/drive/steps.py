@@ -6,6 +6,8 @@ which runs need it.
 
 from __future__ import annotations
 
+from socket import gethostname
+
 from dataworks_tasks.drive.watch_messages import WatchMessages
 from dataworks_tasks.driver_step import DriverStep
 from dataworks_tasks.errors import BadMessage
@@ -23,5 +25,5 @@ def step_named(name: str) -> DriverStep:
             return step
     raise BadMessage(
         "a message names a step of a run that this version does not know",
-        "Update DataWorks on this machine: pip install -U dataworks",
+        f"Update DataWorks on {gethostname()}: pip install -U dataworks",
     )

@@ -82,4 +82,4 @@ def connect_ledger(config: FrameworkConfig, *, impatient: bool = False) -> Redis
 
 def ledger_setting(config: FrameworkConfig) -> str:
     """Return the name of the setting that holds the ledger's address."""
-    return "FRAMEWORK_LEDGER_URL" if config.ledger_url else "FRAMEWORK_BROKER_URL"
+    return config.called("LEDGER_URL" if config.ledger_url else "BROKER_URL")

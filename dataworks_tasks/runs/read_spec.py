@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from socket import gethostname
 
 from pydantic import ValidationError
 
@@ -31,7 +32,7 @@ def _refusal(text: str | bytes, error: ValidationError) -> SpecRefused:
     if version is not None and version > FORMAT_VERSION:
         return SpecRefused(
             f"the run's spec has format {version}, this version reads {FORMAT_VERSION}",
-            "Update DataWorks on this machine: pip install -U dataworks",
+            f"Update DataWorks on {gethostname()}: pip install -U dataworks",
         )
     errors = error.errors()
     first = next((one for one in errors if one["type"] in _UNKNOWN), errors[0])
@@ -46,7 +47,7 @@ def _refusal(text: str | bytes, error: ValidationError) -> SpecRefused:
         return SpecRefused(
             f"another version of DataWorks recorded the run: {field!r} in its spec is unknown to "
             f"this one ({__version__})",
-            "Install the same version on this machine as where the run was started",
+            f"Install the same version on {gethostname()} as where the run was started",
         )
     return SpecRefused(
         f"the run's spec is damaged at {field!r}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import gethostname
 from typing import Literal
 
 from dataworks_tasks.errors import SettingsError, SpecRefused
@@ -29,11 +30,14 @@ def check_fingerprints(spec: RunSpec, config: FrameworkConfig) -> None:
 def _check_side(spec: RunSpec, of_run: Side, meant: str, settings: FrameworkConfig) -> None:
     side = setting_side(spec, of_run)
     config: DatabaseConfig | None = getattr(settings, side)
-    setting = f"FRAMEWORK_{side.upper()}_DB_CONNECTION_STRING"
+    name = f"{side.upper()}_DB_CONNECTION_STRING"
+    setting = settings.called(name)
     if config is None:
         raise SettingsError(f"no {side} database is set", f"Set {setting} for this process")
     if config.fingerprint != meant:
         raise SpecRefused(
             f"the run's {of_run} is {meant}, but this process reaches {config.fingerprint}",
-            f"Set {setting} to the run's servers on this machine and restart the worker",
+            f"Name the run's servers by {setting}"
+            if settings.flag(name)
+            else f"Set {setting} to the run's servers on {gethostname()}, and restart its worker",
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationInfo,
     field_validator,
@@ -44,6 +46,8 @@ class FrameworkConfig(BaseModel):
     """Validated settings of one process; frozen. Made by ``ConfigManager``, or by keyword."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    _flags: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     profile: str | None = Field(default=None, description="name of the profile that was read")
     broker_url: SecretStr = Field(
@@ -237,3 +241,17 @@ class FrameworkConfig(BaseModel):
     def effective_ledger_url(self) -> SecretStr:
         """Where the ledger is."""
         return self.ledger_url or self.broker_url
+
+    def typed(self, flags: Mapping[str, str]) -> Self:
+        """Return the same settings, some of them typed as flags: setting name -> flag."""
+        copy = self.model_copy()
+        copy._flags = dict(flags)
+        return copy
+
+    def flag(self, name: str) -> str | None:
+        """Return the flag by which a person set the setting of that name, such as ``--target``."""
+        return self._flags.get(name)
+
+    def called(self, name: str) -> str:
+        """Return what a person can change: the flag that was typed, or else the setting."""
+        return self.flag(name) or f"FRAMEWORK_{name}"

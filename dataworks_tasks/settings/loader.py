@@ -34,6 +34,11 @@ _MISSPELT = 0.85
 class _Value:
     text: str
     origin: str
+    flag: str | None = None
+
+    def shown(self, setting: str) -> str:
+        """Return where a person finds the value."""
+        return self.flag or f"{setting} in {self.origin}"
 
 
 class ConfigManager:
@@ -48,16 +53,20 @@ class ConfigManager:
         profile: str | None = None,
         overrides: Mapping[str, object] | None = None,
         defaults: Mapping[str, str] | None = None,
+        typed: Mapping[str, str] | None = None,
     ) -> FrameworkConfig:
         """Load the settings of this process.
 
         ``overrides`` (names without prefix, from flags) override everything; ``defaults`` rank
         below the profile. A missing ``env_file`` is not an error. Raises SettingsError that names
         the setting, where it was set and what is accepted, and UnknownName for a profile that does
-        not exist.
+        not exist. ``typed``: the flags, such as ``--target``, by which a person gave overrides.
         """
+        typed = typed or {}
         flags = {
-            key: _Value(str(v), "a flag") for key, v in (overrides or {}).items() if v is not None
+            key: _Value(str(v), "a flag", typed.get(key))
+            for key, v in (overrides or {}).items()
+            if v is not None
         }
         environment = self._own(os.environ, "the environment")
         in_file = read_env_file(Path(env_file))
@@ -71,7 +80,7 @@ class ConfigManager:
         values = base | from_profile | local | environment | flags
         if chosen:
             values["PROFILE"] = _Value(chosen, "the profile's name")
-        return self._build(values)
+        return self._build(values).typed(typed)
 
     def _own(self, values: Mapping[str, str | None], origin: str) -> dict[str, _Value]:
         start = f"{self.prefix}_"
@@ -131,7 +140,7 @@ class ConfigManager:
             except ValueError as error:
                 name = f"{side.upper()}_DB_CONNECTION_STRING"
                 raise SettingsError(
-                    f"{self.prefix}_{name} in {values[name].origin}: {error}", ENCODE_COMMAND
+                    f"{values[name].shown(f'{self.prefix}_{name}')}: {error}", ENCODE_COMMAND
                 ) from None
 
     def _problem(
@@ -144,9 +153,9 @@ class ConfigManager:
         message = _NUMBERS.get(first["type"], message)
         if setting is None:
             return SettingsError(f"settings are not valid: {message}")
-        origin = values[setting.name].origin if setting.name in values else "the defaults"
+        value = values.get(setting.name, _Value("", "the defaults"))
         return SettingsError(
-            f"{self.prefix}_{setting.name} in {origin}: {message}",
+            f"{value.shown(f'{self.prefix}_{setting.name}')}: {message}",
             f"It is the {setting.description}",
         )
 

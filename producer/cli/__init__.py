@@ -138,12 +138,10 @@ def _exit_code() -> int:
         code = cli.main(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
         return 130
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except DataWorksError as error:
-        click.echo(f"error: {error}", err=True)
-        return 2 if isinstance(error, UsageError) else 1
+    except (click.ClickException, DataWorksError) as error:
+        from producer.cli.shared.error_output import asks_for_json, print_error
+
+        return print_error(error, as_json=asks_for_json(sys.argv[1:]))
     except SystemExit as error:
         if isinstance(error.code, str):
             click.echo(error.code, err=True)

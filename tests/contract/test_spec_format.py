@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from socket import gethostname
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def test_a_field_of_another_version_is_not_called_damage() -> None:
         refusal = _refusal(other)
         assert "another version of DataWorks recorded the run" in refusal
         assert "damaged" not in refusal
-        assert "Install the same version" in refusal
+        assert f"Install the same version on {gethostname()}" in refusal
 
 
 def test_an_older_format_that_cannot_be_read_is_named() -> None:

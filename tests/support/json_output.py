@@ -19,6 +19,13 @@ def check_object(name: str, value: Any) -> None:
     _validator(name).validate(value)
 
 
+def check_error(text: str) -> dict[str, Any]:
+    """Return the error that a command with ``--json`` ended with, from its standard error."""
+    found: dict[str, Any] = json.loads(text.splitlines()[-1])
+    _validator(*SCHEMA["stderr"]).validate(found)
+    return found
+
+
 def check_output(arguments: Sequence[str], text: str) -> list[Any]:
     """Return the objects that ``dataworks ARGUMENTS --json`` printed, one a line.
 

@@ -92,6 +92,11 @@ class ConnectionFlags:
         return {_SETTINGS[name]: value for name, value in self._given()}
 
     @property
+    def typed(self) -> dict[str, str]:
+        """Setting names without prefix, with the flags that were typed for them."""
+        return {_SETTINGS[name]: f"--{name}" for name, _ in self._given()}
+
+    @property
     def shown(self) -> str:
         """The flags as they can be typed again, without passwords; begins with a space."""
         return "".join(f" --{name} {_quoted(_Address.parse(v))}" for name, v in self._given())

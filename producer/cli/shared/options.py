@@ -51,6 +51,7 @@ class CommandContext:
             profile=self.profile,
             overrides={**self.flags.settings, **overrides},
             defaults=_local_defaults(),
+            typed=self.flags.typed,
         )
 
     def connections(self) -> AbstractContextManager[Connections]:

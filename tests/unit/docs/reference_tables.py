@@ -96,7 +96,8 @@ def _commands() -> str:
 def _objects() -> str:
     """Return the objects besides runs, a table each."""
     known = json.loads(SCHEMA.read_text())
-    names = dict.fromkeys(name for objects in known["commands"].values() for name in objects)
+    printed = [*known["commands"].values(), known["stderr"]]
+    names = dict.fromkeys(name for objects in printed for name in objects)
     run = known["$defs"]["run"]["properties"]
     detail = known["$defs"]["detail"]["properties"]
     return "\n".join(
