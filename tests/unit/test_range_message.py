@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +28,8 @@ def test_only_whole_numbers_make_a_range(start: object, stop: object) -> None:
     ("start", "stop"), [(-1, 5), (5, 5), (6, 5), (0, MAX_DOCUMENTS + 1), (10**400, 10**401)]
 )
 def test_a_range_has_its_limits(start: int, stop: int) -> None:
-    with pytest.raises(BadMessage):
+    within = re.escape(f"a message's range is not within [0:{MAX_DOCUMENTS})")
+    with pytest.raises(BadMessage, match=within):
         read_range(start, stop)
 
 
@@ -38,5 +41,5 @@ def test_a_good_range() -> None:
     "run_id", ["../../etc/passwd", "gen-", "gen-a b", "gen-{x}", "", 7, None, "gen-" + "x" * 70]
 )
 def test_only_run_ids_are_run_ids(run_id: object) -> None:
-    with pytest.raises(BadMessage):
+    with pytest.raises(BadMessage, match="a message does not name a run id"):
         read_run_id(run_id)
