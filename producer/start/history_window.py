@@ -43,8 +43,10 @@ def history_seconds(client: BaseDatabaseClient) -> float | None:
 def history_window(client: BaseDatabaseClient) -> HistoryWindow | None:
     """Return how far the server's change history reaches back; None if unknown.
 
-    Only some users may read that.
+    Only some users may read that. Azure's services have no oplog.
     """
+    if not client.capabilities.majority_reads:
+        return None
     entries = client.mongo["local"]["oplog.rs"]
     try:
         first, last = (

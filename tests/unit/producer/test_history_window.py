@@ -41,3 +41,9 @@ def test_a_short_history_is_a_warning_with_both_figures(
         warn_of_short_history(SOURCE, JOB, rate)
     assert said in caplog.text
     assert bool(caplog.records) == bool(said)
+
+
+def test_a_service_without_an_oplog_is_not_asked_for_one() -> None:
+    """A gateway may answer with the oplog of a server that is not the source."""
+    client: Any = SimpleNamespace(capabilities=SimpleNamespace(majority_reads=False))
+    assert history_window.history_window(client) is None
