@@ -8,7 +8,6 @@ pyproject.toml (kombu, redis, PyMongo, Celery) are there because of this list.
 from __future__ import annotations
 
 import inspect
-import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +20,6 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 from celery.exceptions import Reject, Retry, TaskPredicate
 from celery.worker.request import Request
-from faker import Faker
 from kombu import Connection
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
@@ -197,16 +195,6 @@ def test_pymongo_says_these_words() -> None:
     assert too_old_server(
         "Server at h:1 reports wire version 5, but this version of PyMongo requires at least 8"
     )
-
-
-def test_faker_has_one_generator_for_each_locale() -> None:
-    """generate/fields/vocabulary_cache.py and generate/custom/base.py give it a random source."""
-    [generator] = Faker("de_DE", use_weighting=False)._factories
-    assert callable(generator.name)
-    generator.random = random.Random(1)
-    first = generator.name()
-    generator.random = random.Random(1)
-    assert generator.name() == first
 
 
 def test_kombu_publishes_by_a_closed_channel_with_this_error() -> None:

@@ -63,7 +63,7 @@ class BaseDataGenerator(ABC):
         """Faker for the current document."""
         if self._fake is None:
             self._fake = Faker(self.locale, use_weighting=False)
-            for factory in self._fake._factories:
+            for factory in self._fake.factories:
                 factory.random = self._random
         return self._fake
 

@@ -19,7 +19,7 @@ def _new_generators() -> None:
 
 
 def _of_faker(locale: str) -> Any:
-    return Faker(locale, use_weighting=False)._factories[0]
+    return Faker(locale, use_weighting=False).factories[0]
 
 
 @pytest.mark.parametrize("locale", LOCALES)
