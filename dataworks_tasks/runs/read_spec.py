@@ -21,19 +21,27 @@ def read_spec(text: str | bytes) -> RunSpec:
     Raises SpecRefused for a newer format and for text that is not a spec.
     """
     try:
-        return RunSpec.model_validate_json(text)
+        spec = RunSpec.model_validate_json(text)
     except ValidationError as error:
         raise _refusal(text, error) from None
+    if spec.format > FORMAT_VERSION:
+        # Its fields may look the same and mean something else.
+        raise _newer(spec.format)
+    return spec
+
+
+def _newer(version: int) -> SpecRefused:
+    return SpecRefused(
+        f"the run's spec has format {version}, this version reads {FORMAT_VERSION}",
+        f"Update DataWorks on {gethostname()}: pip install -U dataworks",
+    )
 
 
 def _refusal(text: str | bytes, error: ValidationError) -> SpecRefused:
     """Return why a spec cannot be read: another version recorded it, or it is damaged."""
     version = _format_of(text)
     if version is not None and version > FORMAT_VERSION:
-        return SpecRefused(
-            f"the run's spec has format {version}, this version reads {FORMAT_VERSION}",
-            f"Update DataWorks on {gethostname()}: pip install -U dataworks",
-        )
+        return _newer(version)
     errors = error.errors()
     first = next((one for one in errors if one["type"] in _UNKNOWN), errors[0])
     field = ".".join(str(part) for part in first["loc"])

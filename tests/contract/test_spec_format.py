@@ -44,6 +44,13 @@ def test_an_older_format_that_cannot_be_read_is_named() -> None:
     assert f"has format {FORMAT_VERSION - 1}, of which this version" in _refusal(spec)
 
 
+@pytest.mark.parametrize("new", [{}, {"new_part": {}}])
+def test_a_newer_format_is_refused_even_with_the_same_fields(new: dict[str, Any]) -> None:
+    refusal = _refusal(_spec(format=FORMAT_VERSION + 1, **new))
+    assert f"has format {FORMAT_VERSION + 1}, this version reads {FORMAT_VERSION}" in refusal
+    assert f"Update DataWorks on {gethostname()}" in refusal
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", f'{{"format": {FORMAT_VERSION}}}', '{"format": "3"}']
 )
