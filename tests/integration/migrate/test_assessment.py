@@ -194,7 +194,7 @@ def test_what_the_rules_do_not_reach_in_the_sample(
     source.people.insert_one({"_id": 9, "Email": "b", "home": "street 1"})
     rules = ("--mask", "email=faker:email", "--mask", "home.street=faker:street_name")
     found = assess(fleet, target, *rules)
-    the(found, "--mask home.street=faker:street_name", "1 value on the way", "10 sampled")
+    the(found, "--mask home.street=faker:street_name", "1 value on the path", "10 sampled")
     the(found, "Email of", "no rule names it")
     assert len(found["concerns"]) == 2
 
