@@ -41,11 +41,12 @@ def test_markup_and_test_marks_are_gone() -> None:
     shown = shown_page(PAGE, ["how-long"], 40)
     assert shown == (
         "Fill it\n=======\n\n"
-        "Read how long (dataworks help how-long)\nfirst, and then the reference about\n`types`:\n\n"
+        "Read how long (dataworks help how-long)\nfirst, and then the reference about\ntypes:\n\n"
         "    $ dataworks plan shop \\\n        --total 5\n    exact output\n\n"
-        "- one that continues\n- two\n\n"
-        "no worker\n    so: start one\n    again? no\nnothing\n    so:\n    again?\n\n"
-        "`a`\n    first\n"
+        " • one that continues\n • two\n\n"
+        " it says    so         again?\n ────────────────────────────\n"
+        " no worker  start one  no\n nothing\n\n"
+        " key  meaning\n ────────────\n a    first\n"
     )
 
 
