@@ -139,16 +139,7 @@ def elements(document: bytes) -> Iterator[Element]:
 
 def elements_as(name: bytes, document: bytes) -> list[Element]:
     """Return the fields of a document or array in order, all with another ``name``."""
-    found: list[Element] = []
-    position, end, fixed = 4, len(document) - 1, FIXED_SIZES.get
-    append, index = found.append, document.index
-    while position < end:
-        type_ = document[position]
-        start = index(0, position + 1) + 1
-        size = fixed(type_)
-        position = value_end(document, type_, start) if size is None else start + size
-        append(Element(type_, name, document[start:position]))
-    return found
+    return [Element(type_, name, document[start:stop]) for type_, _, start, stop in spans(document)]
 
 
 def find_element(document: bytes, name: bytes) -> Element | None:
@@ -175,11 +166,7 @@ def embedded(name: bytes, document: bytes, *, array: bool = False) -> bytes:
 
 def ids_filter(ids: Iterable[Element]) -> RawBSONDocument:
     """Build the query ``{_id: {$in: [...]}}`` for undecoded values of any type."""
-    members = assemble(
-        element_bytes(element, str(position).encode()) for position, element in enumerate(ids)
-    )
-    inside = assemble([embedded(b"$in", members, array=True)])
-    return RawBSONDocument(assemble([embedded(b"_id", inside)]))
+    return keys_filter(element_bytes(id_, b"_id") for id_ in ids)
 
 
 def keys_filter(keys: Iterable[bytes]) -> RawBSONDocument:
