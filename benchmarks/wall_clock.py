@@ -24,6 +24,7 @@ from rich.console import Console
 from benchmarks.limits import Site
 from benchmarks.promises import Promise, promise_table
 from benchmarks.runs import CommandLine
+from benchmarks.templates import flat
 from dataworks_tasks.runs.namespace import Namespace
 from producer.local.celery_services import CeleryWorker
 from producer.local.environment import LocalAddresses
@@ -40,22 +41,7 @@ _ITEM = {
     "price": {"type": "double", "min": 1, "max": 500},
 }
 SHAPES: Mapping[str, Mapping[str, Any]] = {
-    "flat": {
-        "number": {"type": "autoincrement", "autoType": "long", "startLong": 1},
-        "active": {"type": "boolean"},
-        "age": {"type": "int", "min": 18, "max": 90},
-        "points": {"type": "long", "min": 0, "max": 1_000_000},
-        "score": {"type": "double", "min": 0, "max": 1},
-        "created": {
-            "type": "date",
-            "startDate": "2020-01-01T00:00:00+00:00",
-            "endDate": "2026-01-01T00:00:00+00:00",
-        },
-        "status": {"type": "enum", "values": ["new", "open", "closed"], "randomOrder": True},
-        "code": {"type": "string", "minLength": 8, "maxLength": 8},
-        "owner": {"type": "objectId"},
-        "city": {"type": "faker", "method": "City"},
-    },
+    "flat": flat()["content"],
     "orders": {
         "orderNumber": {"type": "autoincrement", "autoType": "long", "startLong": 1},
         "status": {"type": "enum", "values": ["new", "open", "closed"], "randomOrder": True},
