@@ -17,13 +17,13 @@ if TYPE_CHECKING:
         create_generation_engine,
         create_migration_engine,
     )
-    from producer.cutover.cut_over import CutOverRequest
+    from producer.cutover.cut_over_request import CutOverRequest
     from producer.start.run_request import MigrationRequest, RunOptions
     from producer.view.run_result import RunResult, RunStatus
 
 _HOMES = {
     "DataGenerationEngine": "api",
-    "CutOverRequest": "cutover.cut_over",
+    "CutOverRequest": "cutover.cut_over_request",
     "FollowedRun": "api",
     "MigrationEngine": "api",
     "RunResult": "view.run_result",

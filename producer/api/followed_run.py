@@ -13,7 +13,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from producer.api.event_loop import beside_the_loop
 from producer.api.run_and_wait import resume_hint, run_failed
 from producer.connections import Connections
-from producer.cutover.cut_over import CutOverRequest
+from producer.cutover.cut_over_request import CutOverRequest
 from producer.cutover.cut_over_run import cut_over_run
 from producer.drive.observation import StopRequest
 from producer.view.follow_figures import Phase, follow_figures

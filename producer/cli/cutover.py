@@ -78,7 +78,8 @@ def command(
     from dataworks_tasks.errors import RunFailed
     from dataworks_tasks.ledger.contract import FINISHED
     from producer.cli.shared.run_to_end import run_to_end
-    from producer.cutover.cut_over import CutOver, CutOverRequest, end_cut_over
+    from producer.cutover.cut_over import CutOver, end_cut_over
+    from producer.cutover.cut_over_request import CutOverRequest
     from producer.start.start_verification import start_verification
 
     request = CutOverRequest(verify, quiet, block_writes, accept_failures)

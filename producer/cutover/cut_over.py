@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -29,7 +29,6 @@ from dataworks_tasks.numerals import counted
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.rate_limits.run_reads import source_read_limiter
-from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
@@ -46,13 +45,9 @@ from producer.connections import Connections
 from producer.cutover.block_writes import allow_writes, block_writes
 from producer.cutover.changed_keys import verify_changed
 from producer.cutover.checklist import checklist
+from producer.cutover.cut_over_request import CutOverRequest
 from producer.cutover.drain import Backlog, drain
-from producer.cutover.source_collections import (
-    ACCEPTING,
-    COMPARING,
-    as_it_is_now,
-    drop_what_is_gone,
-)
+from producer.cutover.source_collections import as_it_is_now, drop_what_is_gone
 from producer.cutover.target_position import target_position
 from producer.doctor.check import Check
 
@@ -60,38 +55,6 @@ _LOOK_SECONDS = 0.2
 _LONGEST_SECONDS = 24 * 3600.0
 _SHOW_SECONDS = 2.0
 _QUIET_WHILE_BLOCKED_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class CutOverRequest:
-    """How to cut over. ``verify``: changed, full or none. ``quiet_seconds``: without block."""
-
-    verify: str = "changed"
-    quiet_seconds: float = OUTSIDE_OPEN_TRANSACTIONS_SECONDS
-    block_writes: bool = False
-    accept_failures: bool = False
-
-    def command(self, run_id: str) -> str:
-        """Return what a person types for this."""
-        usual = CutOverRequest()
-        words = ["dataworks cutover", run_id]
-        if self.verify != usual.verify:
-            words.append(f"--verify {self.verify}")
-        if self.quiet_seconds != usual.quiet_seconds:
-            words.append(f"--quiet {self.quiet_seconds:g}s")
-        words += ["--block-writes"] * self.block_writes + [
-            "--accept-failures"
-        ] * self.accept_failures
-        return " ".join(words)
-
-    def with_what_is_needed(self, checks: Sequence[Check]) -> CutOverRequest:
-        """Return the cut-over that these checks do not refuse, as far as flags can do that."""
-        needed = {check.needs for check in checks if not check.ok}
-        return replace(
-            self,
-            verify="full" if COMPARING in needed else self.verify,
-            accept_failures=self.accept_failures or ACCEPTING in needed,
-        )
 
 
 class StillWriting(TerminalError):

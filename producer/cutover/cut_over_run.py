@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataworks_tasks.errors import RunFailed, UsageError
 from dataworks_tasks.ledger.contract import RunProgress
 from producer.connections import Connections
-from producer.cutover.cut_over import CutOver, CutOverRequest, end_cut_over
+from producer.cutover.cut_over import CutOver, end_cut_over
+from producer.cutover.cut_over_request import CutOverRequest
 from producer.drive.attach import stay
 from producer.drive.observation import Observation, StopRequest
 from producer.start.start_verification import start_verification

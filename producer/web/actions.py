@@ -12,7 +12,7 @@ from dataworks_tasks.ledger.history import RunEvent
 from dataworks_tasks.numerals import parse_count
 from dataworks_tasks.runs.bounds import OUTSIDE_OPEN_TRANSACTIONS_SECONDS
 from producer.connections import Connections
-from producer.cutover.cut_over import CutOverRequest
+from producer.cutover.cut_over_request import CutOverRequest
 from producer.drive.attach import set_going
 from producer.resume.change_limits import change_limits
 from producer.resume.continue_run import continue_run, retry_failures

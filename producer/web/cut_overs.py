@@ -10,7 +10,7 @@ from dataworks_tasks.errors import DataWorksError, RunFailed, UsageError
 from dataworks_tasks.ledger.contract import FINISHED
 from dataworks_tasks.settings import FrameworkConfig
 from producer.connections import Connections
-from producer.cutover.cut_over import CutOverRequest
+from producer.cutover.cut_over_request import CutOverRequest
 from producer.cutover.cut_over_run import cut_over_run
 from producer.drive.observation import StopRequest
 

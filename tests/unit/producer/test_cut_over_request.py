@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.cutover.cut_over import CutOverRequest
+from producer.cutover.cut_over_request import CutOverRequest
 from producer.cutover.source_collections import ACCEPTING, COMPARING
 from producer.doctor.check import Check
 
