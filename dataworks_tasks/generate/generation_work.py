@@ -30,6 +30,7 @@ from dataworks_tasks.runs.choices import OnConflict, OnError
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationPart
+from dataworks_tasks.settings.fingerprints import other_server_remedy
 from dataworks_tasks.store.bulk_write import WritePolicy, WriteResult, write_batch
 from dataworks_tasks.store.collection_guard import CollectionGuard
 
@@ -66,7 +67,12 @@ class GenerationWork:
     def __init__(self, context: RunContext, sources: Sequence[PartSource]) -> None:
         self._context = context
         self._sources = tuple(sources)
-        self._guard = CollectionGuard(context.target, "target", context.spec.target_server)
+        self._guard = CollectionGuard(
+            context.target,
+            "target",
+            context.spec.target_server,
+            other_server_remedy(context.spec, "target", context.config),
+        )
         self._policy = WritePolicy(write_concern=context.spec.write_concern)
         self._aggregated = {source.part.namespace for source in sources if source.aggregations}
         most = documents_per_write(

@@ -48,7 +48,7 @@ class MigrationWork(RangeWork):
             raise SpecRefused(f"{context.spec.run_id} is not a migration")
         self._context = context
         self._job = job
-        self._guards = RunGuards(context.spec, source_of(context), context.target)
+        self._guards = RunGuards(context.spec, context.config, source_of(context), context.target)
         self._routes = [self._route(pair) for pair in job.namespaces]
         if wrote is not None:
             self._routes = [

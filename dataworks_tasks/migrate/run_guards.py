@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
+from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.settings.fingerprints import other_server_remedy
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_guard import CollectionGuard
 
@@ -11,10 +13,18 @@ class RunGuards:
     """The guards of both sides of a migration, or of its verification."""
 
     def __init__(
-        self, spec: RunSpec, source: BaseDatabaseClient, target: BaseDatabaseClient
+        self,
+        spec: RunSpec,
+        settings: FrameworkConfig,
+        source: BaseDatabaseClient,
+        target: BaseDatabaseClient,
     ) -> None:
-        self.source = CollectionGuard(source, "source", spec.source_server)
-        self.target = CollectionGuard(target, "target", spec.target_server)
+        self.source = CollectionGuard(
+            source, "source", spec.source_server, other_server_remedy(spec, "source", settings)
+        )
+        self.target = CollectionGuard(
+            target, "target", spec.target_server, other_server_remedy(spec, "target", settings)
+        )
 
     def check(self, pair: NamespacePair) -> None:
         """Raise RunFailed or SpecRefused when one of the two is another collection."""

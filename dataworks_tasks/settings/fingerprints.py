@@ -20,6 +20,24 @@ def setting_side(spec: RunSpec, side: Side) -> Side:
     return "target" if side == "source" else "source"
 
 
+def connection_setting(spec: RunSpec, of_run: Side, settings: FrameworkConfig) -> str:
+    """Return the flag or the setting that names the server of this side of the run."""
+    return settings.called(_connection_string(spec, of_run))
+
+
+def other_server_remedy(spec: RunSpec, of_run: Side, settings: FrameworkConfig) -> str:
+    """Return what to do if this process reaches another server than the run's."""
+    name = _connection_string(spec, of_run)
+    if flag := settings.flag(name):
+        return f"Name the run's servers by {flag}"
+    setting = settings.called(name)
+    return f"Set {setting} to the run's servers on {gethostname()}, and restart its worker"
+
+
+def _connection_string(spec: RunSpec, of_run: Side) -> str:
+    return f"{setting_side(spec, of_run).upper()}_DB_CONNECTION_STRING"
+
+
 def check_fingerprints(spec: RunSpec, config: FrameworkConfig) -> None:
     """Raise SpecRefused when this process reaches servers other than those of the run."""
     _check_side(spec, "target", spec.target_fingerprint, config)
@@ -30,14 +48,11 @@ def check_fingerprints(spec: RunSpec, config: FrameworkConfig) -> None:
 def _check_side(spec: RunSpec, of_run: Side, meant: str, settings: FrameworkConfig) -> None:
     side = setting_side(spec, of_run)
     config: DatabaseConfig | None = getattr(settings, side)
-    name = f"{side.upper()}_DB_CONNECTION_STRING"
-    setting = settings.called(name)
     if config is None:
+        setting = connection_setting(spec, of_run, settings)
         raise SettingsError(f"no {side} database is set", f"Set {setting} for this process")
     if config.fingerprint != meant:
         raise SpecRefused(
             f"the run's {of_run} is {meant}, but this process reaches {config.fingerprint}",
-            f"Name the run's servers by {setting}"
-            if settings.flag(name)
-            else f"Set {setting} to the run's servers on {gethostname()}, and restart its worker",
+            other_server_remedy(spec, of_run, settings),
         )

@@ -24,13 +24,17 @@ class CollectionGuard:
 
     ``server``: the server process that the producer reached, if known. A process that reaches it
     too, or has seen the run's collection before, knows that another UUID means another collection.
-    Any other may have reached another server of the same name.
+    Any other may have reached another server of the same name, and ``other_server_remedy`` says
+    what to do then.
     """
 
-    def __init__(self, client: BaseDatabaseClient, side: str, server: str | None) -> None:
+    def __init__(
+        self, client: BaseDatabaseClient, side: str, server: str | None, other_server_remedy: str
+    ) -> None:
         self._client = client
         self._side = side
         self._server = server
+        self._other_server_remedy = other_server_remedy
         self._seen: set[str] = set()
         self._checked_at: dict[str, float] = {}
 
@@ -70,8 +74,7 @@ class CollectionGuard:
         raise SpecRefused(
             f"{namespace} at the {self._side} is not the collection that the run began with: this "
             "process reaches another server of the same name, or the collection was replaced",
-            f"Let FRAMEWORK_{self._side.upper()}_DB_CONNECTION_STRING of this process name the "
-            "run's server, and restart the process",
+            self._other_server_remedy,
         )
 
     def change_of(self, namespace: Namespace, uuid: str) -> str | None:

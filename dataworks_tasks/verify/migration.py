@@ -54,7 +54,7 @@ class MigrationVerificationWork(RangeWork):
         self._context = context
         self._exclusive = job.exclusive
         self._job = job.of
-        self._guards = RunGuards(context.spec, source_of(context), context.target)
+        self._guards = RunGuards(context.spec, context.config, source_of(context), context.target)
         self._routes = [self._route(pair) for pair in job.of.namespaces]
         cursors = context.config.parallel_cursors
         self._slices = ThreadPoolExecutor(cursors, thread_name_prefix="verify-slice")

@@ -385,7 +385,12 @@ class CutOver:
         )
 
     def _guards(self) -> RunGuards:
-        return RunGuards(self._spec, self._connections.source, self._connections.target)
+        return RunGuards(
+            self._spec,
+            self._connections.config,
+            self._connections.source,
+            self._connections.target,
+        )
 
 
 def _hinders_nobody(index: Mapping[str, Any]) -> bool:

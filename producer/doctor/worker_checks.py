@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import DuplicateNodenameWarning
 
 from dataworks_tasks.broker.broker_errors import broker_errors
 from dataworks_tasks.numerals import counted
@@ -23,7 +25,9 @@ _START = "Start one: dataworks worker, or everything: dataworks local"
 
 def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
     """Yield the checks of each worker that answers, or one that says that none does."""
-    with broker_errors():
+    with broker_errors(), warnings.catch_warnings():
+        # ``duplicate_names`` reports it as a check.
+        warnings.simplefilter("ignore", DuplicateNodenameWarning)
         inspect = app.control.inspect(timeout=_WAIT_SECONDS)
         alive: Mapping[str, Any] = inspect.stats() or {}
         if not alive:
@@ -32,20 +36,21 @@ def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
         taking = inspect.active_queues() or {}
         asked = app.control.broadcast(REPORT, reply=True, timeout=_WAIT_SECONDS)
     replies: Sequence[Mapping[str, Any]] = asked or []
-    reports = {name: report for reply in replies for name, report in reply.items()}
+    reports = _by_name(replies)
     here = describe(config)
     for worker, stats in sorted(alive.items()):
         processes = stats.get("pool", {}).get("max-concurrency", "?")
-        report = reports.get(worker)
+        own: Sequence[Mapping[str, Any] | None] = reports.get(worker, [None])
         size = "? processes" if processes == "?" else counted(processes, "process", "processes")
-        queues = _queues(taking.get(worker), report)
+        queues = _queues(taking.get(worker), own[0])
         if queues and config.queue not in queues:
             # It gets no run from this machine. Whether any worker does is a separate check.
             only = f"{worker}, {size}, takes from {', '.join(queues)} only"
             yield Check("worker", ok=True, found=only)
             continue
-        yield compare_worker(f"{worker}, {size}", here, report)
-        yield from _clock(worker, report)
+        for report in own:
+            yield compare_worker(f"{worker}, {size}", here, report)
+            yield from _clock(worker, report)
         yield from _pool(worker, stats)
     yield queue_check(config.queue, taking)
     yield from duplicate_names(replies)
@@ -78,6 +83,17 @@ def duplicate_names(replies: Sequence[Mapping[str, Any]]) -> Iterator[Check]:
                 found=f"{count} workers are called {worker}",
                 remedy="Give each its own name: dataworks worker --name NAME",
             )
+
+
+def _by_name(
+    replies: Sequence[Mapping[str, Mapping[str, Any]]],
+) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the reports of each name; workers that share one may have different versions."""
+    reports: dict[str, list[Mapping[str, Any]]] = {}
+    for reply in replies:
+        for name, report in reply.items():
+            reports.setdefault(name, []).append(report)
+    return reports
 
 
 def _clock(worker: str, report: Mapping[str, Any] | None) -> Iterator[Check]:

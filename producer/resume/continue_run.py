@@ -15,6 +15,7 @@ from dataworks_tasks.runs.spec import (
     RunKind,
     RunSpec,
 )
+from dataworks_tasks.settings.fingerprints import other_server_remedy
 from dataworks_tasks.store.collection_guard import CollectionGuard
 from dataworks_tasks.sync.key_window import id_of_failure
 from dataworks_tasks.sync.window_work import hot_key
@@ -96,8 +97,13 @@ def check_collections(connections: Connections, spec: RunSpec) -> None:
     """Raise RunFailed or SpecRefused unless the run's collections are those it started with."""
     job = spec.data_job
     if isinstance(job, MigrationJob):
-        RunGuards(spec, connections.source, connections.target).check_all(job)
+        RunGuards(spec, connections.config, connections.source, connections.target).check_all(job)
     elif spec.kind is not RunKind.VERIFICATION:
-        guard = CollectionGuard(connections.target, "target", spec.target_server)
+        guard = CollectionGuard(
+            connections.target,
+            "target",
+            spec.target_server,
+            other_server_remedy(spec, "target", connections.config),
+        )
         for part in job.parts:
             guard.check(part.namespace, part.uuid)

@@ -14,6 +14,7 @@ from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import StopSignal
 from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.spec import GenerationJob, RepairJob, RunSpec, VerificationJob
+from dataworks_tasks.settings.fingerprints import connection_setting
 from dataworks_tasks.slicing.planning import Planner
 from dataworks_tasks.store.collection_guard import server_process
 from dataworks_tasks.worker.work_factory import create_work
@@ -55,7 +56,11 @@ def rebuild_run(connections: Connections, spec: RunSpec) -> int:
         ledger.create(spec, made.total)
     else:
         pairs = with_target_uuids(connections.target, spec.job.namespaces)
-        check_still_separate(pairs, spec.job.namespaces)
+        check_still_separate(
+            pairs,
+            spec.job.namespaces,
+            connection_setting(spec, "target", connections.config),
+        )
         job = spec.job.model_copy(update={"namespaces": pairs})
         server = server_process(connections.target)
         spec = spec.model_copy(update={"job": job, "target_server": server})

@@ -11,6 +11,7 @@ from bson.timestamp import Timestamp
 
 from dataworks_tasks.errors import TerminalError, UnknownName, UsageError
 from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.choices import OnDdl
 from dataworks_tasks.runs.run_id import new_run_id
 from dataworks_tasks.runs.spec import MigrationJob, RunKind, RunSpec
@@ -204,8 +205,8 @@ def _check_untouched(
     changes = changes_from(connections.target, old_side, Timestamp(last.time, last.inc + 1))
     if changes.count:
         raise UsageError(
-            f"the old side was changed {changes.count:,} times since the cut-over, the last time "
-            f"by {changes.last}; following back would miss these changes",
+            f"the old side was changed {counted(changes.count, 'time')} since the cut-over, "
+            f"the last time by {changes.last}; following back would miss these changes",
             "To make it equal to the new side again: "
             f"dataworks sync {before.run_id} --reverse --overwrite-changes",
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dataworks_tasks.documents.raw_bson import element_bytes
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.migrate.route import parsed_filter, repeated_ids
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.choices import ID_FROM_SHARD_KEY, OnConflict
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
@@ -102,8 +103,11 @@ def check_repeated_ids(
 
 def _sentence(pair: NamespacePair, found: Collisions) -> str:
     looked = "all" if found.complete else "the first"
+    colliding = counted(
+        found.documents, f"document of {pair.source} has", f"documents of {pair.source} have"
+    )
     return (
-        f"{found.documents:,} documents of {pair.source} have the _id of another one, and "
+        f"{colliding} the _id of another one, and "
         f"{pair.target} holds each _id once ({looked} {found.looked_at:,} documents were looked at)"
     )
 

@@ -96,14 +96,19 @@ def check_separate(
     return True
 
 
-def check_still_separate(now: Sequence[NamespacePair], before: Sequence[NamespacePair]) -> None:
-    """Raise UsageError when a target collection has become a source since the run began."""
+def check_still_separate(
+    now: Sequence[NamespacePair], before: Sequence[NamespacePair], target_setting: str
+) -> None:
+    """Raise UsageError when a target collection has become a source since the run began.
+
+    ``target_setting`` is the flag or the setting by which a person named the target.
+    """
     sources = {pair.source_uuid for pair in now if pair.source_uuid is not None}
     for pair, recorded in zip(now, before, strict=True):
         if pair.target_uuid in sources and pair.target_uuid != recorded.target_uuid:
             raise UsageError(
                 f"{pair.target} at the target is a source collection of the run",
-                "Set FRAMEWORK_TARGET_DB_CONNECTION_STRING to the server that the run writes to",
+                f"Name the server that the run writes to by {target_setting}",
             )
 
 

@@ -13,6 +13,7 @@ from bson.timestamp import Timestamp
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.ledger.key_windows import Append
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs import bounds
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.run_id import new_run_id
@@ -68,9 +69,10 @@ def check_repairable(run_id: str, request: RepairRequest, connections: Connectio
     since = max(_ends(ledger, run_id))
     changes = changes_since(connections.target, _targets(job), since)
     if changes.count:
-        count = f"{changes.count:,}" if changes.count < _SHOWN_CHANGES else "1,000 or more"
+        few = changes.count < _SHOWN_CHANGES
+        times = counted(changes.count, "time") if few else "1,000 times or more"
         raise UsageError(
-            f"the target of {run_id} was changed {count} times since the run wrote it, "
+            f"the target of {run_id} was changed {times} since the run wrote it, "
             f"the last time by {changes.last}; a repair would undo that",
             f"To do it anyway: dataworks verify {run_id} --repair --overwrite-changes",
         )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 from dataworks_tasks.runs.reproducibility import check_documents
 from dataworks_tasks.runs.run_id import new_run_id
@@ -19,6 +20,7 @@ from dataworks_tasks.runs.spec import (
     RunSpec,
     VerificationJob,
 )
+from dataworks_tasks.settings.fingerprints import connection_setting
 from dataworks_tasks.store.collection_guard import server_process
 from producer.connections import Connections
 from producer.start.record_run import record_run
@@ -59,13 +61,16 @@ def start_verification(
     )
     if not may_be_verified:
         raise UsageError(
-            f"run {run_id} is {progress.state} with {progress.gaps} gaps: it is not complete",
+            f"run {run_id} is {progress.state} with {counted(progress.gaps, 'gap')}: "
+            "it is not complete",
             f"Finish it first: dataworks resume {run_id}",
         )
     job = of.job
     if isinstance(job, MigrationJob):
         pairs = tuple(pair for pair in job.namespaces if pair not in without)
-        job = _as_it_is_now(job.model_copy(update={"namespaces": pairs}), connections)
+        job = job.model_copy(update={"namespaces": pairs})
+        target = connection_setting(of, "target", connections.config)
+        job = _as_it_is_now(job, connections, target)
     spec = of.model_copy(
         update={
             "run_id": new_run_id(RunKind.VERIFICATION),
@@ -92,9 +97,9 @@ def _source_server(of: RunSpec, connections: Connections) -> dict[str, str | Non
     return {"source_server": server_process(connections.source)}
 
 
-def _as_it_is_now(job: MigrationJob, connections: Connections) -> MigrationJob:
+def _as_it_is_now(job: MigrationJob, connections: Connections, target_setting: str) -> MigrationJob:
     """Return the job with the current collections, which are the ones to compare."""
     pairs = with_source_uuids(connections.source, job.namespaces)
     pairs = with_target_uuids(connections.target, pairs)
-    check_still_separate(pairs, job.namespaces)
+    check_still_separate(pairs, job.namespaces, target_setting)
     return job.model_copy(update={"namespaces": pairs})

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from dataworks_tasks.ledger.contract import Ledger, RunProgress, RunState
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import MigrationJob, RunSpec
 from dataworks_tasks.sync.delete_scan import SCANNED
@@ -62,8 +63,9 @@ class FollowFigures:
         if self.windows_waiting or self.entries_waiting or self.hot_keys:
             yield (
                 "waiting",
-                f"{self.windows_waiting:,} windows, {self.entries_waiting:,} entries of the change "
-                f"log, {self.hot_keys:,} hot keys",
+                f"{counted(self.windows_waiting, 'window')}, "
+                f"{counted(self.entries_waiting, 'entry', 'entries')} of the change log, "
+                f"{counted(self.hot_keys, 'hot key')}",
             )
         if self.history_seconds is not None:
             yield "history", f"{shown_duration(self.history_seconds)} before the run's position"
@@ -74,7 +76,7 @@ class FollowFigures:
         if self.suspect_windows:
             yield (
                 "suspect",
-                f"{self.suspect_windows:,} windows, due in {self.suspect_seconds:.0f} s",
+                f"{counted(self.suspect_windows, 'window')}, due in {self.suspect_seconds:.0f} s",
             )
 
 

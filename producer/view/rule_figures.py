@@ -18,6 +18,11 @@ _DONE = {
     RuleKind.MASK: "masked",
 }
 
+_UNREACHED = (
+    "value on the path to the field is not a document",
+    "values on the path to the field are not documents",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RuleFigures:
@@ -69,14 +74,11 @@ def rule_remarks(
         rule, outcome = item.rule, item.outcome
         if outcome.unreached:
             left = "was not changed" if rule.kind is RuleKind.SET else "was copied unchanged"
-            yield (
-                f"{rule}: {outcome.unreached:,} values on the path to the field are not documents; "
-                f"their content {left}"
-            )
+            yield (f"{rule}: {counted(outcome.unreached, *_UNREACHED)}; the content {left}")
         if outcome.displaced:
             yield (
-                f"{rule}: {outcome.displaced:,} documents had a field {rule.argument} already; its "
-                "value is not at the target"
+                f"{rule}: {counted(outcome.displaced, 'document')} had a field {rule.argument} "
+                "already; its value is not at the target"
             )
         if read and not outcome.matched and not job.allow_unmatched:
             yield f"{rule} matched nothing in {counted(read, 'document')}"

@@ -170,13 +170,16 @@ def test_a_pool_in_which_runs_stand_still_is_named(fleet: Fleet, worker_factory:
 def test_two_workers_of_one_name_are_named(fleet: Fleet) -> None:
     """A worker says that it is ready by its name, so the second one is waited for by its count."""
     environment = {**os.environ, **fleet.environment}
-    command = [sys.executable, "-m", "celery", "-A", "dataworks_tasks", "worker", "--pool", "solo"]
-    command += ["--hostname", "same@host", "--without-mingle", "--without-gossip"]
+    options = ["worker", "--pool", "solo", "--hostname", "same@host"]
+    options += ["--without-mingle", "--without-gossip"]
     workers = [
         subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "celery", "-A", application, *options],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-        for _ in range(2)
+        for application in ("dataworks_tasks", "tests.support.other_faker_app")
     ]
     try:
         said = wait_until(
@@ -184,6 +187,9 @@ def test_two_workers_of_one_name_are_named(fleet: Fleet) -> None:
             "both workers answer",
         )
         assert "FAIL worker names: 2 workers are called same@host" in said
+        assert "faker 1.0.0 there" in said
+        assert ", version " in said
+        assert "Warning" not in said
     finally:
         for worker in workers:
             worker.kill()

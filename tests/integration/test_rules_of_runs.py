@@ -88,7 +88,7 @@ def test_values_that_no_mask_reached_are_exit_code_4(fleet: Fleet, target: str) 
     assert done.returncode == 4
     assert "50 masked, 10 not reached" in done.stdout
     text = " ".join(done.stdout.split())
-    assert "10 values on the path to the field are not documents; their content was copied" in text
+    assert "10 values on the path to the field are not documents; the content was copied" in text
     found = list(fleet.mongo[target]["users"].find({"home": {"$type": "string"}}))
     assert len(found) == 10
 

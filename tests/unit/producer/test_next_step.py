@@ -60,7 +60,7 @@ def guard_error(monkeypatch: pytest.MonkeyPatch, side: str, moved: str | None) -
     )
     monkeypatch.setattr(collection_guard, "name_of_collection", lambda *_: moved)
     client = MongoDBAtlasClient(DatabaseConfig(connection_string="mongodb://localhost:1"))
-    guard = CollectionGuard(client, side, None)
+    guard = CollectionGuard(client, side, None, "")
     guard.check(ORDERS, "a")
     with pytest.raises(RunFailed) as raised:
         guard.check(ORDERS, "a")
