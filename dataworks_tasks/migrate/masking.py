@@ -15,7 +15,6 @@ from typing import Any
 from bson import encode
 from bson.decimal128 import Decimal128
 from bson.errors import InvalidDocument
-from faker import Faker
 
 from dataworks_tasks.documents.bson_types import NULL
 from dataworks_tasks.documents.raw_bson import Element, elements
@@ -153,6 +152,8 @@ def create_mask(specification: str, seed: int) -> Mask:
 
 @cache
 def _methods() -> frozenset[str]:
+    from faker import Faker  # a tenth of a command's start, and most migrations mask nothing
+
     fake = Faker()
     return frozenset(
         name
@@ -164,6 +165,8 @@ def _methods() -> frozenset[str]:
 
 @cache
 def _pool(method: str, seed: int) -> Sequence[Element]:
+    from faker import Faker
+
     fake = Faker(use_weighting=False)  # weighted draws take six times as long
     fake.seed_instance(f"{seed}:{method}")
     make = getattr(fake, method)

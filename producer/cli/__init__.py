@@ -130,6 +130,9 @@ def main() -> NoReturn:
     # Imports create a few hundred thousand objects that stay; searching them for garbage every 700
     # objects takes an eighth of a command's start.
     gc.set_threshold(200_000)
+    # numpy's OpenBLAS starts a thread for each core, which spins for a while: a tenth of a short
+    # command's processor time. Nothing here needs it, and a number that the user has set stays.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _leave(_exit_code())
 
 

@@ -228,3 +228,23 @@ def test_pymongo_has_an_exit_function_that_a_command_takes_back(call: str, expec
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == expected
+
+
+_FAKER = """
+import sys
+from dataworks_tasks.generate.fields.faker_import import AVAILABLE_LOCALES, PROVIDERS, Faker
+Faker("en_US", providers=PROVIDERS[:1])
+early = "faker.providers.internet" in sys.modules
+from faker import config
+from faker.utils.loading import find_available_locales
+print(early, list(config.AVAILABLE_LOCALES) == find_available_locales(PROVIDERS), end=" ")
+print("de_DE" in AVAILABLE_LOCALES, "xx_XX" in AVAILABLE_LOCALES, Faker("de_DE").locales)
+"""
+
+
+def test_faker_searches_for_locales_by_a_function_that_can_be_deferred() -> None:
+    """generate/fields/faker_import.py: the search imports every provider."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FAKER], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False True True False ['de_DE']\n"

@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from enum import StrEnum
 from random import Random
-from typing import Any
-
-from faker import Faker
+from typing import TYPE_CHECKING, Any
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
+
+if TYPE_CHECKING:
+    from faker import Faker
 
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -62,6 +63,8 @@ class BaseDataGenerator(ABC):
     def fake(self) -> Faker:
         """Faker for the current document."""
         if self._fake is None:
+            from dataworks_tasks.generate.fields.faker_import import Faker
+
             self._fake = Faker(self.locale, use_weighting=False)
             for factory in self._fake.factories:
                 factory.random = self._random

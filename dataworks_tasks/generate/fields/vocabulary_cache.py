@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from faker.config import AVAILABLE_LOCALES, PROVIDERS
-from faker.factory import Factory
-from faker.generator import Generator
-
 from dataworks_tasks.generate.batch import counter_hash
+from dataworks_tasks.generate.fields.faker_import import (
+    AVAILABLE_LOCALES,
+    PROVIDERS,
+    Factory,
+    Generator,
+)
 
 
-def known_locales() -> list[str]:
-    """Return every locale that Faker has."""
-    return sorted(AVAILABLE_LOCALES)
+def known_locales() -> Sequence[str]:
+    """Return every locale that Faker has, in order."""
+    return AVAILABLE_LOCALES
 
 
 _FIRST_PROVIDERS = ["faker.providers.address", "faker.providers.person"]
