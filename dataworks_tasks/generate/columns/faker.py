@@ -20,6 +20,7 @@ from dataworks_tasks.generate.columns.enum import Pool
 from dataworks_tasks.generate.columns.one_of import OneOfColumn
 from dataworks_tasks.generate.fields.distributions import Sample, read_distribution
 from dataworks_tasks.generate.fields.encoded import Encoded
+from dataworks_tasks.generate.fields.faker_generator import methods, seedable
 from dataworks_tasks.generate.fields.faker_js_names import faker_js_advice
 from dataworks_tasks.generate.fields.gofakeit_names import (
     FAKER_METHODS,
@@ -33,12 +34,7 @@ from dataworks_tasks.generate.fields.registry import column_type
 from dataworks_tasks.generate.fields.storable import storable
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
 from dataworks_tasks.generate.fields.variety import Variety
-from dataworks_tasks.generate.fields.vocabulary_cache import (
-    FakerWords,
-    known_locales,
-    methods,
-    seedable,
-)
+from dataworks_tasks.generate.fields.vocabulary_cache import FakerWords, known_locales
 from dataworks_tasks.runs.reproducibility import CLOCK_METHODS, METHODS_REFUSED, UNSEEDED_METHODS
 
 DEFAULT_POOL = 10_000
@@ -101,12 +97,12 @@ class FakerPool:
             return self._all, numbers
         if self._may_have_few and len(numbers) <= self._size // _FEW:
             wanted, places = np.unique(numbers, return_inverse=True)
-            return self._pool(wanted.tolist() or [0]), places
-        self._all = self._pool(range(self._size))
+            return self._pool(self._words.draw(wanted.tolist() or [0])), places
+        self._all = self._pool(self._words.draw_all(self._size))
         return self._all, numbers
 
-    def _pool(self, numbers: Iterable[int]) -> Pool:
-        return Pool([storable(word) for word in self._words.draw(numbers)])
+    def _pool(self, words: Iterable[Any]) -> Pool:
+        return Pool([storable(word) for word in words])
 
 
 @lru_cache(maxsize=_POOLS_KEPT)

@@ -67,9 +67,19 @@ def _import_faker() -> None:
 if "faker" not in sys.modules:
     _import_faker()
 
-from faker import Faker  # noqa: E402
+from faker import VERSION, Faker  # noqa: E402
 from faker.config import AVAILABLE_LOCALES, DEFAULT_LOCALE, PROVIDERS  # noqa: E402
 from faker.factory import Factory  # noqa: E402
 from faker.generator import Generator  # noqa: E402
+from faker.providers import BaseProvider  # noqa: E402
 
-__all__ = ["AVAILABLE_LOCALES", "DEFAULT_LOCALE", "PROVIDERS", "Factory", "Faker", "Generator"]
+__all__ = [
+    "AVAILABLE_LOCALES",
+    "DEFAULT_LOCALE",
+    "PROVIDERS",
+    "VERSION",
+    "BaseProvider",
+    "Factory",
+    "Faker",
+    "Generator",
+]

@@ -1,20 +1,17 @@
-"""Faker's words, drawn once per process for each (seed, locale, method, arguments)."""
+"""Faker's words, drawn once for each (seed, locale, method, arguments)."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from dataworks_tasks.generate.batch import counter_hash
-from dataworks_tasks.generate.fields.faker_import import (
-    AVAILABLE_LOCALES,
-    PROVIDERS,
-    Factory,
-    Generator,
-)
+from dataworks_tasks.generate.fields import shared_words
+from dataworks_tasks.generate.fields.faker_generator import seedable
+from dataworks_tasks.generate.fields.faker_import import AVAILABLE_LOCALES, VERSION
 
 
 def known_locales() -> Sequence[str]:
@@ -22,53 +19,8 @@ def known_locales() -> Sequence[str]:
     return AVAILABLE_LOCALES
 
 
-_FIRST_PROVIDERS = ["faker.providers.address", "faker.providers.person"]
-"""What most templates ask for. No other provider has a method of the same name."""
-
-
-class _GrowingGenerator(Generator):
-    """Faker's generator with its first providers; the others are added when one is asked for.
-
-    To find the modules of every provider's locale takes longer than to draw the first documents.
-    """
-
-    def __init__(self, locale: str) -> None:
-        config: dict[str, Any] = {"locale": locale, "use_weighting": False}  # as Faker's factory
-        super().__init__(**config)
-        self._has_all = False
-        self._locale = locale
-        self._add(_FIRST_PROVIDERS)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or self._has_all:
-            raise AttributeError(name)
-        self._complete()
-        return getattr(self, name)
-
-    def _complete(self) -> None:
-        """Add every provider, in the order that decides between methods of one name."""
-        if not self._has_all:
-            self._has_all = True
-            self._add(PROVIDERS)
-
-    def _add(self, providers: list[str]) -> None:
-        Factory.create(self._locale, providers, self, use_weighting=False)
-
-
-@lru_cache(maxsize=8)
-def seedable(locale: str) -> tuple[_GrowingGenerator, random.Random]:
-    """Faker's generator for ``locale`` and the random source it draws from."""
-    generator = _GrowingGenerator(locale)
-    source = random.Random(0)
-    generator.random = source
-    return generator, source
-
-
-def methods(locale: str) -> list[str]:
-    """Return the names of everything that Faker makes in ``locale``."""
-    generator, _ = seedable(locale)
-    generator._complete()
-    return [name for name in dir(generator) if not name.startswith("_")]
+_PART = 250
+"""Words that a process draws at a time: the most that two processes can draw in vain at the end."""
 
 
 class FakerWords:
@@ -84,6 +36,9 @@ class FakerWords:
         self._method = method
         self._options = json.loads(arguments)
         self._drawn: dict[int, Any] = {}
+        parts = (VERSION, seed, locale, method, arguments)
+        text = "\0".join(map(str, parts))
+        self._key = hashlib.blake2b(text.encode(), digest_size=16).digest()
 
     def draw(self, numbers: Iterable[int]) -> list[Any]:
         """Return the values with these numbers."""
@@ -97,3 +52,23 @@ class FakerWords:
                 drawn[number] = call(**self._options)
             words.append(drawn[number])
         return words
+
+    def draw_all(self, count: int) -> list[Any]:
+        """Return the values with the numbers below ``count``.
+
+        The processes of a worker need the same ones at about the same time. Each draws parts in an
+        order of its own, and takes the texts that another has drawn in the meantime.
+        """
+        shared = shared_words.shared
+        if shared is None:
+            return self.draw(range(count))
+        parts = [range(start, min(start + _PART, count)) for start in range(0, count, _PART)]
+        words: dict[int, list[Any]] = {}
+        for number in random.SystemRandom().sample(range(len(parts)), len(parts)):
+            found = shared.find(self._key, number)
+            if found is None or len(found) != len(parts[number]):
+                found = self.draw(parts[number])
+                if all(type(word) is str for word in found):
+                    shared.add(self._key, number, found)
+            words[number] = found
+        return [word for number in range(len(parts)) for word in words[number]]

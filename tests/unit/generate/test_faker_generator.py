@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
+from itertools import product
 from typing import Any
 
 import pytest
 from faker import Faker
 
-from dataworks_tasks.generate.fields.vocabulary_cache import methods, seedable
+from dataworks_tasks.generate.fields.faker_generator import methods, seedable
 
 LOCALES = ("en_US", "de_DE", "ja_JP", "pt_BR", "ar_EG", "he_IL")
 
@@ -54,3 +56,31 @@ def test_every_method_is_known_and_no_other() -> None:
     with pytest.raises(AttributeError):
         generator.nosuch  # noqa: B018
     assert not hasattr(generator, "__nosuch__")
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_shortcuts_draw_the_same_words_by_the_same_numbers(locale: str) -> None:
+    complete, (ours, source) = _of_faker(locale), seedable(locale)
+    complete.random = random.Random()
+    texts = ("#%$!@?^ {{ x", "##-??", "{{first_name}} {{ last_name }}", "{{random_int: small }}")
+    for generator in (complete, ours):
+        generator.set_arguments("small", "max", 9)
+    calls: list[tuple[str, tuple[object, ...]]] = [
+        *((name, ()) for name in ("name", "address", "email", "phone_number", "license_plate")),
+        *((name, ()) for name in ("company", "credit_card_number", "user_agent", "color", "bban")),
+        *((name, (text,)) for name in ("parse", "bothify", "numerify", "lexify") for text in texts),
+        ("random_element", ({"a", "b"},)),
+        ("random_element", (OrderedDict(a=9, b=1),)),
+    ]
+    for seed, (name, arguments) in product(range(5), calls):
+        complete.random.seed(seed)
+        source.seed(seed)
+        made = getattr(ours, name)(*arguments)
+        assert made == getattr(complete, name)(*arguments), name
+        assert source.getstate() == complete.random.getstate(), name
+
+
+def test_a_pattern_with_an_unknown_token_is_refused_as_by_faker() -> None:
+    ours, _ = seedable("en_US")
+    with pytest.raises(AttributeError):
+        ours.parse("{{nosuch}}")
