@@ -50,7 +50,9 @@ def _check_side(spec: RunSpec, of_run: Side, meant: str, settings: FrameworkConf
     config: DatabaseConfig | None = getattr(settings, side)
     if config is None:
         setting = connection_setting(spec, of_run, settings)
-        raise SettingsError(f"no {side} database is set", f"Set {setting} for this process")
+        raise SettingsError(
+            f"no {side} database is set", f"Name it: --{side} mongodb://HOST, or set {setting}"
+        )
     if config.fingerprint != meant:
         raise SpecRefused(
             f"the run's {of_run} is {meant}, but this process reaches {config.fingerprint}",

@@ -156,7 +156,7 @@ class ConfigManager:
         value = values.get(setting.name, _Value("", "the defaults"))
         return SettingsError(
             f"{value.shown(f'{self.prefix}_{setting.name}')}: {message}",
-            f"It is the {setting.description}",
+            f"It is the {setting.description.partition(';')[0]}",
         )
 
 

@@ -145,7 +145,8 @@ class WorkerProcess:
         if config is None:
             raise SettingsError(
                 f"no {side} database is set",
-                f"Set FRAMEWORK_{side.upper()}_DB_CONNECTION_STRING for this process",
+                f"Name it: dataworks worker --{side} mongodb://HOST, "
+                f"or set FRAMEWORK_{side.upper()}_DB_CONNECTION_STRING",
             )
         if side not in self._clients:
             client = create_database_client(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import importlib
 import os
@@ -85,12 +86,8 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, DataWorksError):
             raise
-        except BrokenPipeError:
-            # The reader of the output has left; Python would complain once more when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(1)
         except Exception as error:
-            if ctx.params["debug"]:
+            if ctx.params["debug"] or _is_about_output(error):
                 raise
             from dataworks_tasks.unexpected import described
 
@@ -133,7 +130,20 @@ def main() -> NoReturn:
     # numpy's OpenBLAS starts a thread for each core, which spins for a while: a tenth of a short
     # command's processor time. Nothing here needs it, and a number that the user has set stays.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _open_closed_streams()
     _leave(_exit_code())
+
+
+def _open_closed_streams() -> None:
+    """Put /dev/null where the shell closed a standard stream (``2>&-``).
+
+    A socket or a pipe would get its number otherwise, here and in the processes that are started.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def _exit_code() -> int:
@@ -145,6 +155,12 @@ def _exit_code() -> int:
         from producer.cli.shared.error_output import asks_for_json, print_error
 
         return print_error(error, as_json=asks_for_json(sys.argv[1:]))
+    except OSError as error:
+        if not _is_about_output(error):
+            raise
+        # What is still buffered cannot be written either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _without_output(error)
     except SystemExit as error:
         if isinstance(error.code, str):
             click.echo(error.code, err=True)
@@ -164,12 +180,29 @@ def _leave(code: int) -> NoReturn:
         sys.exit(code)  # which waits for them
     _leave_sleeping_threads()
     atexit._run_exitfuncs()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        sys.exit(code)  # reports, like Python, output that nobody reads
+    # A stream that was closed before the start is None.
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError as error:
+            code = code or _without_output(error)
     os._exit(code)
+
+
+def _is_about_output(error: Exception) -> bool:
+    """Return whether the reader of the output has left, or a disk is full."""
+    return isinstance(error, OSError) and error.errno in {errno.EPIPE, errno.ENOSPC, errno.EDQUOT}
+
+
+def _without_output(error: OSError) -> int:
+    """Say why the output could not be written, unless its reader has left; return the exit code."""
+    if error.errno != errno.EPIPE:
+        click.echo(
+            f"error: the output or a file cannot be written: {error.strerror}. "
+            "Free space on the disk, and repeat the command",
+            err=True,
+        )
+    return 1
 
 
 def _leave_sleeping_threads() -> None:

@@ -179,11 +179,15 @@ def run(parent: int, folder: Path | None, children: type[Children] = Children) -
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX))
         janitor = _start_janitor(folder)
-    lock = _open_folder(folder)
-    if lock is None:
-        _tell({"event": "locked"})
+    try:
+        lock = _open_folder(folder)
+        if lock is None:
+            _tell({"event": "locked"})
+            return 1
+        _log_to(folder)
+    except OSError as error:
+        _tell({"event": "unwritable", "reason": f"{error.filename or folder}: {error.strerror}"})
         return 1
-    _log_to(folder)
     supervisor = Supervisor(parent, children(_tell_exit, lock))
     _tell({"event": "ready", "folder": str(folder)})
     try:

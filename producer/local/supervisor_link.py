@@ -71,8 +71,16 @@ class SupervisorLink:
         return self._process.pid
 
     def wait_for_folder(self) -> Path | None:
-        """Wait for the services' folder; None if another supervisor has it."""
+        """Wait for the services' folder; None if another supervisor has it.
+
+        Raises UsageError if nothing can be written there.
+        """
         first = self._get(self._first, START_LIMIT_SECONDS)
+        if first["event"] == "unwritable":
+            raise UsageError(
+                f"the files of the local services cannot be written: {first['reason']}",
+                "Call dataworks in a folder of yours, on a disk that has space",
+            )
         return Path(first["folder"]) if first["event"] == "ready" else None
 
     def start(self, command: ChildCommand) -> int:

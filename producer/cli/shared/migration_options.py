@@ -208,8 +208,16 @@ def migration_request(options: RunOptions, flags: Mapping[str, Any]) -> Migratio
     )
 
 
+_FORMS = {"--rename": "OLD=NEW", "--set": "FIELD=JSON", "--mask": "FIELD=faker:METHOD"}
+_EXAMPLES = {
+    "--rename": "--rename address.zip=postcode",
+    "--set": "--set archived=true",
+    "--mask": "--mask email=faker:email",
+}
+
+
 def _pair(flag: str, text: str) -> tuple[str, str]:
     left, equals, right = text.partition("=")
     if not (left and equals and right):
-        raise UsageError(f"{flag} {text} is not LEFT=RIGHT", f"Write {flag} LEFT=RIGHT")
+        raise UsageError(f"{flag} {text} is not {_FORMS[flag]}", f"Write it like {_EXAMPLES[flag]}")
     return left, right
