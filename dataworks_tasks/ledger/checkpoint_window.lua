@@ -1,4 +1,5 @@
--- Acknowledge a key window and, in the same step, append what its second read found changed.
+-- Acknowledge a key window and, in the same step, append what its second read found changed. Keys
+-- that were not reconciled take the window's place, and anybody may claim it then.
 --
 -- KEYS[1] record       hash
 -- KEYS[2] acknowledged sorted set of "start:stop", disjoint and never touching, scored by start
@@ -12,10 +13,10 @@
 -- ARGV[6] worker name or ""  ARGV[7] worker report  ARGV[8] seconds in which a late write may arrive
 -- ARGV[9] 1 if a write of the holder has no answer  ARGV[10] key prefix of the slices
 -- ARGV[11] slices per hash  ARGV[12] numbers of windows, hot keys (twice) and document keys that
--- follow, and 1 if nothing was reconciled, because workers died of the window
--- ARGV[13] windows to append, then hot keys with their pair, then keys whose failures are over,
--- then failures: key, JSON, key, JSON, ...
--- Returns {newly acknowledged, 1 if this closed the last gap}.
+-- follow, 1 if nothing was reconciled, because workers died of the window, and 1 if a rest is left
+-- ARGV[13] the window of the rest, if there is one, then windows to append, then hot keys with their
+-- pair, then keys whose failures are over, then failures: key, JSON, key, JSON, ...
+-- Returns {newly acknowledged, 1 if this closed the last gap, 1 if its rest is the window now}.
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'total', 'acknowledged', 'planned')
 if not record[1] then
@@ -34,8 +35,11 @@ end
 local held, owner = string.match(redis.call('HGET', KEYS[6], ARGV[1]) or '', '^(%d+)|[%d%.]+|(.*)$')
 if held ~= claim or owner ~= ARGV[4] or record[1] == 'complete' or
     redis.call('HGET', slices_of(number), ARGV[1]) ~= ARGV[2] then
-  return {0, 0}
+  return {0, 0, 0}
 end
+
+local counts = cjson.decode(ARGV[12])
+local isolated, has_rest = counts[4] == 1, counts[5] == 1
 
 -- Neighbors merge. Every window is a single number, so there are at most two.
 local start, stop = number, number + 1
@@ -44,18 +48,27 @@ for _, member in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], text(stop), '-in
   from, to = tonumber(from), tonumber(to)
   if to >= start and from <= stop then
     if from <= number and to > number then
-      return {0, 0}
+      return {0, 0, 0}
     end
-    redis.call('ZREM', KEYS[2], member)
+    if not has_rest then
+      redis.call('ZREM', KEYS[2], member)
+    end
     start, stop = math.min(start, from), math.max(stop, to)
   end
 end
-redis.call('ZADD', KEYS[2], text(start), text(start) .. ':' .. text(stop))
-redis.call('HDEL', slices_of(number), ARGV[1])
+local position = 13
+local acknowledged = tonumber(record[3])
+if has_rest then
+  redis.call('HSET', slices_of(number), ARGV[1], ARGV[position])
+  position = position + 1
+else
+  redis.call('ZADD', KEYS[2], text(start), text(start) .. ':' .. text(stop))
+  redis.call('HDEL', slices_of(number), ARGV[1])
+  acknowledged = acknowledged + 1
+end
 
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local acknowledged = tonumber(record[3]) + 1
 redis.call('HSET', KEYS[1], 'acknowledged', text(acknowledged),
   'last_acknowledged_at', time[1] .. '.' .. string.format('%06d', time[2]))
 redis.call('HINCRBY', KEYS[1], 'epoch', 1)
@@ -68,10 +81,7 @@ for name, value in pairs(cjson.decode(ARGV[5])) do
   end
 end
 
-local counts = cjson.decode(ARGV[12])
-local isolated = counts[4] == 1
 local suspect = ARGV[9] == '1' or redis.call('HEXISTS', KEYS[6], ARGV[1] .. ':suspect') == 1
-local position = 13
 local planned = tonumber(record[4])
 for _ = 1, counts[1] do
   redis.call('HSET', slices_of(planned), text(planned), ARGV[position])
@@ -106,5 +116,8 @@ if late > 0 and suspect and not isolated then
   redis.call('ZADD', KEYS[8], string.format('%.3f', now + late), ARGV[2])
 end
 redis.call('HDEL', KEYS[6], ARGV[1], ARGV[1] .. ':times', ARGV[1] .. ':suspect')
+if has_rest then
+  return {0, 0, 1}
+end
 local open = total == acknowledged and redis.call('ZCARD', KEYS[8]) == 0
-return {1, open and 1 or 0}
+return {1, open and 1 or 0, 0}

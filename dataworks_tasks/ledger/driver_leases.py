@@ -50,6 +50,11 @@ class RedisDriverLeases(DriverLeases):
         held, found = self._steps.run(due.run_id, "hold_step", names, *arguments)
         return as_text(found) if held else None
 
+    def is_held(self, due: DueStep) -> bool:
+        key, name = RunKeys(due.run_id).steps, f"{due.step}:until"
+        until = self._steps.guard(due.run_id, lambda: self._redis.hget(key, name))
+        return until is not None and float(cast("bytes", until)) > self._now()
+
     def forget(self, due: DueStep, queue: str) -> None:
         key, turns = due_key(queue), turns_key(queue)
 

@@ -82,13 +82,13 @@ class KeyWindowLedger:
         window: CompletedKeys,
         worker: WorkerReport | None = None,
     ) -> Acknowledgement:
-        """Acknowledge a window; do nothing when its claim is lost."""
+        """Acknowledge a window, or put its rest in its place; do nothing when its claim is lost."""
         result, outcome = window.result, window.outcome
         keys = RunKeys(run_id)
         hot = [part for key, pair in outcome.hot for part in (key, pair)]
         counts = [len(outcome.appended), len(outcome.hot), len(outcome.cleared)]
-        counts.append(int(outcome.isolated))
-        newly, closed = self._steps.run(
+        counts += [int(outcome.isolated), int(bool(outcome.rest))]
+        newly, closed, checkpointed = self._steps.run(
             run_id,
             "checkpoint_window",
             [
@@ -106,12 +106,13 @@ class KeyWindowLedger:
             keys.slice_prefix,
             SLICES_PER_KEY,
             json.dumps(counts),
+            *([outcome.rest] if outcome.rest else []),
             *outcome.appended,
             *hot,
             *outcome.cleared,
             *failure_arguments(result.failures),
         )
-        return Acknowledgement(int(newly), bool(closed))
+        return Acknowledgement(int(newly), bool(closed), bool(checkpointed))
 
     def append(self, run_id: str, append: Append) -> int | None:
         """Append windows, and the deferred ones that are due; return how many.

@@ -48,7 +48,8 @@ class WindowOutcome:
     collection pair, to be reconciled soon. ``cleared``: document keys whose failures are over.
     ``unanswered``: a write has no answer, so it may still arrive within ``late_seconds``.
     ``isolated``: nothing was reconciled, because it killed workers. If a late write may arrive, the
-    appended windows are reconciled once more after it, instead of this one.
+    appended windows are reconciled once more after it, instead of this one. ``rest``: the window of
+    the keys that were not reconciled, which takes this one's place; empty if all were.
     """
 
     claim: int
@@ -59,6 +60,7 @@ class WindowOutcome:
     cleared: Sequence[str] = ()
     unanswered: bool = False
     isolated: bool = False
+    rest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class KeyWindows(Protocol):
         window: CompletedKeys,
         worker: WorkerReport | None = None,
     ) -> Acknowledgement:
-        """Acknowledge a window; do nothing when its claim is lost."""
+        """Acknowledge a window, or put its rest in its place; do nothing when its claim is lost."""
 
     def append(self, run_id: str, append: Append) -> int | None:
         """Append windows, and the deferred ones that are due; return how many.

@@ -113,6 +113,27 @@ local function next_range(state, planned)
   return text(sent) .. ':' .. text(stop)
 end
 
+-- A range that is sent again is in the queue behind the next probe, which cannot miss it. Without
+-- this, a range that returns to the queue between any two probes would be sent twice, and again.
+local function forget_suspect(range)
+  local suspects = redis.call('HGET', KEYS[2], 'suspects')
+  if not suspects or suspects == '' then
+    return
+  end
+  local from, to = bounds(range)
+  local kept = {}
+  for start, stop in string.gmatch(suspects, '(%d+):(%d+)') do
+    start, stop = tonumber(start), tonumber(stop)
+    if start < from then
+      kept[#kept + 1] = text(start) .. ':' .. text(math.min(stop, from))
+    end
+    if stop > to then
+      kept[#kept + 1] = text(math.max(start, to)) .. ':' .. text(stop)
+    end
+  end
+  redis.call('HSET', KEYS[2], 'suspects', table.concat(kept, ' '))
+end
+
 -- Take out of the ledger what the caller has to send now: "start:stop", ...
 local function refill()
   local state = window()
@@ -128,6 +149,7 @@ local function refill()
     local rest = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', moment(now), 'LIMIT', 0, 1)[1]
     if rest then
       redis.call('ZREM', KEYS[4], rest)
+      forget_suspect(rest)
     elseif redis.call('ZCARD', KEYS[4]) < MOST_RESTS then
       rest = next_range(state, planned)
     end

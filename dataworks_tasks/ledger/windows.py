@@ -170,6 +170,9 @@ class DriverLeases(Protocol):
         ``due_again`` seconds; None: never.
         """
 
+    def is_held(self, due: DueStep) -> bool:
+        """Return whether a process is doing the step."""
+
     def forget(self, due: DueStep, queue: str) -> None:
         """Forget the step: it needs no more attention, and the run gets no more turns."""
 

@@ -35,6 +35,7 @@ from dataworks_tasks.sync.later_collections import (
 from dataworks_tasks.sync.open_changes import Followed, open_changes
 from dataworks_tasks.sync.open_windows import oldest_open_change
 from dataworks_tasks.sync.source_history import oldest_change
+from dataworks_tasks.sync.waiting_reader import UNREAD_SECONDS
 from dataworks_tasks.sync.window_work import read_hot_key
 
 _KEYS_AT_ONCE = 20_000
@@ -48,6 +49,8 @@ _HISTORY_SECONDS = 30.0
 _WINDOWS_FOR_OTHERS = 4
 """With more open windows than this, the process that reads changes helps to reconcile them."""
 _CAUGHT_UP_SECONDS = 2.0
+_ALONE_SECONDS = UNREAD_SECONDS / 2
+"""How long the only process does other work before the reader is due again."""
 _LATER_SECONDS = 2.0
 """How often to look for collections that were created since."""
 _IDLE_SECONDS = 1.0
@@ -132,8 +135,10 @@ class _Follower:
                 if captured.ddl is not None and self._part.on_ddl is OnDdl.STOP:
                     self._stop_at(captured.ddl)
                     return _IDLE_SECONDS
-                if self._has_later() or self._leaves_others_behind(captured):
+                if self._has_later():
                     return 0.0
+                if (pause := self._pause(captured)) is not None:
+                    return pause
                 if lease.reached:
                     break
         state = self._drive.ledger.state(self._run_id)
@@ -165,19 +170,22 @@ class _Follower:
         databases = self._drive.databases
         return take_in(self._drive.ledger, self._drive.spec, databases.source(), databases.target())
 
-    def _leaves_others_behind(self, captured: CapturedChanges) -> bool:
-        """Return whether this process should reconcile instead: all is read, and windows wait.
+    def _pause(self, captured: CapturedChanges) -> float | None:
+        """Return when to read on if this process should do other work; None to keep reading.
 
-        Waiting for the source's next changes occupies a process but hardly any of its time. The
-        step is due again after the waiting messages.
+        Waiting for the source's next changes occupies a process but hardly any of its time. So when
+        all is read and windows wait, the step is due again after the waiting messages. A process
+        that is alone with the copy reads for a moment between parts of it.
         """
-        if not self._copied or self._part.stale_seconds:
-            return False
-        status = self._windows.status(self._run_id)
-        if status.open_windows < _WINDOWS_FOR_OTHERS:
-            return False
         behind = self._windows.now() - captured.time.time
-        return captured.is_idle or behind <= _CAUGHT_UP_SECONDS
+        if not captured.is_idle and behind > _CAUGHT_UP_SECONDS:
+            return None
+        status = self._windows.status(self._run_id)
+        if self._copied and status.open_windows < _WINDOWS_FOR_OTHERS:
+            return None
+        if self._copied and not self._part.stale_seconds:
+            return 0.0
+        return None if self._drive.ledger.windows.in_hand(self._run_id) else _ALONE_SECONDS
 
     def _keep(self, captured: CapturedChanges) -> None:
         """Log the captured keys and move the place; make windows at once if the workers keep up."""

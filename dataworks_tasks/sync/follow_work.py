@@ -32,6 +32,7 @@ from dataworks_tasks.sync.key_window import (
 from dataworks_tasks.sync.later_collections import spec_with_later
 from dataworks_tasks.sync.reconcile import KeyRoute
 from dataworks_tasks.sync.routes import migration_routes
+from dataworks_tasks.sync.waiting_reader import WaitingReader
 from dataworks_tasks.sync.wanted import id_of
 from dataworks_tasks.sync.window_work import (
     CompletedWindow,
@@ -95,6 +96,9 @@ class FollowWork(RangeWork):
         return window.nonce == window_nonce(self._job, window.pair, self._later)
 
     def run(self, wanted: BatchRange, stop: StopSignal) -> Iterator[Completed]:
+        reader = WaitingReader(self._context.ledger, self._context.spec.run_id)
+        interrupted = stop.interrupted
+        stop = StopSignal(stop.deadline, lambda: interrupted() or reader.waits())
         slices = self._context.ledger.slices(self._context.spec.run_id, wanted)
         windows = {number: data for number, data in slices.items() if is_key_window(data)}
         yield from self._copied(slices.keys() - windows.keys(), slices, stop)

@@ -42,7 +42,7 @@ class KeyRoute:
 
 
 class Hold(NamedTuple):
-    """This process' hold on the window: its claim, the fence of its writes, and when to give up."""
+    """This process' hold on the window: its claim, the fence of its writes, and when to leave."""
 
     claim: Claim
     fence: WriteFence | None
@@ -54,13 +54,14 @@ class Reconciled:
     """The outcome of reconciling.
 
     ``changed``: keys whose documents have changed since. ``duplicates``: keys that a unique index
-    refused.
+    refused. ``left``: keys that were not reconciled, because this process has to leave.
     """
 
     replaced: int = 0
     deleted: int = 0
     bytes: int = 0
     changed: list[Element] = field(default_factory=list)
+    left: list[Element] = field(default_factory=list)
     duplicates: list[Element] = field(default_factory=list)
     failures: list[DocumentFailure] = field(default_factory=list)
 
@@ -87,7 +88,10 @@ def reconcile(route: KeyRoute, keys: Sequence[Element], hold: Hold) -> Reconcile
     target.close()
     failpoint("reconcile-read.before")
     route.wanted.read(names, route.bound(), before.compare)
-    outcome.changed = before.changed()
+    outcome.left = [id_element(key) for key in target.left]
+    outcome.changed = [
+        key for key in before.changed() if element_bytes(key, b"_id") not in target.left
+    ]
     failpoint("reconcile-read.after")
     outcome.replaced, outcome.deleted = target.replaced, target.deleted
     outcome.duplicates += (

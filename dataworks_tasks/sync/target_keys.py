@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.documents.raw_bson import Element, id_element
-from dataworks_tasks.errors import Throttled
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -44,13 +43,17 @@ class TargetCollection:
 
 @dataclass(slots=True)
 class TargetKeys:
-    """Writes keys of one claimed window. ``problems``: why keys were refused, by their bytes."""
+    """Writes keys of one claimed window. ``problems``: why keys were refused, by their bytes.
+
+    Once ``stopped``, it finishes the command that it sent, and leaves the other keys in ``left``.
+    """
 
     collection: TargetCollection
     claim: Claim
     fence: WriteFence | None
     stopped: Callable[[], bool] = lambda: False
     problems: dict[bytes, WriteProblem] = field(default_factory=dict)
+    left: set[bytes] = field(default_factory=set)
     replaced: int = 0
     deleted: int = 0
     _has_written: bool = False
@@ -63,7 +66,7 @@ class TargetKeys:
         does not answer through all tries.
         """
         self._send([KeyWrite(key, None, shard) for key, shard in self._there(absent)])
-        self.deleted += len(absent)
+        self.deleted += sum(key not in self.left for key in absent)
         path = self.collection.client.shard_key(self.collection.namespace)
         puts = [
             KeyWrite(key, document, _shard_field(document, path)) for key, document in documents
@@ -71,7 +74,7 @@ class TargetKeys:
         if path is not None:
             self._send(list(self._moved(puts)))
         self._refused += self._send(puts)
-        self.replaced += len(puts)
+        self.replaced += sum(put.key not in self.left for put in puts)
 
     def close(self) -> None:
         """Write what a unique index has refused so far; fence off earlier holders in any case."""
@@ -108,12 +111,15 @@ class TargetKeys:
                 yield KeyWrite(key, None, shard)
 
     def _send(self, writes: list[KeyWrite]) -> list[KeyWrite]:
-        """Send until each is written; returns those that a unique index refused."""
+        """Send until each is written or left; returns those that a unique index refused."""
         duplicates: list[KeyWrite] = []
         waiting, tries = writes, 0
         while waiting:
             piece, rest = self._split(waiting)
             outcome = self._once(piece)
+            if outcome is None:
+                self.left.update(write.key for write in waiting)
+                break
             for position, problem in outcome.problems.items():
                 write = piece[position]
                 if problem.is_duplicate and write.document is not None:
@@ -144,12 +150,17 @@ class TargetKeys:
                 return writes[:count], writes[count:]
         return writes[:most], writes[most:]
 
-    def _once(self, piece: list[KeyWrite]) -> KeyWriteOutcome:
+    def _once(self, piece: list[KeyWrite]) -> KeyWriteOutcome | None:
+        """Send ``piece``; None if this process should leave instead."""
         target, limiter = self.collection, self.collection.rate_limiter
         reservation = None
+        if self.left or (self._has_written and self.stopped()):
+            return None
         if limiter is not None:
             size = sum(len(write.document or b"") for write in piece)
             while (reservation := limiter.reserve(len(piece), size, None)) is None:
+                if self.stopped():
+                    return None
                 self._wait(_BACKOFF.cap_seconds)
         options = self._options()
         failpoint("reconcile-write.before")
@@ -178,8 +189,6 @@ class TargetKeys:
 
     def _wait(self, seconds: float) -> None:
         threading.Event().wait(seconds)
-        if self.stopped():
-            raise Throttled("the window is left for later", "", seconds)
         self.claim.check()
 
     def _again(self, refused: list[KeyWrite]) -> list[KeyWrite]:

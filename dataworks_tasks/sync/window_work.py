@@ -78,8 +78,8 @@ class CompletedWindow:
 
     @property
     def rest(self) -> bytes:
-        """Return nothing: the window is done, and the rest of it is in other windows."""
-        return b""
+        """Return the window of the keys that are left; empty if all were reconciled."""
+        return self.keys.outcome.rest
 
     def record(
         self, ledger: Ledger, run_id: str, worker: WorkerReport | None = None
@@ -92,6 +92,10 @@ def work_on_windows(
     run: WindowRun, windows: Mapping[int, bytes], stop: StopSignal
 ) -> Iterator[CompletedWindow]:
     """Reconcile ``windows`` in order; those that another process has are left to it.
+
+    A window that takes longer than this process may stay is acknowledged with the keys that were
+    reconciled, and the others take its place: with few tokens a second, a window that began at its
+    first key each time would never end.
 
     Raises ClaimHeld at the end if there were any, StoreUnavailable when source or target does not
     answer, and terminal errors.
@@ -108,8 +112,10 @@ def work_on_windows(
                 continue
             try:
                 window = KeyWindow.from_bytes(data)
-                result, outcome = _work_on(run, window, claim, stop)
-                yield CompletedWindow(CompletedKeys(number, data, result, outcome))
+                worked = _work_on(run, window, claim, stop)
+                if worked is None:
+                    return
+                yield CompletedWindow(CompletedKeys(number, data, *worked))
                 keeper.done(claim)
             except ClaimLost as lost:
                 log.warning("%s: %s; its next holder will repeat it", run.run_id, lost)
@@ -128,11 +134,15 @@ def check_held(context: RunContext, numbers: Sequence[int]) -> None:
 
 def _work_on(
     run: WindowRun, window: KeyWindow, claim: Claim, stop: StopSignal
-) -> tuple[RangeResult, WindowOutcome]:
+) -> tuple[RangeResult, WindowOutcome] | None:
+    """Reconcile a window; None if this process had to leave before any key was written."""
     route = run.route(window)
     hold = Hold(claim, _fence(run, claim), lambda: stop.reached)
     outcome = reconcile(route, window.keys, hold)
     claim.check()
+    written = outcome.replaced + outcome.deleted
+    if outcome.left and (not written or len(outcome.left) >= len(window.keys)):
+        return None
     changed = tuple(outcome.changed)
     if changed and not run.hot and window.tries >= _MOST_TRIES:
         outcome.failures += _given_up(run, route, changed)
@@ -147,6 +157,7 @@ def _work_on(
             hot=_hot(run, window, changed, outcome) if run.hot else (),
             cleared=_cleared(run, route, window, outcome),
             unanswered=claim.unanswered,
+            rest=replace(window, keys=tuple(outcome.left)).to_bytes() if outcome.left else b"",
         ),
     )
 
@@ -160,7 +171,9 @@ def _hot(
     """
     again = list(changed)
     if not window.tries:
-        again = list(window.keys) if run.twice else [*again, *outcome.duplicates]
+        left = set(outcome.left)
+        reconciled = [key for key in window.keys if key not in left]
+        again = reconciled if run.twice else [*again, *outcome.duplicates]
     return [(hot_key(window.pair, key), window.pair) for key in again]
 
 
@@ -197,7 +210,9 @@ def _cleared(
     if not run.context.ledger.key_windows.has_failures(run.run_id):
         return ()
     failed = {failure.key for failure in outcome.failures}
-    return tuple(key for key in failure_keys(route, window.keys) if key not in failed)
+    left = set(outcome.left)
+    reconciled = [key for key in window.keys if key not in left]
+    return tuple(key for key in failure_keys(route, reconciled) if key not in failed)
 
 
 def _counters(run: WindowRun, outcome: Reconciled) -> dict[str, int]:

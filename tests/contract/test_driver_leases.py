@@ -67,6 +67,21 @@ def test_a_lease_has_one_holder(ledger: RedisLedger, redis: Redis, run_id: str) 
     assert driver.hold(due, QUEUE, "another", 60) == "all"
 
 
+def test_a_step_is_held_while_somebody_does_it(
+    ledger: RedisLedger, redis: Redis, run_id: str
+) -> None:
+    driver, due = ledger.driver, DueStep(run_id, "plan")
+    assert not driver.is_held(due)
+    driver.hold(due, QUEUE, "me", 60)
+    assert driver.is_held(due)
+    assert not driver.is_held(DueStep(run_id, "watch"))
+    driver.hold(due, QUEUE, "me", 0, None, 5)
+    assert not driver.is_held(due)
+    driver.hold(due, QUEUE, "me", 60)
+    redis.hset(RunKeys(run_id).steps, "plan:until", "1.5")  # its holder died
+    assert not driver.is_held(due)
+
+
 def test_nobody_looks_after_what_is_forgotten(
     ledger: RedisLedger, redis: Redis, run_id: str
 ) -> None:

@@ -143,6 +143,21 @@ def test_ranges_that_fail_do_not_pile_up(ledger: RedisLedger) -> None:
     assert len(windows.look(run).put_off) == 66
 
 
+def test_a_range_that_returns_to_the_queue_is_not_lost(ledger: RedisLedger) -> None:
+    """Its message is behind each probe, though it was in the queue all the time."""
+    run, windows = opened(ledger, 100), ledger.windows
+    windows.refill(run)
+    windows.correct(run, 2, [BatchRange(0, 40), BatchRange(50, 60)], [])
+    windows.take(run, BatchRange(0, 10), "w1", 60)
+    assert windows.release(run, 0, "w1", Release([BatchRange(5, 10)])) == ()
+    assert windows.look(run).suspects == ((0, 40), (50, 60))
+    assert windows.take(run, BatchRange(10, 20), "w1", 60).to_send == ((5, 10),)
+    assert windows.look(run).suspects == ((0, 5), (10, 40), (50, 60))
+    windows.release(run, 10, "w1", Release([BatchRange(15, 52)]))
+    assert windows.take(run, BatchRange(20, 30), "w1", 60).to_send == ((15, 52),)
+    assert windows.look(run).suspects == ((0, 5), (10, 15), (52, 60))
+
+
 def test_a_run_keeps_to_its_processes(ledger: RedisLedger) -> None:
     run, windows = opened(ledger, 100, room=4, processes=2), ledger.windows
     first, second = windows.refill(run)

@@ -284,3 +284,37 @@ def test_no_key_is_left_of_windows_that_are_done(
     left = {key.rpartition(b":")[2] for key in redis.scan_iter(f"dataworks:{{{run_id}}}:*")}
     assert left == {b"spec", b"record", b"acknowledged", b"counters"}
     assert redis.zrange(RunKeys(run_id).acknowledged, 0, -1) == [b"0:2"]
+
+
+def test_keys_that_are_left_take_the_place_of_their_window(
+    ledger: RedisLedger, run_id: str
+) -> None:
+    grant = claimed(ledger, run_id, 0, b"zero", "a")
+    left = outcome(grant, "a", LATE_SECONDS, appended=[b"changed"], hot=[(b"k", 0)], rest=b"rest")
+    keys = CompletedKeys(0, b"zero", RangeResult({"keys": 2}), left)
+    done = ledger.key_windows.checkpoint(run_id, keys)
+    assert (done.newly, done.closed_last_gap, done.checkpointed) == (0, False, True)
+    assert not ledger.key_windows.checkpoint(run_id, keys).checkpointed, "once only"
+    assert ledger.slices(run_id, BatchRange(0, 9)) == {0: b"rest", 1: b"one", 2: b"changed"}
+    assert list(ledger.gaps(run_id)) == [BatchRange(0, 3)]
+    assert ledger.progress(run_id).counters["keys"] == 2
+    assert ledger.key_windows.hot_keys(run_id) == {b"k": 0}
+    assert ledger.key_windows.status(run_id).deferred == 0
+    assert ledger.key_windows.claim(run_id, wanted(0, b"zero", "b")) is None
+    again = claimed(ledger, run_id, 0, b"rest", "b")
+    assert again.claim >= grant.claim
+    assert acknowledge(ledger, run_id, 0, b"rest", outcome(again, "b")) == 1
+    assert list(ledger.gaps(run_id)) == [BatchRange(1, 3)]
+
+
+def test_a_window_with_a_rest_is_deferred_where_a_write_may_be_late(
+    ledger: RedisLedger, run_id: str
+) -> None:
+    """The late write may be of any of its keys."""
+    grant = claimed(ledger, run_id, 0, b"zero", "a")
+    left = outcome(grant, "a", 0.001, unanswered=True, rest=b"rest")
+    assert acknowledge(ledger, run_id, 0, b"zero", left) == 0
+    deadline = time.monotonic() + 10
+    while not ledger.key_windows.append(run_id, Append(due=10)):
+        assert time.monotonic() < deadline
+    assert ledger.slices(run_id, BatchRange(0, 9)) == {0: b"rest", 1: b"one", 2: b"zero"}
