@@ -14,5 +14,7 @@ class WordSharing(bootsteps.Step):
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        if parent.concurrency > 1 or parent.autoscale:
+        # The parent has its own ``autoscale`` only after the step that makes the pool, and the two
+        # steps have no order.
+        if parent.concurrency > 1 or options.get("autoscale"):
             share_words()

@@ -183,7 +183,7 @@ def test_a_worker_of_one_process_has_nobody_to_share_with(
     processes: int, autoscale: object, shares: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_words, "shared", None)
-    WordSharing(SimpleNamespace(concurrency=processes, autoscale=autoscale))
+    WordSharing(SimpleNamespace(concurrency=processes), autoscale=autoscale)
     assert (shared_words.shared is not None) == shares
     if shared_words.shared is not None:
         shared_words.shared.close()
