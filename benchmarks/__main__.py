@@ -9,6 +9,7 @@ import platform
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -85,7 +86,7 @@ def _wall_clock(bench: Bench, console: Console) -> list[Promise]:
         console.print(f"wall-clock is skipped: {MISSING}")
         return []
     contest = Contest(bench.site, bench.command, mgodatagen, DOCUMENTS)
-    return list(wall_clock(contest, say=console.print))
+    return list(wall_clock(contest, say=partial(console.print, soft_wrap=True)))
 
 
 def table(found: Sequence[Measurement]) -> Table:

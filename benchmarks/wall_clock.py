@@ -14,17 +14,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from benchmarks.limits import Site
 from benchmarks.promises import Promise, promise_table
 from benchmarks.runs import CommandLine
-from benchmarks.templates import flat
+from benchmarks.shapes import SHAPES
 from dataworks_tasks.runs.namespace import Namespace
 from producer.local.celery_services import CeleryWorker
 from producer.local.environment import LocalAddresses
@@ -35,47 +34,6 @@ MISSING = "no mgodatagen: put it on PATH, or name it in MGODATAGEN_BINARY"
 _DATABASE = "bench"
 _PAIRS = 5
 DOCUMENTS = 500_000
-_ITEM = {
-    "sku": {"type": "string", "minLength": 8, "maxLength": 8},
-    "quantity": {"type": "int", "min": 1, "max": 9},
-    "price": {"type": "double", "min": 1, "max": 500},
-}
-SHAPES: Mapping[str, Mapping[str, Any]] = {
-    "flat": flat()["content"],
-    "orders": {
-        "orderNumber": {"type": "autoincrement", "autoType": "long", "startLong": 1},
-        "status": {"type": "enum", "values": ["new", "open", "closed"], "randomOrder": True},
-        "createdAt": {
-            "type": "date",
-            "startDate": "2020-01-01T00:00:00+00:00",
-            "endDate": "2026-01-01T00:00:00+00:00",
-        },
-        "customer": {
-            "type": "object",
-            "objectContent": {
-                "firstName": {"type": "faker", "method": "FirstName"},
-                "lastName": {"type": "faker", "method": "LastName"},
-                "email": {"type": "faker", "method": "Email"},
-                "address": {
-                    "type": "object",
-                    "objectContent": {
-                        "street": {"type": "faker", "method": "Street"},
-                        "city": {"type": "faker", "method": "City"},
-                        "zip": {"type": "string", "minLength": 5, "maxLength": 5},
-                    },
-                },
-            },
-        },
-        "items": {
-            "type": "array",
-            "minLength": 1,
-            "maxLength": 5,
-            "arrayContent": {"type": "object", "objectContent": _ITEM},
-        },
-        "note": {"type": "string", "minLength": 40, "maxLength": 400},
-    },
-}
-"""Files that both read: plain fields, and orders much like ``service_order``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +129,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.mgodatagen is None:
         sys.exit(MISSING)
-    console = Console(highlight=False)
     with LocalServices.in_temporary_folder() as services:
         services.start_stores()
         addresses = LocalAddresses(services.redis_url, services.mongodb_url)
@@ -180,8 +137,8 @@ def main() -> None:
         contest = Contest(
             Site(addresses.mongodb_url), command, options.mgodatagen, options.documents
         )
-        found = list(wall_clock(contest, options.pairs, console.print))
-    console.print(promise_table(found))
+        found = list(wall_clock(contest, options.pairs))
+    Console(highlight=False).print(promise_table(found))
     sys.exit(0 if all(item.kept for item in found) else 1)
 
 

@@ -95,8 +95,13 @@ class _Checked:
         )
         return {**payload, "data": None}
 
+    _client_kept: Redis | None = None
+
     def _create_client(self, asynchronous: bool = False) -> Redis:
         """Return a client. Raises ConnectionError on a closed channel.
+
+        Kombu asks for one several times a message, and creating it takes as long as a command: a
+        channel keeps one for as long as it has the same pool of connections.
 
         Kombu 5.7's own method ends the worker with an AttributeError on a channel that it closed
         after an outage and that still has acknowledgements to send.
@@ -104,8 +109,13 @@ class _Checked:
         transport = self.connection  # type: ignore[attr-defined]
         if transport is None or transport.client is None:
             raise ConnectionError("the channel was closed: its messages are delivered again")
-        made: Redis = super()._create_client(asynchronous)  # type: ignore[misc]
-        return made
+        if asynchronous:
+            polling: Redis = super()._create_client(asynchronous=True)  # type: ignore[misc]
+            return polling
+        kept = self._client_kept
+        if kept is None or kept.connection_pool is not self.pool:  # type: ignore[attr-defined]
+            kept = self._client_kept = super()._create_client()  # type: ignore[misc]
+        return kept
 
     def _get_client(self) -> Callable[..., Redis]:
         super()._get_client()  # type: ignore[misc] # refuses a redis-py that is too old

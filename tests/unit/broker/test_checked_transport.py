@@ -68,3 +68,19 @@ def test_an_acknowledgement_on_a_closed_channel_is_a_lost_connection(kind: type)
     channel.connection = SimpleNamespace(client=None)  # as kombu leaves it after an outage
     with pytest.raises(redis.ConnectionError, match="the channel was closed"):
         CheckedQoS(channel).ack("tag")
+
+
+@pytest.mark.parametrize("kind", [CheckedChannel, CheckedSentinelChannel])
+def test_a_channel_keeps_its_client_until_its_connections_are_others(kind: type) -> None:
+    channel: Any = object.__new__(kind)
+    channel.connection = SimpleNamespace(client=object())
+    channel.Client = CheckedRedis
+    channel._pool = before = redis.ConnectionPool()
+    channel._async_pool = redis.ConnectionPool()
+    with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+        assert first is second
+        assert first.connection_pool is before
+    assert channel._create_client(asynchronous=True).connection_pool is channel._async_pool
+    channel._pool = after = redis.ConnectionPool()  # as after an outage
+    with channel.conn_or_acquire() as third:
+        assert third.connection_pool is after
