@@ -6,14 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from dataworks_tasks.ledger.final_collection import FinalCollection
-from dataworks_tasks.ledger.follow_gauge import FollowGauge
-from dataworks_tasks.ledger.history import RunHistories
-from dataworks_tasks.ledger.index_speeds import IndexSpeeds
-from dataworks_tasks.ledger.key_windows import KeyWindows
-from dataworks_tasks.ledger.redis_server import RedisMemory
 from dataworks_tasks.ledger.results import (
     Acknowledgement,
     DocumentFailure,
@@ -22,13 +16,21 @@ from dataworks_tasks.ledger.results import (
     WorkerReport,
 )
 from dataworks_tasks.ledger.run_counters import DIFFERENCES
-from dataworks_tasks.ledger.run_limits import RunLimits
-from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
-from dataworks_tasks.ledger.tokens import ThrottledRate, TokenGrant, TokenRequest
-from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
-from dataworks_tasks.ledger.worker_registry import WorkerRegistry
-from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.spec import RunSpec
+
+if TYPE_CHECKING:  # a command imports what it uses: dataclasses are compiled at each start
+    from dataworks_tasks.ledger.final_collection import FinalCollection
+    from dataworks_tasks.ledger.follow_gauge import FollowGauge
+    from dataworks_tasks.ledger.history import RunHistories
+    from dataworks_tasks.ledger.index_speeds import IndexSpeeds
+    from dataworks_tasks.ledger.key_windows import KeyWindows
+    from dataworks_tasks.ledger.redis_server import RedisMemory
+    from dataworks_tasks.ledger.run_limits import RunLimits
+    from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
+    from dataworks_tasks.ledger.tokens import ThrottledRate, TokenGrant, TokenRequest
+    from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
+    from dataworks_tasks.ledger.worker_registry import WorkerRegistry
+    from dataworks_tasks.runs.batch_range import BatchRange
+    from dataworks_tasks.runs.spec import RunSpec
 
 # The values of results.py belong to this contract as well.
 __all__ = ["Acknowledgement", "DocumentFailure", "PlanEnd", "RangeResult", "WorkerReport"]
@@ -110,8 +112,9 @@ class Ledger(Protocol):
     windows: SendWindows
     """Which messages of a run are waiting, in progress, or to be sent."""
 
-    key_windows: KeyWindows
-    """Claims and key windows, for repair and live migration."""
+    @property
+    def key_windows(self) -> KeyWindows:
+        """Claims and key windows, for repair and live migration."""
 
     workers: WorkerRegistry
     """The workers that are alive."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from redis import Redis
 
@@ -23,11 +24,8 @@ from dataworks_tasks.ledger.contract import (
 )
 from dataworks_tasks.ledger.driver_leases import RedisDriverLeases
 from dataworks_tasks.ledger.failure_records import FailureRecords
-from dataworks_tasks.ledger.final_collection import FinalCollection
 from dataworks_tasks.ledger.history import RunHistories
 from dataworks_tasks.ledger.index_speeds import IndexSpeeds
-from dataworks_tasks.ledger.key_window_ledger import KeyWindowLedger
-from dataworks_tasks.ledger.key_windows import KeyWindows
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.planned_slices import PlannedSlices, slice_keys
 from dataworks_tasks.ledger.redis_server import (
@@ -44,11 +42,15 @@ from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.run_progress import read_progress
 from dataworks_tasks.ledger.run_records import RunRecords
 from dataworks_tasks.ledger.send_window import RedisSendWindows
-from dataworks_tasks.ledger.tokens import ThrottledRate, TokenGrant, TokenRequest
 from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
 from dataworks_tasks.ledger.worker_registry import WorkerRegistry
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from dataworks_tasks.ledger.final_collection import FinalCollection
+    from dataworks_tasks.ledger.key_windows import KeyWindows
+    from dataworks_tasks.ledger.tokens import ThrottledRate, TokenGrant, TokenRequest
 
 _THROTTLED_LATELY_SECONDS = 30
 """A target counts as throttling if a worker asked for controlled tokens this recently."""
@@ -69,7 +71,13 @@ class RedisLedger(Ledger):
         self.driver: DriverLeases = RedisDriverLeases(self._steps)
         self.history: RunHistories = RedisRunHistories(self._steps)
         self.index_speeds = IndexSpeeds(self._steps)
-        self.key_windows: KeyWindows = KeyWindowLedger(self._steps, self._ranges)
+
+    @cached_property
+    def key_windows(self) -> KeyWindows:
+        """Claims and key windows; most commands have none."""
+        from dataworks_tasks.ledger.key_window_ledger import KeyWindowLedger
+
+        return KeyWindowLedger(self._steps, self._ranges)
 
     def close(self) -> None:
         """Close the connections."""
@@ -232,11 +240,15 @@ class RedisLedger(Ledger):
         return self._runs.acquire_finish_lease(run_id, holder, seconds, state)
 
     def take_tokens(self, run_id: str, request: TokenRequest) -> TokenGrant:
+        from dataworks_tasks.ledger.tokens import TokenGrant
+
         keys = [RunKeys(run_id).budget]
         reply = self._steps.run(run_id, "take_tokens", keys, *request.script_arguments())
         return TokenGrant.from_reply(reply)
 
     def throttled_rate(self, run_id: str) -> ThrottledRate | None:
+        from dataworks_tasks.ledger.tokens import ThrottledRate
+
         redis, key = self._steps.redis, RunKeys(run_id).budget
         fields = ["rate", "seen_at", "request_units:at"]
         found = self._steps.guard(run_id, lambda: redis.hmget(key, fields))

@@ -17,7 +17,7 @@ from producer.drive.in_process import work_here
 from producer.drive.observation import Observation, StopRequest
 from producer.resume.spec_file import keep_spec
 from producer.view.next_step import may_resume
-from producer.view.progress import notice
+from producer.view.plain_view import notice
 from producer.view.remaining_time import RemainingTime
 from producer.view.run_result import RunResult, RunStatus
 from producer.view.run_summary import summarize

@@ -28,9 +28,12 @@ class MessageQueue:
         with broker_errors(), self._app.pool.acquire(block=True) as connection:
             channel = _channel(connection)
             name = self._app.conf.task_default_queue
-            lists = [channel._q_for_pri(name, priority) for priority in (FIRST, LATER)]
-            waiting = sum(channel.client.llen(each) for each in lists)
-            return QueueDepth(waiting, channel.client.hlen("unacked"))
+            with channel.client.pipeline(transaction=False) as pipe:
+                for priority in (FIRST, LATER):
+                    pipe.llen(channel._q_for_pri(name, priority))
+                pipe.hlen("unacked")
+                first, later, in_hand = pipe.execute()
+            return QueueDepth(first + later, in_hand)
 
 
 def _channel(connection: Any) -> Any:

@@ -36,9 +36,9 @@ def check_not_read(
 
 
 def _runs_not_ended(ledger: Ledger) -> Iterator[RunSpec]:
-    for run_id in ledger.run_ids():
+    not_ended = [run_id for run_id, state in ledger.states().items() if state in _NOT_ENDED]
+    for run_id in not_ended:
         try:
-            if ledger.state(run_id) in _NOT_ENDED:
-                yield ledger.spec(run_id)
+            yield ledger.spec(run_id)
         except (UnknownName, SpecRefused):
             continue  # forgotten meanwhile, or of a newer version that this one cannot read

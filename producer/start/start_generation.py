@@ -17,7 +17,7 @@ from dataworks_tasks.generate.custom.factory import GeneratorFactory
 from dataworks_tasks.generate.fingerprint import document_fingerprint
 from dataworks_tasks.generate.templates.load_template import (
     STDIN,
-    builtin_templates,
+    builtin_names,
     document_source,
     is_template_file,
     load_template,
@@ -90,7 +90,7 @@ def plan_generation(
     if request.total is not None:
         check_total(request.total)
     seed = secrets.randbelow(2**32) if request.seed is None else request.seed
-    known = builtin_templates().keys() - {generator.name for generator in registered}
+    known = set(builtin_names()) - {generator.name for generator in registered}
     if request.what in known or Path(request.what).suffix.lower() == ".json":
         return _from_template(request, config, seed, load_template(request.what), assumed_count)
     factory = GeneratorFactory(config.plugins, registered)

@@ -13,7 +13,6 @@ from dataworks_tasks.ledger.run_counters import DOCUMENTS_OF
 from dataworks_tasks.monitor.alert_rules import AlertRule, alert_rules
 from dataworks_tasks.monitor.alerts import Alert, AlertBoard
 from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
-from dataworks_tasks.monitor.webhook import Webhook
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import GenerationJob, MigrationJob, RunSpec
 from dataworks_tasks.settings import FrameworkConfig
@@ -84,7 +83,11 @@ class AlertWatch:
     def of(cls, config: FrameworkConfig, *, notifies: bool = False) -> Self:
         """Create the watch from the settings; ``notifies``: also call their webhook."""
         url = config.alert_webhook_url if notifies else None
-        return cls(alert_rules(config), Webhook(url) if url else None)
+        if url is None:
+            return cls(alert_rules(config))
+        from dataworks_tasks.monitor.webhook import Webhook
+
+        return cls(alert_rules(config), Webhook(url))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ class RateMeter:
         return (documents - before) / (now - then) if now > then else 0.0
 
 
-_NO_ALERTS = AlertWatch()
+NO_ALERTS = AlertWatch()
 
 
 class LiveMeter:
@@ -158,7 +161,7 @@ class LiveMeter:
         self,
         spec: RunSpec,
         ledger: Ledger,
-        watch: AlertWatch = _NO_ALERTS,
+        watch: AlertWatch = NO_ALERTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec

@@ -1,9 +1,9 @@
-"""The live view of a run: bars and figures on a terminal, plain lines elsewhere."""
+"""The live view of a run: bars and figures on a terminal, or objects for machines."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
@@ -12,18 +12,13 @@ from rich.markup import escape
 from rich.text import Text
 
 from dataworks_tasks.ledger.contract import Ledger
-from dataworks_tasks.migrate.rules import RuleKind
 from dataworks_tasks.monitor.alerts import Alert
-from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.drive.observation import Observation
-from producer.view.durations import shown_duration
-from producer.view.live_snapshot import AlertWatch, LiveMeter, LiveSnapshot
+from producer.view.live_snapshot import NO_ALERTS, AlertWatch, LiveMeter, LiveSnapshot
+from producer.view.plain_view import PlainView, notice
 from producer.view.render import bars, details
 
-_NO_ALERTS = AlertWatch()
-_PLAIN_LINE_SECONDS = 5.0
-_PATIENCE_SECONDS = 5.0
 _LEAST_COLLECTIONS = 4
 _OTHER_LINES = 17
 """Lines of the live view besides its collections: figures, workers, and a note or two."""
@@ -41,7 +36,7 @@ class TerminalView:
     """Moving bars and figures; when the run is over, the bars stay on the screen."""
 
     def __init__(
-        self, spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = _NO_ALERTS
+        self, spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = NO_ALERTS
     ) -> None:
         self._verb = _VERB[spec.kind].ljust(_LONGEST_VERB)
         self._console = console
@@ -84,68 +79,6 @@ class TerminalView:
         return bars(live, self._verb, self._console.width, max(_LEAST_COLLECTIONS, room))
 
 
-class PlainView:
-    """A line every few seconds: for logs, pipes and cron."""
-
-    def __init__(
-        self, spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = _NO_ALERTS
-    ) -> None:
-        self._console = console
-        self._meter = LiveMeter(spec, ledger, watch)
-        self._printed_at = float("-inf")
-        self._notice = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Do nothing: there is nothing to restore."""
-
-    def observe(self, observation: Observation) -> None:
-        """Print a line if it is time for one, or if the run ended."""
-        text = notice(observation)
-        if text and text != self._notice:
-            self.say(text)
-        self._notice = text
-        live = self._meter.read(observation)
-        for alert in live.transitions if live else ():
-            self.say(f"alert {alert['name']} {alert['state']}: {alert['message']}")
-        now = time.monotonic()
-        if live is None or not (live.run.is_over or now - self._printed_at >= _PLAIN_LINE_SECONDS):
-            return
-        self._printed_at = now
-        self.say(plain_line(live))
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def plain_line(live: LiveSnapshot) -> str:
-    """Describe the run in one line."""
-    run = live.run
-    total = f"{run.documents_total:,}{'+' if run.planning else ''}"
-    parts = [f"{run.run_id} {run.state}: {run.documents:,} of {total} documents"]
-    if run.is_over:
-        parts += [f"{run.rate:,.0f} docs/s", shown_duration(run.seconds)]
-    else:
-        parts.append(f"{live.metrics.documents_per_second:,.0f} docs/s")
-        if live.time_left:
-            parts.append(f"ETA {live.time_left}")
-        parts.append(counted(len(live.workers), "worker"))
-    if run.failures:
-        compares = run.kind is RunKind.VERIFICATION
-        parts.append(counted(run.failures, "difference" if compares else "failure"))
-    if run.throttled_requests:
-        parts.append(f"{run.throttled_requests:,} throttled")
-    if masked := sum(r.outcome.changed for r in run.rules if r.rule.kind is RuleKind.MASK):
-        parts.append(f"{counted(masked, 'value')} masked")
-    parts += run.to_read
-    if run.finishing:
-        parts.append(run.finishing)
-    return ", ".join(parts)
-
-
 class JsonView:
     """A JSON object for each observation: for machines."""
 
@@ -154,7 +87,7 @@ class JsonView:
         spec: RunSpec,
         ledger: Ledger,
         print_json: Callable[[Any], None],
-        watch: AlertWatch = _NO_ALERTS,
+        watch: AlertWatch = NO_ALERTS,
     ) -> None:
         self._meter = LiveMeter(spec, ledger, watch)
         self._print_json = print_json
@@ -176,19 +109,14 @@ class JsonView:
         self._print_json({"message": text})
 
 
-def notice(observation: Observation) -> str:
-    """Return what a person should know besides the numbers; empty if nothing."""
-    if observation.outage:
-        return f"{observation.outage}; waiting for it"
-    return observation.standstill.cause or ""
-
-
 def create_view(
-    spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = _NO_ALERTS
+    spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = NO_ALERTS
 ) -> TerminalView | PlainView:
     """Create bars on a terminal, lines elsewhere."""
-    view = TerminalView if console.is_terminal else PlainView
-    return view(spec, console, ledger, watch)
+    if console.is_terminal:
+        return TerminalView(spec, console, ledger, watch)
+    print_line = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    return PlainView(spec, print_line, ledger, watch)
 
 
 def _fact(alert: Alert) -> str:

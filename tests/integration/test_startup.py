@@ -100,14 +100,14 @@ def test_a_command_starts_its_run_before_it_imports_what_draws() -> None:
     """And it knows the names of a run's steps without what the steps do."""
     modules = (
         "producer.cli.shared.run_to_end, producer.drive.attach, producer.start.start_generation, "
-        "producer.resume.named_run, producer.resume.spec_file"
+        "producer.resume.named_run, producer.resume.spec_file, producer.view.plain_view"
     )
     code = f"import json, sys, {modules}; print(json.dumps(list(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     imported = set(json.loads(done.stdout))
-    assert not {"rich.console", "rich.progress"} & imported
+    assert "rich" not in imported
     assert not {name for name in imported if name.startswith("dataworks_tasks.sync.")}
 
 

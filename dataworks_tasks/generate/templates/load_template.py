@@ -30,7 +30,7 @@ def load_template(name_or_path: str) -> Template:
 
     Raises UnknownName if neither exists, and TemplateError with everything that is wrong.
     """
-    names = builtin_templates()
+    names = builtin_names()
     if name_or_path == STDIN:
         return parse_template(parse_json(sys.stdin.read(), "stdin"), "stdin")
     if name_or_path in names:
@@ -49,7 +49,7 @@ def load_template(name_or_path: str) -> Template:
 
 def builtin_text(name: str) -> str:
     """Return the JSON text of the built-in template ``name``. Raises UnknownName."""
-    names = builtin_templates()
+    names = builtin_names()
     if name not in names:
         raise UnknownName.among("template", name, names)
     return _BUILTIN.joinpath(f"{name}.json").read_text(encoding="utf-8")
@@ -88,14 +88,19 @@ def document_source(template: Template, position: int, seed: int) -> DocumentSou
     return TemplateSource(collection.content, seed)
 
 
+def builtin_names() -> list[str]:
+    """Return the names of the built-in templates."""
+    names = (entry.name for entry in _BUILTIN.iterdir())
+    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+
+
 def builtin_templates() -> Mapping[str, str]:
     """Return the names of the built-in templates, each with a one-line description."""
     described = {}
-    for entry in sorted(_BUILTIN.iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".json"):
-            value = parse_json(entry.read_text(encoding="utf-8"), entry.name)
-            description = value.get("description", "") if isinstance(value, dict) else ""
-            described[entry.name.removesuffix(".json")] = str(description)
+    for name in builtin_names():
+        value = parse_json(builtin_text(name), name)
+        description = value.get("description", "") if isinstance(value, dict) else ""
+        described[name] = str(description)
     return described
 
 

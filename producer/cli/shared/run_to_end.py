@@ -6,10 +6,13 @@ imported after the run was started, so that workers begin meanwhile.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+import click
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, RunState
@@ -99,14 +102,19 @@ def run_to_end(
 
 
 def _view(context: CommandContext, connections: Connections, spec: RunSpec) -> RunView:
+    from producer.view.live_snapshot import AlertWatch
+
+    watch = AlertWatch.of(connections.config, notifies=True)
+    if context.as_json and not sys.stderr.isatty():
+        from producer.view.plain_view import PlainView
+
+        return PlainView(spec, partial(click.echo, err=True), connections.ledger, watch)
     from rich.markup import escape
 
-    from producer.view.live_snapshot import AlertWatch
     from producer.view.progress import create_view
 
     if not context.as_json:
         context.console.print(f"[bold]{spec.run_id}[/bold]  {escape(shown_name(spec))}")
-    watch = AlertWatch.of(connections.config, notifies=True)
     return create_view(spec, context.console, connections.ledger, watch)
 
 

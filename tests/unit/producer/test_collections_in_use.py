@@ -71,3 +71,10 @@ def test_the_source_of_a_run_that_has_not_ended_is_spared(job: Job) -> None:
     check_not_read(ledger, TARGET, [Namespace("shop", "others")])
     assert ledger.change_state("mig-2", WORKING, RunState.CANCELLED)
     check_not_read(ledger, TARGET, [READ])
+
+
+def test_the_states_of_all_runs_are_read_in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger with a thousand runs would delay each start with ``--drop`` by their round trips."""
+    ledger = ledger_with(COPY)
+    monkeypatch.setattr(ledger, "state", lambda run_id: pytest.fail(f"asked for {run_id} alone"))
+    check_not_read(ledger, TARGET, [Namespace("shop", "other")])

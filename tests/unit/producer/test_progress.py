@@ -6,6 +6,7 @@ import io
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import fakeredis
 import pytest
@@ -34,8 +35,10 @@ from dataworks_tasks.runs.spec import (
 from dataworks_tasks.settings import FrameworkConfig
 from producer.cli.runs import print_runs
 from producer.drive.observation import Observation, QueueDepth
+from producer.view import plain_view
 from producer.view.live_snapshot import AlertWatch, LiveMeter
-from producer.view.progress import JsonView, PlainView, TerminalView
+from producer.view.plain_view import PlainView
+from producer.view.progress import JsonView, TerminalView, create_view
 from producer.view.render import shortened
 from producer.view.run_summary import summarize
 
@@ -154,7 +157,7 @@ def test_a_pipe_gets_lines_without_escapes(ledger: RedisLedger) -> None:
     ledger.create(spec, 1000)
     out = io.StringIO()
     console = Console(file=out, width=80)
-    with PlainView(spec, console, ledger) as view:
+    with create_view(spec, console, ledger) as view:
         _acknowledge(ledger, spec, BatchRange(0, 500))
         view.observe(_observation(ledger, spec))
         view.observe(_observation(ledger, spec))
@@ -176,11 +179,11 @@ def test_what_a_verification_finds_is_not_called_a_failure(ledger: RedisLedger) 
     ledger.acknowledge(
         spec.run_id, BatchRange(0, 500), RangeResult({"documents": 499}, [different])
     )
-    out = io.StringIO()
-    with PlainView(spec, Console(file=out, width=80), ledger) as view:
+    lines: list[str] = []
+    with PlainView(spec, lines.append, ledger) as view:
         view.observe(_observation(ledger, spec))
-    assert "1 difference" in out.getvalue()
-    assert "failure" not in out.getvalue()
+    assert "1 difference" in lines[0]
+    assert "failure" not in lines[0]
     assert any(line.split() == ["differ", "1"] for line in _drawn(ledger, spec))
 
 
@@ -197,15 +200,34 @@ def test_an_exceeded_limit_is_named_and_reported_once(ledger: RedisLedger) -> No
         view.observe(_observation(ledger, spec))
         view.observe(_observation(ledger, spec))
     assert "alert worker-memory: a worker process took 150 MB, more than 100 MB" in out.getvalue()
-    plain = io.StringIO()
-    with PlainView(spec, Console(file=plain, width=80), ledger, watch) as view:
+    plain: list[str] = []
+    with PlainView(spec, plain.append, ledger, watch) as view:
         view.observe(_observation(ledger, spec))
         ledger.change_state(spec.run_id, frozenset({RunState.RUNNING}), RunState.PAUSED)
         view.observe(_observation(ledger, spec))
-    raised, *_, ended, _last = plain.getvalue().splitlines()
+    raised, *_, ended, _last = plain
     assert raised.startswith(f"alert worker-memory raised: run {spec.run_id}: ")
     assert ended.startswith("alert worker-memory ended: ")
     assert [alert["state"] for alert in alerts] == ["raised", "raised", "ended"]
+
+
+def test_lines_for_a_log_cost_the_figures_once_a_second(
+    ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command looks at its run many times a second, to see its end."""
+    spec = _spec(_generation("customers"))
+    ledger.create(spec, 1000)
+    clock = Mock()
+    monkeypatch.setattr(plain_view, "time", clock)
+    lines: list[str] = []
+    with PlainView(spec, lines.append, ledger) as view:
+        read = Mock(wraps=view._meter.read)
+        monkeypatch.setattr(view._meter, "read", read)
+        for now in (100.0, 100.2, 100.9, 101.0, 104.0, 105.5):
+            clock.monotonic.return_value = now
+            view.observe(_observation(ledger, spec))
+    assert read.call_count == 4
+    assert len(lines) == 2
 
 
 def test_machines_get_an_object_a_moment(ledger: RedisLedger) -> None:
