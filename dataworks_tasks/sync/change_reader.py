@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import Any, NamedTuple, Self
 
 from bson.codec_options import CodecOptions
@@ -14,10 +16,12 @@ from pymongo.change_stream import ChangeStream, ClusterChangeStream, DatabaseCha
 from pymongo.errors import OperationFailure, PyMongoError
 
 from dataworks_tasks.documents.raw_bson import (
+    FIXED_SIZES,
     Element,
     element_bytes,
     elements,
     find_element,
+    id_element,
     value_end,
 )
 from dataworks_tasks.errors import RunFailed, StoreUnavailable
@@ -29,10 +33,12 @@ from dataworks_tasks.store.cluster_time import token_time
 from dataworks_tasks.store.driver_errors import classify
 
 _RAW = CodecOptions[RawBSONDocument](document_class=RawBSONDocument)
-_AWAIT_MILLISECONDS = 200
+_AWAIT_MILLISECONDS, _BRIEF_MILLISECONDS = 200, 10
 _KEY_EVENTS = frozenset({b"insert", b"update", b"replace", b"delete"})
-_TOKEN, _KEY = b"\x03_id\0", b"\x03documentKey\0"
+_TOKEN, _KEY, _ID = b"\x03_id\0", b"\x03documentKey\0", b"_id\0"
+_TOKEN_AT = 4 + len(_TOKEN)
 _MOST_HEADS = 10_000
+_length_at = Struct("<i").unpack_from
 _PIPELINE_FIELDS = {"operationType": 1, "documentKey._id": 1, "ns": 1, "to": 1}
 
 
@@ -77,7 +83,8 @@ class ChangeReader:
 
     ``database``: the only one that is followed; None follows the whole deployment, and then the
     stream survives that a database is dropped. ``token``: where it begins; empty: at the cluster
-    time ``at``, or now. Raises HistoryLost if the source cannot go back to the position.
+    time ``at``, or now. ``waits``: whether to wait a moment for the next change. Raises HistoryLost
+    if the source cannot go back to the position.
     """
 
     def __init__(
@@ -87,8 +94,11 @@ class ChangeReader:
         database: str | None,
         token: bytes | None,
         at: Timestamp | None = None,
+        *,
+        waits: bool = True,
     ) -> None:
         self._source, self._database, self._token = source, database, token
+        self._await_milliseconds = _AWAIT_MILLISECONDS if waits else _BRIEF_MILLISECONDS
         self._at = None if token else at
         self._pairs = {
             (pair.source.database.encode(), pair.source.collection.encode()): number
@@ -96,6 +106,8 @@ class ChangeReader:
         }
         self._heads: dict[bytes, int] = {}
         """Pairs by the part of an event between token and key: the operation and the name."""
+        self._latest: tuple[bytes, int] = _KEY, -1
+        """The head of the event before, up to its key: the next one mostly has the same."""
         self._stream: ChangeStream[Any] | None = None
 
     def __enter__(self) -> Self:
@@ -114,27 +126,58 @@ class ChangeReader:
         return bytes(token.raw) if token else self._token or b""
 
     def read(self, most_keys: int, seconds: float) -> CapturedChanges:
-        """Return the next changes: at most ``most_keys`` keys within at most ``seconds``."""
+        """Return the next changes in complete batches: about ``most_keys`` keys or ``seconds``."""
         stream, captured = self._opened(), CapturedChanges()
         until = time.monotonic() + seconds
-        while len(captured.keys) < most_keys and captured.ddl is None:
+        while captured.ddl is None:
             event = self._guarded(stream.try_next)
             if event is None:
                 captured.is_idle = True
                 break
             self._take(bytes(event.raw), captured)
-            if time.monotonic() >= until:
+            if self._take_batch(stream, captured):
+                continue
+            if len(captured.keys) >= most_keys or time.monotonic() >= until:
                 break
-        captured.token = self.token
+        captured.token = captured.token or self.token
         return captured
+
+    def _take_batch(self, stream: ChangeStream[Any], captured: CapturedChanges) -> bool:
+        """Take what came with the last event; return whether only the end of the batch is left.
+
+        The driver (4.10 and 4.20 were read) notes a position for every event that it hands out,
+        which costs more than reading the event. Only that of a batch's end is needed: it is never
+        older than an event that was taken. A driver that keeps its batches elsewhere hands out all.
+        """
+        cursor = getattr(stream, "_cursor", None)
+        batch: deque[RawBSONDocument] = getattr(cursor, "_data", deque())
+        while len(batch) > 1 and captured.ddl is None:
+            event = batch.popleft()
+            self._take(bytes(event.raw), captured)
+            if captured.ddl is not None:
+                captured.token = bytes(event["_id"].raw)
+        return bool(batch)
 
     def _take(self, event: bytes, captured: CapturedChanges) -> None:
         captured.events += 1
+        head, known = self._latest
+        if event.startswith(_TOKEN, 4):
+            start = _TOKEN_AT + _length_at(event, _TOKEN_AT)[0]
+            if event.startswith(head, start):
+                key = _key_at(event, start + len(head))
+                if key is not None and known >= 0:
+                    captured.keys[known, key] = id_element(key)
+                    return
+        self._take_any(event, captured)
+
+    def _take_any(self, event: bytes, captured: CapturedChanges) -> None:
         head, key = _parted(event)
-        if key is not None and (known := self._heads.get(head)) is not None:
-            captured.keys[known, element_bytes(key)] = key
+        known = self._heads.get(head)
+        if key is None or known is None:
+            self._take_other(event, captured, head if key is not None else None)
             return
-        self._take_other(event, captured, head if key is not None else None)
+        captured.keys[known, key] = id_element(key)
+        self._latest = head + _KEY, known
 
     def _take_other(self, event: bytes, captured: CapturedChanges, head: bytes | None) -> None:
         """Read an event whose ``head`` was not seen before; None if its form differs."""
@@ -176,7 +219,8 @@ class ChangeReader:
             {"$match": {"$or": [*names, others]}},
             {"$project": _PIPELINE_FIELDS},
         ]
-        options: dict[str, Any] = {"max_await_time_ms": _AWAIT_MILLISECONDS, "batch_size": 10_000}
+        options: dict[str, Any] = {"batch_size": 10_000}
+        options["max_await_time_ms"] = self._await_milliseconds
         options |= {"full_document": None, "resume_after": None, "collation": None}
         options |= {"start_at_operation_time": None, "session": None, "start_after": None}
         if self._token:
@@ -215,25 +259,34 @@ class ChangeReader:
             raise classify(error) from None
 
 
-def _parted(event: bytes) -> tuple[bytes, Element | None]:
+def _parted(event: bytes) -> tuple[bytes, bytes | None]:
     """Return the part between the token and the key, and the key; None if the form differs.
 
     The head is the same for all changes of a kind in a collection, so it is parsed once.
     """
     if not event.startswith(_TOKEN, 4):
         return b"", None
-    head = value_end(event, 0x03, 4 + len(_TOKEN))
+    head = _TOKEN_AT + _length_at(event, _TOKEN_AT)[0]
     place = event.find(_KEY, head)
-    start = place + len(_KEY)
-    if place < 0 or value_end(event, 0x03, start) != len(event) - 1:
+    if place < 0:
         return b"", None
-    type_, first = event[start + 4], start + 9
-    if (
-        not event.startswith(b"_id\0", start + 5)
-        or value_end(event, type_, first) != len(event) - 2
+    return event[head:place], _key_at(event, place + len(_KEY))
+
+
+def _key_at(event: bytes, start: int) -> bytes | None:
+    """Return the bytes of the ``_id`` in the document key at ``start``.
+
+    None if the key has other fields, or the event has others after it.
+    """
+    if start + _length_at(event, start)[0] != len(event) - 1 or not event.startswith(
+        _ID, start + 5
     ):
-        return b"", None
-    return event[head:place], Element(type_, b"_id", event[first:-2])
+        return None
+    key = event[start + 4 : -2]
+    value = 1 + len(_ID)
+    size = FIXED_SIZES.get(key[0])
+    end = value_end(key, key[0], value) if size is None else value + size
+    return key if end == len(key) else None
 
 
 def _text(element: Element) -> bytes:

@@ -48,6 +48,9 @@ _HOT_SECONDS = 1.0
 _HISTORY_SECONDS = 30.0
 _WINDOWS_FOR_OTHERS = 4
 """With more open windows than this, the process that reads changes helps to reconcile them."""
+_WINDOWS_FOR_A_HURRY = 8
+"""With so many open windows, it does not even wait for the source's next changes."""
+_HURRY_SECONDS = 0.25
 _CAUGHT_UP_SECONDS = 2.0
 _ALONE_SECONDS = UNREAD_SECONDS / 2
 """How long the only process does other work before the reader is due again."""
@@ -121,23 +124,24 @@ class _Follower:
             self._windows.now,
             source_read_limiter(self._drive.ledger, self._drive.spec, source),
         )
-        place = self._place
-        with open_changes(followed, place.token, place.time) as reader:
+        place, hurries = self._place, self._hurries()
+        with open_changes(followed, place.token, place.time, waits=not hurries) as reader:
             while True:
-                captured = reader.read(_KEYS_AT_ONCE, _READING_SECONDS)
+                captured = reader.read(_KEYS_AT_ONCE, 0.0 if hurries else _READING_SECONDS)
                 if captured.ddl is not None:
                     self._note(captured.ddl)
                 self._keep(captured)
                 self._list_every_key()
                 self._plan()
-                self._note_lag(source, is_idle=captured.is_idle)
+                # A brief look does not show that the source is idle.
+                self._note_lag(source, is_idle=captured.is_idle and not hurries)
                 self._drive.queue.refill()
                 if captured.ddl is not None and self._part.on_ddl is OnDdl.STOP:
                     self._stop_at(captured.ddl)
                     return _IDLE_SECONDS
                 if self._has_later():
                     return 0.0
-                if (pause := self._pause(captured)) is not None:
+                if (pause := self._pause(captured, hurries=hurries)) is not None:
                     return pause
                 if lease.reached:
                     break
@@ -170,7 +174,21 @@ class _Follower:
         databases = self._drive.databases
         return take_in(self._drive.ledger, self._drive.spec, databases.source(), databases.target())
 
-    def _pause(self, captured: CapturedChanges) -> float | None:
+    def _hurries(self) -> bool:
+        """Return whether to read only what is there, because many windows wait.
+
+        Windows of a run that is paused, or out of tokens, wait too, but none is acknowledged. There
+        this step would be due again at once, with nothing to do.
+        """
+        if self._part.stale_seconds or not self._is_copied():
+            return False
+        progress = self._drive.ledger.progress(self._run_id)
+        last = progress.last_acknowledged_at
+        if last is None or progress.planned - progress.acknowledged < _WINDOWS_FOR_A_HURRY:
+            return False
+        return self._windows.now() - last.timestamp() < _HURRY_SECONDS
+
+    def _pause(self, captured: CapturedChanges, *, hurries: bool) -> float | None:
         """Return when to read on if this process should do other work; None to keep reading.
 
         Waiting for the source's next changes occupies a process but hardly any of its time. So when
@@ -180,6 +198,8 @@ class _Follower:
         behind = self._windows.now() - captured.time.time
         if not captured.is_idle and behind > _CAUGHT_UP_SECONDS:
             return None
+        if hurries:
+            return 0.0
         status = self._windows.status(self._run_id)
         if self._copied and status.open_windows < _WINDOWS_FOR_OTHERS:
             return None
@@ -318,12 +338,15 @@ class _Follower:
 
     def _has_room(self) -> bool:
         """Return whether windows may be planned: the copy is done, and the workers keep up."""
-        if not self._copied:
-            self._copied = self._windows.is_copied(self._run_id)
-        if not self._copied:
+        if not self._is_copied():
             return False
         progress = self._drive.ledger.progress(self._run_id)
         return progress.planned - progress.acknowledged < _MOST_OPEN_WINDOWS
+
+    def _is_copied(self) -> bool:
+        if not self._copied:
+            self._copied = self._windows.is_copied(self._run_id)
+        return self._copied
 
     def _windows_of(self, captured: CapturedChanges) -> Iterator[KeyWindow]:
         keys = ((pair, key) for (pair, _), key in captured.keys.items())

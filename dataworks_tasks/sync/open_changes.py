@@ -43,9 +43,16 @@ class Followed:
 
 
 def open_changes(
-    followed: Followed, token: bytes | None = None, at: Timestamp | None = None
+    followed: Followed,
+    token: bytes | None = None,
+    at: Timestamp | None = None,
+    *,
+    waits: bool = True,
 ) -> Changes:
-    """Return a reader from ``token`` on; without one from the time ``at``, or from now."""
+    """Return a reader from ``token`` on; without one from the time ``at``, or from now.
+
+    ``waits``: whether it waits a moment for the next change where positions have a time.
+    """
     source, namespaces = followed.source, followed.namespaces
     complete_to = float(at.time) if at is not None else 0.0
     if source.capabilities.request_charge:
@@ -54,7 +61,7 @@ def open_changes(
         )
     if source.db_type is DatabaseType.AZURE_DOCUMENTDB:
         return OpaqueChanges(source, namespaces, token or b"", followed.clock, complete_to)
-    return ChangeReader(source, namespaces, followed.database, token, at)
+    return ChangeReader(source, namespaces, followed.database, token, at, waits=waits)
 
 
 def has_bounded_reads(source: BaseDatabaseClient) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import bson
 import pytest
 from bson import DBRef, Int64, ObjectId
 from bson.decimal128 import Decimal128
+from bson.raw_bson import RawBSONDocument
 
 from dataworks_tasks.documents.raw_bson import find_element
 from dataworks_tasks.runs.namespace import Namespace
@@ -93,3 +95,63 @@ def test_a_drop_is_told_apart_from_the_changes_before_it() -> None:
     found._take(bson.encode(drop), captured)
     assert captured.ddl is not None
     assert (captured.ddl.operation, captured.ddl.pairs) == ("drop", (0,))
+
+
+class BatchStream:
+    """A driver's stream: hands out one batch, and has its last position at the end of it."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        documents = [RawBSONDocument(bson.encode(each)) for each in events]
+        self._cursor = SimpleNamespace(_data=deque(documents))
+        self.handed_out = 0
+        self.resume_token: Any = None
+
+    def try_next(self) -> RawBSONDocument | None:
+        if not self._cursor._data:
+            return None
+        self.handed_out += 1
+        document = self._cursor._data.popleft()
+        self.resume_token = document["_id"]
+        return document  # type: ignore[no-any-return]
+
+
+def reading(events: list[dict[str, Any]]) -> tuple[ChangeReader, BatchStream]:
+    found, stream = reader(), BatchStream(events)
+    found._stream = stream  # type: ignore[assignment]
+    return found, stream
+
+
+def numbered(name: str, key: Any, number: int, operation: str = "update") -> dict[str, Any]:
+    return event(name, key, operation) | {"_id": {"_data": f"82{number:016x}"}}
+
+
+def test_the_driver_hands_out_only_the_ends_of_a_batch() -> None:
+    events = [numbered("orders", n, n) for n in range(100)]
+    found, stream = reading(events)
+    captured = found.read(1000, 60.0)
+    assert (captured.events, len(captured.keys), stream.handed_out) == (100, 100, 2)
+    assert captured.is_idle
+    assert captured.token == bson.encode(events[-1]["_id"])
+
+
+@pytest.mark.parametrize("place", [0, 1, 50, 98, 99])
+def test_the_position_after_a_drop_within_a_batch_is_that_of_the_drop(place: int) -> None:
+    events = [numbered("orders", n, n) for n in range(100)]
+    events[place] = numbered("orders", place, place, "drop")
+    found, _ = reading(events)
+    captured = found.read(1000, 60.0)
+    assert captured.ddl is not None
+    assert (captured.events, captured.token) == (place + 1, bson.encode(events[place]["_id"]))
+    rest = found.read(1000, 60.0)
+    assert (rest.ddl, rest.events, rest.is_idle) == (None, 99 - place, True)
+    assert rest.token == bson.encode(events[-1]["_id"])
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+def test_the_position_is_never_older_than_an_event_that_was_taken(count: int) -> None:
+    """Reads of the source are bounded by it."""
+    events = [numbered("orders", n, n) for n in range(count)]
+    found, _ = reading(events)
+    captured = found.read(1, 0.0)
+    assert len(captured.keys) == count
+    assert captured.token == bson.encode(events[-1]["_id"])
