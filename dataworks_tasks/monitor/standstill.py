@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.worker_registry import LivingWorker
+from dataworks_tasks.runs.command_queue import is_command_queue
 
 CLOCK_SECONDS = 20.0
 """A worker whose clock is further off reports useless times."""
@@ -51,7 +52,17 @@ def standstill(ledger: Ledger, progress: RunProgress) -> Standstill:
         return Standstill(progress.last_error if _is_newest(progress) else None)
     workers = ledger.workers.alive()
     causes = _causes(ledger, progress, queue, workers)
-    return Standstill(next(causes, None), any(queue in worker.queues for worker in workers))
+    return Standstill(next(causes, None), _has_worker(workers, queue))
+
+
+def has_lost_its_command(ledger: Ledger, run_id: str) -> bool:
+    """Return whether only one command's workers could work on the run, and they have ended."""
+    queue = ledger.windows.queue(run_id)
+    return is_command_queue(queue) and not _has_worker(ledger.workers.alive(), queue)
+
+
+def _has_worker(workers: Sequence[LivingWorker], queue: str) -> bool:
+    return any(queue in worker.queues for worker in workers)
 
 
 def _causes(
@@ -61,7 +72,14 @@ def _causes(
     if memory.limit and memory.used >= _FULL_SHARE * memory.limit:
         used, limit = memory.used // _MEGABYTE, memory.limit // _MEGABYTE
         yield f"Redis is full ({used:,} of {limit:,} MB); give it more memory"
-    yield from no_worker(workers, queue)
+    if is_command_queue(queue) and not _has_worker(workers, queue):
+        # Nobody else ever takes from it; `resume` sends the run to another queue.
+        yield (
+            "the workers of its command have ended; "
+            f"continue with: dataworks resume {progress.run_id}"
+        )
+    else:
+        yield from no_worker(workers, queue)
     yield from wrong_clocks(workers)
     if _is_newest(progress):
         yield f"{progress.last_error}"
@@ -97,7 +115,7 @@ def no_worker(workers: Sequence[LivingWorker], queue: str) -> Iterator[str]:
     """Return why no worker takes from ``queue``; empty if one does."""
     if not workers:
         yield f"no worker is running; {_START}"
-    elif not any(queue in worker.queues for worker in workers):
+    elif not _has_worker(workers, queue):
         taken = "; ".join(
             f"{worker.name} takes from {', '.join(worker.queues)}"
             for worker in workers[:_MOST_NAMES]

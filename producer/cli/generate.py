@@ -87,6 +87,13 @@ def command(
         known = find_named_run(connections, request)
         spec = known or start_generation(request, connections.config, connections)
         keep_name(options.run_name, spec)
+        if known and not context.as_json:
+            context.console.print(
+                f"The run named {options.run_name} is on record: it is continued, "
+                "and only what is missing is done.",
+                highlight=False,
+                markup=False,
+            )
         sys.exit(run_new(context, connections, spec, stay))
 
 

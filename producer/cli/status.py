@@ -36,7 +36,7 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
 
     from dataworks_tasks.ledger.contract import WORKING
     from dataworks_tasks.ledger.run_limits import with_limits
-    from dataworks_tasks.monitor.standstill import cause_of_standstill
+    from dataworks_tasks.monitor.standstill import cause_of_standstill, has_lost_its_command
     from producer.cli.shared.run_to_end import print_next_step, summary
     from producer.view.live_snapshot import collections
     from producer.view.remaining_time import RemainingTime
@@ -48,7 +48,9 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
         if spec:
             click.echo(connections.ledger.spec(chosen).to_json())
             return
-        abandoned = connections.alone and connections.ledger.state(chosen) in WORKING
+        abandoned = connections.ledger.state(chosen) in WORKING and (
+            connections.alone or has_lost_its_command(connections.ledger, chosen)
+        )
         watch = watch and not abandoned
         if watch:
             _watch(context, connections, chosen)

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from dataworks_tasks.errors import DataWorksError, UsageError
 from dataworks_tasks.numerals import counted
+from dataworks_tasks.runs.command_queue import command_queue
 from dataworks_tasks.settings import FrameworkConfig
 from producer.local.binaries import VALKEY, find_binary
 from producer.local.celery_services import CeleryWorker
@@ -61,8 +62,7 @@ class OwnServices:
             services = stack.enter_context(
                 LocalServices.in_temporary_folder() if self._has_redis else _services(self._folder)
             )
-            # A separate queue: these workers must not take other runs, which have other servers.
-            config = self._config.model_copy(update={"queue": f"command-{os.getpid()}"})
+            config = self._config.model_copy(update={"queue": command_queue(os.getpid())})
             if not self._has_redis:
                 config = _with_redis(config, services)
             environment = worker_environment(config, self._profile)

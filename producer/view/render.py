@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.filesize import decimal
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -14,11 +14,19 @@ from rich.text import Text
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind
 from producer.view.durations import shown_duration
-from producer.view.live_snapshot import CollectionProgress, LiveSnapshot, busiest_first
+from producer.view.live_snapshot import (
+    CollectionProgress,
+    LiveSnapshot,
+    WorkerProgress,
+    busiest_first,
+)
 
 _WIDTH = 92
 """Wider bars show no more."""
+_NARROW = 60
+"""Below this width there is no room for bars: figures alone, and they may wrap."""
 
+_LABEL_WIDTH = 11
 _MOST_WORKERS = 4
 _NAME_WIDTH = 20
 _THROTTLED_SHARE = 0.2
@@ -36,6 +44,8 @@ def shortened(name: str, width: int) -> str:
 def bars(live: LiveSnapshot, verb: str, width: int, most: int) -> RenderableType:
     """Return a bar for the run, and one for each of its collections."""
     run = live.run
+    if width < _NARROW:
+        return _figures(live, verb, most)
     grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
     grid.width = min(width, _WIDTH)
     grid.add_column(no_wrap=True)
@@ -47,7 +57,7 @@ def bars(live: LiveSnapshot, verb: str, width: int, most: int) -> RenderableType
         Text(verb, style="bold"),
         _bar(completed, run.documents_total),
         _share(completed, run.documents_total),
-        f"{run.documents:,} / {run.documents_total:,}{'+' if run.planning else ''}",
+        _count(live),
         Text(_how_long(live), style="cyan"),
     )
     for row in collection_rows(live.collections, most):
@@ -62,6 +72,22 @@ def bars(live: LiveSnapshot, verb: str, width: int, most: int) -> RenderableType
             f"{row.documents_per_second:,.0f}/s" if row.documents_per_second >= 1 else "",
         )
     return grid
+
+
+def _figures(live: LiveSnapshot, verb: str, most: int) -> RenderableType:
+    """Return what ``bars`` returns, without the bars."""
+    run = live.run
+    share = _share(run.documents + run.failures, run.documents_total)
+    lines = [f"{verb.rstrip()}  {share}  {_count(live)}  {_how_long(live)}".rstrip()]
+    for row in collection_rows(live.collections, most):
+        known = f" / {row.total:,}" if row.total else ""
+        lines.append(f"  {row.name}  {row.documents:,}{known}")
+    return Text("\n".join(lines))
+
+
+def _count(live: LiveSnapshot) -> str:
+    run = live.run
+    return f"{run.documents:,} / {run.documents_total:,}{'+' if run.planning else ''}"
 
 
 def collection_rows(
@@ -118,7 +144,7 @@ def _how_long(live: LiveSnapshot) -> str:
 def details(live: LiveSnapshot) -> RenderableType:
     """Return rates, queue, failures and workers."""
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", width=9)
+    grid.add_column(style="dim", width=_LABEL_WIDTH - 2)
     grid.add_column(overflow="fold")
     for name, value in _rows(live):
         grid.add_row(name, value)
@@ -164,24 +190,39 @@ def _rows(live: LiveSnapshot) -> Iterator[tuple[str, RenderableType]]:
 
 
 def _workers(live: LiveSnapshot) -> RenderableType:
-    if not live.workers:
-        return "none has reported yet"
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    for _ in range(3):
-        grid.add_column(justify="right", no_wrap=True)
-    for worker in live.workers[:_MOST_WORKERS]:
-        grid.add_row(
-            shortened(worker.name, 28),
-            f"{worker.documents_per_second:,.0f} docs/s",
-            f"{worker.documents:,}",
-            decimal(worker.peak_rss_bytes),
-        )
-    if rest := live.workers[_MOST_WORKERS:]:
-        grid.add_row(
-            f"and {len(rest):,} more",
-            f"{sum(worker.documents_per_second for worker in rest):,.0f} docs/s",
-            f"{sum(worker.documents for worker in rest):,}",
-            f"≤ {decimal(max(worker.peak_rss_bytes for worker in rest))}",
-        )
-    return grid
+    return _WorkerTable(live.workers) if live.workers else "none has reported yet"
+
+
+@dataclass(frozen=True, slots=True)
+class _WorkerTable:
+    """The workers in columns, or in two lines each where the columns do not fit."""
+
+    workers: Sequence[WorkerProgress]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True)
+        for _ in range(3):
+            grid.add_column(justify="right", no_wrap=True)
+        for row in self._rows():
+            if options.max_width < _NARROW - _LABEL_WIDTH:
+                yield Text(f"{row[0]}\n  {row[1]}  {row[3]}")
+            else:
+                grid.add_row(*row)
+        yield grid
+
+    def _rows(self) -> Iterator[tuple[str, str, str, str]]:
+        for worker in self.workers[:_MOST_WORKERS]:
+            yield (
+                shortened(worker.name, 28),
+                f"{worker.documents_per_second:,.0f} docs/s",
+                f"{worker.documents:,}",
+                decimal(worker.peak_rss_bytes),
+            )
+        if rest := self.workers[_MOST_WORKERS:]:
+            yield (
+                f"and {len(rest):,} more",
+                f"{sum(worker.documents_per_second for worker in rest):,.0f} docs/s",
+                f"{sum(worker.documents for worker in rest):,}",
+                f"≤ {decimal(max(worker.peak_rss_bytes for worker in rest))}",
+            )

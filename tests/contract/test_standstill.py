@@ -19,8 +19,13 @@ from dataworks_tasks.ledger.worker_registry import LivingWorker
 from dataworks_tasks.monitor.alert_rules import alert_rules
 from dataworks_tasks.monitor.alerts import AlertBoard
 from dataworks_tasks.monitor.operation import PerformanceMonitor
-from dataworks_tasks.monitor.standstill import cause_of_standstill, standstill
+from dataworks_tasks.monitor.standstill import (
+    cause_of_standstill,
+    has_lost_its_command,
+    standstill,
+)
 from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.command_queue import command_queue
 from dataworks_tasks.settings import FrameworkConfig
 from tests.contract.contract_support import generation_spec, migration_spec
 
@@ -100,6 +105,21 @@ def test_workers_that_take_from_another_queue(ledger: RedisLedger) -> None:
         "no worker takes from the queue dataworks: celery@w1 takes from fast; "
         "set FRAMEWORK_QUEUE=dataworks there"
     )
+
+
+def test_a_run_whose_command_has_ended_waits_for_no_other_worker(ledger: RedisLedger) -> None:
+    """Its queue is the command's own, so no setting of another worker can help."""
+    enter(ledger, "w1")
+    queue = command_queue(4711)
+    run_id = running(ledger, queue)
+    assert has_lost_its_command(ledger, run_id)
+    assert cause(ledger, run_id) == (
+        f"the workers of its command have ended; continue with: dataworks resume {run_id}"
+    )
+    enter(ledger, "w2", queue)
+    assert not has_lost_its_command(ledger, run_id)
+    assert cause(ledger, run_id) is None
+    assert not has_lost_its_command(ledger, running(ledger))
 
 
 @pytest.mark.parametrize(("seconds", "side"), [(300, "ahead"), (-300, "behind")])

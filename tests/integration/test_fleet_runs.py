@@ -65,7 +65,9 @@ def test_a_restarted_job_continues_its_run(fleet: Fleet) -> None:
     run_id = str(fleet.run_json(*arguments, "--detach")["run"])
     fleet.start_worker(1)
     assert fleet.run_json(*arguments)["run"] == run_id
-    assert fleet.run_json(*arguments)["state"] == "complete"
+    again = fleet.run(*arguments).stdout
+    assert "The run named nightly is on record: it is continued" in again
+    assert f"{run_id} complete" in again
     assert fleet.run_json("status", "nightly")["run"] == run_id
     assert fleet.run_json("verify", "nightly")["state"] == "complete"
     assert len(fleet.ledger.run_ids()) == 2

@@ -82,6 +82,17 @@ def _observation(ledger: RedisLedger, spec: RunSpec, **more: Any) -> Observation
     return Observation(ledger.progress(spec.run_id), QueueDepth(12, 3), **more)
 
 
+def test_a_narrow_terminal_shows_figures_instead_of_cut_ones(ledger: RedisLedger) -> None:
+    spec = _spec(_generation("customers", "orders"))
+    ledger.create(spec, 2000)
+    _acknowledge(ledger, spec, BatchRange(500, 1500))
+    lines = _drawn(ledger, spec, width=40)
+    assert max(map(len, lines)) <= 40
+    assert lines[0].startswith("generate  50%  1,000 / 2,000")
+    assert lines[1] == "  shop.customers  500 / 1,000"
+    assert "…" not in "".join(lines)
+
+
 def _drawn(ledger: RedisLedger, spec: RunSpec, width: int = 80, **more: Any) -> list[str]:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=width, height=24)
