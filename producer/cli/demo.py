@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from signal import SIGKILL
 from typing import TYPE_CHECKING
 
 import click
@@ -54,7 +55,7 @@ def command(context: CommandContext, total: int) -> None:
             services.start_stores()
             addresses = LocalAddresses(services.redis_url, services.mongodb_url)
             workers = [
-                CeleryWorker(addresses.environment, f"worker-{number}")
+                CeleryWorker(addresses.environment, f"worker-{number}", stop_signal=SIGKILL)
                 for number in range(1, _WORKERS + 1)
             ]
             services.start(*workers)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGTERM, Signals
 
 from producer.local.child_command import ChildCommand, StopPolicy
 from producer.local.probe import http_answers
@@ -35,6 +36,8 @@ class CeleryWorker:
     """Further arguments of ``celery worker``."""
     grace_seconds: float = 5.0
     """For tasks that run when it is stopped; an interrupted one is delivered or sent again."""
+    stop_signal: Signals = SIGTERM
+    """An idle worker takes two seconds to end by itself; SIGKILL suits one whose Redis goes too."""
 
     def command(self, site: ServiceSite) -> ChildCommand:
         """Run it in the folder of this process, from which it may import a user's own code."""
@@ -53,7 +56,7 @@ class CeleryWorker:
             log=site.log,
             # When orphaned: after SIGTERM it would wait for its tasks, and nothing would end the
             # wait.
-            stop=StopPolicy(stage=CELERY_STAGE, grace_seconds=self.grace_seconds),
+            stop=StopPolicy(CELERY_STAGE, self.stop_signal, self.grace_seconds),
         )
 
     def is_ready(self, site: ServiceSite) -> bool:

@@ -35,6 +35,7 @@ def site(tmp_path: Path) -> ServiceSite:
         Mongod(BINARY),
         Mongod(BINARY, replica_set=True),
         CeleryWorker(ENVIRONMENT),
+        CeleryWorker(ENVIRONMENT, stop_signal=SIGKILL),
         Flower(ENVIRONMENT),
     ],
 )
@@ -103,3 +104,8 @@ def test_a_worker_is_ready_when_this_start_says_so(site: ServiceSite) -> None:
     with site.log.open("a") as log:
         log.write("[INFO/MainProcess] other@host ready.\n")
     assert not worker.is_ready(later)
+
+
+def test_a_worker_is_asked_to_end_unless_nothing_of_it_is_needed(site: ServiceSite) -> None:
+    assert CeleryWorker({}).command(site).stop.signal is SIGTERM
+    assert CeleryWorker({}, stop_signal=SIGKILL).command(site).stop.signal is SIGKILL
