@@ -37,6 +37,7 @@ from dataworks_tasks.store.write_fence import (
 )
 from dataworks_tasks.store.write_outcome import DUPLICATE_KEY, THROTTLED
 
+_IMMUTABLE_FIELD = 66
 _TIMESTAMP, _EMPTY = 0x11, bytes(8)
 _FEWEST_OF_A_TRANSACTION = 16
 """Fewer writes are not worth the commit's round trip."""
@@ -72,6 +73,14 @@ class WriteProblem(NamedTuple):
     def is_duplicate(self) -> bool:
         """Whether another document has the same value in a unique index."""
         return self.code == DUPLICATE_KEY
+
+    @property
+    def has_another_id(self) -> bool:
+        """Whether the target's document has an ``_id`` that a collation takes for the same.
+
+        A replacement cannot change it, unlike a number's type.
+        """
+        return self.code == _IMMUTABLE_FIELD
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ class _Follower:
                 self._note_lag(source, is_idle=captured.is_idle and not hurries)
                 self._drive.queue.refill()
                 if captured.ddl is not None and self._part.on_ddl is OnDdl.STOP:
-                    self._stop_at(captured.ddl)
+                    self._stop()
                     return _IDLE_SECONDS
                 if self._has_later():
                     return 0.0
@@ -367,17 +367,23 @@ class _Follower:
             first = KeyWindow(pair, (), tries, nonce=nonce, seconds=seconds)
             yield from windows_of(several, first)
 
-    def _stop_at(self, event: DdlEvent) -> None:
-        """Pause the run after a change of a collection itself; the error says how to continue."""
+    def _stop(self) -> None:
+        """Pause the run after a change of a collection itself; the error says how to continue.
+
+        A run that is paused already reads on. Its error names all changes, as the checklist does.
+        """
         source, pairs = self._drive.databases.source(), self._job.namespaces
-        gone = any(is_gone(source, pairs[number].source) for number in event.pairs)
+        gone = any(is_gone(source, pair.source) for pair in pairs)
         accepting = " --accept-failures" if gone else ""
+        events = json.loads(self._windows.place(self._run_id, DDL) or b"[]")
+        them = "it" if len(events) == 1 else "them"
         reason = (
-            f"{event.operation} of {event.namespace} at the source: the run is paused after it. "
+            f"{', '.join(events)} at the source: the run is paused after {them}. "
             f"If the target should stay as it is: dataworks resume {self._run_id}; "
             f"and at the end: dataworks cutover {self._run_id} --verify full{accepting}"
         )
-        self._drive.ledger.change_state(self._run_id, WORKING, RunState.PAUSED, reason)
+        before = WORKING | {RunState.PAUSED}
+        self._drive.ledger.change_state(self._run_id, before, RunState.PAUSED, reason)
 
 
 def _keys_of(entries: Iterable[KeyWindow]) -> Iterator[tuple[int, Element]]:

@@ -78,6 +78,8 @@ class TargetKeys:
 
     def close(self) -> None:
         """Write what a unique index has refused so far; fence off earlier holders in any case."""
+        others = [each for each in self._refused if self.problems[each.key].has_another_id]
+        self._send([KeyWrite(write.key, None, write.shard) for write in others])
         refused = self._again(self._refused)
         while refused:
             keys = {write.key for write in refused}
@@ -111,7 +113,7 @@ class TargetKeys:
                 yield KeyWrite(key, None, shard)
 
     def _send(self, writes: list[KeyWrite]) -> list[KeyWrite]:
-        """Send until each is written or left; returns those that a unique index refused."""
+        """Send until each is written or left; returns those to send again in another way."""
         duplicates: list[KeyWrite] = []
         waiting, tries = writes, 0
         while waiting:
@@ -122,7 +124,7 @@ class TargetKeys:
                 break
             for position, problem in outcome.problems.items():
                 write = piece[position]
-                if problem.is_duplicate and write.document is not None:
+                if write.document is not None and (problem.is_duplicate or problem.has_another_id):
                     duplicates.append(write)
                 self.problems[write.key] = problem
             again = [piece[position] for position in outcome.again]

@@ -305,7 +305,7 @@ class CutOver:
         log = ChangeLog(self._connections.target, change_log_namespace(self._spec))
         for _, entry in log.read(before.logged, after.logged):
             window = KeyWindow.from_bytes(entry)
-            namespace = self._job.namespaces[window.pair].source
+            namespace = self._followed_now()[window.pair].source
             expires = any("expireAfterSeconds" in i for i in read_indexes(source, namespace))
             there = source.fetch(namespace, window.keys)
             if expires and not there:
@@ -344,15 +344,7 @@ class CutOver:
     def _complete(self, drained: Backlog) -> None:
         """Do steps 9 and 10: record the position, close the plan and complete, in one step."""
         target, source = self._connections.target, self._connections.source
-        new = next(
-            (each for each in later_collections(source, target, self._job) if not each.problem),
-            None,
-        )
-        if new is not None:
-            raise StillWriting(
-                f"somebody created {new.pair.source}",
-                f"Stop that writer, then: {self._request.command(self._run_id)}",
-            )
+        self._refuse_new_collections()
         self._record_target()
         record_final_collections(self._ledger, self._spec, target, source)
         for _ in range(100):
@@ -362,13 +354,36 @@ class CutOver:
                 failpoint("cut-over-complete.after")
                 ChangeLog(self._connections.target, change_log_namespace(self._spec)).drop()
                 return
+            before = drained
             drained = drain(
-                self._ledger, self._run_id, drained.time, self._show, self._still_changed
+                self._ledger, self._run_id, before.time, self._show, self._still_changed
             )
+            # Nothing compares what changes now, and new collections would have no indexes.
+            self._still_changed(before, drained)
+            self._refuse_new_collections()
         raise StillWriting(
             "the source keeps changing",
             f"Stop its writers, then: {self._request.command(self._run_id)}",
         )
+
+    def _followed_now(self) -> tuple[NamespacePair, ...]:
+        """Return the run's collections with those that the reader has added meanwhile."""
+        job = spec_with_later(self._ledger, self._run_id)[0].job
+        return job.namespaces if isinstance(job, MigrationJob) else ()
+
+    def _refuse_new_collections(self) -> None:
+        """Raise StillWriting if collections were created since the writers should have stopped."""
+        target, source = self._connections.target, self._connections.source
+        new = [
+            *self._followed_now()[len(self._job.namespaces) :],
+            *(each.pair for each in later_collections(source, target, self._job)
+              if not each.problem),
+        ]  # fmt: skip
+        if new:
+            raise StillWriting(
+                f"somebody created {new[0].source}",
+                f"Stop that writer, then: {self._request.command(self._run_id)}",
+            )
 
     def _record_target(self) -> None:
         """Record the target's position, if it has one: a reversed run begins there."""

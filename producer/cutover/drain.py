@@ -108,17 +108,17 @@ def drain(
     before: Backlog | None = None
     while True:
         left = backlog(ledger, run_id)
-        if left.is_empty and left.time >= barrier:
-            return left
-        if left.time >= barrier and time.monotonic() >= quiet_from:
-            if before is not None and left.changes > before.changes:
-                still_changed(before, left)
-            before = left
         state = ledger.state(run_id)
         if state is not RunState.RUNNING:
             raise RunFailed(
                 f"run {run_id} is {state}, so it does not catch up",
                 f"See why: dataworks status {run_id}; continue it: dataworks resume {run_id}",
             )
+        if left.is_empty and left.time >= barrier:
+            return left
+        if left.time >= barrier and time.monotonic() >= quiet_from:
+            if before is not None and left.changes > before.changes:
+                still_changed(before, left)
+            before = left
         show(left)
         Event().wait(_LOOK_SECONDS)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis import Redis
 
-from dataworks_tasks.ledger.contract import RangeResult, RunState
+from dataworks_tasks.ledger.contract import WORKING, RangeResult, RunState
 from dataworks_tasks.ledger.follow_gauge import FollowGauge
 from dataworks_tasks.ledger.key_windows import Append
 from dataworks_tasks.ledger.keys import WORKERS, RunKeys
@@ -141,6 +141,16 @@ def test_an_error_counts_until_something_is_acknowledged(ledger: RedisLedger) ->
     own = running(ledger, "")
     ledger.note_error(own, "the target does not answer")
     assert cause(ledger, own) == "the target does not answer"
+
+
+def test_why_a_run_is_paused_stays_until_it_continues(ledger: RedisLedger) -> None:
+    run_id = running(ledger)
+    ledger.change_state(run_id, WORKING, RunState.PAUSED, "shop.orders was dropped")
+    ledger.note_error(run_id, "the source does not answer")
+    assert cause(ledger, run_id) == "shop.orders was dropped"
+    ledger.change_state(run_id, frozenset({RunState.PAUSED}), RunState.RUNNING)
+    ledger.note_error(run_id, "the source does not answer")
+    assert ledger.progress(run_id).last_error == "the source does not answer"
 
 
 def test_a_full_redis(ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -141,3 +142,52 @@ def test_an_index_that_cannot_be_built_is_named(two_servers: Servers) -> None:
     copy.drop_index("n_1")
     fleet.run("cutover", run, "--block-writes", "--verify", "none")
     check_cut_over(two_servers, run)
+
+
+def test_what_happens_after_the_comparison_ends_the_cut_over(
+    two_servers: Servers, tmp_path: Path
+) -> None:
+    """Nothing would compare such a change, and nothing would build the indexes of a collection."""
+    fleet, source = two_servers
+    database = source[fleet.database]
+    database.orders.insert_many([{"_id": n, "n": n} for n in range(100)])
+    fleet.start_worker(2)
+    names = f"{fleet.database}.*"
+    run: str = fleet.run_json("migrate", "--include", names, "--map", f"{names}={names}",
+                              "--follow", "--detach")["run"]  # fmt: skip
+    copies = fleet.mongo[fleet.database]
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+
+    def change() -> None:
+        database.orders.update_one({"_id": 7}, {"$set": {"n": "late"}})
+        wait_until(lambda: copies.orders.find_one({"n": "late"}), "it is followed")
+
+    def create() -> None:
+        database.later.insert_one({"_id": 1})
+        wait_until(lambda: copies.later.find_one({"_id": 1}), "it is followed")
+
+    def pause() -> None:
+        fleet.run("pause", run)
+
+    expected: dict[Callable[[], None], str] = {
+        change: f"somebody still writes to {fleet.database}.orders, last to 7",
+        create: f"somebody created {fleet.database}.later",
+        pause: f"run {run} is paused, so it does not catch up",
+    }
+    for number, (happens, said) in enumerate(expected.items()):
+        marks = tmp_path / str(number)
+        marks.mkdir()
+        stop = f"cut-over-verify.after=stop@1:{marks}"
+        command = fleet.start("cutover", run, "--quiet", "1s", DATAWORKS_FAILPOINTS=stop)
+        wait_until(lambda: any(marks.iterdir()), "both sides are compared")  # noqa: B023
+        happens()
+        command.send_signal(signal.SIGCONT)
+        output = " ".join(command.communicate()[0].split())
+        assert command.returncode == 1, output
+        assert said in output
+    fleet.run("resume", run, "--detach")
+    fleet.run("cutover", run, "--quiet", "1s")
+    for name in ("orders", "later"):
+        assert raw_documents(fleet.mongo, fleet.database, name) == raw_documents(
+            source, fleet.database, name
+        )

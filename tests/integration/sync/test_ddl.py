@@ -65,6 +65,28 @@ def test_a_drop_that_is_not_followed_needs_a_full_comparison(live_fleet: Fleet) 
     assert fleet.mongo[f"{fleet.database}_copy"].people.count_documents({}) == 100
 
 
+def test_a_paused_run_names_every_change_of_a_collection(live_fleet: Fleet) -> None:
+    """A dropped database is several changes; each is named wherever somebody looks."""
+    fleet = live_fleet
+    run = followed(fleet)
+    fleet.mongo.drop_database(fleet.database)
+    names = [f"drop of {fleet.database}.{name}" for name in ("orders", "people")]
+    names.append(f"dropDatabase of {fleet.database}")
+    wait_until(
+        lambda: "dropDatabase" in (fleet.ledger.progress(run).last_error or ""),
+        "all changes are read",
+    )
+    assert fleet.ledger.state(run) is RunState.PAUSED
+    row = json.loads(fleet.run("status", run, "--json", check=False).stdout.splitlines()[-1])
+    shown = " ".join(fleet.run("status", run, check=False).stdout.split())
+    listed = fleet.run("cutover", run, "--dry-run", "--quiet", "1s", check=False).stdout
+    for place in (row["cause"], shown, " ".join(listed.split())):
+        assert all(name in place for name in names)
+    assert "the run is paused after them" in row["cause"]
+    assert f"dataworks resume {run};" in row["cause"]
+    assert row["cause"].endswith(f"dataworks cutover {run} --verify full --accept-failures")
+
+
 def test_collections_created_later_are_followed(live_fleet: Fleet, tmp_path: Path) -> None:
     """One has documents, one has none, one comes right before the cut-over; others are left out."""
     fleet, place = live_fleet, "take-in.before"

@@ -102,6 +102,24 @@ def test_transformed_documents_are_followed(live_fleet: Fleet) -> None:
     fleet.run("verify", run)
 
 
+def test_keys_that_a_collation_takes_for_equal_are_followed(live_fleet: Fleet) -> None:
+    """A document comes back under another spelling of its key: the old one has to go first."""
+    fleet = live_fleet
+    fleet.start_worker(1)
+    source = fleet.mongo[fleet.database].create_collection(
+        "orders", collation={"locale": "en", "strength": 1}
+    )
+    source.insert_many([{"_id": f"key{n}", "n": n} for n in range(60)])
+    run = start(fleet)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    for n in range(40):
+        source.delete_one({"_id": f"key{n}"})
+    source.insert_many([{"_id": f"KEY{n}", "n": -n} for n in range(20)])
+    cut_over(fleet, run, "--verify", "full")
+    check_equal(fleet, "orders")
+    assert fleet.ledger.progress(run).failures == 0
+
+
 def test_a_strategy_that_keeps_the_key_is_followed(live_fleet: Fleet) -> None:
     fleet = live_fleet
     plugin = fleet.folder / "halved.py"
