@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
+from dataworks_tasks.errors import DataWorksError, SpecRefused
 from dataworks_tasks.numerals import counted
 from producer.cli.shared.options import DURATION, CommandContext, Count, with_connections
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from producer.view.run_summary import RunSummary
 
 _WIDE_COLUMNS = 110
+_TO_READ = 4
 
 
 @click.command("runs")
@@ -44,15 +48,19 @@ def command(context: CommandContext, limit: int, prune: float | None) -> None:
         if prune is not None:
             _print_forgotten(context, prune_runs(ledger, timedelta(seconds=prune)))
             return
-        found = [_summarize(ledger, run_id) for run_id in ledger.run_ids()[:limit]]
+        found, refused = _read(ledger, ledger.run_ids()[:limit])
     if context.as_json:
         context.print_rows(run.as_json() for run in found)
-    elif not found:
+    elif not found and not refused:
         context.console.print(
             "No runs yet. Start with: dataworks generate service_order --total 1M"
         )
-    else:
+    elif found:
         print_runs(context.console, found)
+    for run_id, error in refused:
+        click.echo(f"{run_id}: {error}", err=True)
+    if refused:
+        sys.exit(_TO_READ)
 
 
 def _print_forgotten(context: CommandContext, run_ids: list[str]) -> None:
@@ -60,6 +68,20 @@ def _print_forgotten(context: CommandContext, run_ids: list[str]) -> None:
         context.print_json({"forgotten": run_ids})
     else:
         context.console.print(f"{counted(len(run_ids), 'run is', 'runs are')} forgotten")
+
+
+def _read(
+    ledger: Ledger, run_ids: Sequence[str]
+) -> tuple[list[RunSummary], list[tuple[str, DataWorksError]]]:
+    """Return the runs, and those that another version recorded, with what this one cannot read."""
+    found: list[RunSummary] = []
+    refused: list[tuple[str, DataWorksError]] = []
+    for run_id in run_ids:
+        try:
+            found.append(_summarize(ledger, run_id))
+        except SpecRefused as error:
+            refused.append((run_id, error))
+    return found, refused
 
 
 def _summarize(ledger: Ledger, run_id: str) -> RunSummary:

@@ -9,6 +9,8 @@ import pytest
 
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.keys import RunKeys
+from dataworks_tasks.monitor.metrics import newest_runs
 from dataworks_tasks.runs.read_spec import read_spec
 from dataworks_tasks.runs.spec import FORMAT_VERSION
 from tests.fleet import Fleet, wait_until
@@ -39,6 +41,26 @@ def test_a_spec_of_a_newer_format_is_refused_and_an_older_one_is_read(fleet: Fle
     newer = {**spec, "format": FORMAT_VERSION + 1, "new_part": {}}
     with pytest.raises(SpecRefused, match="pip install -U dataworks"):
         read_spec(json.dumps(newer))
+
+
+def test_a_run_of_a_newer_version_hides_no_other_run(fleet: Fleet) -> None:
+    """Commands and metrics of the older version show the others, and say what they cannot read."""
+    run_id = _start(fleet)
+    place = ("--collection", "animals", "--detach")
+    newer = str(fleet.run_json("generate", "user_profile", "--total", 10, *place)["run"])
+    key = RunKeys(newer).spec
+    spec = json.loads(fleet.ledger.spec(newer).to_json())
+    fleet.redis.set(key, json.dumps({**spec, "format": FORMAT_VERSION + 1}))
+
+    listed = fleet.run("runs", check=False)
+    assert listed.returncode == 4, listed.stdout + listed.stderr
+    assert run_id in listed.stdout
+    assert newer not in listed.stdout
+    assert f"{newer}: the run's spec has format {FORMAT_VERSION + 1}, " in listed.stderr
+    assert "pip install -U dataworks" in listed.stderr
+    as_json = fleet.run("runs", "--json", check=False)
+    assert [json.loads(line)["run"] for line in as_json.stdout.splitlines()] == [run_id]
+    assert {run.run_id for run in newest_runs(fleet.ledger, 2)} == {newer, run_id}
 
 
 def test_a_worker_with_another_faker_leaves_the_run_to_others(fleet: Fleet) -> None:
