@@ -3,7 +3,7 @@
 -- KEYS[1] record        hash
 -- KEYS[2] window        hash: size (documents or slices of a message), room (messages that may wait),
 --                       processes (at most; 0: any), sent (ranges below were sent), waiting, unprobed
---                       (messages sent since the last probe), takes, parked (moment, or none),
+--                       (messages sent since the last probe), probing (1: a probe is on its way), takes, parked (moment, or none),
 --                       opened (moment)
 -- KEYS[3] hands         hash, start -> "stop|holder|until|since"
 -- KEYS[4] rests         sorted set of "start:stop" to be sent again, scored by when
@@ -187,8 +187,8 @@ function commands.open()
   end
   redis.call('HSET', KEYS[1], 'queue', ARGV[6])
   redis.call('HSET', KEYS[2], 'size', ARGV[3], 'room', ARGV[4], 'processes', ARGV[5],
-    'sent', '0', 'waiting', '0', 'unprobed', '0', 'parked', '0', 'takes', '0', 'suspects', '',
-    'opened', moment(now))
+    'sent', '0', 'waiting', '0', 'unprobed', '0', 'probing', '0', 'parked', '0', 'takes', '0',
+    'suspects', '', 'opened', moment(now))
   redis.call('DEL', KEYS[4])
   redis.call('ZADD', KEYS[7], '0', run)
   return {}
@@ -279,7 +279,8 @@ end
 function commands.look()
   local state = window()
   if state.size > 0 then
-    redis.call('HSET', KEYS[2], 'waiting', text(math.min(state.waiting, state.unprobed)))
+    redis.call('HSET', KEYS[2], 'waiting', text(math.min(state.waiting, state.unprobed)),
+      'probing', '0')
   end
   local alive = {}
   local entries = redis.call('HGETALL', KEYS[3])
@@ -313,8 +314,12 @@ function commands.correct()
   return refill()
 end
 
+-- A probe that waits for long is sent again: messages are counted from the first one on, because
+-- those between both are still in the queue when the first one comes through.
 function commands.probe()
-  redis.call('HSET', KEYS[2], 'unprobed', '0')
+  if redis.call('HGET', KEYS[2], 'probing') ~= '1' then
+    redis.call('HSET', KEYS[2], 'unprobed', '0', 'probing', '1')
+  end
   return {}
 end
 

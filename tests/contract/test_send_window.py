@@ -158,6 +158,22 @@ def test_a_range_that_returns_to_the_queue_is_not_lost(ledger: RedisLedger) -> N
     assert windows.look(run).suspects == ((0, 5), (10, 15), (52, 60))
 
 
+def test_messages_before_a_probe_that_was_sent_again_still_wait(ledger: RedisLedger) -> None:
+    """A queue whose messages take long does not fill with more of them at each probe."""
+    run, windows = opened(ledger, 100), ledger.windows
+    windows.probe(run)
+    assert windows.refill(run) == ((0, 10), (10, 20))
+    windows.probe(run)
+    windows.look(run)
+    assert windows.refill(run) == (), "both are behind the first probe"
+    windows.take(run, BatchRange(0, 10), "w1", 60)
+    windows.take(run, BatchRange(10, 20), "w1", 60)
+    windows.look(run)
+    windows.probe(run)
+    windows.look(run)
+    assert windows.refill(run) == ((40, 50), (50, 60)), "what was lost is sent by the next probe"
+
+
 def test_a_run_keeps_to_its_processes(ledger: RedisLedger) -> None:
     run, windows = opened(ledger, 100, room=4, processes=2), ledger.windows
     first, second = windows.refill(run)
