@@ -33,20 +33,26 @@ class Pool:
         self._codes = np.array([code for code, _ in encoded], np.uint8)
         self._same = int(self._codes[0]) if len(set(self._codes.tolist())) == 1 else None
         self._arena = Arena(data for _, data in encoded)
-        self.variety = len(set(encoded))
-        """How many of the values differ."""
-        kinds = {kind_of(value) for value in values}
+        only_texts = set(map(type, values)) == {str}
+        kinds = {Kind.TEXT} if only_texts else {kind_of(value) for value in values}
         self.kind = kinds.pop() if len(kinds) == 1 else None
         self._data = np.array(values) if self.kind not in (None, Kind.TEXT) else np.empty(0)
         if self._data.dtype.kind == "O":
             self.kind = None
-        plain = [value if isinstance(value, str) else str(value) for value in values]
-        self._vocabulary = Vocabulary(plain)
-        self.can_be_names = all(word and "\0" not in word for word in plain)
-        """Whether every value, as text, can be the name of a field."""
+        self._vocabulary = Vocabulary(values if only_texts else list(map(str, values)))
 
     def __len__(self) -> int:
         return len(self._codes)
+
+    @cached_property
+    def variety(self) -> int:
+        """How many of the values differ."""
+        return len(set(zip(self._codes.tolist(), self._arena.strings(), strict=True)))
+
+    @cached_property
+    def can_be_names(self) -> bool:
+        """Whether every value, as text, can be the name of a field."""
+        return all(word and "\0" not in word for word in self._vocabulary.words)
 
     def encode(self, numbers: Positions) -> Encoded:
         """Encode the values with these numbers."""
