@@ -29,6 +29,8 @@ from dataworks_tasks.errors import (
 from dataworks_tasks.store.wire_versions import too_old_server
 
 _INTERNAL_ERROR, _THROTTLED = 1, 16500
+_COMMAND, _NAMED = re.compile(r"execute command \{ (\w+): .*", re.DOTALL), r"execute the command \1"
+"""A server that refuses a command repeats all of it, with session and signature."""
 _UNAVAILABLE = re.compile(r"ServiceUnavailable|\b503\b")
 """How Cosmos DB words an InternalError if it is only too busy (prevent-rate-limiting-errors)."""
 _TRANSIENT_CODES = frozenset(
@@ -150,7 +152,7 @@ def _refusal(code: int | None, message: str) -> DataWorksError:
         )
     if code == 13:
         return RightMissing(
-            f"the database user lacks a right: {message}",
+            f"the database user lacks a right: {_COMMAND.sub(_NAMED, message)}",
             "Grant readWrite on the databases of the run",
         )
     return TerminalError(f"the database refused: {message}")

@@ -130,6 +130,7 @@ def _plan_migration(
     context: CommandContext, request: MigrationRequest, measuring: Measuring, within: float
 ) -> None:
     from rich.filesize import decimal
+    from rich.markup import escape
 
     from producer.cli.shared.dry_run import (
         assessment_as_json,
@@ -166,9 +167,14 @@ def _plan_migration(
     print_following(context, found)
     if not time.written:
         console.print("This does not include the target's speed. Measure that with: --write-sample")
-    if found.concerns:
+    refused = [concern for concern in found.concerns if concern.refused]
+    for concern in refused:
         console.print(
-            f"[yellow]{counted(len(found.concerns), 'thing')} will not arrive unchanged[/yellow]: "
+            f"[red]The run would be refused: {escape(concern.why)}[/]. {escape(concern.remedy)}"
+        )
+    if others := len(found.concerns) - len(refused):
+        console.print(
+            f"[yellow]{counted(others, 'thing')} will not arrive unchanged[/yellow]: "
             "see the list with the same options and dataworks migrate --dry-run"
         )
 

@@ -223,6 +223,9 @@ def test_rights_that_are_missing_are_named(live_fleet: Fleet, guarded_source: st
     assert "may not read its change stream" in refused.stderr
     assert """db.grantRolesToUser(USER, [{"role": "read", "db": "shop"}])""" in refused.stderr
     assert "pa55word" not in refused.stderr
+    assert "clusterTime" not in refused.stderr, "the command that the server refused"
+    planned = " ".join(fleet.run("plan", *names[:-1]).stdout.split())
+    assert "The run would be refused: the source's user may not read its change" in planned
     assert fleet.mongo[fleet.database].list_collection_names() == []
     fleet.environment["FRAMEWORK_SOURCE_DB_NAME"] = "shop"
     assert "the user may not read them (code 13)" in fleet.run("doctor", check=False).stdout

@@ -30,6 +30,12 @@ def _asked(monkeypatch: pytest.MonkeyPatch, error: PyMongoError) -> module.Chang
     [
         (OperationFailure("resume point is gone", 286), "does not reach back"),
         (OperationFailure("not authorized on shop", 13), "lacks a right"),
+        (
+            OperationFailure(
+                "not authorized on shop to execute command { find: {\n lsid: 1 } }", 13
+            ),
+            "lacks a right: not authorized on shop to execute the command find",
+        ),
         (OperationFailure("only supported on replica sets", 40573), "replica sets"),
         (OperationFailure("operation exceeded time limit", 50), "too long"),
         (NetworkTimeout("timed out"), "too long"),
