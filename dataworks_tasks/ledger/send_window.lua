@@ -3,8 +3,8 @@
 -- KEYS[1] record        hash
 -- KEYS[2] window        hash: size (documents or slices of a message), room (messages that may wait),
 --                       processes (at most; 0: any), sent (ranges below were sent), waiting, unprobed
---                       (messages sent since the last probe), probing (1: a probe is on its way), takes, parked (moment, or none),
---                       opened (moment)
+--                       (messages sent since the last probe), probing (1: a probe is on its way),
+--                       takes, parked (moment, or none), opened (moment)
 -- KEYS[3] hands         hash, start -> "stop|holder|until|since"
 -- KEYS[4] rests         sorted set of "start:stop" to be sent again, scored by when
 -- KEYS[5] acknowledged  sorted set, see acknowledge.lua
