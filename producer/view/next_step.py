@@ -16,6 +16,14 @@ def may_resume(state: RunState, last_error: str | None) -> bool:
     return state in _STOPPED and not is_lost
 
 
+def resume_command(run_id: str, state: RunState, last_error: str | None) -> str:
+    """Return the command that continues a run; with the flag that a lost history needs."""
+    command = f"dataworks resume {run_id}"
+    if state is RunState.FAILED and f"{command} --resync" in (last_error or ""):
+        return f"{command} --resync"
+    return command
+
+
 def next_steps(run: RunSummary) -> tuple[str, ...]:
     """Return the next steps, each with its command; empty if there is nothing to do."""
     steps: list[str] = []
@@ -30,7 +38,7 @@ def next_steps(run: RunSummary) -> tuple[str, ...]:
         if run.is_over and not run.is_cut_over:
             steps.append(f"Try them again: dataworks retry {run.run_id}")
     if may_resume(run.state, run.last_error):
-        steps.append(f"Continue: dataworks resume {run.run_id}")
+        steps.append(f"Continue: {resume_command(run.run_id, run.state, run.last_error)}")
     elif not run.is_over:
         steps.append(f"Watch it: dataworks status {run.run_id} --watch")
     elif run.state is RunState.COMPLETE and run.kind is not RunKind.VERIFICATION:

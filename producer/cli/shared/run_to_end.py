@@ -22,7 +22,7 @@ from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.cli.shared.options import CommandContext
 from producer.view.durations import shown_duration
-from producer.view.next_step import may_resume
+from producer.view.next_step import may_resume, resume_command
 from producer.view.run_summary import RunSummary, exit_code, shown_name, summarize, with_differences
 
 if TYPE_CHECKING:
@@ -251,4 +251,5 @@ def _next_steps(run: RunSummary, flags: str, abandoned: bool) -> Iterator[str]:
     if not run.is_over and not abandoned:
         yield f"Watch it with: dataworks status {run.run_id} --watch"
     elif abandoned or (run.state.value != "cancelled" and may_resume(run.state, run.last_error)):
-        yield f"Continue with: dataworks resume {run.run_id}{flags}"
+        command = resume_command(run.run_id, run.state, run.last_error)
+        yield f"Continue with: {command}{flags}"

@@ -113,3 +113,13 @@ def test_the_name_that_is_advised_is_not_a_source(wanted: str, advice: str) -> N
     pair = NamespacePair(source=ORDERS, target=Namespace("Shop", wanted))
     [problem] = name_problems(_Listed(), [pair])  # type: ignore[arg-type]
     assert f"--map 'shop.orders{advice}'" in problem.remedy
+
+
+def test_a_run_whose_history_is_lost_needs_a_new_position() -> None:
+    """Without it, the run would fail again at once."""
+    lost = "follow: the history is gone. Take a new position: dataworks resume mig-1 --resync"
+    run = summary(JOB, RunState.FAILED, lost)
+    assert [*_next_steps(run, "", False)] == ["Continue with: dataworks resume mig-1 --resync"]
+    assert next_steps(run) == ("Continue: dataworks resume mig-1 --resync",)
+    paused = summary(JOB, RunState.PAUSED, lost)
+    assert next_steps(paused) == ("Continue: dataworks resume mig-1",)
