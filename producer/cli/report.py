@@ -42,5 +42,6 @@ def command(context: CommandContext, run_id: str, output: Path | None, hide_keys
         raise UsageError(
             f"{path} cannot be written: {error.strerror}", "Name another file with --output"
         ) from None
-    context.console.print(report.verdict, soft_wrap=True)
-    context.console.print(f"The report is in {path}", soft_wrap=True)
+    console = context.console
+    console.print(report.verdict, soft_wrap=not console.is_terminal)
+    console.print(f"The report is in {path}", soft_wrap=True)
