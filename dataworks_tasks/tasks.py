@@ -59,7 +59,9 @@ from dataworks_tasks.worker.run_range import finish_run
 log = logging.getLogger(__name__)
 
 _MAX_RETRIES = 100
+_FINISH_REFUSALS = 5
 _LONGEST_RETRY_SECONDS = 15.0
+_LONGEST_REFUSAL_SECONDS = 1.0
 _LONGEST_SHOWN = 80
 
 _process: WorkerProcess | None = None
@@ -123,7 +125,9 @@ def finish(self: Task[Any, Any], run_id: object) -> None:
             worker_process().ledger.note_error(run, str(error))
             check_tries(worker_process().ledger, run, "finishing", error)
         except (TransientError, SettingsError, SpecRefused) as error:
-            # The run's driver requests it again, and another worker may be the right one.
+            if isinstance(error, SpecRefused) and (self.request.retries or 0) < _FINISH_REFUSALS:
+                raise  # another worker of the queue may be the right one
+            # The run's driver requests it again after a while.
             log.warning("%s; finishing will be tried again", error)
             worker_process().ledger.note_error(run, str(error))
 
@@ -205,7 +209,9 @@ def _work_on(task: Task[Any, Any], run_id: str, subject: str, work: Callable[[st
 
 
 def _retry(task: Task[Any, Any], run_id: str, error: DataWorksError) -> None:
-    pause = _pause(task)
+    # A refusal is not a failure that passes: another worker of the queue may be free at once.
+    longest = _LONGEST_REFUSAL_SECONDS if isinstance(error, SpecRefused) else _LONGEST_RETRY_SECONDS
+    pause = _pause(task, longest)
     log.warning(
         "%s; acknowledged documents stay, the rest of the range is tried again in %.1f s (try %d)",
         error,
@@ -217,9 +223,9 @@ def _retry(task: Task[Any, Any], run_id: str, error: DataWorksError) -> None:
     _try_later(task, error, pause)
 
 
-def _pause(task: Task[Any, Any]) -> float:
+def _pause(task: Task[Any, Any], longest: float = _LONGEST_RETRY_SECONDS) -> float:
     retries = task.request.retries or 0
-    return random.uniform(0.1, min(_LONGEST_RETRY_SECONDS, 0.5 * 2.0 ** min(retries, 10)))
+    return random.uniform(0.1, min(longest, 0.5 * 2.0 ** min(retries, 10)))
 
 
 def _note(run_id: str, error: DataWorksError) -> None:

@@ -29,3 +29,5 @@ def start_run(app: Celery, ledger: Ledger, spec: RunSpec, queue: str) -> None:
 
 CLAIM_SECONDS = 5.0
 """A step whose message was sent is due again after this, unless a worker has begun it."""
+REFUSED_STEP_SECONDS = 1.0
+"""A step of a run whose spec a worker cannot read is due again after this, for another worker."""

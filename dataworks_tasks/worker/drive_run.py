@@ -9,7 +9,7 @@ from celery import Celery
 
 from dataworks_tasks.broker.run_queue import RunQueue
 from dataworks_tasks.drive.held_lease import HeldLease, StepHeld
-from dataworks_tasks.drive.start_run import CLAIM_SECONDS
+from dataworks_tasks.drive.start_run import CLAIM_SECONDS, REFUSED_STEP_SECONDS
 from dataworks_tasks.drive.steps import step_named
 from dataworks_tasks.driver_step import Drive, DriverStep
 from dataworks_tasks.errors import (
@@ -42,7 +42,11 @@ def drive_run(process: WorkerProcess, app: Celery, due: DueStep) -> None:
     Raises UnknownName for a run that is not on record, BadMessage for a step that does not exist.
     """
     step = step_named(due.step)
-    spec = process.spec(due.run_id)
+    try:
+        spec = process.spec(due.run_id)
+    except SpecRefused as error:
+        _leave_to_others(process.ledger, due, error)
+        return
     queue = RunQueue(app, process.ledger, spec)
     turn = _DriveTurn(process.ledger, due.run_id, process.config.range_seconds)
     try:
@@ -55,6 +59,14 @@ def drive_run(process: WorkerProcess, app: Celery, due: DueStep) -> None:
         return
     if again == 0:
         queue.send_step(step.name)
+
+
+def _leave_to_others(ledger: Ledger, due: DueStep, error: SpecRefused) -> None:
+    """Make the step due again soon: another worker may be able to read the run's spec."""
+    log.warning("%s; %s of %s is left to other workers", error, due.step, due.run_id)
+    ledger.note_error(due.run_id, str(error))
+    queue = ledger.windows.queue(due.run_id)
+    ledger.driver.schedule(due.run_id, queue, (due.step,), REFUSED_STEP_SECONDS)
 
 
 def _again(step: DriverStep, drive: Drive) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery, bootsteps
 
 from dataworks_tasks.broker.run_queue import RunQueue
-from dataworks_tasks.drive.start_run import CLAIM_SECONDS
+from dataworks_tasks.drive.start_run import CLAIM_SECONDS, REFUSED_STEP_SECONDS
 from dataworks_tasks.drive.watch_messages import WatchMessages
 from dataworks_tasks.errors import DataWorksError, TransientError, UnknownName
 from dataworks_tasks.ledger.connect import connect_ledger
@@ -132,6 +132,8 @@ class DueMessages:
         except TransientError:
             raise
         except DataWorksError as error:
+            # The step was claimed for all workers: one that can read the run's spec may take it.
+            self._ledger.driver.schedule(due.run_id, queue, (due.step,), REFUSED_STEP_SECONDS)
             log.warning("%s of %s was not started here: %s", due.step, due.run_id, error)
 
     def _spec(self, run_id: str) -> RunSpec:

@@ -17,6 +17,7 @@ from tests.fleet import Fleet, wait_until
 
 OTHER = "tests.support.next_version_app"
 OTHER_FAKER = "tests.support.other_faker_app"
+OLDER_FORMAT = "tests.support.older_format_app"
 
 
 def _start(fleet: Fleet) -> str:
@@ -78,4 +79,18 @@ def test_a_worker_with_another_faker_leaves_the_run_to_others(fleet: Fleet) -> N
 
     fleet.start_worker()
     fleet.wait_for_state(run_id, RunState.COMPLETE)
+    fleet.run("verify", run_id)
+
+
+def test_runs_end_although_a_worker_of_the_queue_cannot_read_them(fleet: Fleet) -> None:
+    fleet.start_worker(application=OLDER_FORMAT)
+    run_id = _start(fleet)
+
+    def refused() -> bool:
+        return "pip install -U dataworks" in str(fleet.ledger.progress(run_id).last_error)
+
+    wait_until(refused, "a worker refuses the run")
+    fleet.start_worker()
+    fleet.wait_for_state(run_id, RunState.COMPLETE)
+    assert len(fleet.raw_documents("people")) == 2000
     fleet.run("verify", run_id)
