@@ -101,7 +101,7 @@ def test_what_cannot_be_followed_back_is_refused(live_fleet: Fleet) -> None:
         assert reason in refused.stderr
     orders.insert_one({"_id": "late"})
     refused = fleet.run("sync", run, "--reverse", check=False)
-    assert "the old side was changed 1 times since the cut-over" in refused.stderr
+    assert "the old side was changed 1 time since the cut-over" in refused.stderr
     assert f'insert of "late" in {fleet.database}.orders' in refused.stderr
     fleet.mongo[f"{fleet.database}_copy"].orders.delete_one({"_id": 3})
     back = sync(fleet, run, "--reverse", "--overwrite-changes")
