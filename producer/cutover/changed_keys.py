@@ -20,6 +20,9 @@ from dataworks_tasks.sync.still_different import still_different
 
 _ENTRIES_AT_ONCE = 64
 _KEYS_AT_ONCE = 1000
+_MOST_BYTES = 256 << 20
+_BYTES_A_KEY = 150
+"""Of a key in a set of tuples, in addition to its own bytes."""
 
 
 def verify_changed(context: RunContext, job: MigrationJob) -> tuple[int, DocumentFailure | None]:
@@ -45,17 +48,41 @@ def _compare(route: KeyRoute, keys: Sequence[Element]) -> list[DocumentFailure]:
 
 
 def _changed_keys(context: RunContext) -> Iterator[tuple[int, list[Element]]]:
-    """Yield the keys of one collection at a time, each once in a group of entries."""
-    run_id = context.spec.run_id
+    """Yield the keys of one collection at a time, each once as far as memory allows."""
+    run_id, seen = context.spec.run_id, _SeenKeys()
     place = FollowPlace.from_bytes(context.ledger.key_windows.place(run_id, PLACE))
     log = ChangeLog(context.target, change_log_namespace(context.spec))
     for first in range(0, place.logged, _ENTRIES_AT_ONCE):
-        known: dict[int, dict[bytes, Element]] = {}
+        new: dict[int, list[Element]] = {}
         for _, entry in log.read(first, min(first + _ENTRIES_AT_ONCE, place.logged)):
             window = KeyWindow.from_bytes(entry)
-            keys = known.setdefault(window.pair, {})
-            keys.update((element_bytes(key), key) for key in window.keys)
-        for pair, found in known.items():
-            several = list(found.values())
+            keys = [key for key in window.keys if seen.add(window.pair, key)]
+            new.setdefault(window.pair, []).extend(keys)
+        for pair, several in new.items():
             for start in range(0, len(several), _KEYS_AT_ONCE):
                 yield pair, several[start : start + _KEYS_AT_ONCE]
+
+
+class _SeenKeys:
+    """The keys that are compared already, while writers wait for the end of the cut-over.
+
+    A run that follows for days logs most keys many times. When the keys take too much memory, all
+    are forgotten, and some are compared twice.
+    """
+
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._seen: set[tuple[int, bytes]] = set()
+        self._most_bytes = most_bytes
+        self._bytes = 0
+
+    def add(self, pair: int, key: Element) -> bool:
+        """Return whether the key is new."""
+        name = (pair, element_bytes(key))
+        if name in self._seen:
+            return False
+        self._bytes += len(name[1]) + _BYTES_A_KEY
+        if self._bytes > self._most_bytes:
+            self._seen.clear()
+            self._bytes = len(name[1]) + _BYTES_A_KEY
+        self._seen.add(name)
+        return True
