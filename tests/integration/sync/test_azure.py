@@ -11,6 +11,7 @@ import pymongo
 import pytest
 
 from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.sync.follow_place import PLACE, FollowPlace
 from producer.cosmos_simulator import CosmosSimulator, SimulatorConfig
 from producer.cosmos_simulator.config import FaultDials, Service
 from tests.fleet import Fleet, wait_until
@@ -140,4 +141,41 @@ def test_from_documentdb(
     cluster = simulated(service=Service.AZURE_DOCUMENTDB)
     use(fleet, cluster, replica_set_url)
     move(fleet, cluster, first, second)
+    check(fleet, first, second)
+
+
+def wait_for_changes(fleet: Fleet, run: str, count: int) -> None:
+    """Wait until the run has read so many changes of its source."""
+
+    def are_read() -> bool:
+        place = fleet.ledger.key_windows.place(run, PLACE)
+        return (FollowPlace.from_bytes(place).events if place else 0) >= count
+
+    wait_until(are_read, f"{count} changes are read")
+
+
+@pytest.mark.timeout(240)
+def test_a_small_history_is_read_while_the_copy_is_slow(
+    live_fleet: Fleet, replica_set_url: str, simulated: StartSimulator
+) -> None:
+    """Azure DocumentDB forgets changes after 400 MB: they must not wait for the copy."""
+    fleet = live_fleet
+    first, second = (f"{fleet.database}_{name}" for name in ("a", "b"))
+    history = 50_000
+    cluster = simulated(service=Service.AZURE_DOCUMENTDB, change_history_bytes=history)
+    use(fleet, cluster, replica_set_url)
+    fleet.start_worker(2)
+    with pymongo.MongoClient[dict[str, Any]](cluster) as client:
+        orders = client[first].orders
+        orders.insert_many([{"_id": n, "text": "x" * 500} for n in range(300)])
+        run = follow(fleet, first, second, "--max-rate", 50)
+        written = 0
+        while not fleet.ledger.key_windows.is_copied(run):
+            changed = range(written % 300, written % 300 + 20)
+            orders.update_many({"_id": {"$in": [*changed]}}, {"$inc": {"n": 1}})
+            written += len(changed)
+            wait_for_changes(fleet, run, written - 60)
+    assert written * 500 > 2 * history, "the history is gone several times over"
+    fleet.run("rate", run, "--max-rate", "none")
+    fleet.run("cutover", run, "--quiet", "2s")
     check(fleet, first, second)
