@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -20,10 +21,14 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 from celery.exceptions import Reject, Retry, TaskPredicate
 from celery.worker.request import Request
+from faker import Faker
+from faker.generator import Generator
+from faker.providers import BaseProvider
 from kombu import Connection
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 from pymongo import ReadPreference
+from pymongo.command_cursor import CommandCursor
 from pymongo.cursor import RawBatchCursor
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 from pymongo.synchronous.change_stream import (
@@ -181,6 +186,20 @@ def test_pymongo_opens_a_change_stream_by_this_method() -> None:
     assert _parameters(ChangeStream.__init__)[1:11] == expected
 
 
+def test_pymongo_keeps_the_batch_of_a_change_stream_in_this_deque() -> None:
+    """A reader takes events from it without the work that the driver does for each.
+
+    Without the attribute the reader is right, but takes twice the time.
+    """
+    client: pymongo.MongoClient[Any] = pymongo.MongoClient(connect=False)
+    reply = {"id": 0, "ns": "shop.orders", "firstBatch": [{"a": 1}, {"a": 2}]}
+    cursor: Any = CommandCursor(client["shop"]["orders"], reply, None)
+    assert isinstance(cursor._data, deque)
+    assert [*cursor._data] == reply["firstBatch"]
+    assert "self._cursor" in inspect.getsource(ChangeStream)
+    client.close()
+
+
 def test_pymongo_says_these_words() -> None:
     """store/driver_errors.py and store/wire_versions.py cut texts, and read one."""
     error = OperationFailure("refused", 1, {"errmsg": "refused", "secret": "x"})
@@ -248,3 +267,14 @@ def test_faker_searches_for_locales_by_a_function_that_can_be_deferred() -> None
         [sys.executable, "-c", _FAKER], capture_output=True, text=True, check=True
     )
     assert done.stdout == "False True True False ['de_DE']\n"
+
+
+def test_faker_draws_by_these_methods() -> None:
+    """Its shortcuts replace them; test_faker_generator compares the words."""
+    fake = Faker(use_weighting=False)
+    fake.first_name()
+    provider: Any = next(each for each in fake.get_providers() if hasattr(each, "first_names"))
+    assert provider.first_names._key_cache == tuple(provider.first_names)
+    for name in ("random_element", "numerify", "lexify"):
+        assert callable(getattr(BaseProvider, name))
+    assert _parameters(Generator.parse) == ["self", "text"]
