@@ -64,7 +64,7 @@ def command(
     dataworks generate service_order --total 1M
     dataworks generate template.json --total 5 --database shop --collection orders --drop
     """
-    from producer.cli.shared.run_to_end import Stay, run_new
+    from producer.cli.shared.run_to_end import Stay, run_new, say_on_record
     from producer.document_output import STDOUT, write_documents
     from producer.resume.named_run import find_named_run
     from producer.resume.spec_file import keep_name
@@ -87,13 +87,8 @@ def command(
         known = find_named_run(connections, request)
         spec = known or start_generation(request, connections.config, connections)
         keep_name(options.run_name, spec)
-        if known and not context.as_json:
-            context.console.print(
-                f"The run named {options.run_name} is on record: it is continued, "
-                "and only what is missing is done.",
-                highlight=False,
-                markup=False,
-            )
+        if known:
+            say_on_record(context, options.run_name)
         sys.exit(run_new(context, connections, spec, stay))
 
 

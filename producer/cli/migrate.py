@@ -60,7 +60,7 @@ def command(
     dataworks migrate --include 'shop.*' --map 'shop.*=archive.*'
     """
     from producer.cli.shared.dry_run import print_assessment
-    from producer.cli.shared.run_to_end import Stay, run_new
+    from producer.cli.shared.run_to_end import Stay, run_new, say_on_record
     from producer.estimate.assess_migration import assess
     from producer.resume.named_run import find_named_run
     from producer.resume.spec_file import keep_name
@@ -79,11 +79,6 @@ def command(
         known = find_named_run(connections, request)
         spec = known or start_migration(request, connections.config, connections)
         keep_name(options.run_name, spec)
-        if known and not context.as_json:
-            context.console.print(
-                f"The run named {options.run_name} is on record: it is continued, "
-                "and only what is missing is done.",
-                highlight=False,
-                markup=False,
-            )
+        if known:
+            say_on_record(context, options.run_name)
         sys.exit(run_new(context, connections, spec, stay))

@@ -301,11 +301,11 @@ class CutOver:
 
     def _refuse_writers(self, before: FollowPlace, after: FollowPlace) -> None:
         """Raise StillWriting unless only a TTL index deleted documents."""
-        source = self._connections.source
+        source, pairs = self._connections.source, self._followed_now()
         log = ChangeLog(self._connections.target, change_log_namespace(self._spec))
         for _, entry in log.read(before.logged, after.logged):
             window = KeyWindow.from_bytes(entry)
-            namespace = self._followed_now()[window.pair].source
+            namespace = pairs[window.pair].source
             expires = any("expireAfterSeconds" in i for i in read_indexes(source, namespace))
             there = source.fetch(namespace, window.keys)
             if expires and not there:

@@ -24,7 +24,7 @@ from producer.view.live_snapshot import (
 _WIDTH = 92
 """Wider bars show no more."""
 _NARROW = 60
-"""Below this width there is no room for bars: figures alone, and they may wrap."""
+"""In narrower terminals the view shows only figures, which may wrap, because bars do not fit."""
 
 _LABEL_WIDTH = 11
 _MOST_WORKERS = 4

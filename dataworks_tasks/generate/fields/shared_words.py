@@ -73,12 +73,12 @@ class SharedWords:
             fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def _append(self, record: bytes) -> None:
-        turn, end = self._read_header()
+        lap, end = self._read_header()
         if end + len(record) > _MOST_BYTES:
-            turn, end = turn + 1, _HEADER.size
-            self._write_header(turn, end)  # first: the old places mean nothing from here on
+            lap, end = lap + 1, _HEADER.size
+            self._write_header(lap, end)  # first: the old places mean nothing from here on
         if os.pwrite(self._file.fileno(), record, end) == len(record):
-            self._write_header(turn, end + len(record))
+            self._write_header(lap, end + len(record))
 
     def find(self, key: bytes, number: int) -> list[str] | None:
         """Return a part that a process has added; None also if one is writing just now."""
@@ -95,9 +95,9 @@ class SharedWords:
         return words
 
     def _look_for_new(self) -> None:
-        turn, end = self._read_header()
-        seen_turn, position = self._seen
-        if turn != seen_turn:
+        lap, end = self._read_header()
+        seen_lap, position = self._seen
+        if lap != seen_lap:
             self._places.clear()
             position = _HEADER.size
         while position < end:
@@ -106,11 +106,11 @@ class SharedWords:
             position += _RECORD.size
             self._places[key, number] = (position, size)
             position += size
-        self._seen = (turn, position)
+        self._seen = (lap, position)
 
     def _read_header(self) -> tuple[int, int]:
-        turn, end = _HEADER.unpack(os.pread(self._file.fileno(), _HEADER.size, 0))
-        return turn, end
+        lap, end = _HEADER.unpack(os.pread(self._file.fileno(), _HEADER.size, 0))
+        return lap, end
 
-    def _write_header(self, turn: int, end: int) -> None:
-        os.pwrite(self._file.fileno(), _HEADER.pack(turn, end), 0)
+    def _write_header(self, lap: int, end: int) -> None:
+        os.pwrite(self._file.fileno(), _HEADER.pack(lap, end), 0)

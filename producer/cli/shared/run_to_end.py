@@ -67,6 +67,17 @@ def run_new(context: CommandContext, connections: Connections, spec: RunSpec, st
     return run_to_end(context, connections, check, detach=False) or code
 
 
+def say_on_record(context: CommandContext, name: str | None) -> None:
+    """Say that a command with ``--run-name`` continues a run instead of starting one."""
+    if not context.as_json:
+        context.console.print(
+            f"The run named {name} is on record: it is continued, "
+            "and only what is missing is done.",
+            highlight=False,
+            markup=False,
+        )
+
+
 def run_to_end(
     context: CommandContext, connections: Connections, spec: RunSpec, *, detach: bool
 ) -> int:
