@@ -40,7 +40,8 @@ def compare_options(
         found = list(_option_notes(source, target, pair))
         notes += found
         equal += not found
-    return [*notes, _sum(NoteTopic.OPTIONS, "the options of", equal, len(job.namespaces))]
+    text = f"equal in {equal:,} of {counted(len(job.namespaces), 'collection')}"
+    return [*notes, RunNote(NoteTopic.OPTIONS, "", text, attention=False)]
 
 
 def compare_indexes(
@@ -65,7 +66,7 @@ def compare_indexes(
         notes += _index_notes(pair.target, missing, extra if exclusive else [], there)
         wanted += len(here)
         equal += len(here) - len(missing)
-    return [*notes, _sum(NoteTopic.INDEXES, "", equal, wanted)]
+    return [*notes, _sum(NoteTopic.INDEXES, equal, wanted)]
 
 
 def compare_views(
@@ -76,13 +77,11 @@ def compare_views(
         return []
     notes = [note for pair in job.views for note in _view_notes(source, target, job, pair)]
     equal = len(job.views) - len({note.collection for note in notes})
-    return [*notes, _sum(NoteTopic.VIEWS, "", equal, len(job.views))]
+    return [*notes, _sum(NoteTopic.VIEWS, equal, len(job.views))]
 
 
-def _sum(topic: NoteTopic, what: str, equal: int, of: int) -> RunNote:
-    subject = f"{what} {counted(of, 'collection')}" if what else f"{of:,}"
-    text = f"{equal:,} of {subject} are equal" if not what else f"{subject}: {equal:,} are equal"
-    return RunNote(topic, "", text, attention=False)
+def _sum(topic: NoteTopic, equal: int, of: int) -> RunNote:
+    return RunNote(topic, "", f"{equal:,} of {of:,} are equal", attention=False)
 
 
 def _option_notes(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
 from dataworks_tasks.errors import UnknownName
+from producer.cli.shared.terminal_lines import broken
 
 _PACKAGE = Path(__file__).parents[1]
 _WIDEST = 100
@@ -36,7 +38,7 @@ def command(topic: str | None) -> None:
     if topic is None:
         click.echo("Topics, for `dataworks help TOPIC`:\n")
         for name, path in pages.items():
-            click.echo(f"  {name:<20} {_title(path)}")
+            click.echo(broken(f"  {name:<20} {_title(path)}", sys.stdout, indent=23))
         click.echo("\nEvery flag of a command: dataworks COMMAND --help")
         return
     if topic in pages:

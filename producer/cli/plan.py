@@ -200,7 +200,7 @@ def _print(console: Console, found: ScalingEstimate) -> None:
     console.print()
     if not found.writing_is_known:
         console.print(
-            "This does not include the target's speed. Run a million documents with one process,\n"
+            "This does not include the target's speed. Run a million documents with one process, "
             "then give its docs/s: --rate R"
         )
     for text in found.advice():

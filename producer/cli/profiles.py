@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from dataworks_tasks.errors import UnknownName
 from producer.cli.shared.options import CommandContext, with_context
+from producer.cli.shared.terminal_lines import broken
 
 
 @click.command("profiles")
@@ -22,7 +25,7 @@ def command(context: CommandContext, name: str | None) -> None:
             if context.as_json:
                 context.print_json({"profile": profile, "about": about})
             else:
-                click.echo(f"{profile:<16} {about}")
+                click.echo(broken(f"{profile:<16} {about}", sys.stdout, indent=17))
         return
     if name not in paths:
         raise UnknownName.among("profile", name, paths)

@@ -43,5 +43,5 @@ def command(context: CommandContext, run_id: str, output: Path | None, hide_keys
             f"{path} cannot be written: {error.strerror}", "Name another file with --output"
         ) from None
     console = context.console
-    console.print(report.verdict, soft_wrap=not console.is_terminal)
+    console.print(report.verdict, soft_wrap=True)
     console.print(f"The report is in {path}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.numerals import counted
 from producer.cli.shared.completion import complete_templates
 from producer.cli.shared.options import COUNT, SCALE, SEED, CommandContext, Count, with_context
+from producer.cli.shared.terminal_lines import broken
 
 if TYPE_CHECKING:
     from producer.estimate.template_preview import CollectionPreview
@@ -29,7 +31,7 @@ def command(context: CommandContext) -> None:
         if context.as_json:
             context.print_json({"template": name, "about": about})
         else:
-            click.echo(f"{name:<16} {about}")
+            click.echo(broken(f"{name:<16} {about}", sys.stdout, indent=17))
 
 
 @command.command("check")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import click
 
 from dataworks_tasks.errors import DataWorksError, TemplateError, UsageError
+from producer.cli.shared.terminal_lines import broken
 
 _DOCUMENTED = DataWorksError.__module__
 _USAGE_CODE = 2
@@ -39,9 +42,11 @@ def print_error(error: click.ClickException | DataWorksError, *, as_json: bool) 
         # Standard output may hold documents, or results that came before.
         click.echo(json.dumps(_as_json(shown), ensure_ascii=False), err=True)
     elif isinstance(error, click.ClickException):
-        error.show()
+        shown_lines = io.StringIO()
+        error.show(shown_lines)
+        click.echo(broken(shown_lines.getvalue(), sys.stderr), err=True, nl=False)
     else:
-        click.echo(f"error: {error}", err=True)
+        click.echo(broken(f"error: {error}", sys.stderr), err=True)
     return shown.exit_code
 
 

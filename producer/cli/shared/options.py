@@ -89,9 +89,8 @@ class CommandContext:
         return any(local.get(name, value) != value for name, value in settings.items())
 
     def _say(self, line: str) -> None:
-        console = self.console
-        # A terminal wraps between words; a log keeps the line in one piece.
-        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+        # A log keeps the line in one piece.
+        self.console.print(line, markup=False, soft_wrap=True)
 
     def print_json(self, value: Any) -> None:
         """Print one JSON value on a line of standard output."""

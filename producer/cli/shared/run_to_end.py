@@ -180,8 +180,8 @@ def summary(run: RunSummary) -> Table:
                 f"{estimated / charged:.0%} estimated)"
             )
     if run.peak_worker_bytes:
-        workers = counted(run.workers, "worker")
-        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in one of {workers}"
+        where = "the worker" if run.workers == 1 else f"one of {run.workers:,} workers"
+        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in {where}"
     rows |= {escape(str(item.rule)): str(item) for item in run.rules}
     for name, value in rows.items():
         if value:
@@ -243,7 +243,7 @@ def print_next_step(
     for remark in run.remarks:
         console.print(f"[yellow]{escape(remark)}[/yellow]")
     for line in _next_steps(run, flags, abandoned):
-        # Never wrapped: a command has to be pasted in one piece.
+        # A log keeps the line in one piece, however wide the console is said to be.
         console.print(line, markup=False, soft_wrap=True)
 
 
