@@ -83,7 +83,10 @@ class Connections:
                     if _UNTRUSTED in error.fact
                     else "Name another one with --broker, or start one: dataworks local"
                     if setting == "--broker"
-                    else f"Name one with --broker, set {setting}, or start one: dataworks local",
+                    else f"Name one with --broker, set {setting}, or start one: dataworks local"
+                    if "broker_url" in self.config.model_fields_set
+                    else "Call the command in the folder where the run was started, name a Redis "
+                    "with --broker, or start one: dataworks local",
                 ) from None
             self._ledger = ledger
         return self._ledger

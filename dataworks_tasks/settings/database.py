@@ -66,7 +66,9 @@ class DatabaseConfig(BaseModel):
     @classmethod
     def _is_a_connection_string(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(("mongodb://", _SRV_SCHEME)):
-            raise ValueError("it must begin with mongodb:// or mongodb+srv://")
+            raise ValueError(
+                "it must begin with mongodb:// or mongodb+srv://, as in mongodb://HOST:27017/"
+            )
         return value
 
     def at(self, database: str, collection: str) -> Self:

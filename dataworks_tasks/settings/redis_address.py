@@ -99,7 +99,9 @@ def check_address(url: str, *, carries_messages: bool) -> None:
     elif scheme == "unix" and carries_messages:
         raise ValueError("a broker is reached over TCP: redis://, rediss:// or sentinel://")
     elif scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("it must begin with redis://, rediss:// or sentinel://")
+        raise ValueError(
+            "it must begin with redis://, rediss:// or sentinel://, as in redis://HOST:6379/0"
+        )
     else:
         check_syntax(url)
 

@@ -95,6 +95,7 @@ def retry_after_seconds(message: str) -> float | None:
 def classify(error: PyMongoError) -> DataWorksError:
     """Translate a driver's error: transient, throttled or terminal. Texts hold no secret."""
     message = str(error).partition(", full error")[0].partition(", Timeout:")[0]
+    message = message.partition(" (configured timeouts:")[0].rstrip(".")
     too_old = too_old_server(message)
     if too_old is not None:
         return too_old

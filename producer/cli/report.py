@@ -37,7 +37,7 @@ def command(context: CommandContext, run_id: str, output: Path | None, hide_keys
         return
     path = output or Path(f"{run_id}.html")
     try:
-        path.write_text(render_report(report, hide_keys=hide_keys))
+        path.write_text(render_report(report, hide_keys=hide_keys), encoding="utf-8")
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}", "Name another file with --output"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,7 +98,8 @@ def new(context: CommandContext, path: Path) -> None:
     if context.as_json:
         context.print_json({"template": str(path)})
         return
-    click.echo(f"{path} is written. See its documents: dataworks templates preview {path}")
+    command = f"dataworks templates preview {shlex.quote(str(path))}"
+    click.echo(broken(f"{path} is written. See its documents: {command}", sys.stdout))
 
 
 @command.command("preview")

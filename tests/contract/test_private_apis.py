@@ -8,6 +8,7 @@ pyproject.toml (kombu, redis, PyMongo, Celery) are there because of this list.
 from __future__ import annotations
 
 import inspect
+import io
 import subprocess
 import sys
 from collections import deque
@@ -21,6 +22,7 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 from celery.exceptions import Reject, Retry, TaskPredicate
 from celery.worker.request import Request
+from dotenv.parser import parse_stream
 from faker import Faker
 from faker.generator import Generator
 from faker.providers import BaseProvider
@@ -278,3 +280,10 @@ def test_faker_draws_by_these_methods() -> None:
     for name in ("random_element", "numerify", "lexify"):
         assert callable(getattr(BaseProvider, name))
     assert _parameters(Generator.parse) == ["self", "text"]
+
+
+def test_dotenv_says_which_line_it_does_not_understand() -> None:
+    """settings/env_files.py: dotenv_values only logs it, and leaves the setting out."""
+    good, wrong = parse_stream(io.StringIO("A=1\nB 2\n"))
+    assert (good.key, good.value, good.error) == ("A", "1", False)
+    assert (wrong.key, wrong.error, wrong.original.line) == (None, True, 2)

@@ -213,3 +213,46 @@ def test_counts_may_be_written_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRAMEWORK_BATCH_AGGREGATION_SIZE", "1.5")
     with pytest.raises(SettingsError, match="FRAMEWORK_BATCH_AGGREGATION_SIZE"):
         ConfigManager().load_config()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"# mine\n\nFRAMEWORK_QUEUE pa55word\n", r"^line 3 of \.env_local is not NAME=VALUE"),
+        (b"FRAMEWORK_QUEUE: pa55word\n", r"^line 1 of \.env_local is not NAME=VALUE"),
+        (b'FRAMEWORK_LOG_LEVEL=INFO\nFRAMEWORK_QUEUE="pa55word\n', r"^line 2 of .* a quote in it"),
+        ("FRAMEWORK_QUEUE=pa55word\n".encode("utf-16"), r"\.env_local is not UTF-8 text"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_refused_and_not_ignored(text: bytes, said: str) -> None:
+    Path(".env_local").write_bytes(text)
+    with pytest.raises(SettingsError, match=said) as caught:
+        ConfigManager().load_config()
+    assert "pa55word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"FRAMEWORK_QUEUE=mine",
+        b"\xef\xbb\xbfFRAMEWORK_QUEUE=mine\r\n",
+        b"export FRAMEWORK_QUEUE='mine'  # quoted\r\n\r\n",
+        b'  FRAMEWORK_QUEUE = "mine"\n',
+    ],
+)
+def test_a_file_of_another_program_is_read(text: bytes) -> None:
+    Path(".env_local").write_bytes(text)
+    assert ConfigManager().load_config().queue == "mine"
+
+
+def test_a_file_that_may_not_be_read_is_an_error_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env_local").write_text("FRAMEWORK_QUEUE=mine\n")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # root may read everything
+    with pytest.raises(SettingsError, match=r"\.env_local cannot be read: Permission denied"):
+        ConfigManager().load_config()

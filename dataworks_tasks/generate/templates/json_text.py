@@ -23,7 +23,7 @@ def parse_json(text: str, source: str) -> object:
     try:
         return json.loads(bare, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        problem = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        problem = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         raise TemplateError(source, [Finding("", problem)]) from error
     except (ValueError, RecursionError) as error:
         problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)

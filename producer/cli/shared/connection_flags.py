@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, quote
 import click
 
 from dataworks_tasks.errors import UsageError
+from producer.cli.shared.terminal_lines import broken
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -99,7 +101,9 @@ class ConnectionFlags:
     @property
     def shown(self) -> str:
         """The flags as they can be typed again, without passwords; begins with a space."""
-        return "".join(f" --{name} {_quoted(_Address.parse(v))}" for name, v in self._given())
+        return "".join(
+            f" --{name} {shlex.quote(str(_Address.parse(v)))}" for name, v in self._given()
+        )
 
     def _given(self) -> Iterator[tuple[str, str]]:
         for name in _SETTINGS:
@@ -108,11 +112,6 @@ class ConnectionFlags:
 
 
 NO_FLAGS = ConnectionFlags()
-
-
-def _quoted(address: _Address) -> str:
-    text = str(address)
-    return f"'{text}'" if set("&?*;()<>|$ ") & set(text) else text
 
 
 def read_flags(source: str | None, target: str | None, broker: str | None) -> ConnectionFlags:
@@ -125,11 +124,11 @@ def _read(name: str, text: str) -> str:
     address = _Address.parse(text)
     setting = f"FRAMEWORK_{_SETTINGS[name]}"
     if address.has_password:
-        click.echo(
+        warning = (
             f"warning: --{name} holds a password, and every user of this machine can read it in "
-            f"the process list. Leave it out to be asked for it, or set {setting}",
-            err=True,
+            f"the process list. Leave it out to be asked for it, or set {setting}"
         )
+        click.echo(broken(warning, sys.stderr), err=True)
     if not address.lacks_password:
         return text
     if not sys.stdin.isatty():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -114,3 +115,10 @@ def test_every_command_that_connects_has_the_flags() -> None:
         and not {"source", "target", "broker"} <= {one.name for one in command.params}
     ]
     assert lacking == []
+
+
+def test_shown_flags_can_be_typed_in_a_shell() -> None:
+    flags = ConnectionFlags(target="mongodb://o'brien@h/d?a=1&b=2", broker="redis://h/1")
+    assert shlex.split(flags.shown) == [
+        *("--target", "mongodb://o'brien@h/d?a=1&b=2", "--broker", "redis://h/1")
+    ]

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from dataworks_tasks.errors import DataWorksError, UsageError
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
+from dataworks_tasks.generate.templates.json_text import parse_json
 from dataworks_tasks.generate.templates.load_template import builtin_templates, parse_template
 from dataworks_tasks.settings import FrameworkConfig
 from producer.cli.generate import command as generate
@@ -163,3 +164,16 @@ def test_a_hyphen_is_stdout_and_stdin(tmp_path: Path) -> None:
     assert run("check", "-", text=json.dumps({**ONE, "count": 1})).output == (
         "stdin: one: 1 document, no problems\n"
     )
+
+
+def test_a_file_that_is_not_json_is_said_not_to_be() -> None:
+    with pytest.raises(DataWorksError, match=r"^a\.csv: not JSON: .* at line 1, column 1$"):
+        parse_json("name,age\n", "a.csv")
+
+
+def test_the_command_for_a_new_file_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    printed = CliRunner().invoke(command, ["new", "my own.json"]).output
+    assert "dataworks templates preview 'my own.json'" in printed
