@@ -13,6 +13,7 @@ from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 from dataworks_tasks.worker.driver_timer import DriverTimer
 from dataworks_tasks.worker.liveness_step import LivenessStep
 from dataworks_tasks.worker.pool_check import PoolCheck
+from dataworks_tasks.worker.prompt_stop import PromptStop
 from dataworks_tasks.worker.word_sharing import WordSharing
 
 
@@ -41,5 +42,6 @@ def create_app(config: FrameworkConfig | None = None) -> Celery:
 app = create_app()
 app.steps["worker"].add(PoolCheck)
 app.steps["worker"].add(WordSharing)
+app.steps["worker"].add(PromptStop)
 app.steps["consumer"].add(LivenessStep)
 app.steps["consumer"].add(DriverTimer)

@@ -53,6 +53,7 @@ from dataworks_tasks.worker.drive_run import drive_run
 from dataworks_tasks.worker.finish_lease import LeaseHeld
 from dataworks_tasks.worker.malloc_tuning import tune_malloc
 from dataworks_tasks.worker.process import WorkerProcess
+from dataworks_tasks.worker.prompt_stop import end_without_pause
 from dataworks_tasks.worker.range_turn import work_on
 from dataworks_tasks.worker.run_range import finish_run
 
@@ -77,9 +78,10 @@ def worker_process() -> WorkerProcess:
 
 
 @worker_process_shutdown.connect
-def _close_process(**_: Any) -> None:
+def _close_process(exitcode: int, **_: Any) -> None:
     if _process is not None:
         _process.close()
+    end_without_pause(exitcode)
 
 
 @app.task(name=GENERATE_RANGE, bind=True, max_retries=_MAX_RETRIES)

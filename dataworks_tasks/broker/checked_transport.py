@@ -15,6 +15,7 @@ from kombu import Connection
 from kombu.transport import redis as redis_transport
 from redis import ConnectionError, Redis
 
+from dataworks_tasks.broker.blocking_read import end_blocking_read
 from dataworks_tasks.broker.envelope import control_refusal, refusal
 from dataworks_tasks.broker.server_clock import ServerClock
 from dataworks_tasks.failpoints import failpoint
@@ -95,7 +96,14 @@ class _Checked:
         )
         return {**payload, "data": None}
 
+    _in_poll: Any
     _client_kept: Redis | None = None
+
+    def close(self) -> None:
+        """Close the channel without waiting until a blocking read times out."""
+        if self._in_poll:
+            end_blocking_read(self.conn_or_acquire, self._in_poll)  # type: ignore[attr-defined]
+        super().close()  # type: ignore[misc]
 
     def _create_client(self, asynchronous: bool = False) -> Redis:
         """Return a client. Raises ConnectionError on a closed channel.

@@ -37,7 +37,7 @@ class CeleryWorker:
     grace_seconds: float = 5.0
     """For tasks that run when it is stopped; an interrupted one is delivered or sent again."""
     stop_signal: Signals = SIGTERM
-    """An idle worker takes two seconds to end by itself; SIGKILL suits one whose Redis goes too."""
+    """SIGKILL suits a worker whose Redis goes too."""
 
     def command(self, site: ServiceSite) -> ChildCommand:
         """Run it in the folder of this process, from which it may import a user's own code."""

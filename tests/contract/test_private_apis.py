@@ -19,7 +19,9 @@ from typing import Any
 import bson
 import pymongo
 import pytest
+from billiard.pool import Pool, Worker
 from bson.raw_bson import RawBSONDocument
+from celery.concurrency.prefork import TaskPool
 from celery.exceptions import Reject, Retry, TaskPredicate
 from celery.worker.request import Request
 from dotenv.parser import parse_stream
@@ -60,6 +62,7 @@ from dataworks_tasks.store.wire_versions import too_old_server
 from dataworks_tasks.store.write_fence import _FencedSession
 
 CHANNEL: Any = kombu_redis.Channel
+WORKER: Any = Worker
 DOCUMENT = bson.encode({"_id": 1, "a": "b"})
 
 
@@ -225,6 +228,14 @@ def test_kombu_publishes_by_a_closed_channel_with_this_error() -> None:
         raise error
     with pytest.raises(AttributeError), broker_errors():
         raise AttributeError("a fault", name="client", obj=object())
+
+
+def test_billiard_pauses_in_this_function_and_celery_keeps_processes_here() -> None:
+    """``worker.prompt_stop`` cuts the pause short; ``broker.blocking_read`` ends this read."""
+    assert inspect.getsource(WORKER._do_exit).count("time.sleep(1)") == 1
+    assert "self._pool = []" in inspect.getsource(Pool.__init__)
+    assert "self._pool = Pool(" in inspect.getsource(TaskPool.on_start)
+    assert "if self._in_poll:" in inspect.getsource(CHANNEL.close)
 
 
 def test_celery_reads_these_settings_and_attributes() -> None:
