@@ -15,7 +15,8 @@ def command(shell: str) -> None:
     \b
     bash: echo 'eval "$(dataworks completion bash)"' >> ~/.bashrc
     zsh:  echo 'eval "$(dataworks completion zsh)"' >> ~/.zshrc   (after compinit)
-    fish: dataworks completion fish > ~/.config/fish/completions/dataworks.fish
+    fish: mkdir -p ~/.config/fish/completions
+          dataworks completion fish > ~/.config/fish/completions/dataworks.fish
     """
     from click.shell_completion import get_completion_class
 
@@ -23,4 +24,6 @@ def command(shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None, f"click knows no {shell}"
-    click.echo(found(cli, {}, "dataworks", "_DATAWORKS_COMPLETE").source())
+    script = found(cli, {}, "dataworks", "_DATAWORKS_COMPLETE").source()
+    # Click's script for fish would end a description at its first comma.
+    click.echo(script.replace('string split ","', 'string split --max 1 ","'))

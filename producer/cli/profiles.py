@@ -7,12 +7,13 @@ import sys
 import click
 
 from dataworks_tasks.errors import UnknownName
+from producer.cli.shared.completion import complete_profiles
 from producer.cli.shared.options import CommandContext, with_context
 from producer.cli.shared.terminal_lines import broken
 
 
 @click.command("profiles")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_profiles)
 @with_context
 def command(context: CommandContext, name: str | None) -> None:
     """List the profiles, or show the one called NAME with the reason for every line."""

@@ -12,7 +12,7 @@ import click
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.numerals import counted
-from producer.cli.shared.completion import complete_templates
+from producer.cli.shared.completion import complete_builtin_templates, complete_templates
 from producer.cli.shared.options import COUNT, SCALE, SEED, CommandContext, Count, with_context
 from producer.cli.shared.terminal_lines import broken
 
@@ -66,7 +66,7 @@ def check(context: CommandContext, what: str, total: int | None, scale: float | 
 
 
 @command.command("show")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=complete_builtin_templates)
 @with_context
 def show(context: CommandContext, name: str) -> None:
     """Print the built-in template NAME, as a start for your own file."""

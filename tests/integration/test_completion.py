@@ -102,11 +102,21 @@ def test_a_shell_completes_commands_flags_runs_and_templates(shell: str, tmp_pat
         "dataworks status n": "nightly",
         "dataworks generate serv": "service_order",
         "dataworks help how": "how-long",
+        "dataworks templates show sen": "sensors",
+        "dataworks profiles data-i": "data-ingest",
     }
     for (line, word), offer in zip(
         wanted.items(), completed(shell, tmp_path, *wanted), strict=True
     ):
         assert word in offer, line
+
+
+def test_fish_shows_what_a_command_does_and_completes_paths(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "orders.json").touch()
+    demo, path = completed("fish", tmp_path, "dataworks dem", "dataworks generate mine/o")
+    assert demo.strip() == f"demo\t{COMMANDS['demo']}"
+    assert path.strip() == "mine/orders.json"
 
 
 def test_a_mistyped_command_does_not_disturb_a_line(tmp_path: Path) -> None:

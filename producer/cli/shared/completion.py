@@ -26,12 +26,20 @@ def complete_runs(
 def complete_templates(
     _context: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Return the built-in templates, and files."""
+    """Return the built-in templates and the JSON files of this folder, else let the shell look."""
+    found = complete_builtin_templates(_context, _param, incomplete)
+    names = sorted(path.name for path in Path.cwd().glob("*.json"))
+    found += [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="file")]
+
+
+def complete_builtin_templates(
+    _context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the built-in templates."""
     folder = _PACKAGE / "generate" / "templates" / "builtin"
     names = sorted(path.stem for path in folder.glob("*.json"))
-    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
-    files = sorted(Path.cwd().glob(f"{incomplete}*.json")) if "/" not in incomplete else []
-    return [*found, *(CompletionItem(path.name) for path in files)]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 def complete_profiles(
