@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from dataworks_tasks.store.client import BaseDatabaseClient
+    from producer.local.own_services import OwnServices
 
 _TO_SEND = (
     "dataworks_tasks.celery_app",
@@ -41,14 +42,21 @@ class Connections:
     """Made once per command; connects on first use."""
 
     def __init__(
-        self, config: FrameworkConfig, *, in_process: bool = False, alone: bool = False
+        self,
+        config: FrameworkConfig,
+        *,
+        in_process: bool = False,
+        alone: bool = False,
+        services: OwnServices | None = None,
     ) -> None:
         """``in_process``: this process works on runs, instead of a fleet.
 
-        ``alone``: no process works on a run after this command has ended.
+        ``alone``: no process works on a run after this command has ended. ``services``: those of
+        this command alone, which are started when they are needed.
         """
-        self.config = config
-        self.alone = alone
+        self.config = config if services is None else services.config
+        self.alone = alone or services is not None
+        self._services = services
         self._in_process = in_process
         self._stack = ExitStack()
         self._ledger: RedisLedger | None = None
@@ -67,6 +75,8 @@ class Connections:
     def ledger(self) -> RedisLedger:
         """The ledger, reached once to see that it answers."""
         if self._ledger is None:
+            if self._services is not None:
+                self.config = self._services.start_redis()
             url = self.config.effective_ledger_url.get_secret_value()
             setting = ledger_setting(self.config)
             redis = connect_redis(self.config)
@@ -104,6 +114,11 @@ class Connections:
             self._app = create_app(self.config)
             self._stack.callback(self._app.close)
         return self._app
+
+    def start_workers(self) -> None:
+        """Start the workers of this command alone, if it has some and they do not run yet."""
+        if self._services is not None:
+            self._services.start_workers()
 
     def begin_imports(self) -> None:
         """Import what sends messages in a thread, while this one waits for answers of servers.

@@ -59,7 +59,7 @@ def command(
 
     if spec_file is not None and not rebuild:
         raise UsageError("--spec requires --rebuild", f"dataworks resume {run_id} --rebuild")
-    with context.run_connections(workers, detach=detach) as connections:
+    with context.run_connections(workers, detach=detach, on_record=not rebuild) as connections:
         run_id = connections.run_id(run_id)
         if resync:
             sys.exit(_resync(context, connections, run_id))

@@ -20,7 +20,7 @@ def command(context: CommandContext, run_id: str, detach: bool, workers: int | N
     from producer.cli.shared.run_to_end import run_to_end
     from producer.resume.continue_run import retry_failures
 
-    with context.run_connections(workers, detach=detach) as connections:
+    with context.run_connections(workers, detach=detach, on_record=True) as connections:
         run_id = connections.run_id(run_id)
         spec = retry_failures(connections, run_id)
         sys.exit(run_to_end(context, connections, spec, detach=detach))

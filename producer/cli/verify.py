@@ -74,7 +74,7 @@ def command(
             "--repair and --live wait for the comparison, and --detach does not",
             "Leave --detach out",
         )
-    with context.run_connections(workers, detach=detach) as connections:
+    with context.run_connections(workers, detach=detach, on_record=True) as connections:
         run_id = connections.run_id(run_id)
         if not (repair or live):
             spec = start_verification(run_id, connections, max_failures)

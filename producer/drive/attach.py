@@ -27,6 +27,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def set_going(connections: Connections, spec: RunSpec) -> None:
     """Send the run's first messages; workers do the rest, whatever happens to this process."""
     ledger = connections.ledger
+    connections.start_workers()
     if ledger.state(spec.run_id) in WORKING:
         MessageQueue(connections.app).check()
         start_run(connections.app, ledger, spec, connections.config.queue)
@@ -49,6 +50,8 @@ def attach(
     ``create_view`` is called after the workers have begun, because drawing takes a while to import.
     """
     with _interrupts(connections, spec.run_id) as interrupts:
+        # Not in the next line, which would wait for workers that cannot start.
+        connections.start_workers()
         going = _is_set_going(connections, spec)
         with create_view() as view:
             interrupts.show_with(view)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 from pydantic import SecretStr
 
@@ -35,8 +36,9 @@ def own_redis(config: FrameworkConfig, folder: Path = STATE_FOLDER) -> Iterator[
 class OwnServices:
     """Workers for one command, and a Redis if none is set; a context manager.
 
-    The ledger stays in the folder, so that other commands can show the run and continue it. ``say``
-    is called with a line when a service had to be restarted.
+    Nothing starts before it is needed, so that a request is refused first. The ledger stays in the
+    folder, so that other commands can show the run and continue it. ``say`` is called with what is
+    started, and with a line when a service had to be restarted.
     """
 
     def __init__(
@@ -47,32 +49,48 @@ class OwnServices:
         say: Callable[[str], None],
         folder: Path = STATE_FOLDER,
     ) -> None:
-        self._config = config
+        self.config = config.model_copy(update={"queue": command_queue(os.getpid())})
+        """The settings that reach them."""
         self._profile = profile
         self._processes = processes or os.cpu_count() or 1
         self._say = say
         self._folder = folder
         self._has_redis = redis_is_set(config)
+        self._services: LocalServices | None = None
+        self._has_workers = False
         self._stack = ExitStack()
 
-    def __enter__(self) -> FrameworkConfig:
-        """Start them; return the settings that reach them."""
-        with ExitStack() as stack:
-            # Workers alone get a temporary folder: `dataworks local` may use the other one.
-            services = stack.enter_context(
-                LocalServices.in_temporary_folder() if self._has_redis else _services(self._folder)
-            )
-            config = self._config.model_copy(update={"queue": command_queue(os.getpid())})
-            if not self._has_redis:
-                config = _with_redis(config, services)
-            environment = worker_environment(config, self._profile)
-            services.start(CeleryWorker(environment, concurrency=self._processes))
-            threading.Thread(target=self._keep_running, args=(services,), daemon=True).start()
-            self._stack = stack.pop_all()
-        return config
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def start_redis(self) -> FrameworkConfig:
+        """Start Redis if none is set and none was started; return the settings that reach it."""
+        if not self._has_redis and self._services is None:
+            self.config = _with_redis(self.config, self._open())
+        return self.config
+
+    def start_workers(self) -> None:
+        """Start the workers, once."""
+        if self._has_workers:
+            return
+        self._has_workers = True
+        self._say(self.line)
+        config = self.start_redis()
+        services = self._services or self._open()
+        environment = worker_environment(config, self._profile)
+        services.start(CeleryWorker(environment, concurrency=self._processes))
+        threading.Thread(target=self._keep_running, args=(services,), daemon=True).start()
+
+    def _open(self) -> LocalServices:
+        # Workers alone get a temporary folder: `dataworks local` may use the other one.
+        services = (
+            LocalServices.in_temporary_folder() if self._has_redis else _services(self._folder)
+        )
+        self._services = self._stack.enter_context(services)
+        return services
 
     @property
     def line(self) -> str:

@@ -196,11 +196,13 @@ def start_generation(
     Raises UsageError before anything is written or dropped.
     """
     plan = plan_generation(request, config, registered=registered)
-    ledger, target = connections.ledger, connections.target
-    if request.options.drop:
-        check_not_read(ledger, target, plan.namespaces)
+    target = connections.target
     check_targets(target, plan.namespaces, request.options)
     check_capped_targets(target, plan.job.parts, plan.sources, drop=request.options.drop)
+    # A command without Redis starts one here, when all that it needs no ledger for is checked.
+    ledger = connections.ledger
+    if request.options.drop:
+        check_not_read(ledger, target, plan.namespaces)
     job = with_repeating_ids(
         target,
         plan.job,

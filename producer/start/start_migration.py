@@ -101,7 +101,7 @@ def start_migration(
 
     Raises UsageError before anything is written or dropped.
     """
-    ledger, source, target = connections.ledger, connections.source, connections.target
+    source, target = connections.source, connections.target
     plan = plan_migration(request, config, connections)
     connections.begin_imports()
     check_time_series(plan.job)
@@ -111,6 +111,8 @@ def start_migration(
     pairs = plan.job.namespaces
     namespaces = [pair.target for pair in pairs]
     check_separate(source, target, pairs, different_servers=request.different_servers)
+    # A command without Redis starts one here, when all that it needs no ledger for is checked.
+    ledger = connections.ledger
     if request.options.drop:
         check_not_read(ledger, target, namespaces)
     check_targets(target, namespaces, request.options)

@@ -17,7 +17,8 @@ class RunNeeds:
     """What a command needs from workers.
 
     ``workers``: processes to start for it alone. ``elsewhere``: the existing workers do not reach
-    its databases. ``check`` refuses impossible requests before anything is started.
+    its databases. ``check`` refuses impossible requests before anything is started. ``on_record``:
+    the command is about a run that is on record.
     """
 
     workers: int | None
@@ -25,6 +26,7 @@ class RunNeeds:
     detach: bool
     profile: str | None
     check: Callable[[FrameworkConfig], object]
+    on_record: bool = False
 
 
 @contextmanager
@@ -44,8 +46,11 @@ def connections_to_look(config: FrameworkConfig) -> Iterator[Connections]:
 def connections_to_run(
     config: FrameworkConfig, needs: RunNeeds, say: Callable[[str], None]
 ) -> Iterator[Connections]:
-    """Connect; if the command needs them, start workers, and Redis if none is set."""
-    if redis_is_set(config) and not needs.workers and not needs.elsewhere:
+    """Connect; if the command needs them, prepare workers, and Redis if none is set."""
+    has_redis = redis_is_set(config)
+    if (has_redis and not needs.workers and not needs.elsewhere) or (
+        needs.on_record and not has_redis and not ledger_is_kept()
+    ):
         with Connections(config) as connections:
             yield connections
         return
@@ -58,9 +63,10 @@ def connections_to_run(
     _reach_databases(config)
     from producer.local.own_services import OwnServices
 
-    own = OwnServices(config, needs.profile, needs.workers, say)
-    say(own.line)
-    with own as reaching, Connections(reaching, alone=True) as connections:
+    with (
+        OwnServices(config, needs.profile, needs.workers, say) as services,
+        Connections(config, services=services) as connections,
+    ):
         yield connections
 
 

@@ -66,18 +66,20 @@ class CommandContext:
         *,
         detach: bool = False,
         check: Callable[[FrameworkConfig], object] = lambda _config: None,
+        on_record: bool = False,
     ) -> AbstractContextManager[Connections]:
         """Return the connections of a command whose run needs workers.
 
         Workers are started for this command if ``workers`` says so, if no Redis is set, or if the
-        workers of `dataworks local` cannot reach the databases of the flags. ``check`` is called
-        before that, to refuse impossible requests early.
+        workers of `dataworks local` cannot reach the databases of the flags, but not before the run
+        is on record: bad requests are refused first, and ``check`` even before databases are
+        reached. ``on_record``: the command is about a run that is on record already.
         """
         from producer.cli.shared.command_connections import RunNeeds, connections_to_run
 
         config = self.config()
         elsewhere = self._leaves_local_databases(config)
-        needs = RunNeeds(workers, elsewhere, detach, self.profile, check)
+        needs = RunNeeds(workers, elsewhere, detach, self.profile, check, on_record)
         return connections_to_run(config, needs, self._say)
 
     def _leaves_local_databases(self, config: FrameworkConfig) -> bool:

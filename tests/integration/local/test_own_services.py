@@ -152,6 +152,49 @@ def test_a_wrong_template_starts_nothing(folder: Path, mongodb_url: str) -> None
     assert (code, "sequense" in out, "starting" in out) == (2, True, False)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("migrate", "--include", "shop.ordrs", "--to", "shop.c"),
+        ("migrate", "--include", "shop.*", "--exclude", "shop.*"),
+        ("migrate", "--include", "shop"),
+        ("migrate", "--include", "shop.orders", "--mask", "email=none_such"),
+        ("migrate", "--include", "shop.orders", "--to", "shop.c", "--write-sample", "1k"),
+        ("generate", "service_ordr"),
+        ("verify", "gen-20260101-000000-0000"),
+        ("retry", "gen-20260101-000000-0000"),
+        ("resume", "gen-20260101-000000-0000"),
+        ("resume", "gen-20260101-000000-0000", "--rebuild", "--spec", "none.json"),
+        ("resume", "nightly", "--resync"),
+        ("verify", "nightly", "--repair"),
+        ("verify", "nightly", "--delete-extra"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_misspelt_starts_nothing_and_leaves_nothing(
+    folder: Path, mongodb_url: str, arguments: tuple[str, ...]
+) -> None:
+    source = ("--source", mongodb_url) if arguments[0] == "migrate" else ()
+    code, out = run(folder, *arguments, *source, "--target", mongodb_url)
+    assert code == 2, out
+    assert "starting one here" not in out
+    assert not (folder / ".dataworks").exists(), out
+
+
+def test_a_run_that_is_not_on_record_starts_no_workers(
+    folder: Path, mongodb_url: str, database_name: str
+) -> None:
+    """A ledger of an earlier command has to be read; nothing else is started."""
+    assert run(folder, *generate(mongodb_url, database_name, "10"))[0] == 0
+    log = folder / ".dataworks/logs/worker.log"
+    before = log.stat().st_size
+    for command in ("verify", "retry", "resume"):
+        code, out = run(folder, command, "gen-20260101-000000-0000", "--target", mongodb_url)
+        assert (code, "starting one here" in out) == (2, False), out
+        assert "gen-20260101-000000-0000" in out
+    assert log.stat().st_size == before
+
+
 def test_detach_is_refused(folder: Path, mongodb_url: str) -> None:
     code, out = run(folder, *generate(mongodb_url, "d", "1", "--detach"))
     assert (code, "dataworks local" in out) == (2, True)
