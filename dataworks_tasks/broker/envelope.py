@@ -8,6 +8,7 @@ So every message is checked before they see it, and one that is not ours is drop
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ _PARTS_OF_AN_ORDER = frozenset(
     {"method", "arguments", "destination", "pattern", "matcher", "reply_to", "ticket"}
 )
 _TASKS = frozenset({*TASK_OF.values(), FINISH_RUN, DRIVE_RUN})
+_NEWER_TASK = re.compile(r"dataworks\.[a-z_]{1,40}")
+"""A task of a newer version; see ``worker.newer_tasks``."""
 _LATEST = timedelta(hours=1)
 _FORBIDDEN = ("compression", "shadow", "expires", "group", "replaced_task_nesting")
 _TEXTS = ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "origin")
@@ -135,13 +138,16 @@ def _check_properties(properties: Mapping[str, Any]) -> None:
 
 def _check_headers(headers: Mapping[str, Any]) -> None:
     task = headers.get("task")
-    _expect(isinstance(task, str) and task in _TASKS, "it does not name a task of DataWorks")
+    _expect(
+        isinstance(task, str) and (task in _TASKS or _NEWER_TASK.fullmatch(task) is not None),
+        "it does not name a task of DataWorks",
+    )
     _expect(_is_text(headers.get("id")), "it has no id")
     for name in _TEXTS:
         _expect(headers.get(name) is None or _is_text(headers[name]), f"its {name} is not a string")
     for name in _FORBIDDEN:
         _expect(not headers.get(name), f"it asks for {name}")
-    own_limit = FINISH_SECONDS if task in _ARGUMENTS else TASK_SECONDS
+    own_limit = TASK_SECONDS if task in TASK_OF.values() else FINISH_SECONDS
     for limit in _limits(headers.get("timelimit")):
         _expect(
             limit in (None, TASK_SECONDS, own_limit), "its time limits are not those of DataWorks"
@@ -186,8 +192,10 @@ def _check_body(message: Mapping[str, Any]) -> None:
     _expect(isinstance(body, list) and len(body) == 3, "its body is not arguments and options")
     arguments, keywords, embedded = body
     _expect(isinstance(arguments, list), "its arguments are not a list")
-    wanted = _ARGUMENTS.get(message["headers"]["task"], _RANGE_ARGUMENTS)
-    _expect(len(arguments) == wanted, "it has too few or too many arguments")
+    task = message["headers"]["task"]
+    if task in _TASKS:
+        wanted = _ARGUMENTS.get(task, _RANGE_ARGUMENTS)
+        _expect(len(arguments) == wanted, "it has too few or too many arguments")
     _expect(all(isinstance(a, str | int) for a in arguments), "its arguments are not plain values")
     _expect(keywords == {}, "it has keyword arguments")
     _expect(isinstance(embedded, dict) and not any(embedded.values()), "it embeds other work")

@@ -6,18 +6,22 @@ import json
 import re
 
 import pytest
+from pydantic import SecretStr
 
+from dataworks_tasks.celery_app import create_app
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.monitor.metrics import newest_runs
 from dataworks_tasks.runs.read_spec import read_spec
 from dataworks_tasks.runs.spec import FORMAT_VERSION
+from dataworks_tasks.settings import FrameworkConfig
 from tests.fleet import Fleet, wait_until
 
 OTHER = "tests.support.next_version_app"
 OTHER_FAKER = "tests.support.other_faker_app"
 OLDER_FORMAT = "tests.support.older_format_app"
+OLDER_TASKS = "tests.support.older_tasks_app"
 
 
 def _start(fleet: Fleet) -> str:
@@ -94,3 +98,40 @@ def test_runs_end_although_a_worker_of_the_queue_cannot_read_them(fleet: Fleet) 
     fleet.wait_for_state(run_id, RunState.COMPLETE)
     assert len(fleet.raw_documents("people")) == 2000
     fleet.run("verify", run_id)
+
+
+def test_a_task_that_a_worker_does_not_know_is_left_to_a_newer_one(fleet: Fleet) -> None:
+    fleet.start_worker(application=OLDER_TASKS)
+    run_id = _start(fleet)
+
+    def left() -> bool:
+        return "does not know the task" in str(fleet.ledger.progress(run_id).last_error)
+
+    wait_until(left, "a worker leaves the run to others")
+    said = " ".join(fleet.run("status", run_id, check=False).stdout.split())
+    assert re.search(r"the worker \S+ of version \S+ does not know the task dataworks\.\w+", said)
+    assert "pip install -U dataworks" in said
+    assert fleet.raw_documents("people") == []
+
+    fleet.start_worker()
+    fleet.wait_for_state(run_id, RunState.COMPLETE)
+    assert len(fleet.raw_documents("people")) == 2000
+    fleet.run("verify", run_id)
+
+
+def test_a_task_that_nobody_knows_is_dropped_when_its_run_is_over_or_unknown(fleet: Fleet) -> None:
+    fleet.start_worker()
+    run_id = _start(fleet)
+    fleet.wait_for_state(run_id, RunState.COMPLETE)
+    app = create_app(
+        FrameworkConfig(broker_url=SecretStr(fleet.environment["FRAMEWORK_BROKER_URL"]))
+    )
+    for run in (run_id, "gen-20260101-000000-0000", "nonsense", 7):
+        app.send_task("dataworks.from_tomorrow", args=(run, 0, 1), queue="dataworks")
+    app.send_task("dataworks.from_tomorrow", args=(), queue="dataworks")
+    wait_until(lambda: not _messages(fleet), "every message is dropped")
+    assert fleet.ledger.progress(run_id).last_error is None
+
+
+def _messages(fleet: Fleet) -> int:
+    return int(fleet.redis.llen("dataworks")) + int(fleet.redis.hlen("unacked"))
