@@ -141,7 +141,8 @@ class PerformanceMonitor:
             run_id=progress.run_id,
             state=progress.state,
             documents=sample.documents,
-            documents_total=progress.documents_expected or 0,
+            # More than planned: a collection grows while it is copied.
+            documents_total=max(progress.documents_expected or 0, sample.documents),
             bytes=sample.bytes,
             failures=progress.failures,
             gaps=progress.gaps,

@@ -267,14 +267,16 @@ def collections(
 def _copies(job: MigrationJob, progress: RunProgress) -> Iterator[CollectionProgress]:
     """Yield a migration's collections.
 
-    The planned count grows until everything is planned, and can differ from what was read.
+    The planned count grows until everything is planned, and can differ from what was read: a
+    collection that is followed grows.
     """
     is_complete = progress.state in FINISHED
     for name in (str(pair.target) for pair in job.namespaces):
         if job.follow is not None and not _is_counted(name, progress):
             continue  # added after the copy: its documents are not counted separately
         count = progress.counters.get(f"{DOCUMENTS_OF}{name}", 0)
-        total = count if is_complete else progress.collections_expected.get(name)
+        planned = progress.collections_expected.get(name)
+        total = count if is_complete else planned if planned is None else max(planned, count)
         yield CollectionProgress(name, count, total)
 
 

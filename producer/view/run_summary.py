@@ -170,9 +170,10 @@ def summarize(
     expected = progress.documents_expected or 0
     documents = counters.get(RunCounter.DOCUMENTS, 0)
     is_verification = spec.kind is RunKind.VERIFICATION
-    if progress.state in FINISHED and spec.is_sliced:
-        # The planned number can differ from the number that was read.
-        expected = documents + (progress.failures if spec.kind is RunKind.MIGRATION else 0)
+    done = documents + (progress.failures if spec.kind is RunKind.MIGRATION else 0)
+    if spec.is_sliced:
+        # The planned number can differ from the number that was read: a collection grows.
+        expected = done if progress.state in FINISHED else max(expected, done)
     return RunSummary(
         run_id=progress.run_id,
         kind=spec.kind,

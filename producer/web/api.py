@@ -46,7 +46,9 @@ class RunsApi(Api):
             self.site.reader.runs, read_filter(self), read_number(self, "first")
         )
         runs = [run.as_json() for run in found.runs]
-        self.answer({"runs": runs, "total": found.total, "following": found.following})
+        unreadable = [run.as_json() for run in found.unreadable]
+        listing = {"runs": runs, "total": found.total, "following": found.following}
+        self.answer({**listing, "unreadable": unreadable})
 
 
 class RunApi(Api):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
@@ -42,6 +42,18 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableRun:
+    """A run that another version recorded. ``reason``: why this one cannot read it."""
+
+    run_id: str
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Field names and values for machines."""
+        return {"run": self.run_id, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
 class RunListing:
     """One page of runs, newest first.
 
@@ -51,6 +63,7 @@ class RunListing:
     runs: tuple[RunRow, ...]
     total: int
     following: int | None
+    unreadable: tuple[UnreadableRun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +111,18 @@ class RunReader:
                   if _fits(run_id, state, wanted)]  # fmt: skip
         shown = chosen[first : first + PAGE_SIZE]
         following = first + PAGE_SIZE if first + PAGE_SIZE < len(chosen) else None
-        return RunListing(tuple(self._rows(shown)), len(chosen), following)
-
-    def _rows(self, run_ids: list[str]) -> Iterator[RunRow]:
-        for run_id in run_ids:
+        rows: list[RunRow] = []
+        unreadable: list[UnreadableRun] = []
+        for run_id in shown:
             try:
                 row = self._row(self.spec(run_id))
-            except (UnknownName, SpecRefused):
-                continue  # forgotten meanwhile, or recorded by a version that this one cannot read
-            yield replace(row, run=hide_keys_of_run(row.run)) if self._hide_keys else row
+            except UnknownName:
+                continue  # forgotten meanwhile
+            except SpecRefused as error:
+                unreadable.append(UnreadableRun(run_id, str(error)))
+                continue
+            rows.append(replace(row, run=hide_keys_of_run(row.run)) if self._hide_keys else row)
+        return RunListing(tuple(rows), len(chosen), following, tuple(unreadable))
 
     def _row(self, spec: RunSpec) -> RunRow:
         ledger, progress = self._ledger, self._ledger.progress(spec.run_id)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 import time
 from datetime import UTC, datetime
+
+from redis import Redis
 
 from dataworks_tasks.ledger.contract import (
     WORKING,
@@ -14,10 +17,12 @@ from dataworks_tasks.ledger.contract import (
     RunState,
     WorkerReport,
 )
+from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import (
+    FORMAT_VERSION,
     GenerationJob,
     GenerationPart,
     MigrationJob,
@@ -171,12 +176,31 @@ def test_runs_are_filtered_and_paged(ledger: RedisLedger, serve_pages: Serve) ->
     visitor = serve_pages()
     first = visitor.ask("/api/runs").json
     assert (len(first["runs"]), first["total"], first["following"]) == (50, 60, 50)
+    assert 'href="/?first=50">Older runs' in visitor.ask("/").text
     rest = visitor.ask("/api/runs?first=50").json
     assert {run["run"] for run in (*first["runs"], *rest["runs"])} == set(ids)
     paused = visitor.ask("/api/runs?state=paused").json
     assert [run["run"] for run in paused["runs"]] == [ids[3]]
     assert visitor.ask("/api/runs?kind=migration").json["total"] == 0
     assert visitor.ask("/api/runs?state=odd").status == 400
+
+
+def test_runs_of_a_newer_version_are_listed_with_the_reason(
+    ledger: RedisLedger, redis_client: Redis, serve_pages: Serve
+) -> None:
+    known, newer = record_run(ledger, 1), record_run(ledger, 2)
+    spec = json.loads(ledger.spec(newer).to_json())
+    redis_client.set(RunKeys(newer).spec, json.dumps({**spec, "format": FORMAT_VERSION + 1}))
+    visitor = serve_pages()
+    found = visitor.ask("/api/runs").json
+    assert [run["run"] for run in found["runs"]] == [known]
+    assert [run["run"] for run in found["unreadable"]] == [newer]
+    assert "pip install -U dataworks" in found["unreadable"][0]["reason"]
+    page = visitor.ask("/").text
+    assert f"format {FORMAT_VERSION + 1}" in page[page.index(newer) :]
+    ledger.forget(known)
+    assert "There is no run to show" not in visitor.ask("/").text
+    assert visitor.ask(f"/runs/{newer}").status == 409
 
 
 def test_a_thousand_runs_are_shown_quickly(ledger: RedisLedger, serve_pages: Serve) -> None:

@@ -34,10 +34,11 @@ from dataworks_tasks.runs.spec import (
 )
 from dataworks_tasks.settings import FrameworkConfig
 from producer.cli.runs import print_runs
+from producer.cli.shared.run_to_end import summary
 from producer.drive.observation import Observation, QueueDepth
 from producer.view import plain_view
 from producer.view.live_snapshot import AlertWatch, LiveMeter
-from producer.view.plain_view import PlainView
+from producer.view.plain_view import PlainView, plain_line
 from producer.view.progress import JsonView, TerminalView, create_view
 from producer.view.render import shortened
 from producer.view.run_summary import summarize
@@ -154,6 +155,31 @@ def test_a_migration_shows_its_collections(ledger: RedisLedger) -> None:
     assert re.match(r"migrate +[━╸╺]+ +44%  400 / 900\+  planning$", lines[0])
     assert re.match(r"  b\.left +[━╸╺]+ +44%  400 / 900\+$", lines[1])
     assert re.match(r"  b\.right +0$", lines[2])
+
+
+def test_a_collection_that_grew_is_never_more_than_its_total(ledger: RedisLedger) -> None:
+    """A migration that follows its source copies 5,030 documents of planned 5,000."""
+    pairs = tuple(
+        NamespacePair(source=Namespace("a", name), target=Namespace("b", name))
+        for name in ("left", "right")
+    )
+    spec = _spec(MigrationJob(namespaces=pairs), "mig-20260101-000000-0000")
+    ledger.create(spec, None)
+    ledger.append_slices(spec.run_id, PlanEnd(), [b"1"], 5000, {"b.left": 5000})
+    result = RangeResult({"documents": 5030, "documents:b.left": 5030})
+    ledger.acknowledge(spec.run_id, BatchRange(0, 1), result)
+    lines = _drawn(ledger, spec)
+    assert "100%  5,030 / 5,030+" in lines[0]
+    assert "100%  5,030 / 5,030+" in next(line for line in lines if "b.left" in line)
+    live = LiveMeter(spec, ledger).read(_observation(ledger, spec))
+    assert live is not None
+    assert "5,030 of 5,030+ documents" in plain_line(live)
+    assert live.metrics.documents_total == 5030
+    run = summarize(spec, ledger.progress(spec.run_id))
+    assert (run.as_json()["documents_total"], run.share) == (5030, 1.0)
+    out = io.StringIO()
+    Console(file=out, width=80).print(summary(run))
+    assert "5,030 of 5,030 so far, 100 %" in out.getvalue()
 
 
 def test_an_outage_is_shown_over_the_last_figures(ledger: RedisLedger) -> None:
