@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.monitor.standstill import cause_of_standstill
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
+from producer.api.check_type import as_usage_error, check_run
 from producer.api.event_loop import ProgressCallback, beside_the_loop, on_loop
 from producer.api.run_and_wait import run_and_wait
 from producer.connections import Connections
@@ -36,6 +39,7 @@ class Engine:
 
     async def resume(self, run_id: str, progress: ProgressCallback | None = None) -> RunResult:
         """Resume a run: send its gaps, and nothing else."""
+        check_run(run_id)
         return await self._stay(
             lambda connections: continue_run(connections, connections.run_id(run_id)), progress
         )
@@ -46,6 +50,7 @@ class Engine:
         The result is that of the verification: its state is ``different`` when anything differs,
         and ``failures`` counts the documents.
         """
+        check_run(run_id)
         return await self._stay(
             lambda connections: start_verification(connections.run_id(run_id), connections),
             progress,
@@ -53,6 +58,7 @@ class Engine:
 
     async def status(self, run_id: str) -> RunStatus:
         """Return the run's progress. Raises UnknownName for a run that is not on record."""
+        check_run(run_id)
 
         def look(connections: Connections) -> RunStatus:
             ledger, chosen = connections.ledger, connections.run_id(run_id)
@@ -68,6 +74,7 @@ class Engine:
 
         Raises UsageError for a run that has ended.
         """
+        check_run(run_id)
 
         def stop(connections: Connections) -> None:
             stop_run(connections.ledger, connections.run_id(run_id), RunState.PAUSED)
@@ -86,8 +93,15 @@ class Engine:
         self, start: Callable[[Connections], RunSpec], progress: ProgressCallback | None
     ) -> RunResult:
         """Run beside the event loop. A cancelled caller waits until the run is in good order."""
+
+        def started(connections: Connections) -> RunSpec:
+            try:
+                return start(connections)
+            except ValidationError as error:  # a number out of its range
+                raise as_usage_error(error) from None
+
         here = self._own_generators() if self._in_process else None
         show = on_loop(progress)
         return await beside_the_loop(
-            lambda stop: run_and_wait(self._config, start, stop, here, show)
+            lambda stop: run_and_wait(self._config, started, stop, here, show)
         )

@@ -8,7 +8,7 @@ from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.generate.custom.base import BaseDataGenerator, GeneratorType
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.settings import FrameworkConfig
-from producer.api.check_type import check_type
+from producer.api.check_type import checked
 from producer.api.engine import Engine
 from producer.api.event_loop import ProgressCallback
 from producer.resume.named_run import find_named_run
@@ -56,7 +56,12 @@ class DataGenerationEngine(Engine):
         _check_template(what)
         _check_number("total", total, "1_000_000")
         _check_number("seed", seed, "7")
-        check_type("options", options, RunOptions)
+        if namespace is not None and not isinstance(namespace, str):
+            raise UsageError(
+                f"a namespace is text, and this is a {type(namespace).__name__}",
+                "Write DATABASE.COLLECTION, for example 'shop.orders'",
+            )
+        options = checked("options", options, RunOptions)
         where = Namespace.parse(namespace) if namespace else None
         request = GenerationRequest(
             what=self._name_of(what),

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, overload
 
-from dataworks_tasks.errors import UsageError
+from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory, Strategy
+from dataworks_tasks.runs.choices import OnDdl, Partitioner
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
-from producer.api.check_type import check_type
+from producer.api.check_type import check_run, checked
 from producer.api.engine import Engine
 from producer.api.event_loop import ProgressCallback
 from producer.api.followed_run import FollowedRun
@@ -74,7 +75,10 @@ class MigrationEngine(Engine):
         second, on the event loop. Raises UsageError before anything is written, RunFailed when the
         run stops. Cancelling leaves a run that can be resumed.
         """
-        check_type("request", request, MigrationRequest)
+        request = checked("request", request, MigrationRequest)
+        for name, choices in (("partitioner", Partitioner), ("on_ddl", OnDdl)):
+            if (chosen_name := getattr(request, name)) not in list(choices):
+                raise UnknownName.among(name, chosen_name, choices)
         wanted = replace(request, strategy=self._strategy) if self._strategy else request
 
         def start(connections: Connections) -> RunSpec:
@@ -92,6 +96,7 @@ class MigrationEngine(Engine):
 
     def followed_run(self, run_id: str) -> FollowedRun:
         """Return a run that follows its source, to wait for it or to cut it over."""
+        check_run(run_id)
         return FollowedRun(self._config, run_id)
 
 

@@ -62,10 +62,7 @@ class RunResult:
             ("failures", f"{self.failures:,}"),
             *(("to read", remark) for remark in self.remarks),
         ]
-        color = _GOOD if self.is_good else _READ
-        if self.state in {RunState.FAILED, RunState.DIFFERENT}:
-            color = _BAD
-        return _table(self.run_id, self.state, color, rows)
+        return _table(self.run_id, self.state, _color(self.state, not self.is_good), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +119,14 @@ class RunStatus:
         if self.cause:
             rows.append(("cause", self.cause))
         bar = f'<progress value="{self.share:.4f}" max="1"></progress>'
-        return bar + _table(self.run_id, self.state, _READ if self.cause else _GOOD, rows)
+        to_read = bool(self.cause or self.state in {RunState.PAUSED, RunState.CANCELLED})
+        return bar + _table(self.run_id, self.state, _color(self.state, to_read), rows)
+
+
+def _color(state: RunState, to_read: bool) -> str:
+    if state in {RunState.FAILED, RunState.DIFFERENT}:
+        return _BAD
+    return _READ if to_read else _GOOD
 
 
 def _table(title: str, state: str, color: str, rows: Iterable[tuple[str, str]]) -> str:
