@@ -152,6 +152,9 @@ def summary(run: RunSummary) -> Table:
     from rich.filesize import decimal
     from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
+
+    from producer.cli.shared.console import Sentence
 
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
@@ -188,7 +191,7 @@ def summary(run: RunSummary) -> Table:
             table.add_row(name, value)
     for note in run.notes:
         color = "yellow" if note.attention else "default"
-        table.add_row(note.topic, f"[{color}]{escape(str(note))}[/{color}]")
+        table.add_row(note.topic, Sentence(Text(str(note), style=color)))
     for line in run.found:
         table.add_row("differ", f"[red]{escape(line)}[/red]")
     return table

@@ -11,9 +11,12 @@ from typing import TextIO
 
 import click
 import pytest
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from dataworks_tasks.errors import UsageError
-from producer.cli.shared.console import create_console
+from producer.cli.shared.console import Sentence, create_console
 from producer.cli.shared.error_output import print_error
 from producer.cli.shared.terminal_lines import broken
 
@@ -126,3 +129,18 @@ def test_an_error_ends_its_lines_between_words(
         assert {word for line in lines for word in line.split()} <= {
             *("error:", "Error:", "the", "word", "is", "wrong")
         }
+
+
+def test_a_command_in_a_cell_of_a_table_stays_in_one_piece() -> None:
+    table = Table.grid(padding=(0, 2))
+    found = f"Its history is too long to be read in time. Compare: dataworks verify {_RUN}"
+    table.add_row("source", Sentence(Text(found)))
+    table.add_row("options", "equal in 3 of 3 collections")
+    console = Console(width=66, file=io.StringIO())
+    with console.capture() as shown:
+        console.print(table)
+    assert [line.split("  ", 1)[-1].strip() for line in shown.get().splitlines()] == [
+        "Its history is too long to be read in time. Compare:",
+        f"dataworks verify {_RUN}",
+        "equal in 3 of 3 collections",
+    ]
