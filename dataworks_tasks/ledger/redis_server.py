@@ -34,10 +34,14 @@ class RedisFacts:
 
 @dataclass(frozen=True, slots=True)
 class RedisMemory:
-    """Bytes; ``limit`` is 0 without a limit, or if the user may not ask."""
+    """Bytes; ``limit`` is 0 without a limit, or if the user may not ask.
+
+    ``cannot_write``: it could not write its append-only file, and stores nothing until it can.
+    """
 
     used: int = 0
     limit: int = 0
+    cannot_write: bool = False
 
 
 def read_memory(steps: RedisSteps) -> RedisMemory:
@@ -45,12 +49,16 @@ def read_memory(steps: RedisSteps) -> RedisMemory:
 
     def read() -> Mapping[str, Any]:
         try:
-            return steps.redis.info("memory")
+            return {**steps.redis.info("memory"), **steps.redis.info("persistence")}
         except ResponseError:  # the user may not ask, or the server does not say
             return {}
 
     info = steps.guard("", read)
-    return RedisMemory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0)))
+    return RedisMemory(
+        int(info.get("used_memory", 0)),
+        int(info.get("maxmemory", 0)),
+        info.get("aof_last_write_status", "ok") != "ok",
+    )
 
 
 def read_facts(steps: RedisSteps) -> RedisFacts:

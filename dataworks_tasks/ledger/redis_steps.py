@@ -94,6 +94,11 @@ def refused(error: RedisError) -> LedgerUnavailable:
             "Redis is full and stores nothing",
             "Give it more memory (maxmemory); dataworks doctor says how much it has",
         )
+    if "MISCONF" in str(error):
+        return LedgerUnavailable(
+            "Redis cannot write to its disk and stores nothing",
+            "Free space there; the log of Redis says more",
+        )
     return LedgerUnavailable(f"Redis could not store: {_sentence(error)}")
 
 

@@ -72,6 +72,8 @@ def _causes(
     if memory.limit and memory.used >= _FULL_SHARE * memory.limit:
         used, limit = memory.used // _MEGABYTE, memory.limit // _MEGABYTE
         yield f"Redis is full ({used:,} of {limit:,} MB); give it more memory"
+    if memory.cannot_write:
+        yield "Redis cannot write to its disk and stores nothing; free space there"
     if is_command_queue(queue) and not _has_worker(workers, queue):
         # Nobody else ever takes from it; `resume` sends the run to another queue.
         yield (

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from dataworks_tasks.errors import StoreUnavailable
+from producer.local.disk_space import because_of_disk
 from producer.local.services import LocalServices
 from producer.local.supervisor_link import ServiceExit
 
@@ -35,10 +36,11 @@ class Restarts:
         now = time.monotonic()
         recent = [at for at in self._ends.get(ended.name, []) if now - at < _SOON_SECONDS]
         self._ends[ended.name] = [*recent, now]
+        cause = because_of_disk(self._services.folder)
         if len(recent) >= _MOST_SOON:
             raise StoreUnavailable(
-                f"{ended.name} ended {len(recent) + 1} times within {_SOON_SECONDS:.0f} s",
+                f"{ended.name} ended {len(recent) + 1} times within {_SOON_SECONDS:.0f} s{cause}",
                 f"See {self._services.log(ended.name)}",
             )
-        self._say(f"{ended.name} ended with {ended.returncode}; restarting it")
+        self._say(f"{ended.name} ended with {ended.returncode}{cause}; restarting it")
         self._services.restart(ended.name)

@@ -14,6 +14,7 @@ from typing import Self
 from dataworks_tasks.errors import StoreUnavailable, UsageError
 from producer.local.binaries import MONGOD, VALKEY, find_binary
 from producer.local.celery_services import CeleryWorker
+from producer.local.disk_space import because_of_disk, disk_is_full, writing_files
 from producer.local.kept_ports import KeptPorts
 from producer.local.mongod import Mongod
 from producer.local.process_control import is_running
@@ -102,8 +103,9 @@ class LocalServices:
 
     def start(self, *definitions: ServiceDefinition) -> list[RunningService]:
         """Start services at the same time and wait until each is ready."""
-        launched = [self._launch(definition) for definition in definitions]
-        return [self._finish(service) for service in launched]
+        with writing_files(self.folder):
+            launched = [self._launch(definition) for definition in definitions]
+            return [self._finish(service) for service in launched]
 
     def start_stores(self, replica_set: bool = False) -> None:
         """Start Valkey and mongod."""
@@ -278,6 +280,12 @@ def _address_in_use(service: RunningService, returncode: int) -> bool:
 
 
 def _did_not_start(service: RunningService, returncode: int) -> StoreUnavailable:
+    if disk_is_full(service.site.folder):
+        return StoreUnavailable(
+            f"{service.name} ended with {returncode} before it was ready"
+            f"{because_of_disk(service.site.folder)}",
+            "Free space on it, or call dataworks in a folder on another disk",
+        )
     return StoreUnavailable(
         f"{service.name} ended with {returncode} before it was ready{_last_lines(service)}",
         f"See {service.site.log}",

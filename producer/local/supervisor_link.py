@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from dataworks_tasks.errors import StoreUnavailable, UsageError
 from producer.local.child_command import ChildCommand
+from producer.local.disk_space import unwritable
 
 SUPERVISOR = "producer.local.supervisor"
 START_LIMIT_SECONDS = 20.0
@@ -77,10 +78,7 @@ class SupervisorLink:
         """
         first = self._get(self._first, START_LIMIT_SECONDS)
         if first["event"] == "unwritable":
-            raise UsageError(
-                f"the files of the local services cannot be written: {first['reason']}",
-                "Call dataworks in a folder of yours, on a disk that has space",
-            )
+            raise unwritable(first["reason"])
         return Path(first["folder"]) if first["event"] == "ready" else None
 
     def start(self, command: ChildCommand) -> int:

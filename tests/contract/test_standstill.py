@@ -159,6 +159,16 @@ def test_a_full_redis(ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> N
     assert cause(ledger, run_id) == "Redis is full (256 of 256 MB); give it more memory"
 
 
+def test_a_redis_without_room_on_its_disk(
+    ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = running(ledger)
+    monkeypatch.setattr(ledger, "memory", lambda: RedisMemory(cannot_write=True))
+    assert cause(ledger, run_id) == (
+        "Redis cannot write to its disk and stores nothing; free space there"
+    )
+
+
 def test_a_database_that_gives_no_answer(
     ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL
@@ -38,6 +40,17 @@ def small_disk(own_services: LocalServices) -> Iterator[Path]:
 
 
 @pytest.fixture
+def small_folder(tmp_path: Path) -> Iterator[Path]:
+    """Yield the folder of a person whose disk has 16 MB."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(tmp_path)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"needs the right to mount: {done.stderr.strip()}")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+@pytest.fixture
 def fleet_on_mongod(own_services: LocalServices, tmp_path: Path) -> Iterator[Fleet]:
     """Yield a fleet on a mongod that takes orders to fail."""
     server = own_services.start(MongodVariant(("--setParameter", "enableTestCommands=1")))[0]
@@ -60,6 +73,11 @@ def fleet_on_mongod(own_services: LocalServices, tmp_path: Path) -> Iterator[Fle
         made.close()
 
 
+def _environment() -> Mapping[str, str]:
+    kept = {name: v for name, v in os.environ.items() if not name.startswith("FRAMEWORK_")}
+    return {**kept, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
 def refuse_inserts(fleet: Fleet, times: int) -> None:
     """Let mongod report a full disk this many times."""
     fault = {"errorCode": OUT_OF_DISK_SPACE, "failCommands": ["insert"]}
@@ -77,6 +95,60 @@ def fill(folder: Path) -> Path:
         while file.write(bytes(64 * 1024)):
             pass
     return ballast
+
+
+def test_the_disk_of_a_command_with_its_own_redis_is_full_for_a_while(
+    small_folder: Path,
+    mongodb_url: str,
+    database_name: str,
+    mongo_client: pymongo.MongoClient[dict[str, Any]],
+) -> None:
+    """It says so, calls nothing complete, and continues when there is room."""
+    collection = mongo_client[database_name]["c"]
+    what = ("generate", "user_profile", "--total", "8k", "--max-rate", "2k", "--batch-size", "200")
+    where = ("--target", mongodb_url, "--database", database_name, "--collection", "c")
+    with subprocess.Popen(
+        [sys.executable, "-m", "producer", *what, *where, "--workers", "1"],
+        cwd=small_folder,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as command:
+        wait_until(collection.estimated_document_count, "documents arrive")
+        ballast = fill(small_folder)
+        lines = iter(command.stdout or ())
+        assert any("Redis cannot write to its disk" in line for line in lines)
+        assert collection.estimated_document_count() < 8000
+        ballast.unlink()
+        rest = "".join(lines)
+    assert command.returncode == 0, rest
+    assert "complete: 8,000 of 8,000 documents" in rest
+    assert len(collection.distinct("_id")) == 8000
+
+
+def test_a_command_on_a_full_disk_is_refused_in_a_sentence(
+    small_folder: Path, mongodb_url: str
+) -> None:
+    what = ["generate", "user_profile", "--total", "10", "--workers", "1"]
+    what += ["--target", mongodb_url, "--database", "never"]
+    ballast = fill(small_folder)
+    for room in (0, 4096, 40_960):
+        os.truncate(ballast, ballast.stat().st_size - room)
+        done = subprocess.run(
+            [sys.executable, "-m", "producer", *what],
+            cwd=small_folder,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode in (1, 2), said
+        assert "Traceback" not in said
+        assert "No space left" in said or "is full" in said
 
 
 @pytest.mark.soak
