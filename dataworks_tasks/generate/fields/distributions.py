@@ -21,6 +21,7 @@ from dataworks_tasks.generate.batch.counter_hash import Bits, Floats
 from dataworks_tasks.generate.fields.durations import milliseconds_of
 from dataworks_tasks.generate.fields.instants import read_duration, read_instant
 from dataworks_tasks.generate.fields.template_node import ABSENT, TemplateNode, as_number, shown
+from dataworks_tasks.generate.fields.twelve_digits import round_digits, rounded_table
 
 NAMES = ("uniform", "normal", "lognormal", "exponential", "poisson", "zipf")
 _FROM_START = frozenset({"lognormal", "exponential"})
@@ -110,10 +111,6 @@ def _thresholds(weights: list[float]) -> NDArray[np.uint64]:
     return np.array(bounds, np.uint64)
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.12g}")
-
-
 def _interpolate(table: Floats) -> Sample:
     steps = table[1:] - table[:-1]
 
@@ -132,25 +129,25 @@ def _finite(table: Floats) -> Floats:
     return np.clip(table, -_LARGEST, _LARGEST)
 
 
-def _quantiles(function: Callable[[float], float]) -> Floats:
-    return np.array([_rounded(function((step + 0.5) / _STEPS)) for step in range(_STEPS)])
+_SHARES = (np.arange(_STEPS) + 0.5) / _STEPS
 
 
 @lru_cache(maxsize=1)
 def _standard_normal() -> Floats:
-    function = NormalDist().inv_cdf
-    low = np.array([_rounded(function((step + 0.5) / _STEPS)) for step in range(_STEPS // 2)])
+    low = np.array([*map(NormalDist().inv_cdf, _SHARES[: _STEPS // 2].tolist())])
+    low = rounded_table(low, lambda step: float(low[step]))
     return np.concatenate((low, -low[::-1]))  # it is symmetric, and 1 - p is exact here
 
 
 @lru_cache(maxsize=64)
 def _standard_lognormal(sigma: float) -> Floats:
-    return np.array([_rounded(exp(sigma * z)) for z in _standard_normal().tolist()])
+    powers = sigma * _standard_normal()
+    return rounded_table(np.exp(powers), lambda step: exp(float(powers[step])))
 
 
 @lru_cache(maxsize=1)
 def _standard_exponential() -> Floats:
-    return _quantiles(lambda share: -log(1 - share))
+    return rounded_table(-np.log(1 - _SHARES), lambda step: -log(1 - float(_SHARES[step])))
 
 
 def _read_normal(node: TemplateNode, low: float, high: float) -> Sample:
@@ -175,7 +172,7 @@ def _read_poisson(node: TemplateNode, low: float, high: float) -> Sample:
     mean = node.number("mean", max(min((low + high) / 2, 10), 0.1), least=0, most=500)
     weights, chance, number = [], exp(-mean), 0
     while number <= mean or chance > 1e-18:
-        weights.append(_rounded(chance))
+        weights.append(round_digits(chance))
         number += 1
         chance *= mean / number
     choose = weighted(weights)
@@ -212,23 +209,27 @@ def zipf(exponent: float, count: int, low: float = 0.0) -> Sample:
 
 @lru_cache(maxsize=64)
 def _zipf_weights(exponent: float, count: int) -> list[float]:
-    return [_rounded(float(rank) ** -exponent) for rank in range(1, count + 1)]
+    ranks = np.arange(1.0, count + 1)
+    weights = rounded_table(ranks**-exponent, lambda step: float(ranks[step]) ** -exponent)
+    return [*map(float, weights)]
 
 
 def _tail_weight(exponent: float, count: int) -> float:
     if abs(exponent - 1) < 1e-9:
-        return _rounded(log(count / _RANKS))
+        return round_digits(log(count / _RANKS))
     power = 1 - exponent
-    return _rounded((float(count) ** power - float(_RANKS) ** power) / power)
+    return round_digits((float(count) ** power - float(_RANKS) ** power) / power)
 
 
 def _tail_rank(exponent: float, count: int, share: float) -> float:
     if abs(exponent - 1) < 1e-9:
-        return _rounded(_RANKS * (count / _RANKS) ** share)
+        return round_digits(_RANKS * (count / _RANKS) ** share)
     power = 1 - exponent
     first, last = float(_RANKS) ** power, float(count) ** power
     passed = first + share * (last - first)
-    return min(_rounded(passed ** (1 / power)) if passed else float(count - 1), float(count - 1))
+    return min(
+        round_digits(passed ** (1 / power)) if passed else float(count - 1), float(count - 1)
+    )
 
 
 def _uniform(_node: TemplateNode, _low: float, _high: float) -> None:
