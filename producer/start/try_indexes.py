@@ -48,15 +48,23 @@ def try_in_place(target: BaseDatabaseClient, namespace: Namespace, indexes: Inde
 def _build(
     target: BaseDatabaseClient, namespace: Namespace, indexes: Indexes, meant: Namespace
 ) -> None:
-    for index in indexes:
-        try:
-            command = {"createIndexes": namespace.collection, "indexes": [dict(index)]}
-            _command(target, namespace, command)
-        except TerminalError as error:
+    """Build ``indexes`` with one command; if it fails, build each alone to find the wrong one."""
+    try:
+        _create(target, namespace, indexes)
+    except TerminalError as error:
+        if len(indexes) == 1:
             raise UsageError(
-                f"the template's index {index['name']!r} of {meant} cannot be built: {error.fact}",
+                f"the template's index {indexes[0]['name']!r} of {meant} cannot be built: "
+                f"{error.fact}",
                 "Change it in the template, or leave it out",
             ) from None
+        for index in indexes:
+            _build(target, namespace, [index], meant)
+
+
+def _create(target: BaseDatabaseClient, namespace: Namespace, indexes: Indexes) -> None:
+    listed = [dict(index) for index in indexes]
+    _command(target, namespace, {"createIndexes": namespace.collection, "indexes": listed})
 
 
 def _names(target: BaseDatabaseClient, namespace: Namespace) -> set[str]:
