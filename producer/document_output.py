@@ -20,6 +20,7 @@ from dataworks_tasks.generate.chunk_size import ChunkSize
 from dataworks_tasks.runs.spec import GenerationPart
 from producer.start.start_generation import GenerationPlan
 from producer.start.try_documents import made_document
+from producer.unfinished_file import complete_or_removed
 
 _DOCUMENTS_AT_ONCE = 2_000
 _SECONDS_AT_ONCE = 5.0
@@ -122,7 +123,7 @@ def _opened(path: Path | None) -> AbstractContextManager[BinaryIO]:
     if path is None:
         return nullcontext(sys.stdout.buffer)
     try:
-        return path.open("xb")
+        return complete_or_removed(path.open("xb"), path)
     except FileExistsError:
         raise UsageError(f"{path} already exists", "Name another file, or remove it") from None
     except OSError as error:

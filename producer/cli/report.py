@@ -28,6 +28,7 @@ def command(context: CommandContext, run_id: str, output: Path | None, hide_keys
     """
     from producer.report.render_report import render_report
     from producer.report.run_report import read_report
+    from producer.unfinished_file import complete_or_removed
 
     with context.connections() as connections:
         run_id = connections.run_id(run_id)
@@ -37,7 +38,8 @@ def command(context: CommandContext, run_id: str, output: Path | None, hide_keys
         return
     path = output or Path(f"{run_id}.html")
     try:
-        path.write_text(render_report(report, hide_keys=hide_keys), encoding="utf-8")
+        with complete_or_removed(path.open("w", encoding="utf-8"), path) as file:
+            file.write(render_report(report, hide_keys=hide_keys))
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}", "Name another file with --output"

@@ -85,11 +85,12 @@ def show(context: CommandContext, name: str) -> None:
 def new(context: CommandContext, path: Path) -> None:
     """Write a small template with comments to FILE, as a start."""
     from dataworks_tasks.generate.templates.load_template import starter_text
+    from producer.unfinished_file import complete_or_removed
 
     if path.suffix.lower() != ".json":
         raise UsageError(f"{path} does not end in .json", f"Name it {path.with_suffix('.json')}")
     try:
-        with path.open("x", encoding="utf-8") as file:
+        with complete_or_removed(path.open("x", encoding="utf-8"), path) as file:
             file.write(starter_text())
     except FileExistsError:
         raise UsageError(f"{path} already exists", "Name another file, or remove it") from None

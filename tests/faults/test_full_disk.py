@@ -151,6 +151,26 @@ def test_a_command_on_a_full_disk_is_refused_in_a_sentence(
         assert "No space left" in said or "is full" in said
 
 
+def test_a_file_that_does_not_fit_on_the_disk_is_removed(small_folder: Path) -> None:
+    """The command can be repeated when there is room, and nobody takes a part for all of it."""
+    fill(small_folder)
+    os.truncate(small_folder / "ballast", 15_000_000)
+    what = ("generate", "user_profile", "--total", "20k")
+    for name in ("x.jsonl", "x.bson"):
+        done = subprocess.run(
+            [sys.executable, "-m", "producer", *what, "--output", name],
+            cwd=small_folder,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, "No space left" in done.stderr) == (1, True), done.stderr
+        assert "written to" not in done.stderr
+        assert not (small_folder / name).exists()
+
+
 @pytest.mark.soak
 def test_the_disk_is_full_until_somebody_makes_room(
     small_disk: Path, fleet_on_mongod: Fleet, own_services: LocalServices
