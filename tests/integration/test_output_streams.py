@@ -54,9 +54,11 @@ def test_nothing_is_said_when_the_reader_has_left(tmp_path: Path, command: str) 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_services_start_for_a_command_with_closed_streams(tmp_path: Path, closed: str) -> None:
     """A pipe to the services' supervisor must not get the number of a standard stream."""
+    (tmp_path / ".dataworks/data/valkey/appendonlydir").mkdir(parents=True)  # a ledger to look at
     done = type_command(tmp_path, "retry nosuch", shell=closed)
     assert done.returncode == UNKNOWN_RUN
     assert "Traceback" not in done.stderr
+    assert (tmp_path / ".dataworks/logs/valkey.log").exists()
 
 
 def test_a_folder_that_takes_no_files_is_one_line(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ _PROSE = frozenset({"a", "again", "and", "for", "if", "in", "of", "on", "or", "s
 _LEAST_COLUMNS = 20
 
 
-def broken(text: str, stream: IO[Any], *, indent: int | None = None) -> str:
+def broken(text: str, stream: IO[Any] | None, *, indent: int | None = None) -> str:
     """Return the text in lines that fit the terminal of ``stream``; for a file or pipe, unchanged.
 
+    A standard stream that was closed before the start is None.
     A line that continues another one is indented by ``indent``, or like the other one.
     """
     columns = _columns(stream)
@@ -43,7 +44,9 @@ def indent_of(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
 
 
-def _columns(stream: IO[Any]) -> int | None:
+def _columns(stream: IO[Any] | None) -> int | None:
+    if stream is None:
+        return None
     try:
         columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):  # not a terminal, or a stream without a file
