@@ -104,21 +104,25 @@ class _Interrupts:
         self._alone = connections.alone
         self._run_id = run_id
         self._view: RunView | None = None
-        self._count = 0
+        self._is_requested = False
+        self._is_said = False
 
     def show_with(self, view: RunView) -> None:
         """Show in ``view`` what an interrupt does, even one that came earlier."""
         self._view = view
-        if self._count:
-            self._say(view)
 
     def stop_request(self) -> StopRequest:
-        return StopRequest.NOW if self._count else StopRequest.NONE
+        if not self._is_requested:
+            return StopRequest.NONE
+        if self._view is not None and not self._is_said:
+            self._is_said = True
+            self._say(self._view)
+        return StopRequest.NOW
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        self._count += 1
-        if self._count == 1 and self._view is not None:
-            self._say(self._view)
+        # Nothing is printed here: the signal may have come in the middle of a write to the same
+        # stream, which Python refuses with a RuntimeError.
+        self._is_requested = True
 
     def _say(self, view: RunView) -> None:
         if self._alone:

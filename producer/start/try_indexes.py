@@ -42,7 +42,15 @@ def try_in_place(target: BaseDatabaseClient, namespace: Namespace, indexes: Inde
     known = _names(target, namespace)
     _build(target, namespace, indexes, namespace)
     for name in _names(target, namespace) - known - {"_id_"}:
-        _command(target, namespace, {"dropIndexes": namespace.collection, "index": name})
+        try:
+            _command(target, namespace, {"dropIndexes": namespace.collection, "index": name})
+        except TerminalError:
+            if name in _names(target, namespace):
+                raise
+            raise UsageError(
+                f"another command is preparing {namespace} at this moment",
+                "Wait until it has started, then repeat this one",
+            ) from None
 
 
 def _build(
