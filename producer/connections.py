@@ -115,6 +115,11 @@ class Connections:
             self._stack.callback(self._app.close)
         return self._app
 
+    def reach_ledger(self) -> None:
+        """See that the ledger answers, unless this command starts it later."""
+        if self._services is None:
+            self.ledger  # noqa: B018
+
     def start_workers(self) -> None:
         """Start the workers of this command alone, if it has some and they do not run yet."""
         if self._services is not None:

@@ -196,6 +196,7 @@ def start_generation(
     Raises UsageError before anything is written or dropped.
     """
     plan = plan_generation(request, config, registered=registered)
+    connections.reach_ledger()
     target = connections.target
     check_targets(target, plan.namespaces, request.options)
     check_capped_targets(target, plan.job.parts, plan.sources, drop=request.options.drop)

@@ -101,6 +101,7 @@ def start_migration(
 
     Raises UsageError before anything is written or dropped.
     """
+    connections.reach_ledger()
     source, target = connections.source, connections.target
     plan = plan_migration(request, config, connections)
     connections.begin_imports()
