@@ -16,6 +16,7 @@ import pytest
 from redis.sentinel import Sentinel
 
 from dataworks_tasks.celery_app import create_app
+from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.settings import FrameworkConfig
 from producer.local.binaries import VALKEY, find_binary
 from producer.local.child_command import ChildCommand, StopPolicy
@@ -103,11 +104,12 @@ def test_a_run_survives_the_loss_of_the_primary(fleet: Fleet, own_services: Loca
     fleet.start_worker(2)
     total = 12_000
     before = fleet.redis.info("replication")["master_replid"]
-    producer = fleet.start(*generate_arguments(fleet, total, "--max-rate", 4000))
+    producer = fleet.start(*generate_arguments(fleet, total, "--max-rate", 2000))
     run_id = fleet.newest_run()
     fleet.wait_for_share(run_id, 0.2)
     # A replica that never had the run would be promoted, too: then only its last moments are lost.
     assert fleet.redis.wait(1, 20_000) == 1
+    assert fleet.ledger.progress(run_id).state is RunState.RUNNING
     own_services.stop("primary", signal.SIGKILL)
     assert producer.wait(100) == 0
     check_exact(fleet, run_id, total)
