@@ -110,10 +110,38 @@ _SERVICE_ORDER = {
         "nullPercentage": 60,
     },
 }
+_BSON_TYPES = {
+    "_id": {"type": "objectId"},
+    "number": {"type": "autoincrement", "autoType": "int", "startInt": 1},
+    "long": _number("long", 0, 10**12),
+    "double": _number("double", -1_000, 1_000),
+    "decimal": {"type": "decimal"},
+    "flag": {"type": "boolean"},
+    "date": _date(2000, 2026),
+    "owner": {"type": "objectId"},
+    "uuid": {"type": "uuid"},
+    "binary": {"type": "binary", "minLength": 32, "maxLength": 128},
+    "text": _letters(100, 300),
+    "constant": {"type": "constant", "constVal": "the same in every document"},
+    "enum": _enum("a", "b", "c"),
+    "place": {"type": "coordinates"},
+    "letters": {**_items(_letters(10, 30)), "maxLength": 10},
+    "numbers": {**_items(_number("int", 0, 1_000)), "maxLength": 20},
+    "inner": _object(
+        flag={"type": "boolean"}, date=_date(2000, 2026), deeper=_object(text=_letters(40))
+    ),
+}
+_FAKER_METHODS = ("Name", "Email", "City", "Company", "Phone", "Street", "JobTitle", "FirstName")
+_FAKER_FIELDS = {
+    f"field{number:03}": _faker(_FAKER_METHODS[number % len(_FAKER_METHODS)])
+    for number in range(110)
+}
 SHAPES: Mapping[str, Shape] = {
     "flat": flat()["content"],
     "orders": _ORDERS,
     "service_order": _SERVICE_ORDER,
+    "bson_types": _BSON_TYPES,
+    "faker_fields": _FAKER_FIELDS,
 }
-"""Ten plain fields of 180 bytes together, nested orders of 670 bytes, and the service order of
-1.1 KB as far as mgodatagen can make it: without totals that add up, weights and groups."""
+"""Ten plain fields, nested orders, the service order as far as mgodatagen can make it (without
+totals that add up, weights and groups), every BSON type, and 110 Faker fields."""
