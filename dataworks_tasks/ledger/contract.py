@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # a command imports what it uses: dataclasses are compiled at
     from dataworks_tasks.ledger.redis_server import RedisMemory
     from dataworks_tasks.ledger.run_limits import RunLimits
     from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
+    from dataworks_tasks.ledger.target_claims import TargetClaims
     from dataworks_tasks.ledger.tokens import ThrottledRate, TokenGrant, TokenRequest
     from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
     from dataworks_tasks.ledger.worker_registry import WorkerRegistry
@@ -127,6 +128,9 @@ class Ledger(Protocol):
 
     index_speeds: IndexSpeeds
     """How fast targets build indexes."""
+
+    targets: TargetClaims
+    """Which runs write into which collections."""
 
     def memory(self) -> RedisMemory:
         """Return how much memory the server has, and how much of it is used."""

@@ -18,6 +18,9 @@ WORKERS = "dataworks:workers"
 NAMES = "dataworks:names"
 """Hash: the names that people gave to runs, with their ids."""
 
+TARGETS = "dataworks:targets"
+"""Hash: the collections that runs write into, with the runs' ids."""
+
 INDEX_SPEEDS = "dataworks:index-speeds"
 """Hash: how long index builds took on a target, and how long they were expected to take."""
 

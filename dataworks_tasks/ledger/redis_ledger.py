@@ -42,6 +42,7 @@ from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.ledger.run_progress import read_progress
 from dataworks_tasks.ledger.run_records import RunRecords
 from dataworks_tasks.ledger.send_window import RedisSendWindows
+from dataworks_tasks.ledger.target_claims import TargetClaims
 from dataworks_tasks.ledger.windows import DriverLeases, SendWindows
 from dataworks_tasks.ledger.worker_registry import WorkerRegistry
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -71,6 +72,7 @@ class RedisLedger(Ledger):
         self.driver: DriverLeases = RedisDriverLeases(self._steps)
         self.history: RunHistories = RedisRunHistories(self._steps)
         self.index_speeds = IndexSpeeds(self._steps)
+        self.targets = TargetClaims(self._steps)
 
     @cached_property
     def key_windows(self) -> KeyWindows:
@@ -114,6 +116,7 @@ class RedisLedger(Ledger):
         return self._runs.name(name, run_id, seconds)
 
     def forget(self, run_id: str) -> None:
+        self.targets.release(run_id)
         self._runs.forget(run_id)
 
     def state(self, run_id: str) -> RunState:

@@ -28,6 +28,7 @@ _SCRIPTS = (
     "checkpoint_window",
     "claim",
     "claim_due",
+    "claim_targets",
     "close_copy",
     "close_plan",
     "complete_follow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from dataworks_tasks.errors import UsageError
 
 FULL_BYTES = 1_000_000
 """Servers give up with a little left: a page that they write is larger."""
+_UNWRITABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+)
 
 
 def disk_is_full(folder: Path) -> bool:
@@ -29,6 +33,8 @@ def writing_files(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
         raise unwritable(f"{error.filename or folder}: {error.strerror}") from None
 
 

@@ -35,6 +35,7 @@ from dataworks_tasks.store.create_collection import check_layout, create_collect
 from producer.connections import Connections
 from producer.start.capped_collections import check_capped, check_capped_targets
 from producer.start.check_unique_ids import check_writable, with_repeating_ids
+from producer.start.claimed_targets import claimed_targets
 from producer.start.collections_in_use import check_not_read
 from producer.start.dropped_collection import describe_collection
 from producer.start.generation_targets import create_missing, with_collection_uuids
@@ -216,19 +217,26 @@ def start_generation(
     )
     spec = new_spec(job, request.options, config, target)
     connections.begin_imports()  # the servers' longest answers are to come
-    _try_indexes(target, plan, try_beside, with_documents=True)
-    name_run(ledger, spec, request.options.run_name)
-    if request.options.drop:
-        _drop(target, plan, request.options)
-    create_collections(target, plan.namespaces, request.options)
+    options = request.options
+    with claimed_targets(ledger, spec, plan.namespaces, shared=options.drop or options.append):
+        check_targets(target, plan.namespaces, options)  # another run may have ended meanwhile
+        _try_indexes(target, plan, try_beside, with_documents=True)
+        name_run(ledger, spec, options.run_name)
+        _prepare(target, plan, options)
+        spec = spec.model_copy(update={"job": with_collection_uuids(target, job)})
+        record_run(ledger, spec, plan.job.total, connections.run_queue)
+    return spec
+
+
+def _prepare(target: BaseDatabaseClient, plan: GenerationPlan, options: RunOptions) -> None:
+    if options.drop:
+        _drop(target, plan, options)
+    create_collections(target, plan.namespaces, options)
     # The request's layout comes before the template's: then the collections exist.
     for template, namespace in zip(plan.templates, plan.namespaces, strict=False):
         create_as_template_says(target, template, namespace)
     _try_indexes(target, plan, try_in_place, with_documents=False)
     create_missing(target, plan.namespaces)
-    spec = spec.model_copy(update={"job": with_collection_uuids(target, job)})
-    record_run(ledger, spec, plan.job.total, connections.run_queue)
-    return spec
 
 
 def _try_indexes(

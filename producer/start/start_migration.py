@@ -22,6 +22,7 @@ from producer.start.check_names import check_names
 from producer.start.check_repeated_ids import check_id_from, check_repeated_ids, with_id_from
 from producer.start.check_rules import check_rules, check_time_series
 from producer.start.check_unique_ids import check_unique_ids
+from producer.start.claimed_targets import claimed_targets
 from producer.start.collections_in_use import check_not_read
 from producer.start.copy_collections import (
     create_views,
@@ -124,18 +125,21 @@ def start_migration(
         plan = replace(plan, job=plan.job.model_copy(update={"follow": follow}))
         warn_of_short_history(source, plan.job, request.options.max_rate)
     spec = new_spec(plan.job, request.options, config, target, source)
-    name_run(ledger, spec, request.options.run_name)
-    if request.options.drop:
-        _drop(source, target, pairs, request.options)
-    create_collections(target, namespaces, request.options)
-    prepare_collections(source, target, plan.job)
-    if request.views:
-        create_views(target, plan.selection.views)
-    pairs = with_copied_indexes(source, plan.job)
-    job = plan.job.model_copy(update={"namespaces": with_target_uuids(target, pairs)})
-    job = with_source_moment(source, job)
-    spec = spec.model_copy(update={"job": job})
-    record_run(ledger, spec, None, connections.run_queue)
+    options = request.options
+    with claimed_targets(ledger, spec, namespaces, shared=options.drop or options.append):
+        check_targets(target, namespaces, options)  # another run may have ended meanwhile
+        name_run(ledger, spec, options.run_name)
+        if options.drop:
+            _drop(source, target, pairs, options)
+        create_collections(target, namespaces, options)
+        prepare_collections(source, target, plan.job)
+        if request.views:
+            create_views(target, plan.selection.views)
+        pairs = with_copied_indexes(source, plan.job)
+        job = plan.job.model_copy(update={"namespaces": with_target_uuids(target, pairs)})
+        job = with_source_moment(source, job)
+        spec = spec.model_copy(update={"job": job})
+        record_run(ledger, spec, None, connections.run_queue)
     if notes := list(similar_field_notes(source, job)):
         ledger.set_notes(spec.run_id, NoteTopic.RULES, notes)
     return spec

@@ -31,6 +31,32 @@ def test_a_name_belongs_to_one_run(ledger: RedisLedger) -> None:
     assert ledger.named_run("nightly") is None
 
 
+def test_a_collection_belongs_to_one_run_until_it_ends(ledger: RedisLedger) -> None:
+    first, second = generation_spec(10), generation_spec(10)
+    claims = ledger.targets
+    assert claims.claim(first.run_id, ["a", "b"], 60) is None
+    assert claims.claim(first.run_id, ["a", "b"], 60) is None, "the same step again"
+    held = ("b", first.run_id)
+    assert claims.claim(second.run_id, ["c", "b"], 60) == held, "it is being started"
+    assert claims.claim(first.run_id, ["c"], 60) is None, "the other one got nothing"
+    ledger.create(first, 10)
+    assert claims.claim(second.run_id, ["b"], 0) == held, "it is on record"
+    ledger.change_state(first.run_id, WORKING, RunState.PAUSED)
+    assert claims.claim(second.run_id, ["b"], 0) == held, "it may be resumed"
+    ledger.change_state(first.run_id, frozenset({RunState.PAUSED}), RunState.CANCELLED)
+    assert claims.claim(second.run_id, ["b"], 0) is None
+
+
+def test_a_run_that_shares_a_collection_is_never_refused(ledger: RedisLedger) -> None:
+    first, second = generation_spec(10), generation_spec(10)
+    assert ledger.targets.claim(first.run_id, ["a"], 60) is None
+    assert ledger.targets.claim(second.run_id, ["a"], 60, shared=True) is None
+    assert ledger.targets.claim(first.run_id, ["a"], 60) == ("a", second.run_id)
+    assert ledger.targets.claim(first.run_id, ["a"], 0) is None, "the other one never came"
+    ledger.targets.release(first.run_id)
+    assert ledger.targets.claim(second.run_id, ["a"], 60) is None
+
+
 def test_what_databases_held_at_the_end_is_kept(ledger: RedisLedger) -> None:
     spec = generation_spec(10)
     ledger.create(spec, 10)

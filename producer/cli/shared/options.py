@@ -288,7 +288,11 @@ def run_options(function: F) -> F:
         help="Create target collections with 4000 or autoscale:40000 RU/s (Cosmos DB).",
     )
     @click.option("--drop", is_flag=True, help="Delete the target collections first.")
-    @click.option("--append", is_flag=True, help="Add to target collections that hold documents.")
+    @click.option(
+        "--append",
+        is_flag=True,
+        help="Add to target collections that hold documents, or that another run writes into.",
+    )
     @click.option("--verify", is_flag=True, help="Compare everything when the run is complete.")
     @click.option("--detach", is_flag=True, help="Start the run and leave it to the workers.")
     @wraps(function)

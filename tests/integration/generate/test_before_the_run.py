@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,33 @@ def test_a_capped_collection_that_would_lose_documents_is_refused(
         assert refused.returncode == 2, refused.stderr
         assert "is capped at 40 documents and would have 50" in refused.stderr
     assert database["places"].options()["max"] == 40
+
+
+def test_one_of_several_commands_at_once_gets_the_collection(fleet: Fleet, tmp_path: Path) -> None:
+    """Each finds it empty, and two complete runs of 50 would leave 100 documents."""
+    arguments = ("generate", template(tmp_path, GOOD), "--database", fleet.database, "--detach")
+    with ThreadPoolExecutor() as pool:
+        ended = list(pool.map(lambda _: fleet.run(*arguments, check=False), range(4)))
+    assert sorted(one.returncode for one in ended) == [0, 2, 2, 2]
+    (first,) = (one.stdout.split()[0] for one in ended if not one.returncode)
+    for one in ended:
+        if one.returncode:
+            assert "another command is starting a run" in one.stderr or first in one.stderr
+
+    late = fleet.run(*arguments, check=False)
+    assert late.returncode == 2
+    assert f"run {first}, which is running, writes into {fleet.database}.places" in late.stderr
+    fleet.run("cancel", first)
+    second = fleet.run(*arguments).stdout.split()[0]
+    fleet.start_worker(1)
+    assert fleet.run_json("resume", second)["documents"] == 50
+    assert fleet.mongo[fleet.database]["places"].count_documents({}) == 50
+
+
+def test_a_start_that_is_refused_leaves_the_collection_to_the_next(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    arguments = ("--database", fleet.database, "--detach")
+    refused = fleet.run("generate", template(tmp_path, BAD[1]), *arguments, check=False)
+    assert "cannot be built" in refused.stderr
+    fleet.run("generate", template(tmp_path, GOOD), *arguments)
