@@ -8,11 +8,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from threading import Event
 from typing import Any
 
 from redis import Redis, RedisError
 
 log = logging.getLogger(__name__)
+
+worker_ends = Event()
+"""Set when this worker is asked to stop. A channel that is closed for another reason, such as an
+outage, must not wait for a Redis that may not answer."""
 
 
 def end_blocking_read(client: Callable[[], AbstractContextManager[Redis]], connection: Any) -> None:
@@ -23,6 +28,8 @@ def end_blocking_read(client: Callable[[], AbstractContextManager[Redis]], conne
     """
     try:
         address = _address(connection)
+        if address is None:
+            return
         with client() as redis:
             for other in redis.client_list(_type="normal"):
                 if other["addr"] == address:
@@ -32,8 +39,8 @@ def end_blocking_read(client: Callable[[], AbstractContextManager[Redis]], conne
 
 
 def _address(connection: Any) -> str | None:
-    """Return the connection's own address as Redis writes it; None without TCP."""
-    name = connection._sock.getsockname()
+    """Return the connection's own address as Redis writes it; None without TCP, or if closed."""
+    name = connection._sock.getsockname() if connection._sock else None
     if not isinstance(name, tuple):
         return None
     host, port = name[:2]

@@ -15,7 +15,7 @@ from kombu import Connection
 from kombu.transport import redis as redis_transport
 from redis import ConnectionError, Redis
 
-from dataworks_tasks.broker.blocking_read import end_blocking_read
+from dataworks_tasks.broker.blocking_read import end_blocking_read, worker_ends
 from dataworks_tasks.broker.envelope import control_refusal, refusal
 from dataworks_tasks.broker.server_clock import ServerClock
 from dataworks_tasks.failpoints import failpoint
@@ -100,8 +100,8 @@ class _Checked:
     _client_kept: Redis | None = None
 
     def close(self) -> None:
-        """Close the channel without waiting until a blocking read times out."""
-        if self._in_poll:
+        """Close the channel; a worker that ends does not wait until its blocking read times out."""
+        if self._in_poll and worker_ends.is_set():
             end_blocking_read(self.conn_or_acquire, self._in_poll)  # type: ignore[attr-defined]
         super().close()  # type: ignore[misc]
 

@@ -17,6 +17,8 @@ from celery import bootsteps
 from celery.signals import worker_shutting_down
 from celery.worker import state
 
+from dataworks_tasks.broker.blocking_read import worker_ends
+
 _CHECK_SECONDS = 0.01
 _END_SECONDS = 5.0
 _END_OF_PROCESS = "_do_exit"
@@ -36,14 +38,13 @@ class PromptStop(bootsteps.StartStopStep):
         self._hub: Any = None
 
     def start(self, parent: Any) -> None:
-        """Wake the event loop when the worker is asked to stop."""
+        """Prepare to notice that the worker is asked to stop."""
         self._hub = getattr(parent, "hub", None)
-        if self._hub is not None:
-            worker_shutting_down.connect(self._wake)
+        worker_shutting_down.connect(self._hurry)
 
     def stop(self, parent: Any) -> None:
         """End the processes of a pool in which none works; others finish their work first."""
-        worker_shutting_down.disconnect(self._wake)
+        worker_shutting_down.disconnect(self._hurry)
         forked = parent.pool._pool
         if self._hub is None or forked is None or state.reserved_requests:
             return
@@ -54,9 +55,11 @@ class PromptStop(bootsteps.StartStopStep):
             process.join(_END_SECONDS)
         parent.pool.terminate()
 
-    def _wake(self, **_: object) -> None:
-        # The hub only wakes for calls of other threads, and this one is in a signal handler.
-        Thread(target=self._hub.call_soon, args=(_nothing,)).start()
+    def _hurry(self, **_: object) -> None:
+        worker_ends.set()
+        if self._hub is not None:
+            # It only wakes for calls of other threads, and this one is in a signal handler.
+            Thread(target=self._hub.call_soon, args=(_nothing,)).start()
 
 
 def _nothing() -> None: ...

@@ -183,8 +183,9 @@ def summary(run: RunSummary) -> Table:
                 f"{estimated / charged:.0%} estimated)"
             )
     if run.peak_worker_bytes:
-        where = "the worker" if run.workers == 1 else f"one of {run.workers:,} workers"
-        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in {where}"
+        where = "the" if run.workers == 1 else f"one of {run.workers:,}"
+        noun = "worker" if run.workers == 1 else "workers"
+        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in {where} {noun}"
     rows |= {escape(str(item.rule)): str(item) for item in run.rules}
     for name, value in rows.items():
         if value:
