@@ -18,7 +18,7 @@ _UNWRITABLE = frozenset(
 
 
 def disk_is_full(folder: Path) -> bool:
-    """Return whether there is no room for what a service has to write."""
+    """Return whether the disk lacks room for what a service has to write."""
     return shutil.disk_usage(folder).free < FULL_BYTES
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.errors import LedgerUnavailable, UnknownName, UsageError
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import RunSpec
@@ -29,6 +29,8 @@ def claimed_targets(
         raise _in_use(ledger, names[held[0]], held[1])
     try:
         yield
+    except LedgerUnavailable:
+        raise  # the run may be on record: Redis can have stored what it did not answer
     except BaseException:
         ledger.targets.release(spec.run_id)
         raise

@@ -97,6 +97,19 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
+def dataworks(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in ``folder`` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "producer", *arguments],
+        cwd=folder,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def test_the_disk_of_a_command_with_its_own_redis_is_full_for_a_while(
     small_folder: Path,
     mongodb_url: str,
@@ -136,15 +149,7 @@ def test_a_command_on_a_full_disk_is_refused_in_a_sentence(
     ballast = fill(small_folder)
     for room in (0, 4096, 40_960):
         os.truncate(ballast, ballast.stat().st_size - room)
-        done = subprocess.run(
-            [sys.executable, "-m", "producer", *what],
-            cwd=small_folder,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = dataworks(small_folder, *what)
         said = done.stdout + done.stderr
         assert done.returncode in (1, 2), said
         assert "Traceback" not in said
@@ -157,15 +162,7 @@ def test_a_file_that_does_not_fit_on_the_disk_is_removed(small_folder: Path) -> 
     os.truncate(small_folder / "ballast", 15_000_000)
     what = ("generate", "user_profile", "--total", "20k")
     for name in ("x.jsonl", "x.bson"):
-        done = subprocess.run(
-            [sys.executable, "-m", "producer", *what, "--output", name],
-            cwd=small_folder,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = dataworks(small_folder, *what, "--output", name)
         assert (done.returncode, "No space left" in done.stderr) == (1, True), done.stderr
         assert "written to" not in done.stderr
         assert not (small_folder / name).exists()

@@ -183,9 +183,9 @@ def summary(run: RunSummary) -> Table:
                 f"{estimated / charged:.0%} estimated)"
             )
     if run.peak_worker_bytes:
-        where = "the" if run.workers == 1 else f"one of {run.workers:,}"
-        noun = "worker" if run.workers == 1 else "workers"
-        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in {where} {noun}"
+        one = run.workers == 1
+        where = "the worker" if one else f"one of {counted(run.workers, 'worker')}"
+        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in {where}"
     rows |= {escape(str(item.rule)): str(item) for item in run.rules}
     for name, value in rows.items():
         if value:
