@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,14 @@ def load_plugins(names: Iterable[str]) -> list[ModuleType]:
     write to Redis must not choose what a worker imports. Raises SettingsError naming the plugin.
     """
     return [_load(name) for name in names]
+
+
+def docstring_summary(plugin: object) -> str:
+    """Return the first paragraph of a generator's or a strategy's docstring, on one line."""
+    # inspect.getdoc would return the docstring of a base class, which says how to write a plugin.
+    own = plugin.__dict__ if isinstance(plugin, type) else type(plugin).__dict__
+    paragraph, _, _ = inspect.cleandoc(own["__doc__"] or "").partition("\n\n")
+    return " ".join(paragraph.split())
 
 
 def _load(name: str) -> ModuleType:

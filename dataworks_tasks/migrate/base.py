@@ -70,15 +70,15 @@ class BaseMigrationStrategy:
 
 
 class DefaultStrategy(BaseMigrationStrategy):
-    """Copies every document as it is, along ``_id``."""
+    """Copies every document as it is, in the order of _id."""
 
     name = "default"
 
 
 class DateBasedStrategy(BaseMigrationStrategy):
-    """Copies every document as it is, along a date field: oldest first.
+    """Copies every document as it is, oldest first; date-based:FIELD names the date field.
 
-    ``date-based:ordered_at`` takes the field ``ordered_at``. Documents without it come first.
+    The field is ``created_at`` if none is named. Documents without it come first.
     """
 
     name = "date-based"

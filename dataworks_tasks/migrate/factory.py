@@ -11,6 +11,7 @@ from dataworks_tasks.migrate.base import (
     DateBasedStrategy,
     DefaultStrategy,
 )
+from dataworks_tasks.plugins import docstring_summary
 
 ENTRY_POINTS = "dataworks.strategies"
 
@@ -73,9 +74,8 @@ class MigrationStrategyFactory:
 
     @classmethod
     def describe(cls, name: str) -> str:
-        """Return the first line of the strategy's docstring."""
-        strategy = cls._known[name]
-        return (strategy.__doc__ or "").strip().partition("\n")[0]
+        """Return what the strategy does, from its docstring."""
+        return docstring_summary(cls._known[name])
 
     @classmethod
     def _read_installed(cls) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from dataworks_tasks.errors import UnknownName
 from producer.cli.shared.completion import complete_profiles
+from producer.cli.shared.name_list import print_names
 from producer.cli.shared.options import CommandContext, with_context
-from producer.cli.shared.terminal_lines import broken
 
 
 @click.command("profiles")
@@ -21,12 +19,8 @@ def command(context: CommandContext, name: str | None) -> None:
 
     paths = profile_paths()
     if name is None:
-        for profile, path in sorted(paths.items()):
-            about = path.read_text().splitlines()[0].lstrip("# ")
-            if context.as_json:
-                context.print_json({"profile": profile, "about": about})
-            else:
-                click.echo(broken(f"{profile:<16} {about}", sys.stdout, indent=17))
+        first = {name: path.read_text().partition("\n")[0] for name, path in paths.items()}
+        print_names(context, "profile", {one: first[one].lstrip("# ") for one in sorted(first)})
         return
     if name not in paths:
         raise UnknownName.among("profile", name, paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from producer.cli.shared.name_list import print_names
 from producer.cli.shared.options import CommandContext, with_context
 
 
@@ -15,8 +16,5 @@ def command(context: CommandContext) -> None:
     from dataworks_tasks.plugins import load_plugins
 
     load_plugins(context.config().plugins)
-    for name in MigrationStrategyFactory.names():
-        if context.as_json:
-            context.print_json({"strategy": name})
-        else:
-            click.echo(name)
+    factory = MigrationStrategyFactory
+    print_names(context, "strategy", {name: factory.describe(name) for name in factory.names()})

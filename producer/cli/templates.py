@@ -13,6 +13,7 @@ import click
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.numerals import counted
 from producer.cli.shared.completion import complete_builtin_templates, complete_templates
+from producer.cli.shared.name_list import print_names
 from producer.cli.shared.options import COUNT, SCALE, SEED, CommandContext, Count, with_context
 from producer.cli.shared.terminal_lines import broken
 
@@ -28,11 +29,7 @@ def command(context: CommandContext) -> None:
 
     if click.get_current_context().invoked_subcommand is not None:
         return
-    for name, about in builtin_templates().items():
-        if context.as_json:
-            context.print_json({"template": name, "about": about})
-        else:
-            click.echo(broken(f"{name:<16} {about}", sys.stdout, indent=17))
+    print_names(context, "template", builtin_templates())
 
 
 @command.command("check")

@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from dataworks_tasks.errors import TransientError
 from dataworks_tasks.worker.liveness import (
     STALE_SECONDS,
     LocalWorker,
@@ -41,8 +42,9 @@ def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:
         healthy = one.is_healthy(stale_seconds)
         click.echo(_as_json(one, healthy) if as_json else _as_text(one, healthy))
     if not found:
-        click.echo(f"no worker {worker or ''} runs here".replace("  ", " "), err=True)
-    sys.exit(0 if found and all(one.is_healthy(stale_seconds) for one in found) else 1)
+        named = f" {worker}" if worker else ""
+        raise TransientError(f"no worker{named} runs here", "Start one: dataworks worker")
+    sys.exit(0 if all(one.is_healthy(stale_seconds) for one in found) else 1)
 
 
 def _as_text(worker: LocalWorker, healthy: bool) -> str:

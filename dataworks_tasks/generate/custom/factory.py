@@ -12,7 +12,7 @@ from dataworks_tasks.errors import SettingsError, UnknownName
 from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.generate.custom.base import BaseDataGenerator
 from dataworks_tasks.generate.custom.custom_source import CustomSource
-from dataworks_tasks.plugins import load_plugins
+from dataworks_tasks.plugins import docstring_summary, load_plugins
 
 ENTRY_POINTS = "dataworks.generators"
 
@@ -53,6 +53,10 @@ class GeneratorFactory:
     def names(self) -> tuple[str, ...]:
         """Return the names of all generators, sorted."""
         return tuple(sorted(self._generators))
+
+    def describe(self, name: str) -> str:
+        """Return what the generator makes, from its docstring."""
+        return docstring_summary(self._generators[name])
 
     def _register_all(self, module: ModuleType) -> None:
         """Register the generators of a plugin, which may also have none, only strategies.

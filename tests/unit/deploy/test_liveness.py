@@ -23,7 +23,9 @@ from dataworks_tasks.worker.liveness import (
     living_workers,
 )
 from dataworks_tasks.worker.liveness_step import LivenessStep
+from producer.cli import _exit_code as cli_exit_code
 from producer.cli.worker_health import command
+from tests.support.json_output import check_error
 
 
 class Timer:
@@ -72,6 +74,16 @@ def test_a_worker_that_touches_its_file_is_healthy(folder: Path, consumer: Any) 
     assert (worker.name, worker.pid) == ("celery@a/b", os.getpid())
 
 
+def test_without_a_worker_a_program_gets_an_error_object(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["dataworks", "worker-health", "--worker", "a@b", "--json"])
+    assert cli_exit_code() == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert check_error(printed.err)["message"] == "no worker a@b runs here"
+
+
 def test_a_worker_without_a_connection_grows_stale(folder: Path, consumer: Any) -> None:
     step = LivenessStep(consumer)
     step.start(consumer)
@@ -101,7 +113,7 @@ def test_a_killed_worker_is_not_healthy_however_fresh_its_file(folder: Path) -> 
     path.write_text(json.dumps({"name": "gone@host", "pid": ended.pid}))
     result = probe()
     assert result.exit_code == 1
-    assert "no worker runs here" in result.stderr
+    assert str(result.exception) == "no worker runs here. Start one: dataworks worker"
     assert not path.exists()
 
 

@@ -80,10 +80,29 @@ def test_a_plugin_file_is_loaded(tmp_path: Path) -> None:
     plugin.write_text(PLUGIN)
     made = GeneratorFactory([str(plugin)])
     assert made.names() == ("my_generator",)
+    assert made.describe("my_generator") == "", "not that of its base class"
     documents = bson.decode_all(made.create("my_generator", 1).generate(0, 3).data)
     assert [document["number"] for document in documents] == [0, 1, 2]
     assert [next(iter(document)) for document in documents] == ["_id"] * 3
     assert documents[0]["name"] != documents[1]["name"]
+
+
+def test_a_generator_is_described_by_its_docstring(tmp_path: Path) -> None:
+    text = '''
+from dataworks_tasks.generate.custom.base import BaseDataGenerator
+
+class OrderGenerator(BaseDataGenerator):
+    """Makes the orders of a shop
+    with their customers.
+
+    Not a part of its description.
+    """
+
+    def generate_document(self, document_id=None):
+        return {}
+'''
+    made = GeneratorFactory([plugin(tmp_path, "described", text)])
+    assert made.describe("order_generator") == "Makes the orders of a shop with their customers."
 
 
 def test_what_cannot_be_loaded_or_found_is_said(tmp_path: Path) -> None:

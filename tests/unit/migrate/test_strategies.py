@@ -57,6 +57,19 @@ def test_a_plugin_file_registers_its_strategy(tmp_path: Path) -> None:
     assert MigrationStrategyFactory.describe("test-from-file") == "Comes from a file."
 
 
+def test_built_in_strategies_are_described() -> None:
+    for name in ("default", "date-based"):
+        assert "Copies every document" in MigrationStrategyFactory.describe(name)
+
+
+def test_a_strategy_without_a_docstring_has_no_description() -> None:
+    strategy = type("Plain", (BaseMigrationStrategy,), {"name": "test-plain"})
+    MigrationStrategyFactory.register(strategy)
+    MigrationStrategyFactory.register(type("Made", (strategy,), {"name": "test-made"})())
+    assert MigrationStrategyFactory.describe("test-plain") == ""
+    assert MigrationStrategyFactory.describe("test-made") == ""
+
+
 @pytest.mark.parametrize("name", ["no_such_module_here", "/no/such/file.py"])
 def test_a_plugin_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(SettingsError, match=name):
