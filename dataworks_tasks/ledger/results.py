@@ -59,3 +59,8 @@ class WorkerReport:
     reported_at: float
     documents: int
     peak_rss_bytes: int
+
+    @property
+    def worker_id(self) -> str:
+        """The id of the worker that this process belongs to."""
+        return self.name.rpartition(":")[0]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dataworks_tasks.ledger.contract import WORKING, RunProgress, RunState, WorkerReport
 from dataworks_tasks.ledger.run_counters import RunCounter
+from dataworks_tasks.monitor.living_processes import living_processes, recent_reports
 from dataworks_tasks.monitor.standstill import GETS_ON, Standstill
 from dataworks_tasks.runs.batch_range import BatchRange
 
@@ -23,10 +24,6 @@ Workers acknowledge every few thousand documents, so a shorter one would make ra
 _ACKNOWLEDGEMENTS_PER_WINDOW = 3
 _LONGEST_WINDOW_SECONDS = 60.0
 """If a slow fleet acknowledges less often than once per window, the window grows up to this."""
-
-WORKER_SILENT_SECONDS = 90.0
-"""A worker process that acknowledged nothing for longer is not counted as alive. A range takes 60 s
-at most, and each part of it is acknowledged as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ class OperationMetrics:
     oldest_gap_seconds: float
     """How long the run's first gap has not moved; 0 for a run that is not active."""
     workers: tuple[WorkerReport, ...]
-    """The worker processes that are alive."""
+    """The worker processes that are alive and acknowledged something lately."""
     last_error: str | None
     cause: str | None = None
     """Why the run makes no progress, if known."""
@@ -124,7 +121,9 @@ class PerformanceMonitor:
             counters.get(RunCounter.WAITED_MILLISECONDS, 0) / 1000,
         )
         before = self._earlier(sample)
-        workers = tuple(w for w in progress.workers if _is_alive(w, moment))
+        workers = recent_reports(progress.workers, moment.timestamp())
+        if standstill.workers is not None:
+            workers = living_processes(workers, standstill.workers)
         seconds = ((progress.finished_at or moment) - progress.created_at).total_seconds()
         working = progress.state in WORKING
         if before is None or not working:
@@ -193,10 +192,6 @@ class PerformanceMonitor:
         if start != self._gap_start:
             self._gap_start, self._gap_since = start, now
         return now - self._gap_since if start is not None else 0.0
-
-
-def _is_alive(worker: WorkerReport, now: datetime) -> bool:
-    return now.timestamp() - worker.reported_at <= WORKER_SILENT_SECONDS
 
 
 def _rate(amount: float, seconds: float) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
+from dataworks_tasks.ledger.redis_server import RedisMemory
 from dataworks_tasks.ledger.worker_registry import LivingWorker
 from dataworks_tasks.runs.command_queue import is_command_queue
 
@@ -23,11 +24,15 @@ _MOST_NAMES = 3
 class Standstill:
     """``cause``: what blocks the run, in one line.
 
-    ``has_workers``: whether any worker could work on it.
+    ``has_workers``: whether any worker could work on it. ``workers``: those that are alive; None if
+    that is not known, or if the process that recorded the run works on it. ``redis_stores``: False
+    while Redis has no room, so that workers cannot report to it.
     """
 
     cause: str | None = None
     has_workers: bool = True
+    workers: tuple[LivingWorker, ...] | None = None
+    redis_stores: bool = True
 
 
 GETS_ON = Standstill()
@@ -38,10 +43,11 @@ def cause_of_standstill(ledger: Ledger, progress: RunProgress) -> str | None:
     return standstill(ledger, progress).cause
 
 
-def standstill(ledger: Ledger, progress: RunProgress) -> Standstill:
+def standstill(ledger: Ledger, progress: RunProgress, *, silence_counts: bool = True) -> Standstill:
     """Return what blocks the run, and whether any worker could work on it.
 
-    Raises the ledger's errors.
+    ``silence_counts``: whether workers that do not report have ended. They cannot report while
+    Redis does not answer. Raises the ledger's errors.
     """
     if progress.state is RunState.PAUSED:  # what paused it by itself, or what failed since
         return Standstill(progress.last_error)
@@ -50,9 +56,12 @@ def standstill(ledger: Ledger, progress: RunProgress) -> Standstill:
     queue = ledger.windows.queue(progress.run_id)
     if not queue:  # the process that recorded the run works on it
         return Standstill(progress.last_error if _is_newest(progress) else None)
-    workers = ledger.workers.alive()
-    causes = _causes(ledger, progress, queue, workers)
-    return Standstill(next(causes, None), _has_worker(workers, queue))
+    workers, memory = ledger.workers.alive(), ledger.memory()
+    redis_stores = not (memory.cannot_write or _is_full(memory))
+    is_known = silence_counts and redis_stores
+    has_workers = not is_known or _has_worker(workers, queue)
+    cause = next(_causes(ledger, progress, queue, workers, memory, has_workers), None)
+    return Standstill(cause, has_workers, tuple(workers) if is_known else None, redis_stores)
 
 
 def has_lost_its_command(ledger: Ledger, run_id: str) -> bool:
@@ -65,22 +74,30 @@ def _has_worker(workers: Sequence[LivingWorker], queue: str) -> bool:
     return any(queue in worker.queues for worker in workers)
 
 
+def _is_full(memory: RedisMemory) -> bool:
+    return memory.limit > 0 and memory.used >= _FULL_SHARE * memory.limit
+
+
 def _causes(
-    ledger: Ledger, progress: RunProgress, queue: str, workers: Sequence[LivingWorker]
+    ledger: Ledger,
+    progress: RunProgress,
+    queue: str,
+    workers: Sequence[LivingWorker],
+    memory: RedisMemory,
+    has_workers: bool,
 ) -> Iterator[str]:
-    memory = ledger.memory()
-    if memory.limit and memory.used >= _FULL_SHARE * memory.limit:
+    if _is_full(memory):
         used, limit = memory.used // _MEGABYTE, memory.limit // _MEGABYTE
         yield f"Redis is full ({used:,} of {limit:,} MB); give it more memory"
     if memory.cannot_write:
         yield "Redis cannot write to its disk and stores nothing; free space there"
-    if is_command_queue(queue) and not _has_worker(workers, queue):
+    if not has_workers and is_command_queue(queue):
         # Nobody else ever takes from it; `resume` sends the run to another queue.
         yield (
             "the workers of its command have ended; "
             f"continue with: dataworks resume {progress.run_id}"
         )
-    else:
+    elif not has_workers:
         yield from no_worker(workers, queue)
     yield from wrong_clocks(workers)
     if _is_newest(progress):

@@ -20,7 +20,7 @@ from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.windows import WAKE, DueStep
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import ConfigManager
-from dataworks_tasks.worker.presence import PRESENCE_SECONDS, Presence
+from dataworks_tasks.worker.presence import LOOK_SECONDS, Presence
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class DriverTimer(bootsteps.StartStopStep):
             return
         self._presence = Presence(parent, self._ledger)
         self._presence()
-        self._entries.append(parent.timer.call_repeatedly(PRESENCE_SECONDS, self._presence))
+        self._entries.append(parent.timer.call_repeatedly(LOOK_SECONDS, self._presence))
         presence = self._presence
         look = DueMessages(
             parent.app, self._ledger, parent.app.amqp.queues.consume_from, lambda: presence.workers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from dataworks_tasks.errors import DataWorksError
@@ -13,28 +14,40 @@ from dataworks_tasks.worker.identity import worker_id
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 1.0
 PRESENCE_SECONDS = 5.0
+_OUTAGE_SECONDS = 2.0
 _CLOCK_SECONDS = 20.0
 
 
 class Presence:
-    """Called from time to time on the event loop of the worker."""
+    """Called every second on the event loop of the worker, and reports every five seconds.
+
+    It repeats a failed report sooner, so that nobody takes the worker for ended for long when Redis
+    answers again.
+    """
 
     def __init__(self, consumer: Any, ledger: Ledger) -> None:
         self._consumer = consumer
         self._ledger = ledger
         self._warned = False
+        self._next_report = float("-inf")
         self.workers = 1
         """How many workers there were at the last report."""
 
     def __call__(self) -> None:
-        """Report once more. If Redis does not answer, the next call tries again."""
+        """Report if it is time. If Redis does not answer, a later call tries again."""
+        now = time.monotonic()
+        if now < self._next_report:
+            return
         try:
             clock = self._ledger.workers.clock_seconds()
             self.workers = self._ledger.workers.enter(self._worker(clock))
         except DataWorksError as error:
+            self._next_report = now + _OUTAGE_SECONDS - LOOK_SECONDS / 2
             log.debug("this worker could not report that it is alive: %s", error)
             return
+        self._next_report = now + PRESENCE_SECONDS - LOOK_SECONDS / 2
         if abs(clock) > _CLOCK_SECONDS and not self._warned:
             self._warned = True
             log.warning(

@@ -121,7 +121,7 @@ def _watch(context: CommandContext, connections: Connections, run_id: str) -> No
         view, pause = create_view(spec, context.console, ledger, watch), _DRAWN_SECONDS
         context.console.print(f"[bold]{run_id}[/bold]  {escape(shown_name(spec))}")
     queue = MessageQueue(connections.app)
-    causes = Causes(ledger)
+    causes = Causes(ledger, at_once=True)
     progress: RunProgress | None = None
     with view:
         while progress is None or progress.state in WORKING:
@@ -129,6 +129,7 @@ def _watch(context: CommandContext, connections: Connections, run_id: str) -> No
                 progress = ledger.progress(run_id)
                 view.observe(Observation(progress, queue.depth(), standstill=causes.of(progress)))
             except TransientError as error:
+                causes.note_outage()
                 view.observe(Observation(None, None, outage=str(error)))
             if progress is None or progress.state in WORKING:
                 time.sleep(pause)

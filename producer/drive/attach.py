@@ -89,6 +89,7 @@ def stay(
                     return progress
                 time.sleep(pauses.after(progress))
             except TransientError as error:
+                causes.note_outage()
                 observe(Observation(progress, None, outage=str(error)))
                 time.sleep(_OUTAGE_POLL_SECONDS)
     except UnknownName:

@@ -8,20 +8,33 @@ from dataworks_tasks.ledger.contract import Ledger, RunProgress
 from dataworks_tasks.monitor.standstill import GETS_ON, Standstill, standstill
 
 _ASKED_EVERY_SECONDS = 2.0
+_BACK_SECONDS = 8.0
+"""Workers report every five seconds, so those that are alive have done so this long after Redis
+began to answer, or to store things, again."""
 
 
 class Causes:
     """Remembers the last answer for a moment: it costs several steps."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, at_once: bool = False) -> None:
+        """``at_once``: ask before two seconds are over, because the run was not just started."""
         self._ledger = ledger
         self._found = GETS_ON
-        self._asked_at = time.monotonic()
+        self._asked_at = float("-inf") if at_once else time.monotonic()
+        self._silent_until = float("-inf")
 
     def of(self, progress: RunProgress) -> Standstill:
         """Return what blocks the run, at most two seconds old."""
         now = time.monotonic()
         if now - self._asked_at >= _ASKED_EVERY_SECONDS:
             self._asked_at = now
-            self._found = standstill(self._ledger, progress)
+            self._found = standstill(
+                self._ledger, progress, silence_counts=now >= self._silent_until
+            )
+            if not self._found.redis_stores:
+                self.note_outage()
         return self._found
+
+    def note_outage(self) -> None:
+        """Note that Redis does not answer now, so that workers cannot report to it."""
+        self._silent_until = time.monotonic() + _BACK_SECONDS

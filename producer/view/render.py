@@ -190,7 +190,9 @@ def _rows(live: LiveSnapshot) -> Iterator[tuple[str, RenderableType]]:
 
 
 def _workers(live: LiveSnapshot) -> RenderableType:
-    return _WorkerTable(live.workers) if live.workers else "none has reported yet"
+    if live.workers:
+        return _WorkerTable(live.workers)
+    return "none has reported lately" if live.run.workers else "none has reported yet"
 
 
 @dataclass(frozen=True, slots=True)

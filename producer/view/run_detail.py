@@ -8,6 +8,7 @@ from typing import Any
 
 from dataworks_tasks.ledger.contract import DocumentFailure, Ledger
 from dataworks_tasks.ledger.history import RunEvent
+from dataworks_tasks.monitor.standstill import standstill
 from dataworks_tasks.runs.spec import RunSpec
 from producer.drive.observation import Observation
 from producer.view.hidden_keys import (
@@ -81,7 +82,7 @@ def read_detail(ledger: Ledger, spec: RunSpec, meter: LiveMeter) -> RunDetail:
     """
     run_id = spec.run_id
     progress = ledger.progress(run_id)
-    live = meter.read(Observation(progress, None))
+    live = meter.read(Observation(progress, None, standstill=standstill(ledger, progress)))
     assert live is not None, "an observation with progress has figures"
     page = ledger.failure_page(run_id) if progress.failures else None
     failures = page.failures if page else ()

@@ -15,7 +15,7 @@ from producer.view.hidden_keys import failure_json
 from producer.view.run_detail import SCHEMA_VERSION
 from producer.web.pages import read_filter, read_number
 from producer.web.request import Request
-from producer.web.run_reader import is_working
+from producer.web.run_reader import ProcessState, is_working
 
 _EVERY_SECONDS = 1.0
 
@@ -78,9 +78,17 @@ class WorkersApi(Api):
 
     async def get(self) -> None:
         """Write the worker processes that reported to recent runs."""
-        rows = await self.read(self.site.reader.workers)
-        workers = [{**asdict(row.report), "run": row.run_id, "alive": row.is_alive} for row in rows]
-        self.answer({"workers": workers})
+        listing = await self.read(self.site.reader.workers)
+        workers = [
+            {
+                **asdict(row.report),
+                "run": row.run_id,
+                "alive": row.state is not ProcessState.ENDED,
+                "state": row.state,
+            }
+            for row in listing.rows
+        ]
+        self.answer({"workers": workers, "workers_alive": listing.alive})
 
 
 class EventsApi(Api):

@@ -106,8 +106,8 @@ class WorkersPage(WebPage):
 
     async def get(self) -> None:
         """Show them."""
-        workers = await self.read(self.site.reader.workers)
-        self.render("workers.html", page="workers", workers=workers, refresh=True)
+        listing = await self.read(self.site.reader.workers)
+        self.render("workers.html", page="workers", listing=listing, refresh=True)
 
 
 class SignInPage(WebPage):

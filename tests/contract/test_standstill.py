@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from redis import Redis
@@ -27,6 +28,8 @@ from dataworks_tasks.monitor.standstill import (
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.command_queue import command_queue
 from dataworks_tasks.settings import FrameworkConfig
+from producer.drive import causes
+from producer.drive.causes import Causes
 from tests.contract.contract_support import generation_spec, migration_spec
 
 QUEUE = "dataworks"
@@ -88,10 +91,15 @@ def test_a_run_that_paused_itself_says_why(ledger: RedisLedger) -> None:
     assert cause(ledger, run_id) is None
 
 
+def silence(redis: Redis, id_: str) -> None:
+    """Let a worker's latest report be an hour old."""
+    entry = json.loads(redis.hgetall(WORKERS)[id_.encode()])
+    redis.hset(WORKERS, id_, json.dumps({**entry, "at": entry["at"] - 3600}))
+
+
 def test_a_worker_that_said_nothing_for_long_is_gone(ledger: RedisLedger, redis: Redis) -> None:
     enter(ledger, "w1")
-    entry = json.loads(redis.hgetall(WORKERS)[b"w1"])
-    redis.hset(WORKERS, "w1", json.dumps({**entry, "at": entry["at"] - 3600}))
+    silence(redis, "w1")
     assert ledger.workers.alive() == []
     enter(ledger, "w2")
     assert redis.hkeys(WORKERS) == [b"w2"], "it is forgotten"
@@ -167,6 +175,44 @@ def test_a_redis_without_room_on_its_disk(
     assert cause(ledger, run_id) == (
         "Redis cannot write to its disk and stores nothing; free space there"
     )
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("trouble", ["full disk", "full memory", "no answer"])
+def test_workers_that_could_not_report_have_not_ended(
+    ledger: RedisLedger, redis: Redis, monkeypatch: pytest.MonkeyPatch, trouble: str, own: bool
+) -> None:
+    """Redis stored nothing for a minute: for a moment after that, silence means nothing."""
+    now = 1000.0
+    monkeypatch.setattr(causes, "time", SimpleNamespace(monotonic=lambda: now))
+    queue = command_queue(4711) if own else QUEUE
+    run_id = running(ledger, queue)
+    enter(ledger, "w1", queue)
+    watched = Causes(ledger, at_once=True)
+    assert watched.of(ledger.progress(run_id)).cause is None
+    silence(redis, "w1")
+    if trouble == "no answer":
+        watched.note_outage()
+    else:
+        full = RedisMemory(cannot_write=True) if trouble == "full disk" else RedisMemory(256, 256)
+        with monkeypatch.context() as patched:
+            patched.setattr(ledger, "memory", lambda: full)
+            now += 2.0
+            found = watched.of(ledger.progress(run_id))
+        assert str(found.cause).startswith("Redis ")
+        assert found.has_workers
+    now += 2.0
+    found = watched.of(ledger.progress(run_id))
+    assert (found.cause, found.has_workers, found.workers) == (None, True, None)
+    now += 8.0
+    found = watched.of(ledger.progress(run_id))
+    assert "worker" in str(found.cause)
+    assert (found.has_workers, found.workers) == (False, ())
+    enter(ledger, "w1", queue)
+    now += 2.0
+    found = watched.of(ledger.progress(run_id))
+    assert found.cause is None
+    assert [worker.id for worker in found.workers or ()] == ["w1"]
 
 
 def test_a_database_that_gives_no_answer(

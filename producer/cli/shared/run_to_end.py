@@ -183,9 +183,10 @@ def summary(run: RunSummary) -> Table:
                 f"{estimated / charged:.0%} estimated)"
             )
     if run.peak_worker_bytes:
-        one = run.workers == 1
-        where = "the worker" if one else f"one of {counted(run.workers, 'worker')}"
-        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in {where}"
+        # Also those that have ended since.
+        processes = counted(run.workers, "process", "processes")
+        where = "the process" if run.workers == 1 else f"one of the {processes}"
+        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in {where} that worked on it"
     rows |= {escape(str(item.rule)): str(item) for item in run.rules}
     for name, value in rows.items():
         if value:

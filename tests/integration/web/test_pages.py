@@ -19,6 +19,7 @@ from dataworks_tasks.ledger.contract import (
 )
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.worker_registry import LivingWorker
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import (
@@ -69,6 +70,41 @@ def test_a_run_is_shown_as_the_ledger_has_it(ledger: RedisLedger, serve_pages: S
     assert strip["done"] == 0.25
     assert strip["cells"] == ["done"] * 25 + ["missing"] * 75
     assert visitor.ask("/api/workers").json["workers"][0]["name"] == "host:1"
+
+
+def test_workers_that_ended_or_were_replaced_are_not_called_working(
+    ledger: RedisLedger, serve_pages: Serve
+) -> None:
+    visitor = serve_pages()
+    assert "No worker is running. Start one:" in visitor.ask("/workers").text
+    ledger.workers.enter(LivingWorker("fleet", "celery@a", ("dataworks",), "prefork", 1, 0.0, "1"))
+    assert "1 worker is running. None has reported" in visitor.ask("/workers").text
+    run_id = record_run(ledger)
+    ledger.windows.open(run_id, "dataworks", 100, 2)
+    ages = {"fleet:1": 20, "fleet:2": 10, "ended:3": 5}
+    for number, (name, age) in enumerate(ages.items()):
+        report = WorkerReport(name, time.time() - age, 10, 100_000_000)
+        ledger.acknowledge(
+            run_id, BatchRange(10 * number, 10 * number + 10), RangeResult({}), report
+        )
+    own = record_run(ledger, 1, "own")
+    acknowledge(ledger, own, 0, 10)  # by a command that does its work itself
+    found = visitor.ask("/api/workers").json
+    assert found["workers_alive"] == 1
+    assert {one["name"]: (one["state"], one["alive"]) for one in found["workers"]} == {
+        "fleet:1": ("ended", False),
+        "fleet:2": ("working", True),
+        "ended:3": ("ended", False),
+        "host:1": ("working", True),
+    }
+    page = visitor.ask("/workers").text
+    assert page.count(">ended<") == page.count(">working<") == 2
+    live = visitor.ask(f"/api/runs/{run_id}").json
+    assert [one["name"] for one in live["now"]["workers"]] == ["fleet:2"]
+    ledger.workers.leave("fleet")
+    other = serve_pages()
+    assert other.ask(f"/api/runs/{run_id}").json["now"]["workers"] == []
+    assert "no worker is running" in other.ask(f"/runs/{run_id}").text
 
 
 def test_the_strip_shows_what_is_in_hand_failed_and_partly_done(

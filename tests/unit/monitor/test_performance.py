@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from dataworks_tasks.ledger.contract import RunState
-from dataworks_tasks.monitor.operation import (
-    WORKER_SILENT_SECONDS,
-    OperationMetrics,
-    PerformanceMonitor,
-)
+from dataworks_tasks.ledger.contract import RunState, WorkerReport
+from dataworks_tasks.ledger.worker_registry import LivingWorker
+from dataworks_tasks.monitor.living_processes import WORKER_SILENT_SECONDS
+from dataworks_tasks.monitor.operation import OperationMetrics, PerformanceMonitor
+from dataworks_tasks.monitor.standstill import Standstill
 from dataworks_tasks.runs.batch_range import BatchRange
 from tests.unit.monitor.run_samples import at, progress
 
@@ -83,3 +82,40 @@ def test_a_worker_that_is_silent_is_not_alive() -> None:
     monitor = PerformanceMonitor()
     late = monitor.observe(progress(10, 10), now=at(11 + WORKER_SILENT_SECONDS))
     assert (late.workers, late.peak_worker_bytes) == ((), 0)
+
+
+def _report(name: str, seconds: float) -> WorkerReport:
+    return WorkerReport(name, at(seconds).timestamp(), 100, 100_000_000)
+
+
+@pytest.mark.parametrize(
+    ("alive", "counted"),
+    [
+        ({}, set()),
+        ({"ended": 1}, {"ended:1"}),
+        ({"fleet": 2}, {"fleet:2", "fleet:3"}),
+        ({"fleet": 3, "idle": 4}, {"fleet:1", "fleet:2", "fleet:3"}),
+        (None, {"ended:1", "fleet:1", "fleet:2", "fleet:3"}),
+    ],
+)
+def test_processes_that_ended_or_were_replaced_do_not_count(
+    alive: dict[str, int] | None, counted: set[str]
+) -> None:
+    """``fleet:1`` was replaced by ``fleet:3``, unless its worker has room for three."""
+    workers = (
+        None
+        if alive is None
+        else tuple(
+            LivingWorker(id_, f"celery@{id_}", ("q",), "prefork", size, 0.0, "1")
+            for id_, size in alive.items()
+        )
+    )
+    reports = (_report("ended:1", 9), _report("fleet:1", 3), _report("fleet:2", 8),
+               _report("fleet:3", 7))  # fmt: skip
+    metrics = PerformanceMonitor().observe(
+        progress(10, 400, workers=reports, counters={"waited_milliseconds": 4_000}),
+        now=at(10),
+        standstill=Standstill(workers=workers),
+    )
+    assert {worker.name for worker in metrics.workers} == counted
+    assert metrics.throttled_share == pytest.approx(0.4 / max(1, len(counted)))

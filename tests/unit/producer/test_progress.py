@@ -94,6 +94,18 @@ def test_a_narrow_terminal_shows_figures_instead_of_cut_ones(ledger: RedisLedger
     assert "…" not in "".join(lines)
 
 
+def test_a_run_whose_workers_ended_does_not_say_that_none_has_reported(
+    ledger: RedisLedger,
+) -> None:
+    spec = _spec(_generation("orders"))
+    ledger.create(spec, 1000)
+    gone = Standstill("no worker is running", has_workers=False, workers=())
+    assert "workers    none has reported yet" in _drawn(ledger, spec, standstill=gone)
+    _acknowledge(ledger, spec, BatchRange(0, 500))
+    assert any("vm:1" in line for line in _drawn(ledger, spec))
+    assert "workers    none has reported lately" in _drawn(ledger, spec, standstill=gone)
+
+
 def _drawn(ledger: RedisLedger, spec: RunSpec, width: int = 80, **more: Any) -> list[str]:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=width, height=24)
