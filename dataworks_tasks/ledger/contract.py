@@ -87,6 +87,7 @@ class RunProgress:
     finishing: str | None = None  # progress of the finishing phase, for people
     notes: Sequence[RunNote] = field(default=())
     following: FollowGauge | None = None
+    limits: RunLimits | None = None  # that were set while it ran; None: those of its spec apply
 
     @property
     def differences(self) -> int:

@@ -35,7 +35,6 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
     from rich.markup import escape
 
     from dataworks_tasks.ledger.contract import WORKING
-    from dataworks_tasks.ledger.run_limits import with_limits
     from dataworks_tasks.monitor.standstill import cause_of_standstill, has_lost_its_command
     from producer.cli.shared.run_to_end import print_next_step, summary
     from producer.view.live_snapshot import collections
@@ -58,8 +57,7 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
         cause = _ENDED if abandoned else cause_of_standstill(connections.ledger, progress)
         remaining = RemainingTime.of(connections.ledger, chosen_spec)
         left = None if abandoned else remaining.observe(progress)
-        limited = with_limits(connections.ledger, chosen_spec)
-        run = summarize(limited, progress, cause=cause, time_left=left)
+        run = summarize(chosen_spec, progress, cause=cause, time_left=left)
         parts = collections(connections.ledger, chosen_spec, progress)
         run = with_differences(run, connections.ledger)
         following = _following(connections.ledger, chosen_spec, progress)

@@ -203,7 +203,7 @@ def summarize(
         outcomes=_outcomes(spec, progress),
         verified=spec.job.run_id if isinstance(spec.job, VerificationJob | RepairJob) else None,
         is_cut_over=spec.follows and progress.state is RunState.COMPLETE,
-        limits=RunLimits.of_spec(spec),
+        limits=progress.limits or RunLimits.of_spec(spec),
     )
 
 

@@ -108,7 +108,8 @@ def test_limits_change_until_a_run_is_over(ledger: RedisLedger, over: RunState) 
     ledger.acknowledge(spec.run_id, BatchRange(0, 10), NOTHING)
     assert ledger.change_state(spec.run_id, frozenset({RunState.PAUSED}), over)
     assert not ledger.change_limits(spec.run_id, slow)
-    assert (ledger.limits(spec.run_id), ledger.limits(other.run_id)) == (fast, None)
+    for run_id, limits in ((spec.run_id, fast), (other.run_id, None)):
+        assert ledger.limits(run_id) == ledger.progress(run_id).limits == limits
 
 
 def test_attempts_are_counted_for_each_subject_of_each_run(ledger: RedisLedger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from dataworks_tasks.ledger.contract import RunState
@@ -29,6 +30,7 @@ def test_a_slow_run_gets_faster_and_slower(fleet: Fleet) -> None:
 
     fleet.run("rate", run, "--max-rate", "4k")
     assert fleet.run("status", run, check=False).stdout.count("4,000 documents/s") == 1
+    assert json.loads(fleet.run("runs", "--json").stdout)["max_rate"] == 4_000
     began, before = time.monotonic(), documents(fleet, run)
     wait_until(lambda: documents(fleet, run) > before + 2_500, "it is faster")
     # At 200 a second these would have taken 12 seconds.

@@ -16,7 +16,6 @@ import click
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, RunState
-from dataworks_tasks.ledger.run_limits import with_limits
 from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.spec import RunKind, RunSpec
@@ -100,9 +99,7 @@ def run_to_end(
     if left_early and connections.alone:
         connections.ledger.change_state(spec.run_id, WORKING, RunState.PAUSED)
         progress = connections.ledger.progress(spec.run_id)
-    run = with_differences(
-        summarize(with_limits(connections.ledger, spec), progress), connections.ledger
-    )
+    run = with_differences(summarize(spec, progress), connections.ledger)
     if context.as_json:
         context.print_json(run.as_json())
     else:
