@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -87,7 +88,7 @@ class FrameworkConfig(BaseModel):
         default=None,
         ge=1,
         le=512,
-        description="processes of one `celery worker` (its concurrency); one per core if not set",
+        description="processes of a worker, whatever starts it; one per core if not set",
     )
     max_insert_workers: int = Field(
         default=2, ge=1, le=64, description="migration: writes in flight per worker process"
@@ -241,6 +242,11 @@ class FrameworkConfig(BaseModel):
     def effective_ledger_url(self) -> SecretStr:
         """Where the ledger is."""
         return self.ledger_url or self.broker_url
+
+    @property
+    def worker_processes(self) -> int:
+        """How many processes a worker on this machine has, unless a flag says otherwise."""
+        return self.generation_workers or os.cpu_count() or 1
 
     def typed(self, flags: Mapping[str, str]) -> Self:
         """Return the same settings, some of them typed as flags: setting name -> flag."""

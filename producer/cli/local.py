@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
@@ -13,10 +12,9 @@ from producer.cli.shared.options import RATE, CommandContext, Count, with_contex
 from producer.state_folder import STATE_FOLDER
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
     from rich.console import Console
 
-    from producer.local.environment import LocalAddresses
+    from producer.local.environment import SettingsInForce
     from producer.local.service_definition import ServiceDefinition
     from producer.local.services import LocalServices
 
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     "--workers",
     type=Count(1, 64),
     metavar="N",
-    help="Worker processes; one per core if not given.",
+    help="Worker processes; otherwise FRAMEWORK_GENERATION_WORKERS, or one per core.",
 )
 @click.option(
     "--flower/--no-flower",
@@ -58,7 +56,7 @@ def command(
     from producer.local.binaries import MONGOD, VALKEY, find_binary
     from producer.local.celery_services import CeleryWorker, Flower
     from producer.local.cosmos_service import CosmosService
-    from producer.local.environment import LocalAddresses
+    from producer.local.environment import LocalAddresses, SettingsInForce
     from producer.local.mongod import Mongod
     from producer.local.services import LocalServices
     from producer.local.valkey import Valkey
@@ -80,45 +78,23 @@ def command(
             services.mongodb_url,
             services.urls()[account.name] if account else None,
         )
-        count = workers or os.cpu_count() or 1
-        environment = _not_set_elsewhere(context, addresses)
+        config = context.config()
+        count = workers or config.worker_processes
+        in_force = SettingsInForce.of(addresses, config, context.profile)
         with console.status("starting the workers"):
             pages: list[ServiceDefinition] = [
-                *([Flower(environment)] if flower else []),
-                *([WebPages(environment)] if web else []),
+                *([Flower(in_force.environment)] if flower else []),
+                *([WebPages(in_force.environment)] if web else []),
             ]
-            services.start(CeleryWorker(environment, concurrency=count), *pages)
+            services.start(CeleryWorker(in_force.environment, concurrency=count), *pages)
         if context.as_json:
-            context.print_json({"settings": addresses.environment, "urls": services.urls()})
-        _explain(console, addresses, services.urls(), count)
+            context.print_json({"settings": in_force.elsewhere, "urls": services.urls()})
+        _explain(console, in_force, services.urls(), count)
         _wait(services, console)
 
 
-def _not_set_elsewhere(context: CommandContext, addresses: LocalAddresses) -> dict[str, str]:
-    """Return the local addresses that neither the environment nor ``.env_local`` overrides.
-
-    Workers read those themselves, as the producer does: both must connect to the same servers.
-    """
-    config = context.config()
-    in_force: dict[str, SecretStr | None] = {
-        "FRAMEWORK_BROKER_URL": config.broker_url,
-        "FRAMEWORK_LEDGER_URL": config.ledger_url,
-        "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": (
-            config.source.connection_string if config.source else None
-        ),
-        "FRAMEWORK_TARGET_DB_CONNECTION_STRING": (
-            config.target.connection_string if config.target else None
-        ),
-    }
-    return {
-        name: value
-        for name, value in addresses.environment.items()
-        if (secret := in_force[name]) is not None and secret.get_secret_value() == value
-    }
-
-
 def _explain(
-    console: Console, addresses: LocalAddresses, urls: dict[str, str], workers: int
+    console: Console, in_force: SettingsInForce, urls: dict[str, str], workers: int
 ) -> None:
     processes = counted(workers, "worker process", "worker processes")
     console.print(f"[green]Running[/green] with {processes}. Ctrl-C stops everything.")
@@ -129,8 +105,12 @@ def _explain(
     console.print("\nIn this folder, in another terminal:")
     console.print("  dataworks generate service_order --total 1M")
     console.print("\nElsewhere, after these lines in a shell, or with them in .env_local:")
-    for line in addresses.lines:
+    for line in in_force.lines:
         console.print(line, soft_wrap=True, markup=False)
+    if in_force.set_here:
+        # Their values may hold passwords, so they are not printed.
+        names = ", ".join(in_force.set_here)
+        console.print(f"and with the same value of {names} as here.", markup=False)
 
 
 def _wait(services: LocalServices, console: Console) -> None:

@@ -50,7 +50,7 @@ def _words(given: str) -> tuple[str, ...]:
     "--processes",
     type=Count(1, 512),
     metavar="N",
-    help="Processes that work at once; one per core if not given.",
+    help="Processes that work at once; otherwise FRAMEWORK_GENERATION_WORKERS, or one per core.",
 )
 @click.option(
     "--name",

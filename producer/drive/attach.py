@@ -15,6 +15,7 @@ from dataworks_tasks.ledger.contract import WORKING, RunProgress
 from dataworks_tasks.runs.spec import RunSpec
 from producer.connections import Connections
 from producer.drive.causes import Causes
+from producer.drive.interrupt_notice import interrupt_notice
 from producer.drive.message_queue import MessageQueue
 from producer.drive.observation import Observation, RunView, StopRequest
 from producer.drive.pauses import Pauses
@@ -126,13 +127,7 @@ class _Interrupts:
         self._is_requested = True
 
     def _say(self, view: RunView) -> None:
-        if self._alone:
-            view.say("Stopping the workers of this command.")
-        else:
-            view.say(
-                "The workers continue without this command. "
-                f"Stop them with: dataworks pause {self._run_id}"
-            )
+        view.say(interrupt_notice(self._run_id, alone=self._alone))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from typing import Self
 
 from dataworks_tasks.settings import FrameworkConfig
 
@@ -27,18 +28,55 @@ class LocalAddresses:
         }
 
     @property
-    def lines(self) -> list[str]:
-        """Lines for a shell or for ``.env_local``; the ledger follows the broker."""
-        return [
-            f"export {name}={shlex.quote(value)}"
-            for name, value in self.environment.items()
-            if name != "FRAMEWORK_LEDGER_URL"
-        ]
-
-    @property
     def environment(self) -> dict[str, str]:
         """The same as environment variables."""
         return {f"FRAMEWORK_{name}": value for name, value in self.settings.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsInForce:
+    """The settings that reach the workers of this folder.
+
+    What the environment, a profile or ``.env_local`` sets comes before local addresses, for the
+    workers as for every other command of this folder: all must reach the same servers.
+    """
+
+    environment: dict[str, str]
+    """Variables of the workers, which read ``.env_local`` and this process's environment too."""
+    elsewhere: dict[str, str]
+    """Variables for commands that do not run in this folder; no value of them is a secret."""
+    set_here: tuple[str, ...]
+    """Addresses that are set for this folder, and may hold secrets: others need them too."""
+
+    @classmethod
+    def of(cls, addresses: LocalAddresses, config: FrameworkConfig, profile: str | None) -> Self:
+        """Return what is in force with the settings ``config``."""
+        source, target = config.source, config.target
+        addressed = {
+            "FRAMEWORK_BROKER_URL": config.broker_url,
+            "FRAMEWORK_LEDGER_URL": config.ledger_url,
+            "FRAMEWORK_SOURCE_DB_CONNECTION_STRING": source.connection_string if source else None,
+            "FRAMEWORK_TARGET_DB_CONNECTION_STRING": target.connection_string if target else None,
+        }
+        local: dict[str, str] = {}
+        set_here: list[str] = []
+        for name, secret in addressed.items():
+            if secret is None:  # the ledger follows the broker
+                continue
+            value = secret.get_secret_value()
+            if value == addresses.environment[name]:
+                local[name] = value
+            else:
+                set_here.append(name)
+        default = FrameworkConfig.model_fields["queue"].default
+        queue = {} if config.queue == default else {"FRAMEWORK_QUEUE": config.queue}
+        chosen = {"FRAMEWORK_PROFILE": profile} if profile else {}
+        return cls({**local, **chosen}, {**local, **queue}, tuple(set_here))
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines for a shell or for ``.env_local``."""
+        return [f"export {name}={shlex.quote(value)}" for name, value in self.elsewhere.items()]
 
 
 def worker_environment(config: FrameworkConfig, profile: str | None) -> dict[str, str]:

@@ -52,7 +52,7 @@ class OwnServices:
         self.config = config.model_copy(update={"queue": command_queue(os.getpid())})
         """The settings that reach them."""
         self._profile = profile
-        self._processes = processes or os.cpu_count() or 1
+        self._processes = processes or config.worker_processes
         self._say = say
         self._folder = folder
         self._has_redis = redis_is_set(config)

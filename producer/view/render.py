@@ -214,14 +214,16 @@ class _WorkerTable:
         yield grid
 
     def _rows(self) -> Iterator[tuple[str, str, str, str]]:
-        for worker in self.workers[:_MOST_WORKERS]:
+        # Processes that were replaced would hide those that work.
+        workers = sorted(self.workers, key=lambda worker: worker.documents_per_second < 1)
+        for worker in workers[:_MOST_WORKERS]:
             yield (
                 shortened(worker.name, 28),
                 f"{worker.documents_per_second:,.0f} docs/s",
                 f"{worker.documents:,}",
                 decimal(worker.peak_rss_bytes),
             )
-        if rest := self.workers[_MOST_WORKERS:]:
+        if rest := workers[_MOST_WORKERS:]:
             yield (
                 f"and {len(rest):,} more",
                 f"{sum(worker.documents_per_second for worker in rest):,.0f} docs/s",

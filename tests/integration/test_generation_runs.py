@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -167,6 +168,15 @@ def test_the_workers_continue_after_an_interrupt(fleet: Fleet) -> None:
     assert fleet.ledger.state(run_id) is RunState.RUNNING
     fleet.wait_for_state(run_id, RunState.COMPLETE)
     assert fleet.ledger.progress(run_id).counters["documents"] == 30_000
+
+
+def test_an_interrupt_says_that_nobody_works_on_the_run(fleet: Fleet) -> None:
+    producer = fleet.start("generate", "service_order", "--total", 100)
+    wait_until(fleet.waiting, "the run's first message waits")
+    producer.send_signal(signal.SIGINT)
+    output, _ = producer.communicate(timeout=60)
+    assert producer.returncode == 130
+    assert re.search("^cause +no worker is running", output, re.MULTILINE)
 
 
 def test_a_detached_run_is_finished_by_the_workers_alone(fleet: Fleet) -> None:

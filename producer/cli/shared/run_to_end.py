@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from dataworks_tasks.ledger.contract import RunProgress
     from producer.connections import Connections
     from producer.drive.observation import RunView
 
@@ -83,10 +84,17 @@ def run_to_end(
     """Detach, or stay until the run ends; print the outcome; return the exit code."""
     from producer.resume.spec_file import keep_spec
 
-    keep_spec(spec)
-    connections.finish_imports()
-    from producer.drive.attach import attach
+    try:
+        keep_spec(spec)
+        connections.finish_imports()
+        from producer.drive.attach import attach
+    except KeyboardInterrupt:
+        # The run is on record, so workers may do it although nothing was sent yet.
+        from producer.drive.interrupt_notice import interrupt_notice
 
+        notice = interrupt_notice(spec.run_id, alone=connections.alone)
+        context.console.print(f"{spec.run_id}\n{notice}", markup=False, soft_wrap=True)
+        return _sum_up(context, connections, spec, connections.ledger.progress(spec.run_id))
     if detach:
         return _detach(context, connections, spec)
     progress = attach(connections, spec, partial(_view, context, connections, spec))
@@ -95,11 +103,23 @@ def run_to_end(
             f"Redis never answered. Continue with: dataworks resume {spec.run_id}"
         )
         return 3
+    return _sum_up(context, connections, spec, progress)
+
+
+def _sum_up(
+    context: CommandContext, connections: Connections, spec: RunSpec, progress: RunProgress
+) -> int:
+    """Print what a run did, or what it does without this command; return the exit code."""
     left_early = progress.state in WORKING
     if left_early and connections.alone:
         connections.ledger.change_state(spec.run_id, WORKING, RunState.PAUSED)
         progress = connections.ledger.progress(spec.run_id)
-    run = with_differences(summarize(spec, progress), connections.ledger)
+    cause = None
+    if left_early:
+        from dataworks_tasks.monitor.standstill import cause_of_standstill
+
+        cause = cause_of_standstill(connections.ledger, progress)
+    run = with_differences(summarize(spec, progress, cause=cause), connections.ledger)
     if context.as_json:
         context.print_json(run.as_json())
     else:

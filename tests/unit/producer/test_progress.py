@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import Mock
@@ -37,10 +38,10 @@ from producer.cli.runs import print_runs
 from producer.cli.shared.run_to_end import summary
 from producer.drive.observation import Observation, QueueDepth
 from producer.view import plain_view
-from producer.view.live_snapshot import AlertWatch, LiveMeter
+from producer.view.live_snapshot import AlertWatch, LiveMeter, WorkerProgress
 from producer.view.plain_view import PlainView, plain_line
 from producer.view.progress import JsonView, TerminalView, create_view
-from producer.view.render import shortened
+from producer.view.render import details, shortened
 from producer.view.run_summary import summarize
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -150,6 +151,19 @@ def test_many_workers_and_collections_stay_on_the_screen(ledger: RedisLedger) ->
     (rest,) = [line for line in lines if line.startswith("  and 24 more")]
     assert re.search(r" 16% +4,000 / 24,000$", rest)
     assert "and 36 more" in "\n".join(lines)
+
+
+def test_busy_processes_are_shown_before_those_that_were_replaced(ledger: RedisLedger) -> None:
+    spec = _spec(_generation("customers"))
+    ledger.create(spec, 1000)
+    live = LiveMeter(spec, ledger).read(_observation(ledger, spec))
+    assert live is not None
+    gone = [WorkerProgress(f"gone:{number}", 0.0, 9000, 150_000_000) for number in range(8)]
+    busy = WorkerProgress("vm:new", 500.0, 10, 150_000_000)
+    out = io.StringIO()
+    Console(file=out, width=80).print(details(replace(live, workers=(*gone, busy))))
+    [first] = [line for line in out.getvalue().splitlines() if line.startswith("workers")]
+    assert "vm:new" in first
 
 
 def test_a_migration_shows_its_collections(ledger: RedisLedger) -> None:
