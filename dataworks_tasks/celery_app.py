@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import Celery
-
 from dataworks_tasks import logs as _logs  # noqa: F401 - sets up logging when Celery asks for it
 from dataworks_tasks.broker.celery_settings import celery_settings
+from dataworks_tasks.broker.create_app import bare_app
 from dataworks_tasks.errors import DataWorksError
-from dataworks_tasks.settings import ConfigManager, FrameworkConfig
+from dataworks_tasks.settings import ConfigManager
 from dataworks_tasks.worker.driver_timer import DriverTimer
 from dataworks_tasks.worker.liveness_step import LivenessStep
 from dataworks_tasks.worker.pool_check import PoolCheck
@@ -24,22 +23,8 @@ def _settings_from_environment() -> dict[str, Any]:
         raise SystemExit(f"dataworks: {error}") from None
 
 
-def create_app(config: FrameworkConfig | None = None) -> Celery:
-    """Create an app with the given settings, or with this process' own, read at first use."""
-    celery = Celery(
-        "dataworks",
-        include=["dataworks_tasks.tasks", "dataworks_tasks.worker.report"],
-        amqp="dataworks_tasks.broker.checked_transport:CheckedQueue",
-        fixups=[],  # Django's imports all of a worker, in commands too
-    )
-    if config is None:
-        celery.add_defaults(_settings_from_environment)
-    else:
-        celery.conf.update(celery_settings(config))
-    return celery
-
-
-app = create_app()
+app = bare_app()
+app.add_defaults(_settings_from_environment)
 app.steps["worker"].add(PoolCheck)
 app.steps["worker"].add(WordSharing)
 app.steps["worker"].add(PromptStop)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from producer.local.own_services import OwnServices
 
 _TO_SEND = (
-    "dataworks_tasks.celery_app",
+    "dataworks_tasks.broker.create_app",
     "dataworks_tasks.broker.checked_transport",
     "producer.drive.attach",
 )
@@ -106,7 +106,7 @@ class Connections:
         """The Celery app, for sending."""
         if self._app is None:
             self.finish_imports()
-            from dataworks_tasks.celery_app import create_app
+            from dataworks_tasks.broker.create_app import create_app
 
             if self.config.ledger_url is not None:
                 broker = self.config.broker_url.get_secret_value()

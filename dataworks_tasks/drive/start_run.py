@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 
 from dataworks_tasks.broker.run_queue import RunQueue
-from dataworks_tasks.drive.watch_messages import open_window
+from dataworks_tasks.drive.message_room import open_window
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.runs.driver_steps import step_names
 from dataworks_tasks.runs.spec import RunSpec

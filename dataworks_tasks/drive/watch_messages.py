@@ -6,22 +6,15 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from dataworks_tasks.drive.message_room import MOST_ROOM, open_window, room_of
 from dataworks_tasks.driver_step import Drive, DriverStep
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.run_limits import with_limits
 from dataworks_tasks.ledger.windows import DueStep, WindowState
 from dataworks_tasks.runs.batch_range import BatchRange
-from dataworks_tasks.runs.choices import Priority
 from dataworks_tasks.runs.driver_steps import PLAN, WATCH
 from dataworks_tasks.runs.spec import RunSpec
 
-ROOM = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 8}
-"""Messages of a run that wait in the queue.
-
-With 2 messages each, ten runs take turns with an evenness of 0.997, and a new run waits for at most
-20 messages.
-"""
-MOST_ROOM = 32
 _SENDING_SECONDS = 0.01
 """From taking a message to replacing it: a fast run keeps as many waiting as this time takes."""
 _LOOK_SECONDS = 1.0
@@ -55,7 +48,7 @@ class WatchMessages(DriverStep):
         missing = self._missing(drive.ledger, run_id, seen)
         lost = list(_common(missing, seen.suspects))
         pieces = [piece for gap in lost for piece in gap.split(seen.size)]
-        taken, room = _taken_since(drive.lease.position, seen), _room(drive.spec)
+        taken, room = _taken_since(drive.lease.position, seen), room_of(drive.spec)
         if taken is not None and taken.seconds < _SHORTEST_LOOK_SECONDS:
             return _LOOK_SECONDS  # probes that were sent again while this one was on its way
         if taken is not None:
@@ -126,16 +119,6 @@ def wanted_processes(spec: RunSpec, progress: RunProgress, seen: WindowState) ->
         # At least one: in a fleet without workers, nothing would notice that tokens are back.
         wanted = min(wanted, max(1, usable))
     return min(wanted, spec.max_processes or wanted)
-
-
-def open_window(ledger: Ledger, spec: RunSpec, queue: str) -> None:
-    """Start sending at the run's first gap."""
-    size = 1 if spec.is_sliced else spec.batch_size
-    ledger.windows.open(spec.run_id, queue, size, _room(spec), spec.max_processes or 0)
-
-
-def _room(spec: RunSpec) -> int:
-    return ROOM[spec.priority or Priority.NORMAL]
 
 
 def _without(gap: BatchRange, covered: Sequence[BatchRange]) -> Iterator[BatchRange]:

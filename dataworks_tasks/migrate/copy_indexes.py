@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,29 +13,13 @@ from dataworks_tasks.migrate.index_definition import (
     left_out,
     same_index,
 )
+from dataworks_tasks.migrate.read_indexes import in_order_of_building, read_indexes
 from dataworks_tasks.runs.lease import FinishLease, UnlimitedLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import NamespacePair
 from dataworks_tasks.store.build_index import build_indexes
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import read_collection
-from dataworks_tasks.store.metadata import list_indexes
-
-_MADE_BY_THE_SERVER = frozenset({"v", "ns", "background"})
-
-
-def read_indexes(client: BaseDatabaseClient, namespace: Namespace) -> list[dict[str, Any]]:
-    """Return every index except that on ``_id``, with all options, for ``createIndexes``."""
-    return [
-        {name: value for name, value in index.items() if name not in _MADE_BY_THE_SERVER}
-        for index in list_indexes(client, namespace)
-        if dict(index["key"]) != {"_id": 1}
-    ]
-
-
-def in_order_of_building(indexes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return unique indexes first: duplicates are found before time is spent on others."""
-    return sorted(indexes, key=lambda index: not index.get("unique"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.migrate.collection_options import read_options
-from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.migrate.index_definition import differences, same_index
+from dataworks_tasks.migrate.read_indexes import read_indexes
 from dataworks_tasks.migrate.view_definition import view_definition
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.choices import IndexPolicy

@@ -8,7 +8,7 @@ from typing import Any
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.migrate.collection_options import is_gone, read_options
-from dataworks_tasks.migrate.copy_indexes import read_indexes
+from dataworks_tasks.migrate.read_indexes import read_indexes
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec

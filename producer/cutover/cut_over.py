@@ -21,9 +21,10 @@ from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS
 from dataworks_tasks.ledger.history import RunEvent
 from dataworks_tasks.ledger.key_windows import Append, Place
 from dataworks_tasks.migrate.collection_options import is_gone
-from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes, read_indexes
+from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.index_notes import refused_of_position
+from dataworks_tasks.migrate.read_indexes import read_indexes
 from dataworks_tasks.migrate.run_guards import RunGuards
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.plugins import load_plugins

@@ -10,9 +10,9 @@ from bson import decode
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import TOLERANT
-from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.migrate.index_definition import differences, left_out, same_index
 from dataworks_tasks.migrate.masking import create_mask
+from dataworks_tasks.migrate.read_indexes import read_indexes
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.namespace import series_of_buckets
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, Transform

@@ -12,7 +12,7 @@ from bson.raw_bson import RawBSONDocument
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import find_element
 from dataworks_tasks.errors import TerminalError, TransientError
-from dataworks_tasks.migrate.copy_indexes import read_indexes
+from dataworks_tasks.migrate.read_indexes import read_indexes
 from dataworks_tasks.migrate.route import document_change, parsed_filter
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.namespace import Namespace

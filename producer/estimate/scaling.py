@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataworks_tasks.drive.watch_messages import MOST_ROOM
+from dataworks_tasks.drive.message_room import MOST_ROOM
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE

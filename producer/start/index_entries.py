@@ -7,7 +7,7 @@ from typing import Any
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.index_entries import entries_per_document
-from dataworks_tasks.migrate.copy_indexes import in_order_of_building, read_indexes
+from dataworks_tasks.migrate.read_indexes import in_order_of_building, read_indexes
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationPart, IndexEntries, MigrationJob, NamespacePair

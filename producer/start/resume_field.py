@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dataworks_tasks.errors import UsageError
-from dataworks_tasks.migrate.copy_indexes import read_indexes
 from dataworks_tasks.migrate.factory import MigrationStrategyFactory
+from dataworks_tasks.migrate.read_indexes import read_indexes
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.store.client import BaseDatabaseClient

@@ -10,7 +10,7 @@ from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure, PyMongoError
 
-from dataworks_tasks.migrate.copy_indexes import read_indexes
+from dataworks_tasks.migrate.read_indexes import read_indexes
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.cluster_time import time_in

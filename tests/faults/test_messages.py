@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from kombu import Producer
 from pydantic import SecretStr
 
+from dataworks_tasks.broker.create_app import create_app
 from dataworks_tasks.broker.envelope import control_refusal, refusal
 from dataworks_tasks.broker.messages import RangeMessage
-from dataworks_tasks.celery_app import create_app
 from dataworks_tasks.errors import LedgerUnavailable
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunKind

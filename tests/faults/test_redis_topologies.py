@@ -15,7 +15,7 @@ import pymongo
 import pytest
 from redis.sentinel import Sentinel
 
-from dataworks_tasks.celery_app import create_app
+from dataworks_tasks.broker.create_app import create_app
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.settings import FrameworkConfig
 from producer.local.binaries import VALKEY, find_binary

@@ -121,7 +121,7 @@ def test_a_run_is_cancelled_while_workers_are_busy(fleet: Fleet) -> None:
 
 @pytest.mark.soak
 def test_workers_are_told_to_shut_down(fleet: Fleet) -> None:
-    from dataworks_tasks.celery_app import create_app
+    from dataworks_tasks.broker.create_app import create_app
     from dataworks_tasks.settings import FrameworkConfig
 
     worker = psutil.Process(fleet.start_worker(1).pid)

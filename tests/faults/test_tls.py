@@ -18,7 +18,7 @@ import redis
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 
-from dataworks_tasks.celery_app import create_app
+from dataworks_tasks.broker.create_app import create_app
 from dataworks_tasks.errors import LedgerUnavailable, StoreUnavailable
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.ledger.contract import RunState

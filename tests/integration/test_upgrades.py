@@ -8,7 +8,7 @@ import re
 import pytest
 from pydantic import SecretStr
 
-from dataworks_tasks.celery_app import create_app
+from dataworks_tasks.broker.create_app import create_app
 from dataworks_tasks.errors import SpecRefused
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.keys import RunKeys

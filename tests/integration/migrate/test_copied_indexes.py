@@ -9,7 +9,8 @@ from bson import encode
 from pymongo.database import Database
 
 from dataworks_tasks.migrate import copy_indexes as copy_indexes_module
-from dataworks_tasks.migrate.copy_indexes import IndexCopy, copy_indexes, read_indexes
+from dataworks_tasks.migrate.copy_indexes import IndexCopy, copy_indexes
+from dataworks_tasks.migrate.read_indexes import read_indexes
 from producer.start.copy_collections import prepare_collections
 from tests.integration.migrate.conftest import Migration
 

@@ -9,14 +9,9 @@ from typing import Any, cast
 import fakeredis
 import pytest
 
+from dataworks_tasks.drive.message_room import MOST_ROOM, ROOM, open_window
 from dataworks_tasks.drive.steps import STEPS
-from dataworks_tasks.drive.watch_messages import (
-    MOST_ROOM,
-    ROOM,
-    WatchMessages,
-    open_window,
-    wanted_processes,
-)
+from dataworks_tasks.drive.watch_messages import WatchMessages, wanted_processes
 from dataworks_tasks.driver_step import Drive
 from dataworks_tasks.ledger.contract import PlanEnd, RangeResult, RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
