@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # a command imports what it uses: dataclasses are compiled at
     from dataworks_tasks.ledger.index_speeds import IndexSpeeds
     from dataworks_tasks.ledger.key_windows import KeyWindows
     from dataworks_tasks.ledger.redis_server import RedisMemory
+    from dataworks_tasks.ledger.run_flags import RunFlags
     from dataworks_tasks.ledger.run_limits import RunLimits
     from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
     from dataworks_tasks.ledger.target_claims import TargetClaims
@@ -88,6 +89,7 @@ class RunProgress:
     notes: Sequence[RunNote] = field(default=())
     following: FollowGauge | None = None
     limits: RunLimits | None = None  # that were set while it ran; None: those of its spec apply
+    flags: RunFlags | None = None  # of the command that started or last continued it
 
     @property
     def differences(self) -> int:
@@ -187,6 +189,9 @@ class Ledger(Protocol):
 
     def change_limits(self, run_id: str, limits: RunLimits) -> bool:
         """Replace the limits of a run; return False, and change nothing, when the run is over."""
+
+    def keep_flags(self, run_id: str, flags: RunFlags) -> None:
+        """Replace the flags of the command that started or continued the run."""
 
     def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
         """Replace the run's notes of a topic. They stay when the run's state changes."""

@@ -51,6 +51,7 @@ from dataworks_tasks.runs.spec import RunSpec
 if TYPE_CHECKING:
     from dataworks_tasks.ledger.final_collection import FinalCollection
     from dataworks_tasks.ledger.key_windows import KeyWindows
+    from dataworks_tasks.ledger.run_flags import RunFlags
     from dataworks_tasks.ledger.tokens import ThrottledRate, TokenGrant, TokenRequest
 
 _THROTTLED_LATELY_SECONDS = 30
@@ -142,6 +143,9 @@ class RedisLedger(Ledger):
 
     def change_limits(self, run_id: str, limits: RunLimits) -> bool:
         return self._runs.change_limits(run_id, limits)
+
+    def keep_flags(self, run_id: str, flags: RunFlags) -> None:
+        self._runs.keep_flags(run_id, flags)
 
     def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
         self._runs.set_notes(run_id, topic, notes)

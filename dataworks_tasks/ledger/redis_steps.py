@@ -34,6 +34,7 @@ _SCRIPTS = (
     "complete_follow",
     "acquire_finish_lease",
     "hold_step",
+    "keep_flags",
     "name_run",
     "note_error",
     "reopen_failed",

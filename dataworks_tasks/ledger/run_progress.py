@@ -12,6 +12,7 @@ from dataworks_tasks.ledger.contract import RunProgress, RunState, WorkerReport
 from dataworks_tasks.ledger.follow_gauge import read_gauge
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text, unknown_run
+from dataworks_tasks.ledger.run_flags import RunFlags
 from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import read_notes
 
@@ -62,6 +63,7 @@ def read_progress(steps: RedisSteps, run_id: str) -> RunProgress:
         workers=tuple(WorkerReport(**json.loads(report)) for report in workers),
         finishing=fields.get("finishing") or None,
         following=read_gauge(fields),
+        flags=RunFlags.from_json(fields["flags"]) if "flags" in fields else None,
         limits=RunLimits.from_json(fields["limits"]) if "limits" in fields else None,
         notes=read_notes({as_text(topic): as_text(text) for topic, text in notes.items()}),
     )

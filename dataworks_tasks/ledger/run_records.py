@@ -24,6 +24,7 @@ from dataworks_tasks.ledger.keys import (
     wanted_keys,
 )
 from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, unknown_run
+from dataworks_tasks.ledger.run_flags import RunFlags
 from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
 from dataworks_tasks.runs.later_pairs import LATER, with_later_pairs
@@ -193,6 +194,10 @@ class RunRecords:
         over = (*FINISHED, RunState.CANCELLED)
         keys = [RunKeys(run_id).record]
         return bool(self._steps.run(run_id, "change_limits", keys, limits.to_json(), *over))
+
+    def keep_flags(self, run_id: str, flags: RunFlags) -> None:
+        """Replace the flags of the command that started or continued the run."""
+        self._steps.run(run_id, "keep_flags", [RunKeys(run_id).record], flags.to_json())
 
     def set_notes(self, run_id: str, topic: NoteTopic, notes: Sequence[RunNote]) -> None:
         """Replace the run's notes of a topic."""

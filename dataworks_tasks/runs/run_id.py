@@ -14,7 +14,8 @@ _PREFIX = {
     RunKind.VERIFICATION: "ver",
     RunKind.REPAIR: "rep",
 }
-_AFTER_PREFIX = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+RUN_ID = rf"(?:{'|'.join(_PREFIX.values())})-\d{{8}}-\d{{6}}-[0-9a-f]{{4}}"
+"""A pattern of every id that ``new_run_id`` makes."""
 
 
 def kind_of_run(run_id: str) -> RunKind | None:
@@ -30,5 +31,4 @@ def new_run_id(kind: RunKind, now: datetime | None = None) -> str:
 
 def is_run_id(text: str) -> bool:
     """Return whether ``text`` has the form of a run's id, so that no run can have it as a name."""
-    prefix, _, rest = text.partition("-")
-    return prefix in _PREFIX.values() and _AFTER_PREFIX.fullmatch(rest) is not None
+    return re.fullmatch(RUN_ID, text) is not None

@@ -104,7 +104,7 @@ def command(
             return progress.failures
 
         def say(line: str) -> None:
-            context.console.print(escape(line))
+            context.console.print(escape(context.pasteable(line)))
 
         cut_over = CutOver(connections, spec, request, say, verify_full)
         checks = cut_over.checks()
@@ -125,13 +125,14 @@ def _print_checks(context: CommandContext, checks: list[Check]) -> None:
     from rich.markup import escape
 
     for check in checks:
+        remedy = context.pasteable(check.remedy)
         if context.as_json:
-            context.print_json(check.as_json())
+            context.print_json({**check.as_json(), "remedy": remedy})
             continue
         mark = "[green]ok[/green]" if check.ok else "[red]no[/red]"
         context.console.print(f"{mark}  {escape(check.name)}: {escape(check.found)}")
         if check.remedy and not check.ok:
-            context.console.print(f"    {escape(check.remedy)}")
+            context.console.print(f"    {escape(remedy)}")
 
 
 def _refuse(run_id: str, checks: list[Check]) -> None:
@@ -151,7 +152,7 @@ def _say_done(context: CommandContext, connections: Connections, spec: RunSpec) 
         return
     if failures:
         are = counted(failures, "document is", "documents are")
-        context.console.print(f"{are} different at the target: dataworks failures {spec.run_id}")
+        context.print_hint(f"{are} different at the target: dataworks failures {spec.run_id}")
     context.console.print(
         f"{spec.run_id} is complete: point your application at {spec.target_fingerprint}"
     )

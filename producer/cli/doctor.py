@@ -23,11 +23,12 @@ def command(context: CommandContext) -> None:
         debug = bool(click.get_current_context().find_root().params.get("debug"))
         for check in run_checks(connections, debug=debug):
             good &= check.ok
+            remedy = context.pasteable(check.remedy)
             if context.as_json:
-                context.print_json(check.as_json())
+                context.print_json({**check.as_json(), "remedy": remedy})
                 continue
             mark = "[green]OK  [/green]" if check.ok else "[red]FAIL[/red]"
-            remedy = f"\n       {check.remedy}" if check.remedy else ""
-            found = escape(f"{check.name}: {check.found}{remedy}")
+            below = f"\n       {remedy}" if remedy else ""
+            found = escape(f"{check.name}: {check.found}{below}")
             context.console.print(f"{mark}  {found}", soft_wrap=True)
     sys.exit(0 if good else 1)

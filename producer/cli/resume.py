@@ -89,7 +89,7 @@ def _resync(context: CommandContext, connections: Connections, run_id: str) -> i
     spec = continue_run(connections, run_id)
     set_going(connections, spec)
     if not connections.ledger.key_windows.is_copied(run_id):
-        context.console.print(
+        context.print_hint(
             "It is still copying. When that is done, compare and repair what was missed: "
             f"dataworks resume {run_id} --resync"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -52,11 +53,9 @@ def command(context: CommandContext, limit: int, prune: float | None) -> None:
     if context.as_json:
         context.print_rows(run.as_json() for run in found)
     elif not found and not refused:
-        context.console.print(
-            "No runs yet. Start with: dataworks generate service_order --total 1M"
-        )
+        context.print_hint("No runs yet. Start with: dataworks generate service_order --total 1M")
     elif found:
-        print_runs(context.console, found)
+        print_runs(context.console, [_pasteable(context, run) for run in found])
     for run_id, error in refused:
         click.echo(f"{run_id}: {error}", err=True)
     if refused:
@@ -82,6 +81,10 @@ def _read(
         except SpecRefused as error:
             refused.append((run_id, error))
     return found, refused
+
+
+def _pasteable(context: CommandContext, run: RunSummary) -> RunSummary:
+    return replace(run, cause=context.pasteable(run.cause, run.flags)) if run.cause else run
 
 
 def _summarize(ledger: Ledger, run_id: str) -> RunSummary:

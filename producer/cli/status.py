@@ -71,12 +71,12 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
                 context.console.print()
             else:
                 context.console.print(f"[bold]{run.run_id}[/bold]  {escape(run.name)}")
-            context.console.print(summary(run))
+            context.console.print(summary(run, context.pasteable))
             if parts and not watch:
                 context.console.print(collection_table(parts, _MOST_COLLECTIONS))
             for name, value in following.rows() if following else ():
                 context.console.print(f"[dim]{name:<10}[/dim] {value}")
-            print_next_step(context.console, run, context.flags.shown, abandoned=abandoned)
+            print_next_step(context.console, run, context.typed, abandoned=abandoned)
         sys.exit(exit_code(run))
 
 
@@ -116,7 +116,8 @@ def _watch(context: CommandContext, connections: Connections, run_id: str) -> No
     if context.as_json:
         view, pause = JsonView(spec, ledger, context.print_json, watch), _JSON_SECONDS
     else:
-        view, pause = create_view(spec, context.console, ledger, watch), _DRAWN_SECONDS
+        view = create_view(spec, context.console, ledger, watch, context.pasteable)
+        pause = _DRAWN_SECONDS
         context.console.print(f"[bold]{run_id}[/bold]  {escape(shown_name(spec))}")
     queue = MessageQueue(connections.app)
     causes = Causes(ledger, at_once=True)

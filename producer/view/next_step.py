@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataworks_tasks.errors import asks_for_new_run
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.runs.spec import RunKind
+from producer.view.pasteable import first_steps, with_flags
 from producer.view.run_summary import RunSummary
 
 _STOPPED = frozenset({RunState.PAUSED, RunState.CANCELLED, RunState.FAILED})
@@ -26,6 +27,11 @@ def resume_command(run_id: str, state: RunState, last_error: str | None) -> str:
 
 def next_steps(run: RunSummary) -> tuple[str, ...]:
     """Return the next steps, each with its command; empty if there is nothing to do."""
+    steps = [with_flags(step, run.flags) for step in _steps(run)]
+    return (*first_steps(" ".join(steps), run.flags), *steps)
+
+
+def _steps(run: RunSummary) -> list[str]:
     steps: list[str] = []
     if run.failures and run.kind is RunKind.VERIFICATION:
         steps.append(f"See what differs: dataworks failures {run.run_id}")
@@ -43,4 +49,4 @@ def next_steps(run: RunSummary) -> tuple[str, ...]:
         steps.append(f"Watch it: dataworks status {run.run_id} --watch")
     elif run.state is RunState.COMPLETE and run.kind is not RunKind.VERIFICATION:
         steps.append(f"Compare everything: dataworks verify {run.verified or run.run_id}")
-    return tuple(steps)
+    return steps

@@ -36,8 +36,15 @@ class TerminalView:
     """Moving bars and figures; when the run is over, the bars stay on the screen."""
 
     def __init__(
-        self, spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = NO_ALERTS
+        self,
+        spec: RunSpec,
+        console: Console,
+        ledger: Ledger,
+        watch: AlertWatch = NO_ALERTS,
+        complete: Callable[[str], str] = str,
     ) -> None:
+        """``complete``: completes the commands in texts."""
+        self._complete = complete
         self._verb = _VERB[spec.kind].ljust(_LONGEST_VERB)
         self._console = console
         self._meter = LiveMeter(spec, ledger, watch)
@@ -59,7 +66,7 @@ class TerminalView:
         rows: list[RenderableType] = []
         if self._shown is not None:
             rows.append(self.drawn(self._shown))
-        notices = [notice(observation)]
+        notices = [self._complete(notice(observation))]
         if self._shown is not None:
             notices += [f"alert {alert['name']}: {_fact(alert)}" for alert in self._shown.alerts]
         if shown := "\n".join(filter(None, notices)):
@@ -68,7 +75,7 @@ class TerminalView:
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self._live.console.print(escape(text), highlight=False)
+        self._live.console.print(escape(self._complete(text)), highlight=False)
 
     def drawn(self, live: LiveSnapshot) -> RenderableType:
         """Return the bars and figures as shown on the screen."""
@@ -110,13 +117,17 @@ class JsonView:
 
 
 def create_view(
-    spec: RunSpec, console: Console, ledger: Ledger, watch: AlertWatch = NO_ALERTS
+    spec: RunSpec,
+    console: Console,
+    ledger: Ledger,
+    watch: AlertWatch = NO_ALERTS,
+    complete: Callable[[str], str] = str,
 ) -> TerminalView | PlainView:
-    """Create bars on a terminal, lines elsewhere."""
+    """Create bars on a terminal, lines elsewhere. ``complete``: completes commands in texts."""
     if console.is_terminal:
-        return TerminalView(spec, console, ledger, watch)
+        return TerminalView(spec, console, ledger, watch, complete)
     print_line = partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    return PlainView(spec, print_line, ledger, watch)
+    return PlainView(spec, lambda line: print_line(complete(line)), ledger, watch)
 
 
 def _fact(alert: Alert) -> str:

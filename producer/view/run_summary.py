@@ -9,6 +9,7 @@ from typing import Any
 
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, Ledger, RunProgress, RunState
 from dataworks_tasks.ledger.run_counters import RunCounter
+from dataworks_tasks.ledger.run_flags import NO_RUN_FLAGS, RunFlags
 from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.numerals import counted
@@ -75,6 +76,8 @@ class RunSummary:
     time_left: TimeLeft | None = None
     """The time until it is complete; None while unknown."""
     limits: RunLimits = field(default_factory=RunLimits)
+    flags: RunFlags = NO_RUN_FLAGS
+    """Flags of the command that started or last continued it."""
 
     @property
     def to_read(self) -> tuple[str, ...]:
@@ -203,6 +206,7 @@ def summarize(
         outcomes=_outcomes(spec, progress),
         verified=spec.job.run_id if isinstance(spec.job, VerificationJob | RepairJob) else None,
         is_cut_over=spec.follows and progress.state is RunState.COMPLETE,
+        flags=progress.flags or NO_RUN_FLAGS,
         limits=progress.limits or RunLimits.of_spec(spec),
     )
 

@@ -12,6 +12,7 @@ from dataworks_tasks.ledger.contract import WORKING, FinishState, PlanEnd, RunSt
 from dataworks_tasks.ledger.final_collection import FinalCollection, HeldCollection
 from dataworks_tasks.ledger.keys import SLICES_PER_KEY, due_key, turns_key, wanted_keys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.run_flags import RunFlags
 from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -94,6 +95,15 @@ def test_a_state_is_read_alone(ledger: RedisLedger) -> None:
     assert ledger.state(spec.run_id) is RunState.PAUSED
 
 
+def test_flags_are_kept_with_their_run(ledger: RedisLedger) -> None:
+    spec = generation_spec(10)
+    ledger.create(spec, 10)
+    assert ledger.progress(spec.run_id).flags is None
+    for flags in (RunFlags(target="mongodb://h/", secret=("broker",)), RunFlags(profile="dev")):
+        ledger.keep_flags(spec.run_id, flags)
+        assert ledger.progress(spec.run_id).flags == flags
+
+
 @pytest.mark.parametrize("over", [RunState.COMPLETE, RunState.DIFFERENT, RunState.CANCELLED])
 def test_limits_change_until_a_run_is_over(ledger: RedisLedger, over: RunState) -> None:
     spec, other = generation_spec(10), generation_spec(10)
@@ -169,6 +179,7 @@ def test_what_other_keys_hold_of_a_forgotten_run_is_gone(ledger: RedisLedger, re
         lambda ledger, run_id: ledger.set_going(run_id, WORKING),
         lambda ledger, run_id: ledger.reopen_failed(run_id),
         lambda ledger, run_id: ledger.change_limits(run_id, RunLimits()),
+        lambda ledger, run_id: ledger.keep_flags(run_id, RunFlags(profile="dev")),
         lambda ledger, run_id: ledger.note_error(run_id, "the disk is full"),
         lambda ledger, run_id: ledger.set_notes(run_id, NoteTopic.SOURCE, []),
         lambda ledger, run_id: ledger.record_final_collections(run_id, []),

@@ -94,7 +94,7 @@ def _draw_the_end(connections: Connections, run_id: str) -> None:
     run = summarize(ledger.spec(run_id), ledger.progress(run_id))
     console.print(f"[bold]$[/bold] dataworks status {run_id}")
     console.print(summary(run))
-    print_next_step(console, run)
+    print_next_step(console, run, run.flags)
     _save(console, "terminal-status.svg")
 
 

@@ -74,7 +74,7 @@ def compare_and_repair(
 def reconcile_everything(context: CommandContext, connections: Connections, run_id: str) -> int:
     """Make the run that follows the source reconcile every key of both sides."""
     reconcile_every_key(connections.ledger, run_id)
-    context.console.print(
+    context.print_hint(
         f"More than {bounds.MOST_DIFFERENCES:,} documents differ, so every key of both sides is "
         f"reconciled. See what is left: dataworks cutover {run_id} --dry-run"
     )
@@ -89,7 +89,8 @@ def _list_differences(context: CommandContext, connections: Connections, run_id:
     for failure in islice(connections.ledger.failures(run_id), _LISTED):
         click.echo(f"  {failure.namespace}  {failure.document_id}  {failure.reason}")
     if count > _LISTED:
-        click.echo(f"  and {count - _LISTED:,} more: dataworks failures {run_id}")
+        more = f"  and {count - _LISTED:,} more: dataworks failures {run_id}"
+        click.echo(context.pasteable(more))
 
 
 def _with_unnamed(

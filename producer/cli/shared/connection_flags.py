@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, quote
 
 import click
 
 from dataworks_tasks.errors import UsageError
 from producer.cli.shared.terminal_lines import broken
+
+if TYPE_CHECKING:
+    from dataworks_tasks.ledger.run_flags import RunFlags
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,6 +52,11 @@ class _Address:
         signed_in, at, host = head.rpartition("@")
         user, colon, password = signed_in.partition(":")
         return cls(scheme, user, password if at and colon else None, f"{host}{question}{query}")
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether it holds a user name or a password, or cannot be taken apart to see that."""
+        return bool(self.user) or self.has_password or not self.scheme or "@" in self.rest
 
     @property
     def has_password(self) -> bool:
@@ -99,11 +106,14 @@ class ConnectionFlags:
         return {_SETTINGS[name]: f"--{name}" for name, _ in self._given()}
 
     @property
-    def shown(self) -> str:
-        """The flags as they can be typed again, without passwords; begins with a space."""
-        return "".join(
-            f" --{name} {shlex.quote(str(_Address.parse(v)))}" for name, v in self._given()
-        )
+    def public(self) -> RunFlags:
+        """The flags as they can be typed again; those with a user name or a password are named."""
+        from dataworks_tasks.ledger.run_flags import RunFlags
+
+        parsed = {name: _Address.parse(value) for name, value in self._given()}
+        secret = tuple(name for name, address in parsed.items() if address.is_secret)
+        shown = {name: str(address) for name, address in parsed.items() if name not in secret}
+        return RunFlags(**shown, secret=secret)
 
     def _given(self) -> Iterator[tuple[str, str]]:
         for name in _SETTINGS:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.numerals import parse_count
 from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
 from dataworks_tasks.runs.choices import Priority
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from dataworks_tasks.ledger.run_flags import RunFlags
     from dataworks_tasks.settings import FrameworkConfig
     from producer.connections import Connections
 
@@ -35,6 +37,7 @@ class CommandContext:
     profile: str | None
     as_json: bool
     flags: ConnectionFlags = NO_FLAGS
+    workers: int | None = None
 
     @property
     def console(self) -> Console:
@@ -42,6 +45,24 @@ class CommandContext:
         from producer.cli.shared.console import create_console
 
         return create_console(stderr=self.as_json)
+
+    @property
+    def typed(self) -> RunFlags:
+        """The flags that the commands which follow this one need, too."""
+        workers = None if self.workers is None else str(self.workers)
+        return replace(self.flags.public, profile=self.profile, workers=workers)
+
+    def pasteable(self, text: str, of_run: RunFlags | None = None) -> str:
+        """Complete the commands in ``text`` with the typed flags, and those of the run."""
+        from producer.view.pasteable import pasteable
+
+        return pasteable(text, self.typed, of_run)
+
+    def print_hint(self, text: str, of_run: RunFlags | None = None, *, style: str = "") -> None:
+        """Print a sentence for a person, with commands that can be pasted."""
+        # A log keeps the line in one piece.
+        line = self.pasteable(text, of_run)
+        self.console.print(line, markup=False, soft_wrap=True, style=style)
 
     def config(self, **overrides: object) -> FrameworkConfig:
         """Load the settings; this folder's local services rank below the profile."""
@@ -145,7 +166,12 @@ def with_connections(function: F) -> F:
     @with_context
     @wraps(function)
     def wrapped(context: CommandContext, connection_flags: ConnectionFlags, **values: Any) -> Any:
-        return function(replace(context, flags=connection_flags), **values)
+        context = replace(context, flags=connection_flags, workers=values.get("workers"))
+        try:
+            return function(context, **values)
+        except DataWorksError as error:
+            error.remedy = context.pasteable(error.remedy)
+            raise
 
     return wrapped  # type: ignore[return-value]
 

@@ -7,14 +7,15 @@ imported after the run was started, so that workers begin meanwhile.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from dataworks_tasks.errors import UsageError
+from dataworks_tasks.errors import TransientError, UsageError
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, RunState
 from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.numerals import counted
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dataworks_tasks.ledger.contract import RunProgress
+    from dataworks_tasks.ledger.run_flags import RunFlags
     from producer.connections import Connections
     from producer.drive.observation import RunView
 
@@ -78,14 +80,23 @@ def say_on_record(context: CommandContext, name: str | None) -> None:
         )
 
 
+def keep_run(context: CommandContext, connections: Connections, spec: RunSpec) -> None:
+    """Keep the run's spec in the folder, and the flags that were typed for it in the ledger."""
+    from producer.resume.spec_file import keep_spec
+
+    keep_spec(spec)
+    if context.typed:
+        # The flags are for people only: the run goes without them when Redis does not answer now.
+        with suppress(TransientError):
+            connections.ledger.keep_flags(spec.run_id, context.typed)
+
+
 def run_to_end(
     context: CommandContext, connections: Connections, spec: RunSpec, *, detach: bool
 ) -> int:
     """Detach, or stay until the run ends; print the outcome; return the exit code."""
-    from producer.resume.spec_file import keep_spec
-
     try:
-        keep_spec(spec)
+        keep_run(context, connections, spec)
         connections.finish_imports()
         from producer.drive.attach import attach
     except KeyboardInterrupt:
@@ -93,15 +104,13 @@ def run_to_end(
         from producer.drive.interrupt_notice import interrupt_notice
 
         notice = interrupt_notice(spec.run_id, alone=connections.alone)
-        context.console.print(f"{spec.run_id}\n{notice}", markup=False, soft_wrap=True)
+        context.print_hint(f"{spec.run_id}\n{notice}")
         return _sum_up(context, connections, spec, connections.ledger.progress(spec.run_id))
     if detach:
         return _detach(context, connections, spec)
     progress = attach(connections, spec, partial(_view, context, connections, spec))
     if progress is None:
-        context.console.print(
-            f"Redis never answered. Continue with: dataworks resume {spec.run_id}"
-        )
+        context.print_hint(f"Redis never answered. Continue with: dataworks resume {spec.run_id}")
         return 3
     return _sum_up(context, connections, spec, progress)
 
@@ -124,8 +133,8 @@ def _sum_up(
         context.print_json(run.as_json())
     else:
         context.console.print()
-        context.console.print(summary(run))
-        print_next_step(context.console, run, context.flags.shown)
+        context.console.print(summary(run, context.pasteable))
+        print_next_step(context.console, run, context.typed)
     return 130 if left_early else exit_code(run)
 
 
@@ -136,18 +145,18 @@ def _view(context: CommandContext, connections: Connections, spec: RunSpec) -> R
     if context.as_json and not sys.stderr.isatty():
         from producer.view.plain_view import PlainView
 
-        return PlainView(spec, partial(click.echo, err=True), connections.ledger, watch)
+        say = lambda line: click.echo(context.pasteable(line), err=True)  # noqa: E731
+        return PlainView(spec, say, connections.ledger, watch)
     from rich.markup import escape
 
     from producer.view.progress import create_view
 
     if not context.as_json:
         context.console.print(f"[bold]{spec.run_id}[/bold]  {escape(shown_name(spec))}")
-    return create_view(spec, context.console, connections.ledger, watch)
+    return create_view(spec, context.console, connections.ledger, watch, context.pasteable)
 
 
 def _detach(context: CommandContext, connections: Connections, spec: RunSpec) -> int:
-    from rich.markup import escape
 
     from dataworks_tasks.monitor.standstill import standstill
     from producer.drive.attach import set_going
@@ -159,13 +168,15 @@ def _detach(context: CommandContext, connections: Connections, spec: RunSpec) ->
         context.console.print(f"[bold]{spec.run_id}[/bold]  was handed to the workers")
         found = standstill(connections.ledger, connections.ledger.progress(spec.run_id))
         if found.cause and not found.has_workers:
-            context.console.print(f"[yellow]{escape(found.cause)}[/yellow]")
-        context.console.print(f"Watch it with: dataworks status {spec.run_id} --watch")
+            context.print_hint(found.cause, style="yellow")
+        context.print_hint(f"Watch it with: dataworks status {spec.run_id} --watch")
     return 0
 
 
-def summary(run: RunSummary) -> Table:
-    """Return one run as a table of two columns."""
+def summary(
+    run: RunSummary, complete: Callable[[str, RunFlags], str] = lambda text, _: text
+) -> Table:
+    """Return one run as a table of two columns. ``complete``: completes commands in texts."""
     from rich.filesize import decimal
     from rich.markup import escape
     from rich.table import Table
@@ -178,7 +189,7 @@ def summary(run: RunSummary) -> Table:
     table.add_column()
     rows = {
         "state": shown_state(run),
-        "cause": escape(run.cause or ""),
+        "cause": escape(complete(run.cause or "", run.flags)),
         "documents": f"{run.documents:,} of {run.documents_total:,}{_share(run)}{_outcomes(run)}",
         "time": f"{shown_duration(run.seconds)}  ({run.rate:,.0f} docs/s){_left(run)}",
         "size": decimal(run.bytes) if run.bytes else "",
@@ -210,7 +221,7 @@ def summary(run: RunSummary) -> Table:
             table.add_row(name, value)
     for note in run.notes:
         color = "yellow" if note.attention else "default"
-        table.add_row(note.topic, Sentence(Text(str(note), style=color)))
+        table.add_row(note.topic, Sentence(Text(complete(str(note), run.flags), style=color)))
     for line in run.found:
         table.add_row("differ", f"[red]{escape(line)}[/red]")
     return table
@@ -251,38 +262,46 @@ def shown_state(run: RunSummary) -> str:
 
 
 def print_next_step(
-    console: Console, run: RunSummary, flags: str = "", *, abandoned: bool = False
+    console: Console, run: RunSummary, typed: RunFlags, *, abandoned: bool = False
 ) -> None:
     """Print the command to type next, if there is one.
 
-    ``flags``: the typed connections, for commands that need the same ones. ``abandoned``: no
-    process works on the run, although it has not ended.
+    ``typed``: the flags that this command got. ``abandoned``: no process works on the run, although
+    it has not ended.
     """
     from rich.markup import escape
 
-    if run.state.value == "failed" and run.last_error:
-        console.print(f"[red]{escape(run.last_error)}[/red]")
+    from producer.view.pasteable import first_steps, with_flags
+
+    def shown(text: str) -> str:
+        return with_flags(text, typed, run.flags)
+
+    error = run.last_error if run.state.value == "failed" and run.last_error else ""
+    steps = [*_next_steps(run, abandoned)]
+    if error:
+        console.print(f"[red]{escape(shown(error))}[/red]")
     for remark in run.remarks:
-        console.print(f"[yellow]{escape(remark)}[/yellow]")
-    for line in _next_steps(run, flags, abandoned):
+        console.print(f"[yellow]{escape(shown(remark))}[/yellow]")
+    before = first_steps(" ".join((error, *steps)), typed, run.flags)
+    for line in (*before, *map(shown, steps)):
         # A log keeps the line in one piece, however wide the console is said to be.
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _next_steps(run: RunSummary, flags: str, abandoned: bool) -> Iterator[str]:
+def _next_steps(run: RunSummary, abandoned: bool) -> Iterator[str]:
     if run.failures and run.kind is RunKind.VERIFICATION:
         yield f"See the differences with: dataworks failures {run.run_id}"
-        yield f"Make them equal with: dataworks verify {run.verified} --repair{flags}"
+        yield f"Make them equal with: dataworks verify {run.verified} --repair"
     elif run.failures and run.kind is RunKind.REPAIR:
         yield f"What still differs: dataworks failures {run.run_id}"
     elif run.failures:
         yield f"See them with: dataworks failures {run.run_id}"
         if not run.is_cut_over:
-            yield f"Try them again with: dataworks retry {run.run_id}{flags}"
+            yield f"Try them again with: dataworks retry {run.run_id}"
     if run.verified and any(note.topic is NoteTopic.INDEXES for note in run.notes_to_read):
-        yield f"Build indexes that are missing: dataworks indexes {run.verified}{flags}"
+        yield f"Build indexes that are missing: dataworks indexes {run.verified}"
     if not run.is_over and not abandoned:
         yield f"Watch it with: dataworks status {run.run_id} --watch"
     elif abandoned or (run.state.value != "cancelled" and may_resume(run.state, run.last_error)):
         command = resume_command(run.run_id, run.state, run.last_error)
-        yield f"Continue with: {command}{flags}"
+        yield f"Continue with: {command}"

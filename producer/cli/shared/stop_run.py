@@ -11,8 +11,10 @@ def stop_and_print(context: CommandContext, run_id: str, state: RunState) -> Non
     """Stop the run, and print how to continue it."""
     with context.connections() as connections:
         run_id = connections.run_id(run_id)
+        flags = connections.ledger.progress(run_id).flags
         stop_run(connections.ledger, run_id, state)
     if context.as_json:
         context.print_json({"run": run_id, "state": state.value})
     else:
-        context.console.print(f"{run_id} is {state}. Continue with: dataworks resume {run_id}")
+        text = f"{run_id} is {state}. Continue with: dataworks resume {run_id}"
+        context.print_hint(text, flags)

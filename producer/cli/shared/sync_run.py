@@ -11,11 +11,11 @@ from dataworks_tasks.errors import UsageError
 from dataworks_tasks.runs.spec import RunSpec
 from producer.cli.shared.compare_and_repair import compare_and_repair, reconcile_everything
 from producer.cli.shared.options import CommandContext
+from producer.cli.shared.run_to_end import keep_run
 from producer.connections import Connections
 from producer.cutover.block_writes import allow_writes
 from producer.drive.attach import set_going
 from producer.resume.resync import is_resync_pending, resynced
-from producer.resume.spec_file import keep_spec
 from producer.resume.start_sync import SyncRequest, start_sync
 from producer.start.start_repair import RepairRequest
 
@@ -28,7 +28,7 @@ def sync_run(
 ) -> int:
     """Start following, after a full comparison if it is needed; return the exit code."""
     spec = start_sync(run_id, request, connections, allow_writes)
-    keep_spec(spec)
+    keep_run(context, connections, spec)
     set_going(connections, spec)
     code = 0
     if is_resync_pending(connections.ledger, spec):
@@ -77,6 +77,6 @@ def _say(context: CommandContext, spec: RunSpec, code: int, typed: str) -> None:
     source, target = escape(spec.source_fingerprint or ""), escape(spec.target_fingerprint)
     context.console.print(f"[bold]{spec.run_id}[/bold]  follows {source}, and writes to {target}")
     if code:
-        context.console.print(f"Not everything is equal yet. Compare again: {typed}")
-    context.console.print(f"Watch it with: dataworks status {spec.run_id} --watch")
-    context.console.print(f"Finish it with: dataworks cutover {spec.run_id}")
+        context.print_hint(f"Not everything is equal yet. Compare again: {typed}")
+    context.print_hint(f"Watch it with: dataworks status {spec.run_id} --watch")
+    context.print_hint(f"Finish it with: dataworks cutover {spec.run_id}")

@@ -79,7 +79,7 @@ def test_resume_is_not_advised_where_a_new_run_is(
     assert "start a new run" in error
     run = summary(JOB, RunState.FAILED, error)
     assert not mentions(next_steps(run), "resume")
-    assert not mentions(_next_steps(run, "", abandoned=False), "resume")
+    assert not mentions(_next_steps(run, abandoned=False), "resume")
     assert "resume" not in str(run_failed("mig-1", progress(RunState.FAILED, error)))
 
 
@@ -89,7 +89,7 @@ def test_resume_is_advised_where_it_can_help(monkeypatch: pytest.MonkeyPatch) ->
     for outcome in ((RunState.FAILED, renamed), (RunState.FAILED, "Boom"), (RunState.PAUSED,)):
         run = summary(JOB, *outcome)
         assert mentions(next_steps(run), "resume mig-1")
-        assert mentions(_next_steps(run, "", abandoned=False), "resume mig-1")
+        assert mentions(_next_steps(run, abandoned=False), "resume mig-1")
     assert "resume mig-1" in str(run_failed("mig-1", progress(RunState.FAILED, renamed)))
 
 
@@ -119,7 +119,7 @@ def test_a_run_whose_history_is_lost_needs_a_new_position() -> None:
     """Without it, the run would fail again at once."""
     lost = "follow: the history is gone. Take a new position: dataworks resume mig-1 --resync"
     run = summary(JOB, RunState.FAILED, lost)
-    assert [*_next_steps(run, "", False)] == ["Continue with: dataworks resume mig-1 --resync"]
+    assert [*_next_steps(run, False)] == ["Continue with: dataworks resume mig-1 --resync"]
     assert next_steps(run) == ("Continue: dataworks resume mig-1 --resync",)
     paused = summary(JOB, RunState.PAUSED, lost)
     assert next_steps(paused) == ("Continue: dataworks resume mig-1",)
