@@ -33,3 +33,8 @@ def counted(number: int, one: str, several: str = "") -> str:
     ``several`` is the plural if it is not ``one`` with an s, or if a verb follows.
     """
     return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def plain(number: float) -> str:
+    """Return ``number`` with commas, its decimals if it has any, and never an exponent."""
+    return f"{number:,.3f}".rstrip("0").rstrip(".")

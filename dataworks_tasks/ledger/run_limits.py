@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from dataworks_tasks.errors import TransientError
+from dataworks_tasks.numerals import plain
 from dataworks_tasks.runs.spec import RunSpec
 
 _LOOK_SECONDS = 1.0
@@ -46,7 +47,7 @@ class RunLimits:
             (self.max_ru, "RU/s at the target"),
             (self.source_max_ru, "RU/s at the source"),
         )
-        return ", ".join(f"{value:,g} {unit}" for value, unit in parts if value is not None)
+        return ", ".join(f"{plain(value)} {unit}" for value, unit in parts if value is not None)
 
 
 class KeepsLimits(Protocol):

@@ -42,8 +42,8 @@ def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:
         healthy = one.is_healthy(stale_seconds)
         click.echo(_as_json(one, healthy) if as_json else _as_text(one, healthy))
     if not found:
-        named = f" {worker}" if worker else ""
-        raise TransientError(f"no worker{named} runs here", "Start one: dataworks worker")
+        worker_named = f"worker {worker}" if worker else "worker"
+        raise TransientError(f"no {worker_named} runs here", "Start one: dataworks worker")
     sys.exit(0 if all(one.is_healthy(stale_seconds) for one in found) else 1)
 
 

@@ -119,13 +119,15 @@ class ScalingEstimate:
         most = self.documents // (self.processes * _RANGES_PER_PROCESS)
         shortest, longest = RANGE_SECONDS
         if self.messages < self.processes * _RANGES_PER_PROCESS:
-            yield f"fewer than ten ranges for each process: --batch-size {_round(most)}"
+            yield f"Each process gets fewer than ten ranges; try: --batch-size {_round(most)}"
         elif self.writing_is_known and not shortest <= self.range_seconds <= longest:
             per_second = self.slowest.documents_per_second / self.processes
             fitting = _round(min(most, _GOOD_RANGE_SECONDS * per_second, MAX_BATCH_SIZE))
             if fitting != self.batch_size:
                 shown = f"{self.range_seconds:,.{1 if self.range_seconds < 10 else 0}f}"
-                yield f"a range takes {shown} s, best is 1 to 30 s: --batch-size {fitting}"
+                yield (
+                    f"A range takes {shown} s, but 1 to 30 s are best; try: --batch-size {fitting}"
+                )
 
     @property
     def writing_is_known(self) -> bool:

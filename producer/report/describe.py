@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataworks_tasks.migrate.rules import rules_of
-from dataworks_tasks.numerals import counted
+from dataworks_tasks.numerals import counted, plain
 from dataworks_tasks.runs.bounds import MAX_DOCUMENTS
 from dataworks_tasks.runs.choices import OnError
 from dataworks_tasks.runs.namespace import series_of_buckets
@@ -46,8 +46,8 @@ def _rows(spec: RunSpec) -> Iterator[Row]:
         yield "documents that cannot be written", most
     elif spec.max_failures < MAX_DOCUMENTS:
         yield "stops at", f"more than {counted(spec.max_failures, 'difference')}"
-    yield "limit", f"{spec.max_rate:,g} documents/s" if spec.max_rate else ""
-    yield "request units", f"{spec.max_ru:,g} RU/s" if spec.max_ru else ""
+    yield "limit", f"{plain(spec.max_rate)} documents/s" if spec.max_rate else ""
+    yield "request units", f"{plain(spec.max_ru)} RU/s" if spec.max_ru else ""
 
 
 def _data_rows(job: GenerationJob | MigrationJob) -> Iterator[Row]:

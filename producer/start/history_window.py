@@ -80,7 +80,7 @@ def warn_of_short_history(
     copy, how = _copy_seconds(source, counts), "with one process"
     remedy = "run more workers"
     if max_rate and sum(counts.values()) / max_rate > copy:
-        copy, how = sum(counts.values()) / max_rate, f"with --max-rate {max_rate:g}"
+        copy, how = sum(counts.values()) / max_rate, f"with --max-rate {max_rate:.0f}"
         remedy = "give a higher --max-rate"
     if window < SAFE_HISTORY * copy:
         log.warning(

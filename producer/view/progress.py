@@ -20,8 +20,8 @@ from producer.view.plain_view import PlainView, notice
 from producer.view.render import bars, details
 
 _LEAST_COLLECTIONS = 4
-_OTHER_LINES = 17
-"""Lines of the live view besides its collections: figures, workers, and a note or two."""
+_OTHER_LINES = 4
+"""The run's name above the view, its bar, an empty line, and one for what is added next."""
 _VERB = {
     RunKind.GENERATION: "generate",
     RunKind.MIGRATION: "migrate",
@@ -50,6 +50,7 @@ class TerminalView:
         self._meter = LiveMeter(spec, ledger, watch)
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
         self._shown: LiveSnapshot | None = None
+        self._room = _LEAST_COLLECTIONS
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -63,27 +64,28 @@ class TerminalView:
     def observe(self, observation: Observation) -> None:
         """Draw the view again."""
         self._shown = self._meter.read(observation) or self._shown
-        rows: list[RenderableType] = []
-        if self._shown is not None:
-            rows.append(self.drawn(self._shown))
         notices = [self._complete(notice(observation))]
         if self._shown is not None:
             notices += [f"alert {alert['name']}: {_fact(alert)}" for alert in self._shown.alerts]
+        below: list[RenderableType] = []
         if shown := "\n".join(filter(None, notices)):
-            rows += [Text(), Text(shown, style="yellow")]
-        self._live.update(Group(*rows), refresh=True)
+            below = [Text(), Text(shown, style="yellow")]
+        drawn = Group(*below) if self._shown is None else self.drawn(self._shown, *below)
+        self._live.update(drawn, refresh=True)
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
         self._live.console.print(escape(self._complete(text)), highlight=False)
 
-    def drawn(self, live: LiveSnapshot) -> RenderableType:
-        """Return the bars and figures as shown on the screen."""
-        return Group(self._bars(live), Text(), details(live))
+    def drawn(self, live: LiveSnapshot, *below: RenderableType) -> RenderableType:
+        """Return the bars and figures as shown on the screen, and what comes below them."""
+        others = Group(details(live), *below)
+        taken = len(self._console.render_lines(others, pad=False)) + _OTHER_LINES
+        self._room = max(_LEAST_COLLECTIONS, self._console.height - taken)
+        return Group(self._bars(live), Text(), others)
 
     def _bars(self, live: LiveSnapshot) -> RenderableType:
-        room = self._console.height - _OTHER_LINES
-        return bars(live, self._verb, self._console.width, max(_LEAST_COLLECTIONS, room))
+        return bars(live, self._verb, self._console.width, self._room)
 
 
 class JsonView:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dataworks_tasks.numerals import counted, parse_count
+from dataworks_tasks.numerals import counted, parse_count, plain
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,3 +60,11 @@ def test_no_message_puts_a_number_before_a_plural_by_hand() -> None:
         if by_hand.search(line) and "counted(" not in line and "are called" not in line
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1e6, "1,000,000"), (1_234_567, "1,234,567"), (0.5, "0.5"), (100, "100"), (0, "0")],
+)
+def test_a_number_is_shown_without_an_exponent(number: float, text: str) -> None:
+    assert plain(number) == text

@@ -147,10 +147,23 @@ def test_many_workers_and_collections_stay_on_the_screen(ledger: RedisLedger) ->
     assert max(map(len, lines)) <= 80
     shown = [line for line in lines if line.startswith("  shop.collection_")]
     # What is done comes last, in the sum of the others.
-    assert [line.split()[0] for line in shown] == [f"shop.collection_{n}" for n in range(4, 10)]
-    (rest,) = [line for line in lines if line.startswith("  and 24 more")]
-    assert re.search(r" 16% +4,000 / 24,000$", rest)
+    assert [line.split()[0] for line in shown] == [f"shop.collection_{n}" for n in range(4, 13)]
+    (rest,) = [line for line in lines if line.startswith("  and 21 more")]
+    assert re.search(r" 19% +4,000 / 21,000$", rest)
     assert "and 36 more" in "\n".join(lines)
+
+
+def test_twelve_collections_are_shown_in_24_lines(ledger: RedisLedger) -> None:
+    names = [f"collection_{number}" for number in range(12)]
+    spec = _spec(_generation(*names))
+    ledger.create(spec, 12_000)
+    for number in range(2):
+        _acknowledge(ledger, spec, BatchRange(number * 100, number * 100 + 100), f"vm:{number}")
+    lines = _drawn(ledger, spec)
+    assert len(lines) < 24
+    assert {f"shop.{name}" for name in names} == {
+        line.split()[0] for line in lines if line.startswith("  shop.")
+    }
 
 
 def test_busy_processes_are_shown_before_those_that_were_replaced(ledger: RedisLedger) -> None:
