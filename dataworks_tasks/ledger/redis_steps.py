@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -115,7 +116,8 @@ def unknown_run(run_id: str) -> UnknownName:
     """Build the error for a run that is not on record."""
     return UnknownName(
         f"run {run_id!r} is not on record in this Redis",
-        "List the runs with: dataworks runs. If Redis lost it: dataworks resume RUN --rebuild",
+        "List the runs with: dataworks runs. If Redis lost it: "
+        f"dataworks resume {shlex.quote(run_id)} --rebuild",
     )
 
 

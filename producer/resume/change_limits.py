@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.run_limits import RunLimits, limits_of
+from dataworks_tasks.runs.spec import RunSpec
 from producer.connections import Connections
 from producer.start.new_spec import request_unit_limits
 
@@ -17,32 +18,16 @@ def change_limits(
     """Set the limits in ``wanted``, None for no limit, and keep the others; return all of them.
 
     Workers notice within two seconds. Raises UsageError for a run that is over, and for request
-    units of a server that does not count them.
+    units of a server that does not count them; the databases are reached for that alone.
     """
     ledger = connections.ledger
     spec = ledger.spec(run_id)
     limits = limits_of(ledger, spec)
     if not wanted:
         return limits
-    connections.check_servers(spec)
-    source = connections.source if spec.source_fingerprint is not None else None
-    given = {name: value for name, value in wanted.items() if value is not None}
-    max_ru, source_max_ru = request_unit_limits(
-        given.get("max_ru"), given.get("source_max_ru"), connections.target, source
-    )
-    counts = connections.target.capabilities.request_charge
-    if max_ru is not None and not counts:
-        raise UsageError(
-            "the target is not a Cosmos DB account, so writing to it costs no request units",
-            f"Limit documents instead: dataworks rate {run_id} --max-rate R",
-        )
-    changed: dict[str, float | None] = {n: None for n, value in wanted.items() if value is None}
-    if max_ru is not None:
-        changed["max_ru"] = max_ru
-    if source_max_ru is not None:
-        changed["source_max_ru"] = source_max_ru
-    if "max_rate" in given:
-        changed["max_rate"] = given["max_rate"]
+    changed = {name: value for name, value in wanted.items() if value is None or name == "max_rate"}
+    if changed.keys() != wanted.keys():
+        changed |= _request_units(connections, spec, wanted)
     limits = replace(limits, **changed)
     if not ledger.change_limits(run_id, limits):
         raise UsageError(
@@ -50,3 +35,21 @@ def change_limits(
             f"See it with: dataworks status {run_id}",
         )
     return limits
+
+
+def _request_units(
+    connections: Connections, spec: RunSpec, wanted: Mapping[str, float | None]
+) -> dict[str, float]:
+    """Return the limits on request units, of servers that count them."""
+    connections.check_servers(spec)
+    source = connections.source if spec.source_fingerprint is not None else None
+    max_ru, source_max_ru = request_unit_limits(
+        wanted.get("max_ru"), wanted.get("source_max_ru"), connections.target, source
+    )
+    if max_ru is not None and not connections.target.capabilities.request_charge:
+        raise UsageError(
+            "the target is not a Cosmos DB account, so writing to it costs no request units",
+            f"Limit documents instead: dataworks rate {spec.run_id} --max-rate R",
+        )
+    found = {"max_ru": max_ru, "source_max_ru": source_max_ru}
+    return {name: value for name, value in found.items() if value is not None}

@@ -44,7 +44,8 @@ def first_steps(text: str, typed: RunFlags, of_run: RunFlags | None = None) -> t
         if name in _names(found["name"])
     }
     return tuple(
-        f"Set the address of --{name} first, which is not shown: export {_SETTINGS[name]}=URI"
+        f"First set the address of --{name}, whose user name or password is not shown: "
+        f"export {_SETTINGS[name]}=URI"
         for name in ADDRESSES
         if name in needed
     )
