@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from dataworks_tasks.ledger.acknowledged_ranges import AcknowledgedRanges
 from dataworks_tasks.ledger.contract import (
@@ -35,7 +36,7 @@ from dataworks_tasks.ledger.redis_server import (
     read_memory,
     refuse_cluster,
 )
-from dataworks_tasks.ledger.redis_steps import RedisSteps
+from dataworks_tasks.ledger.redis_steps import RedisSteps, cannot_write_disk
 from dataworks_tasks.ledger.run_histories import RedisRunHistories
 from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
@@ -87,9 +88,20 @@ class RedisLedger(Ledger):
         self._steps.redis.close()
 
     def ping(self) -> None:
-        """Reach the server; raises LedgerUnavailable or SettingsError when it cannot be used."""
+        """Reach the server; raises LedgerUnavailable or SettingsError when it cannot be used.
+
+        A server whose disk is full refuses even PING, and can be read.
+        """
         redis = self._steps.redis
-        self._steps.guard("", redis.ping)
+
+        def reach() -> None:
+            try:
+                redis.ping()
+            except ResponseError as error:
+                if not cannot_write_disk(error):
+                    raise
+
+        self._steps.guard("", reach)
         self._steps.guard("", lambda: refuse_cluster(redis))
 
     def memory(self) -> RedisMemory:

@@ -30,6 +30,8 @@ class RedisFacts:
     """The limit that its settings give it; 0: none."""
     clock_ahead_seconds: float = 0.0
     """How far its clock is ahead of this machine's."""
+    cannot_write: bool = False
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,19 @@ class RedisMemory:
     """Bytes; ``limit`` is 0 without a limit, or if the user may not ask.
 
     ``cannot_write``: it could not write its append-only file, and stores nothing until it can.
+    ``folder``: where that file is, on its machine; empty if it can write or does not say.
     """
 
     used: int = 0
     limit: int = 0
     cannot_write: bool = False
+    folder: str = ""
+
+
+def cannot_write_to(folder: str) -> str:
+    """Return the sentence about a Redis that cannot write its append-only file in ``folder``."""
+    disk = f"the disk of {folder}" if folder else "its disk"
+    return f"Redis cannot write to {disk} and stores nothing"
 
 
 def read_memory(steps: RedisSteps) -> RedisMemory:
@@ -57,7 +67,7 @@ def read_memory(steps: RedisSteps) -> RedisMemory:
     return RedisMemory(
         int(info.get("used_memory", 0)),
         int(info.get("maxmemory", 0)),
-        info.get("aof_last_write_status", "ok") != "ok",
+        *_disk(steps, info),
     )
 
 
@@ -70,6 +80,7 @@ def read_facts(steps: RedisSteps) -> RedisFacts:
         return RedisFacts("redis", UNKNOWN, None, UNKNOWN, clock_ahead_seconds=ahead)
     except RedisError:
         info = steps.guard("", steps.redis.info)
+    cannot_write, folder = _disk(steps, info)
     return RedisFacts(
         server=str(info.get("server_name", "redis")),
         version=str(info.get("valkey_version", info.get("redis_version", UNKNOWN))),
@@ -78,7 +89,19 @@ def read_facts(steps: RedisSteps) -> RedisFacts:
         used_bytes=int(info.get("used_memory", 0)),
         most_bytes=int(info.get("maxmemory", 0)),
         clock_ahead_seconds=ahead,
+        cannot_write=cannot_write,
+        folder=folder,
     )
+
+
+def _disk(steps: RedisSteps, info: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return whether the server cannot write its append-only file, and if so, the file's folder."""
+    if info.get("aof_last_write_status", "ok") == "ok":
+        return False, ""
+    try:
+        return True, str(steps.redis.config_get("dir").get("dir", ""))
+    except RedisError:  # the user may not ask
+        return True, ""
 
 
 def _clock_ahead(steps: RedisSteps) -> float:

@@ -97,12 +97,17 @@ def refused(error: RedisError) -> LedgerUnavailable:
             "Redis is full and stores nothing",
             "Give it more memory (maxmemory); dataworks doctor says how much it has",
         )
-    if "MISCONF" in str(error):
+    if cannot_write_disk(error):
         return LedgerUnavailable(
             "Redis cannot write to its disk and stores nothing",
             "Free space there; the log of Redis says more",
         )
     return LedgerUnavailable(f"Redis could not store: {_sentence(error)}")
+
+
+def cannot_write_disk(error: RedisError) -> bool:
+    """Return whether Redis refused a command because it cannot write to its disk."""
+    return "MISCONF" in str(error)
 
 
 def is_full(error: BaseException) -> bool:

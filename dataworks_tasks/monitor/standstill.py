@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunProgress, RunState
-from dataworks_tasks.ledger.redis_server import RedisMemory
+from dataworks_tasks.ledger.redis_server import RedisMemory, cannot_write_to
 from dataworks_tasks.ledger.worker_registry import LivingWorker
 from dataworks_tasks.runs.command_queue import is_command_queue
 
@@ -90,7 +90,7 @@ def _causes(
         used, limit = memory.used // _MEGABYTE, memory.limit // _MEGABYTE
         yield f"Redis is full ({used:,} of {limit:,} MB); give it more memory"
     if memory.cannot_write:
-        yield "Redis cannot write to its disk and stores nothing; free space there"
+        yield f"{cannot_write_to(memory.folder)}; free space there"
     if not has_workers and is_command_queue(queue):
         # Nobody else ever takes from it; `resume` sends the run to another queue.
         yield (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dataworks_tasks.ledger.redis_server import UNKNOWN, RedisFacts
+from dataworks_tasks.ledger.redis_server import UNKNOWN, RedisFacts, cannot_write_to
 from producer.doctor.check import Check
 
 MOST_CLOCK_SECONDS = 2.0
@@ -25,6 +25,9 @@ def _persistence(facts: RedisFacts) -> Check:
     name = "redis persistence"
     if facts.append_only is None:
         return Check(name, ok=True, found=_NOT_ASKED)
+    if facts.cannot_write:
+        remedy = "Free space there; until then nothing is acknowledged"
+        return Check(name, ok=False, found=cannot_write_to(facts.folder), remedy=remedy)
     if facts.append_only:
         return Check(name, ok=True, found="append-only file on")
     remedy = "A restart would lose the runs: set appendonly yes"

@@ -12,6 +12,8 @@ from dataworks_tasks.errors import UsageError
 
 FULL_BYTES = 1_000_000
 """Servers give up with a little left: a page that they write is larger."""
+ROOM_BYTES = 10 * FULL_BYTES
+"""Services that ended on a full disk are started again when this is free."""
 _UNWRITABLE = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 )
@@ -20,6 +22,11 @@ _UNWRITABLE = frozenset(
 def disk_is_full(folder: Path) -> bool:
     """Return whether the disk lacks room for what a service has to write."""
     return shutil.disk_usage(folder).free < FULL_BYTES
+
+
+def disk_has_room(folder: Path) -> bool:
+    """Return whether a disk that was full has room for services to start again."""
+    return shutil.disk_usage(folder).free >= ROOM_BYTES
 
 
 def because_of_disk(folder: Path) -> str:

@@ -106,7 +106,7 @@ class OwnServices:
     def _keep_running(self, services: LocalServices) -> None:
         restarts = Restarts(services, self._say)
         try:
-            while True:
+            while services.is_open:
                 restarts.wait()
         except DataWorksError as error:
             if services.is_open:

@@ -141,7 +141,8 @@ class LocalServices:
         restarted = RunningService(service.definition, site, pid)
         if self._wait_until_ready(restarted) is not None:
             raise _did_not_start(restarted, self._link.returncodes[pid])
-        return self._add(restarted)
+        with writing_files(self.folder):
+            return self._add(restarted)
 
     def wait(self, timeout_seconds: float | None = None) -> ServiceExit | None:
         """Wait for a service that ends unasked; None when the time is over.

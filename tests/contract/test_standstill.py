@@ -171,6 +171,11 @@ def test_a_redis_without_room_on_its_disk(
     ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = running(ledger)
+    full = RedisMemory(cannot_write=True, folder="/data")
+    monkeypatch.setattr(ledger, "memory", lambda: full)
+    assert cause(ledger, run_id) == (
+        "Redis cannot write to the disk of /data and stores nothing; free space there"
+    )
     monkeypatch.setattr(ledger, "memory", lambda: RedisMemory(cannot_write=True))
     assert cause(ledger, run_id) == (
         "Redis cannot write to its disk and stores nothing; free space there"

@@ -6,9 +6,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGINT, SIGKILL
 from typing import Any
 
 import pymongo
@@ -17,6 +17,8 @@ import redis
 
 from dataworks_tasks.ledger.contract import RunState
 from producer.local.services import LocalServices, RunningService
+from producer.local.services_record import read_record
+from producer.state_folder import STATE_FOLDER
 from tests.fleet import Fleet, wait_until
 from tests.support.exact import check_exact, generate_arguments
 from tests.support.mongod_variant import MongodVariant
@@ -39,15 +41,24 @@ def small_disk(own_services: LocalServices) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.fixture
-def small_folder(tmp_path: Path) -> Iterator[Path]:
-    """Yield the folder of a person whose disk has 16 MB."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(tmp_path)]
+@contextmanager
+def disk_of(folder: Path, megabytes: int) -> Iterator[None]:
+    """Make ``folder`` a disk of this size."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"needs the right to mount: {done.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_folder(tmp_path: Path) -> Iterator[Path]:
+    """Yield the folder of a person whose disk has 16 MB."""
+    with disk_of(tmp_path, 16):
+        yield tmp_path
 
 
 @pytest.fixture
@@ -97,6 +108,24 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
+@contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a command in ``folder``; it does not outlive the test."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "producer", *arguments],
+        cwd=folder,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as command:
+        try:
+            yield command
+        finally:
+            command.kill()
+
+
 def dataworks(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command in ``folder`` to its end."""
     return subprocess.run(
@@ -120,25 +149,65 @@ def test_the_disk_of_a_command_with_its_own_redis_is_full_for_a_while(
     collection = mongo_client[database_name]["c"]
     what = ("generate", "user_profile", "--total", "8k", "--max-rate", "2k", "--batch-size", "200")
     where = ("--target", mongodb_url, "--database", database_name, "--collection", "c")
-    with subprocess.Popen(
-        [sys.executable, "-m", "producer", *what, *where, "--workers", "1"],
-        cwd=small_folder,
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as command:
+    with started(small_folder, *what, *where, "--workers", "1") as command:
         wait_until(collection.estimated_document_count, "documents arrive")
         ballast = fill(small_folder)
         lines = iter(command.stdout or ())
-        assert any("Redis cannot write to its disk" in line for line in lines)
+        assert any("Redis cannot write to the disk of" in line for line in lines)
         assert collection.estimated_document_count() < 8000
         ballast.unlink()
         rest = "".join(lines)
-    assert command.returncode == 0, rest
+        assert command.wait() == 0, rest
     assert "complete: 8,000 of 8,000 documents" in rest
     assert len(collection.distinct("_id")) == 8000
+
+
+def test_local_services_wait_until_their_disk_has_room(tmp_path: Path) -> None:
+    """They say which disk is full, start what ended, and the run is what MongoDB holds."""
+    what = (
+        "generate",
+        "user_profile",
+        "--total",
+        "6k",
+        "--max-rate",
+        "1500",
+        "--batch-size",
+        "100",
+    )
+    with (
+        disk_of(tmp_path, 96),
+        started(tmp_path, "local", "--workers", "1", "--no-web", "--no-flower") as local,
+    ):
+        said = iter(local.stdout or ())
+        assert any("export FRAMEWORK_TARGET" in line for line in said)
+        record = read_record(tmp_path / STATE_FOLDER)
+        assert record is not None
+        with (
+            pymongo.MongoClient[dict[str, Any]](record.urls["mongod"]) as mongo,
+            started(tmp_path, *what, "--database", "d", "--collection", "c") as command,
+        ):
+            wait_until(mongo["d"]["c"].estimated_document_count, "documents arrive")
+            ballast = fill(tmp_path)
+            os.kill(record.pids["mongod"], SIGKILL)
+            full = next(line for line in said if "is full" in line)
+            assert str(tmp_path) in full
+            assert "Free space on it" in full
+            assert "mongod ended with -9; it waits" in next(said)
+            lines = iter(command.stdout or ())
+            assert any(f"Redis cannot write to the disk of {tmp_path}" in line for line in lines)
+            looked = dataworks(tmp_path, "status")
+            assert "Traceback" not in looked.stderr
+            assert f"Redis cannot write to the disk of {tmp_path}" in looked.stdout
+            assert "complete" not in looked.stdout
+            ballast.unlink()
+            assert "has room again" in next(said)
+            assert "mongod is running again" in next(said)
+            rest = "".join(lines)
+            assert command.wait() == 0, rest
+            assert "complete: 6,000 of 6,000 documents" in rest
+            assert len(mongo["d"]["c"].distinct("_id")) == 6000
+        local.send_signal(SIGINT)
+        local.communicate()
 
 
 def test_a_command_on_a_full_disk_is_refused_in_a_sentence(

@@ -121,6 +121,16 @@ def test_the_memory_of_redis_is_compared_with_its_limit(
     assert words in check.found
 
 
+@pytest.mark.parametrize(
+    ("folder", "named"), [("/data/redis", "the disk of /data/redis"), ("", "its disk")]
+)
+def test_a_redis_that_cannot_write_is_named_with_its_folder(folder: str, named: str) -> None:
+    facts = RedisFacts("redis", "8", True, "noeviction", cannot_write=True, folder=folder)
+    check = next(check for check in redis_checks(facts) if not check.ok)
+    assert check.found == f"Redis cannot write to {named} and stores nothing"
+    assert check.remedy.startswith("Free space there")
+
+
 def test_what_nobody_foresaw_is_one_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
     def fine() -> Iterator[Check]:
         yield Check("redis", ok=True, found="redis 8")
