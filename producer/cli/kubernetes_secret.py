@@ -38,7 +38,7 @@ def command(context: CommandContext, name: str) -> None:
     flower = os.environ.get(FLOWER_PASSWORD) or read_env_file().get(FLOWER_PASSWORD)
     secret = kubernetes_secret(config, name, flower)
     if context.as_json:
-        context.print_json(secret)
+        click.echo(json.dumps(secret))
     else:
         click.echo(json.dumps(secret, indent=2))
     if settings := other_settings(config):

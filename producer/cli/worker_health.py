@@ -17,6 +17,7 @@ from dataworks_tasks.worker.liveness import (
     liveness_folder,
     living_workers,
 )
+from producer.view.schema_version import SCHEMA_VERSION
 
 
 @click.command("worker-health")
@@ -55,6 +56,7 @@ def _as_text(worker: LocalWorker, healthy: bool) -> str:
 def _as_json(worker: LocalWorker, healthy: bool) -> str:
     return json.dumps(
         {
+            "version": SCHEMA_VERSION,
             "worker": worker.name,
             "pid": worker.pid,
             "healthy": healthy,

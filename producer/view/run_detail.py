@@ -21,12 +21,8 @@ from producer.view.live_snapshot import LiveMeter, LiveSnapshot
 from producer.view.next_step import next_steps
 from producer.view.range_map import Strip, read_strips
 from producer.view.rate_chart import RatePoint, lag_points, rate_points
+from producer.view.schema_version import SCHEMA_VERSION
 
-SCHEMA_VERSION = 1
-"""The version of everything that ``--json`` and the API print.
-
-Within a version, fields are only added.
-"""
 _FIRST_DOCUMENTS = 3
 
 

@@ -12,7 +12,7 @@ from tornado.web import HTTPError
 
 from dataworks_tasks.ledger.contract import DocumentFailure
 from producer.view.hidden_keys import failure_json
-from producer.view.run_detail import SCHEMA_VERSION
+from producer.view.schema_version import SCHEMA_VERSION
 from producer.web.pages import read_filter, read_number
 from producer.web.request import Request
 from producer.web.run_reader import ProcessState, is_working

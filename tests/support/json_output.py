@@ -11,6 +11,10 @@ from typing import Any
 import jsonschema
 from jsonschema.protocols import Validator
 
+from producer.view.schema_version import SCHEMA_VERSION
+
+_WITHOUT_VERSION = {"document", "log_line", "secret"}
+"""Objects whose form is that of others: MongoDB, loggers and Kubernetes."""
 SCHEMA: dict[str, Any] = json.loads((files("producer.view") / "run.schema.json").read_text())
 
 
@@ -23,6 +27,7 @@ def check_error(text: str) -> dict[str, Any]:
     """Return the error that a command with ``--json`` ended with, from its standard error."""
     found: dict[str, Any] = json.loads(text.splitlines()[-1])
     _validator(*SCHEMA["stderr"]).validate(found)
+    assert found["version"] == SCHEMA_VERSION
     return found
 
 
@@ -38,6 +43,10 @@ def check_output(arguments: Sequence[str], text: str) -> list[Any]:
     lines = [json.loads(line) for line in text.splitlines()]
     for line in lines:
         validator.validate(line)
+        without = any(
+            _validator(name).is_valid(line) for name in _WITHOUT_VERSION & {*known[command]}
+        )
+        assert without or line["version"] == SCHEMA_VERSION, f"{command}: {line}"
     return lines
 
 

@@ -13,6 +13,7 @@ import click
 
 from dataworks_tasks.errors import DataWorksError, TemplateError, UsageError
 from producer.cli.shared.terminal_lines import broken
+from producer.view.schema_version import SCHEMA_VERSION
 
 _DOCUMENTED = DataWorksError.__module__
 _USAGE_CODE = 2
@@ -64,7 +65,7 @@ def _shown(error: click.ClickException | DataWorksError) -> ErrorObject:
 
 
 def _as_json(shown: ErrorObject) -> dict[str, Any]:
-    value = asdict(shown)
+    value = {"version": SCHEMA_VERSION, **asdict(shown)}
     if not shown.findings:
         del value["findings"]
     return value

@@ -115,15 +115,18 @@ class CommandContext:
         # A log keeps the line in one piece.
         self.console.print(line, markup=False, soft_wrap=True)
 
-    def print_json(self, value: Any) -> None:
-        """Print one JSON value on a line of standard output."""
-        sys.stdout.write(json.dumps(value, default=str) + "\n")
+    def print_json(self, value: Mapping[str, Any]) -> None:
+        """Print one JSON object, with the version of its schema, on a line of standard output."""
+        from producer.view.schema_version import SCHEMA_VERSION
+
+        line = json.dumps({"version": SCHEMA_VERSION, **value}, default=str)
+        sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
     def print_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Print each row as one JSON value."""
         for row in rows:
-            self.print_json(dict(row))
+            self.print_json(row)
 
 
 def _local_defaults() -> dict[str, str]:

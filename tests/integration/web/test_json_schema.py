@@ -85,6 +85,8 @@ def test_a_field_of_a_run_means_the_same_everywhere(name: str) -> None:
 
 
 def test_an_object_that_is_not_described_is_found() -> None:
+    with pytest.raises(KeyError, match="version"):
+        check_output(["pause"], '{"run": "x", "state": "paused"}')
     with pytest.raises(jsonschema.ValidationError):
         check_output(
             ["doctor"], '{"name": "redis", "ok": true, "found": "x", "remedy": "", "y": 1}'
@@ -144,7 +146,7 @@ def test_commands_follow_the_schema(fleet: Fleet) -> None:
     )["run"]
     fleet.run_json("rate", detached, "--max-rate", 200)
     fleet.run_json("pause", detached)
-    assert fleet.run_json("resume", detached, "--detach") == {"run": detached}
+    assert fleet.run_json("resume", detached, "--detach") == {"version": 1, "run": detached}
     fleet.run_json("cancel", detached)
     assert fleet.run("doctor", "--json", check=False).stdout
     fleet.run_json("runs", "--prune", "1s")
