@@ -102,7 +102,7 @@ def print_runs(console: Console, found: list[RunSummary]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from producer.cli.shared.run_to_end import shown_state
+    from producer.cli.shared.run_outcome import shown_state
 
     wide = console.width >= _WIDE_COLUMNS
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

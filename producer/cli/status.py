@@ -36,7 +36,7 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
 
     from dataworks_tasks.ledger.contract import WORKING
     from dataworks_tasks.monitor.standstill import cause_of_standstill, has_lost_its_command
-    from producer.cli.shared.run_to_end import print_next_step, summary
+    from producer.cli.shared.run_outcome import print_next_step, summary
     from producer.view.live_snapshot import collections
     from producer.view.remaining_time import RemainingTime
     from producer.view.render import collection_table

@@ -75,7 +75,7 @@ def test_a_help_text_imports_nothing_heavy(
 _LEDGER_ONLY = (
     "dataworks_tasks.ledger.connect",
     "dataworks_tasks.monitor.standstill",
-    "producer.cli.shared.run_to_end",
+    "producer.cli.shared.run_outcome",
     "producer.cli.status",
     "producer.connections",
     "dataworks_tasks.ledger.run_limits",
@@ -96,6 +96,15 @@ def test_a_command_that_reads_the_ledger_only_imports_no_driver() -> None:
     assert not _NOT_OF_THE_LEDGER & set(json.loads(done.stdout))
 
 
+_AFTER_THE_START = {
+    "dataworks_tasks.celery_app",
+    "dataworks_tasks.driver_step",
+    "dataworks_tasks.migrate.copy_indexes",
+    "producer.cli.shared.run_outcome",
+}
+"""What workers use, and what builds indexes and sums up: later, or never, in a command."""
+
+
 def test_a_command_starts_its_run_before_it_imports_what_draws() -> None:
     """And it knows the names of a run's steps without what the steps do."""
     modules = (
@@ -109,6 +118,7 @@ def test_a_command_starts_its_run_before_it_imports_what_draws() -> None:
     imported = set(json.loads(done.stdout))
     assert "rich" not in imported
     assert not {name for name in imported if name.startswith("dataworks_tasks.sync.")}
+    assert not _AFTER_THE_START & imported
 
 
 _PLANNED = """

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dataworks_tasks.settings import ConfigManager
-from producer.cli.shared.run_to_end import print_next_step, summary
+from producer.cli.shared.run_outcome import print_next_step, summary
 from producer.connections import Connections
 from producer.drive.message_queue import MessageQueue
 from producer.drive.observation import Observation

@@ -18,7 +18,7 @@ from dataworks_tasks.store.collection_facts import CollectionFacts
 from dataworks_tasks.store.collection_guard import CollectionGuard
 from dataworks_tasks.store.mongodb import MongoDBAtlasClient
 from producer.api.run_and_wait import run_failed
-from producer.cli.shared.run_to_end import _next_steps
+from producer.cli.shared.run_outcome import _next_steps
 from producer.start.check_names import name_problems
 from producer.view.next_step import next_steps
 from producer.view.run_summary import RunSummary, summarize

@@ -35,7 +35,7 @@ from dataworks_tasks.runs.spec import (
 )
 from dataworks_tasks.settings import FrameworkConfig
 from producer.cli.runs import print_runs
-from producer.cli.shared.run_to_end import summary
+from producer.cli.shared.run_outcome import summary
 from producer.drive.observation import Observation, QueueDepth
 from producer.view import plain_view
 from producer.view.live_snapshot import AlertWatch, LiveMeter, WorkerProgress
