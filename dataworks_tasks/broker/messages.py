@@ -21,6 +21,8 @@ VERIFY_RANGE = "dataworks.verify_range"
 REPAIR_RANGE = "dataworks.repair_range"
 FINISH_RUN = "dataworks.finish_run"
 DRIVE_RUN = "dataworks.drive_run"
+TASKS = (GENERATE_RANGE, COPY_RANGE, VERIFY_RANGE, REPAIR_RANGE, FINISH_RUN, DRIVE_RUN)
+"""Every task that a run may need."""
 
 TASK_OF = {
     RunKind.GENERATION: GENERATE_RANGE,

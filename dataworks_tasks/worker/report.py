@@ -8,6 +8,7 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
+from dataworks_tasks.broker.messages import TASKS
 from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.ledger.connect import connect_ledger
 from dataworks_tasks.runs.reproducibility import versions
@@ -18,13 +19,15 @@ REPORT = "dataworks_report"
 
 
 @inspect_command(name=REPORT)
-def report(_state: Any, **_: Any) -> dict[str, Any]:
-    """Return versions, queue, fingerprints and plugins; no secrets."""
+def report(state: Any, **_: Any) -> dict[str, Any]:
+    """Return versions, queue, fingerprints, plugins and tasks; no secrets."""
+    tasks = sorted(name for name in state.app.tasks if name in TASKS)
     try:
         config = ConfigManager().load_config()
-        return {**describe(config), "clock_ahead_seconds": _clock_ahead(config)}
+        more = {"clock_ahead_seconds": _clock_ahead(config), "tasks": tasks}
+        return {**describe(config), **more}
     except DataWorksError as error:
-        return {"problem": str(error)}
+        return {"problem": str(error), "tasks": tasks}
 
 
 def _clock_ahead(config: FrameworkConfig) -> float:

@@ -55,7 +55,16 @@ def _checks(connections: Connections) -> Iterator[tuple[str, Callable[[], Iterat
     for side in ("source", "target"):
         yield side, partial(_database, connections, side)
     if with_redis:
-        yield "workers", lambda: worker_checks(connections.app, connections.config)
+        yield "workers", lambda: _workers(connections)
+
+
+def _workers(connections: Connections) -> Iterator[Check]:
+    try:
+        alive = connections.ledger.workers.alive()
+    except DataWorksError:  # a check of its own reports it
+        alive = []
+    versions = {worker.name: worker.version for worker in alive}
+    return worker_checks(connections.app, connections.config, versions)
 
 
 def _no_redis() -> Iterator[Check]:

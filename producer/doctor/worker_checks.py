@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -12,8 +12,10 @@ from celery import Celery
 from celery.exceptions import DuplicateNodenameWarning
 
 from dataworks_tasks.broker.broker_errors import broker_errors
+from dataworks_tasks.broker.messages import TASKS
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.version import __version__
 from dataworks_tasks.worker.report import REPORT, describe
 from producer.doctor.check import Check
 from producer.doctor.redis_checks import clock_check
@@ -23,8 +25,13 @@ _POOLS = ("prefork", "solo")
 _START = "Start one: dataworks worker, or everything: dataworks local"
 
 
-def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
-    """Yield the checks of each worker that answers, or one that says that none does."""
+def worker_checks(
+    app: Celery, config: FrameworkConfig, versions: Mapping[str, str]
+) -> Iterator[Check]:
+    """Yield the checks of each worker that answers, or one that says that none does.
+
+    ``versions``: those that workers reported to the ledger, by their names.
+    """
     with broker_errors(), warnings.catch_warnings():
         # ``duplicate_names`` reports it as a check.
         warnings.simplefilter("ignore", DuplicateNodenameWarning)
@@ -35,8 +42,9 @@ def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
             return
         taking = inspect.active_queues() or {}
         asked = app.control.broadcast(REPORT, reply=True, timeout=_WAIT_SECONDS)
-    replies: Sequence[Mapping[str, Any]] = asked or []
-    reports = _by_name(replies)
+        replies: Sequence[Mapping[str, Any]] = asked or []
+        reports = _by_name(replies)
+        tasks = _tasks(inspect, alive, reports)
     here = describe(config)
     for worker, stats in sorted(alive.items()):
         processes = stats.get("pool", {}).get("max-concurrency", "?")
@@ -52,8 +60,40 @@ def worker_checks(app: Celery, config: FrameworkConfig) -> Iterator[Check]:
             yield compare_worker(f"{worker}, {size}", here, report)
             yield from _clock(worker, report)
         yield from _pool(worker, stats)
+        for known in tasks.get(worker, ()):
+            yield from task_checks(worker, known, versions.get(worker))
     yield queue_check(config.queue, taking)
     yield from duplicate_names(replies)
+
+
+def _tasks(
+    inspect: Any,
+    alive: Iterable[str],
+    reports: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> Mapping[str, Sequence[Sequence[str]]]:
+    """Return the tasks that the workers of each name know; older ones do not report them."""
+    found = {
+        name: [report["tasks"] for report in own if "tasks" in report]
+        for name, own in reports.items()
+    }
+    if all(found.get(name) for name in alive):
+        return found
+    registered: Mapping[str, Sequence[str]] = inspect.registered() or {}
+    return {name: found.get(name) or [tasks] for name, tasks in registered.items()}
+
+
+def task_checks(worker: str, known: Sequence[str], version: str | None) -> Iterator[Check]:
+    """Check that a worker knows every task that this version sends."""
+    names = {name.partition(" ")[0] for name in known}  # Celery adds options to some of them
+    if unknown := [task for task in TASKS if task not in names]:
+        yield Check(
+            "worker tasks",
+            ok=False,
+            found=f"{worker} of {f'version {version}' if version else 'an unknown version'} does "
+            f"not know {', '.join(unknown)} of version {__version__}, so it leaves such messages "
+            "to other workers",
+            remedy="Upgrade it and restart it: pip install -U dataworks",
+        )
 
 
 def queue_check(queue: str, taking: Mapping[str, Sequence[Mapping[str, Any]]]) -> Check:

@@ -16,6 +16,7 @@ from dataworks_tasks.monitor.metrics import newest_runs
 from dataworks_tasks.runs.read_spec import read_spec
 from dataworks_tasks.runs.spec import FORMAT_VERSION
 from dataworks_tasks.settings import FrameworkConfig
+from dataworks_tasks.version import __version__
 from tests.fleet import Fleet, wait_until
 
 OTHER = "tests.support.next_version_app"
@@ -108,6 +109,10 @@ def test_a_task_that_a_worker_does_not_know_is_left_to_a_newer_one(fleet: Fleet)
         return "does not know the task" in str(fleet.ledger.progress(run_id).last_error)
 
     wait_until(left, "a worker leaves the run to others")
+    said = " ".join(fleet.run("doctor", check=False).stdout.split())
+    assert "FAIL worker tasks: " in said
+    assert f"of version {__version__} does not know dataworks.generate_range" in said
+    assert "pip install -U dataworks" in said
     said = " ".join(fleet.run("status", run_id, check=False).stdout.split())
     assert re.search(r"the worker \S+ of version \S+ does not know the task dataworks\.\w+", said)
     assert "pip install -U dataworks" in said

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from dataworks_tasks.broker.messages import DRIVE_RUN, FINISH_RUN, REPAIR_RANGE, TASKS
 from dataworks_tasks.ledger.redis_server import RedisFacts
 from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
@@ -18,7 +19,7 @@ from producer.doctor import preflight
 from producer.doctor.check import Check
 from producer.doctor.database_rights import allowed_actions
 from producer.doctor.redis_checks import clock_check, redis_checks
-from producer.doctor.worker_checks import compare_worker
+from producer.doctor.worker_checks import compare_worker, task_checks
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,25 @@ def test_every_difference_is_named_with_what_to_do() -> None:
     ):
         assert words in check.found
     assert "pip install" in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ([REPAIR_RANGE], f"does not know {REPAIR_RANGE} of version"),
+        ([FINISH_RUN, DRIVE_RUN], f"does not know {FINISH_RUN}, {DRIVE_RUN} of version"),
+    ],
+)
+def test_an_older_worker_is_named_with_its_version_and_how_to_upgrade_it(
+    missing: list[str], words: str
+) -> None:
+    known = ["celery.ping", *(f"{task} [rate_limit=1/s]" for task in TASKS if task not in missing)]
+    (check,) = task_checks("w@h", known, "0.0.9")
+    assert not check.ok
+    assert check.found.startswith("w@h of version 0.0.9 ")
+    assert words in check.found
+    assert check.remedy == "Upgrade it and restart it: pip install -U dataworks"
+    assert list(task_checks("w@h", TASKS, "0.0.9")) == []
 
 
 @pytest.mark.parametrize(
