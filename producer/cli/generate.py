@@ -30,11 +30,19 @@ if TYPE_CHECKING:
 @click.argument("what", metavar="TEMPLATE", shell_complete=complete_templates)
 @click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
 @click.option(
-    "--scale", type=SCALE, metavar="F", help="Multiply the counts of the template's collections."
+    "--scale",
+    type=SCALE,
+    metavar="F",
+    help="Multiply the counts of the template's collections, by 0.1 or 3 for example.",
 )
 @click.option("--database", metavar="D", help="Target database.")
 @click.option("--collection", metavar="C", help="Target collection.")
-@click.option("--seed", type=SEED, metavar="S", help="The same seed gives the same documents.")
+@click.option(
+    "--seed",
+    type=SEED,
+    metavar="S",
+    help="The same seed gives the same documents; random if not given.",
+)
 @click.option(
     "--output",
     metavar="FILE",

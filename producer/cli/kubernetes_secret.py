@@ -13,7 +13,9 @@ from producer.cli.shared.options import CommandContext, with_context
 
 
 @click.command("kubernetes-secret")
-@click.option("--name", default="dataworks", show_default=True, help="Name of the secret.")
+@click.option(
+    "--name", default="dataworks", show_default=True, metavar="NAME", help="Name of the secret."
+)
 @with_context
 def command(context: CommandContext, name: str) -> None:
     """Print the secret settings as a Kubernetes secret, for kubectl apply -f -.

@@ -8,13 +8,13 @@ from threading import Event
 import click
 
 from dataworks_tasks.errors import UsageError
-from producer.cli.shared.options import CommandContext, with_connections
+from producer.cli.shared.options import CommandContext, Count, with_connections
 
 
 @click.command("metrics")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Count(0, 65535),
     default=9464,
     show_default=True,
     metavar="P",

@@ -42,7 +42,7 @@ _WEEKEND_SECONDS = 60 * 3600.0
     "--batch-size",
     type=Count(1, MAX_BATCH_SIZE),
     metavar="B",
-    help="Documents per message.",
+    help="Documents per message; otherwise FRAMEWORK_BATCH_AGGREGATION_SIZE, 10,000.",
 )
 @click.option(
     "--workers",
@@ -58,7 +58,12 @@ _WEEKEND_SECONDS = 60 * 3600.0
     metavar="R",
     help="Documents per second that one process writes, measured in a small run.",
 )
-@click.option("--max-rate", type=RATE, metavar="R", help="Documents per second of the whole fleet.")
+@click.option(
+    "--max-rate",
+    type=RATE,
+    metavar="R",
+    help="Documents per second of the whole fleet; no limit if not given.",
+)
 @click.option(
     "--max-ru",
     type=RATE,
@@ -71,7 +76,7 @@ _WEEKEND_SECONDS = 60 * 3600.0
     default="60h",
     show_default=True,
     metavar="T",
-    help="The time available for a migration, like 8h or 2d; the default is a weekend, 60h.",
+    help="The time available for a migration, like 8h or 2d; 60h is a weekend.",
 )
 @migration_options
 @measuring_options

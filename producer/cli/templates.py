@@ -36,7 +36,10 @@ def command(context: CommandContext) -> None:
 @click.argument("what", metavar="TEMPLATE", shell_complete=complete_templates)
 @click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
 @click.option(
-    "--scale", type=SCALE, metavar="F", help="Multiply the counts of the template's collections."
+    "--scale",
+    type=SCALE,
+    metavar="F",
+    help="Multiply the counts of the template's collections, by 0.1 or 3 for example.",
 )
 @with_context
 def check(context: CommandContext, what: str, total: int | None, scale: float | None) -> None:
@@ -110,7 +113,14 @@ def new(context: CommandContext, path: Path) -> None:
     show_default=True,
     help="Documents of each collection.",
 )
-@click.option("--seed", type=SEED, default=1, show_default=True, metavar="S")
+@click.option(
+    "--seed",
+    type=SEED,
+    default=1,
+    show_default=True,
+    metavar="S",
+    help="The same seed gives the same documents.",
+)
 @click.option(
     "--sample",
     type=Count(0, 1_000_000),

@@ -59,7 +59,13 @@ def _words(given: str) -> tuple[str, ...]:
     metavar="NAME",
     help="Name on this machine: NAME@HOST. Two workers on one machine need two names.",
 )
-@click.option("--log-level", type=click.Choice(_LEVELS), default="INFO", show_default=True)
+@click.option(
+    "--log-level",
+    type=click.Choice(_LEVELS),
+    default="INFO",
+    show_default=True,
+    help="The least important messages to log.",
+)
 @click.argument("more", nargs=-1, metavar="[CELERY OPTIONS]...")
 @with_connections
 def command(

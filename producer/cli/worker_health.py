@@ -17,6 +17,7 @@ from dataworks_tasks.worker.liveness import (
     liveness_folder,
     living_workers,
 )
+from producer.cli.shared.number import Number
 from producer.view.schema_version import SCHEMA_VERSION
 
 
@@ -26,11 +27,11 @@ from producer.view.schema_version import SCHEMA_VERSION
 )
 @click.option(
     "--stale-seconds",
-    type=click.FloatRange(1),
+    type=Number(1),
     default=STALE_SECONDS,
     show_default=True,
     metavar="S",
-    help="A worker that is silent for longer counts as hanging.",
+    help="A worker that is silent for more seconds counts as hanging; at least 1.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:

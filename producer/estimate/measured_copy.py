@@ -7,7 +7,7 @@ import secrets
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event, Lock
 
@@ -152,11 +152,14 @@ class _Measurement:
 
     def _watch(self, running: list[Future[None]], until: float) -> Iterator[float]:
         before, at = 0, time.monotonic()
-        while not all(future.done() for future in running) and time.monotonic() < until:
-            self._over.wait(_INTERVAL_SECONDS)
+        pending: set[Future[None]] = set(running)
+        while pending and time.monotonic() < until:
+            # Not a pause: what is left of it after the last slice would count as copying.
+            pending = wait(pending, _INTERVAL_SECONDS).not_done
             self._collect()
             now = time.monotonic()
-            yield (self._documents - before) / (now - at)
+            if pending or not before:
+                yield (self._documents - before) / (now - at)
             before, at = self._documents, now
 
     def _planned(self) -> Iterator[Slice]:

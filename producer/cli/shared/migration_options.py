@@ -16,6 +16,7 @@ from dataworks_tasks.runs.choices import (
     OnDdl,
     Partitioner,
 )
+from producer.cli.shared.number import Number
 from producer.cli.shared.options import SEED
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ def migration_options(function: F) -> F:
         help="See: dataworks strategies.",
     )
     @click.option(
-        "--filter", "query", metavar="JSON", help="Copy only what matches, Extended JSON."
+        "--filter",
+        "query",
+        metavar="JSON",
+        help="Copy only documents that match this query, in Extended JSON.",
     )
     @click.option("--rename", multiple=True, metavar="A.B=C", help="Rename a field.")
     @click.option("--drop-field", multiple=True, metavar="A.B", help="Remove a field.")
@@ -155,11 +159,11 @@ def measuring_options(function: F) -> F:
     @click.option(
         "--measure",
         "seconds",
-        type=click.FloatRange(0.5, 3600),
+        type=Number(0.5, 3600),
         default=3.0,
         show_default=True,
         metavar="S",
-        help="Seconds for which one process reads, or copies, to measure the time.",
+        help="Seconds for which one process reads, or copies, to measure the time: 0.5 to 3,600.",
     )
     @click.option(
         "--write-sample",

@@ -17,6 +17,7 @@ from dataworks_tasks.runs.bounds import MAX_BATCH_SIZE
 from dataworks_tasks.runs.choices import Priority
 from producer.cli.shared.completion import complete_profiles
 from producer.cli.shared.connection_flags import NO_FLAGS, ConnectionFlags, connection_options
+from producer.cli.shared.number import Number
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -224,7 +225,7 @@ class Seed(Count):
 COUNT = Count()
 RATE = Count(1)
 SEED = Seed()
-SCALE = click.FloatRange(min=0, min_open=True)
+SCALE = Number(0, above=True)
 
 
 class DurationType(click.ParamType[float]):
@@ -258,10 +259,12 @@ def run_options(function: F) -> F:
         "--batch-size",
         type=Count(1, MAX_BATCH_SIZE),
         metavar="B",
-        help="Documents per message.",
+        help="Documents per message; otherwise FRAMEWORK_BATCH_AGGREGATION_SIZE, 10,000.",
     )
     @click.option(
-        "--write-concern", metavar="W", help="Write concern: majority, or a number of nodes."
+        "--write-concern",
+        metavar="W",
+        help="majority, or a number of nodes; otherwise FRAMEWORK_WRITE_CONCERN, majority.",
     )
     @click.option(
         "--on-error",
@@ -282,13 +285,14 @@ def run_options(function: F) -> F:
         "--max-rate",
         type=RATE,
         metavar="R",
-        help="Documents per second of the whole fleet.",
+        help="Documents per second of the whole fleet; no limit if not given.",
     )
     @click.option(
         "--max-ru",
         type=RATE,
         metavar="R",
-        help="Request units per second of the whole fleet at the target (Cosmos DB).",
+        help="Request units per second of the whole fleet at the target (Cosmos DB); no limit if "
+        "not given.",
     )
     @click.option(
         "--priority",
@@ -301,7 +305,7 @@ def run_options(function: F) -> F:
         "--max-processes",
         type=Count(1),
         metavar="N",
-        help="Worker processes that work on the run at once.",
+        help="Worker processes that work on the run at once; all of them if not given.",
     )
     @click.option(
         "--run-name",

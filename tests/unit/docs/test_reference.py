@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import dataworks_tasks
@@ -16,7 +17,13 @@ from dataworks_tasks.generate.fields.registry import column_type, column_types
 from dataworks_tasks.migrate import factory as strategies
 from producer.cli import COMMANDS
 from tests.unit.docs.pages import PAGES
-from tests.unit.docs.reference_tables import DOCS, marked_tables, tables, with_current_tables
+from tests.unit.docs.reference_tables import (
+    DOCS,
+    commands,
+    marked_tables,
+    tables,
+    with_current_tables,
+)
 
 ROOT = DOCS.parent
 REWRITE = "run: python -m tests.unit.docs.reference_tables"
@@ -41,6 +48,20 @@ def test_every_flag_has_its_help() -> None:
         if re.fullmatch(r"\| `.*` \|\s*\|", line)
     ]
     assert not missing
+
+
+def test_help_texts_have_words_for_values_and_ranges() -> None:
+    """``[x>0]``, ``0<=x<=65535`` and ``INTEGER`` are click's, and no newcomer's."""
+    raw = re.compile(
+        r"\bx\s*[<>]|[<>]=|\b(?:INTEGER|FLOAT|TEXT|PATH|FILENAME|BOOLEAN) ?(?:RANGE)?\b"
+    )
+    found = [
+        (name, line)
+        for name, command in commands()
+        for line in command.get_help(click.Context(command, info_name=name)).splitlines()
+        if raw.search(line)
+    ]
+    assert not found
 
 
 def test_every_command_is_in_the_readme() -> None:
