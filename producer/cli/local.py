@@ -104,13 +104,14 @@ def _explain(
         console.print(f"Flower: {urls['flower']}")
     console.print("\nIn this folder, in another terminal:")
     console.print("  dataworks generate service_order --total 1M")
-    console.print("\nElsewhere, after these lines in a shell, or with them in .env_local:")
+    if in_force.lines:
+        console.print("\nElsewhere, after these lines in a shell, or with them in .env_local:")
     for line in in_force.lines:
         console.print(line, soft_wrap=True, markup=False)
     if in_force.set_here:
         # Their values may hold passwords, so they are not printed.
-        names = ", ".join(in_force.set_here)
-        console.print(f"and with the same value of {names} as here.", markup=False)
+        console.print("\nThese settings must be the same elsewhere as in this folder:")
+        console.print("\n".join(in_force.set_here), markup=False)
 
 
 def _wait(services: LocalServices, console: Console) -> None:

@@ -55,6 +55,11 @@ class FollowFigures:
         """Field names and values for machines."""
         return {**asdict(self), "phase": self.phase.value}
 
+    @property
+    def is_copying(self) -> bool:
+        """Whether documents of the first copy are missing."""
+        return self.phase is Phase.COPYING
+
     def rows(self) -> Iterator[tuple[str, str]]:
         """Names and values for people."""
         yield "phase", self.phase.value

@@ -38,10 +38,11 @@ from producer.cli.runs import print_runs
 from producer.cli.shared.run_outcome import summary
 from producer.drive.observation import Observation, QueueDepth
 from producer.view import plain_view
+from producer.view.follow_figures import FollowFigures, Phase
 from producer.view.live_snapshot import AlertWatch, LiveMeter, WorkerProgress
 from producer.view.plain_view import PlainView, plain_line
 from producer.view.progress import JsonView, TerminalView, create_view
-from producer.view.render import details, shortened
+from producer.view.render import bars, details, shortened
 from producer.view.run_summary import summarize
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -151,6 +152,25 @@ def test_many_workers_and_collections_stay_on_the_screen(ledger: RedisLedger) ->
     (rest,) = [line for line in lines if line.startswith("  and 21 more")]
     assert re.search(r" 19% +4,000 / 21,000$", rest)
     assert "and 36 more" in "\n".join(lines)
+
+
+def test_a_run_that_follows_is_not_called_planning_after_its_copy(ledger: RedisLedger) -> None:
+    pair = NamespacePair(source=Namespace("a", "orders"), target=Namespace("b", "orders"))
+    spec = _spec(MigrationJob(namespaces=(pair,)), "mig-20260101-000000-0000")
+    ledger.create(spec, None)
+    ledger.append_slices(spec.run_id, PlanEnd(), [b"1"], 300, {"b.orders": 300})
+    ledger.acknowledge(spec.run_id, BatchRange(0, 1), RangeResult({"documents": 300}))
+    live = LiveMeter(spec, ledger).read(_observation(ledger, spec))
+    assert live is not None
+    shown = {}
+    for phase in (Phase.COPYING, Phase.FOLLOWING):
+        out = io.StringIO()
+        following = FollowFigures(phase, 0, 10, 0, 0, 0, 0, 5)
+        drawn = bars(replace(live, following=following), "migrate", 80, 4)
+        Console(file=out, width=80).print(drawn)
+        shown[phase] = out.getvalue().splitlines()[0].rstrip()
+    assert shown[Phase.COPYING].endswith("300 / 300+  planning")
+    assert shown[Phase.FOLLOWING].endswith("300 / 300")
 
 
 def test_twelve_collections_are_shown_in_24_lines(ledger: RedisLedger) -> None:
