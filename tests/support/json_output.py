@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
 
@@ -48,6 +50,17 @@ def check_output(arguments: Sequence[str], text: str) -> list[Any]:
         )
         assert without or line["version"] == SCHEMA_VERSION, f"{command}: {line}"
     return lines
+
+
+def check_answer(path: str, status: int, value: Any) -> None:
+    """Fail unless ``value`` is what the API answers at ``path`` by the schema."""
+    if status != HTTPStatus.OK:
+        check_object("api_error", value)
+        return
+    place = path.partition("?")[0]
+    known = {re.sub("RUN", "[^/]+", name.partition("?")[0]): name for name in SCHEMA["answers"]}
+    [name] = [name for pattern, name in known.items() if re.fullmatch(pattern, place)]
+    check_object(SCHEMA["answers"][name][0], value)
 
 
 @cache

@@ -20,6 +20,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from producer.connections import Connections
 from producer.web.options import RequestedOptions, check_options
 from producer.web.server import serve
+from tests.support.json_output import check_answer
 
 PASSWORD = "correct-horse-battery"
 
@@ -68,6 +69,8 @@ class Visitor:
             name, _, value = cookie.partition(";")[0].partition("=")
             self.cookies[name] = value
         connection.close()
+        if path.startswith("/api/") and "json" in answer.headers.get("Content-Type", ""):
+            check_answer(path, answer.status, answer.json)
         return answer
 
     def post(self, path: str, form: Mapping[str, str] | None = None, **headers: str) -> Answer:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.settings import FrameworkConfig
 from producer.web.options import RequestedOptions, check_options
 from tests.fleet import wait_until
@@ -245,10 +246,14 @@ def test_the_rate_is_changed_by_numbers_as_people_type_them(
         answer = visitor.post(path, {"max_rate": wrong})
         assert answer.status == 400, wrong
     assert visitor.post(path, {"max_rate": "10"}, Origin="http://evil.example.com").status == 403
-    refused = visitor.post(path, {"max_rate": "10"})
+    refused = visitor.post(path, {"max_ru": "400"})
     assert refused.status == 409, "these settings have no database"
     assert ledger.limits(run_id) is None
     assert ledger.history.events(run_id) == ()
+    assert visitor.post(path, {"max_rate": "1k"}).status == 302
+    assert ledger.limits(run_id) == RunLimits(max_rate=1000)
+    [event] = ledger.history.events(run_id)
+    assert event.action == "limit to 1,000 documents/s"
 
 
 def test_a_cut_over_is_refused_without_the_id_the_session_and_the_permission(

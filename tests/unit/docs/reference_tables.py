@@ -81,22 +81,27 @@ def _schemas() -> dict[str, str]:
     added = {name: field for name, field in detail.items() if name not in run and name != "now"}
     parts = {"run schema": run, "now schema": now, "detail schema": added}
     made = {name: "".join(_fields(fields)) for name, fields in parts.items()}
-    return {**made, "commands schema": _commands(), "objects schema": _objects()}
+    tables = {
+        "commands schema": _printed_by("commands", "command", "objects"),
+        "answers schema": _printed_by("answers", "address", "object"),
+        "objects schema": _objects(),
+    }
+    return {**made, **tables}
 
 
-def _commands() -> str:
-    """Which objects each command prints."""
+def _printed_by(part: str, what: str, printed: str) -> str:
+    """Return which objects each command prints, or each address of the API."""
     rows = "".join(
-        f"| `{name}` | {', '.join(f'`{one}`' for one in objects) or 'none of these'} |\n"
-        for name, objects in json.loads(SCHEMA.read_text())["commands"].items()
+        f"| `{name}` | {', '.join(f'`{one}`' for one in objects)} |\n"
+        for name, objects in json.loads(SCHEMA.read_text())[part].items()
     )
-    return f"| command | objects |\n| --- | --- |\n{rows}"
+    return f"| {what} | {printed} |\n| --- | --- |\n{rows}"
 
 
 def _objects() -> str:
     """Return the objects besides runs, a table each."""
     known = json.loads(SCHEMA.read_text())
-    printed = [*known["commands"].values(), known["stderr"]]
+    printed = [*known["commands"].values(), known["stderr"], *known["answers"].values()]
     names = dict.fromkeys(name for objects in printed for name in objects)
     run = known["$defs"]["run"]["properties"]
     detail = known["$defs"]["detail"]["properties"]
@@ -104,7 +109,7 @@ def _objects() -> str:
         f"### `{name}`\n\n{known['$defs'][name]['description']}\n"
         + _object_table(known["$defs"][name]["properties"], detail if name == "report" else run)
         for name in names
-        if name not in {"run", "live", "document"}
+        if name not in {"run", "live", "document", "detail"}
     )
 
 
