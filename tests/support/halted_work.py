@@ -25,7 +25,7 @@ class HaltedWork:
         self._mark = (folder or fleet.folder) / place
         stop = {VARIABLE: f"{place}=stop@{passage}:{self._mark.parent}"}
         one_slice = {"FRAMEWORK_PARALLEL_CURSORS": "1"}
-        self._worker: RunningService = fleet.start_worker(1, fleet.environment | one_slice | stop)
+        self.worker: RunningService = fleet.start_worker(1, fleet.environment | one_slice | stop)
 
     def wait(self) -> None:
         """Wait until the process has halted."""
@@ -38,5 +38,5 @@ class HaltedWork:
             process.send_signal(signal.SIGCONT)
 
     def _stopped(self) -> list[psutil.Process]:
-        children = pool_children(self._worker)
+        children = pool_children(self.worker)
         return [child for child in children if child.status() == psutil.STATUS_STOPPED]
