@@ -59,6 +59,7 @@ def test_rights_that_are_missing_are_named(fleet: Fleet, reader: str) -> None:
         fleet.environment[f"FRAMEWORK_{side}_DB_NAME"] = fleet.database
     checks = _checks(fleet)
     assert checks["source rights"] == {
+        "version": 1,
         "name": "source rights",
         "ok": True,
         "found": f"read on {fleet.database}",
