@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import IO, Any
 
-_COMMANDS = frozenset({"dataworks", "pip", "pipx"})
+_COMMANDS = frozenset({"dataworks", "export", "pip", "pipx"})
 _PROSE = frozenset({"a", "again", "and", "for", "if", "in", "of", "on", "or", "says", "to", "with"})
 """Words that are never part of a command: the sentence continues."""
 _LEAST_COLUMNS = 20

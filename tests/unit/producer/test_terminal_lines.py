@@ -89,6 +89,14 @@ def test_a_command_longer_than_a_line_is_not_divided() -> None:
         assert broken(f"Continue with: {command}", stream) == f"Continue with:\n{command}"
 
 
+def test_an_assignment_for_a_shell_is_not_divided() -> None:
+    url = "'mongodb://127.0.0.1:21547/?replicaSet=globaldb&retrywrites=false'"
+    line = f"export FRAMEWORK_TARGET_DB_CONNECTION_STRING={url}"
+    with _terminal() as (stream, _):
+        assert broken(line, stream) == line
+        assert broken(f"Set it first: {line}", stream) == f"Set it first:\n{line}"
+
+
 def test_continued_lines_are_indented_like_the_first_or_as_asked_for() -> None:
     words = "word " * 20
     with _terminal(40) as (stream, _):
