@@ -48,7 +48,7 @@ def celery_settings(config: FrameworkConfig) -> dict[str, Any]:
         # Ranges take long: a prefetched message would wait while other workers are idle.
         "worker_prefetch_multiplier": 1,
         # A task of a newer version is left to newer workers; Celery's own consumer discards it.
-        "worker_consumer": "dataworks_tasks.worker.newer_tasks:NewerTasksConsumer",
+        "worker_consumer": "dataworks_tasks.worker.consumer:PromptConsumer",
         "worker_concurrency": config.generation_workers,
         "task_time_limit": TASK_SECONDS,
         "task_default_queue": config.queue,

@@ -57,21 +57,33 @@ def standstill(ledger: Ledger, progress: RunProgress, *, silence_counts: bool = 
     if not queue:  # the process that recorded the run works on it
         return Standstill(progress.last_error if _is_newest(progress) else None)
     workers, memory = ledger.workers.alive(), ledger.memory()
-    redis_stores = not (memory.cannot_write or _is_full(memory))
+    redis_stores = _stores(memory)
     is_known = silence_counts and redis_stores
     has_workers = not is_known or _has_worker(workers, queue)
-    cause = next(_causes(ledger, progress, queue, workers, memory, has_workers), None)
+    causes = _causes(ledger, progress, queue, workers, memory, has_workers=has_workers)
+    cause = next(causes, None)
+    if cause is None and is_known:
+        cause = next(_waits(ledger, progress), None)
     return Standstill(cause, has_workers, tuple(workers) if is_known else None, redis_stores)
 
 
 def has_lost_its_command(ledger: Ledger, run_id: str) -> bool:
     """Return whether only one command's workers could work on the run, and they have ended."""
     queue = ledger.windows.queue(run_id)
-    return is_command_queue(queue) and not _has_worker(ledger.workers.alive(), queue)
+    return (
+        is_command_queue(queue)
+        and not _has_worker(ledger.workers.alive(), queue)
+        and _stores(ledger.memory())
+    )
 
 
 def _has_worker(workers: Sequence[LivingWorker], queue: str) -> bool:
     return any(queue in worker.queues for worker in workers)
+
+
+def _stores(memory: RedisMemory) -> bool:
+    """Return whether workers can report that they are alive."""
+    return not (memory.cannot_write or _is_full(memory))
 
 
 def _is_full(memory: RedisMemory) -> bool:
@@ -84,6 +96,7 @@ def _causes(
     queue: str,
     workers: Sequence[LivingWorker],
     memory: RedisMemory,
+    *,
     has_workers: bool,
 ) -> Iterator[str]:
     if _is_full(memory):
@@ -106,6 +119,10 @@ def _causes(
     if throttled is not None:
         unit = "RU" if throttled.in_request_units else "documents"
         yield f"the target throttles: it accepts {throttled.a_second:,.0f} {unit}/s from this run"
+
+
+def _waits(ledger: Ledger, progress: RunProgress) -> Iterator[str]:
+    """Yield what a run waits for that has not acknowledged anything for some time."""
     # A run that follows an idle source has nothing to do, and so nothing to wait for.
     is_idle = progress.following is not None and progress.planned == progress.acknowledged
     waiting = [] if is_idle else ledger.windows.served_before(progress.run_id)

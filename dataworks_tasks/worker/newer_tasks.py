@@ -26,7 +26,7 @@ _LONGEST_SECONDS = 1.0
 
 
 class NewerTasksConsumer(Consumer):
-    """For the setting ``worker_consumer``."""
+    """A base of ``PromptConsumer``."""
 
     connection_errors: tuple[type[Exception], ...]
 

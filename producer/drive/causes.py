@@ -8,9 +8,9 @@ from dataworks_tasks.ledger.contract import Ledger, RunProgress
 from dataworks_tasks.monitor.standstill import GETS_ON, Standstill, standstill
 
 _ASKED_EVERY_SECONDS = 2.0
-_BACK_SECONDS = 8.0
-"""Workers report every five seconds, so those that are alive have done so this long after Redis
-began to answer, or to store things, again."""
+_BACK_SECONDS = 10.0
+"""Workers that are alive have connected and reported this long after Redis began to answer, or to
+store things, again."""
 
 
 class Causes:

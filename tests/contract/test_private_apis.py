@@ -54,14 +54,17 @@ from dataworks_tasks.broker.checked_transport import (
     CheckedSentinelTransport,
     CheckedTransport,
 )
+from dataworks_tasks.broker.create_app import create_app
 from dataworks_tasks.broker.server_clock import ServerClock
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import LedgerUnavailable
 from dataworks_tasks.migrate.lazy_document import LazyDocument
+from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.store.insert_command import DocumentSequence
 from dataworks_tasks.store.raw_batches import RawBatches, reply_with_stream
 from dataworks_tasks.store.wire_versions import too_old_server
 from dataworks_tasks.store.write_fence import _FencedSession
+from dataworks_tasks.worker.consumer import PromptConsumer
 
 CHANNEL: Any = kombu_redis.Channel
 WORKER: Any = Worker
@@ -238,6 +241,28 @@ def test_billiard_pauses_in_this_function_and_celery_keeps_processes_here() -> N
     assert "self._pool = []" in inspect.getsource(Pool.__init__)
     assert "self._pool = Pool(" in inspect.getsource(TaskPool.on_start)
     assert "if self._in_poll:" in inspect.getsource(CHANNEL.close)
+
+
+def test_a_worker_tries_to_connect_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``worker.consumer`` sets intervals that Celery does not pass to kombu."""
+    waited: list[float] = []
+    attempts = iter([ConnectionRefusedError(number) for number in range(12)])
+
+    def connect() -> str:
+        for error in attempts:
+            raise error
+        return "connected"
+
+    monkeypatch.setattr("kombu.utils.functional.sleep", waited.append)
+    consumer = PromptConsumer.__new__(PromptConsumer)
+    consumer.app = create_app(FrameworkConfig())
+    consumer.first_connection_attempt = False
+    consumer.broker_connection_retry_attempt = 0
+    connection: Any = Connection("redis://127.0.0.1:1/0")
+    monkeypatch.setattr(connection, "_connection_factory", connect)
+    assert consumer.ensure_connected(connection) is connection
+    assert sum(waited) == 1 + 2 + 3 + 9 * 4
+    assert max(waited) <= 1, "it notices in between that it is asked to stop"
 
 
 def test_celery_waits_for_its_pool_in_two_loops_that_sleep() -> None:

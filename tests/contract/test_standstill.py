@@ -204,19 +204,23 @@ def test_workers_that_could_not_report_have_not_ended(
             patched.setattr(ledger, "memory", lambda: full)
             now += 2.0
             found = watched.of(ledger.progress(run_id))
+            assert not has_lost_its_command(ledger, run_id)
         assert str(found.cause).startswith("Redis ")
         assert found.has_workers
+    monkeypatch.setattr("dataworks_tasks.monitor.standstill._SILENT_SECONDS", -60.0)
+    ledger.windows.take(run_id, BatchRange(0, 10), "w1", 60)
     now += 2.0
     found = watched.of(ledger.progress(run_id))
     assert (found.cause, found.has_workers, found.workers) == (None, True, None)
-    now += 8.0
+    now += 10.0
     found = watched.of(ledger.progress(run_id))
     assert "worker" in str(found.cause)
+    assert has_lost_its_command(ledger, run_id) == own
     assert (found.has_workers, found.workers) == (False, ())
     enter(ledger, "w1", queue)
     now += 2.0
     found = watched.of(ledger.progress(run_id))
-    assert found.cause is None
+    assert "nothing was acknowledged for" in str(found.cause)
     assert [worker.id for worker in found.workers or ()] == ["w1"]
 
 
