@@ -2,17 +2,15 @@
 
 An idle worker of Celery 5.7 takes two seconds from SIGTERM to its end: its event loop notices the
 signal at the next event, each process of its pool sleeps for a second before it ends, and the pool
-joins a thread that sleeps for half a second. One that works looks for results every half second,
-too. See also ``broker.blocking_read``.
+joins a thread that sleeps for half a second. See also ``broker.blocking_read``.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import time
 from threading import Thread
-from types import FrameType, SimpleNamespace
+from types import FrameType
 from typing import Any
 
 from celery import bootsteps
@@ -22,7 +20,6 @@ from celery.worker import state
 from dataworks_tasks.broker.blocking_read import worker_ends
 
 _CHECK_SECONDS = 0.01
-_LOOK_SECONDS = 0.02
 _END_SECONDS = 5.0
 _END_OF_PROCESS = "_do_exit"
 """The function of billiard that says goodbye, sleeps and ends the process."""
@@ -49,10 +46,7 @@ class PromptStop(bootsteps.StartStopStep):
         """End the processes of a pool in which none works; others finish their work first."""
         worker_shutting_down.disconnect(self._hurry)
         forked = parent.pool._pool
-        if self._hub is None or forked is None:
-            return
-        if state.reserved_requests:
-            _shorten_pauses()
+        if self._hub is None or forked is None or state.reserved_requests:
             return
         # Terminating the pool waits for half a second if a process is left.
         for process in forked._pool:
@@ -69,22 +63,6 @@ class PromptStop(bootsteps.StartStopStep):
 
 
 def _nothing() -> None: ...
-
-
-def _shorten_pauses() -> None:
-    """Let Celery look often whether the pool has finished; what it does then stays its own.
-
-    It reads results and acknowledges messages in two loops that sleep for half a second.
-    """
-    # Imported by a worker only: commands import this module to send messages.
-    from celery.concurrency import asynpool, prefork
-
-    vars(asynpool)["sleep"] = _pause
-    vars(prefork)["time"] = SimpleNamespace(sleep=_pause)
-
-
-def _pause(seconds: float) -> None:
-    time.sleep(min(seconds, _LOOK_SECONDS))
 
 
 def end_without_pause(exit_code: int) -> None:

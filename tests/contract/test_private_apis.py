@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import io
-import re
 import subprocess
 import sys
 from collections import deque
@@ -22,7 +21,6 @@ import pymongo
 import pytest
 from billiard.pool import Pool, Worker
 from bson.raw_bson import RawBSONDocument
-from celery.concurrency import asynpool, prefork
 from celery.concurrency.prefork import TaskPool
 from celery.exceptions import Reject, Retry, TaskPredicate
 from celery.worker.request import Request
@@ -263,19 +261,6 @@ def test_a_worker_tries_to_connect_every_few_seconds(monkeypatch: pytest.MonkeyP
     assert consumer.ensure_connected(connection) is connection
     assert sum(waited) == 1 + 2 + 3 + 9 * 4
     assert max(waited) <= 1, "it notices in between that it is asked to stop"
-
-
-def test_celery_waits_for_its_pool_in_two_loops_that_sleep() -> None:
-    """``worker.prompt_stop`` replaces what both call; neither module uses it otherwise."""
-    handler: Any = asynpool.ResultHandler
-    assert inspect.getsource(handler._flush_outqueue).count(" sleep(0.5)") == 1
-    assert inspect.getsource(TaskPool.on_stop).count(" time.sleep(0.5)") == 1
-    assert re.findall(r"(?<![\w.])time\.\w+", inspect.getsource(prefork)) == ["time.sleep"]
-    code = "from dataworks_tasks.worker.prompt_stop import _shorten_pauses as shorten\nshorten()\n"
-    code += "import time; from celery.concurrency import asynpool, prefork\n"
-    code += "before = time.monotonic(); asynpool.sleep(60); prefork.time.sleep(60)\n"
-    code += "assert time.monotonic() - before < 30"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_celery_reads_these_settings_and_attributes() -> None:
