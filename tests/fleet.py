@@ -71,7 +71,7 @@ class Fleet:
         done = WARM.run(words, self.process_environment(), self.folder, 110)
         if "--json" in words:
             check_output(words, done.stdout)
-            if any(line.startswith('{"error"') for line in done.stderr.splitlines()[-1:]):
+            if any('"error": ' in line for line in done.stderr.splitlines()[-1:]):
                 check_error(done.stderr)
         if check:
             assert done.returncode == 0, f"exit {done.returncode}: {done.stdout}{done.stderr}"

@@ -56,10 +56,16 @@ def start_verification(
     connections.check_servers(of)
     check_documents(of)
     progress = ledger.progress(run_id)
-    may_be_verified = progress.state is RunState.COMPLETE or (
-        following and of.follows and ledger.key_windows.is_copied(run_id)
+    follows = progress.state is not RunState.COMPLETE and (
+        of.follows and ledger.key_windows.is_copied(run_id)
     )
-    if not may_be_verified:
+    if follows and not following:
+        raise UsageError(
+            f"run {run_id} follows its source: it is not complete",
+            f"Compare it as it is: dataworks verify {run_id} --live; or finish it: "
+            f"dataworks cutover {run_id}",
+        )
+    if progress.state is not RunState.COMPLETE and not follows:
         raise UsageError(
             f"run {run_id} is {progress.state} with {counted(progress.gaps, 'gap')}: "
             "it is not complete",

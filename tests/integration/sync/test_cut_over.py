@@ -78,7 +78,7 @@ def test_it_is_killed_after_each_step_and_repeated(
         if place != "cut-over-complete.after":
             assert fleet.ledger.state(run) is RunState.RUNNING, place
     done = fleet.run_json("cutover", run, "--block-writes")
-    assert done == {"run": run, "state": "complete", "failures": 0}
+    assert done == {"version": 1, "run": run, "state": "complete", "failures": 0}
     check_cut_over(two_servers, run)
 
 
@@ -123,6 +123,8 @@ def test_a_cut_over_that_fails_allows_writes_again(two_servers: Servers) -> None
     orders.insert_one({"_id": "more", "place": "more"})
     failed = fleet.run("cutover", run, "--block-writes", "--verify", "full", "--json", check=False)
     assert "2 documents differ" in failed.stderr
+    refused = fleet.run("verify", run, check=False).stderr
+    assert f"dataworks verify {run} --live; or finish it: dataworks cutover {run}" in refused
     fleet.run("verify", run, "--live", "--repair", "--delete-extra")
     fleet.run("cutover", run, "--block-writes")
     check_cut_over(two_servers, run)
