@@ -19,6 +19,7 @@ from dataworks_tasks.runs.lease import FinishLease
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import GenerationJob
 from dataworks_tasks.store.build_index import build_indexes
+from dataworks_tasks.store.metadata import list_indexes
 
 Asked = tuple[Namespace, Sequence[Mapping[str, Any]], Sequence[Aggregation]]
 """A collection, its indexes, and its fields that come from other collections."""
@@ -68,6 +69,9 @@ def _indexed(
     indexes: Sequence[Mapping[str, Any]],
     lease: FinishLease,
 ) -> bool:
+    indexes = _to_build(context, namespace, indexes)
+    if not indexes:
+        return True
     try:
         built = build_indexes(context.target, namespace, indexes, lease)
     except TerminalError as error:
@@ -81,6 +85,19 @@ def _indexed(
         if part.namespace == namespace:
             context.learn_index_speed(namespace, part.indexes, built.seconds)
     return built.complete
+
+
+def _to_build(
+    context: RunContext, namespace: Namespace, indexes: Sequence[Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any]]:
+    """Leave out unique indexes that were built while the collection was empty, where they must be.
+
+    A second request would be refused, because there are documents now.
+    """
+    if not context.target.capabilities.unique_indexes_while_empty:
+        return indexes
+    there = {index["name"] for index in list_indexes(context.target, namespace)}
+    return [index for index in indexes if not (index.get("unique") and index["name"] in there)]
 
 
 def _aggregated(

@@ -46,7 +46,7 @@ from producer.start.run_name import name_run
 from producer.start.run_request import GenerationRequest, RunOptions
 from producer.start.template_collections import create_as_template_says
 from producer.start.try_documents import TriedSource, try_documents
-from producer.start.try_indexes import try_beside, try_in_place
+from producer.start.try_indexes import refuse_late, try_beside, try_in_place
 
 log = logging.getLogger(__name__)
 
@@ -220,6 +220,8 @@ def start_generation(
     options = request.options
     with claimed_targets(ledger, spec, plan.namespaces, shared=options.drop or options.append):
         check_targets(target, plan.namespaces, options)  # another run may have ended meanwhile
+        if options.append:
+            _try_indexes(target, plan, refuse_late, with_documents=True)
         _try_indexes(target, plan, try_beside, with_documents=True)
         name_run(ledger, spec, options.run_name)
         _prepare(target, plan, options)

@@ -31,15 +31,27 @@ def try_beside(target: BaseDatabaseClient, namespace: Namespace, indexes: Indexe
         target.drop(other)
 
 
+def refuse_late(target: BaseDatabaseClient, namespace: Namespace, indexes: Indexes) -> None:
+    """Raise UsageError for a unique index that a collection with documents cannot get any more."""
+    late = _while_empty(target, indexes)
+    for name in sorted(late - _names(target, namespace) if late else ()):
+        raise UsageError(
+            f"the template's unique index {name!r} of {namespace} cannot be built: "
+            "this server builds unique indexes only on collections without documents",
+            "Start with --drop instead of --append, or leave the index out of the template",
+        )
+
+
 def try_in_place(target: BaseDatabaseClient, namespace: Namespace, indexes: Indexes) -> None:
     """Try ``indexes`` on the empty collection itself, and drop those that it did not have.
 
     They are built after the documents are written, which is faster than maintaining them meanwhile.
-    Raises UsageError for an index that the server does not build.
+    Where a unique index can be built only now, it stays. Raises UsageError for an index that the
+    server does not build.
     """
     if not indexes:
         return
-    known = _names(target, namespace)
+    known = _names(target, namespace) | _while_empty(target, indexes)
     _build(target, namespace, indexes, namespace)
     for name in _names(target, namespace) - known - {"_id_"}:
         try:
@@ -51,6 +63,13 @@ def try_in_place(target: BaseDatabaseClient, namespace: Namespace, indexes: Inde
                 f"another command is preparing {namespace} at this moment",
                 "Wait until it has started, then repeat this one",
             ) from None
+
+
+def _while_empty(target: BaseDatabaseClient, indexes: Indexes) -> set[str]:
+    """Return the names of the indexes that the server builds only without documents."""
+    if not target.capabilities.unique_indexes_while_empty:
+        return set()
+    return {str(index["name"]) for index in indexes if index.get("unique")}
 
 
 def _build(

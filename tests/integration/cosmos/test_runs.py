@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pymongo
@@ -129,6 +131,43 @@ def migrate(
         verified = ended(opened, check, seconds)
         assert (verified.state, verified.failures) == (RunState.COMPLETE, 0)
         return progress
+
+
+BY_N = {"name": "by_n", "key": {"n": 1}, "unique": True}
+INDEXED = {
+    "fields": {"n": {"type": "sequence"}, "group": {"type": "int", "min": 1, "max": 9}},
+    "indexes": [
+        BY_N,
+        {"name": "by_group", "key": {"group": 1}},
+    ],
+}
+
+
+def test_a_templates_unique_index_is_built_while_the_collection_is_empty(
+    start_simulator: StartSimulator, fleet: Fleet
+) -> None:
+    simulator = start_simulator()
+    environment = aimed_at(fleet, target=simulator.url)
+    fleet.start_worker(1, environment)
+    template = fleet.folder / "indexed.json"
+    template.write_text(json.dumps(INDEXED))
+    with connections(environment) as opened:
+        request = GenerationRequest(
+            str(template), 500, database=fleet.database, collection="indexed"
+        )
+        spec = start_generation(request, opened.config, opened)
+        set_going(opened, spec)
+        progress = ended(opened, spec)
+        assert progress.state is RunState.COMPLETE, progress.last_error
+        template.write_text(json.dumps({**INDEXED, "indexes": [{**BY_N, "name": "other"}]}))
+        late = replace(request, options=RunOptions(append=True))
+        with pytest.raises(UsageError, match=r"'other' of .* only on collections without"):
+            start_generation(late, opened.config, opened)
+    collection = fleet.mongo[fleet.database]["indexed"]
+    found = collection.index_information()
+    assert found["by_n"].get("unique")
+    assert "by_group" in found
+    assert collection.count_documents({}) == 500
 
 
 def test_one_slice_that_outlasts_many_messages_is_copied_once(

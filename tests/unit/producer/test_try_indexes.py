@@ -9,6 +9,7 @@ import pytest
 
 from dataworks_tasks.errors import TerminalError, UsageError
 from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.store.capabilities import Capabilities
 from dataworks_tasks.store.client import BaseDatabaseClient
 from producer.start import try_indexes
 
@@ -20,6 +21,7 @@ class _Target:
 
     def __init__(self, *, by_another: bool) -> None:
         self.names = {"_id_"}
+        self.capabilities = Capabilities()
         self._by_another = by_another
 
     def command(self, _database: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
