@@ -116,7 +116,9 @@ def _watch(context: CommandContext, connections: Connections, run_id: str) -> No
     if context.as_json:
         view, pause = JsonView(spec, ledger, context.print_json, watch), _JSON_SECONDS
     else:
-        view = create_view(spec, context.console, ledger, watch, context.pasteable)
+        flags = ledger.progress(run_id).flags
+        complete = lambda text: context.pasteable(text, flags)  # noqa: E731
+        view = create_view(spec, context.console, ledger, watch, complete)
         pause = _DRAWN_SECONDS
         context.console.print(f"[bold]{run_id}[/bold]  {escape(shown_name(spec))}")
     queue = MessageQueue(connections.app)

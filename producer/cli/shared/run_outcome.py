@@ -49,7 +49,11 @@ def sum_up(
 def summary(
     run: RunSummary, complete: Callable[[str, RunFlags], str] = lambda text, _: text
 ) -> Table:
-    """Return one run as a table of two columns. ``complete``: completes commands in texts."""
+    """Return one run as a table of two columns.
+
+    ``complete`` completes the commands in a text. Where that changes something, the text does not
+    fit a table any more, and ``print_next_step`` prints it.
+    """
     from rich.filesize import decimal
     from rich.markup import escape
     from rich.table import Table
@@ -57,12 +61,15 @@ def summary(
 
     from producer.cli.shared.console import Sentence
 
+    def lengthened(text: str) -> bool:
+        return complete(text, run.flags) != text
+
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
     rows = {
         "state": shown_state(run),
-        "cause": escape(complete(run.cause or "", run.flags)),
+        "cause": escape(run.cause or "") if not lengthened(run.cause or "") else "",
         "documents": f"{run.documents:,} of {run.documents_total:,}{_share(run)}{_outcomes(run)}",
         "time": f"{shown_duration(run.seconds)}  ({run.rate:,.0f} docs/s){_left(run)}",
         "size": decimal(run.bytes) if run.bytes else "",
@@ -93,8 +100,10 @@ def summary(
         if value:
             table.add_row(name, value)
     for note in run.notes:
+        if lengthened(str(note)):
+            continue
         color = "yellow" if note.attention else "default"
-        table.add_row(note.topic, Sentence(Text(complete(str(note), run.flags), style=color)))
+        table.add_row(note.topic, Sentence(Text(str(note), style=color)))
     for line in run.found:
         table.add_row("differ", f"[red]{escape(line)}[/red]")
     return table
@@ -144,7 +153,7 @@ def print_next_step(
     """
     from rich.markup import escape
 
-    from producer.view.pasteable import first_steps, with_flags
+    from producer.view.pasteable import first_steps, pasteable, with_flags
 
     def shown(text: str) -> str:
         return with_flags(text, typed, run.flags)
@@ -153,12 +162,23 @@ def print_next_step(
     steps = [*_next_steps(run, abandoned)]
     if error:
         console.print(f"[red]{escape(shown(error))}[/red]")
+    below = [text for text in _texts(run) if pasteable(text, typed, run.flags) != text]
+    for text in below:
+        console.print(shown(text), style="yellow", markup=False, soft_wrap=True)
     for remark in run.remarks:
         console.print(f"[yellow]{escape(shown(remark))}[/yellow]")
-    before = first_steps(" ".join((error, *steps)), typed, run.flags)
+    before = first_steps(" ".join((error, *below, *steps)), typed, run.flags)
     for line in (*before, *map(shown, steps)):
         # A log keeps the line in one piece, however wide the console is said to be.
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _texts(run: RunSummary) -> Iterator[str]:
+    """Yield what the table shows in sentences, unless commands in it need flags."""
+    if run.cause:
+        yield run.cause
+    for note in run.notes:
+        yield f"{note.topic}: {note}"
 
 
 def _next_steps(run: RunSummary, abandoned: bool) -> Iterator[str]:

@@ -6,6 +6,7 @@ import io
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from unittest.mock import Mock
 
@@ -21,6 +22,7 @@ from dataworks_tasks.ledger.contract import (
     WorkerReport,
 )
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.run_flags import RunFlags
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.monitor.standstill import Standstill
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -35,11 +37,12 @@ from dataworks_tasks.runs.spec import (
 )
 from dataworks_tasks.settings import FrameworkConfig
 from producer.cli.runs import print_runs
-from producer.cli.shared.run_outcome import summary
+from producer.cli.shared.run_outcome import print_next_step, summary
 from producer.drive.observation import Observation, QueueDepth
 from producer.view import plain_view
 from producer.view.follow_figures import FollowFigures, Phase
 from producer.view.live_snapshot import AlertWatch, LiveMeter, WorkerProgress
+from producer.view.pasteable import pasteable, with_flags
 from producer.view.plain_view import PlainView, plain_line
 from producer.view.progress import JsonView, TerminalView, create_view
 from producer.view.render import bars, details, shortened
@@ -371,3 +374,25 @@ def test_runs_fit_the_terminal(
 def test_names_are_cut_in_the_middle() -> None:
     assert shortened("short", 9) == "short"
     assert shortened("a-very-long-name:77", 9) == "a-ve…e:77"
+
+
+def test_a_command_that_grew_is_below_the_table(ledger: RedisLedger) -> None:
+    """A cell would cut it into lines that cannot be pasted."""
+    spec = _spec(_generation("customers"))
+    ledger.create(spec, 1000)
+    cause = "no worker is running; start one: dataworks worker"
+    run = summarize(spec, ledger.progress(spec.run_id), cause=cause)
+    typed = RunFlags(broker="redis://a.long.host.name.example.com/0", target="mongodb://t/")
+    for flags in (RunFlags(), typed, RunFlags(secret=("target",))):
+        out = io.StringIO()
+        console = Console(file=out, width=60)
+        console.print(summary(run, partial(_completed, flags)))
+        print_next_step(console, run, flags)
+        lines = out.getvalue().splitlines()
+        assert ("cause" in lines[1]) == (not flags), lines
+        assert (with_flags(cause, flags) in lines) == bool(flags), "on one line of its own"
+        assert ("First set the address" in out.getvalue()) == bool(flags.secret)
+
+
+def _completed(typed: RunFlags, text: str, of_run: RunFlags) -> str:
+    return pasteable(text, typed, of_run)
