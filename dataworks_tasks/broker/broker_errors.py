@@ -9,7 +9,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from dataworks_tasks.errors import LedgerUnavailable
-from dataworks_tasks.ledger.redis_steps import is_full, refused
+from dataworks_tasks.ledger.redis_steps import cannot_write_disk, is_full, refused
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def broker_errors() -> Iterator[None]:
     except (OperationalError, RedisError, OSError) as error:
         # Kombu raises its own error from that of redis-py.
         for cause in (error, error.__cause__):
-            if isinstance(cause, RedisError) and is_full(cause):
+            if isinstance(cause, RedisError) and (is_full(cause) or cannot_write_disk(cause)):
                 raise refused(cause) from None
         raise LedgerUnavailable(f"the broker does not answer: {error}") from None
     except AttributeError as error:

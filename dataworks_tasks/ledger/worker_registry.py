@@ -79,12 +79,12 @@ class WorkerRegistry:
         """Remove a worker that ends."""
         self._steps.guard("", lambda: self._redis.hdel(WORKERS, worker_id))
 
-    def alive(self) -> list[LivingWorker]:
-        """Return the workers that reported lately, by name."""
+    def alive(self, silent_seconds: float = ALIVE_SECONDS) -> list[LivingWorker]:
+        """Return the workers that reported within ``silent_seconds``, by name."""
         now, found = self._now(), []
         for _, entry in self._entries():
             seen = now - float(entry.pop("at"))
-            if seen <= ALIVE_SECONDS:
+            if seen <= silent_seconds:
                 values = {**entry, "queues": tuple(entry["queues"]), "seen_seconds": seen}
                 found.append(LivingWorker(**values))
         return sorted(found, key=lambda worker: (worker.name, worker.id))

@@ -56,15 +56,13 @@ def standstill(ledger: Ledger, progress: RunProgress, *, silence_counts: bool = 
     queue = ledger.windows.queue(progress.run_id)
     if not queue:  # the process that recorded the run works on it
         return Standstill(progress.last_error if _is_newest(progress) else None)
-    workers, memory = ledger.workers.alive(), ledger.memory()
-    redis_stores = _stores(memory)
-    is_known = silence_counts and redis_stores
+    workers, problem = ledger.workers.alive(), storage_problem(ledger.memory())
+    is_known = silence_counts and not problem
     has_workers = not is_known or _has_worker(workers, queue)
-    causes = _causes(ledger, progress, queue, workers, memory, has_workers=has_workers)
-    cause = next(causes, None)
+    cause = problem or next(_causes(ledger, progress, queue, workers, has_workers), None)
     if cause is None and is_known:
         cause = next(_waits(ledger, progress), None)
-    return Standstill(cause, has_workers, tuple(workers) if is_known else None, redis_stores)
+    return Standstill(cause, has_workers, tuple(workers) if is_known else None, not problem)
 
 
 def has_lost_its_command(ledger: Ledger, run_id: str) -> bool:
@@ -73,7 +71,7 @@ def has_lost_its_command(ledger: Ledger, run_id: str) -> bool:
     return (
         is_command_queue(queue)
         and not _has_worker(ledger.workers.alive(), queue)
-        and _stores(ledger.memory())
+        and not storage_problem(ledger.memory())
     )
 
 
@@ -81,13 +79,14 @@ def _has_worker(workers: Sequence[LivingWorker], queue: str) -> bool:
     return any(queue in worker.queues for worker in workers)
 
 
-def _stores(memory: RedisMemory) -> bool:
-    """Return whether workers can report that they are alive."""
-    return not (memory.cannot_write or _is_full(memory))
-
-
-def _is_full(memory: RedisMemory) -> bool:
-    return memory.limit > 0 and memory.used >= _FULL_SHARE * memory.limit
+def storage_problem(memory: RedisMemory) -> str:
+    """Return why Redis stores nothing, so that workers cannot report; empty if it stores."""
+    if memory.limit > 0 and memory.used >= _FULL_SHARE * memory.limit:
+        used, limit = memory.used // _MEGABYTE, memory.limit // _MEGABYTE
+        return f"Redis is full ({used:,} of {limit:,} MB); give it more memory"
+    if memory.cannot_write:
+        return f"{cannot_write_to(memory.folder)}; free space there"
+    return ""
 
 
 def _causes(
@@ -95,15 +94,8 @@ def _causes(
     progress: RunProgress,
     queue: str,
     workers: Sequence[LivingWorker],
-    memory: RedisMemory,
-    *,
     has_workers: bool,
 ) -> Iterator[str]:
-    if _is_full(memory):
-        used, limit = memory.used // _MEGABYTE, memory.limit // _MEGABYTE
-        yield f"Redis is full ({used:,} of {limit:,} MB); give it more memory"
-    if memory.cannot_write:
-        yield f"{cannot_write_to(memory.folder)}; free space there"
     if not has_workers and is_command_queue(queue):
         # Nobody else ever takes from it; `resume` sends the run to another queue.
         yield (

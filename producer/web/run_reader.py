@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 from dataworks_tasks.errors import SpecRefused, UnknownName
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState, WorkerReport
 from dataworks_tasks.monitor.living_processes import living_processes, recent_reports
+from dataworks_tasks.monitor.standstill import storage_problem
 from dataworks_tasks.runs.run_id import kind_of_run
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.view.follow_figures import FollowFigures, follow_figures
@@ -95,10 +97,14 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True)
 class WorkerListing:
-    """Worker processes, the most recent report first; ``alive``: how many workers are alive."""
+    """Worker processes, the most recent report first; ``alive``: how many workers are alive.
+
+    ``problem``: why workers cannot report, so that this is the state of their latest reports.
+    """
 
     rows: tuple[WorkerRow, ...]
     alive: int
+    problem: str = ""
 
 
 class RunReader:
@@ -172,7 +178,9 @@ class RunReader:
                 known = newest.get(report.name)
                 if known is None or known[0].reported_at < report.reported_at:
                     newest[report.name] = report, run_id
-        alive, now = self._ledger.workers.alive(), time.time()
+        problem, now = storage_problem(self._ledger.memory()), time.time()
+        # Those that ended properly are gone from the registry at once.
+        alive = self._ledger.workers.alive(*([math.inf] if problem else []))
         reports = [report for report, _ in newest.values()]
         living = {report.name for report in living_processes(reports, alive)}
         recent = {report.name for report in recent_reports(reports, now)}
@@ -186,7 +194,7 @@ class RunReader:
                 state = ProcessState.WORKING if is_working else ProcessState.ENDED
             rows.append(WorkerRow(run_id, report, max(0.0, now - report.reported_at), state))
         rows.sort(key=lambda row: row.silent_seconds)
-        return WorkerListing(tuple(rows), len(alive))
+        return WorkerListing(tuple(rows), len(alive), problem)
 
     def spec(self, run_id: str) -> RunSpec:
         """Return the run's spec, which never changes."""

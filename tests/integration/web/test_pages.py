@@ -8,6 +8,7 @@ import statistics
 import time
 from datetime import UTC, datetime
 
+import pytest
 from redis import Redis
 
 from dataworks_tasks.ledger.contract import (
@@ -17,8 +18,9 @@ from dataworks_tasks.ledger.contract import (
     RunState,
     WorkerReport,
 )
-from dataworks_tasks.ledger.keys import RunKeys
+from dataworks_tasks.ledger.keys import WORKERS, RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.redis_server import RedisMemory
 from dataworks_tasks.ledger.worker_registry import LivingWorker
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.namespace import Namespace
@@ -105,6 +107,29 @@ def test_workers_that_ended_or_were_replaced_are_not_called_working(
     other = serve_pages()
     assert other.ask(f"/api/runs/{run_id}").json["now"]["workers"] == []
     assert "no worker is running" in other.ask(f"/runs/{run_id}").text
+
+
+def test_nobody_is_called_ended_while_redis_has_no_room(
+    ledger: RedisLedger,
+    redis_client: Redis,
+    serve_pages: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = LivingWorker("fleet", "celery@a", ("dataworks",), "prefork", 1, 0.0, "1")
+    ledger.workers.enter(worker)
+    entry = json.loads(redis_client.hgetall(WORKERS)[b"fleet"])
+    redis_client.hset(WORKERS, "fleet", json.dumps({**entry, "at": entry["at"] - 100}))
+    run_id = record_run(ledger)
+    report = WorkerReport("fleet:1", time.time() - 100, 10, 100_000_000)
+    ledger.acknowledge(run_id, BatchRange(0, 10), RangeResult({}), report)
+    visitor = serve_pages()
+    assert "No worker is running" in visitor.ask("/workers").text
+    full = RedisMemory(cannot_write=True, folder="/data")
+    monkeypatch.setattr(RedisLedger, "memory", lambda _ledger: full)
+    page = visitor.ask("/workers").text
+    assert "Redis cannot write to the disk of /data and stores nothing; free space there." in page
+    assert "1 worker is running" in page
+    assert ">idle<" in page
 
 
 def test_the_strip_shows_what_is_in_hand_failed_and_partly_done(

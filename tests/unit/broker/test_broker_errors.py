@@ -36,6 +36,17 @@ def test_a_full_redis_is_called_full(error: RedisError) -> None:
     assert str(refused(error)).startswith("Redis is full and stores nothing")
 
 
+def test_a_redis_without_room_on_its_disk_is_not_called_silent() -> None:
+    error = ResponseError("MISCONF Errors writing to the AOF file: No space left on device")
+    for raised in (error, OperationalError(str(error))):
+        raised.__cause__ = None if raised is error else error
+        with (
+            pytest.raises(LedgerUnavailable, match="Redis cannot write to its disk and stores"),
+            broker_errors(),
+        ):
+            raise raised
+
+
 def test_what_was_to_be_stored_is_not_shown() -> None:
     said = str(refused(ResponseError("Command # 1 (SET key secret) of pipeline caused error: no.")))
     assert said == "Redis could not store: no"
