@@ -109,7 +109,13 @@ def test_a_task_that_a_worker_does_not_know_is_left_to_a_newer_one(fleet: Fleet)
         return "does not know the task" in str(fleet.ledger.progress(run_id).last_error)
 
     wait_until(left, "a worker leaves the run to others")
-    said = " ".join(fleet.run("doctor", check=False).stdout.split())
+
+    def said_by_doctor() -> str:
+        """Return what it says once the worker answers in time."""
+        said = " ".join(fleet.run("doctor", check=False).stdout.split())
+        return said if "worker tasks" in said else ""
+
+    said = wait_until(said_by_doctor, "doctor names the worker")
     assert "FAIL worker tasks: " in said
     assert f"of version {__version__} does not know dataworks.generate_range" in said
     assert "pip install -U dataworks" in said
