@@ -58,6 +58,7 @@ class TerminalView:
 
     def __exit__(self, *_: object) -> None:
         if self._shown is not None:
+            self._room = max(self._room, self._console.height - _OTHER_LINES)  # no figures below
             self._live.update(self._bars(self._shown), refresh=True)
         self._live.stop()
 

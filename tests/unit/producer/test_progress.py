@@ -157,6 +157,20 @@ def test_many_workers_and_collections_stay_on_the_screen(ledger: RedisLedger) ->
     assert "and 36 more" in "\n".join(lines)
 
 
+def test_the_bars_that_stay_use_the_lines_of_the_figures(ledger: RedisLedger) -> None:
+    spec = _spec(_generation(*(f"collection_{number}" for number in range(16))))
+    ledger.create(spec, 16_000)
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, height=24)
+    with TerminalView(spec, console, ledger) as view:
+        view.observe(_observation(ledger, spec, standstill=Standstill("why\n" * 6)))
+        during = out.tell()
+    drawn = _ESCAPE.sub("", out.getvalue())
+    assert "  and 10 more" in drawn
+    stay = _ESCAPE.sub("", out.getvalue()[during:]).splitlines()
+    assert len({line.split()[0] for line in stay if line.startswith("  shop.")}) == 16
+
+
 def test_a_run_that_follows_is_not_called_planning_after_its_copy(ledger: RedisLedger) -> None:
     pair = NamespacePair(source=Namespace("a", "orders"), target=Namespace("b", "orders"))
     spec = _spec(MigrationJob(namespaces=(pair,)), "mig-20260101-000000-0000")
