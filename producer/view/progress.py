@@ -101,6 +101,7 @@ class JsonView:
     ) -> None:
         self._meter = LiveMeter(spec, ledger, watch)
         self._print_json = print_json
+        self._outage: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +110,13 @@ class JsonView:
         """Do nothing: there is nothing to restore."""
 
     def observe(self, observation: Observation) -> None:
-        """Print the figures now; an outage has none."""
+        """Print the figures now, or what an outage is about, once."""
+        if observation.outage is not None:
+            if observation.outage != self._outage:
+                self.say(notice(observation))
+            self._outage = observation.outage
+            return
+        self._outage = None
         live = self._meter.read(observation)
         if live is not None:
             self._print_json(live.as_json())

@@ -47,6 +47,7 @@ from producer.view.plain_view import PlainView, plain_line
 from producer.view.progress import JsonView, TerminalView, create_view
 from producer.view.render import bars, details, shortened
 from producer.view.run_summary import summarize
+from tests.support.json_output import check_object
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -350,8 +351,14 @@ def test_machines_get_an_object_a_moment(ledger: RedisLedger) -> None:
     printed: list[Any] = []
     with JsonView(spec, ledger, printed.append) as view:
         view.observe(_observation(ledger, spec))
+        for _ in range(2):
+            view.observe(Observation(None, None, outage="Redis does not answer"))
+        view.observe(_observation(ledger, spec))
         view.observe(Observation(None, None, outage="Redis does not answer"))
-    (value,) = printed
+    value, outage, again, last = printed
+    assert again["run"] == spec.run_id
+    assert outage == last == {"message": "Redis does not answer; waiting for it"}
+    check_object("message", outage)
     assert (value["run"], value["documents"]) == (spec.run_id, 500)
     assert value["now"]["queue"] == {"waiting": 12, "in_hand": 3}
     assert value["now"]["workers"][0]["name"] == "vm:1"
