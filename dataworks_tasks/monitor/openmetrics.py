@@ -9,11 +9,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from dataworks_tasks.errors import DataWorksError
-from dataworks_tasks.ledger.contract import WORKING, RunProgress, WorkerReport
+from dataworks_tasks.ledger.contract import WORKING, RunProgress
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.run_counters import RunCounter
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.monitor.metrics import newest_runs
+from dataworks_tasks.monitor.worker_listing import ProcessState, WorkerListing, list_workers
 from dataworks_tasks.version import __version__
 
 _RUNS = 50
@@ -139,6 +140,7 @@ class LedgerCollector(Collector):
         yield info
         try:
             runs = [run for run in newest_runs(self._ledger, _RUNS) if _is_shown(run)]
+            listing = list_workers(self._ledger, runs)
         except DataWorksError:
             up.add_metric([], 0)
             yield up
@@ -146,7 +148,7 @@ class LedgerCollector(Collector):
         up.add_metric([], 1)
         yield up
         yield from _run_metrics(runs)
-        yield from _worker_metrics(runs)
+        yield from _worker_metrics(listing)
         if self._queue is not None:
             yield from _queue_metrics(self._queue)
         active = GaugeMetricFamily(
@@ -195,14 +197,11 @@ def _filled(
     return metric
 
 
-def _worker_metrics(runs: list[RunProgress]) -> Iterator[Metric]:
-    """Yield the metrics of each process' latest report in any of the runs."""
-    latest: dict[str, WorkerReport] = {}
-    for run in runs:
-        for worker in run.workers:
-            known = latest.get(worker.name)
-            if known is None or known.reported_at < worker.reported_at:
-                latest[worker.name] = worker
+def _worker_metrics(listing: WorkerListing) -> Iterator[Metric]:
+    """Yield how many workers are alive, and the latest report of each process that is."""
+    alive = GaugeMetricFamily("dataworks_workers", "Workers that are alive.")
+    alive.add_metric([], listing.alive)
+    yield alive
     documents = CounterMetricFamily(
         "dataworks_worker_documents", "Documents that the process completed.", labels=["worker"]
     )
@@ -216,10 +215,11 @@ def _worker_metrics(runs: list[RunProgress]) -> Iterator[Metric]:
         "When the process last acknowledged, in seconds since 1970.",
         labels=["worker"],
     )
-    for name, worker in sorted(latest.items()):
-        documents.add_metric([name], worker.documents)
-        memory.add_metric([name], worker.peak_rss_bytes)
-        reported.add_metric([name], worker.reported_at)
+    living = [row.report for row in listing.rows if row.state is not ProcessState.ENDED]
+    for worker in sorted(living, key=lambda report: report.name):
+        documents.add_metric([worker.name], worker.documents)
+        memory.add_metric([worker.name], worker.peak_rss_bytes)
+        reported.add_metric([worker.name], worker.reported_at)
     yield from (documents, memory, reported)
 
 

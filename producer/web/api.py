@@ -11,11 +11,12 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
 from dataworks_tasks.ledger.contract import DocumentFailure
+from dataworks_tasks.monitor.worker_listing import ProcessState
 from producer.view.hidden_keys import failure_json
 from producer.view.schema_version import SCHEMA_VERSION
 from producer.web.pages import read_filter, read_number
 from producer.web.request import Request
-from producer.web.run_reader import ProcessState, is_working
+from producer.web.run_reader import is_working
 
 _EVERY_SECONDS = 1.0
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from threading import Lock
 from typing import Any
 
 from dataworks_tasks.errors import SpecRefused, UnknownName
-from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState, WorkerReport
-from dataworks_tasks.monitor.living_processes import living_processes, recent_reports
-from dataworks_tasks.monitor.standstill import storage_problem
+from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
+from dataworks_tasks.monitor.worker_listing import WorkerListing, list_workers
 from dataworks_tasks.runs.run_id import kind_of_run
 from dataworks_tasks.runs.spec import RunKind, RunSpec
 from producer.view.follow_figures import FollowFigures, follow_figures
@@ -75,36 +72,6 @@ class RunFilter:
 
     state: RunState | None = None
     kind: RunKind | None = None
-
-
-class ProcessState(StrEnum):
-    """What a worker process does now."""
-
-    WORKING = "working"  # it has reported lately
-    IDLE = "idle"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerRow:
-    """A worker process, and the run to which it reported last."""
-
-    run_id: str
-    report: WorkerReport
-    silent_seconds: float
-    state: ProcessState
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerListing:
-    """Worker processes, the most recent report first; ``alive``: how many workers are alive.
-
-    ``problem``: why workers cannot report, so that this is the state of their latest reports.
-    """
-
-    rows: tuple[WorkerRow, ...]
-    alive: int
-    problem: str = ""
 
 
 class RunReader:
@@ -172,29 +139,8 @@ class RunReader:
 
     def workers(self) -> WorkerListing:
         """Return the worker processes that reported to recent runs, and those that are alive."""
-        newest: dict[str, tuple[WorkerReport, str]] = {}
-        for run_id in list(self._ledger.states())[:_WORKERS_OF_RUNS]:
-            for report in self._ledger.progress(run_id).workers:
-                known = newest.get(report.name)
-                if known is None or known[0].reported_at < report.reported_at:
-                    newest[report.name] = report, run_id
-        problem, now = storage_problem(self._ledger.memory()), time.time()
-        # Those that ended properly are gone from the registry at once.
-        alive = self._ledger.workers.alive(*([math.inf] if problem else []))
-        reports = [report for report, _ in newest.values()]
-        living = {report.name for report in living_processes(reports, alive)}
-        recent = {report.name for report in recent_reports(reports, now)}
-        rows = []
-        for report, run_id in newest.values():
-            if report.name in living:
-                state = ProcessState.WORKING if report.name in recent else ProcessState.IDLE
-            else:
-                # A process that works on a run of its own is not a worker.
-                is_working = report.name in recent and not self._ledger.windows.queue(run_id)
-                state = ProcessState.WORKING if is_working else ProcessState.ENDED
-            rows.append(WorkerRow(run_id, report, max(0.0, now - report.reported_at), state))
-        rows.sort(key=lambda row: row.silent_seconds)
-        return WorkerListing(tuple(rows), len(alive), problem)
+        newest = list(self._ledger.states())[:_WORKERS_OF_RUNS]
+        return list_workers(self._ledger, map(self._ledger.progress, newest))
 
     def spec(self, run_id: str) -> RunSpec:
         """Return the run's spec, which never changes."""

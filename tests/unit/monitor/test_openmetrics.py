@@ -17,6 +17,7 @@ from prometheus_client.registry import CollectorRegistry
 from dataworks_tasks.ledger.contract import RangeResult, RunState, WorkerReport
 from dataworks_tasks.ledger.keys import RunKeys
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
+from dataworks_tasks.ledger.worker_registry import LivingWorker
 from dataworks_tasks.monitor.alerts import Alert
 from dataworks_tasks.monitor.openmetrics import LedgerCollector
 from dataworks_tasks.runs.batch_range import BatchRange
@@ -62,6 +63,21 @@ def test_the_exporter_says_what_the_ledger_holds() -> None:
     assert found["dataworks_worker_documents_total"] == {("vm:1",): 40}
     assert found["dataworks_alert_active"] == {("stall", RUN): 1}
     assert found["dataworks_queue_messages"] == {("waiting",): 12, ("in_hand",): 3}
+
+
+def test_processes_that_ended_or_were_replaced_are_left_out() -> None:
+    """The dashboard counts them, and shows the memory of each."""
+    ledger, now = _ledger(), datetime.now(UTC).timestamp()
+    ledger.windows.open(RUN, "dataworks", 10, 2)
+    ledger.workers.enter(LivingWorker("vm", "w@vm", ("dataworks",), "prefork", 1, 0.0, "1"))
+    for number, name in enumerate(("gone:7", "vm:2"), 4):
+        report = WorkerReport(name, now + number, 10, 1_000_000)
+        done = BatchRange(10 * number, 10 * number + 10)
+        ledger.acknowledge(RUN, done, RangeResult({}), report)
+    found = _exported(ledger)
+    assert found["dataworks_workers"] == {(): 1}
+    assert found["dataworks_worker_peak_memory_bytes"].keys() == {("vm:2",)}
+    assert found["dataworks_worker_last_report_timestamp_seconds"].keys() == {("vm:2",)}
 
 
 def test_a_run_that_ended_long_ago_is_left_out() -> None:
