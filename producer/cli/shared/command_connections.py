@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dataworks_tasks.errors import UsageError
 from dataworks_tasks.settings import FrameworkConfig
 from producer.connections import Connections
-from producer.local.known_redis import ledger_is_kept, redis_is_set
+from producer.local.known_redis import ledger_is_kept, redis_is_set, refuse_redis_of_a_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ def connections_to_run(
 ) -> Iterator[Connections]:
     """Connect; if the command needs them, prepare workers, and Redis if none is set."""
     has_redis = redis_is_set(config)
+    refuse_redis_of_a_command(config)
     if (has_redis and not needs.workers and not needs.elsewhere) or (
         needs.on_record and not has_redis and not ledger_is_kept()
     ):
