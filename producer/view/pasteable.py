@@ -52,8 +52,8 @@ def first_steps(text: str, typed: RunFlags, of_run: RunFlags | None = None) -> t
 
 
 def pasteable(text: str, typed: RunFlags, of_run: RunFlags | None = None) -> str:
-    """Return a sentence with commands that work, after what has to be done first."""
-    return "; then: ".join((*first_steps(text, typed, of_run), with_flags(text, typed, of_run)))
+    """Return a sentence with commands that work, and what has to be done first."""
+    return ". ".join((with_flags(text, typed, of_run), *first_steps(text, typed, of_run)))
 
 
 def _shown(command: str, typed: RunFlags, of_run: RunFlags | None) -> str:

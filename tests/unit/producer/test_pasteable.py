@@ -59,9 +59,9 @@ def test_a_secret_is_replaced_by_its_setting() -> None:
     typed = ConnectionFlags(target="mongodb://anna:s3cret@t/", broker="redis://r/1").public
     line = pasteable(f"Continue with: dataworks resume {RUN}", typed)
     assert line == (
+        f"Continue with: dataworks resume {RUN} --broker redis://r/1. "
         "First set the address of --target, whose user name or password is not shown: "
-        "export FRAMEWORK_TARGET_DB_CONNECTION_STRING=URI; "
-        f"then: Continue with: dataworks resume {RUN} --broker redis://r/1"
+        "export FRAMEWORK_TARGET_DB_CONNECTION_STRING=URI"
     )
     assert pasteable(f"dataworks status {RUN}", typed) == (
         f"dataworks status {RUN} --broker redis://r/1"
