@@ -14,7 +14,13 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from dataworks_tasks.errors import DataWorksError, UnexpectedError, UsageError, nearest_or_all
+from dataworks_tasks.errors import (
+    DataWorksError,
+    TransientError,
+    UnexpectedError,
+    UsageError,
+    nearest_or_all,
+)
 from dataworks_tasks.version import __version__
 
 COMMANDS = {
@@ -196,13 +202,15 @@ def _is_about_output(error: Exception) -> bool:
 
 def _without_output(error: OSError) -> int:
     """Say why the output could not be written, unless its reader has left; return the exit code."""
-    if error.errno != errno.EPIPE:
-        click.echo(
-            f"error: the output or a file cannot be written: {error.strerror}. "
-            "Free space on the disk, and repeat the command",
-            err=True,
-        )
-    return 1
+    if error.errno == errno.EPIPE:
+        return 1
+    from producer.cli.shared.error_output import asks_for_json, print_error
+
+    full = TransientError(
+        f"the output or a file cannot be written: {error.strerror}",
+        "Free space on the disk, and repeat the command",
+    )
+    return print_error(full, as_json=asks_for_json(sys.argv[1:]))
 
 
 def _leave_sleeping_threads() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.json_output import check_error
+
 FULL_DISK = Path("/dev/full")
 COMMANDS = ["--help", "runs --help", "templates show shop", "help upgrade"]
 UNKNOWN_RUN = 2
@@ -40,6 +42,14 @@ def test_a_full_disk_is_one_line(tmp_path: Path, command: str) -> None:
         "error: the output or a file cannot be written: No space left on device. "
         "Free space on the disk, and repeat the command\n"
     )
+
+
+@pytest.mark.skipif(not FULL_DISK.exists(), reason="the system has no /dev/full")
+def test_a_full_disk_is_an_object_for_programs(tmp_path: Path) -> None:
+    with FULL_DISK.open("w") as full:
+        done = type_command(tmp_path, "templates --json", stdout=full.fileno())
+    assert done.returncode == 1
+    assert check_error(done.stderr)["message"].endswith("No space left on device")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
