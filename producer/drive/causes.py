@@ -8,6 +8,8 @@ from dataworks_tasks.ledger.contract import Ledger, RunProgress
 from dataworks_tasks.monitor.standstill import GETS_ON, Standstill, standstill
 
 _ASKED_EVERY_SECONDS = 2.0
+_BREAK_SECONDS = 5.0
+"""A Redis that answers after such a pause, as one that was suspended, gave no error."""
 _BACK_SECONDS = 10.0
 """Workers that are alive have connected and reported this long after Redis began to answer, or to
 store things, again."""
@@ -21,11 +23,14 @@ class Causes:
         self._ledger = ledger
         self._found = GETS_ON
         self._asked_at = float("-inf") if at_once else time.monotonic()
+        self._called_at = time.monotonic()
         self._silent_until = float("-inf")
 
     def of(self, progress: RunProgress) -> Standstill:
-        """Return what blocks the run, at most two seconds old."""
+        """Return what blocks the run, at most two seconds old. Call it every second or so."""
         now = time.monotonic()
+        if now - self._called_at > _BREAK_SECONDS:
+            self.note_outage()
         if now - self._asked_at >= _ASKED_EVERY_SECONDS:
             self._asked_at = now
             self._found = standstill(
@@ -33,6 +38,10 @@ class Causes:
             )
             if not self._found.redis_stores:
                 self.note_outage()
+            elif time.monotonic() - now > _BREAK_SECONDS:
+                self.note_outage()
+                self._found = GETS_ON
+        self._called_at = time.monotonic()
         return self._found
 
     def note_outage(self) -> None:

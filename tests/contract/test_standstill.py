@@ -183,7 +183,9 @@ def test_a_redis_without_room_on_its_disk(
 
 
 @pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("trouble", ["full disk", "full memory", "no answer"])
+@pytest.mark.parametrize(
+    "trouble", ["full disk", "full memory", "no answer", "late answer", "late cause"]
+)
 def test_workers_that_could_not_report_have_not_ended(
     ledger: RedisLedger, redis: Redis, monkeypatch: pytest.MonkeyPatch, trouble: str, own: bool
 ) -> None:
@@ -198,6 +200,19 @@ def test_workers_that_could_not_report_have_not_ended(
     silence(redis, "w1")
     if trouble == "no answer":
         watched.note_outage()
+    elif trouble == "late answer":
+        now += 60.0
+    elif trouble == "late cause":
+
+        def late() -> RedisMemory:
+            nonlocal now
+            now += 60.0
+            return RedisMemory()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ledger, "memory", late)
+            now += 2.0
+            assert watched.of(ledger.progress(run_id)).cause is None
     else:
         full = RedisMemory(cannot_write=True) if trouble == "full disk" else RedisMemory(256, 256)
         with monkeypatch.context() as patched:
@@ -212,8 +227,9 @@ def test_workers_that_could_not_report_have_not_ended(
     now += 2.0
     found = watched.of(ledger.progress(run_id))
     assert (found.cause, found.has_workers, found.workers) == (None, True, None)
-    now += 10.0
-    found = watched.of(ledger.progress(run_id))
+    for _ in range(5):
+        now += 2.0
+        found = watched.of(ledger.progress(run_id))
     assert "worker" in str(found.cause)
     assert has_lost_its_command(ledger, run_id) == own
     assert (found.has_workers, found.workers) == (False, ())
