@@ -49,7 +49,7 @@ def command(context: CommandContext, limit: int, prune: float | None) -> None:
         if prune is not None:
             _print_forgotten(context, prune_runs(ledger, timedelta(seconds=prune)))
             return
-        found, refused = _read(ledger, ledger.run_ids()[:limit])
+        found, refused = _read(ledger, ledger.run_ids()[:limit], alone=connections.alone)
     if context.as_json:
         context.print_rows(run.as_json() for run in found)
     elif not found and not refused:
@@ -70,14 +70,14 @@ def _print_forgotten(context: CommandContext, run_ids: list[str]) -> None:
 
 
 def _read(
-    ledger: Ledger, run_ids: Sequence[str]
+    ledger: Ledger, run_ids: Sequence[str], *, alone: bool
 ) -> tuple[list[RunSummary], list[tuple[str, DataWorksError]]]:
     """Return the runs, and those that another version recorded, with what this one cannot read."""
     found: list[RunSummary] = []
     refused: list[tuple[str, DataWorksError]] = []
     for run_id in run_ids:
         try:
-            found.append(_summarize(ledger, run_id))
+            found.append(_summarize(ledger, run_id, alone=alone))
         except SpecRefused as error:
             refused.append((run_id, error))
     return found, refused
@@ -87,12 +87,18 @@ def _pasteable(context: CommandContext, run: RunSummary) -> RunSummary:
     return replace(run, cause=context.pasteable(run.cause, run.flags)) if run.cause else run
 
 
-def _summarize(ledger: Ledger, run_id: str) -> RunSummary:
+def _summarize(ledger: Ledger, run_id: str, *, alone: bool) -> RunSummary:
+    """Sum up a run. ``alone``: its Redis was started for this look at it and has no workers."""
+    from dataworks_tasks.ledger.contract import WORKING
     from dataworks_tasks.monitor.standstill import cause_of_standstill
     from producer.view.run_summary import summarize
 
     progress = ledger.progress(run_id)
-    cause = cause_of_standstill(ledger, progress)
+    if alone and progress.state in WORKING:
+        ended = "the command that worked on it has ended"
+        cause: str | None = f"{ended}; continue with: dataworks resume {run_id}"
+    else:
+        cause = cause_of_standstill(ledger, progress)
     return summarize(ledger.spec(run_id), progress, cause=cause)
 
 
@@ -119,7 +125,7 @@ def print_runs(console: Console, found: list[RunSummary]) -> None:
         console.print(table)
         for run in found:
             if run.cause:
-                console.print(Text(f"{run.run_id}: {run.cause}", style="yellow"))
+                console.print(f"{run.run_id}: {run.cause}", markup=False, style="yellow")
         return
     with console.capture() as capture:
         console.print(table)
@@ -129,7 +135,7 @@ def print_runs(console: Console, found: list[RunSummary]) -> None:
         console.print(Text.from_ansi(line))
         console.print(Text(f"  {run.name}", style="dim"), no_wrap=True, overflow="ellipsis")
         if run.cause:
-            console.print(Text(f"  {run.cause}", style="yellow"))
+            console.print(f"  {run.cause}", markup=False, style="yellow")
 
 
 def _numbers(run: RunSummary) -> tuple[str, str, str]:

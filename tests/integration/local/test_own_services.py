@@ -117,6 +117,10 @@ def test_a_command_that_is_ended_leaves_nothing_running_and_can_be_continued(
     wait_until(lambda: not _left(folder), "its services end", 20)
     written = collection.count_documents({})
     assert written < 40_000
+    if signal is SIGKILL:
+        printed = run(folder, "runs")[1]
+        assert "has ended; continue with: dataworks resume" in printed
+        assert "no worker" not in printed
     code, out = run(folder, "status", "--target", mongodb_url)
     assert code == 3
     assert ("paused" in out) == (signal is not SIGKILL)
