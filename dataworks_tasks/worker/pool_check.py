@@ -6,6 +6,8 @@ from typing import Any
 
 from celery import bootsteps
 
+from dataworks_tasks.errors import UsageError
+
 _KNOWN = ("prefork", "solo")
 _ALSO_CALLED = {"thread": "threads"}
 """Celery's modules whose pool is selected by another name."""
@@ -20,7 +22,10 @@ class PoolCheck(bootsteps.Step):
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        check_pool(pool_name(parent.pool_cls))
+        try:
+            check_pool(pool_name(parent.pool_cls))
+        except UsageError as error:
+            raise SystemExit(f"dataworks: {error}") from None
 
 
 def pool_name(pool_class: Any) -> str:
@@ -30,9 +35,8 @@ def pool_name(pool_class: Any) -> str:
 
 
 def check_pool(name: str) -> None:
-    """Raise SystemExit for a pool that DataWorks cannot work with."""
+    """Raise UsageError for a pool that DataWorks cannot work with."""
     if name not in _KNOWN:
-        raise SystemExit(
-            f"dataworks: the pool {name!r} is not supported. "
-            "Leave --pool out (prefork), or give --pool solo"
+        raise UsageError(
+            f"the pool {name!r} is not supported", "Leave --pool out (prefork), or give --pool solo"
         )

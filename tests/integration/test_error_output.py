@@ -24,6 +24,7 @@ BAD_TEMPLATE = {"content": {"a": {"type": "int", "min": 5, "max": 1}, "b": {"typ
         ("generate nosuch --total 1", "UnknownName", "'nosuch'", "List them with", 2),
         ("generate service_order --total x", "UsageError", "'x'", "Try: dataworks generate -", 2),
         ("generate service_order --nosuch", "UsageError", "--nosuch", "Try: dataworks gen", 2),
+        ("worker -P gevent", "UsageError", "'gevent'", "--pool solo", 2),
         ("generate", "UsageError", "TEMPLATE", "Try: dataworks generate --help", 2),
         ("nosuch", "UsageError", "'nosuch'", "", 2),
         (f"status --broker {NOWHERE}", "UsageError", "does not answer", "with --broker, or", 2),
