@@ -120,7 +120,8 @@ def migration_options(function: F) -> F:
         type=_PARTITIONERS,
         default="auto",
         show_default=True,
-        help="How the key space is cut into slices.",
+        help="How the key space is cut into slices: walk reads the index, sample draws random "
+        "keys, objectid-time splits ObjectIds by time, and auto chooses for the source.",
     )
     @click.option(
         "--follow",
