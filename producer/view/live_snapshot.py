@@ -108,6 +108,11 @@ class LiveSnapshot:
     """How far a migration that follows its source lags behind it."""
 
     @property
+    def is_planning(self) -> bool:
+        """Whether the total may grow; a run that follows its source has none until it ends."""
+        return self.run.planning and (self.following is None or self.following.is_copying)
+
+    @property
     def time_left(self) -> TimeLeft | None:
         """The time until the run is complete; None when it cannot be estimated."""
         return self.run.time_left

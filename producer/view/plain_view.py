@@ -69,7 +69,7 @@ class PlainView:
 def plain_line(live: LiveSnapshot) -> str:
     """Describe the run in one line."""
     run = live.run
-    total = f"{run.documents_total:,}{'+' if run.planning else ''}"
+    total = f"{run.documents_total:,}{'+' if live.is_planning else ''}"
     parts = [f"{run.run_id} {run.state}: {run.documents:,} of {total} documents"]
     if run.is_over:
         parts += [f"{run.rate:,.0f} docs/s", shown_duration(run.seconds)]

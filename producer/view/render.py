@@ -60,7 +60,7 @@ def bars(live: LiveSnapshot, verb: str, width: int, most: int) -> RenderableType
         _count(live),
         Text(_how_long(live), style="cyan"),
     )
-    planning = _is_planning(live)
+    planning = live.is_planning
     for row in collection_rows(live.collections, most):
         known = row.total is not None and (row.total or not planning)
         grid.add_row(
@@ -88,7 +88,7 @@ def _figures(live: LiveSnapshot, verb: str, most: int) -> RenderableType:
 
 def _count(live: LiveSnapshot) -> str:
     run = live.run
-    return f"{run.documents:,} / {run.documents_total:,}{'+' if _is_planning(live) else ''}"
+    return f"{run.documents:,} / {run.documents_total:,}{'+' if live.is_planning else ''}"
 
 
 def collection_rows(
@@ -136,16 +136,11 @@ def _share(done: int, total: int) -> str:
 def _how_long(live: LiveSnapshot) -> str:
     if live.run.is_over:
         return f"{live.run.rate:,.0f} docs/s  {shown_duration(live.run.seconds)}"
-    if _is_planning(live):
+    if live.is_planning:
         return "planning"
     eta = f"ETA {live.time_left}" if live.time_left else ""
     is_finishing = not live.run.planning and live.run.share >= 1 and not eta
     return "finishing" if is_finishing else eta
-
-
-def _is_planning(live: LiveSnapshot) -> bool:
-    """Return whether the total may grow; a run that follows its source has none after its copy."""
-    return live.run.planning and (live.following is None or live.following.is_copying)
 
 
 def details(live: LiveSnapshot) -> RenderableType:

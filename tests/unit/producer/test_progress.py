@@ -187,6 +187,8 @@ def test_a_run_that_follows_is_not_called_planning_after_its_copy(ledger: RedisL
         drawn = bars(replace(live, following=following), "migrate", 80, 4)
         Console(file=out, width=80).print(drawn)
         shown[phase] = out.getvalue().splitlines()[0].rstrip()
+        now = plain_line(replace(live, following=following))
+        assert ("300 of 300+ documents" in now) is (phase is Phase.COPYING)
     assert shown[Phase.COPYING].endswith("300 / 300+  planning")
     assert shown[Phase.FOLLOWING].endswith("300 / 300")
 
