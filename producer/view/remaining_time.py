@@ -115,22 +115,31 @@ class RemainingTime:
             # earlier.
             self._began = True
             samples.clear()
+        if self._stands_still(at):
+            samples.clear()  # the time without documents says nothing about the rate after it
         samples.append((at, documents))
         while len(samples) > _LEAST_ARRIVALS and at - samples[1][0] >= _WINDOW_SECONDS:
             samples.popleft()
 
     def _rate(self, now: float) -> tuple[float, float]:
-        """Return documents per second, and the seconds since the last ones arrived."""
+        """Return documents per second, and the seconds since the last ones arrived.
+
+        The rate is 0 before any can be known, and while the run stands still.
+        """
         if len(self._samples) < 2:
             return 0.0, 0.0
         (then, before), (last, done) = self._samples[0], self._samples[-1]
         waited = max(0.0, now - last)
-        pauses = [b[0] - a[0] for a, b in pairwise(self._samples)]
-        if waited > 2 * max(pauses) + _STALL_SECONDS:
-            last, waited = now, 0.0
-        if last - then < _FIRST_SECONDS:
+        if self._stands_still(now) or last - then < _FIRST_SECONDS:
             return 0.0, 0.0
         return (done - before) / (last - then), waited
+
+    def _stands_still(self, now: float) -> bool:
+        """Return whether documents have not arrived for far longer than between the last ones."""
+        pauses = [b[0] - a[0] for a, b in pairwise(self._samples)]
+        if not pauses:
+            return False
+        return now - self._samples[-1][0] > 2 * max(pauses) + _STALL_SECONDS
 
     def _with_speed(self, building: float, before: float = 0.0) -> TimeLeft:
         """Return the time of builds with this expected time, by what is known about the target."""

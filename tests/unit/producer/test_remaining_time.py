@@ -239,6 +239,27 @@ def test_it_starts_sane() -> None:
             assert left.seconds < 2.2 * (end - second)
 
 
+def _with_an_outage(second: float) -> float:
+    return 0.0 if 200 <= second < 400 else RATE
+
+
+def test_nobody_knows_while_a_run_stands_still() -> None:
+    """And three seconds after documents arrive again, it is known as well as before."""
+    course = Course(_with_an_outage, indexes=(0, 0))
+    remaining = RemainingTime(course.spec)
+    shown = {
+        second: remaining.observe(progress, START + timedelta(seconds=second))
+        for second, progress in course.observations()
+    }
+    unknown = [second for second, left in shown.items() if left is None]
+    end = max(shown)
+    assert unknown == [*range(1, 5), *range(213, 404), end]
+    for second in (199, 404, 420, 700):
+        found = shown[second]
+        assert found is not None
+        assert abs(found.seconds - (end - second - (200 if second < 200 else 0))) < 5
+
+
 def test_one_look_at_a_run_uses_its_history() -> None:
     course = COURSES["indexes a quarter slower"]
     seen = list(course.observations())
