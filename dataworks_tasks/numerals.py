@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 
 _FACTORS = {"k": 10**3, "m": 10**6, "g": 10**9}
+_GROUPED = re.compile(r"\d{1,3}(,\d{3})+")
 _MOST_DIGITS = 30
 
 
 def parse_count(text: str) -> int:
-    """Return the whole number in ``text``: 500000, 1_000_000, 10k, 5M, 2G, 1.5k or 1e6.
+    """Return the whole number in ``text``: 500000, 500,000, 1_000_000, 10k, 5M, 2G, 1.5k or 1e6.
 
     Raises ValueError with a reason that can follow the text.
     """
     stripped = text.strip().lower()
     factor = _FACTORS.get(stripped[-1:], 1)
     digits = stripped[:-1] if factor > 1 else stripped
+    if _GROUPED.fullmatch(stripped):  # as numbers are printed; in 1,500k the comma may be a point
+        digits = digits.replace(",", "")
     try:
         number = Decimal(digits) * factor
     except InvalidOperation:

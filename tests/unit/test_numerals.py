@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
         ("0", 0),
         ("500000", 500_000),
         ("1_000_000", 1_000_000),
+        ("1,000", 1000),
+        ("12,345,678", 12_345_678),
         ("10k", 10_000),
         ("10K", 10_000),
         ("1M", 1_000_000),
@@ -34,7 +36,23 @@ def test_a_count(text: str, number: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "k", "ten", "10kk", "1.5", "1e-1", "nan", "inf", "1e400", "0x10", "10 k b", "1,000"],
+    [
+        "",
+        "k",
+        "ten",
+        "10kk",
+        "1.5",
+        "1e-1",
+        "nan",
+        "inf",
+        "1e400",
+        "0x10",
+        "10 k b",
+        "1,00",
+        "1,500k",
+        "1000,000",
+        "1,000.5",
+    ],
 )
 def test_what_is_not_a_count(text: str) -> None:
     with pytest.raises(ValueError, match="is not a"):
