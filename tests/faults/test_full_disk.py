@@ -85,7 +85,8 @@ def fleet_on_mongod(own_services: LocalServices, tmp_path: Path) -> Iterator[Fle
 
 
 def _environment() -> Mapping[str, str]:
-    kept = {name: v for name, v in os.environ.items() if not name.startswith("FRAMEWORK_")}
+    others = ("FRAMEWORK_", "COLUMNS")  # tables are as wide as they like
+    kept = {name: v for name, v in os.environ.items() if not name.startswith(others)}
     return {**kept, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 

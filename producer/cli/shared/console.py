@@ -48,18 +48,22 @@ class _SteadyConsole(Console):
         return False
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print; on a terminal, break sentences between words, and never inside of a command."""
+        """Print; on a terminal, break sentences between words, and never inside of a command.
+
+        Elsewhere they stay in one piece, even if ``COLUMNS`` says how wide tables are.
+        """
         sentence = objects[0] if len(objects) == 1 else None
+        if isinstance(sentence, str):
+            options["soft_wrap"] = True
         if isinstance(sentence, str) and self.is_terminal:
             text = self.render_str(sentence, markup=options.pop("markup", None))
-            options["soft_wrap"] = True
             super().print(Text("\n").join(_lines(text, self.width)), **options)
         else:
             super().print(*objects, **options)
 
 
 def create_console(*, stderr: bool = False) -> Console:
-    """Create a console as wide as the terminal; lines in a pipe or file are not wrapped."""
+    """Create a console as wide as the terminal or ``COLUMNS``; without both, nothing is wrapped."""
     console = _SteadyConsole(stderr=stderr, highlight=False)
     if console.is_terminal or "COLUMNS" in os.environ:
         return console

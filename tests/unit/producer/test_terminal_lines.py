@@ -124,6 +124,17 @@ def test_the_console_prints_a_command_in_one_piece(monkeypatch: pytest.MonkeyPat
         )
 
 
+def test_a_sentence_in_a_file_is_not_broken_even_where_tables_have_a_width(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    console = create_console()
+    console.print("[yellow]The disk of " + "/a/long/path" * 20 + " is full.[/yellow]")
+    console.print("plain " * 40, style="yellow", markup=False)
+    assert console.width == 80
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 @pytest.mark.parametrize("kind", [UsageError, click.UsageError])
 def test_an_error_ends_its_lines_between_words(
     kind: type[UsageError | click.UsageError], monkeypatch: pytest.MonkeyPatch
