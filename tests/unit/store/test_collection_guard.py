@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from dataworks_tasks.errors import RunFailed
@@ -27,7 +29,7 @@ def test_the_check_before_a_cursor_is_left_out_just_after_another_one(
 
     monkeypatch.setattr(collection_guard, "read_collection", read)
     monkeypatch.setattr(collection_guard, "name_of_collection", lambda *_: None)
-    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr(collection_guard, "time", SimpleNamespace(monotonic=lambda: now))
     client = MongoDBAtlasClient(DatabaseConfig(connection_string="mongodb://localhost:1"))
     guard = CollectionGuard(client, "source", None, "")
     before_cursor = guard.checks(ORDERS, "a")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
+from dataworks_tasks import backoff
 from dataworks_tasks.backoff import Backoff
 from dataworks_tasks.errors import StoreUnavailable, TerminalError, Throttled
+from dataworks_tasks.store import retrying
 from dataworks_tasks.store.retrying import retry_transient, retry_while_throttled
 
 BACKOFF = Backoff(base_seconds=1.0, cap_seconds=4.0, tries=3)
@@ -17,8 +20,8 @@ BACKOFF = Backoff(base_seconds=1.0, cap_seconds=4.0, tries=3)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the pauses that were made."""
     made: list[float] = []
-    monkeypatch.setattr("time.sleep", made.append)
-    monkeypatch.setattr("random.uniform", lambda _low, high: high)
+    monkeypatch.setattr(retrying, "time", SimpleNamespace(sleep=made.append))
+    monkeypatch.setattr(backoff, "random", SimpleNamespace(uniform=lambda _low, high: high))
     return made
 
 

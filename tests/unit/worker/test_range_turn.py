@@ -68,8 +68,9 @@ class Worker:
         self.short: float | None = None
         monkeypatch.setattr(range_turn, "RunQueue", self._open_queue)
         monkeypatch.setattr(range_turn, "run_range", self._run_range)
-        monkeypatch.setattr("random.uniform", self._uniform)
-        monkeypatch.setattr("time.sleep", self.slept.append)
+        # Of this module alone: threads of the driver sleep, too.
+        monkeypatch.setattr(range_turn, "random", SimpleNamespace(uniform=self._uniform))
+        monkeypatch.setattr(range_turn, "time", SimpleNamespace(sleep=self.slept.append))
         self.name = "host-1:17"
         self.process = cast("Any", self)
         self.keeper = self
