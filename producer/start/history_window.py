@@ -11,6 +11,7 @@ from pymongo.errors import PyMongoError
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.errors import TransientError
+from dataworks_tasks.numerals import plain
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -80,7 +81,7 @@ def warn_of_short_history(
     copy, how = _copy_seconds(source, counts), "with one process"
     remedy = "run more workers"
     if max_rate and sum(counts.values()) / max_rate > copy:
-        copy, how = sum(counts.values()) / max_rate, f"with --max-rate {max_rate:.0f}"
+        copy, how = sum(counts.values()) / max_rate, f"with --max-rate {plain(max_rate)}"
         remedy = "give a higher --max-rate"
     if window < SAFE_HISTORY * copy:
         log.warning(

@@ -10,8 +10,9 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dataworks_tasks.ledger.run_flags import ADDRESSES, RunFlags
+from dataworks_tasks.ledger.run_flags import RunFlags
 from dataworks_tasks.runs.run_id import RUN_ID
+from producer.address_settings import ADDRESS_SETTINGS
 
 _LOOKS = ("status", "runs", "failures", "report", "pause", "cancel", "rate", "metrics", "web")
 _CONNECTS = ("indexes", "cutover", "sync", "worker", "doctor", "generate", "migrate", "plan")
@@ -20,11 +21,6 @@ _COMMAND = re.compile(
     rf"\bdataworks (?P<name>{'|'.join((*_LOOKS, *_CONNECTS, *_WORKS))})(?![\w-])"
     rf"( (?:{RUN_ID}|RUN\b))?"
 )
-_SETTINGS = {
-    "source": "FRAMEWORK_SOURCE_DB_CONNECTION_STRING",
-    "target": "FRAMEWORK_TARGET_DB_CONNECTION_STRING",
-    "broker": "FRAMEWORK_BROKER_URL",
-}
 
 
 def with_flags(text: str, typed: RunFlags, of_run: RunFlags | None = None) -> str:
@@ -45,8 +41,8 @@ def first_steps(text: str, typed: RunFlags, of_run: RunFlags | None = None) -> t
     }
     return tuple(
         f"First set the address of --{name}, whose user name or password is not shown: "
-        f"export {_SETTINGS[name]}=URI"
-        for name in ADDRESSES
+        f"export FRAMEWORK_{ADDRESS_SETTINGS[name]}=URI"
+        for name in ADDRESS_SETTINGS
         if name in needed
     )
 

@@ -40,7 +40,7 @@ PRODUCER = """
     drive start
     connections sampling
     local
-    cosmos_simulator state_folder unfinished_file
+    cosmos_simulator state_folder unfinished_file address_settings
 """
 LAYERS = {"dataworks_tasks": WORKERS, "producer": PRODUCER}
 ENTRY_POINTS = frozenset({"command", "main"})

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, quote
 import click
 
 from dataworks_tasks.errors import UsageError
+from producer.address_settings import ADDRESS_SETTINGS
 from producer.cli.shared.terminal_lines import broken
 
 if TYPE_CHECKING:
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SETTINGS = {
-    "source": "SOURCE_DB_CONNECTION_STRING",
-    "target": "TARGET_DB_CONNECTION_STRING",
-    "broker": "BROKER_URL",
-}
 _SECRET_OPTION = re.compile(r"[^=]*(password|properties|token|secret)[^=]*=", re.IGNORECASE)
 _WITH_PASSWORD = {"", "DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN"}
 """Authentication mechanisms that need a password; certificates and tokens do not."""
@@ -98,12 +94,12 @@ class ConnectionFlags:
     @property
     def settings(self) -> dict[str, str]:
         """Setting names without prefix, with their values."""
-        return {_SETTINGS[name]: value for name, value in self._given()}
+        return {ADDRESS_SETTINGS[name]: value for name, value in self._given()}
 
     @property
     def typed(self) -> dict[str, str]:
         """Setting names without prefix, with the flags that were typed for them."""
-        return {_SETTINGS[name]: f"--{name}" for name, _ in self._given()}
+        return {ADDRESS_SETTINGS[name]: f"--{name}" for name, _ in self._given()}
 
     @property
     def public(self) -> RunFlags:
@@ -116,7 +112,7 @@ class ConnectionFlags:
         return RunFlags(**shown, secret=secret)
 
     def _given(self) -> Iterator[tuple[str, str]]:
-        for name in _SETTINGS:
+        for name in ADDRESS_SETTINGS:
             if value := getattr(self, name):
                 yield name, value
 
@@ -132,7 +128,7 @@ def read_flags(source: str | None, target: str | None, broker: str | None) -> Co
 
 def _read(name: str, text: str) -> str:
     address = _Address.parse(text)
-    setting = f"FRAMEWORK_{_SETTINGS[name]}"
+    setting = f"FRAMEWORK_{ADDRESS_SETTINGS[name]}"
     if address.has_password:
         warning = (
             f"warning: --{name} holds a password, and every user of this machine can read it in "
