@@ -12,7 +12,13 @@ from threading import Thread
 from typing import TYPE_CHECKING, Self
 
 from dataworks_tasks.errors import LedgerUnavailable, SettingsError, StoreUnavailable, UsageError
-from dataworks_tasks.ledger.connect import connect_redis, ledger_setting
+from dataworks_tasks.ledger.connect import (
+    Patience,
+    connect_ledger,
+    connect_redis,
+    ledger_setting,
+    one_silence,
+)
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.transport_check import check_transport
 from dataworks_tasks.runs.run_id import is_run_id
@@ -60,6 +66,7 @@ class Connections:
         self._in_process = in_process
         self._stack = ExitStack()
         self._ledger: RedisLedger | None = None
+        self._watched_ledger: RedisLedger | None = None
         self._app: Celery | None = None
         self._imports: Thread | None = None
         self._databases: dict[str, BaseDatabaseClient] = {}
@@ -82,10 +89,13 @@ class Connections:
             redis = connect_redis(self.config)
             ledger = RedisLedger(redis, setting)
             self._stack.callback(ledger.close)
-            check_transport(url, setting, redis)
+            if url.startswith("rediss://"):  # otherwise a server without TLS is silent for long
+                check_transport(url, setting)
             try:
-                ledger.ping()
+                with one_silence(redis):
+                    ledger.ping()
             except LedgerUnavailable as error:
+                check_transport(url, setting)
                 host = public_address(url)
                 raise UsageError(
                     f"Redis at {host} cannot be used: {error.fact}",
@@ -100,6 +110,15 @@ class Connections:
                 ) from None
             self._ledger = ledger
         return self._ledger
+
+    @property
+    def watched_ledger(self) -> RedisLedger:
+        """The ledger for looking at a run again and again: it fails after three silent seconds."""
+        if self._watched_ledger is None:
+            self.ledger  # noqa: B018
+            self._watched_ledger = connect_ledger(self.config, Patience.WATCH)
+            self._stack.callback(self._watched_ledger.close)
+        return self._watched_ledger
 
     @property
     def app(self) -> Celery:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
 from typing import Any
 
 from redis import Redis
@@ -20,33 +23,52 @@ from dataworks_tasks.settings.redis_address import (
     read_sentinel_address,
 )
 
-_IMPATIENT_SECONDS = 0.5
 _SENTINEL_SECONDS = 2
 """A Sentinel that does not answer for this long is left for the next one."""
 
 
-def connect_redis(config: FrameworkConfig, *, impatient: bool = False) -> Redis:
-    """Return a client for the Redis that holds the ledger; it connects on first use.
+class Patience(Enum):
+    """How long a client waits for a Redis that does not answer.
 
-    A command on a dropped connection is retried a few times: every ledger step may be repeated. An
-    ``impatient`` client fails within half a second, for callers in an event loop.
+    A client for work repeats a command for minutes: every ledger step may be repeated. One that
+    watches a run for a person gives up after three seconds, and one in an event loop after half a
+    second.
     """
-    url = config.effective_ledger_url.get_secret_value()
-    options: dict[str, Any] = {
-        "socket_timeout": 10,
-        "socket_connect_timeout": 5,
-        "socket_keepalive": True,
-        "health_check_interval": 15,
-        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=4),
-        "retry_on_error": [RedisConnectionError, RedisTimeoutError],
-    }
-    if impatient:
-        options |= {
-            "socket_timeout": _IMPATIENT_SECONDS,
-            "socket_connect_timeout": _IMPATIENT_SECONDS,
+
+    WORK = "work"
+    WATCH = "watch"
+    EVENT_LOOP = "event loop"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of redis-py."""
+        if self is Patience.WORK:
+            return {
+                "socket_timeout": 10,
+                "socket_connect_timeout": 5,
+                "retry": _retry(RedisConnectionError, RedisTimeoutError),
+            }
+        if self is Patience.WATCH:
+            return {
+                "socket_timeout": 3,
+                "socket_connect_timeout": 3,
+                "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+            }
+        return {
+            "socket_timeout": 0.5,
+            "socket_connect_timeout": 0.5,
             "retry": Retry(NoBackoff(), 0),
-            "retry_on_error": [],
         }
+
+
+def _retry(*errors: type[Exception]) -> Retry:
+    return Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 4, supported_errors=errors)
+
+
+def connect_redis(config: FrameworkConfig, patience: Patience = Patience.WORK) -> Redis:
+    """Return a client for the Redis that holds the ledger; it connects on first use."""
+    url = config.effective_ledger_url.get_secret_value()
+    options = {"socket_keepalive": True, "health_check_interval": 15, **patience.options}
     if url.startswith(SENTINEL_SCHEME):
         return _primary_of(read_sentinel_address(url), options)
     try:
@@ -56,6 +78,21 @@ def connect_redis(config: FrameworkConfig, *, impatient: bool = False) -> Redis:
             f"{ledger_setting(config)} is not a Redis URL",
             "Write redis://HOST:6379/0, or rediss:// for TLS",
         ) from None
+
+
+@contextmanager
+def one_silence(redis: Redis) -> Iterator[None]:
+    """Within this, the client gives up the first time that it gets no answer, after ten seconds.
+
+    It is for a command's first contact, when it may have been given a wrong address.
+    """
+    patient = redis.get_retry()
+    redis.set_retry(_retry(RedisConnectionError))
+    try:
+        yield
+    finally:
+        if patient is not None:
+            redis.set_retry(patient)
 
 
 def _primary_of(address: SentinelAddress, options: dict[str, Any]) -> Redis:
@@ -74,9 +111,9 @@ def _primary_of(address: SentinelAddress, options: dict[str, Any]) -> Redis:
     return primary
 
 
-def connect_ledger(config: FrameworkConfig, *, impatient: bool = False) -> RedisLedger:
+def connect_ledger(config: FrameworkConfig, patience: Patience = Patience.WORK) -> RedisLedger:
     """Return the ledger; see ``connect_redis``."""
-    redis = connect_redis(config, impatient=impatient)
+    redis = connect_redis(config, patience)
     return RedisLedger(redis, ledger_setting(config))
 
 

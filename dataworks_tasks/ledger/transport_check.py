@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,27 +21,24 @@ from dataworks_tasks.errors import SettingsError
 _PORT = 6379
 _PATIENCE_SECONDS = 2.0
 """A server that is reachable answers within milliseconds; a slow one is asked again later."""
-_ONCE = Retry(NoBackoff(), 0)
 _WAITS: dict[str, Any] = {
+    "retry": Retry(NoBackoff(), 0),
     "socket_timeout": _PATIENCE_SECONDS,
     "socket_connect_timeout": _PATIENCE_SECONDS,
 }
 
 
-def check_transport(url: str, setting: str, redis: Redis | None = None) -> None:
+def check_transport(url: str, setting: str) -> None:
     """Raise SettingsError if only one of the address and the server uses TLS.
 
-    ``redis``: a client of the address, used where its longer timeout does no harm. Every other
-    error is left to the caller, which waits longer.
+    It waits for two seconds. Every other error is left to the caller, which waits longer.
     """
     if url.startswith("rediss://"):
-        with Redis.from_url(url, **_WAITS) as hasty:
-            wrong = not _answers(hasty) and _speaks_plain(*_host_and_port(url))
+        wrong = not _answers(url) and _speaks_plain(*_host_and_port(url))
         fact = "speaks no TLS, and the address asks for it"
         remedy = f"Write redis:// in {setting}, or give the server a TLS port"
     elif url.startswith("redis://"):
-        with nullcontext(redis) if redis else Redis.from_url(url, **_WAITS) as asked:
-            wrong = not _answers(asked) and _speaks_tls(*_host_and_port(url))
+        wrong = not _answers(url) and _speaks_tls(*_host_and_port(url))
         fact = "accepts TLS only, and the address does not ask for it"
         remedy = f"Write rediss:// in {setting}; for an authority of your own: ?ssl_ca_certs=FILE"
     else:
@@ -51,16 +47,12 @@ def check_transport(url: str, setting: str, redis: Redis | None = None) -> None:
         raise SettingsError(f"Redis at {_shown(url)} {fact}", remedy)
 
 
-def _answers(redis: Redis) -> bool:
-    """Return whether the first attempt succeeds."""
-    patient = redis.get_retry()
-    redis.set_retry(_ONCE)
-    try:
-        redis.ping()
-    except (RedisError, OSError):
-        return False
-    finally:
-        redis.set_retry(patient or _ONCE)
+def _answers(url: str) -> bool:
+    with Redis.from_url(url, **_WAITS) as redis:
+        try:
+            redis.ping()
+        except (RedisError, OSError):
+            return False
     return True
 
 

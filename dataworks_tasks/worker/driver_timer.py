@@ -14,7 +14,7 @@ from dataworks_tasks.broker.run_queue import RunQueue
 from dataworks_tasks.drive.start_run import CLAIM_SECONDS, REFUSED_STEP_SECONDS
 from dataworks_tasks.drive.watch_messages import WatchMessages
 from dataworks_tasks.errors import DataWorksError, TransientError, UnknownName
-from dataworks_tasks.ledger.connect import connect_ledger
+from dataworks_tasks.ledger.connect import Patience, connect_ledger
 from dataworks_tasks.ledger.contract import Ledger
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.windows import WAKE, DueStep
@@ -52,7 +52,7 @@ class DriverTimer(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Look four times a second from now on."""
         try:
-            self._ledger = connect_ledger(ConfigManager().load_config(), impatient=True)
+            self._ledger = connect_ledger(ConfigManager().load_config(), Patience.EVENT_LOOP)
         except DataWorksError as error:
             log.warning("%s; this worker does not drive runs", error)
             return

@@ -14,7 +14,7 @@ from celery.worker.consumer import Consumer
 
 from dataworks_tasks.broker.messages import read_run_id
 from dataworks_tasks.errors import BadMessage, DataWorksError, SpecRefused, UnknownName
-from dataworks_tasks.ledger.connect import connect_ledger
+from dataworks_tasks.ledger.connect import Patience, connect_ledger
 from dataworks_tasks.ledger.contract import WORKING, Ledger
 from dataworks_tasks.settings import ConfigManager
 from dataworks_tasks.version import __version__
@@ -34,7 +34,9 @@ class NewerTasksConsumer(Consumer):
         """Give the message back after a moment while its run is under way; say so in the run."""
         name = str(message.headers["task"])
         try:
-            with closing(connect_ledger(ConfigManager().load_config(), impatient=True)) as ledger:
+            with closing(
+                connect_ledger(ConfigManager().load_config(), Patience.EVENT_LOOP)
+            ) as ledger:
                 is_wanted = leave_run(ledger, message.payload[0], name, str(self.hostname))
         except (UnknownName, BadMessage) as error:
             log.warning("%s; the message is dropped, nothing was written", error)

@@ -10,7 +10,7 @@ from celery.worker.control import inspect_command
 
 from dataworks_tasks.broker.messages import TASKS
 from dataworks_tasks.errors import DataWorksError
-from dataworks_tasks.ledger.connect import connect_ledger
+from dataworks_tasks.ledger.connect import Patience, connect_ledger
 from dataworks_tasks.runs.reproducibility import versions
 from dataworks_tasks.settings import ConfigManager, FrameworkConfig
 
@@ -32,7 +32,7 @@ def report(state: Any, **_: Any) -> dict[str, Any]:
 
 def _clock_ahead(config: FrameworkConfig) -> float:
     """Return how far this machine's clock is ahead of the ledger's."""
-    ledger = connect_ledger(config, impatient=True)
+    ledger = connect_ledger(config, Patience.EVENT_LOOP)
     try:
         return -ledger.server_facts().clock_ahead_seconds
     finally:

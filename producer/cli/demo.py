@@ -98,7 +98,9 @@ def _finish(connections: Connections, console: Console, spec: RunSpec) -> RunSum
     from producer.view.progress import create_view
     from producer.view.run_summary import summarize
 
-    progress = attach(connections, spec, lambda: create_view(spec, console, connections.ledger))
+    progress = attach(
+        connections, spec, lambda: create_view(spec, console, connections.watched_ledger)
+    )
     if progress is None:
         raise RunFailed(f"run {spec.run_id} could not be followed: Redis does not answer")
     run = summarize(spec, progress)

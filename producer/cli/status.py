@@ -109,7 +109,7 @@ def _watch(context: CommandContext, connections: Connections, run_id: str) -> No
     from producer.view.progress import JsonView, create_view
     from producer.view.run_summary import shown_name
 
-    ledger = connections.ledger
+    ledger = connections.watched_ledger
     spec = ledger.spec(run_id)
     watch = AlertWatch.of(connections.config)
     view: RunView

@@ -75,13 +75,14 @@ def stay(
 
     It waits through outages of Redis. Raises RunFailed when Redis has lost the run.
     """
-    ledger, queue = connections.ledger, MessageQueue(connections.app)
+    ledger, queue = connections.watched_ledger, MessageQueue(connections.app)
     progress: RunProgress | None = None
     causes, pauses = Causes(ledger), Pauses()
     try:
         while should_stop() is not StopRequest.NOW:
             try:
                 if not is_going:
+                    ledger.ping()
                     set_going(connections, spec)
                     is_going = True
                 progress = ledger.progress(spec.run_id)

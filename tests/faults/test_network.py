@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from signal import SIGINT
 
 import pytest
 
@@ -21,6 +22,8 @@ from tests.support.tcp_proxy import TcpProxy
 
 TOTAL = 12_000
 RATE = 4000
+_SOON_SECONDS = 12
+"""Three seconds, once for the step at hand and once for the last look, and a busy machine."""
 SERVERS = {
     "redis": "FRAMEWORK_BROKER_URL",
     "mongod": "FRAMEWORK_TARGET_DB_CONNECTION_STRING",
@@ -117,6 +120,31 @@ def test_a_migration_through_every_fault(fleet: Fleet, proxies: dict[str, TcpPro
             fault(proxies[name])
     assert producer.wait(100) == 0
     check_copied(fleet, run_id)
+
+
+def test_a_person_is_told_of_a_silent_redis_and_can_leave(
+    fleet: Fleet, proxies: dict[str, TcpProxy]
+) -> None:
+    fleet.start_worker(1)
+    redis = proxies["redis"].url(fleet.environment[SERVERS["redis"]])
+    arguments = generate_arguments(fleet, TOTAL, "--max-rate", RATE, batch_size=500)
+    producer = fleet.start(*arguments, **{SERVERS["redis"]: redis})
+    run_id = fleet.newest_run()
+    fleet.wait_for_share(run_id, 0.05)
+    proxies["redis"].stalled = True
+    lines = producer.stdout
+    assert lines is not None
+    silent_from = time.monotonic()
+    assert any("does not answer" in line for line in lines)
+    told_at = time.monotonic()
+    assert told_at - silent_from < _SOON_SECONDS
+    producer.send_signal(SIGINT)
+    assert producer.wait(_SOON_SECONDS) == 130
+    said = lines.read()
+    assert f"dataworks pause {run_id}" in said
+    assert "Redis does not answer" in said
+    fleet.wait_for_state(run_id, RunState.COMPLETE)
+    check_exact(fleet, run_id, TOTAL)
 
 
 def test_runs_that_take_turns_are_worked_on_far_from_their_database(

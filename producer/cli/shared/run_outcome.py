@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from dataworks_tasks.errors import LedgerUnavailable
 from dataworks_tasks.ledger.contract import FINISHED, WORKING, RunState
 from dataworks_tasks.ledger.run_note import NoteTopic
 from dataworks_tasks.numerals import counted
@@ -28,15 +29,10 @@ def sum_up(
 ) -> int:
     """Print what a run did, or what it does without this command; return the exit code."""
     left_early = progress.state in WORKING
-    if left_early and connections.alone:
-        connections.ledger.change_state(spec.run_id, WORKING, RunState.PAUSED)
-        progress = connections.ledger.progress(spec.run_id)
-    cause = None
     if left_early:
-        from dataworks_tasks.monitor.standstill import cause_of_standstill
-
-        cause = cause_of_standstill(connections.ledger, progress)
-    run = with_differences(summarize(spec, progress, cause=cause), connections.ledger)
+        run = _left_early(connections, spec, progress)
+    else:
+        run = with_differences(summarize(spec, progress), connections.ledger)
     if context.as_json:
         context.print_json(run.as_json())
     else:
@@ -44,6 +40,24 @@ def sum_up(
         context.console.print(summary(run, context.pasteable))
         print_next_step(context.console, run, context.typed)
     return 130 if left_early else exit_code(run)
+
+
+def _left_early(connections: Connections, spec: RunSpec, progress: RunProgress) -> RunSummary:
+    """Return what is known of a run that goes on, or is paused because nobody else works on it.
+
+    The person wants to leave: a Redis that does not answer is given three seconds.
+    """
+    from dataworks_tasks.monitor.standstill import cause_of_standstill
+
+    ledger = connections.watched_ledger
+    try:
+        if connections.alone:
+            ledger.change_state(spec.run_id, WORKING, RunState.PAUSED)
+            progress = ledger.progress(spec.run_id)
+        cause = cause_of_standstill(ledger, progress)
+        return with_differences(summarize(spec, progress, cause=cause), ledger)
+    except LedgerUnavailable as error:
+        return summarize(spec, progress, cause=str(error))
 
 
 def summary(

@@ -85,7 +85,7 @@ def run_to_end(
 
         notice = interrupt_notice(spec.run_id, alone=connections.alone)
         context.print_hint(f"{spec.run_id}\n{notice}")
-        return _sum_up(context, connections, spec, connections.ledger.progress(spec.run_id))
+        return _sum_up(context, connections, spec, connections.watched_ledger.progress(spec.run_id))
     if detach:
         return _detach(context, connections, spec)
     progress = attach(connections, spec, partial(_view, context, connections, spec))
@@ -111,7 +111,7 @@ def _view(context: CommandContext, connections: Connections, spec: RunSpec) -> R
         from producer.view.plain_view import PlainView
 
         say = lambda line: click.echo(context.pasteable(line), err=True)  # noqa: E731
-        return PlainView(spec, say, connections.ledger, watch)
+        return PlainView(spec, say, connections.watched_ledger, watch)
     from rich.markup import escape
 
     from producer.view.progress import create_view
@@ -119,7 +119,7 @@ def _view(context: CommandContext, connections: Connections, spec: RunSpec) -> R
 
     if not context.as_json:
         context.console.print(f"[bold]{spec.run_id}[/bold]  {escape(shown_name(spec))}")
-    return create_view(spec, context.console, connections.ledger, watch, context.pasteable)
+    return create_view(spec, context.console, connections.watched_ledger, watch, context.pasteable)
 
 
 def _detach(context: CommandContext, connections: Connections, spec: RunSpec) -> int:

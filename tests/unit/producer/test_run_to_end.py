@@ -24,7 +24,7 @@ class _Interrupted:
     """Connections whose imports are under way when somebody types Ctrl-C."""
 
     def __init__(self, *, alone: bool) -> None:
-        self.ledger = RedisLedger(fakeredis.FakeRedis())
+        self.ledger = self.watched_ledger = RedisLedger(fakeredis.FakeRedis())
         self.alone = alone
 
     def finish_imports(self) -> None:
