@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dataworks_tasks.migrate.comparable import comparable
+
 _KNOWN = frozenset(
     {
         "2dsphereIndexVersion",
@@ -21,6 +23,7 @@ _KNOWN = frozenset(
         "max",
         "min",
         "name",
+        "originalSpec",
         "partialFilterExpression",
         "prepareUnique",
         "sparse",
@@ -91,4 +94,10 @@ def _compared(index: Index) -> dict[str, Any]:
     compared["collation"] = {
         name: value for name, value in made["collation"].items() if name != "version"
     }
+    if "partialFilterExpression" in made:
+        compared["partialFilterExpression"] = comparable(
+            made["partialFilterExpression"], ordered=False
+        )
+    if "originalSpec" in made:  # the index of a time series, of which this one is made
+        compared["originalSpec"] = _compared(made["originalSpec"])
     return compared

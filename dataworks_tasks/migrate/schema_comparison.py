@@ -9,6 +9,7 @@ from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote
 from dataworks_tasks.migrate.collection_options import read_options
+from dataworks_tasks.migrate.comparable import comparable
 from dataworks_tasks.migrate.index_definition import differences, same_index
 from dataworks_tasks.migrate.read_indexes import read_indexes
 from dataworks_tasks.migrate.view_definition import view_definition
@@ -114,15 +115,10 @@ def _equal(option: str, wanted: Any, there: Any) -> bool:
             {name: value for name, value in item.items() if name != left_out}
             for item in (wanted, there)
         )
-        return _exact(one) == _exact(other) if option == "validator" else one == other
+        if option == "validator":
+            return bool(comparable(one) == comparable(other))
+        return one == other
     return bool(wanted == there)
-
-
-def _exact(value: Any) -> Any:
-    """Compare including the order of fields, which a query may depend on."""
-    if isinstance(value, Mapping):
-        return [(name, _exact(item)) for name, item in value.items()]
-    return [_exact(item) for item in value] if isinstance(value, list) else value
 
 
 def _index_notes(
@@ -163,7 +159,7 @@ def _view_notes(
         yield RunNote(NoteTopic.VIEWS, name, "the view is not at the source any more")
     else:
         wanted = view_definition(pair.source, here, job.renames).options
-        if _exact(wanted) != _exact(there):
+        if comparable(wanted) != comparable(there):
             text = f"the view is {_value(there)} instead of {_value(wanted)}"
             yield RunNote(NoteTopic.VIEWS, name, text)
         copied = {one.source for one in (*job.namespaces, *job.views)}

@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from dataworks_tasks.documents.raw_bson import find_element
 from dataworks_tasks.errors import SettingsError, TerminalError
-from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.namespace import BUCKETS, Namespace
 from dataworks_tasks.store.bounded_reads import now_at
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.cluster_time import token_time
@@ -43,6 +43,8 @@ def changed_documents(
     The server reads its history of all collections from there on, for at most ``seconds``. Raises
     StoreUnavailable for transient errors.
     """
+    if namespace.collection.startswith(BUCKETS):
+        return ChangedDocuments(None, "a time series has no change stream")
     until = now_at(client)
     if until is None:
         return ChangedDocuments(None, "a server that is not in a replica set keeps no history")

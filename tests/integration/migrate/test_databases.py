@@ -99,6 +99,7 @@ def test_options_indexes_views_and_time_series_come_along(
     database.series.insert_many(
         {"t": start + timedelta(minutes=7 * n), "m": n % 5, "v": n} for n in range(500)
     )
+    database.series.create_index("v", partialFilterExpression={"t": {"$gt": start}})
     database.create_collection("view", viewOn="checked", pipeline=[])
     selection = select(migration, "*", **to_copy(migration))
     assert [view.source.collection for view in selection.views] == ["view"]

@@ -1,7 +1,8 @@
-"""Metadata that the driver cannot decode: it is copied like any other."""
+"""Metadata that the driver cannot decode or Python cannot compare: it is copied like any other."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from dataworks_tasks.documents.raw_bson import TOLERANT
 from tests.fleet import Fleet
 
 FAR = DatetimeMS(253_402_300_800_000)  # the first millisecond of year 10000
+NAN = float("nan")
 LONG_AGO = DatetimeMS(-62_135_596_800_001)  # the last one before year 1
 TOLERANT_RAW = TOLERANT.with_options(document_class=RawBSONDocument)
 
@@ -37,16 +39,19 @@ def _fill(database: Database[Any]) -> None:
     )
 
 
-@pytest.mark.situation(
-    12,
-    "a date beyond year 9999 in a partial index, a validator or a view",
-    before="`running`, every three seconds the same traceback",
-    now="copied like any other",
-)
-def test_dates_beyond_pythons_in_indexes_validators_and_views_are_copied(fleet: Fleet) -> None:
+def _fill_with_nan(database: Database[Any]) -> None:
+    is_number = {"n": {"$ne": NAN}}
+    database.create_collection("events", validator=is_number)
+    database["events"].create_index("n", name="none", partialFilterExpression={"n": NAN})
+    database["events"].insert_one({"_id": 1, "n": 2})
+    database.create_collection("recent", viewOn="events", pipeline=[{"$match": is_number}])
+
+
+def _arrives_unchanged(fleet: Fleet, fill: Callable[[Database[Any]], None]) -> None:
+    """Copy what ``fill`` makes, and check that its metadata is at the target."""
     source = fleet.mongo[f"{fleet.database}_from"]
     try:
-        _fill(source)
+        fill(source)
         fleet.start_worker()
         arguments = (
             "--include",
@@ -70,3 +75,17 @@ def test_dates_beyond_pythons_in_indexes_validators_and_views_are_copied(fleet: 
             assert options[0] == options[1]
     finally:
         fleet.mongo.drop_database(source.name)
+
+
+@pytest.mark.situation(
+    12,
+    "a date beyond year 9999 in a partial index, a validator or a view",
+    before="`running`, every three seconds the same traceback",
+    now="copied like any other",
+)
+def test_dates_beyond_pythons_in_indexes_validators_and_views_are_copied(fleet: Fleet) -> None:
+    _arrives_unchanged(fleet, _fill)
+
+
+def test_a_nan_in_indexes_validators_and_views_is_copied(fleet: Fleet) -> None:
+    _arrives_unchanged(fleet, _fill_with_nan)

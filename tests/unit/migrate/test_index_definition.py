@@ -19,6 +19,8 @@ def index(key: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
     return {"key": key or {"a": 1}, "name": "a_1", **options}
 
 
+NAN = float("nan")
+MEASURED = {"name": "n", "key": {"v": 1}, "v": 2}
 PARTIAL = {"partialFilterExpression": {"a": {"$gt": 1}}}
 OLD_KEYS = {"a": True, "b": "", "c": 0, "d": -1, "e": "2d"}
 
@@ -30,6 +32,7 @@ OLD_KEYS = {"a": True, "b": "", "c": 0, "d": -1, "e": "2d"}
         (index(backgroud=True, unique=1, sparse=0.0), index(unique=True, sparse=False)),
         (index(OLD_KEYS), index({"a": 1, "b": 1, "c": 1, "d": -1, "e": "2d"})),
         (index(**PARTIAL), index(**PARTIAL)),
+        (index(originalSpec=MEASURED), index(originalSpec=MEASURED)),
     ],
 )
 def test_what_servers_no_longer_take_is_left_out(
@@ -67,6 +70,29 @@ def test_the_same_index_under_any_name(other: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            index(partialFilterExpression={"a": NAN}),
+            index(partialFilterExpression={"a": float("nan")}),
+        ),
+        (
+            index(partialFilterExpression={"a": 1, "b": 2}),
+            index(partialFilterExpression={"b": 2.0, "a": Int64(1)}),
+        ),
+        (index(originalSpec=MEASURED), index(originalSpec={"key": {"v": 1.0}, "name": "m"})),
+    ],
+)
+def test_options_that_a_server_takes_for_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert same_index(one, other)
+
+
+def test_a_truth_value_is_not_a_number() -> None:
+    one, other = (index(partialFilterExpression={"a": value}) for value in (True, 1))
+    assert differences(one, other) == ("partialFilterExpression",)
+
+
+@pytest.mark.parametrize(
     ("other", "differing"),
     [
         (index({"a": -1}), ("key",)),
@@ -76,6 +102,7 @@ def test_the_same_index_under_any_name(other: dict[str, Any]) -> None:
         (index(collation={"locale": "tr"}), ("collation",)),
         (index(expireAfterSeconds=5, sparse=True), ("expireAfterSeconds", "sparse")),
         (index(partialFilterExpression={"a": 1}), ("partialFilterExpression",)),
+        (index(originalSpec=MEASURED), ("originalSpec",)),
     ],
 )
 def test_what_makes_another_index_is_named(
