@@ -28,6 +28,7 @@ from producer.estimate.measured_copy import CopySite
 from producer.estimate.migration_estimate import MigrationEstimate, estimate_migration
 from producer.estimate.migration_time import MigrationTime, measure_time
 from producer.sampling.source_sample import sample_collection
+from producer.start.check_filter import check_filter
 from producer.start.check_repeated_ids import check_repeated_ids
 from producer.start.check_rules import check_rules, check_time_series
 from producer.start.check_unique_ids import check_unique_ids
@@ -168,6 +169,7 @@ def _refusals(
     pairs, drop = job.namespaces, request.options.drop
     checks: list[Callable[[], object]] = [
         lambda: check_time_series(job),
+        lambda: check_filter(job),
         lambda: check_targets(target, [pair.target for pair in pairs], request.options),
         lambda: check_rules(source, job),
         lambda: check_repeated_ids(source, target, job, request.options.layout.shard_key),

@@ -35,15 +35,12 @@ class Unmatched:
     what: str
     path: str
     nearest: tuple[str, ...] = ()
-    present: bool = False
-    """Whether documents have the field before the rules are applied."""
+    reasons: tuple[str, ...] = ()
+    """What may be why, if documents have the field before the rules are applied."""
 
     def __str__(self) -> str:
-        if self.present:
-            return (
-                f"{self.what} matches nothing: an earlier rule removes the field {self.path!r}, "
-                "or it is one name with dots, which only --mask and --drop-field find"
-            )
+        if self.reasons:
+            return f"{self.what} matches nothing: {', or '.join(self.reasons)}"
         hint = f": did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
         return f"{self.what} matches nothing: no document has the field {self.path!r}{hint}"
 
@@ -119,7 +116,7 @@ def check_rules(source: BaseDatabaseClient, job: MigrationJob) -> None:
     rare = _Search(source, [pair.source for pair in job.namespaces])
     if not seen.complete:
         found = [
-            item for item in found if item.present or not rare.finds(_source_paths(job, item.path))
+            item for item in found if item.reasons or not rare.finds(_source_paths(job, item.path))
         ]
     if found:
         raise _refusal(found, seen, rare)
@@ -132,11 +129,21 @@ def _unmatched(seen: _Seen) -> Iterator[Unmatched]:
         if _is_unmatched(rule, outcome, seen):
             cutoff = _MISTYPED if rule.kind is RuleKind.SET else 0.6
             nearest = tuple(nearest_paths(rule.path, seen.paths, cutoff))
-            yield Unmatched(str(rule), rule.path, nearest, present=rule.path in seen.paths)
+            reasons = tuple(_reasons(rule)) if rule.path in seen.paths else ()
+            yield Unmatched(str(rule), rule.path, nearest, reasons)
     query = parsed_filter(seen.job)
     for path in query_paths(query) if query is not None else ():
         if not is_known_path(seen.read_paths, path):
             yield Unmatched("--filter", path, tuple(nearest_paths(path, seen.read_paths)))
+
+
+def _reasons(rule: Rule) -> Iterator[str]:
+    """Yield what may keep a rule from a field that documents have."""
+    yield f"an earlier rule removes the field {rule.path!r}"
+    if "." in rule.path and rule.kind in (RuleKind.RENAME, RuleKind.SET):
+        yield "it is one name with dots, which only --mask and --drop-field find"
+    if "." in rule.path and rule.kind is RuleKind.RENAME:
+        yield "it is in an array, and --rename moves no field out of an array"
 
 
 def _is_unmatched(rule: Rule, outcome: RuleOutcome, seen: _Seen) -> bool:

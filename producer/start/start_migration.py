@@ -18,6 +18,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store.client import BaseDatabaseClient
 from producer.connections import Connections
+from producer.start.check_filter import check_filter
 from producer.start.check_names import check_names
 from producer.start.check_repeated_ids import check_id_from, check_repeated_ids, with_id_from
 from producer.start.check_rules import check_rules, check_time_series
@@ -107,6 +108,7 @@ def start_migration(
     plan = plan_migration(request, config, connections)
     connections.begin_imports()
     check_time_series(plan.job)
+    check_filter(plan.job)
     check_names(target, plan.job.namespaces)
     check_rules(source, plan.job)
     check_repeated_ids(source, target, plan.job, request.options.layout.shard_key)

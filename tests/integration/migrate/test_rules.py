@@ -23,6 +23,7 @@ PERSON = {
     "email": "a@example.com",
     "customer": {"name": "A", "phones": ["1", "2"]},
     "Notes": "x",
+    "orders": [{"n": 1}],
     "a.b": 1,
 }
 
@@ -53,7 +54,8 @@ def mask(*paths: str) -> dict[str, Any]:
         ({"drop": ("notes",)}, r"--drop-field notes matches nothing.*did you mean Notes\?"),
         ({"rename": (("emali", "mail"),)}, r"--rename emali=mail matches nothing"),
         ({"set": (("emial", '""'),)}, r"--set emial matches nothing.*did you mean email\?"),
-        ({**mask("email"), "drop": ("email",)}, r"an earlier rule removes the field 'email'"),
+        ({**mask("email"), "drop": ("email",)}, r"an earlier rule removes the field 'email' \("),
+        ({"rename": (("orders.n", "n"),)}, "moves no field out of an array"),
         ({"rename": (("a.b", "c"),)}, r"one name with dots"),
         ({"filter": '{"$or": [{"email": 1}, {"emial": 2}]}'}, r"--filter matches nothing.*email\?"),
         ({"filter": '{"email": "b@example.com"}'}, "--filter matches no document of the source"),
