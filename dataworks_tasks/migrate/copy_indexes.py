@@ -101,7 +101,9 @@ class _Builder:
         namesake = next((other for other in self._present if other["name"] == name), None)
         if there is None and namesake is not None:
             differing = ", ".join(differences(index, namesake))
-            reason = f"{self._namespace} has another index of that name ({differing} differ)"
+            reason = (
+                f"{self._namespace} has another index of that name, which differs in {differing}"
+            )
             copy.refused.append(RefusedIndex(self._namespace, name, reason))
             return True
         if there is not None and there.get("unique") and self._only_while_empty:

@@ -31,6 +31,7 @@ from producer.sampling.source_sample import sample_collection
 from producer.start.check_filter import check_filter
 from producer.start.check_repeated_ids import check_repeated_ids
 from producer.start.check_rules import check_rules, check_time_series
+from producer.start.check_target_series import check_target_series
 from producer.start.check_unique_ids import check_unique_ids
 from producer.start.run_request import MigrationRequest
 from producer.start.separate_collections import check_separate
@@ -178,6 +179,7 @@ def _refusals(
         checks.append(lambda: follow_part(source, job, request, connections.config, time.time))
     if not drop:
         checks.append(lambda: check_unique_ids(target, [pair.target for pair in pairs]))
+        checks.append(lambda: check_target_series(source, target, pairs))
     for check in checks:
         try:
             check()

@@ -51,7 +51,7 @@ def index_concerns(
             differing = ", ".join(differences(index, namesake))
             yield Concern(
                 name,
-                f"the target has another index of that name ({differing} differ)",
+                f"the target has another index of that name, which differs in {differing}",
                 f"Drop it at the target, or --drop; else {_LISTED}",
             )
         if unknown := left_out(index):

@@ -22,6 +22,7 @@ from producer.start.check_filter import check_filter
 from producer.start.check_names import check_names
 from producer.start.check_repeated_ids import check_id_from, check_repeated_ids, with_id_from
 from producer.start.check_rules import check_rules, check_time_series
+from producer.start.check_target_series import check_target_series
 from producer.start.check_unique_ids import check_unique_ids
 from producer.start.claimed_targets import claimed_targets
 from producer.start.collections_in_use import check_not_read
@@ -122,6 +123,7 @@ def start_migration(
     check_targets(target, namespaces, request.options)
     if not request.options.drop:  # otherwise each is created again like its source
         check_unique_ids(target, namespaces)
+        check_target_series(source, target, pairs)
     if request.follow:
         follow = follow_part(source, plan.job, request, config, ledger.key_windows.now)
         plan = replace(plan, job=plan.job.model_copy(update={"follow": follow}))

@@ -64,7 +64,7 @@ def test_a_run_tries_every_index_and_ends_with_exit_code_4(
     text = " ".join(done.stdout.split())
     assert "the index email_1 was not built" in text
     assert "twice@firm.test" in text
-    assert "another index of that name (sparse, unique differ)" in text
+    assert "another index of that name, which differs in sparse, unique" in text
     assert f"dataworks indexes {fleet.newest_run()}" in text
     assert names(fleet, target, "users") == {"key", "name_1_email_-1"}
     assert names(fleet, target, "orders") == {"at_1"}

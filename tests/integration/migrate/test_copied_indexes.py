@@ -103,7 +103,7 @@ def test_another_index_of_the_same_name_is_named_and_left(
     copy = copied(migration)
     assert copy.built == ["b_1"]
     (refused,) = copy.refused
-    assert "has another index of that name (sparse, unique differ)" in refused.reason
+    assert "has another index of that name, which differs in sparse, unique" in refused.reason
     assert indexes(migration, "target")["key"]["sparse"]
 
 

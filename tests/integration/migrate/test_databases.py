@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,10 +14,12 @@ from pymongo.database import Database
 from dataworks_tasks.errors import UnknownName, UsageError
 from dataworks_tasks.migrate.collection_options import read_options
 from dataworks_tasks.migrate.migration_work import MigrationWork
+from dataworks_tasks.migrate.schema_comparison import compare_options
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.lease import UnlimitedLease
 from dataworks_tasks.runs.spec import MigrationJob
 from producer.estimate.migration_estimate import estimate_migration
+from producer.start.check_target_series import check_target_series
 from producer.start.copy_collections import create_views, prepare_collections
 from producer.start.namespace_selection import (
     NamespaceSelection,
@@ -130,6 +133,47 @@ def test_options_indexes_views_and_time_series_come_along(
         assert found
     assert database.copy_checked.index_information() == database.checked.index_information()
     assert database.copy_series.index_information() == database.series.index_information()
+
+
+@pytest.mark.parametrize(
+    ("there", "differing"),
+    [
+        ({"timeField": "t"}, "metaField"),
+        ({"timeField": "t", "metaField": "other"}, "metaField"),
+        ({"timeField": "at", "metaField": "m"}, "timeField"),
+        (
+            {"timeField": "t", "metaField": "m", "granularity": "hours"},
+            "bucketMaxSpanSeconds and granularity",
+        ),
+        ({"timeField": "t", "metaField": "m"}, ""),
+    ],
+)
+def test_a_time_series_with_other_options_is_no_target(
+    migration: Migration,
+    database: Database[dict[str, Any]],
+    there: dict[str, str],
+    differing: str,
+) -> None:
+    here = {"timeField": "t", "metaField": "m"}
+    database.create_collection("series", timeseries=here)
+    database.create_collection("copy_series", timeseries=there)
+    pairs = select(migration, "series", **to_copy(migration)).pairs
+    message = f"copy_series exists with another {differing} than {database.name}.series"
+    with pytest.raises(UsageError, match=message) if differing else nullcontext():
+        check_target_series(migration.source, migration.target, pairs)
+    database.drop_collection("copy_series")
+    check_target_series(migration.source, migration.target, pairs)
+
+
+def test_a_time_series_with_one_more_field_is_different(
+    migration: Migration, database: Database[dict[str, Any]]
+) -> None:
+    database.create_collection("series", timeseries={"timeField": "t"})
+    there = {"timeField": "t", "metaField": "m"}
+    database.create_collection("copy_series", timeseries=there)
+    job = MigrationJob(namespaces=select(migration, "series", **to_copy(migration)).pairs)
+    notes = compare_options(migration.source, migration.target, job)
+    assert next(note.text for note in notes if note.attention).startswith("timeseries is ")
 
 
 def test_a_unique_index_that_fails_names_the_key(
