@@ -12,6 +12,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 
 _LONGEST = 255
 """Bytes of database and collection together, since MongoDB 4.4."""
+_LONGEST_DATABASE = 63
 _EMPTY_PART = "the driver refuses names with empty parts"
 _NOT_IN_DATABASES = frozenset('/\\. "$*<>:|?')
 """https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions"""
@@ -63,6 +64,9 @@ def _target_problems(
     target = pair.target
     if len(str(target).encode()) > _LONGEST:
         reason = f"a name has at most {_LONGEST} bytes"
+        yield NameProblem(pair, target, reason, _another(pair))
+    elif len(target.database.encode()) > _LONGEST_DATABASE:
+        reason = f"the name of a database has at most {_LONGEST_DATABASE} bytes"
         yield NameProblem(pair, target, reason, _another(pair))
     if "$" in target.collection or set(target.database) & _NOT_IN_DATABASES:
         reason = "the server refuses characters of its name"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -71,15 +71,14 @@ def select_namespaces(source: BaseDatabaseClient, request: SelectionRequest) -> 
         _check_matches(pattern, found)
     if not request.allow_unmatched:
         _check_exclude(request.exclude, found)
-        _check_renames(request.renames, chosen)
+        if chosen:
+            _check_renames(request.renames, chosen)
     collections = [item for item in chosen if item.type != "view" and not item.is_system]
     pairs = tuple(_pair(item, request.renames) for item in collections)
     if not pairs:
         raise UsageError(
             "no collection is left to copy",
-            f"Views have no documents of their own: {', '.join(str(i.namespace) for i in chosen)}"
-            if chosen
-            else "Check --include and --exclude",
+            ". ".join(_why_not(chosen)) or "Check --include and --exclude",
         )
     _check_targets(pairs)
     return NamespaceSelection(
@@ -87,6 +86,16 @@ def select_namespaces(source: BaseDatabaseClient, request: SelectionRequest) -> 
         tuple(_view(item, request.renames) for item in chosen if item.type == "view"),
         tuple(item.namespace for item in chosen if item.type != "view" and item.is_system),
     )
+
+
+def _why_not(chosen: Sequence[ListedCollection]) -> Iterator[str]:
+    """Yield why nothing of what was chosen is copied."""
+    views = [str(item.namespace) for item in chosen if item.type == "view"]
+    if views:
+        yield f"Views have no documents of their own: {', '.join(views)}"
+    system = [str(item.namespace) for item in chosen if item.type != "view"]
+    if system:
+        yield f"Collections of the server are not copied: {', '.join(system)}"
 
 
 def _check_matches(pattern: str, found: Mapping[Namespace, ListedCollection]) -> None:
@@ -134,6 +143,8 @@ def _hint(pattern: str, names: Iterable[Namespace]) -> str:
 
 def _pair(item: ListedCollection, renames: Sequence[tuple[str, str]]) -> NamespacePair:
     target = renamed(item.namespace, renames)
+    if target.collection.startswith(BUCKETS):
+        raise UsageError(f"{target} belongs to the server", "Choose a target of another name")
     if item.type == "timeseries":
         return NamespacePair(source=_buckets(item.namespace), target=_buckets(target))
     return NamespacePair(source=item.namespace, target=target)

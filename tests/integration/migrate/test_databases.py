@@ -17,8 +17,10 @@ from dataworks_tasks.migrate.migration_work import MigrationWork
 from dataworks_tasks.migrate.schema_comparison import compare_options
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.lease import UnlimitedLease
-from dataworks_tasks.runs.spec import MigrationJob
+from dataworks_tasks.runs.namespace import Namespace
+from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from producer.estimate.migration_estimate import estimate_migration
+from producer.start.check_names import check_names
 from producer.start.check_target_series import check_target_series
 from producer.start.copy_collections import create_views, prepare_collections
 from producer.start.namespace_selection import (
@@ -75,6 +77,44 @@ def test_mistakes_are_named(migration: Migration, database: Database[dict[str, A
         select(migration, "*", renames=[(f"{migration.database}.*", "all.one")])
     with pytest.raises(UsageError, match=r"more \*"):
         select(migration, "orders", renames=[(f"{migration.database}.orders", "a.*")])
+    buckets = [(f"{migration.database}.orders", "a.system.buckets.orders")]
+    with pytest.raises(UsageError, match=r"system\.buckets\.orders belongs to the server"):
+        select(migration, "orders", renames=buckets)
+
+
+def test_the_name_of_a_database_has_a_length(migration: Migration) -> None:
+    source = migration.namespace("orders")
+    longest, longer = (
+        [NamespacePair(source=source, target=Namespace(name, "orders"))]
+        for name in ("x" * 63, "ü" * 32)
+    )
+    check_names(migration.target, longest)
+    with pytest.raises(UsageError, match="the name of a database has at most 63 bytes"):
+        check_names(migration.target, longer)
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "said"),
+    [
+        ("orders", "orders", "Check --include and --exclude"),
+        ("shown", "", "Views have no documents of their own"),
+        ("system.views", "", "Collections of the server are not copied"),
+    ],
+)
+def test_why_no_collection_is_left_is_said(
+    migration: Migration,
+    database: Database[dict[str, Any]],
+    include: str,
+    exclude: str,
+    said: str,
+) -> None:
+    database.create_collection("orders")
+    database.create_collection("shown", viewOn="orders", pipeline=[])
+    name = f"{migration.database}.{include}"
+    excluded = [f"{migration.database}.{exclude}"] if exclude else []
+    with pytest.raises(UsageError, match="no collection is left to copy") as refusal:
+        select(migration, include, exclude=excluded, renames=[(name, "a.b")])
+    assert refusal.value.remedy.startswith(said)
 
 
 def test_options_indexes_views_and_time_series_come_along(
