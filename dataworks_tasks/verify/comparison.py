@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import zip_longest
+from json import dumps
 from typing import NamedTuple
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
@@ -24,6 +25,20 @@ from dataworks_tasks.documents.raw_bson import (
 MOST_BYTES_UNMATCHED = 16 * 1024 * 1024
 _LONGEST_SHOWN = 80
 _CONTAINERS = frozenset({0x03, 0x04})
+_WITH_LENGTH = frozenset({0x02, 0x05, 0x0D, 0x0E})
+"""Values that begin with their length: strings, binary data, code and symbols."""
+_BYTES_SHOWN = 8
+_LIKE_ANOTHER = {
+    0x02: "string",
+    0x03: "object",
+    0x06: "undefined",
+    0x0A: "null",
+    0x0C: "dbPointer",
+    0x0E: "symbol",
+    0x10: "int",
+    0x12: "long",
+}
+"""Types whose values may be shown like those of another, by their names in ``$type``."""
 
 
 class FieldDifference(NamedTuple):
@@ -215,10 +230,10 @@ def _first_difference(expected: bytes, found: bytes, path: str) -> FieldDifferen
             continue
         if ours is None or theirs is None or ours.name != theirs.name:
             return _moved_or_missing(expected, found, path, ours or theirs)
-        inner = path + ours.name.decode(errors="replace")
+        inner = path + _shown_name(ours)
         if ours.type == theirs.type and ours.type in _CONTAINERS:
             return _first_difference(ours.value, theirs.value, inner + ".")
-        return FieldDifference(inner, _shown(ours), _shown(theirs))
+        return FieldDifference(inner, *_both_shown(ours, theirs))
     return None
 
 
@@ -226,10 +241,52 @@ def _moved_or_missing(
     expected: bytes, found: bytes, path: str, element: Element
 ) -> FieldDifference:
     ours, theirs = find_element(expected, element.name), find_element(found, element.name)
-    name = path + element.name.decode(errors="replace")
+    name = path + _shown_name(element)
     if ours is not None and ours == theirs:
         return FieldDifference(name, "here", "at another place")
-    return FieldDifference(name, _shown(ours), _shown(theirs))
+    return FieldDifference(name, *_both_shown(ours, theirs))
+
+
+def _shown_name(element: Element) -> str:
+    """Return the name of a field, in quotes if it could not be seen otherwise."""
+    name = element.name.decode(errors="replace")
+    return name if name.isprintable() and name else dumps(name)
+
+
+def _both_shown(ours: Element | None, theirs: Element | None) -> tuple[str, str]:
+    """Return two different values as shown, with their types or bytes where these look equal."""
+    one, other = _shown(ours), _shown(theirs)
+    if one != other or ours is None or theirs is None:
+        return one, other
+    if ours.type != theirs.type:
+        return f"{one} ({_type_name(ours)})", f"{one} ({_type_name(theirs)})"
+    skipped = 4 if ours.type in _WITH_LENGTH else 0
+    here, there = ours.value[skipped:], theirs.value[skipped:]
+    start = _first_different_byte(here, there)
+    return (
+        f"{one} (from byte {start:,}: {_hex(here[start:])})",
+        f"{one} (from byte {start:,}: {_hex(there[start:])})",
+    )
+
+
+def _type_name(element: Element) -> str:
+    return _LIKE_ANOTHER.get(element.type, f"type {element.type}")
+
+
+def _first_different_byte(one: bytes, other: bytes) -> int:
+    """Return the index by halving: a value may have 16 MB."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _hex(value: bytes) -> str:
+    return value[:_BYTES_SHOWN].hex(" ") or "nothing"
 
 
 def _shown(element: Element | None) -> str:

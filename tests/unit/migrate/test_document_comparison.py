@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bson import encode
+from bson import Int64, encode
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +12,7 @@ from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import Element, shown_value
 from dataworks_tasks.verify.comparison import (
     DocumentComparison,
+    _first_different_byte,
     compare,
     first_difference,
     id_bytes,
@@ -68,6 +69,38 @@ def test_the_first_difference_is_named_by_its_path() -> None:
     assert difference({"a": 0.0}, {"a": -0.0}) == ("a", "0.0", "-0.0")
     path, expected, found = difference({"a": "x" * 500}, {"a": "y"})
     assert (path, len(expected), found) == ("a", 83, '"y"')
+
+
+def test_values_that_look_equal_are_told_apart() -> None:
+    assert difference({"a": 1}, {"a": Int64(1)}) == ("a", "1 (int)", "1 (long)")
+    assert difference({"a": [{"b": 1}]}, {"a": [{"b": Int64(1)}]})[0] == "a.0.b"
+    one, other = (
+        encode({"n": 0.0})[:-9] + bytes((payload, 0, 0, 0, 0, 0, 0xF8, 0x7F, 0))
+        for payload in (1, 2)
+    )
+    nan = '{"$numberDouble": "NaN"}'
+    assert first_difference(one, other) == (
+        "n",
+        f"{nan} (from byte 0: 01 00 00 00 00 00 f8 7f)",
+        f"{nan} (from byte 0: 02 00 00 00 00 00 f8 7f)",
+    )
+    _, expected, found = difference({"a": "x" * 500}, {"a": "x" * 400 + "y"})
+    assert expected.endswith("... (from byte 400: 78 78 78 78 78 78 78 78)")
+    assert found.endswith("... (from byte 400: 79 00)")
+
+
+@given(start=st.binary(max_size=20), ends=st.tuples(st.binary(max_size=3), st.binary(max_size=3)))
+def test_the_first_different_byte_is_found(start: bytes, ends: tuple[bytes, bytes]) -> None:
+    one, other = (start + end for end in ends)
+    index = _first_different_byte(one, other)
+    assert one[:index] == other[:index]
+    assert one[index : index + 1] != other[index : index + 1] or one == other
+
+
+def test_a_name_that_cannot_be_seen_is_quoted() -> None:
+    assert difference({"": 1}, {"": 2})[0] == '""'
+    assert difference({"a": {"\x1b": 1}}, {"a": {}})[0] == 'a."\\u001b"'
+    assert difference({"größe": 1}, {"größe": 2})[0] == "größe"
 
 
 def test_ids_are_found_at_any_position() -> None:
