@@ -14,6 +14,8 @@ _SHOWN_GROUPS = 20
 _AT_FIELD = re.compile(r"differs at (.+?): source ", re.DOTALL)
 _INDEX = re.compile(r"(?<=\.)\d+(?=\.|$)")
 """A position in an array: documents that differ in any member belong together."""
+_EXTRA = ("not in the source", "not of the run")
+"""The beginnings of the reasons of documents that should not exist."""
 
 
 @dataclass(slots=True)
@@ -28,6 +30,11 @@ class DifferenceGroup:
     path: str = ""
     count: int = 0
     first: list[str] = field(default_factory=list)
+
+    @property
+    def is_extra(self) -> bool:
+        """Whether the documents should not exist."""
+        return self.kind.startswith(_EXTRA)
 
     def add(self, document_id: str) -> None:
         """Count a document."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,15 +12,23 @@ import pytest
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.contract import RunProgress, RunState
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RepairJob, RunSpec
+from dataworks_tasks.runs.spec import (
+    MigrationJob,
+    NamespacePair,
+    RepairJob,
+    RunSpec,
+    VerificationJob,
+)
 from dataworks_tasks.settings.database import DatabaseConfig
 from dataworks_tasks.store import collection_guard
 from dataworks_tasks.store.collection_facts import CollectionFacts
 from dataworks_tasks.store.collection_guard import CollectionGuard
 from dataworks_tasks.store.mongodb import MongoDBAtlasClient
+from dataworks_tasks.sync.listed_differences import EXTRA, NOT_OF_THE_RUN
 from producer.api.run_and_wait import run_failed
 from producer.cli.shared.run_outcome import _next_steps
 from producer.start.check_names import name_problems
+from producer.view.differences import DifferenceGroup
 from producer.view.next_step import next_steps
 from producer.view.run_summary import RunSummary, summarize
 
@@ -99,6 +108,29 @@ def test_a_repair_is_neither_verified_nor_retried() -> None:
         "Compare everything: dataworks verify mig-1",
     )
     assert not mentions(next_steps(summary(job, RunState.COMPLETE, None, 3)), "retry")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "steps"),
+    [
+        (["missing at the target"], ["Make them equal with: {} --repair"]),
+        ([EXTRA], ["Delete documents that should not be there with: {} --repair --delete-extra"]),
+        (
+            ["different", NOT_OF_THE_RUN],
+            [
+                "Correct the documents that should be there with: {} --repair",
+                "Delete those that should not be there too with: {} --repair --delete-extra",
+            ],
+        ),
+    ],
+)
+def test_a_repair_deletes_only_where_that_is_advised(kinds: list[str], steps: list[str]) -> None:
+    job = VerificationJob(run_id="mig-1", of=JOB, exclusive=True)
+    groups = tuple(DifferenceGroup("shop.copy", kind, count=1) for kind in kinds)
+    run = replace(summary(job, RunState.DIFFERENT, None, len(kinds)), differences=groups)
+    assert [*_next_steps(run, False)][1:] == [
+        step.format("dataworks verify mig-1") for step in steps
+    ]
 
 
 class _Listed:
