@@ -29,6 +29,9 @@ _NOTED_HERE = (
     NoteTopic.VIEWS,
     NoteTopic.LEFT_OUT,
 )
+_INDEXES_LEFT_OUT = RunNote(
+    NoteTopic.INDEXES, "", "left out, as --indexes none asks", attention=False
+)
 
 
 def finish_migration(
@@ -67,6 +70,9 @@ def finish_migration(
     guards.check_all(job)  # what was compared belongs to the collections that were read
     for topic in _NOTED_HERE:
         ledger.set_notes(run_id, topic, [note for note in notes if note.topic is topic])
+    is_noted = any(note.topic is NoteTopic.INDEXES for note in progress.notes)
+    if job.indexes is IndexPolicy.NONE and not is_noted:  # nor built since by `dataworks indexes`
+        ledger.set_notes(run_id, NoteTopic.INDEXES, [_INDEXES_LEFT_OUT])
     return True
 
 
@@ -74,9 +80,7 @@ def _schema_notes(
     source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
 ) -> list[RunNote]:
     """Return notes on what differs at the target or was left out, except indexes."""
-    indexes = RunNote(NoteTopic.LEFT_OUT, "", "indexes, as --indexes none asks", attention=False)
     return [
-        *([indexes] if job.indexes is IndexPolicy.NONE else []),
         *compare_options(source, target, job),
         *compare_views(source, target, job),
         *(

@@ -52,9 +52,6 @@ def compare_indexes(
 
     ``exclusive``: an index that the source does not have also counts as a difference.
     """
-    if job.indexes is IndexPolicy.NONE:
-        text = "not compared, because the run left them out"
-        return [RunNote(NoteTopic.INDEXES, "", text, attention=False)]
     notes: list[RunNote] = []
     equal = wanted = 0
     for pair in job.namespaces:
@@ -67,6 +64,9 @@ def compare_indexes(
         notes += _index_notes(pair.target, missing, extra if exclusive else [], there)
         wanted += len(here)
         equal += len(here) - len(missing)
+    if job.indexes is IndexPolicy.NONE:
+        text = f"{equal:,} of {wanted:,} are equal; differences do not count, as the run built none"
+        return [RunNote(NoteTopic.INDEXES, "", text, attention=False)]
     return [*notes, _sum(NoteTopic.INDEXES, equal, wanted)]
 
 

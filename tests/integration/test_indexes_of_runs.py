@@ -94,14 +94,28 @@ def test_a_run_tries_every_index_and_ends_with_exit_code_4(
     }
 
 
+def _of_indexes(fleet: Fleet, run: str) -> list[str]:
+    """Return what a run says of its indexes, and nothing of what it left out."""
+    notes = fleet.run_json("status", run)["notes"]
+    assert not [note for note in notes if note["topic"] == "left out"]
+    return [note["text"] for note in notes if note["topic"] == "indexes"]
+
+
 @pytest.mark.situation(9, "building them later", before="no command", now="`dataworks indexes RUN`")
 def test_indexes_can_be_built_later(fleet: Fleet, target: str) -> None:
     fleet.start_worker(1)
     fill(fleet)
     run = fleet.run_json("migrate", *where(fleet, target), "--indexes", "none")["run"]
     assert names(fleet, target, "users") == set()
+    assert _of_indexes(fleet, run) == ["left out, as --indexes none asks"]
+    before = fleet.run_json("verify", run)
     fleet.run("indexes", run)
     assert names(fleet, target, "users") == names(fleet, fleet.database, "users")
+    assert _of_indexes(fleet, run) == ["4 of 4 are at the target"]
+    after = fleet.run_json("verify", run)
+    for check, equal in ((before, 0), (after, 4)):
+        [said] = _of_indexes(fleet, check["run"])
+        assert said.startswith(f"{equal} of 4 are equal; differences do not count")
 
 
 def test_only_a_migration_that_nobody_works_on_has_indexes_to_build(
