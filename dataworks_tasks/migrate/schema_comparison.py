@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 from bson.json_util import RELAXED_JSON_OPTIONS, dumps
@@ -22,7 +23,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 _NOT_OF_THE_COLLECTION = frozenset({"uuid", "temp", "autoIndexId"})
 _OF_THE_SERVER = frozenset({"storageEngine"})
 """Options that say how one server keeps the collection. Another may have other engines."""
-_LONGEST_SHOWN = 80
+_LONGEST_SHOWN, _SHOWN_BEFORE = 80, 20
 _ABSENT = object()
 _DEFAULTS = {"validationLevel": "strict", "validationAction": "error", "validator": {}}
 """Values that mean the same as a missing option."""
@@ -102,7 +103,8 @@ def _option_notes(
                 text = f"{option} is not copied: it belongs to the source's server"
                 yield RunNote(NoteTopic.LEFT_OUT, name, text)
         elif not _equal(option, wanted, there):
-            text = f"{option} is {_value(there)} at the target and {_value(wanted)} at the source"
+            one, other = _values(there, wanted)
+            text = f"{option} is {one} at the target and {other} at the source"
             yield RunNote(NoteTopic.OPTIONS, name, text)
 
 
@@ -161,7 +163,8 @@ def _view_notes(
     else:
         wanted = view_definition(pair.source, here, job.renames).options
         if comparable(wanted) != comparable(there):
-            text = f"the view is {_value(there)} instead of {_value(wanted)}"
+            one, other = _values(there, wanted)
+            text = f"the view is {one} instead of {other}"
             yield RunNote(NoteTopic.VIEWS, name, text)
         copied = {one.source for one in (*job.namespaces, *job.views)}
         for read in sorted(view_definition(pair.source, here, job.renames).reads - copied):
@@ -174,8 +177,21 @@ def _keys(index: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}: {kind}" for name, kind in index["key"].items())
 
 
+def _values(one: Any, other: Any) -> tuple[str, str]:
+    """Return two different values, cut so that the difference can be seen."""
+    texts = _value(one), _value(other)
+    equal = takewhile(lambda letters: letters[0] == letters[1], zip(*texts, strict=False))
+    start = sum(1 for _ in equal) - _SHOWN_BEFORE
+    if start + 2 * _SHOWN_BEFORE > _LONGEST_SHOWN:
+        texts = f"…{texts[0][start:]}", f"…{texts[1][start:]}"
+    return _cut(texts[0]), _cut(texts[1])
+
+
 def _value(value: Any) -> str:
     if value is _ABSENT or value == {}:
         return "not set"
-    text = dumps(value, json_options=RELAXED_JSON_OPTIONS)
+    return dumps(value, json_options=RELAXED_JSON_OPTIONS)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
