@@ -17,6 +17,7 @@ from dataworks_tasks.migrate.view_definition import view_definition
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.choices import IndexPolicy
 from dataworks_tasks.runs.namespace import BUCKETS, Namespace, series_of_buckets
+from dataworks_tasks.runs.renaming import renamed
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair
 from dataworks_tasks.store.client import BaseDatabaseClient
 
@@ -168,9 +169,18 @@ def _view_notes(
             yield RunNote(NoteTopic.VIEWS, name, text)
         copied = {one.source for one in (*job.namespaces, *job.views)}
         for read in sorted(view_definition(pair.source, here, job.renames).reads - copied):
-            if Namespace(read.database, BUCKETS + read.collection) not in copied:
+            is_series = Namespace(read.database, BUCKETS + read.collection) in copied
+            if not is_series and _exists(source, target, job, read):
                 text = f"the view reads {read}, which the run does not copy"
                 yield RunNote(NoteTopic.VIEWS, name, text)
+
+
+def _exists(
+    source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob, read: Namespace
+) -> bool:
+    """Return whether source or target has a collection that a view reads."""
+    there = renamed(read, job.renames)
+    return read_options(source, read) is not None or read_options(target, there) is not None
 
 
 def _keys(index: Mapping[str, Any]) -> str:

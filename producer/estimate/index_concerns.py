@@ -92,6 +92,10 @@ def _within(field: str, path: str) -> bool:
     return field == path or field.startswith(f"{path}.")
 
 
+_LATER = "--indexes none while anybody still reads the source, then: dataworks indexes RUN"
+_DROP = "Drop it at the target, and build it when nobody reads the source any more"
+
+
 def expiry_concerns(
     source: BaseDatabaseClient,
     target: BaseDatabaseClient,
@@ -103,18 +107,27 @@ def expiry_concerns(
 ) -> Iterator[Concern]:
     """Yield a concern about documents that the target deletes because they are old."""
     pair, now = found.pair, datetime.now(UTC)
-    rules = [("expireAfterSeconds of the collection", found.source_options, True)]
+    target_name = series_of_buckets(pair.target)
+    rules = [
+        (
+            "expireAfterSeconds of the collection",
+            found.source_options,
+            True,
+            f"Create {target_name} without it, and set it with collMod when nobody reads the "
+            "source any more",
+        )
+    ]
     rules += [
-        (f"the index {index['name']}", index, job.indexes is IndexPolicy.BEFORE)
+        (f"the index {index['name']}", index, job.indexes is IndexPolicy.BEFORE, _LATER)
         for index in read_indexes(source, pair.source)
         if job.indexes is not IndexPolicy.NONE
     ]
     if found.target is not None and not drop:
         rules += [
-            (f"the index {index['name']} at the target", index, True)
+            (f"the index {index['name']} at the target", index, True, _DROP)
             for index in read_indexes(target, pair.target)
         ]
-    for what, rule, during in rules:
+    for what, rule, during, remedy in rules:
         seconds = rule.get("expireAfterSeconds")
         if not isinstance(seconds, int | float):
             continue
@@ -127,7 +140,7 @@ def expiry_concerns(
         yield Concern(
             f"documents of {series_of_buckets(pair.source)} older than {seconds:,.0f} s",
             f"{what} deletes them {when}; {share}",
-            "--indexes none while anybody still reads the source, then: dataworks indexes RUN",
+            remedy,
         )
 
 

@@ -185,6 +185,12 @@ def test_documents_that_expire_are_counted(
     assert "as soon as it is built; 24 of 48 sampled documents" in text
     text = the(assess(fleet, target, "--indexes", "before"), "sessions", "older than")
     assert "while the run copies" in text
+    series = {"timeField": "at"}
+    source.create_collection("series", timeseries=series, expireAfterSeconds=3600)
+    assert "collMod" in the(assess(fleet, target), "series", "older than")
+    fleet.mongo[target].sessions.create_index("at", expireAfterSeconds=86_400 - 1800)
+    found = assess(fleet, target)
+    assert "Drop it at the target" in the(found, "sessions", "at the target deletes them")
 
 
 def test_what_the_rules_do_not_reach_in_the_sample(

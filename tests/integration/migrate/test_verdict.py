@@ -70,6 +70,19 @@ def test_views_arrive_with_the_new_names_of_what_they_read(fleet: Fleet, target:
     assert verified(fleet, run["run"])[0] == 0
 
 
+def test_a_view_of_what_neither_side_has_is_equal(fleet: Fleet, target: str) -> None:
+    fleet.start_worker(1)
+    database = fill(fleet)
+    database.create_collection("of_nothing", viewOn="never", pipeline=[])
+    code, run = everything(fleet, target, "--views")
+    assert (code, texts(run, "views")) == (0, [])
+    assert verified(fleet, run["run"])[0] == 0
+    fleet.mongo[target]["x_never"].insert_one({"_id": 1})
+    code, check = verified(fleet, run["run"])
+    said = f"the view reads {fleet.database}.never, which the run does not copy"
+    assert (code, texts(check, "views")) == (1, [said])
+
+
 @pytest.mark.situation(
     8,
     "views, `system.*` or `storageEngine` options are not copied",
