@@ -241,9 +241,10 @@ def _rename(old: Path, new: Path) -> Step:
             displaced = place.called(new[-1])
             place.remove(displaced)
             outcome.displaced += len(displaced)
-            taken[0].name = new[-1]
-            place.parts.append(taken[0])
-            outcome.changed += 1
+            for field in taken:  # a document may repeat it
+                field.name = new[-1]
+            place.parts += taken
+            outcome.changed += len(taken)
 
     return step
 

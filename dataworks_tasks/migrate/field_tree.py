@@ -187,7 +187,10 @@ class FieldNodes:
                         yield from inside.at(rest, outcome)
 
     def made_holders(self, path: Sequence[bytes], outcome: RuleOutcome) -> Iterator[FieldNodes]:
-        """Yield the documents for a path's last field; create missing ones on the way."""
+        """Yield the documents for a path's last field; create missing ones on the way.
+
+        A value on the way that is neither a document nor null is replaced, and counted as lost.
+        """
         if self.is_array:
             for inside in _opened(self.members(), outcome):
                 yield from inside.made_holders(path, outcome)
@@ -197,6 +200,7 @@ class FieldNodes:
             return
         for field in self.called(path[0]) or [self.append(DOCUMENT, path[0], b"\x05\0\0\0\0")]:
             if field.open() is None:
+                outcome.displaced += field.type != NULL
                 field.put(DOCUMENT, b"\x05\0\0\0\0")
             below = field.open()
             if below is not None:

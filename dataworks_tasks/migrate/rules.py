@@ -39,7 +39,8 @@ class RuleOutcome:
 
     ``unreached``: values on the path that are neither a document nor null, whose content is copied
     unchanged. ``retyped`` ones are among the changed. ``displaced``: fields that already had the
-    new name of a renamed one, and are lost.
+    new name of a renamed one, and values that a document on the path to a new field replaced; they
+    are lost.
     """
 
     changed: int = 0  # masked, dropped, renamed, or replaced by --set

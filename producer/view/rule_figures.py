@@ -18,6 +18,10 @@ _DONE = {
     RuleKind.MASK: "masked",
 }
 
+_DISPLACED = (
+    "value that was in the place of the new field is",
+    "values that were in the place of the new field are",
+)
 _UNREACHED = (
     "value on the path to the field is not a document",
     "values on the path to the field are not documents",
@@ -76,9 +80,6 @@ def rule_remarks(
             left = "was not changed" if rule.kind is RuleKind.SET else "was copied unchanged"
             yield (f"{rule}: {counted(outcome.unreached, *_UNREACHED)}; the content {left}")
         if outcome.displaced:
-            yield (
-                f"{rule}: {counted(outcome.displaced, 'document')} had a field {rule.argument} "
-                "already; its value is not at the target"
-            )
+            yield f"{rule}: {counted(outcome.displaced, *_DISPLACED)} not at the target"
         if read and not outcome.matched and not job.allow_unmatched:
             yield f"{rule} matched nothing in {counted(read, 'document')}"

@@ -254,6 +254,6 @@ def test_what_rules_did_is_counted_once_whatever_is_repeated(migration: Migratio
     assert read_outcomes(counters, 4) == (
         RuleOutcome(changed=900),
         RuleOutcome(added=900),
-        RuleOutcome(added=900),
+        RuleOutcome(added=900, displaced=300),
         RuleOutcome(changed=600, unreached=0),
     )

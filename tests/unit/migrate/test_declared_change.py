@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
+from dataworks_tasks.documents.raw_bson import assemble, elements
 from dataworks_tasks.errors import SpecRefused, UnknownName, UsageError
 from dataworks_tasks.migrate import masking
 from dataworks_tasks.migrate.declared_change import by_transform
@@ -203,6 +204,8 @@ def test_what_a_path_does_not_reach_is_counted(
         ({"b": 2}, "b", RuleOutcome(), {"b": 2}),
         ({"a": 1, "c": {"b": 2}}, "c.b", RuleOutcome(changed=1, displaced=1), {"c": {"b": 1}}),
         ({"a": 1, "c": {}}, "c.b", RuleOutcome(changed=1), {"c": {"b": 1}}),
+        ({"a": 1, "c": "x"}, "c.b", RuleOutcome(changed=1, displaced=1), {"c": {"b": 1}}),
+        ({"a": 1, "c": None}, "c.b", RuleOutcome(changed=1), {"c": {"b": 1}}),
     ],
 )
 def test_what_a_renamed_field_displaces_is_counted(
@@ -210,6 +213,12 @@ def test_what_a_renamed_field_displaces_is_counted(
 ) -> None:
     assert outcomes([document], rename=[("a", new)]) == [expected]
     assert changed(document, rename=[("a", new)]) == made
+
+
+def test_what_a_document_on_the_way_of_a_set_field_displaces_is_counted() -> None:
+    documents: list[dict[str, Any]] = [{"a": "x"}, {"a": None}, {}, {"a": {"b": "x"}}, {"a": {}}]
+    found = outcomes(documents, set=[("a.b.c", "1")])
+    assert found == [RuleOutcome(added=5, displaced=2)]
 
 
 def test_a_path_through_names_with_dots_is_masked_in_every_form() -> None:
@@ -343,3 +352,16 @@ def test_many_documents_at_once_become_what_each_would_alone(
     ]
     assert list(together.refused) == [refused for one in alone for refused in one.refused]
     assert together.batch.offsets[-1] == len(together.batch.data)
+
+
+@pytest.mark.parametrize("new", ["c", "c.d"])
+def test_repeated_fields_are_all_renamed(new: str) -> None:
+    twice = assemble([b"\x08a\0\0", b"\x0ab\0", b"\x08a\0\1"])
+    found = by_transform(Transform(rename=(("a", new),)))(EncodedBatch.of([twice]))
+    inside = elements(found.batch.document(0))
+    if new == "c.d":
+        [moved] = (field for field in inside if field.name == b"c")
+        inside = elements(moved.value)
+    values = [field.value for field in inside if field.name == new[-1:].encode()]
+    assert values == [b"\0", b"\1"]
+    assert found.rules[0] == RuleOutcome(changed=2)
