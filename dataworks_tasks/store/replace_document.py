@@ -17,6 +17,7 @@ from dataworks_tasks.store.write_outcome import DUPLICATE_KEY, THROTTLED
 
 _OPERATOR = b"$"
 _ID_ALONE = {"_id": 1}
+_IMMUTABLE_FIELD = 66
 
 
 def replace_document(
@@ -84,6 +85,11 @@ def _refusal(reply: Mapping[str, Any], namespace: Namespace) -> str | None:
         raise Throttled("the database exceeds its request rate", "", retry_after_seconds(message))
     if not errors or passes(code, message) or _met_another_insert(problem):
         raise StoreUnavailable(f"{namespace} did not complete the write of a document: {message}")
+    if code == _IMMUTABLE_FIELD and "'_id'" in message:
+        return (
+            "the target holds this _id in another spelling, which its collation takes for equal, "
+            "and a replacement cannot change it: verify --repair can"
+        )
     return f"{message} (code {code})"
 
 

@@ -51,3 +51,22 @@ def test_refused_documents_are_failures_and_the_others_are_replaced(fleet: Fleet
     target.drop_index("key_1")
     assert fleet.run("retry", fleet.newest_run(), check=False).returncode == 4
     assert target.find_one({"_id": 11}) == documents[11]
+
+
+def test_an_id_in_another_spelling_is_replaced_by_a_repair(fleet: Fleet) -> None:
+    database = fleet.mongo[fleet.database]
+    for name, key in (("source", "a"), ("target", "A")):
+        database.create_collection(name, collation={"locale": "en", "strength": 2})
+        database[name].insert_one({"_id": key, "of": name})
+    fleet.start_worker()
+    arguments = ("--include", f"{fleet.database}.source", "--to", f"{fleet.database}.target")
+    done = fleet.run(
+        "migrate", *arguments, "--append", "--on-conflict", "replace", "--json", check=False
+    )
+    assert done.returncode == 4, done.stdout + done.stderr
+    run = fleet.newest_run()
+    [failure] = fleet.ledger.failures(run)
+    assert "another spelling" in failure.reason
+    assert "verify --repair" in failure.reason
+    fleet.run("verify", run, "--repair")
+    assert list(database["target"].find()) == [{"_id": "a", "of": "source"}]
