@@ -94,7 +94,10 @@ def parsed_filter(job: MigrationJob) -> bytes | None:
     if job.filter is None:
         return None
     try:
-        return encode(loads(job.filter, json_options=EXTENDED_JSON))
+        query = loads(job.filter, json_options=EXTENDED_JSON)
+        if not isinstance(query, dict):
+            raise ValueError("it is one value, and not a document of fields")
+        return encode(query)
     except (ValueError, TypeError, AttributeError, BSONError) as error:
         raise UsageError(
             f"--filter is not a query in Extended JSON: {error}",

@@ -46,3 +46,9 @@ def test_what_slices_cannot_use_is_refused(query: str, fact: str, remedy: str) -
 )
 def test_other_filters_pass(query: str | None) -> None:
     check_filter(_job(query))
+
+
+@pytest.mark.parametrize("query", ["[]", "5", '{"$oid": "0123456789abcdef01234567"}'])
+def test_a_value_is_not_a_query(query: str) -> None:
+    with pytest.raises(UsageError, match="it is one value, and not a document of fields"):
+        check_filter(_job(query))
