@@ -8,6 +8,7 @@ from itertools import islice
 import click
 
 from dataworks_tasks.ledger.contract import FINISHED
+from dataworks_tasks.ledger.run_note import SCHEMA
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs import bounds
 from producer.cli.shared.options import CommandContext
@@ -68,7 +69,7 @@ def compare_and_repair(
     _list_differences(context, connections, verification.run_id)
     spec = start_repair(verification.run_id, request, connections)
     code = run_to_end(context, connections, spec, detach=False)
-    return _with_unnamed(context, connections, verification.run_id, code)
+    return _with_unrepaired(context, connections, verification.run_id, code, schema=not live)
 
 
 def reconcile_everything(context: CommandContext, connections: Connections, run_id: str) -> int:
@@ -93,13 +94,30 @@ def _list_differences(context: CommandContext, connections: Connections, run_id:
         click.echo(context.pasteable(more))
 
 
-def _with_unnamed(
-    context: CommandContext, connections: Connections, verification: str, code: int
+def _with_unrepaired(
+    context: CommandContext,
+    connections: Connections,
+    verification: str,
+    code: int,
+    *,
+    schema: bool,
 ) -> int:
-    """Return 1 if a difference without a known document is left, else the repair's exit code."""
-    unnamed = [
-        failure for failure in connections.ledger.failures(verification) if not failure.bson_id
+    """Return 1 if a difference is left that no repair of documents corrects, else ``code``.
+
+    These are differences without a known document and, with ``schema``, those of indexes, options
+    and views.
+    """
+    ledger = connections.ledger
+    left = [
+        f"{failure.namespace}: {failure.reason}; they are not repaired"
+        for failure in ledger.failures(verification)
+        if not failure.bson_id
     ]
-    for failure in unnamed:
-        context.console.print(f"{failure.namespace}: {failure.reason}; they are not repaired")
-    return 1 if unnamed and code == 0 else code
+    left += [
+        f"{note}; a repair corrects documents only"
+        for note in ledger.progress(verification).notes
+        if schema and note.attention and note.topic in SCHEMA
+    ]
+    for line in left:
+        context.console.print(line, markup=False, soft_wrap=True)
+    return 1 if left and code == 0 else code

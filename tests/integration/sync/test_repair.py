@@ -128,6 +128,23 @@ def test_what_cannot_be_written_is_named(live_fleet: Fleet) -> None:
     assert copy.count_documents({}) == 19
 
 
+def test_a_missing_index_stays_a_difference(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    fleet.start_worker()
+    source, copy = collection(fleet, "source"), collection(fleet, "copy")
+    source.insert_many([{"_id": n, "n": n} for n in range(20)])
+    source.create_index("n")
+    run = migrate(fleet)
+    copy.drop_index("n_1")
+    copy.delete_one({"_id": 4})
+    done = fleet.run("verify", run, "--repair", "--overwrite-changes", check=False)
+    assert done.returncode == 1
+    assert "n_1 on n: 1 is missing at the target; a repair corrects documents only" in done.stdout
+    assert fleet.raw_documents("copy") == fleet.raw_documents("source")
+    fleet.run("indexes", run)
+    fleet.run("verify", run, "--repair")
+
+
 def test_a_verification_is_not_repaired_itself(live_fleet: Fleet) -> None:
     fleet = live_fleet
     fleet.start_worker()
