@@ -10,7 +10,7 @@ from threading import Event, Lock, Thread
 from typing import Self
 
 from dataworks_tasks.errors import DataWorksError, UnknownName
-from dataworks_tasks.ledger.connect import connect_ledger
+from dataworks_tasks.ledger.connect import Patience, connect_ledger
 from dataworks_tasks.ledger.contract import WORKING, RunProgress
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.monitor.alert_rules import alert_rules
@@ -89,7 +89,7 @@ class MetricsCollector:
         """``config`` is this process' own if not given; ``run_id`` narrows it to one run."""
         self._config = config or ConfigManager().load_config()
         self._run_id = run_id
-        self._ledger: RedisLedger = connect_ledger(self._config)
+        self._ledger: RedisLedger = connect_ledger(self._config, Patience.WATCH)
         self._monitors: dict[str, PerformanceMonitor] = {}
         self._board = AlertBoard(alert_rules(self._config))
         self._callbacks: list[AlertCallback] = [_log_alert]
