@@ -277,6 +277,21 @@ def test_one_look_at_a_run_uses_its_history() -> None:
         assert abs(left.seconds - (end - second)) < 0.25 * (end - second), at
 
 
+def test_one_look_at_a_run_that_has_stood_still_since_its_start() -> None:
+    course = COURSES["no index"]
+    seen = dict(course.observations())
+    history = [
+        HistorySample(
+            (START + timedelta(seconds=s)).timestamp(), seen[s].counters["documents"], 0, 0
+        )
+        for s in (1, 11)
+    ]
+    for second, known in ((20, True), (60, False)):
+        remaining = RemainingTime(course.spec, history)
+        left = remaining.observe(seen[20], START + timedelta(seconds=second))
+        assert (left is not None) is known
+
+
 def test_what_cannot_be_known_is_not_said() -> None:
     course = COURSES["steady"]
     _, progress = next(course.observations())
