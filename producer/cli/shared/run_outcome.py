@@ -124,9 +124,9 @@ def summary(
 
 
 def _share(run: RunSummary) -> str:
-    """Return the share done of an unfinished run, rounded down: 100 % means all of it."""
+    """Return the share done of an unfinished run, rounded down: 100% means all of it."""
     more = " so far" if run.planning else ""
-    return "" if run.state in FINISHED else f"{more}, {int(100 * run.share)} %"
+    return "" if run.state in FINISHED else f"{more}, {int(100 * run.share)}%"
 
 
 def _left(run: RunSummary) -> str:

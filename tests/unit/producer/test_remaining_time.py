@@ -330,5 +330,10 @@ def test_the_line_of_a_build_can_be_read(build: IndexBuild) -> None:
     assert read.share == build.share
 
 
+def test_the_line_of_an_older_worker_can_be_read() -> None:
+    read = IndexBuild.parse("building a_1 of shop.orders: 7 %")
+    assert read == IndexBuild("a_1", "shop.orders", percent=7)
+
+
 def test_another_line_is_not_a_build() -> None:
     assert IndexBuild.parse("counting documents") is None
