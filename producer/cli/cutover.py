@@ -41,7 +41,7 @@ class Seconds(click.ParamType[float]):
     type=click.Choice(["changed", "full", "none"]),
     default="changed",
     show_default=True,
-    help="What is compared before RUN is complete.",
+    help="What to compare before RUN is completed.",
 )
 @click.option(
     "--quiet",

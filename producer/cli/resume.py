@@ -83,7 +83,7 @@ def _resync(context: CommandContext, connections: Connections, run_id: str) -> i
 
     lost = take_new_position(connections, run_id)
     context.console.print(
-        f"{run_id} follows on from "
+        f"{run_id} continues from "
         + ("the source's newest position" if lost else "its position, which was not lost")
     )
     spec = continue_run(connections, run_id)
