@@ -74,7 +74,7 @@ def _schema_notes(
     source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
 ) -> list[RunNote]:
     """Return notes on what differs at the target or was left out, except indexes."""
-    indexes = RunNote(NoteTopic.LEFT_OUT, "", "indexes, as --indexes none asks", attention=False)
+    indexes = RunNote(NoteTopic.LEFT_OUT, "", "indexes, because of --indexes none", attention=False)
     return [
         *([indexes] if job.indexes is IndexPolicy.NONE else []),
         *compare_options(source, target, job),

@@ -31,7 +31,7 @@ def _notes(run_id: str, pair: NamespacePair, copy: IndexCopy) -> Iterator[RunNot
         text = f"{refused}. Correct that, then: dataworks indexes {run_id}"
         yield RunNote(NoteTopic.INDEXES, target, text)
     for name, options in sorted(copy.unknown.items()):
-        text = f"the index {name} is without {', '.join(options)}, which no server knows today"
+        text = f"the index {name} is without {', '.join(options)}, which current servers lack"
         yield RunNote(NoteTopic.INDEXES, target, text, attention=False)
 
 

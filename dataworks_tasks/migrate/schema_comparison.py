@@ -91,7 +91,7 @@ def _option_notes(
     name = str(series_of_buckets(pair.target))
     found = read_options(target, series_of_buckets(pair.target))
     if found is None:
-        yield RunNote(NoteTopic.OPTIONS, name, "there is no such collection at the target")
+        yield RunNote(NoteTopic.OPTIONS, name, "the collection is missing at the target")
         return
     for option in sorted((here.keys() | found.keys()) - _NOT_OF_THE_COLLECTION):
         default = _DEFAULTS.get(option, _ABSENT)
@@ -144,7 +144,7 @@ def _index_notes(
         yield RunNote(NoteTopic.INDEXES, str(collection), text)
     for index in extra:
         if str(index["name"]) not in named:
-            text = f"the index {index['name']} on {_keys(index)} is not at the source"
+            text = f"the index {index['name']} on {_keys(index)} does not exist at the source"
             yield RunNote(NoteTopic.INDEXES, str(collection), text)
 
 
@@ -160,7 +160,7 @@ def _view_notes(
     if there is None:
         yield RunNote(NoteTopic.VIEWS, name, "the view is missing at the target")
     elif here is None:
-        yield RunNote(NoteTopic.VIEWS, name, "the view is not at the source any more")
+        yield RunNote(NoteTopic.VIEWS, name, "the view no longer exists at the source")
     else:
         wanted = view_definition(pair.source, here, job.renames).options
         if _exact(wanted) != _exact(there):

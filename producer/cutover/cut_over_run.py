@@ -36,7 +36,7 @@ def cut_over_run(
             compared = stay(connections, check, _ignore, should_stop)
             if compared is None or should_stop() is not StopRequest.NONE:
                 raise RunFailed(
-                    "the comparison was left before its end", f"Repeat: dataworks cutover {run_id}"
+                    "the comparison was interrupted", f"Repeat: dataworks cutover {run_id}"
                 )
             return compared.differences
 

@@ -42,7 +42,7 @@ class Unmatched:
         if self.present:
             return (
                 f"{self.what} matches nothing: an earlier rule removes the field {self.path!r}, "
-                "or it is one name with dots, which only --mask and --drop-field find"
+                "or its name contains dots, and only --mask and --drop-field find such a field"
             )
         hint = f": did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
         return f"{self.what} matches nothing: no document has the field {self.path!r}{hint}"
@@ -201,7 +201,7 @@ class _Search:
 def _refusal(found: Sequence[Unmatched], seen: _Seen, search: _Search) -> UsageError:
     looked = f"{counted(seen.documents, 'document was', 'documents were')} sampled"
     if seen.complete:
-        looked = f"all {seen.documents:,} documents were looked at"
+        looked = f"all {seen.documents:,} documents were checked"
     elif search.began and search.exhaustive:
         looked += ", and every document was searched"
     elif search.began:
