@@ -76,8 +76,8 @@ class _Turn:
         self._queue.send(taken.to_send)
         if taken.taking is Taking.BEYOND:
             raise BadMessage(
-                f"{wanted} of {self._run_id} is outside what is planned",
-                "It is from before Redis lost data, or another program wrote it",
+                f"{wanted} of {self._run_id} is not part of the run's plan",
+                "The message is from before Redis lost data, or another program wrote it",
             )
         if taken.taking is not Taking.TAKEN:
             log.info("the range is left alone: %s", taken.taking)

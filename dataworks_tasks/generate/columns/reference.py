@@ -60,7 +60,7 @@ class ReferenceColumn(Column):
             linker.refuse("field", str(error))
             return
         if self._reference.array is not None:
-            linker.refuse("field", f"{self._field!r} is or lies in an array")
+            linker.refuse("field", f"{self._field!r} is an array, or is inside one")
         self.kind = self._reference.kind
         self._draw.link(linker, target.count)
 
