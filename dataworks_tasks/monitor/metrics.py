@@ -81,8 +81,8 @@ class MetricsCollector:
     """Reads the ledger, so it shows the entire fleet from anywhere.
 
     ``get_current_performance`` reads now. As a context manager, or after ``start``, it also reads
-    every few seconds in the background, so that rates are those of the last seconds and alerts come
-    unasked. Alerts go to the log, to the callbacks and to the webhook of the settings.
+    every few seconds in the background, so that rates are those of the last seconds and alerts are
+    raised at once. Alerts go to the log, to the callbacks and to the webhook of the settings.
     """
 
     def __init__(self, config: FrameworkConfig | None = None, run_id: str | None = None) -> None:

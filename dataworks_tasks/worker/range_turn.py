@@ -117,8 +117,7 @@ class _Turn:
         longest = min(_LONGEST_RETRY_SECONDS, 0.5 * 2.0 ** min(taken.tries, 10))
         pause = random.uniform(0.1, longest)
         log.warning(
-            "%s; what is acknowledged stays, the rest of the range is tried again in %.1f s "
-            "(try %d)",
+            "%s; what is acknowledged stays, retrying the rest of the range in %.1f s (try %d)",
             error,
             pause,
             taken.tries + 2,

@@ -37,7 +37,7 @@ _WEEKEND_SECONDS = 60 * 3600.0
 
 @click.command("plan")
 @click.argument("what", metavar="[TEMPLATE]", required=False)
-@click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
+@click.option("--total", type=COUNT, metavar="N", help="Number of documents, also 10k, 5M or 1e9.")
 @click.option(
     "--batch-size",
     type=Count(1, MAX_BATCH_SIZE),

@@ -218,7 +218,7 @@ def test_a_redis_that_speaks_tls_or_not_is_called_so_at_once(
                 found = {check.name: check.found for check in run_checks(connections)}
             assert time.monotonic() - began < 5
             assert words in found["broker" if config.ledger_url else "redis"]
-            assert "not asked" in found["workers"]
+            assert "not checked" in found["workers"]
 
 
 def srv_resolver() -> Any:

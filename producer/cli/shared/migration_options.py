@@ -133,7 +133,7 @@ def migration_options(function: F) -> F:
         type=click.Choice([item.value for item in OnDdl]),
         default=OnDdl.STOP.value,
         show_default=True,
-        help="With --follow: when a collection is dropped or renamed at the source.",
+        help="With --follow: what to do when a collection is dropped or renamed at the source.",
     )
     @click.option(
         "--different-servers",
