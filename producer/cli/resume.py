@@ -58,7 +58,7 @@ def command(
     from producer.start.run_name import name_run
 
     if spec_file is not None and not rebuild:
-        raise UsageError("--spec requires --rebuild", f"dataworks resume {run_id} --rebuild")
+        raise UsageError("--spec requires --rebuild", "Add --rebuild")
     with context.run_connections(workers, detach=detach, on_record=not rebuild) as connections:
         run_id = connections.run_id(run_id)
         if resync:

@@ -67,7 +67,7 @@ def command(
     if (delete_extra or overwrite_changes) and not repair:
         raise UsageError(
             "--delete-extra and --overwrite-changes require --repair",
-            f"dataworks verify {run_id} --repair",
+            "Add --repair",
         )
     if detach and (repair or live):
         raise UsageError(

@@ -244,7 +244,7 @@ def _link(node: Node, record: Record, now: int | None) -> Linked:
         return _Constant(now, Kind.DATE)
     if node == Call("index", ()):
         if record.longest is None:
-            raise ExpressionError("index() is for the elements of an array only")
+            raise ExpressionError("index() can be used only in the elements of an array")
         return _Index()
     return _link_aggregate(node, record) or _link_function(node, record, now)
 

@@ -196,7 +196,7 @@ class Count(click.ParamType[int]):
         except ValueError as error:
             self.fail(f"{value!r} {error}", param, ctx)
         if number < self._least or (self._most is not None and number > self._most):
-            self.fail(f"{value!r} is not {self._bounds()}", param, ctx)
+            self.fail(f"must be {self._bounds()}, not {value!r}", param, ctx)
         return number
 
     def _bounds(self) -> str:
