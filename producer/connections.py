@@ -195,7 +195,7 @@ class Connections:
         if config is None:
             raise SettingsError(
                 f"no {side} database is set",
-                f"Name it: --{side} mongodb://HOST, set {setting}, or start one: dataworks local",
+                f"Name one: --{side} mongodb://HOST, set {setting}, or start one: dataworks local",
             )
         if side not in self._databases:
             from dataworks_tasks.store.create_client import create_database_client

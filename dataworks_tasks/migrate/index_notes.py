@@ -20,7 +20,7 @@ def record_indexes(
     notes = [note for pair, copy in found for note in _notes(run_id, pair, copy)]
     there = sum(len(copy.built) + len(copy.present) for _, copy in found)
     if wanted := there + sum(len(copy.refused) for _, copy in found):
-        text = f"{there:,} of {wanted:,} are at the target"
+        text = f"{there:,} of {wanted:,} at the target"
         notes.append(RunNote(NoteTopic.INDEXES, "", text, attention=False))
     ledger.set_notes(run_id, NoteTopic.INDEXES, notes)
 

@@ -81,7 +81,7 @@ def compare_views(
 
 
 def _sum(topic: NoteTopic, equal: int, of: int) -> RunNote:
-    return RunNote(topic, "", f"{equal:,} of {of:,} are equal", attention=False)
+    return RunNote(topic, "", f"{equal:,} of {of:,} equal", attention=False)
 
 
 def _option_notes(

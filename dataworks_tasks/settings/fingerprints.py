@@ -51,7 +51,7 @@ def _check_side(spec: RunSpec, of_run: Side, meant: str, settings: FrameworkConf
     if config is None:
         setting = connection_setting(spec, of_run, settings)
         raise SettingsError(
-            f"no {side} database is set", f"Name it: --{side} mongodb://HOST, or set {setting}"
+            f"no {side} database is set", f"Name one: --{side} mongodb://HOST, or set {setting}"
         )
     if config.fingerprint != meant:
         raise SpecRefused(

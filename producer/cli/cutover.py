@@ -139,7 +139,7 @@ def _refuse(run_id: str, checks: list[Check]) -> None:
     failed = next((check for check in checks if not check.ok), None)
     if failed is not None:
         raise UsageError(
-            f"run {run_id} cannot be cut over: {failed.name}: {failed.found}", failed.remedy
+            f"run {run_id} cannot be cut over ({failed.name}: {failed.found})", failed.remedy
         )
 
 

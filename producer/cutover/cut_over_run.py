@@ -44,7 +44,7 @@ def cut_over_run(
         failed = next((check for check in cut_over.checks() if not check.ok), None)
         if failed is not None:
             raise UsageError(
-                f"run {run_id} cannot be cut over: {failed.name}: {failed.found}", failed.remedy
+                f"run {run_id} cannot be cut over ({failed.name}: {failed.found})", failed.remedy
             )
         cut_over.run()
     return ledger.progress(run_id)

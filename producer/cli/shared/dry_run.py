@@ -115,7 +115,7 @@ def print_concerns(context: CommandContext, concerns: Sequence[Concern]) -> None
         )
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("this will not arrive unchanged", "because", "use"):
+    for name in ("this will not arrive unchanged", "because", "what to do"):
         table.add_column(name, overflow="fold")
     for item in sorted(concerns, key=lambda concern: not concern.refused):
         style = "red" if item.refused else "yellow"

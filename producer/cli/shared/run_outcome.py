@@ -108,7 +108,7 @@ def summary(
         # Also those that have ended since.
         processes = counted(run.workers, "process", "processes")
         where = "the process" if run.workers == 1 else f"one of the {processes}"
-        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in {where} that worked on it"
+        rows["memory"] = f"peak {decimal(run.peak_worker_bytes)} in {where} that worked on it"
     rows |= {escape(str(item.rule)): str(item) for item in run.rules}
     for name, value in rows.items():
         if value:
