@@ -215,7 +215,7 @@ def _retry(task: Task[Any, Any], run_id: str, error: DataWorksError) -> None:
     longest = _LONGEST_REFUSAL_SECONDS if isinstance(error, SpecRefused) else _LONGEST_RETRY_SECONDS
     pause = _pause(task, longest)
     log.warning(
-        "%s; acknowledged documents stay, the rest of the range is tried again in %.1f s (try %d)",
+        "%s; acknowledged documents stay, retrying the rest of the range in %.1f s (try %d)",
         error,
         pause,
         (task.request.retries or 0) + 2,

@@ -105,7 +105,7 @@ class Connections:
                     if setting == "--broker"
                     else f"Name one with --broker, set {setting}, or start one: dataworks local"
                     if "broker_url" in self.config.model_fields_set
-                    else "Call the command in the folder where the run was started, name a Redis "
+                    else "Run the command in the folder where the run was started, name a Redis "
                     "with --broker, or start one: dataworks local",
                 ) from None
             self._ledger = ledger
@@ -195,7 +195,7 @@ class Connections:
         if config is None:
             raise SettingsError(
                 f"no {side} database is set",
-                f"Name it: --{side} mongodb://HOST, set {setting}, or start one: dataworks local",
+                f"Name one: --{side} mongodb://HOST, set {setting}, or start one: dataworks local",
             )
         if side not in self._databases:
             from dataworks_tasks.store.create_client import create_database_client
@@ -212,7 +212,7 @@ class Connections:
                     f"the {side} database at {config.fingerprint} cannot be reached: {error.fact}",
                     f"Give its CA file in {setting}: tlsCAFile=FILE"
                     if _UNTRUSTED in error.fact
-                    else f"Check {setting} and that the server runs",
+                    else f"Check {setting}, and that the server is running",
                 ) from None
             self._databases[side] = client
         return self._databases[side]

@@ -31,9 +31,9 @@ def _note(context: RunContext, part: GenerationPart) -> RunNote:
     documents, ids = int(found.get("documents", 0)), int(found.get("ids", 0))
     text = (
         f"{counted(documents, 'document')} with {ids:,} different _ids: "
-        f"{counted(documents - ids, 'is', 'are')} there more than once, "
+        f"{counted(documents - ids, 'is a duplicate', 'are duplicates')}, "
         "because ranges were written again"
         if documents > ids
-        else f"{counted(documents, 'document')}, each of them once"
+        else f"{counted(documents, 'document')}, no duplicates"
     )
     return RunNote(NoteTopic.DUPLICATES, str(part.namespace), text, attention=documents > ids)

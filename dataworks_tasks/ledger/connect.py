@@ -46,7 +46,7 @@ class Patience(Enum):
             return {
                 "socket_timeout": 10,
                 "socket_connect_timeout": 5,
-                "retry": _retry(RedisConnectionError, RedisTimeoutError),
+                "retry": _retry(4, RedisConnectionError, RedisTimeoutError),
             }
         if self is Patience.WATCH:
             return {
@@ -61,8 +61,8 @@ class Patience(Enum):
         }
 
 
-def _retry(*errors: type[Exception]) -> Retry:
-    return Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 4, supported_errors=errors)
+def _retry(times: int, *errors: type[Exception]) -> Retry:
+    return Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), times, supported_errors=errors)
 
 
 def connect_redis(config: FrameworkConfig, patience: Patience = Patience.WORK) -> Redis:
@@ -87,7 +87,7 @@ def one_silence(redis: Redis) -> Iterator[None]:
     It is for a command's first contact, when it may have been given a wrong address.
     """
     patient = redis.get_retry()
-    redis.set_retry(_retry(RedisConnectionError))
+    redis.set_retry(_retry(2, RedisConnectionError))
     try:
         yield
     finally:

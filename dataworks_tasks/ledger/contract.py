@@ -285,7 +285,7 @@ class Ledger(Protocol):
         """Add planned slices after ``end``.
 
         Raises TransientError when the recorded plan ends elsewhere: another planner adds to it, or
-        Redis lost its last moments. ``expected``: documents that they are expected to hold;
+        Redis lost its last writes. ``expected``: documents that they are expected to hold;
         ``by_collection``: the same by the name of the target collection. ``collections``: the
         number of each slice's collection, where the run has several.
         """

@@ -98,6 +98,6 @@ def another_plan(run_id: str) -> TransientError:
     """Build the error for a planner whose plan is not the recorded one."""
     return TransientError(
         f"the plan of {run_id} does not end where this planner left it: another planner added to "
-        "it, or Redis lost its last moments; planning continues from the recorded plan",
+        "it, or Redis lost its last writes; planning continues from the recorded plan",
         f"Watch it: dataworks status {run_id} --watch",
     )

@@ -35,12 +35,12 @@ def check_transport(url: str, setting: str) -> None:
     """
     if url.startswith("rediss://"):
         wrong = not _answers(url) and _speaks_plain(*_host_and_port(url))
-        fact = "speaks no TLS, and the address asks for it"
+        fact = "does not use TLS, but the address asks for it"
         remedy = f"Write redis:// in {setting}, or give the server a TLS port"
     elif url.startswith("redis://"):
         wrong = not _answers(url) and _speaks_tls(*_host_and_port(url))
-        fact = "accepts TLS only, and the address does not ask for it"
-        remedy = f"Write rediss:// in {setting}; for an authority of your own: ?ssl_ca_certs=FILE"
+        fact = "accepts only TLS, but the address does not ask for it"
+        remedy = f"Write rediss:// in {setting}; for your own authority, add ?ssl_ca_certs=FILE"
     else:
         return
     if wrong:

@@ -17,12 +17,13 @@ Document = dict[str, Any]
 
 
 class BaseMigrationStrategy:
-    """What happens to each document on its way, and along which key documents are read.
+    """How each document is changed on its way, and along which field documents are read.
 
     Subclass it, set ``name``, override ``transform_document``, and register the class with
     ``MigrationStrategyFactory``. One instance serves several threads, so keep no state between
-    calls. The result for a document must always be the same: a range may be done twice, and
-    ``dataworks verify`` does it once more. A strategy that overrides nothing copies raw bytes.
+    calls. The result for a document must always be the same: a range may be copied twice, and
+    ``dataworks verify`` changes its documents once more to compare them. A strategy that overrides
+    nothing copies raw bytes.
     """
 
     name = ""
@@ -39,7 +40,7 @@ class BaseMigrationStrategy:
         return document
 
     def read_batch(self, batch: EncodedBatch) -> Iterator[Document]:
-        """Yield the documents of a raw batch, one for each, for ``transform_document``.
+        """Yield one document for each document of a raw batch, for ``transform_document``.
 
         Override it to decode differently, or to fetch related data for the batch at once.
         """

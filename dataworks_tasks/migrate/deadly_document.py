@@ -48,7 +48,9 @@ class DeadlySlice:
 
     def reason(self, documents: Sequence[bytes]) -> str:
         """Say why ``documents`` are left out."""
-        which = "it" if len(documents) == 1 else f"it and the {len(documents) - 1} with its key"
+        which = (
+            "it" if len(documents) == 1 else f"it and the {len(documents) - 1} others with its key"
+        )
         return f"every worker that tried {which} died ({self.deaths} of {self.deaths})"
 
     def completed(self, result: RangeResult, rest: Slice | None) -> CompletedSlice:

@@ -221,7 +221,8 @@ def _mask_field(field: FieldNode, mask: Mask, outcome: RuleOutcome) -> None:
 def _rename(old: Path, new: Path) -> Step:
     if old == new or old[: len(new)] == new or new[: len(old)] == old:
         raise UsageError(
-            f"--rename {_dotted(old)}={_dotted(new)}: one is the other or inside it",
+            f"--rename {_dotted(old)}={_dotted(new)}: the fields are the same, or one "
+            "is inside the other",
             "Give two different fields",
         )
     if old[:-1] == new[:-1]:

@@ -30,7 +30,7 @@ _NOTED_HERE = (
     NoteTopic.LEFT_OUT,
 )
 _INDEXES_LEFT_OUT = RunNote(
-    NoteTopic.INDEXES, "", "left out, as --indexes none asks", attention=False
+    NoteTopic.INDEXES, "", "left out, because of --indexes none", attention=False
 )
 
 

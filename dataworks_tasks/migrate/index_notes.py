@@ -20,7 +20,7 @@ def record_indexes(
     notes = [note for pair, copy in found for note in _notes(run_id, pair, copy)]
     there = sum(len(copy.built) + len(copy.present) for _, copy in found)
     if wanted := there + sum(len(copy.refused) for _, copy in found):
-        text = f"{there:,} of {wanted:,} are at the target"
+        text = f"{there:,} of {wanted:,} at the target"
         notes.append(RunNote(NoteTopic.INDEXES, "", text, attention=False))
     ledger.set_notes(run_id, NoteTopic.INDEXES, notes)
 
@@ -31,7 +31,7 @@ def _notes(run_id: str, pair: NamespacePair, copy: IndexCopy) -> Iterator[RunNot
         text = f"{refused}. Correct that, then: dataworks indexes {run_id}"
         yield RunNote(NoteTopic.INDEXES, target, text)
     for name, options in sorted(copy.unknown.items()):
-        text = f"the index {name} is without {', '.join(options)}, which no server knows today"
+        text = f"the index {name} is without {', '.join(options)}, which current servers lack"
         yield RunNote(NoteTopic.INDEXES, target, text, attention=False)
 
 

@@ -67,7 +67,7 @@ def compare_indexes(
         wanted += len(here)
         equal += len(here) - len(missing)
     if job.indexes is IndexPolicy.NONE:
-        text = f"{equal:,} of {wanted:,} are equal; differences do not count, as the run built none"
+        text = f"{equal:,} of {wanted:,} equal; differences do not count, as the run built none"
         return [RunNote(NoteTopic.INDEXES, "", text, attention=False)]
     return [*notes, _sum(NoteTopic.INDEXES, equal, wanted)]
 
@@ -84,7 +84,7 @@ def compare_views(
 
 
 def _sum(topic: NoteTopic, equal: int, of: int) -> RunNote:
-    return RunNote(topic, "", f"{equal:,} of {of:,} are equal", attention=False)
+    return RunNote(topic, "", f"{equal:,} of {of:,} equal", attention=False)
 
 
 def _option_notes(
@@ -94,7 +94,7 @@ def _option_notes(
     name = str(series_of_buckets(pair.target))
     found = read_options(target, series_of_buckets(pair.target))
     if found is None:
-        yield RunNote(NoteTopic.OPTIONS, name, "there is no such collection at the target")
+        yield RunNote(NoteTopic.OPTIONS, name, "the collection is missing at the target")
         return
     for option in sorted((here.keys() | found.keys()) - _NOT_OF_THE_COLLECTION):
         default = _DEFAULTS.get(option, _ABSENT)
@@ -144,7 +144,7 @@ def _index_notes(
         yield RunNote(NoteTopic.INDEXES, str(collection), text)
     for index in extra:
         if str(index["name"]) not in named:
-            text = f"the index {index['name']} on {_keys(index)} is not at the source"
+            text = f"the index {index['name']} on {_keys(index)} does not exist at the source"
             yield RunNote(NoteTopic.INDEXES, str(collection), text)
 
 
@@ -160,7 +160,7 @@ def _view_notes(
     if there is None:
         yield RunNote(NoteTopic.VIEWS, name, "the view is missing at the target")
     elif here is None:
-        yield RunNote(NoteTopic.VIEWS, name, "the view is not at the source any more")
+        yield RunNote(NoteTopic.VIEWS, name, "the view no longer exists at the source")
     else:
         wanted = view_definition(pair.source, here, job.renames).options
         if comparable(wanted) != comparable(there):

@@ -26,7 +26,7 @@ _LONGEST_SECONDS = 30.0
 """For reading the history of a collection that something wrote to."""
 _SHARE, _LEAST_SECONDS = 0.03, 0.5
 """Share of the run's own time, if the server has counted no write command."""
-_NO_HISTORY = ChangedDocuments(None, "that is done for replica sets of MongoDB only")
+_NO_HISTORY = ChangedDocuments(None, "only a MongoDB replica set can report them")
 
 
 def note_changes(
@@ -58,7 +58,7 @@ def note_changes(
         RunNote(
             NoteTopic.SOURCE,
             "",
-            f"changes that keep the number of documents were not looked for: {reason}. Compare: "
+            f"updates of documents during the copy were not looked for: {reason}. Compare: "
             f"dataworks verify {spec.run_id}",
             attention=False,
         )
@@ -108,5 +108,5 @@ def _notes(
             fact = f"the server counted {times} while the run copied, but not what they changed"
     else:
         return
-    advice = f"The target may have what was there before. Compare: dataworks verify {run_id}"
+    advice = f"The target may have older versions. Compare: dataworks verify {run_id}"
     yield RunNote(NoteTopic.SOURCE, str(pair.source), f"{fact}. {advice}")

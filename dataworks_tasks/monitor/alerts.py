@@ -55,7 +55,7 @@ class AlertBoard:
 
 def _alert(rule: AlertRule, run: OperationMetrics, state: Literal["raised", "ended"]) -> Alert:
     value = rule.value(run)
-    text = rule.text(value) if state == "raised" else f"{rule.name} is over"
+    text = rule.text(value) if state == "raised" else f"the {rule.name} alert has ended"
     if state == "raised" and rule.shows_cause and run.cause:
         text = f"{text}: {run.cause}"
     return Alert(

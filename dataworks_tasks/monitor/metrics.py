@@ -10,7 +10,7 @@ from threading import Event, Lock, Thread
 from typing import Self
 
 from dataworks_tasks.errors import DataWorksError, UnknownName
-from dataworks_tasks.ledger.connect import connect_ledger
+from dataworks_tasks.ledger.connect import Patience, connect_ledger
 from dataworks_tasks.ledger.contract import WORKING, RunProgress
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.monitor.alert_rules import alert_rules
@@ -81,15 +81,15 @@ class MetricsCollector:
     """Reads the ledger, so it shows the entire fleet from anywhere.
 
     ``get_current_performance`` reads now. As a context manager, or after ``start``, it also reads
-    every few seconds in the background, so that rates are those of the last seconds and alerts come
-    unasked. Alerts go to the log, to the callbacks and to the webhook of the settings.
+    every few seconds in the background, so that rates are those of the last seconds and alerts are
+    raised at once. Alerts go to the log, to the callbacks and to the webhook of the settings.
     """
 
     def __init__(self, config: FrameworkConfig | None = None, run_id: str | None = None) -> None:
         """``config`` is this process' own if not given; ``run_id`` narrows it to one run."""
         self._config = config or ConfigManager().load_config()
         self._run_id = run_id
-        self._ledger: RedisLedger = connect_ledger(self._config)
+        self._ledger: RedisLedger = connect_ledger(self._config, Patience.WATCH)
         self._monitors: dict[str, PerformanceMonitor] = {}
         self._board = AlertBoard(alert_rules(self._config))
         self._callbacks: list[AlertCallback] = [_log_alert]

@@ -136,7 +136,7 @@ def wrong_clocks(workers: Sequence[LivingWorker]) -> Iterator[str]:
         if abs(worker.clock_seconds) > CLOCK_SECONDS:
             side = "ahead" if worker.clock_seconds > 0 else "behind"
             seconds = abs(worker.clock_seconds)
-            yield f"the clock of {worker.name} is {seconds:,.0f} s {side}; set it (NTP)"
+            yield f"the clock of {worker.name} is {seconds:,.0f} s {side}; synchronize it with NTP"
 
 
 def no_worker(workers: Sequence[LivingWorker], queue: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _LINE = re.compile(
     r"building (?P<what>.+?)(?: \((?P<number>\d+) of (?P<of>\d+)\))?"
-    r"(?:: (?P<percent>\d+) %)?"
+    r"(?:: (?P<percent>\d+) ?%)?"
 )
 
 
@@ -30,7 +30,7 @@ class IndexBuild:
         text = f"building {self.names} of {self.namespace}{numbered}"
         if self.percent is None:
             return text
-        return f"{text}: {self.percent} %"
+        return f"{text}: {self.percent}%"
 
     @property
     def share(self) -> float:

@@ -32,7 +32,7 @@ def read_spec(text: str | bytes) -> RunSpec:
 
 def _newer(version: int) -> SpecRefused:
     return SpecRefused(
-        f"the run's spec has format {version}, this version reads {FORMAT_VERSION}",
+        f"the run's spec has format {version}, but this version reads format {FORMAT_VERSION}",
         f"Update DataWorks on {gethostname()}: pip install -U dataworks",
     )
 
@@ -47,19 +47,19 @@ def _refusal(text: str | bytes, error: ValidationError) -> SpecRefused:
     field = ".".join(str(part) for part in first["loc"])
     if version is not None and version < FORMAT_VERSION:
         return SpecRefused(
-            f"the run's spec has format {version}, of which this version ({__version__}) cannot "
-            f"read {field!r}",
+            f"this version ({__version__}) cannot read {field!r} of the run's spec, which has "
+            f"format {version}",
             f"Finish the run with the version that started it, or {NEW_RUN}",
         )
     if version is not None and first["type"] in _UNKNOWN:
         return SpecRefused(
             f"another version of DataWorks recorded the run: {field!r} in its spec is unknown to "
             f"this one ({__version__})",
-            f"Install the same version on {gethostname()} as where the run was started",
+            f"Install the version that started the run on {gethostname()}",
         )
     return SpecRefused(
         f"the run's spec is damaged at {field!r}",
-        f"{NEW_RUN.capitalize()}: documents that are at the target stay there",
+        f"{NEW_RUN.capitalize()}: documents that were already written stay at the target",
     )
 
 

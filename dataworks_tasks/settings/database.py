@@ -39,7 +39,7 @@ class DatabaseConfig(BaseModel):
         "detected from the host name when it is not set",
     )
     max_pool_size: int = Field(
-        default=16, ge=1, le=1000, description="most connections of one worker process"
+        default=16, ge=1, le=1000, description="largest number of connections of one worker process"
     )
     min_pool_size: int = Field(
         default=0, ge=0, le=1000, description="connections kept open by one worker process"

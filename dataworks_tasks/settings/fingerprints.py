@@ -29,7 +29,7 @@ def other_server_remedy(spec: RunSpec, of_run: Side, settings: FrameworkConfig) 
     """Return what to do if this process reaches another server than the run's."""
     name = _connection_string(spec, of_run)
     if flag := settings.flag(name):
-        return f"Name the run's servers by {flag}"
+        return f"Give the run's servers with {flag}"
     setting = settings.called(name)
     return f"Set {setting} to the run's servers on {gethostname()}, and restart its worker"
 
@@ -51,7 +51,7 @@ def _check_side(spec: RunSpec, of_run: Side, meant: str, settings: FrameworkConf
     if config is None:
         setting = connection_setting(spec, of_run, settings)
         raise SettingsError(
-            f"no {side} database is set", f"Name it: --{side} mongodb://HOST, or set {setting}"
+            f"no {side} database is set", f"Name one: --{side} mongodb://HOST, or set {setting}"
         )
     if config.fingerprint != meant:
         raise SpecRefused(

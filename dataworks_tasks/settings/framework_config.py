@@ -32,11 +32,16 @@ CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 def _pairs(value: object) -> object:
-    return (
-        tuple(tuple(map(str.strip, item.split("="))) for item in filter(None, value.split(",")))
-        if isinstance(value, str)
-        else value
-    )
+    if not isinstance(value, str):
+        return value
+    pairs = [
+        tuple(map(str.strip, item.split("=")))
+        for item in filter(None, map(str.strip, value.split(",")))
+    ]
+    for pair in pairs:
+        if len(pair) != 2:
+            raise ValueError(f"{'='.join(pair)!r} is not PACKAGE=LEVEL")
+    return tuple(pairs)
 
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -110,7 +115,7 @@ class FrameworkConfig(BaseModel):
     stall_seconds: float = Field(
         default=15.0,
         gt=0,
-        description="a run is checked for lost messages at least twice in this time",
+        description="time in which a run is checked for lost messages at least twice",
     )
     claim_seconds: float = Field(
         default=30.0,
@@ -161,12 +166,13 @@ class FrameworkConfig(BaseModel):
         default=0.01,
         ge=0,
         le=1,
-        description="alert when a larger share of a run's documents failed; 0 switches it off",
+        description="alert when more than this share of a run's documents failed; "
+        "0 switches it off",
     )
     alert_min_rate: float = Field(
         default=0.0,
         ge=0,
-        description="alert when a run makes fewer documents a second; 0 switches it off",
+        description="alert when a run writes fewer documents a second than this; 0 switches it off",
     )
     alert_stall_seconds: float = Field(
         default=120.0,
@@ -177,24 +183,25 @@ class FrameworkConfig(BaseModel):
         default=0.5,
         ge=0,
         le=1,
-        description="alert when workers wait a larger share of their time for a throttled target; "
-        "0 switches it off",
+        description="alert when workers wait more than this share of their time for a throttled "
+        "target; 0 switches it off",
     )
     alert_worker_memory_mb: float = Field(
         default=550.0,
         ge=0,
-        description="alert when one worker process used more megabytes; 0 switches it off",
+        description="alert when one worker process used more megabytes than this; "
+        "0 switches it off",
     )
     alert_gap_seconds: float = Field(
         default=300.0,
         ge=0,
-        description="alert when the first range that is not acknowledged is older; "
+        description="alert when the first range that is not acknowledged is older than this; "
         "0 switches it off",
     )
     alert_lag_seconds: float = Field(
         default=300.0,
         ge=0,
-        description="alert when the target is further behind a source that is followed; "
+        description="alert when the target is further than this behind a source that is followed; "
         "0 switches it off",
     )
     alert_history_seconds: float = Field(

@@ -22,10 +22,18 @@ from dataworks_tasks.settings.env_files import profile_paths, read_env_file
 from dataworks_tasks.settings.framework_config import FrameworkConfig
 from dataworks_tasks.settings.setting_names import SettingName, known_settings
 
-_NUMBERS = {
+_PROBLEMS = {
     "int_parsing": "the value is not a number such as 500000, 10k, 5M or 1e6",
     "float_parsing": "the value is not a number such as 0.5 or 30",
+    "bool_parsing": "the value is not true or false",
+    "greater_than": "the value must be more than {gt:,.15g}",
+    "greater_than_equal": "the value must be {ge:,.15g} or more",
+    "less_than_equal": "the value must be {le:,.15g} or less",
+    "string_pattern_mismatch": "the value does not match {pattern}",
+    "enum": "the value must be {expected}",
+    "literal_error": "the value must be {expected}",
 }
+"""What is wrong with a value, by pydantic's type of error; pydantic speaks of inputs."""
 _MISSPELT = 0.85
 """From this similarity on, one name is a misspelling of the other."""
 
@@ -146,17 +154,18 @@ class ConfigManager:
     def _problem(
         self, error: ValidationError, values: Mapping[str, _Value], known: Mapping[str, SettingName]
     ) -> SettingsError:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        first = error.errors(include_input=False, include_url=False)[0]
         place = tuple(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         setting = next((s for s in known.values() if place[: len(s.place)] == s.place), None)
-        message = _NUMBERS.get(first["type"], message)
+        if first["type"] in _PROBLEMS:
+            message = _PROBLEMS[first["type"]].format_map(first.get("ctx", {}))
         if setting is None:
             return SettingsError(f"settings are not valid: {message}")
         value = values.get(setting.name, _Value("", "the defaults"))
         return SettingsError(
             f"{value.shown(f'{self.prefix}_{setting.name}')}: {message}",
-            f"It is the {setting.description.partition(';')[0]}",
+            f"Its meaning: {setting.description.partition(';')[0]}",
         )
 
 

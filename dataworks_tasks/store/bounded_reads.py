@@ -57,4 +57,6 @@ def _hear_of(client: BaseDatabaseClient, moment: Timestamp) -> None:
         return
     newest = now_at(client)
     if newest is not None and newest < moment:
-        raise StoreUnavailable("the source's primary is older than what was read of its changes")
+        raise StoreUnavailable(
+            "the source's primary is behind the changes that were already read from it"
+        )

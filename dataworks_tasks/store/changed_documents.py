@@ -85,9 +85,9 @@ def _count(
 def _reason(error: PyMongoError) -> str:
     """Return why the history does not answer. Raises StoreUnavailable for transient errors."""
     if error.timeout:
-        return "its history is too long to be read in time"
+        return "the server's history is too long to be read in time"
     if isinstance(error, OperationFailure) and error.code in HISTORY_LOST:
-        return "its history does not reach back to the beginning of the run"
+        return "the server's history does not reach back to the beginning of the run"
     failure = classify(error)
     if isinstance(failure, TerminalError | SettingsError):
         return failure.fact

@@ -30,5 +30,5 @@ def fewer_than_written(present: int, least: int) -> str:
     """Return the text for a collection that holds fewer documents than a run wrote."""
     return (
         f"it holds {counted(present, 'document')}, {least - present:,} fewer than the run has "
-        "written: a TTL index, the size of a capped collection or another writer deleted them"
+        "written: a TTL index, the limit of a capped collection or another client deleted them"
     )

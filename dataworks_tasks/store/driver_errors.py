@@ -128,7 +128,9 @@ def _classify_bulk(error: BulkWriteError) -> DataWorksError:
     throttled = [text for code, text in texts if code == _THROTTLED]
     if throttled and all(code == _THROTTLED or passes(code, text) for code, text in texts):
         pauses = [pause for pause in map(retry_after_seconds, throttled) if pause is not None]
-        return Throttled("the database exceeds its request rate", "", max(pauses, default=None))
+        return Throttled(
+            "the request rate of the database is exceeded", "", max(pauses, default=None)
+        )
     if found and all(passes(code, text) for code, text in texts):
         return StoreUnavailable(f"the database cannot do this now: {message}")
     return TerminalError(f"the database refused: {message}")
@@ -136,7 +138,9 @@ def _classify_bulk(error: BulkWriteError) -> DataWorksError:
 
 def _classify_failure(error: OperationFailure, message: str) -> DataWorksError:
     if error.code == _THROTTLED:
-        return Throttled("the database exceeds its request rate", "", retry_after_seconds(message))
+        return Throttled(
+            "the request rate of the database is exceeded", "", retry_after_seconds(message)
+        )
     if error.code == _INVALID_OPTIONS and "afterClusterTime" in message:
         return StoreUnavailable(f"a node has not received the newest changes yet: {message}")
     if passes(error.code, message) or isinstance(error, ExecutionTimeout):

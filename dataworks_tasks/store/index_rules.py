@@ -22,14 +22,14 @@ def index_refusal(
     kinds = [kind for kind in index["key"].values() if kind in capabilities.refused_index_kinds]
     unique = bool(index.get("unique"))
     if kinds:
-        return f"the target has no {kinds[0]} indexes"
+        return f"the target does not support {kinds[0]} indexes"
     if index.get("sparse") and not capabilities.sparse_indexes:
-        return "the target has no sparse indexes"
+        return "the target does not support sparse indexes"
     if "partialFilterExpression" in index and not unique and not capabilities.sparse_indexes:
-        return "a partial index must be unique there"
+        return "a partial index must be unique at the target"
     if unique and capabilities.unique_indexes_while_empty:
         if has_documents:
-            return "a unique index can be built only while its collection is empty there"
+            return "the target builds unique indexes only on empty collections"
         if shard_key and shard_key not in index["key"]:
-            return f"a unique index must contain the shard key {shard_key} there"
+            return f"a unique index must contain the shard key {shard_key} at the target"
     return None

@@ -82,7 +82,9 @@ def _refusal(reply: Mapping[str, Any], namespace: Namespace) -> str | None:
         return None
     message, code = str(problem.get("errmsg", "")), int(problem.get("code", 0))
     if code == THROTTLED:
-        raise Throttled("the database exceeds its request rate", "", retry_after_seconds(message))
+        raise Throttled(
+            "the request rate of the database is exceeded", "", retry_after_seconds(message)
+        )
     if not errors or passes(code, message) or _met_another_insert(problem):
         raise StoreUnavailable(f"{namespace} did not complete the write of a document: {message}")
     if code == _IMMUTABLE_FIELD and "'_id'" in message:

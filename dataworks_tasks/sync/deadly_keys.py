@@ -55,7 +55,7 @@ def _parts(window: KeyWindow) -> Iterable[KeyWindow]:
 
 
 def _failures(run: WindowRun, window: KeyWindow, deaths: int) -> list[DocumentFailure]:
-    which = _DIED if len(window.keys) == 1 else f"{_DIED} or one made with it"
+    which = _DIED if len(window.keys) == 1 else f"{_DIED} or another document of its batch"
     namespace = run.route(window).target.namespace
     return [
         document_failure(

@@ -376,9 +376,8 @@ class _Follower:
         gone = any(is_gone(source, pair.source) for pair in pairs)
         accepting = " --accept-failures" if gone else ""
         events = json.loads(self._windows.place(self._run_id, DDL) or b"[]")
-        them = "it" if len(events) == 1 else "them"
         reason = (
-            f"{', '.join(events)} at the source: the run is paused after {them}. "
+            f"{', '.join(events)} at the source: the run is paused. "
             f"If the target should stay as it is: dataworks resume {self._run_id}; "
             f"and at the end: dataworks cutover {self._run_id} --verify full{accepting}"
         )

@@ -127,20 +127,20 @@ def _problem(
     """Return the first reason why the run cannot add the collection."""
     follow = job.follow
     if follow is None or follow.on_ddl is OnDdl.IGNORE:
-        return "it is not part of this run, as --on-ddl ignore asks for"
+        return "--on-ddl ignore leaves it out of this run"
     special = [name for name in _SPECIAL if item.options.get(name)]
     only = follow.database
     reasons = {
-        "such a source is followed collection by collection": follow.stale_seconds > 0,
-        f"the source's user may follow {only} only": only not in (None, pair.source.database),
+        "this source can be followed only one collection at a time": follow.stale_seconds > 0,
+        f"the source's user may follow only {only}": only not in (None, pair.source.database),
         f"it has the option {', '.join(special)}": bool(special),
-        "the target wants its collections to be set up": target.capabilities.collection_command
+        "it must be set up at the target first": target.capabilities.collection_command
         is not CollectionCommand.NONE,
-        f"another collection goes to {pair.target}": pair.target in targets,
+        f"another collection is copied to {pair.target}": pair.target in targets,
     }
     found = next((reason for reason, holds in reasons.items() if holds), "")
     if not found and target.estimated_count(pair.target):
-        return f"{pair.target} has documents at the target"
+        return f"{pair.target} already holds documents"
     return found
 
 

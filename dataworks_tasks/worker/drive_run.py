@@ -85,7 +85,7 @@ def _again(step: DriverStep, drive: Drive) -> float | None:
         raise
     except (TransientError, SettingsError, SpecRefused) as error:
         # A refusal is retried too: another worker of the fleet may be the right one.
-        log.warning("%s was interrupted: %s; it is tried again in %.0f s", step.name, error,
+        log.warning("%s was interrupted: %s; retrying in %.0f s", step.name, error,
                     _RETRY_SECONDS)  # fmt: skip
         if not isinstance(error, LedgerUnavailable):
             ledger.note_error(run_id, f"{step.name}: {error}")

@@ -51,8 +51,8 @@ class Presence:
         if abs(clock) > _CLOCK_SECONDS and not self._warned:
             self._warned = True
             log.warning(
-                "the clock of this machine is %.0f s %s Redis': the times that it reports are "
-                "wrong; set the clock (NTP)",
+                "the clock of this machine is %.0f s %s that of Redis, so the times that this "
+                "worker reports are wrong; synchronize it with NTP",
                 abs(clock),
                 "ahead of" if clock > 0 else "behind",
             )

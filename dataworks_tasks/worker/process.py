@@ -145,7 +145,7 @@ class WorkerProcess:
         if config is None:
             raise SettingsError(
                 f"no {side} database is set",
-                f"Name it: dataworks worker --{side} mongodb://HOST, "
+                f"Name one: dataworks worker --{side} mongodb://HOST, "
                 f"or set FRAMEWORK_{side.upper()}_DB_CONNECTION_STRING",
             )
         if side not in self._clients:

@@ -76,8 +76,8 @@ class _Turn:
         self._queue.send(taken.to_send)
         if taken.taking is Taking.BEYOND:
             raise BadMessage(
-                f"{wanted} of {self._run_id} is outside what is planned",
-                "It is from before Redis lost data, or another program wrote it",
+                f"{wanted} of {self._run_id} is not part of the run's plan",
+                "The message is from before Redis lost data, or another program wrote it",
             )
         if taken.taking is not Taking.TAKEN:
             log.info("the range is left alone: %s", taken.taking)
@@ -117,8 +117,7 @@ class _Turn:
         longest = min(_LONGEST_RETRY_SECONDS, 0.5 * 2.0 ** min(taken.tries, 10))
         pause = random.uniform(0.1, longest)
         log.warning(
-            "%s; what is acknowledged stays, the rest of the range is tried again in %.1f s "
-            "(try %d)",
+            "%s; what is acknowledged stays, retrying the rest of the range in %.1f s (try %d)",
             error,
             pause,
             taken.tries + 2,

@@ -45,8 +45,8 @@ def check_type(name: str, value: object, wanted: type) -> None:
 def check_run(run_id: object) -> None:
     """Raise UsageError unless ``run_id`` is text."""
     if not isinstance(run_id, str):
-        remedy = "Give its run_id" if hasattr(run_id, "run_id") else "Give text, like 'gen-...'"
-        raise UsageError(f"a run is named by its id, and this is {_shown(run_id)}", remedy)
+        remedy = "Give its run_id" if hasattr(run_id, "run_id") else "Give a string like 'gen-...'"
+        raise UsageError(f"a run is named by its id, not by {_shown(run_id)}", remedy)
 
 
 def as_usage_error(error: ValidationError, prefix: str = "") -> UsageError:

@@ -68,7 +68,7 @@ class FollowedRun:
         def say(line: str) -> None:
             log.info("%s: %s", self.run_id, line)
             if stop.is_set():
-                raise RunFailed("the cut-over was given up", resume_hint(self.run_id))
+                raise RunFailed("the cut-over was abandoned", resume_hint(self.run_id))
 
         def stop_request() -> StopRequest:
             return StopRequest.NOW if stop.is_set() else StopRequest.NONE

@@ -58,7 +58,7 @@ class DataGenerationEngine(Engine):
         _check_number("seed", seed, "7")
         if namespace is not None and not isinstance(namespace, str):
             raise UsageError(
-                f"a namespace is text, and this is a {type(namespace).__name__}",
+                f"a namespace is a string, not a {type(namespace).__name__}",
                 "Write DATABASE.COLLECTION, for example 'shop.orders'",
             )
         options = checked("options", options, RunOptions)
@@ -105,11 +105,11 @@ def _check_template(what: object) -> None:
     """Raise UsageError for arguments that Python accepts and that are mistakes."""
     if isinstance(what, Mapping):
         raise UsageError(
-            "a template is a name or a file, and this is a dict",
-            "Write it to a file that ends in .json, and give the file's name",
+            "a template is a name or a file, not a dict",
+            "Write it to a file whose name ends in .json, and give that name",
         )
     if not isinstance(what, str | GeneratorType):
-        raise UsageError(f"a template is a name or a file, and this is a {type(what).__name__}")
+        raise UsageError(f"a template is a name or a file, not a {type(what).__name__}")
 
 
 def _check_number(name: str, value: object, example: str) -> None:

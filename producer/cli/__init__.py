@@ -27,7 +27,7 @@ COMMANDS = {
     "demo": "generate, migrate and verify on embedded services",
     "local": "embedded Redis, MongoDB, workers and pages until Ctrl-C",
     "worker": "start a Celery worker",
-    "plan": "estimate the time and resources of a run before it runs",
+    "plan": "estimate the time and resources of a run before it starts",
     "generate": "fill a collection from a template or a generator",
     "migrate": "copy collections from the source to the target",
     "verify": "compare what a run should have written with its target",
@@ -53,7 +53,7 @@ COMMANDS = {
     "strategies": "list the migration strategies",
     "worker-health": "check whether this machine's workers are alive; for health checks",
     "completion": "print a script that makes a shell complete commands",
-    "help": "print a page about a question",
+    "help": "print a page about a topic",
 }
 """Every command with the one line that ``dataworks --help`` shows for it."""
 

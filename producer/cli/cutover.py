@@ -41,7 +41,7 @@ class Seconds(click.ParamType[float]):
     type=click.Choice(["changed", "full", "none"]),
     default="changed",
     show_default=True,
-    help="What is compared before RUN is complete.",
+    help="What to compare before RUN is completed.",
 )
 @click.option(
     "--quiet",
@@ -139,7 +139,7 @@ def _refuse(run_id: str, checks: list[Check]) -> None:
     failed = next((check for check in checks if not check.ok), None)
     if failed is not None:
         raise UsageError(
-            f"run {run_id} cannot be cut over: {failed.name}: {failed.found}", failed.remedy
+            f"run {run_id} cannot be cut over ({failed.name}: {failed.found})", failed.remedy
         )
 
 

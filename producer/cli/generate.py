@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.command("generate")
 @click.argument("what", metavar="TEMPLATE", shell_complete=complete_templates)
-@click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
+@click.option("--total", type=COUNT, metavar="N", help="Number of documents, also 10k, 5M or 1e9.")
 @click.option(
     "--scale",
     type=SCALE,

@@ -20,7 +20,7 @@ from producer.cli.shared.options import CommandContext, with_context
 def command(context: CommandContext, name: str) -> None:
     """Print the secret settings as a Kubernetes secret, for kubectl apply -f -.
 
-    Settings are read as by every command, so quotes in .env_local do not become part of a password.
+    Settings are read as in every command, so quotes in .env_local do not become part of a password.
     Passwords are not printed on a terminal.
     """
     if sys.stdout.isatty():
@@ -44,6 +44,6 @@ def command(context: CommandContext, name: str) -> None:
     else:
         click.echo(json.dumps(secret, indent=2))
     if settings := other_settings(config):
-        click.echo(f"not secret, so put into settings.yaml: {', '.join(settings)}", err=True)
+        click.echo(f"not secret, so put these into settings.yaml: {', '.join(settings)}", err=True)
     for hint in keda_hints(config):
         click.echo(f"in worker-scaling.yaml {hint}", err=True)

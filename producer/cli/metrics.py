@@ -49,7 +49,9 @@ def command(context: CommandContext, port: int, address: str) -> None:
         registry = CollectorRegistry(auto_describe=False)
         queue = MessageQueue(connections.app)
         registry.register(
-            LedgerCollector(connections.ledger, lambda: collector.active_alerts, queue.depth)
+            LedgerCollector(
+                connections.watched_ledger, lambda: collector.active_alerts, queue.depth
+            )
         )
         try:
             server, thread = start_http_server(port, address, registry)

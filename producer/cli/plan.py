@@ -37,7 +37,7 @@ _WEEKEND_SECONDS = 60 * 3600.0
 
 @click.command("plan")
 @click.argument("what", metavar="[TEMPLATE]", required=False)
-@click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
+@click.option("--total", type=COUNT, metavar="N", help="Number of documents, also 10k, 5M or 1e9.")
 @click.option(
     "--batch-size",
     type=Count(1, MAX_BATCH_SIZE),
@@ -94,13 +94,13 @@ def command(
     flags: dict[str, Any],
     measuring: Measuring,
 ) -> None:
-    """Estimate the time and resources of a run before it runs.
+    """Estimate the time and resources of a run before it starts.
 
-    For a generation: messages, Redis, bytes, request units, hours. Makes some documents of TEMPLATE
-    (service_order if none is given) to measure them, and connects to nothing.
+    For a generation: messages, Redis memory, bytes, request units and hours. Makes a few documents
+    of TEMPLATE (service_order if none is given) to measure them, and connects to no server.
 
-    For a migration, with --include: copies for some seconds, as one worker would, and says how long
-    the entire migration takes and whether that fits into the time available. `dataworks migrate
+    For a migration, with --include: copies for a few seconds, as one worker would, and says how
+    long the entire migration takes and whether that fits the time available. `dataworks migrate
     --dry-run` lists what will not arrive unchanged.
 
     \b
@@ -164,11 +164,11 @@ def _plan_migration(
     console.print(f"[bold {'green' if fits else 'red'}]{verdict}[/]: {time_line(time)}")
     if not fits:
         advice = (
-            "no number of workers is enough"
+            "no number of workers is enough."
             if needed is None
-            else f"{counted(needed, 'worker')} would be enough"
+            else f"{counted(needed, 'worker')} would be enough, if source and target keep up."
         )
-        console.print(f"The limit is {spoken(within)}: {advice}, if source and target keep up.")
+        console.print(f"The time available is {spoken(within)}: {advice}")
     print_following(context, found)
     if not time.written:
         console.print("This does not include the target's speed. Measure that with: --write-sample")
@@ -180,7 +180,7 @@ def _plan_migration(
     if others := len(found.concerns) - len(refused):
         console.print(
             f"[yellow]{counted(others, 'thing')} will not arrive unchanged[/yellow]: "
-            "see the list with the same options and dataworks migrate --dry-run"
+            "to list them, give the same options to dataworks migrate --dry-run"
         )
 
 
@@ -262,7 +262,7 @@ def _limits(found: ScalingEstimate) -> Table:
             limit.name,
             f"{limit.documents_per_second:,.0f}",
             shown_duration(found.documents / limit.documents_per_second),
-            "<- decides" if decides else "",
+            "<- bottleneck" if decides else "",
             style="bold green" if decides else "",
         )
     return table

@@ -58,7 +58,7 @@ def command(
     from producer.start.run_name import name_run
 
     if spec_file is not None and not rebuild:
-        raise UsageError("--spec requires --rebuild", f"dataworks resume {run_id} --rebuild")
+        raise UsageError("--spec requires --rebuild", "Add --rebuild")
     with context.run_connections(workers, detach=detach, on_record=not rebuild) as connections:
         run_id = connections.run_id(run_id)
         if resync:
@@ -83,7 +83,7 @@ def _resync(context: CommandContext, connections: Connections, run_id: str) -> i
 
     lost = take_new_position(connections, run_id)
     context.console.print(
-        f"{run_id} follows on from "
+        f"{run_id} continues from "
         + ("the source's newest position" if lost else "its position, which was not lost")
     )
     spec = continue_run(connections, run_id)

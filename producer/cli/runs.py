@@ -37,7 +37,7 @@ _TO_READ = 4
     "--prune",
     type=DURATION,
     metavar="AGE",
-    help="Forget runs that ended longer ago, like 30d or 12h; their documents stay.",
+    help="Forget runs that ended longer ago than this, like 30d; their documents stay.",
 )
 @with_connections
 def command(context: CommandContext, limit: int, prune: float | None) -> None:

@@ -28,7 +28,7 @@ from producer.cli.shared.options import CommandContext, with_connections
     type=click.Choice([item.value for item in OnDdl]),
     default=OnDdl.STOP.value,
     show_default=True,
-    help="When a collection is dropped or renamed.",
+    help="What to do when a collection is dropped or renamed.",
 )
 @with_connections
 def command(

@@ -34,7 +34,7 @@ def command(context: CommandContext) -> None:
 
 @command.command("check")
 @click.argument("what", metavar="TEMPLATE", shell_complete=complete_templates)
-@click.option("--total", type=COUNT, metavar="N", help="Documents; also 10k, 5M or 1e9.")
+@click.option("--total", type=COUNT, metavar="N", help="Number of documents, also 10k, 5M or 1e9.")
 @click.option(
     "--scale",
     type=SCALE,
@@ -69,7 +69,7 @@ def check(context: CommandContext, what: str, total: int | None, scale: float | 
 @click.argument("name", metavar="NAME", shell_complete=complete_builtin_templates)
 @with_context
 def show(context: CommandContext, name: str) -> None:
-    """Print the built-in template NAME, as a start for your own file."""
+    """Print the built-in template NAME, as a starting point for your own."""
     from dataworks_tasks.generate.templates.load_template import builtin_text
 
     text = builtin_text(name)
@@ -83,7 +83,7 @@ def show(context: CommandContext, name: str) -> None:
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @with_context
 def new(context: CommandContext, path: Path) -> None:
-    """Write a small template with comments to FILE, as a start."""
+    """Write a small template with comments to FILE, as a starting point."""
     from dataworks_tasks.generate.templates.load_template import starter_text
     from producer.unfinished_file import complete_or_removed
 

@@ -57,7 +57,7 @@ def command(
     that differ.
 
     --repair corrects the differences, and reports those that remain. --live is for a source that
-    changes: differences are compared again until they are gone, or count.
+    changes: each difference is compared again before it counts.
     """
     from producer.cli.shared.compare_and_repair import compare_and_repair
     from producer.cli.shared.run_to_end import run_to_end
@@ -67,7 +67,7 @@ def command(
     if (delete_extra or overwrite_changes) and not repair:
         raise UsageError(
             "--delete-extra and --overwrite-changes require --repair",
-            f"dataworks verify {run_id} --repair",
+            "Add --repair",
         )
     if detach and (repair or live):
         raise UsageError(

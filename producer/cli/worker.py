@@ -57,14 +57,14 @@ def _words(given: str) -> tuple[str, ...]:
     default="celery",
     show_default=True,
     metavar="NAME",
-    help="Name on this machine: NAME@HOST. Two workers on one machine need two names.",
+    help="Name, which becomes NAME@HOST. Workers on one machine need different names.",
 )
 @click.option(
     "--log-level",
     type=click.Choice(_LEVELS),
     default="INFO",
     show_default=True,
-    help="The least important messages to log.",
+    help="Lowest level of messages to log.",
 )
 @click.argument("more", nargs=-1, metavar="[CELERY OPTIONS]...")
 @with_connections

@@ -31,7 +31,7 @@ from producer.view.schema_version import SCHEMA_VERSION
     default=STALE_SECONDS,
     show_default=True,
     metavar="S",
-    help="A worker that is silent for more seconds counts as hanging; at least 1.",
+    help="Seconds of silence after which a worker counts as hanging; at least 1.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:
@@ -46,7 +46,7 @@ def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:
         click.echo(_as_json(one, healthy) if as_json else _as_text(one, healthy))
     if not found:
         worker_named = f"worker {worker}" if worker else "worker"
-        raise TransientError(f"no {worker_named} runs here", "Start one: dataworks worker")
+        raise TransientError(f"no {worker_named} is running here", "Start one: dataworks worker")
     sys.exit(0 if all(one.is_healthy(stale_seconds) for one in found) else 1)
 
 

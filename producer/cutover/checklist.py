@@ -81,7 +81,9 @@ def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Ch
     yield Check(
         "history",
         ok=not pending,
-        found="a new position was taken, and nothing was compared since" if pending else "complete",
+        found="a new position was taken, and nothing has been compared since"
+        if pending
+        else "complete",
         remedy=f"Compare and repair: dataworks resume {run_id} --resync" if pending else "",
     )
     left = backlog(ledger, run_id)
@@ -126,7 +128,10 @@ def _collection(connections: Connections, pair: NamespacePair) -> Check:
     if ours is None or theirs is None:
         where = "source" if ours is None else "target"
         return Check(
-            name, ok=False, found=f"it is gone at the {where}", remedy="Start the migration again"
+            name,
+            ok=False,
+            found=f"it no longer exists at the {where}",
+            remedy="Start the migration again",
         )
     differing = [
         option
@@ -171,7 +176,7 @@ def _may_block(connections: Connections) -> Check:
         return Check(
             "--block-writes",
             ok=False,
-            found="source and target are one server: it would refuse the writes to the target too",
+            found="source and target are the same server: it would refuse writes to the target too",
             remedy="Stop the writers yourself and leave --block-writes out",
         )
     missing = missing_rights(source, "", "", _BLOCK_RIGHT)
@@ -183,5 +188,5 @@ def _may_block(connections: Connections) -> Check:
         else "the source's user may not run setUserWriteBlockMode",
         remedy=""
         if not missing
-        else "Grant the role hostManager, or stop the writers yourself and leave it out",
+        else "Grant the role hostManager, or stop the writers yourself and omit --block-writes",
     )

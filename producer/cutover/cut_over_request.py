@@ -12,7 +12,12 @@ from producer.doctor.check import Check
 
 @dataclass(frozen=True, slots=True)
 class CutOverRequest:
-    """How to cut over. ``verify``: changed, full or none. ``quiet_seconds``: without block."""
+    """How to cut over.
+
+    ``verify``: changed, full or none. ``quiet_seconds``: how long the source must be free of
+    writes. ``block_writes``: make the source refuse writes. ``accept_failures``: continue even if
+    documents could not be written, or an index could not be built.
+    """
 
     verify: str = "changed"
     quiet_seconds: float = OUTSIDE_OPEN_TRANSACTIONS_SECONDS

@@ -36,7 +36,7 @@ def cut_over_run(
             compared = stay(connections, check, _ignore, should_stop)
             if compared is None or should_stop() is not StopRequest.NONE:
                 raise RunFailed(
-                    "the comparison was left before its end", f"Repeat: dataworks cutover {run_id}"
+                    "the comparison was interrupted", f"Repeat: dataworks cutover {run_id}"
                 )
             return compared.differences
 
@@ -44,7 +44,7 @@ def cut_over_run(
         failed = next((check for check in cut_over.checks() if not check.ok), None)
         if failed is not None:
             raise UsageError(
-                f"run {run_id} cannot be cut over: {failed.name}: {failed.found}", failed.remedy
+                f"run {run_id} cannot be cut over ({failed.name}: {failed.found})", failed.remedy
             )
         cut_over.run()
     return ledger.progress(run_id)

@@ -52,7 +52,7 @@ class Backlog:
                 (self.open_windows, "windows"),
                 (self.waiting_entries, "entries of the change log"),
                 (self.hot_keys, "hot keys"),
-                (self.collections, "collections whose every key is reconciled"),
+                (self.collections, "collections to reconcile key by key"),
                 (self.deferred, f"windows to repeat in {self.deferred_seconds:.0f} s"),
             )
             if count

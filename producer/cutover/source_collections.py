@@ -43,11 +43,12 @@ def gone_collection(job: MigrationJob, pair: NamespacePair, *, accepted: bool) -
     """Check a collection that the source no longer has."""
     name = str(pair.source)
     if job.follow is not None and job.follow.on_ddl is OnDdl.FOLLOW:
-        return Check(name, ok=True, found="dropped at the source, and so it is at the target")
+        found = f"dropped at the source; the cut-over drops {pair.target} if it is empty"
+        return Check(name, ok=True, found=found)
     return Check(
         name,
         ok=accepted,
-        found=f"it is gone at the source; {pair.target} keeps what it had",
+        found=f"it no longer exists at the source; {pair.target} keeps its documents",
         remedy="" if accepted else "If that is right:",
         needs=ACCEPTING,
     )
@@ -84,7 +85,7 @@ def created_since(
         yield Check(
             str(pair.source),
             ok=has_own_run or accepted,
-            found=f"created at the source after the start; {pair.target} is there"
+            found=f"created at the source after the start; {pair.target} exists at the target"
             if has_own_run
             else f"created at the source after the start, and not followed: {problem}",
             remedy=""

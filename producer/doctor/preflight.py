@@ -19,7 +19,7 @@ from producer.doctor.worker_checks import worker_checks
 from producer.drive.message_queue import MessageQueue
 from producer.local.known_redis import redis_is_set
 
-_NOT_ASKED = "not asked, because their Redis cannot be used"
+_NOT_ASKED = "not checked, because their Redis cannot be used"
 _NOT_SAID = "the server does not say; access control may be off"
 
 

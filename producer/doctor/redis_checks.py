@@ -10,7 +10,7 @@ from producer.doctor.check import Check
 MOST_CLOCK_SECONDS = 2.0
 _FULL_SHARE = 0.9
 _MEGABYTE = 1024 * 1024
-_NOT_ASKED = "this user may not ask (INFO)"
+_NOT_ASKED = "not known: the Redis user may not run INFO"
 
 
 def redis_checks(facts: RedisFacts) -> Iterator[Check]:
@@ -54,15 +54,15 @@ def _memory(facts: RedisFacts) -> Check:
         return Check(name, ok=True, found=found)
     is_full = facts.used_bytes >= facts.most_bytes
     found = f"Redis is {'full' if is_full else 'nearly full'}: {found}"
-    remedy = "Give it memory (maxmemory); until then nothing is acknowledged"
+    remedy = "Give it more memory (maxmemory); until then nothing is acknowledged"
     return Check(name, ok=False, found=found, remedy=remedy)
 
 
 def clock_check(name: str, what: str, ahead_seconds: float, than: str) -> Check:
     """Check the clock: leases, rates and alerts compare times of several machines."""
     if abs(ahead_seconds) <= MOST_CLOCK_SECONDS:
-        return Check(name, ok=True, found=f"{what} is right within {MOST_CLOCK_SECONDS:.0f} s")
+        return Check(name, ok=True, found=f"{what} is correct to within {MOST_CLOCK_SECONDS:.0f} s")
     side = "ahead of" if ahead_seconds > 0 else "behind"
     found = f"{what} is {abs(ahead_seconds):,.0f} s {side} {than}"
-    remedy = "Set both by NTP, for example with timedatectl set-ntp true"
+    remedy = "Synchronize both with NTP, for example: timedatectl set-ntp true"
     return Check(name, ok=False, found=found, remedy=remedy)

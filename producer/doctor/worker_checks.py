@@ -38,7 +38,7 @@ def worker_checks(
         inspect = app.control.inspect(timeout=_WAIT_SECONDS)
         alive: Mapping[str, Any] = inspect.stats() or {}
         if not alive:
-            yield Check("workers", ok=False, found="none answers", remedy=_START)
+            yield Check("workers", ok=False, found="no worker answers", remedy=_START)
             return
         taking = inspect.active_queues() or {}
         asked = app.control.broadcast(REPORT, reply=True, timeout=_WAIT_SECONDS)
@@ -148,7 +148,7 @@ def _pool(worker: str, stats: Mapping[str, Any]) -> Iterator[Check]:
         yield Check(
             "worker pool",
             ok=False,
-            found=f"{worker} runs the pool {kind}, in which runs make no progress",
+            found=f"{worker} uses the pool {kind}, with which runs make no progress",
             remedy="Start it with --pool prefork, which is the default, or --pool solo",
         )
 

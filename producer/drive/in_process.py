@@ -108,7 +108,7 @@ class _Loop:
                 run_id = self._spec.run_id
                 self._ledger.change_state(run_id, WORKING, RunState.FAILED, str(error))
             raise error
-        log.warning("run %s: %s; it is tried again in %.0f s", self._spec.run_id, error,
+        log.warning("run %s: %s; retrying in %.0f s", self._spec.run_id, error,
                     _OUTAGE_SECONDS)  # fmt: skip
         time.sleep(_OUTAGE_SECONDS)
 

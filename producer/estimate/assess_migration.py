@@ -123,8 +123,8 @@ def _conflicts(estimate: MigrationEstimate, request: MigrationRequest) -> Iterat
         if item.conflicts:
             yield Concern(
                 f"about {counted(item.conflicts, 'document')} of {item.pair.source}",
-                f"{item.pair.target} holds others with the same _id: {done}",
-                "--on-conflict fail, replace or skip says what happens to them",
+                f"{item.pair.target} holds other documents with the same _id: {done}",
+                "Choose what happens to them: --on-conflict fail, replace or skip",
             )
 
 
@@ -156,7 +156,7 @@ def concerns_of(
             yield Concern(
                 str(series_of_buckets(pair.source)),
                 f"it cannot be read: {error.fact}",
-                error.remedy or f"--exclude '{series_of_buckets(pair.source)}' leaves it out",
+                error.remedy or f"Leave it out: --exclude '{series_of_buckets(pair.source)}'",
                 refused=True,
                 namespace=pair.source,
             )

@@ -55,17 +55,21 @@ def selection_concerns(
     for view in selection.views:
         if not has_views:
             yield Concern(
-                f"the view {view.source}", "the target has no views", "Query what it selects"
+                f"the view {view.source}",
+                "the target does not support views",
+                "Run the view's pipeline in your own queries",
             )
         elif not views:
             yield Concern(
-                f"the view {view.source}", "a view has no documents of its own", "--views"
+                f"the view {view.source}",
+                "a view has no documents of its own",
+                "Add --views to create it at the target",
             )
     for namespace in selection.system:
         own = namespace.collection.removeprefix("system.")
         if own != "views" and not own.startswith("buckets."):
             yield Concern(
-                str(namespace), "it belongs to the server", "Nothing: the target has its own"
+                str(namespace), "it belongs to the server", "Nothing to do: the target has its own"
             )
 
 
@@ -80,7 +84,7 @@ def option_concerns(
             yield Concern(
                 f"{', '.join(sorted(options))} of {name}",
                 "the target's dialect has no such options",
-                "Create the collection with what replaces them, or do without",
+                "Create the collection yourself with equivalent options, or do without them",
             )
         return
     if "storageEngine" in options:
@@ -101,9 +105,9 @@ def option_concerns(
     if differing:
         yield Concern(
             f"{', '.join(differing)} of {name}",
-            f"{series_of_buckets(found.pair.target)} is there with other options, "
+            f"{series_of_buckets(found.pair.target)} already exists with other options, "
             "and is used unchanged",
-            "--drop creates it with the source's options",
+            "Add --drop to create it with the source's options",
         )
 
 

@@ -37,7 +37,7 @@ def document_concerns(
         yield Concern(
             f"{len(changed.refused):,} of {count:,} sampled documents of {name}",
             changed.refused[0][1],
-            "Correct the strategy or the rule; else they are recorded as failures",
+            "Correct the strategy or the rule; otherwise they are recorded as failures",
         )
     refused = Counter(refused_documents(changed.batch, target.capabilities, shard_key).values())
     if refused:
@@ -45,7 +45,8 @@ def document_concerns(
         yield Concern(
             f"{total:,} of {count:,} sampled documents of {name}",
             reason,
-            "--filter leaves them out, or a strategy makes them fit; else they are failures",
+            "Leave them out with --filter, or make them fit with a strategy; otherwise they are "
+            "recorded as failures",
         )
     for rule, outcome in zip(rules_of(job.transform), changed.rules, strict=True):
         if outcome.unreached:
@@ -95,6 +96,7 @@ def large_documents(
     for document in found:
         yield Concern(
             f"the document {document['_id']!r} of {name}, and perhaps others",
-            f"it has {document['size']:,} bytes, and the target takes {limit:,}",
-            "--filter leaves it out, or a strategy makes it fit; else it is recorded as a failure",
+            f"it has {document['size']:,} bytes, and the target accepts {limit:,}",
+            "Leave it out with --filter, or make it fit with a strategy; otherwise it is recorded "
+            "as a failure",
         )

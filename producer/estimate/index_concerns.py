@@ -21,7 +21,7 @@ from dataworks_tasks.store.index_rules import index_refusal
 from producer.estimate.collection_concerns import CollectionPair
 from producer.estimate.concern import Concern
 
-_LISTED = "the run tries it, lists it at the end, and ends with exit code 4"
+_LISTED = "the run tries to build it, lists it at the end, and ends with exit code 4"
 Index = Mapping[str, Any]
 
 
@@ -45,18 +45,21 @@ def index_concerns(
             index, target.capabilities, shard_key=shard_key, has_documents=has_documents
         )
         if refusal:
-            yield Concern(name, refusal, f"--indexes none leaves all out; else {_LISTED}")
+            remedy = f"Leave all indexes out with --indexes none; otherwise {_LISTED}"
+            yield Concern(name, refusal, remedy)
         namesake = next((other for other in there if other["name"] == index["name"]), None)
         if namesake is not None and not any(same_index(index, other) for other in there):
             differing = ", ".join(differences(index, namesake))
             yield Concern(
                 name,
                 f"the target has another index of that name, which differs in {differing}",
-                f"Drop it at the target, or --drop; else {_LISTED}",
+                f"Drop it at the target, or add --drop; otherwise {_LISTED}",
             )
         if unknown := left_out(index):
             yield Concern(
-                f"{', '.join(unknown)} of {name}", "no server knows these options today", "Nothing"
+                f"{', '.join(unknown)} of {name}",
+                "current servers do not have these options",
+                "Nothing to do: the index is built without them",
             )
         yield from _changed_fields(index, name, job.transform)
 
@@ -75,15 +78,15 @@ def _changed_fields(index: Index, name: str, transform: Transform) -> Iterator[C
         if any(_within(field, dropped) for field in fields):
             why = f"it is on {dropped}, which is dropped"
             if index.get("unique") and not index.get("sparse"):
-                why += ": more than one document without it cannot be unique"
-            yield Concern(name, why, "--indexes none, or leave it")
+                why += ": a unique index accepts only one document without it"
+            yield Concern(name, why, "Leave all indexes out with --indexes none, or accept it")
     for masked, mask in transform.mask:
         if not index.get("unique") or not any(_within(field, masked) for field in fields):
             continue
         if not create_mask(mask, transform.mask_seed).keeps_apart:
             yield Concern(
                 name,
-                f"it is unique, and {mask} makes a few thousand different values for {masked}",
+                f"it is unique, and {mask} makes only a few thousand different values for {masked}",
                 f"--mask {masked}=faker:uuid4, or a mask that ends in email or user_name",
             )
 
@@ -92,7 +95,7 @@ def _within(field: str, path: str) -> bool:
     return field == path or field.startswith(f"{path}.")
 
 
-_LATER = "--indexes none while anybody still reads the source, then: dataworks indexes RUN"
+_LATER = "Add --indexes none while the source is still read; later: dataworks indexes RUN"
 _DROP = "Drop it at the target, and build it when nobody reads the source any more"
 
 

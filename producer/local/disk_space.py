@@ -49,5 +49,5 @@ def unwritable(reason: str) -> UsageError:
     """Build the error for files of the services that cannot be written."""
     return UsageError(
         f"the files of the local services cannot be written: {reason}",
-        "Call dataworks in a folder of yours, on a disk that has space",
+        "Run dataworks in a folder that you own, on a disk with free space",
     )

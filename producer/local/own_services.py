@@ -124,6 +124,6 @@ def _services(folder: Path) -> LocalServices:
         raise UsageError(
             f"another command of this folder has started a Redis for itself "
             f"(process {running.command_pid})",
-            "Wait for it, use another folder, or start services that stay: dataworks local",
+            "Wait for it, use another folder, or start services that keep running: dataworks local",
         )
     return LocalServices(folder)

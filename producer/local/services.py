@@ -220,7 +220,7 @@ class LocalServices:
             if time.monotonic() > deadline:
                 self._link.stop(service.name, SIGKILL)
                 raise StoreUnavailable(
-                    f"{service.name} is not ready after {READY_LIMIT_SECONDS:.0f} s"
+                    f"{service.name} was not ready within {READY_LIMIT_SECONDS:.0f} s"
                     f"{_last_lines(service)}",
                     f"See {service.site.log}",
                 )
@@ -285,7 +285,7 @@ def _did_not_start(service: RunningService, returncode: int) -> StoreUnavailable
         return StoreUnavailable(
             f"{service.name} ended with {returncode} before it was ready"
             f"{because_of_disk(service.site.folder)}",
-            "Free space on it, or call dataworks in a folder on another disk",
+            "Free space on it, or run dataworks in a folder on another disk",
         )
     return StoreUnavailable(
         f"{service.name} ended with {returncode} before it was ready{_last_lines(service)}",

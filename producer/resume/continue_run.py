@@ -57,7 +57,8 @@ def retry_failures(connections: Connections, run_id: str) -> RunSpec:
         raise UsageError(f"run {run_id} has no failures", f"See it with: dataworks status {run_id}")
     if isinstance(spec.job, RepairJob):
         raise UsageError(
-            f"{run_id} is a repair", f"Repair again: dataworks verify {spec.job.run_id} --repair"
+            f"{run_id} is a repair, and a repair is not retried",
+            f"Repair again: dataworks verify {spec.job.run_id} --repair",
         )
     if isinstance(spec.job, MigrationJob) and spec.follows:
         _reconcile_failed(connections, spec, spec.job)

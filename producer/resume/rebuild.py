@@ -35,9 +35,10 @@ def rebuild_run(connections: Connections, spec: RunSpec) -> int:
     """
     ledger = connections.ledger
     if isinstance(spec.job, VerificationJob | RepairJob):
+        repair = " --repair" if isinstance(spec.job, RepairJob) else ""
         raise UsageError(
-            f"{spec.run_id} is a {spec.kind}",
-            f"Repeat it with: dataworks verify {spec.job.run_id}",
+            f"{spec.run_id} is a {spec.kind}, which is repeated, not rebuilt",
+            f"Repeat it with: dataworks verify {spec.job.run_id}{repair}",
         )
     if _is_on_record(ledger, spec.run_id):
         raise UsageError(

@@ -191,8 +191,8 @@ def _check_reversible(before: RunSpec, job: MigrationJob) -> None:
     found = next((name for name, is_there in changes.items() if is_there), None)
     if found is not None:
         raise UsageError(
-            f"run {before.run_id} had {found}: the way back would overwrite the originals with "
-            "what it made of them",
+            f"run {before.run_id} had {found}, so its target differs from its source: following "
+            "it back would overwrite or delete the originals",
             "Keep the old side as it is, or migrate back into other collections",
         )
 

@@ -24,8 +24,8 @@ def check_capped(
     most = options.get("max") or documents
     if documents > most:
         raise UsageError(
-            f"{name} is capped at {counted(most, 'document')} and would have "
-            f"{documents:,}: it deletes the oldest",
+            f"{name} is capped at {counted(most, 'document')} and would get "
+            f"{documents:,}: the server would delete the oldest",
             "Ask for fewer documents, or give the collection a larger max",
         )
     indexes = probed_indexes(count)
@@ -33,7 +33,7 @@ def check_capped(
     if documents * size > options["size"]:
         raise UsageError(
             f"{name} is capped at {options['size']:,} bytes, and {counted(documents, 'document')} "
-            f"of {size:,.0f} bytes are more: it deletes the oldest",
+            f"of {size:,.0f} bytes need more: the server would delete the oldest",
             "Ask for fewer documents, or give the collection a larger size",
         )
 

@@ -69,11 +69,11 @@ def _target_problems(
         reason = f"the name of a database has at most {_LONGEST_DATABASE} bytes"
         yield NameProblem(pair, target, reason, _another(pair))
     if "$" in target.collection or set(target.database) & _NOT_IN_DATABASES:
-        reason = "the server refuses characters of its name"
+        reason = "its name has a character that the server refuses"
         yield NameProblem(pair, target, reason, _another(pair))
     other = databases.get(target.database.casefold(), target.database)
     if other != target.database:
-        reason = f"the target has the database {other}, which differs in case only"
+        reason = f"the target has the database {other}, which differs only in case"
         there = Namespace(other, target.collection)
         # Source and target may be one server: nothing is copied onto a source.
         taken = there in sources or _has_empty_part(there)

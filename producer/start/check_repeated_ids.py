@@ -65,7 +65,7 @@ def check_id_from(job: MigrationJob) -> None:
         for other in taken:
             if path == other or path.startswith(f"{other}."):
                 raise UsageError(
-                    f"--id-from {ID_FROM_SHARD_KEY} needs {path!r}, which another rule takes away",
+                    f"--id-from {ID_FROM_SHARD_KEY} needs {path!r}, which another rule removes",
                     f"Leave out the rule for {other!r}",
                 )
 
@@ -96,8 +96,8 @@ def check_repeated_ids(
             raise UsageError(
                 f"documents of {pair.source} may share their _id, as its shard key is "
                 f"{', '.join(ids.shard_key)}, and --on-conflict {job.on_conflict} would keep one "
-                f"of them (no two of the {found.looked_at:,} documents that were looked at do)",
-                "Leave out --on-conflict: those that collide are recorded as failures then",
+                f"of them (no two of the first {found.looked_at:,} documents do)",
+                "Leave out --on-conflict: documents that collide are then recorded as failures",
             )
 
 
@@ -107,8 +107,8 @@ def _sentence(pair: NamespacePair, found: Collisions) -> str:
         found.documents, f"document of {pair.source} has", f"documents of {pair.source} have"
     )
     return (
-        f"{colliding} the _id of another one, and "
-        f"{pair.target} holds each _id once ({looked} {found.looked_at:,} documents were looked at)"
+        f"{colliding} the same _id as another one, and {pair.target} can hold each _id only once "
+        f"({looked} {found.looked_at:,} documents were checked)"
     )
 
 

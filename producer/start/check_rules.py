@@ -141,7 +141,7 @@ def _reasons(rule: Rule) -> Iterator[str]:
     """Yield what may keep a rule from a field that documents have."""
     yield f"an earlier rule removes the field {rule.path!r}"
     if "." in rule.path and rule.kind in (RuleKind.RENAME, RuleKind.SET):
-        yield "it is one name with dots, which only --mask and --drop-field find"
+        yield "its name contains dots, and only --mask and --drop-field find such a field"
     if "." in rule.path and rule.kind is RuleKind.RENAME:
         yield "it is in an array, and --rename moves no field out of an array"
 
@@ -208,7 +208,7 @@ class _Search:
 def _refusal(found: Sequence[Unmatched], seen: _Seen, search: _Search) -> UsageError:
     looked = f"{counted(seen.documents, 'document was', 'documents were')} sampled"
     if seen.complete:
-        looked = f"all {seen.documents:,} documents were looked at"
+        looked = f"all {seen.documents:,} documents were checked"
     elif search.began and search.exhaustive:
         looked += ", and every document was searched"
     elif search.began:

@@ -20,7 +20,7 @@ def check_writable(target: BaseDatabaseClient, namespaces: Sequence[Namespace]) 
         name = namespace.collection
         if name.startswith("system.") and not name.startswith(BUCKETS):
             raise UsageError(
-                f"{namespace} belongs to the server", "Choose a target of another name"
+                f"{namespace} belongs to the server", "Choose a target with another name"
             )
         found = read_collection(target, namespace) if name else None
         if found is not None and found.is_view:

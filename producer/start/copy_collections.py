@@ -89,7 +89,8 @@ def say_what_is_lost(
     had = {name: value for name, value in before.items() if name not in VALIDATION}
     missing = [name for name in had if name not in wanted]
     other = [name for name in had.keys() & wanted if _plain(had[name]) != _plain(wanted[name])]
-    for said, lost in (("which does not", missing), ("which has another", sorted(other))):
+    differ = "which has other values"
+    for said, lost in (("which does not have that", missing), (differ, sorted(other))):
         if lost:
             log.warning(
                 "%s had %s: --drop creates it again like its source, %s",

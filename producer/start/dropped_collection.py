@@ -62,7 +62,7 @@ def describe_collection(
     if laid_out:
         if options:
             log.warning(
-                "%s had %s: it is created again as the run says, without that",
+                "%s had %s: the run creates it again with its own layout, without that",
                 namespace,
                 ", ".join(options),
             )

@@ -81,7 +81,7 @@ def request_unit_limits(
     one_account = source is not None and source.config.fingerprint == target.config.fingerprint
     if source_max_ru is not None and one_account:
         raise UsageError(
-            "source and target are one account, so there is one budget for reading and writing",
+            "source and target are the same account, so reading and writing share one budget",
             "Give --max-ru instead of --source-max-ru",
         )
     if source_counts and not target.capabilities.request_charge:

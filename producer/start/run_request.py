@@ -11,7 +11,7 @@ from dataworks_tasks.store.create_collection import CollectionLayout
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Options of every run; None leaves one to the settings."""
+    """Options of every run. None stands for the value in the settings, or for no limit."""
 
     batch_size: int | None = None
     write_concern: str | None = None

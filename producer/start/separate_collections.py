@@ -108,7 +108,7 @@ def check_still_separate(
         if pair.target_uuid in sources and pair.target_uuid != recorded.target_uuid:
             raise UsageError(
                 f"{pair.target} at the target is a source collection of the run",
-                f"Name the server that the run writes to by {target_setting}",
+                f"Set {target_setting} to the server that the run writes to",
             )
 
 
@@ -157,7 +157,7 @@ def _marker_is_seen(
             return None
         return bool(source.find_all(namespace, marker))
     except (TerminalError, SettingsError) as error:
-        log.info("a marker could not be written to the target or looked for: %s", error.fact)
+        log.info("a marker was not written to the target, or not looked for: %s", error.fact)
         return None
     finally:
         _remove(target, namespace)
@@ -178,10 +178,10 @@ def _remove(target: BaseDatabaseClient, namespace: Namespace) -> None:
 
 def _same(suspect: _Suspect) -> UsageError:
     fact = (
-        f"{suspect.source} would be copied onto itself: source and target are one server"
+        f"{suspect.source} would be copied onto itself: source and target are the same server"
         if suspect.source == suspect.target
         else f"{suspect.target} at the target is the source collection {suspect.source}: "
-        "source and target are one server"
+        "source and target are the same server"
     )
     return UsageError(fact, _another_name(suspect))
 
@@ -189,7 +189,7 @@ def _same(suspect: _Suspect) -> UsageError:
 def _same_uuid(suspect: _Suspect) -> UsageError:
     return UsageError(
         f"{suspect.target} at the target and {suspect.source} at the source have the same UUID, so "
-        "they are one collection",
+        "they are the same collection",
         f"{_another_name(suspect)}. If the target was restored from a snapshot of the source's "
         "files, which keeps UUIDs, add --different-servers",
     )
@@ -199,7 +199,8 @@ def _not_known(suspect: _Suspect) -> UsageError:
     return UsageError(
         f"it is not known whether {suspect.target} at the target is the source's: the servers "
         "give no UUIDs, and no marker document can be written to the target and read at the source",
-        f"{_another_name(suspect)}, or add --different-servers if you know that they are two",
+        f"{_another_name(suspect)}, or add --different-servers if you know that they are different "
+        "servers",
     )
 
 

@@ -130,7 +130,9 @@ def _from_template(
         names = ", ".join(collection.collection for collection in collections)
         raise UsageError(
             f"{flag} requires a template of one collection; {request.what} has {names}",
-            "Set the counts in the template file, or multiply them: --scale F",
+            "Name the collections in the template file, or write into another --database"
+            if request.collection
+            else "Set the counts in the template file, or multiply them: --scale F",
         )
     for note in template.notes:
         log.warning("%s: %s", request.what, note)

@@ -52,7 +52,7 @@ def try_documents(sources: Sequence[TriedSource], own_code: bool) -> list[list[b
                     f"{source.name} makes a different document each time it is asked for "
                     "the same one: it reads a clock, draws from a random source of its own, "
                     "or keeps state",
-                    "Take random values from self.random and self.fake only; docs/python-api.md",
+                    "Take random values only from self.random and self.fake; docs/python-api.md",
                 )
             _check_ids(source)
         tried.append(documents)

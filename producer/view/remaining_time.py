@@ -71,6 +71,7 @@ class RemainingTime:
         self._read_speed = read_speed
         self._samples: deque[tuple[float, int]] = deque()
         self._began = False
+        self._looked = False
         self._watched: tuple[float, float] | None = None
         for sample in history:
             self._add(sample.at, sample.documents)
@@ -90,7 +91,7 @@ class RemainingTime:
         done = progress.counters.get(RunCounter.DOCUMENTS, 0) + progress.failures
         if progress.state not in WORKING:
             return None
-        self._add(at, done)
+        self._add(self._arrived(progress, at), done)
         total = progress.documents_expected or 0
         if progress.total is None:
             return None
@@ -102,6 +103,13 @@ class RemainingTime:
             return None
         copying = max(0.0, max(0, total - done) / rate - waited)
         return self._with_speed(sum(build.total for build in builds), copying)
+
+    def _arrived(self, progress: RunProgress, at: float) -> float:
+        """Return when the newest documents arrived: at the first look, that may be long ago."""
+        first_look, self._looked = not self._looked, True
+        if first_look and progress.last_acknowledged_at is not None:
+            return min(at, progress.last_acknowledged_at.timestamp())
+        return at
 
     def _add(self, at: float, documents: int) -> None:
         """Remember the moments at which documents arrived."""

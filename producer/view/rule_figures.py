@@ -50,7 +50,7 @@ class RuleFigures:
         if outcome.empty:
             parts.append(f"{outcome.empty:,} null or empty")
         if outcome.displaced:
-            parts.append(f"{outcome.displaced:,} of another field lost")
+            parts.append(f"{outcome.displaced:,} values of another field lost")
         if outcome.unreached:
             parts.append(f"{outcome.unreached:,} not reached")
         return ", ".join(parts)

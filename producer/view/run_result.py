@@ -109,7 +109,7 @@ class RunStatus:
         """Draw a table with a bar, for notebooks."""
         rows = [
             ("documents", f"{self.documents:,} of {self.documents_total:,}"),
-            ("done", f"{int(100 * self.share)} %"),
+            ("done", f"{int(100 * self.share)}%"),
             ("time", shown_duration(self.seconds)),
         ]
         if self.seconds_left is not None:

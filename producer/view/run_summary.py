@@ -215,8 +215,8 @@ def _adds_nothing(spec: RunSpec, already_there: int) -> tuple[RunNote, ...]:
     """Return a note if a second run with the same seed met only its own documents."""
     if not (isinstance(spec.job, GenerationJob) and spec.append and already_there):
         return ()
-    met = counted(already_there, "was", "were")
-    text = f"{met} already there; another --seed adds documents"
+    met = counted(already_there, "document")
+    text = f"{met} already existed; another --seed adds new documents"
     return (RunNote(NoteTopic.ALREADY_THERE, "", text, attention=False),)
 
 

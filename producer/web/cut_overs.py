@@ -77,7 +77,7 @@ class _CutOver:
         self._thread.join(seconds)
 
     def _run(self) -> None:
-        end = "cut-over given up"
+        end = "cut-over abandoned"
         try:
             self._note("cut over")
             with Connections(self._config) as connections:

@@ -52,8 +52,8 @@ class Site:
 
     @property
     def ledger(self) -> Ledger:
-        """The ledger."""
-        return self.connections.ledger
+        """The ledger, read for a visitor who waits."""
+        return self.connections.watched_ledger
 
 
 class Request(RequestHandler):

@@ -44,7 +44,7 @@ def create_application(
 ) -> Application:
     """Create the application that serves the pages and the API of a ledger."""
     password = PasswordCheck(options.password) if options.password is not None else None
-    reader = RunReader(connections.ledger, hide_keys=options.hide_keys)
+    reader = RunReader(connections.watched_ledger, hide_keys=options.hide_keys)
     site = Site(options, connections, reader, Sessions(), password, cut_overs)
     shared = {"site": site}
     return Application(

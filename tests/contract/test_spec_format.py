@@ -35,19 +35,22 @@ def test_a_field_of_another_version_is_not_called_damage() -> None:
         refusal = _refusal(other)
         assert "another version of DataWorks recorded the run" in refusal
         assert "damaged" not in refusal
-        assert f"Install the same version on {gethostname()}" in refusal
+        assert f"Install the version that started the run on {gethostname()}" in refusal
 
 
 def test_an_older_format_that_cannot_be_read_is_named() -> None:
     spec = _spec(format=FORMAT_VERSION - 1)
     del spec["target_fingerprint"]
-    assert f"has format {FORMAT_VERSION - 1}, of which this version" in _refusal(spec)
+    assert f"of the run's spec, which has format {FORMAT_VERSION - 1}" in _refusal(spec)
 
 
 @pytest.mark.parametrize("new", [{}, {"new_part": {}}])
 def test_a_newer_format_is_refused_even_with_the_same_fields(new: dict[str, Any]) -> None:
     refusal = _refusal(_spec(format=FORMAT_VERSION + 1, **new))
-    assert f"has format {FORMAT_VERSION + 1}, this version reads {FORMAT_VERSION}" in refusal
+    assert (
+        f"has format {FORMAT_VERSION + 1}, but this version reads format {FORMAT_VERSION}"
+        in refusal
+    )
     assert f"Update DataWorks on {gethostname()}" in refusal
 
 

@@ -134,7 +134,7 @@ def test_a_run_whose_command_has_ended_waits_for_no_other_worker(ledger: RedisLe
 def test_a_clock_that_is_off(ledger: RedisLedger, seconds: float, side: str) -> None:
     enter(ledger, "w3", clock=seconds)
     assert cause(ledger, running(ledger)) == (
-        f"the clock of celery@w3 is 300 s {side}; set it (NTP)"
+        f"the clock of celery@w3 is 300 s {side}; synchronize it with NTP"
     )
 
 

@@ -230,7 +230,7 @@ class Situations:
         twice = times.total() - len(times)
         progress = self.fleet.ledger.progress(run_id)
         said = verdict(code, progress)
-        is_said = f"{twice:,} are there more than once" in said
+        is_said = f"{twice:,} are duplicates" in said
         found = f"{times.total():,} documents, {len(times):,} different _ids"
         is_wrong = len(times) != COUNT or (twice and not is_said)
         outcomes = [

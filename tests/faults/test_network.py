@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from signal import SIGINT
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -145,6 +149,40 @@ def test_a_person_is_told_of_a_silent_redis_and_can_leave(
     assert "Redis does not answer" in said
     fleet.wait_for_state(run_id, RunState.COMPLETE)
     check_exact(fleet, run_id, TOTAL)
+
+
+def test_pages_and_metrics_say_that_redis_is_silent(
+    fleet: Fleet, proxies: dict[str, TcpProxy]
+) -> None:
+    redis = {SERVERS["redis"]: proxies["redis"].url(fleet.environment[SERVERS["redis"]])}
+    servers = [
+        fleet.start("metrics", "--port", 0, "--json", **redis),
+        fleet.start("web", "--listen", "127.0.0.1:0", "--json", **redis),
+    ]
+    metrics, web = (json.loads(_first_line(server))["url"] for server in servers)
+    pages = web.rstrip("/") + "/api/runs"
+    assert "dataworks_ledger_up 1.0" in _answer(metrics)[1]
+    assert _answer(pages)[0] == 200
+    proxies["redis"].stalled = True
+    assert "dataworks_ledger_up 0.0" in _answer(metrics)[1]
+    status, text = _answer(pages)
+    assert (status, "Redis does not answer" in text) == (503, True)
+    for server in servers:
+        server.terminate()
+    assert [server.wait(_SOON_SECONDS) for server in servers] == [0, 0]
+
+
+def _first_line(server: subprocess.Popen[str]) -> str:
+    assert server.stdout is not None
+    return server.stdout.readline()
+
+
+def _answer(url: str) -> tuple[int, str]:
+    try:
+        with urlopen(url, timeout=_SOON_SECONDS) as answer:  # noqa: S310 - of this machine
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
 
 
 def test_runs_that_take_turns_are_worked_on_far_from_their_database(

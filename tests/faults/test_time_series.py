@@ -73,7 +73,7 @@ def test_what_a_redone_range_left_twice_is_counted_and_said(fleet: Fleet, tmp_pa
     note = next(note for note in fleet.ledger.progress(run_id).notes if note.topic == "duplicates")
     assert note.text.startswith(f"{documents:,} documents")
     assert documents > ids, "a range was written, not acknowledged, and written again"
-    assert f"{documents - ids:,} are there more than once" in note.text
+    assert f"{documents - ids:,} are duplicates" in note.text
     assert note.attention
     (held,) = fleet.run_json("report", run_id)["collections"]
     assert held["target"]["documents"] == documents, "measurements, and not the server's buckets"

@@ -208,7 +208,7 @@ def test_a_redis_that_speaks_tls_or_not_is_called_so_at_once(
 ) -> None:
     with TcpProxy.before(redis_url, certificates.server_context()) as secured:
         url = secured.url(redis_url) if asks == "redis" else redis_url.replace("redis", "rediss", 1)
-        words = "accepts TLS only" if asks == "redis" else "speaks no TLS"
+        words = "accepts only TLS" if asks == "redis" else "does not use TLS"
         for config in (
             FrameworkConfig(broker_url=SecretStr(url)),
             FrameworkConfig(broker_url=SecretStr(url), ledger_url=SecretStr(redis_url)),
@@ -218,7 +218,7 @@ def test_a_redis_that_speaks_tls_or_not_is_called_so_at_once(
                 found = {check.name: check.found for check in run_checks(connections)}
             assert time.monotonic() - began < 5
             assert words in found["broker" if config.ledger_url else "redis"]
-            assert "not asked" in found["workers"]
+            assert "not checked" in found["workers"]
 
 
 def srv_resolver() -> Any:

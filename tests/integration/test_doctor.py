@@ -90,7 +90,7 @@ def test_without_redis_there_is_a_line_for_everything(fleet: Fleet) -> None:
     assert "set FRAMEWORK_BROKER_URL" in said
     assert "FRAMEWORK_LEDGER_URL" not in said
     assert "OK target: " in said
-    assert "FAIL workers: not asked, because their Redis cannot be used" in said
+    assert "FAIL workers: not checked, because their Redis cannot be used" in said
     assert said.count("Connection refused") == 1
 
 
@@ -125,7 +125,7 @@ def test_a_user_who_may_not_ask_is_no_failure(own_fleet: Fleet) -> None:
     own_fleet.environment["FRAMEWORK_BROKER_URL"] = address.replace("://", "://few:pw@")
     own_fleet.start_worker(1)
     said = _lines(own_fleet, 0)
-    assert "OK redis persistence: this user may not ask (INFO)" in said
+    assert "OK redis persistence: not known: the Redis user may not run INFO" in said
 
 
 def test_workers_that_nobody_sends_to_are_named(fleet: Fleet, worker_factory: Any) -> None:
@@ -164,7 +164,7 @@ def test_a_pool_in_which_runs_stand_still_is_named(fleet: Fleet, worker_factory:
     )
     check = _checks(fleet)["worker pool"]
     assert not check["ok"]
-    assert "runs the pool" in check["found"]
+    assert "uses the pool" in check["found"]
     assert "--pool prefork" in check["remedy"]
 
 

@@ -74,9 +74,11 @@ def test_verification_finds_every_difference(fleet: Fleet) -> None:
     [
         (["service_ordr", "--total", "5"], "Did you mean service_order"),
         (["service_order", "--total", "0"], "--total from 1 to"),
-        (["service_order", "--total", "-4"], "'--total': '-4' is not 0 or more"),
+        (["service_order", "--total", "-4"], "'--total': must be 0 or more, not '-4'"),
         (["service_order", "--total", "10000000000000"], "--total from 1 to"),
         (["missing.json", "--total", "5"], "missing.json"),
+        (["shop", "--total", "5"], "Set the counts in the template file"),
+        (["shop", "--collection", "x"], "Name the collections in the template file"),
         (["service_order", "--total", "5", "--drop", "--append"], "cannot be combined"),
         (["service_order", "--total", "5", "--write-concern", "all"], "not a write concern"),
     ],

@@ -107,15 +107,15 @@ def test_indexes_can_be_built_later(fleet: Fleet, target: str) -> None:
     fill(fleet)
     run = fleet.run_json("migrate", *where(fleet, target), "--indexes", "none")["run"]
     assert names(fleet, target, "users") == set()
-    assert _of_indexes(fleet, run) == ["left out, as --indexes none asks"]
+    assert _of_indexes(fleet, run) == ["left out, because of --indexes none"]
     before = fleet.run_json("verify", run)
     fleet.run("indexes", run)
     assert names(fleet, target, "users") == names(fleet, fleet.database, "users")
-    assert _of_indexes(fleet, run) == ["4 of 4 are at the target"]
+    assert _of_indexes(fleet, run) == ["4 of 4 at the target"]
     after = fleet.run_json("verify", run)
     for check, equal in ((before, 0), (after, 4)):
         [said] = _of_indexes(fleet, check["run"])
-        assert said.startswith(f"{equal} of 4 are equal; differences do not count")
+        assert said.startswith(f"{equal} of 4 equal; differences do not count")
 
 
 def test_only_a_migration_that_nobody_works_on_has_indexes_to_build(

@@ -78,4 +78,4 @@ def test_a_folder_that_takes_no_files_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
     assert line.startswith("error: the files of the local services cannot be written: ")
-    assert line.endswith("Call dataworks in a folder of yours, on a disk that has space")
+    assert line.endswith("Run dataworks in a folder that you own, on a disk with free space")

@@ -290,11 +290,11 @@ def test_a_program_pauses_and_resumes(config: FrameworkConfig, fleet: Fleet) -> 
 @pytest.mark.parametrize(
     ("what", "total", "words"),
     [
-        ({"fields": {}}, 10, "this is a dict.*ends in .json"),
+        ({"fields": {}}, 10, "not a dict.*ends in .json"),
         ("service_order", "1000", "total is '1000', a str.*total=1_000_000"),
         ("service_order", 1.5, "total is 1.5, a float"),
         ("service_order", True, "total is True, a bool"),
-        (["service_order"], 10, "this is a list"),
+        (["service_order"], 10, "not a list"),
     ],
 )
 def test_what_python_lets_through_is_refused(

@@ -50,8 +50,8 @@ def test_values_that_are_no_limit_are_refused(fleet: Fleet) -> None:
     where = ("--database", fleet.database, "--collection", "orders")
     run = fleet.run_json("generate", "service_order", *where, "--total", 100, "--detach")["run"]
     for flags, reason in (
-        (("--max-rate", "0"), "is not 1 or more"),
-        (("--max-rate", "-5"), "is not 1 or more"),
+        (("--max-rate", "0"), "must be 1 or more"),
+        (("--max-rate", "-5"), "must be 1 or more"),
         (("--max-rate", "fast"), "not a number"),
         (("--max-ru", "400"), "not a Cosmos DB account"),
         (("--source-max-ru", "400"), "not a Cosmos DB account"),

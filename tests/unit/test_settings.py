@@ -70,7 +70,12 @@ def test_nothing_shows_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("FRAMEWORK_WRITE_WORKER", "2", "Did you mean FRAMEWORK_WRITE_WORKERS"),
         ("FRAMEWORK_WRITE_WORKERS", "many", "FRAMEWORK_WRITE_WORKERS in the environment"),
-        ("FRAMEWORK_WRITE_WORKERS", "0", "greater than or equal to 1"),
+        ("FRAMEWORK_WRITE_WORKERS", "0", "must be 1 or more. Its meaning: generation: writes"),
+        ("FRAMEWORK_BATCH_AGGREGATION_SIZE", "1e9", "must be 1,000,000 or less"),
+        ("FRAMEWORK_RANGE_SECONDS", "0", "must be more than 0"),
+        ("FRAMEWORK_QUEUE", "a/b", "does not match ^[A-Za-z0-9_.-]{1,64}$"),
+        ("FRAMEWORK_LOG_LEVELS", "celery", "'celery' is not PACKAGE=LEVEL"),
+        ("FRAMEWORK_LOG_LEVELS", "celery=LOUD", "must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("FRAMEWORK_TARGET_DB_CONNECTION_STRING", "db:pa55word", "must begin with mongodb://"),
         ("FRAMEWORK_BROKER_URL", "amqp://:pa55word@x", "must begin with redis://"),
         ("FRAMEWORK_LEDGER_URL", "http://:pa55word@localhost", "redis://"),

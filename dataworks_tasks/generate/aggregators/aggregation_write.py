@@ -119,7 +119,7 @@ def _write(
         refused.append(RefusedUpdate(left[rejection.position].update, reason))
     left[:] = [left[position] for position in outcome.to_send_again]
     if outcome.throttled:
-        raise Throttled("the database exceeds its request rate", "", outcome.delay_seconds)
+        raise Throttled("the request rate of the database is exceeded", "", outcome.delay_seconds)
     if left:
         raise StoreUnavailable(f"the database cannot do this now: {outcome.reason}")
 

@@ -135,7 +135,9 @@ def read_array(node: TemplateNode) -> Column:
             if node.has(key):
                 node.refuse(key, "cannot be combined with length")
         if not node.has("maxLength"):
-            node.refuse("maxLength", "is missing: the most elements that length can produce")
+            node.refuse(
+                "maxLength", "is missing: the largest number of elements that length can produce"
+            )
     length = read_length(node)
     record = Record(node.record, longest=length.most)
     path = f"{node.path}[]"

@@ -170,7 +170,7 @@ def read_date(node: TemplateNode) -> Column:
     profile = read_profile(node, start, max(end, start + 1))
     bursts = read_bursts(node, start, end)
     if (profile or bursts) and (series is not None or after):
-        node.refuse("profile" if profile else "bursts", "is for startDate and endDate")
+        node.refuse("profile" if profile else "bursts", "applies only to startDate and endDate")
     if profile is not None and node.has("distribution"):
         node.refuse("profile", "cannot be combined with a distribution")
     if series is not None:

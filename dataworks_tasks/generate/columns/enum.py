@@ -176,7 +176,7 @@ def read_weights(node: TemplateNode, count: int, what: str) -> list[float]:
 def _check_distinct(node: TemplateNode, values: list[Any], weights: list[float]) -> None:
     longest = node.record.longest
     if longest is None:
-        node.refuse("distinct", "is for the elements of an array only")
+        node.refuse("distinct", "applies only to the elements of an array")
         return
     possible = len(weights) - weights.count(0) if weights else len(values)
     if longest > possible:

@@ -60,7 +60,7 @@ def read_map(node: TemplateNode) -> Column:
     )
     distinct = isinstance(keys, EnumColumn) and keys.distinct
     if type(keys).text is Column.text:
-        node.refuse("keys", "is of a type that has no text")
+        node.refuse("keys", "has a type that cannot be written as text")
     elif not (keys.unique or distinct):
         node.refuse("keys", "may repeat: give an enum with distinct, or a type that is unique")
     elif isinstance(keys, EnumColumn) and not keys.can_be_names:

@@ -138,7 +138,7 @@ class CaseColumn(OneOfColumn):
         for name in self._numbers:
             number = kind is Kind.NUMBER and as_number(name) is None
             if number or (kind is Kind.BOOLEAN and name not in {"true", "false"}):
-                linker.refuse(f"cases.{name}", f"never fits: {self._by.text} is a {kind}")
+                linker.refuse(f"cases.{name}", f"never matches: {self._by.text} is a {kind}")
 
     def present(self, rows: Rows) -> RowMask | None:
         return None if self._otherwise != _NONE else self._choice(rows) != _NONE

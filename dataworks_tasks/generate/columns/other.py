@@ -69,7 +69,10 @@ def read_regex(node: TemplateNode) -> Column:
     value = node.text("value", "", "pattern")
     options = "".join(sorted(node.text("options", "")))
     if not _OPTIONS.match(options):
-        node.refuse("options", f"must be of the letters ilmsux, each once, not {options!r}")
+        node.refuse(
+            "options",
+            f"must consist of the letters i, l, m, s, u and x, each at most once, not {options!r}",
+        )
     if "\0" in value:
         node.refuse("value", "cannot hold a zero character")
     return VerbatimColumn(REGEX, value.encode() + b"\0" + options.encode() + b"\0")

@@ -60,7 +60,7 @@ class ReferenceColumn(Column):
             linker.refuse("field", str(error))
             return
         if self._reference.array is not None:
-            linker.refuse("field", f"{self._field!r} is or lies in an array")
+            linker.refuse("field", f"{self._field!r} is an array, or is inside one")
         self.kind = self._reference.kind
         self._draw.link(linker, target.count)
 
@@ -195,7 +195,7 @@ def read_reference(node: TemplateNode) -> Column:
     if weighting is not ABSENT and {*given} & {"inTurn", "oneToOne", "by"}:
         node.refuse("distribution", f"cannot be combined with {given[0]}: nothing is drawn")
     if ways["distinct"] and node.record.longest is None:
-        node.refuse("distinct", "is for the elements of an array only")
+        node.refuse("distinct", "applies only to the elements of an array")
     settings = {**ways, "distribution": "" if weighting is ABSENT else repr(weighting)}
     settings["by"] = by.text if isinstance(by, Expression) else ""
     group.join(node, ValueSet(f"documents of {target}", 0), settings)

@@ -116,6 +116,6 @@ def read_parts(node: TemplateNode) -> Column:
     for index, value in enumerate(node.items("parts")):
         part = node.column(value, f"parts[{index}]")
         if type(part).text is Column.text:
-            node.refuse(f"parts[{index}]", "is of a type that has no text")
+            node.refuse(f"parts[{index}]", "has a type that cannot be written as text")
         parts.append(part)
     return JoinedColumn(parts)

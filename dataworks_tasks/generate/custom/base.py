@@ -76,7 +76,11 @@ class BaseDataGenerator(ABC):
 
     @abstractmethod
     def generate_document(self, document_id: int | None = None) -> Mapping[str, Any]:
-        """Document number ``document_id``; without ``_id`` it gets one from seed and index."""
+        """Return document number ``document_id``.
+
+        A document without ``_id`` gets one that is made from the run's seed and the document's
+        index.
+        """
 
     def generate_batch(
         self,

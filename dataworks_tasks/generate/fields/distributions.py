@@ -59,7 +59,7 @@ def read_distribution(
     inner = TemplateNode(value, f"{node.path}.distribution", node.reader, node.record)
     name = inner.choice("type", "uniform", NAMES)
     if unit is not Unit.NUMBER and name == "poisson":
-        inner.refuse("type", "poisson counts things, and is not for dates and delays")
+        inner.refuse("type", "poisson is for counts, and cannot be used for dates and delays")
         return None
     from_start = unit is Unit.INSTANT and name in _FROM_START
     if unit is not Unit.NUMBER:

@@ -236,15 +236,15 @@ def _link(node: Node, record: Record, now: int | None) -> Linked:
         reference = resolve(node.path, record)
         kind = reference.kind
         if reference.array is not None:
-            raise ExpressionError(f"{node.path} is many values; use sum, min, max, avg or count")
+            raise ExpressionError(f"{node.path} has many values; use sum, min, max, avg or count")
         if kind is None:
-            raise ExpressionError(f"{node.path} is of a type an expression cannot use")
+            raise ExpressionError(f"{node.path} has a type that an expression cannot use")
         return _Read(reference, kind)
     if node == Call("now", ()) and now is not None:
         return _Constant(now, Kind.DATE)
     if node == Call("index", ()):
         if record.longest is None:
-            raise ExpressionError("index() is for the elements of an array only")
+            raise ExpressionError("index() can be used only in the elements of an array")
         return _Index()
     return _link_aggregate(node, record) or _link_function(node, record, now)
 

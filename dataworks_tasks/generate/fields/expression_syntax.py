@@ -190,7 +190,7 @@ class _Parser:
         if token.kind == "duration":
             milliseconds = milliseconds_of(token.text)
             if milliseconds is None:
-                raise ExpressionError(f"{token.text} is too long a duration")
+                raise ExpressionError(f"the duration {token.text} is too long")
             return Duration(milliseconds)
         if token.kind == "text":
             return Literal(re.sub(r"\\(.)", r"\1", token.text[1:-1]))

@@ -56,6 +56,6 @@ def faker_js_advice(written: str) -> str:
     if not dot:
         return ""
     if name in _METHODS:
-        return f"{written!r} is of faker-js; here it is {_METHODS[name]!r}"
+        return f"{written!r} is a faker-js name; here it is {_METHODS[name]!r}"
     advice = _TYPES.get(name) or _TYPES.get(module)
-    return f"{written!r} is of faker-js; use {advice}" if advice else ""
+    return f"{written!r} is a faker-js name; use {advice}" if advice else ""

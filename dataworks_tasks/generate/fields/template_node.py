@@ -111,8 +111,8 @@ class TemplateNode:
                 spelled = next(
                     (name for name in self.asked if near and name.lower() == near[0]), ""
                 )
-                hint = f"did you mean {spelled!r}?" if spelled else nearest_or_all(key, self.asked)
-                self.refuse(written, f"unknown key; {hint}")
+                hint = f"Did you mean {spelled!r}?" if spelled else nearest_or_all(key, self.asked)
+                self.refuse(written, f"unknown key. {hint}")
 
     def number(
         self,

@@ -92,7 +92,7 @@ def read_profile(node: TemplateNode, low: int, high: int) -> Profile | None:
             weights[key] = []
     inner.finish()
     if (high - low) // _HOUR > _MOST_HOURS:
-        node.refuse("profile", "is for at most a hundred years: give startDate and endDate")
+        node.refuse("profile", "can cover at most a hundred years: give startDate and endDate")
         return None
     profile = Profile(low, high, weights)
     if not profile.total:

@@ -58,11 +58,11 @@ def _check_index(
         node.refuse("expireAfterSeconds", f"must be 0 or more, not {index['expireAfterSeconds']:g}")
     for other in earlier:
         if other["name"] == index["name"]:
-            node.refuse("name", f"{shown(index['name'])} is the name of another index, too")
+            node.refuse("name", f"{shown(index['name'])} is also the name of another index")
             return
         same_key = list(other["key"].items()) == list(index["key"].items())
         if same_key and other.get("collation") == index.get("collation"):
-            node.refuse("key", f"is that of the index {shown(other['name'])}")
+            node.refuse("key", f"is the same as that of the index {shown(other['name'])}")
             return
 
 
@@ -92,8 +92,8 @@ def _read_index(node: TemplateNode) -> Mapping[str, Any]:
             node.refuse(option, f"must be an object, not {shown(entry)}")
     if node.flag("dropDups", False):
         node.reader.note(
-            f"{node.path}: dropDups is ignored: MongoDB has no such option since 3.0, "
-            "and a unique index over duplicates is refused"
+            f"{node.path}: dropDups is ignored: MongoDB 3.0 removed it, "
+            "and refuses a unique index over duplicates"
         )
     node.finish()
     return index
@@ -169,7 +169,7 @@ def read_create_options(node: TemplateNode) -> Mapping[str, Any]:
         options[name] = value
     inner.finish()
     if "capped" in options and "size" not in options:
-        inner.refuse("capped", "needs size, the most bytes of the collection")
+        inner.refuse("capped", "needs size, the largest size of the collection in bytes")
     if "timeseries" in options and not isinstance(options["timeseries"].get("timeField"), str):
         inner.refuse("timeseries", "needs timeField, the field with each document's date")
     return options

@@ -57,8 +57,9 @@ def connections_to_run(
         return
     if needs.detach:
         raise UsageError(
-            "--detach and --follow leave the run to workers that stay, and none are set up here",
-            "Leave it out, or start services that stay: dataworks local",
+            "--detach and --follow leave the run to workers that keep running, and those of this "
+            "command end with it",
+            "Leave the flag out, or start services that keep running: dataworks local",
         )
     needs.check(config)
     _reach_databases(config)

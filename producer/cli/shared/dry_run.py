@@ -35,7 +35,7 @@ def print_assessment(context: CommandContext, found: Assessment) -> None:
     if not found.separate:
         context.console.print(
             "The run will write a marker to the target first and look for it at the source: "
-            "their UUIDs do not say whether they are one server."
+            "their UUIDs do not show whether they are the same server."
         )
     if not found.time.written:
         context.console.print(
@@ -62,7 +62,7 @@ def print_following(context: CommandContext, found: Assessment) -> None:
     stream = "of all databases" if outlook.database is None else f"of {outlook.database}"
     text = f"Following: {reach}; copying takes about {copy}."
     if outlook.stale_seconds:
-        text += f" A change reaches the target after at least {spoken(outlook.stale_seconds)}."
+        text += f" A change takes at least {spoken(outlook.stale_seconds)} to reach the target."
     if not any(concern.refused for concern in found.concerns):
         text += (
             f" Rights that were checked: reading the collections and the change stream {stream}, "
@@ -115,7 +115,7 @@ def print_concerns(context: CommandContext, concerns: Sequence[Concern]) -> None
         )
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("this will not arrive unchanged", "because", "use"):
+    for name in ("this will not arrive unchanged", "because", "what to do"):
         table.add_column(name, overflow="fold")
     for item in sorted(concerns, key=lambda concern: not concern.refused):
         style = "red" if item.refused else "yellow"

@@ -62,7 +62,7 @@ def migration_options(function: F) -> F:
     @click.option("--exclude", multiple=True, metavar="DB.COLL", help="What to leave out.")
     @click.option("--to", metavar="DB.COLL", help="Target of a single collection.")
     @click.option(
-        "--map", "mappings", multiple=True, metavar="A.*=B.*", help="Copy to another name."
+        "--map", "mappings", multiple=True, metavar="A.*=B.*", help="Copy to other names."
     )
     @click.option("--views", is_flag=True, help="Also create the views that match.")
     @click.option(
@@ -93,13 +93,13 @@ def migration_options(function: F) -> F:
         default=0,
         show_default=True,
         metavar="S",
-        help="Another seed gives other invented values.",
+        help="A different seed gives different invented values.",
     )
     @click.option(
         "--id-from",
         type=click.Choice([ID_FROM_SHARD_KEY]),
-        help="Build each _id from the old one and the source's shard key, where _ids repeat "
-        "otherwise.",
+        help="Build each _id from the old one and the source's shard key, where _ids would "
+        "otherwise repeat.",
     )
     @click.option(
         "--on-conflict",
@@ -133,13 +133,13 @@ def migration_options(function: F) -> F:
         type=click.Choice([item.value for item in OnDdl]),
         default=OnDdl.STOP.value,
         show_default=True,
-        help="With --follow: when a collection is dropped or renamed at the source.",
+        help="With --follow: what to do when a collection is dropped or renamed at the source.",
     )
     @click.option(
         "--different-servers",
         is_flag=True,
-        help="Source and target are two servers, though their collections have the same UUIDs "
-        "or none.",
+        help="Treat source and target as different servers, even if their collections have the "
+        "same UUIDs, or none.",
     )
     @click.option(
         "--allow-unmatched",
@@ -164,7 +164,7 @@ def measuring_options(function: F) -> F:
         default=3.0,
         show_default=True,
         metavar="S",
-        help="Seconds for which one process reads, or copies, to measure the time: 0.5 to 3,600.",
+        help="Seconds that one process reads, or copies, to measure the speed: 0.5 to 3,600.",
     )
     @click.option(
         "--write-sample",

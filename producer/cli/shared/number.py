@@ -27,10 +27,12 @@ class Number(click.ParamType[float]):
         try:
             number = float(value)
         except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
             self.fail(f"{value!r} is not a number such as 2 or 0.5", param, ctx)
         is_low = number <= self._least if self._above else number < self._least
-        if not math.isfinite(number) or is_low or number > self._most:
-            self.fail(f"{value!r} is not {self._bounds()}", param, ctx)
+        if is_low or number > self._most:
+            self.fail(f"must be {self._bounds()}, not {value!r}", param, ctx)
         return number
 
     def _bounds(self) -> str:

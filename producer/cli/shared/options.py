@@ -196,7 +196,7 @@ class Count(click.ParamType[int]):
         except ValueError as error:
             self.fail(f"{value!r} {error}", param, ctx)
         if number < self._least or (self._most is not None and number > self._most):
-            self.fail(f"{value!r} is not {self._bounds()}", param, ctx)
+            self.fail(f"must be {self._bounds()}, not {value!r}", param, ctx)
         return number
 
     def _bounds(self) -> str:
@@ -299,7 +299,7 @@ def run_options(function: F) -> F:
         type=click.Choice([item.value for item in Priority]),
         default=Priority.NORMAL.value,
         show_default=True,
-        help="Share of turns among the runs of the queue.",
+        help="Share of the workers' time that the run gets while other runs wait.",
     )
     @click.option(
         "--max-processes",
@@ -310,7 +310,8 @@ def run_options(function: F) -> F:
     @click.option(
         "--run-name",
         metavar="NAME",
-        help="Continue the run with this name if there is one: for jobs that are restarted.",
+        help="Continue the run of this name if it exists, else start it: for jobs that are "
+        "restarted.",
     )
     @click.option(
         "--shard-key", metavar="FIELD", help="Create target collections with this shard key."

@@ -108,7 +108,7 @@ def summary(
         # Also those that have ended since.
         processes = counted(run.workers, "process", "processes")
         where = "the process" if run.workers == 1 else f"one of the {processes}"
-        rows["memory"] = f"{decimal(run.peak_worker_bytes)} at most in {where} that worked on it"
+        rows["memory"] = f"peak {decimal(run.peak_worker_bytes)} in {where} that worked on it"
     rows |= {escape(str(item.rule)): str(item) for item in run.rules}
     for name, value in rows.items():
         if value:
@@ -124,9 +124,9 @@ def summary(
 
 
 def _share(run: RunSummary) -> str:
-    """Return the share done of an unfinished run, rounded down: 100 % means all of it."""
+    """Return the share done of an unfinished run, rounded down: 100% means all of it."""
     more = " so far" if run.planning else ""
-    return "" if run.state in FINISHED else f"{more}, {int(100 * run.share)} %"
+    return "" if run.state in FINISHED else f"{more}, {int(100 * run.share)}%"
 
 
 def _left(run: RunSummary) -> str:

@@ -123,7 +123,9 @@ def test_where_ids_are_unique_the_collisions_are_counted_and_refused(
     made = filled(simulator, database_name, 30)
     source, target = connect(simulator.url), connect(mongodb_url)
     run = migration(source, target, database_name)
-    with pytest.raises(UsageError, match=r"810 documents of .*source have the _id of another one"):
+    with pytest.raises(
+        UsageError, match=r"810 documents of .*source have the same _id as another one"
+    ):
         check_repeated_ids(source, target, run.job(), None)
     # Sharded by the same key the target keeps them apart too.
     check_repeated_ids(source, source, run.job(), "tenant")
@@ -224,7 +226,7 @@ def test_the_rule_is_refused_where_it_cannot_work(
     made = with_id_from(source, pairs, "shardKey")
     for transform in (Transform(drop=("tenant",)), Transform(rename=(("tenant", "customer"),))):
         job = MigrationJob(namespaces=made, transform=transform)
-        with pytest.raises(UsageError, match="needs 'tenant', which another rule takes away"):
+        with pytest.raises(UsageError, match="needs 'tenant', which another rule removes"):
             check_id_from(job)
 
 

@@ -60,7 +60,7 @@ def test_indexes_that_were_tried_are_built_after_the_documents(
     again = fleet.run_json(*arguments, "--append")
     assert (again["state"], again["documents"]) == ("complete", 50)
     (note,) = again["notes"]
-    assert note["text"] == "50 were already there; another --seed adds documents"
+    assert note["text"] == "50 documents already existed; another --seed adds new documents"
     assert (again["remarks"], note["attention"]) == ([], False)
     assert places.count_documents({}) == 50
 
@@ -75,7 +75,7 @@ def test_a_capped_collection_that_would_lose_documents_is_refused(
         arguments = ("generate", template(tmp_path), "--database", fleet.database, flag)
         refused = fleet.run(*arguments, "--detach", check=False)
         assert refused.returncode == 2, refused.stderr
-        assert "is capped at 40 documents and would have 50" in refused.stderr
+        assert "is capped at 40 documents and would get 50" in refused.stderr
     assert database["places"].options()["max"] == 40
 
 

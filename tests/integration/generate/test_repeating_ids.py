@@ -140,7 +140,7 @@ def test_what_a_layout_of_the_run_takes_away_is_logged(
     with caplog.at_level(logging.WARNING):
         namespace = Namespace(database.name, "capped")
         assert describe_collection(target, namespace, laid_out=True) is None
-    assert "capped had capped, size, max: it is created again as the run says" in caplog.text
+    assert "capped had capped, size, max: the run creates it again with its own" in caplog.text
 
 
 def test_documents_of_a_time_series_compare_without_field_order(

@@ -180,7 +180,7 @@ def test_a_service_that_is_never_ready_is_killed(
 ) -> None:
     monkeypatch.setattr("producer.local.services.READY_LIMIT_SECONDS", 0.2)
     silent = Program("import time; time.sleep(600)")
-    with pytest.raises(StoreUnavailable, match="program is not ready after"):
+    with pytest.raises(StoreUnavailable, match="program was not ready within"):
         own_services.start(silent)
     assert own_services.pids() == {}
     monkeypatch.undo()

@@ -172,7 +172,7 @@ def test_a_server_alone_counts_write_commands(fleet: Fleet) -> None:
     assert notes.keys() == {f"{fleet.database}.replaced", f"{fleet.database}.exchanged", ""}
     assert "counted 1 write command" in notes[f"{fleet.database}.replaced"]
     assert "counted 2 write commands" in notes[f"{fleet.database}.exchanged"]
-    assert "replica sets of MongoDB only" in notes[""]
+    assert "only a MongoDB replica set can report them" in notes[""]
 
 
 def _copied(fleet: Fleet, name: str) -> tuple[str, str]:

@@ -56,7 +56,7 @@ def mask(*paths: str) -> dict[str, Any]:
         ({"set": (("emial", '""'),)}, r"--set emial matches nothing.*did you mean email\?"),
         ({**mask("email"), "drop": ("email",)}, r"an earlier rule removes the field 'email' \("),
         ({"rename": (("orders.n", "n"),)}, "moves no field out of an array"),
-        ({"rename": (("a.b", "c"),)}, r"one name with dots"),
+        ({"rename": (("a.b", "c"),)}, r"its name contains dots"),
         ({"filter": '{"$or": [{"email": 1}, {"emial": 2}]}'}, r"--filter matches nothing.*email\?"),
         ({"filter": '{"email": "b@example.com"}'}, "--filter matches no document of the source"),
     ],

@@ -121,7 +121,7 @@ def test_simulated_accounts_on_one_server_are_one(fleet: Fleet, sides: tuple[str
             fleet.environment[f"FRAMEWORK_{side}_DB_CONNECTION_STRING"] = account.url
         for flags in ((), ("--different-servers",)):
             message = refused(fleet, "--include", f"{fleet.database}.precious", "--drop", *flags)
-            assert "one server" in message
+            assert "the same server" in message
 
 
 @pytest.mark.situation(

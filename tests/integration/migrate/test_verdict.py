@@ -113,7 +113,7 @@ def test_what_is_left_out_is_said(fleet: Fleet, target: str) -> None:
         ("drop an index", "indexes", "is missing at the target"),
         ("another order of keys", "indexes", "differs in key"),
         ("another option", "indexes", "differs in expireAfterSeconds"),
-        ("one more index", "indexes", "is not at the source"),
+        ("one more index", "indexes", "does not exist at the source"),
         ("no validator", "options", "validator is not set"),
         ("another view", "views", "instead of"),
         ("no view", "views", "is missing at the target"),
@@ -274,6 +274,6 @@ def test_a_dropped_target_says_which_of_its_options_it_loses(fleet: Fleet, targe
     again = ": --drop creates it again like its source, which "
     said = [line.split(again) for line in done.stderr.splitlines() if again in line]
     assert sorted(said) == [
-        [f"{target}.log had capped, size", "does not"],
-        [f"{target}.people had collation", "has another"],
+        [f"{target}.log had capped, size", "does not have that"],
+        [f"{target}.people had collation", "has other values"],
     ]

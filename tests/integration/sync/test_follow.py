@@ -166,7 +166,7 @@ def test_a_unique_index_meets_its_duplicates_in_the_checklist(live_fleet: Fleet)
     assert listed.returncode == 1
     shown = " ".join(listed.stdout.split())
     assert "has several documents with n = 1" in shown
-    assert "source and target are one server" in shown
+    assert "source and target are the same server" in shown
     orders.insert_one({"_id": "not blocked", "n": -1})
 
 

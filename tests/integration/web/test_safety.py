@@ -280,5 +280,5 @@ def test_a_cut_over_is_refused_without_the_id_the_session_and_the_permission(
     page = f"/runs/{run_id}"
     wait_until(lambda: len(ledger.history.events(run_id)) == 2, "it is given up")
     began, ended = ledger.history.events(run_id)
-    assert (began.action, ended.action) == ("cut over", "cut-over given up")
+    assert (began.action, ended.action) == ("cut over", "cut-over abandoned")
     assert "no target database is set" in acting.ask(page).text

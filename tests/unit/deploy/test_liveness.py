@@ -81,7 +81,7 @@ def test_without_a_worker_a_program_gets_an_error_object(
     assert cli_exit_code() == 1
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert check_error(printed.err)["message"] == "no worker a@b runs here"
+    assert check_error(printed.err)["message"] == "no worker a@b is running here"
 
 
 def test_a_worker_without_a_connection_grows_stale(folder: Path, consumer: Any) -> None:
@@ -113,7 +113,7 @@ def test_a_killed_worker_is_not_healthy_however_fresh_its_file(folder: Path) -> 
     path.write_text(json.dumps({"name": "gone@host", "pid": ended.pid}))
     result = probe()
     assert result.exit_code == 1
-    assert str(result.exception) == "no worker runs here. Start one: dataworks worker"
+    assert str(result.exception) == "no worker is running here. Start one: dataworks worker"
     assert not path.exists()
 
 

@@ -229,7 +229,7 @@ def test_a_decimal_with_more_digits_than_a_double_is_refused_in_an_expression() 
         "a": {"type": "decimal", "max": "9999999999999999.99"},
         "x": {"type": "expr", "expr": "a * 2"},
     }
-    with pytest.raises(TemplateError, match="a is of a type"):
+    with pytest.raises(TemplateError, match="a has a type"):
         documents(content, 1)
 
 

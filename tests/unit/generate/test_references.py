@@ -97,7 +97,7 @@ def test_a_group_shares_one_distribution() -> None:
         ({"a": {"type": "enum", "values": [1, 2], "group": "g"},
           "b": {"type": "enum", "values": [1, 2], "group": "g", "maxDistinctValue": 1}},
          "has other rows"),
-        ({"a": to_tickets(distinct=True)}, "is for the elements of an array"),
+        ({"a": to_tickets(distinct=True)}, "applies only to the elements of an array"),
         ({"a": to_tickets(inTurn=True, earlier=True)}, "cannot be combined with inTurn"),
         ({"a": to_tickets(oneToOne=True, distribution="zipf")}, "nothing is drawn"),
         ({"a": to_tickets(by="gone")}, "there is no field 'gone'"),

@@ -92,7 +92,7 @@ def test_every_finding_at_once() -> None:
     assert len(found) == 14
     assert "less than min" in found["c.a.max"]
     assert "Did you mean string" in found["c.b.type"]
-    assert "did you mean 'maxLength'" in found["c.c.maxLenght"]
+    assert "Did you mean 'maxLength'" in found["c.c.maxLenght"]
     assert "address" in found["c.d.e.method"]
     assert "c.f[].values" in found
     assert "unexpected end" in found["c.g.expr"]

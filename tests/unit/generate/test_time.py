@@ -129,7 +129,7 @@ def test_what_counts_from_the_first_date(kind: str, middle: str | int) -> None:
 @pytest.mark.parametrize(
     ("field", "said"),
     [
-        ({**YEAR, "distribution": "poisson"}, "is not for dates and delays"),
+        ({**YEAR, "distribution": "poisson"}, "cannot be used for dates and delays"),
         ({**YEAR, "profile": {"hours": [1, 2]}}, "hours: needs 24 weights, not 2"),
         ({**YEAR, "profile": {"months": [0] * 12}}, "leaves no hour"),
         ({**YEAR, "profile": {"days": []}}, "unknown key"),
@@ -137,7 +137,7 @@ def test_what_counts_from_the_first_date(kind: str, middle: str | int) -> None:
             {**YEAR, "profile": {}, "distribution": "normal"},
             "cannot be combined with a distribution",
         ),
-        ({"type": "date", "series": {}, "bursts": {}}, "is for startDate and endDate"),
+        ({"type": "date", "series": {}, "bursts": {}}, "applies only to startDate and endDate"),
         ({"type": "date", "startDate": "1500-01-01", "profile": {}}, "at most a hundred years"),
         ({**YEAR, "bursts": {"width": "soon"}}, "must be a duration"),
         ({**YEAR, "distribution": {"type": "normal", "mean": "soon"}}, "must be a date"),

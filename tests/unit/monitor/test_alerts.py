@@ -82,6 +82,7 @@ def test_each_limit_is_raised_once_and_ended_once(
     assert alerts.raised == (raised,)
     (ended,) = alerts.check(observed())
     assert (ended["name"], ended["state"]) == (name, "ended")
+    assert ended["message"].endswith(f": the {name} alert has ended")
     assert not alerts.raised
 
 

@@ -66,9 +66,9 @@ def test_a_run_is_named_by_its_id_and_not_by_its_result() -> None:
     engine: Any = create_generation_engine(FrameworkConfig())
     for call in (engine.verify, engine.status, engine.resume, engine.pause):
         said = _refusal(lambda call=call: call(_RESULT))  # type: ignore[misc]
-        assert said == "a run is named by its id, and this is a RunResult. Give its run_id"
+        assert said == "a run is named by its id, not by a RunResult. Give its run_id"
     said = _refusal(lambda: engine.generate_data("shop", 5, ("shop", "orders")))
-    assert said.startswith("a namespace is text, and this is a tuple")
+    assert said.startswith("a namespace is a string, not a tuple")
 
 
 def test_words_and_lists_are_taken_for_choices_and_tuples() -> None:

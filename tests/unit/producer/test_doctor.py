@@ -115,7 +115,11 @@ def test_brackets_are_shown_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     ("ahead", "ok", "words"),
-    [(0.4, True, "right"), (300.0, False, "300 s ahead of"), (-5.0, False, "5 s behind")],
+    [
+        (0.4, True, "correct to within"),
+        (300.0, False, "300 s ahead of"),
+        (-5.0, False, "5 s behind"),
+    ],
 )
 def test_a_clock_is_compared(ahead: float, ok: bool, words: str) -> None:
     check = clock_check("worker clock", "w3's clock", ahead, "that of Redis")

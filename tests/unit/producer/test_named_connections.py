@@ -85,5 +85,5 @@ def test_a_collection_of_another_server_names_the_connection(
 def test_a_target_that_has_become_a_source_names_the_connection(config: FrameworkConfig) -> None:
     now = PAIR.model_copy(update={"target_uuid": PAIR.source_uuid})
     named = connection_setting(migration(), "target", config)
-    with pytest.raises(UsageError, match=f"by {named}"):
+    with pytest.raises(UsageError, match=f"Set {named} to"):
         check_still_separate([now], [PAIR], named)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dataworks_tasks.errors import RunFailed
+from dataworks_tasks.errors import RunFailed, UsageError
 from dataworks_tasks.ledger.contract import RunProgress, RunState
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.runs.spec import (
@@ -27,6 +28,7 @@ from dataworks_tasks.store.mongodb import MongoDBAtlasClient
 from dataworks_tasks.sync.listed_differences import EXTRA, NOT_OF_THE_RUN
 from producer.api.run_and_wait import run_failed
 from producer.cli.shared.run_outcome import _next_steps
+from producer.resume.rebuild import rebuild_run
 from producer.start.check_names import name_problems
 from producer.view.differences import DifferenceGroup
 from producer.view.next_step import next_steps
@@ -48,15 +50,18 @@ def progress(state: RunState, error: str | None = None, failures: int = 0) -> Ru
     )
 
 
-def summary(job: Any, *outcome: Any) -> RunSummary:
-    spec = RunSpec(
+def spec_of(job: Any) -> RunSpec:
+    return RunSpec(
         run_id="rep-1" if isinstance(job, RepairJob) else "mig-1",
         created_at=datetime.now(UTC),
         batch_size=10,
         target_fingerprint="db:27017",
         job=job,
     )
-    return summarize(spec, progress(*outcome))
+
+
+def summary(job: Any, *outcome: Any) -> RunSummary:
+    return summarize(spec_of(job), progress(*outcome))
 
 
 def guard_error(monkeypatch: pytest.MonkeyPatch, side: str, moved: str | None) -> str:
@@ -102,12 +107,14 @@ def test_resume_is_advised_where_it_can_help(monkeypatch: pytest.MonkeyPatch) ->
     assert "resume mig-1" in str(run_failed("mig-1", progress(RunState.FAILED, renamed)))
 
 
-def test_a_repair_is_neither_verified_nor_retried() -> None:
+def test_a_repair_is_neither_verified_nor_retried_nor_rebuilt() -> None:
     job = RepairJob(run_id="mig-1", of=JOB, verification="ver-1", delete_extra=False)
     assert next_steps(summary(job, RunState.COMPLETE)) == (
         "Compare everything: dataworks verify mig-1",
     )
     assert not mentions(next_steps(summary(job, RunState.COMPLETE, None, 3)), "retry")
+    with pytest.raises(UsageError, match=r"dataworks verify mig-1 --repair$"):
+        rebuild_run(SimpleNamespace(ledger=None), spec_of(job))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,14 @@ def test_numbers_within_bounds(kind: Number, typed: object, number: float) -> No
 @pytest.mark.parametrize(
     ("kind", "typed", "reason"),
     [
-        (ABOVE, "0", "'0' is not more than 0"),
-        (ABOVE, "-1", "'-1' is not more than 0"),
-        (ABOVE, "nan", "'nan' is not more than 0"),
-        (ABOVE, "inf", "'inf' is not more than 0"),
+        (ABOVE, "0", "must be more than 0, not '0'"),
+        (ABOVE, "-1", "must be more than 0, not '-1'"),
+        (ABOVE, "nan", "'nan' is not a number such as 2 or 0.5"),
+        (ABOVE, "inf", "'inf' is not a number such as 2 or 0.5"),
         (ABOVE, "half", "'half' is not a number such as 2 or 0.5"),
-        (RANGE, "0.4", "'0.4' is not between 0.5 and 3,600"),
-        (RANGE, "3601", "'3601' is not between 0.5 and 3,600"),
-        (LEAST, "0.9", "'0.9' is not 1 or more"),
+        (RANGE, "0.4", "must be between 0.5 and 3,600, not '0.4'"),
+        (RANGE, "3601", "must be between 0.5 and 3,600, not '3601'"),
+        (LEAST, "0.9", "must be 1 or more, not '0.9'"),
     ],
 )
 def test_others_are_refused_in_words(kind: Number, typed: str, reason: str) -> None:

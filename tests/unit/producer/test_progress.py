@@ -258,7 +258,7 @@ def test_a_collection_that_grew_is_never_more_than_its_total(ledger: RedisLedger
     assert (run.as_json()["documents_total"], run.share) == (5030, 1.0)
     out = io.StringIO()
     Console(file=out, width=80).print(summary(run))
-    assert "5,030 of 5,030 so far, 100 %" in out.getvalue()
+    assert "5,030 of 5,030 so far, 100%" in out.getvalue()
 
 
 def test_an_outage_is_shown_over_the_last_figures(ledger: RedisLedger) -> None:

@@ -277,6 +277,21 @@ def test_one_look_at_a_run_uses_its_history() -> None:
         assert abs(left.seconds - (end - second)) < 0.25 * (end - second), at
 
 
+def test_one_look_at_a_run_that_has_stood_still_since_its_start() -> None:
+    course = COURSES["no index"]
+    seen = dict(course.observations())
+    history = [
+        HistorySample(
+            (START + timedelta(seconds=s)).timestamp(), seen[s].counters["documents"], 0, 0
+        )
+        for s in (1, 11)
+    ]
+    for second, known in ((20, True), (60, False)):
+        remaining = RemainingTime(course.spec, history)
+        left = remaining.observe(seen[20], START + timedelta(seconds=second))
+        assert (left is not None) is known
+
+
 def test_what_cannot_be_known_is_not_said() -> None:
     course = COURSES["steady"]
     _, progress = next(course.observations())
@@ -313,6 +328,11 @@ def test_the_line_of_a_build_can_be_read(build: IndexBuild) -> None:
     assert read is not None
     assert str(read) == str(build)
     assert read.share == build.share
+
+
+def test_the_line_of_an_older_worker_can_be_read() -> None:
+    read = IndexBuild.parse("building a_1 of shop.orders: 7 %")
+    assert read == IndexBuild("a_1", "shop.orders", percent=7)
 
 
 def test_another_line_is_not_a_build() -> None:

@@ -23,7 +23,7 @@ def test_a_result_is_a_table() -> None:
 
 def test_a_status_is_a_bar_and_a_table() -> None:
     html = STATUS._repr_html_()
-    for words in ('<progress value="0.2500" max="1">', "500 of 2,000", "25 %", "0:15"):
+    for words in ('<progress value="0.2500" max="1">', "500 of 2,000", "25%", "0:15"):
         assert words in html
     stuck = replace(STATUS, cause="no worker is <running>", seconds_left=None)
     assert "no worker is &lt;running&gt;" in stuck._repr_html_()

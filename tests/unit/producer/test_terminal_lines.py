@@ -61,10 +61,10 @@ def _terminal(columns: int = 80) -> Iterator[tuple[TextIO, Callable[[], str]]]:
             ],
         ),
         (
-            "error: no target database is set. Name it: --target mongodb://HOST, or set "
+            "error: no target database is set. Name one: --target mongodb://HOST, or set "
             "FRAMEWORK_TARGET_DB_CONNECTION_STRING",
             [
-                "error: no target database is set. Name it: --target mongodb://HOST, or set",
+                "error: no target database is set. Name one: --target mongodb://HOST, or set",
                 "FRAMEWORK_TARGET_DB_CONNECTION_STRING",
             ],
         ),

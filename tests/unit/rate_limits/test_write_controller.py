@@ -28,7 +28,7 @@ def between(start: float, stop: float, share: float = 1.0) -> Callable[[float], 
 
 @pytest.mark.situation(
     6,
-    "a share of documents is always refused: 1 %, 5 %, 20 %",
+    "a share of documents is always refused: 1%, 5%, 20%",
     before="a sixth of the rate, a hundredth, no end",
     now="costs at most three times the share",
 )

@@ -73,7 +73,7 @@ def test_an_internal_error_passes_only_where_it_says_that_the_service_is_busy() 
 def test_throttling_names_its_pause() -> None:
     found = classify(OperationFailure("Error=16500, RetryAfterMs=34, Details=''", 16500))
     assert isinstance(found, Throttled)
-    assert found.fact == "the database exceeds its request rate"
+    assert found.fact == "the request rate of the database is exceeded"
     assert found.remedy == ""
     assert found.delay_seconds == 0.034
     assert retry_after_seconds("RetryAfterMs=soon") is None

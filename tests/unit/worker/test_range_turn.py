@@ -320,8 +320,11 @@ def test_messages_of_a_run_that_has_ended_are_dropped(worker: Worker) -> None:
 def test_messages_that_do_not_fit_the_run_are_refused(worker: Worker) -> None:
     with pytest.raises(BadMessage) as beyond:
         worker.work(95, 105)
-    assert beyond.value.fact == (f"[95:105) of {worker.spec.run_id} is outside what is planned")
-    assert beyond.value.remedy == "It is from before Redis lost data, or another program wrote it"
+    assert beyond.value.fact == (f"[95:105) of {worker.spec.run_id} is not part of the run's plan")
+    assert (
+        beyond.value.remedy
+        == "The message is from before Redis lost data, or another program wrote it"
+    )
     with pytest.raises(BadMessage) as kind:
         worker.work(kind=RunKind.MIGRATION)
     assert kind.value.fact == (
