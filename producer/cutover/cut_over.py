@@ -16,7 +16,7 @@ from bson.timestamp import Timestamp
 from dataworks_tasks.documents.raw_bson import shown_value
 from dataworks_tasks.errors import DataWorksError, RunFailed, TerminalError, UsageError
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.contract import FINISHED, RunProgress, RunState
 from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS
 from dataworks_tasks.ledger.history import RunEvent
 from dataworks_tasks.ledger.key_windows import Append, Place
@@ -43,7 +43,7 @@ from dataworks_tasks.sync.later_collections import later_collections, spec_with_
 from dataworks_tasks.sync.open_changes import has_bounded_reads, has_deletes
 from dataworks_tasks.worker.finish_lease import HeldFinishLease, LeaseHeld
 from producer.connections import Connections
-from producer.cutover.block_writes import allow_writes, block_writes
+from producer.cutover.block_writes import ALLOW_WRITES, CannotBlock, allow_writes, block_writes
 from producer.cutover.changed_keys import verify_changed
 from producer.cutover.checklist import checklist
 from producer.cutover.cut_over_request import CutOverRequest
@@ -86,6 +86,7 @@ class CutOver:
         self._request, self._say, self._verify_full = request, say, verify_full
         self._ledger, self._run_id = connections.ledger, spec.run_id
         self._shown_at = 0.0
+        self._is_complete = False
 
     def checks(self) -> list[Check]:
         """Do step 1: check what has to be right before anybody stops writing."""
@@ -109,13 +110,15 @@ class CutOver:
         source = self._connections.source
         return [pair for pair in self._job.namespaces if is_gone(source, pair.source)]
 
-    def run(self) -> None:
-        """Do steps 2 to 10.
+    def run(self) -> bool:
+        """Do steps 2 to 10; return False if another cut-over has completed the run meanwhile.
 
         After an error the run continues to follow, and this can be repeated.
         """
         with self._lease() as lease:
             failpoint("cut-over-lease.after")
+            if end_cut_over(self._connections, self._spec):
+                return False  # by the one that had the lease before
             self._record("cut-over began")
             self._take_in_later()
             self._build_what_may_be_there(lease)
@@ -136,6 +139,7 @@ class CutOver:
                 self._record("cut-over: indexes and validators match the source")
                 failpoint("cut-over-indexes.after")
                 self._complete(drained)
+        return True
 
     @contextmanager
     def _lease(self) -> Iterator[HeldFinishLease]:
@@ -226,19 +230,29 @@ class CutOver:
             yield self._position()
             return
         self._say("blocking writes to the source; open transactions may take a minute")
-        block_writes(source)
-        self._say("writes to the source are blocked")
-        self._record("cut-over: writes to the source are blocked")
         try:
+            block_writes(source)
+            self._say("writes to the source are blocked")
+            self._record("cut-over: writes to the source are blocked")
             yield self._position()
-        except BaseException:
-            try:
-                allow_writes(source)
-            except DataWorksError as error:
-                self._say(f"writes to the source are still blocked: {error}")
-            else:
-                self._say("the cut-over did not finish: writes to the source are allowed again")
+        except CannotBlock:
             raise
+        except BaseException:
+            if not self._is_complete:
+                self._allow_writes()
+            raise
+
+    def _allow_writes(self) -> None:
+        """Remove the block. A server that is still about to block waits for transactions first."""
+        try:
+            allow_writes(self._connections.source)
+        except DataWorksError as error:
+            self._say(f"writes to the source are still blocked: {error}. Then: {ALLOW_WRITES}")
+        except BaseException:
+            self._say(f"writes to the source may still be blocked; allow them: {ALLOW_WRITES}")
+            raise
+        else:
+            self._say("the cut-over did not finish: writes to the source are allowed again")
 
     def _position(self) -> Timestamp:
         """Return a source position after now, by the ledger's clock if the source has none."""
@@ -351,6 +365,7 @@ class CutOver:
         for _ in range(100):
             failpoint("cut-over-complete.before")
             if self._ledger.key_windows.complete(self._run_id, PLACE, drained.place):
+                self._is_complete = True
                 self._record("cut-over complete")
                 failpoint("cut-over-complete.after")
                 ChangeLog(self._connections.target, change_log_namespace(self._spec)).drop()
@@ -412,6 +427,16 @@ class CutOver:
 def _hinders_nobody(index: Mapping[str, Any]) -> bool:
     """Return whether an index may exist while documents are reconciled in any order."""
     return not index.get("unique") and "expireAfterSeconds" not in index
+
+
+def compared_differences(check: RunProgress, run_id: str) -> int:
+    """Return how many documents differ. Raises RunFailed if the comparison has not ended."""
+    if check.state not in FINISHED:
+        raise RunFailed(
+            f"the comparison {check.run_id} is {check.state}: it has not ended",
+            f"See why: dataworks status {check.run_id}; then: dataworks cutover {run_id}",
+        )
+    return check.differences
 
 
 def end_cut_over(connections: Connections, spec: RunSpec) -> bool:
