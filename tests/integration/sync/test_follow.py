@@ -73,6 +73,24 @@ def test_a_source_is_followed_and_cut_over(live_fleet: Fleet) -> None:
     cut_over(fleet, run)  # done already
 
 
+def test_a_change_log_that_somebody_dropped_loses_no_change(live_fleet: Fleet) -> None:
+    """The keys in it are unknown then, so every key of both sides is reconciled."""
+    fleet = live_fleet
+    fleet.start_worker(2)
+    fill(fleet, "orders")
+    run = start(fleet, "--max-rate", 60)
+    orders, copies = (fleet.mongo[name] for name in (fleet.database, f"{fleet.database}_copy"))
+    wait_until(lambda: copies.orders.count_documents({}) >= 50, "some are copied")
+    orders.orders.update_many({}, {"$set": {"n": -1}})
+    orders.orders.delete_one({"_id": 0})
+    changes = copies[f"dataworks.changes.{run}"]
+    wait_until(lambda: changes.count_documents({}), "keys wait for the end of the copy")
+    changes.drop()
+    wait_until(lambda: copies.orders.count_documents({"n": -1}) == 299, "every key is reconciled")
+    cut_over(fleet, run)
+    check_equal(fleet, "orders")
+
+
 def test_transformed_documents_are_followed(live_fleet: Fleet) -> None:
     """Updates, deletions, and documents that move into and out of the filter."""
     fleet = live_fleet
