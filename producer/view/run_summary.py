@@ -71,6 +71,8 @@ class RunSummary:
     """Why it makes no progress, if known."""
     verified: str | None = None
     """The run that a verification or a repair is about."""
+    verified_follows: bool = False
+    """Whether that run follows its source: it can be repaired until its cut-over only."""
     is_cut_over: bool = False
     """Whether it is a migration that followed its source and has ended, so it writes no more."""
     time_left: TimeLeft | None = None
@@ -94,6 +96,14 @@ class RunSummary:
         """The differences that a verification found, a line for each group."""
         listed = sum(group.count for group in self.differences)
         return shown_groups(self.differences, listed, self.failures) if listed else ()
+
+    @property
+    def repair_step(self) -> str:
+        """The step that makes a verified run equal again."""
+        if self.verified_follows:
+            command = f"dataworks verify {self.verified} --live --repair"
+            return f"Make them equal, unless the run is cut over, with: {command}"
+        return f"Make them equal with: dataworks verify {self.verified} --repair"
 
     def _differences_as_json(self) -> dict[str, Any]:
         if self.kind is not RunKind.VERIFICATION:
@@ -205,10 +215,15 @@ def summarize(
         notes=(*progress.notes, *_adds_nothing(spec, counters.get("already_there", 0))),
         outcomes=_outcomes(spec, progress),
         verified=spec.job.run_id if isinstance(spec.job, VerificationJob | RepairJob) else None,
+        verified_follows=isinstance(spec.job, VerificationJob) and _follows(spec.job),
         is_cut_over=spec.follows and progress.state is RunState.COMPLETE,
         flags=progress.flags or NO_RUN_FLAGS,
         limits=progress.limits or RunLimits.of_spec(spec),
     )
+
+
+def _follows(job: VerificationJob) -> bool:
+    return isinstance(job.of, MigrationJob) and job.of.follow is not None
 
 
 def _adds_nothing(spec: RunSpec, already_there: int) -> tuple[RunNote, ...]:

@@ -198,7 +198,7 @@ def _texts(run: RunSummary) -> Iterator[str]:
 def _next_steps(run: RunSummary, abandoned: bool) -> Iterator[str]:
     if run.failures and run.kind is RunKind.VERIFICATION:
         yield f"See the differences with: dataworks failures {run.run_id}"
-        yield f"Make them equal with: dataworks verify {run.verified} --repair"
+        yield run.repair_step
     elif run.failures and run.kind is RunKind.REPAIR:
         yield f"What still differs: dataworks failures {run.run_id}"
     elif run.failures:

@@ -245,6 +245,28 @@ def test_a_followed_target_is_verified_and_repaired_while_it_changes(live_fleet:
     assert "was cut over" in refused.stderr
 
 
+def test_what_the_cut_over_builds_is_no_difference_before_it(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    fleet.start_worker(2)
+    fill(fleet, "orders", count=20)
+    database = fleet.mongo[fleet.database]
+    database.orders.create_index("n", unique=True)
+    database.command("collMod", "orders", validator={"n": {"$gte": 0}})
+    run = start(fleet)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    equal = fleet.run("verify", run, "--live").stdout
+    assert "not compared, because the cut-over builds them" in equal
+    assert "different" not in equal
+    fleet.mongo[f"{fleet.database}_copy"].orders.delete_one({"_id": 5})
+    differs = fleet.run("verify", run, "--live", check=False)
+    assert differs.returncode == 1
+    assert f"dataworks verify {run} --live --repair" in differs.stdout
+    assert f"dataworks indexes {run}" not in differs.stdout
+    fleet.run("verify", run, "--live", "--repair")
+    cut_over(fleet, run, "--verify", "full")
+    assert "1 of 1 are equal" in fleet.run("verify", run).stdout
+
+
 def test_status_shows_phase_and_lag(live_fleet: Fleet) -> None:
     fleet = live_fleet
     fleet.start_worker(2)
