@@ -9,6 +9,7 @@ from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.migrate.collection_options import is_gone, read_options
 from dataworks_tasks.migrate.read_indexes import read_indexes
+from dataworks_tasks.monitor.standstill import standstill
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
@@ -71,6 +72,12 @@ def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Ch
         ok=progress.state is RunState.RUNNING,
         found=f"{progress.state}",
         remedy=remedies.get(progress.state, f"Continue it: {command}"),
+    )
+    found = standstill(ledger, progress)
+    yield Check(
+        "workers",
+        ok=found.has_workers,
+        found="running" if found.has_workers else f"{found.cause}",
     )
     copied = ledger.key_windows.is_copied(run_id)
     yield Check(

@@ -26,6 +26,7 @@ from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.index_notes import refused_of_position
 from dataworks_tasks.migrate.read_indexes import read_indexes
 from dataworks_tasks.migrate.run_guards import RunGuards
+from dataworks_tasks.monitor.standstill import cause_of_standstill
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RunContext
@@ -286,7 +287,13 @@ class CutOver:
         now = time.monotonic()
         if now - self._shown_at >= _SHOW_SECONDS:
             self._shown_at = now
-            self._say(f"left to reconcile: {left}")
+            what = (
+                "waiting until the newest changes are read"
+                if left.is_empty
+                else f"left to reconcile: {left}"
+            )
+            cause = cause_of_standstill(self._ledger, self._ledger.progress(self._run_id))
+            self._say(f"{what} ({cause})" if cause else what)
 
     def _quiet(self, drained: Backlog) -> Backlog:
         """Do step 5: wait for a long enough time without writes.

@@ -245,6 +245,18 @@ def test_a_followed_target_is_verified_and_repaired_while_it_changes(live_fleet:
     assert "was cut over" in refused.stderr
 
 
+def test_a_cut_over_says_that_no_worker_is_running(live_fleet: Fleet) -> None:
+    """Its last steps wait for workers, perhaps while the source refuses writes."""
+    fleet = live_fleet
+    fill(fleet, "orders", count=20)
+    run = start(fleet)
+    listed = fleet.run("cutover", run, "--dry-run", check=False).stdout
+    assert "no  workers: no worker is running; start one: dataworks worker" in listed
+    fleet.start_worker(1)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    assert "ok  workers: running" in fleet.run("cutover", run, "--dry-run").stdout
+
+
 def test_what_the_cut_over_builds_is_no_difference_before_it(live_fleet: Fleet) -> None:
     fleet = live_fleet
     fleet.start_worker(2)
