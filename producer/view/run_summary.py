@@ -71,6 +71,8 @@ class RunSummary:
     """Why it makes no progress, if known."""
     verified: str | None = None
     """The run that a verification or a repair is about."""
+    is_copied: bool = False
+    """Whether it follows its source by now: what the source had at the start is copied."""
     verified_follows: bool = False
     """Whether that run follows its source: it can be repaired until its cut-over only."""
     is_cut_over: bool = False
@@ -125,6 +127,8 @@ class RunSummary:
         """The share of the known work that is done, from 0 to 1."""
         done = self.documents + (0 if self.kind is RunKind.VERIFICATION else self.failures)
         total = self.documents_total
+        if self.is_copied:
+            return 1.0
         return min(1.0, done / total) if total else float(self.state in FINISHED)
 
     @property
@@ -224,6 +228,16 @@ def summarize(
 
 def _follows(job: VerificationJob) -> bool:
     return isinstance(job.of, MigrationJob) and job.of.follow is not None
+
+
+def once_copied(run: RunSummary, *, is_copied: bool) -> RunSummary:
+    """Return the summary of a run that follows its source.
+
+    After the copy the total is what was copied: a filter left out the others.
+    """
+    if not is_copied or run.state in FINISHED:
+        return run
+    return replace(run, documents_total=run.documents + run.failures, is_copied=True)
 
 
 def _adds_nothing(spec: RunSpec, already_there: int) -> tuple[RunNote, ...]:

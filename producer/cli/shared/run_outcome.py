@@ -126,7 +126,8 @@ def summary(
 def _share(run: RunSummary) -> str:
     """Return the share done of an unfinished run, rounded down: 100% means all of it."""
     more = " so far" if run.planning else ""
-    return "" if run.state in FINISHED else f"{more}, {int(100 * run.share)}%"
+    done = run.is_copied or run.state in FINISHED
+    return "" if done else f"{more}, {int(100 * run.share)}%"
 
 
 def _left(run: RunSummary) -> str:

@@ -282,8 +282,8 @@ def test_what_the_cut_over_builds_is_no_difference_before_it(live_fleet: Fleet) 
 def test_status_shows_phase_and_lag(live_fleet: Fleet) -> None:
     fleet = live_fleet
     fleet.start_worker(2)
-    fill(fleet, "orders", count=20)
-    run = start(fleet)
+    fill(fleet, "orders", "people", count=20)
+    run = start(fleet, "--filter", json.dumps({"n": {"$gte": 5}}))
 
     def following() -> bool:
         shown = fleet.run("status", run, "--json", check=False).stdout
@@ -291,6 +291,10 @@ def test_status_shows_phase_and_lag(live_fleet: Fleet) -> None:
         return bool(figures["phase"] == "following" and figures["lag_seconds"] < 5)
 
     wait_until(following, "the run follows")
+    figures = json.loads(fleet.run("status", run, "--json", check=False).stdout)
+    assert (figures["documents_total"], figures["share"]) == (30, 1)
+    assert [each["total"] for each in figures["collections"]] == [15, 15]
+    assert "so far" not in fleet.run("status", run, check=False).stdout
 
 
 def test_the_figures_of_following_are_documented(live_fleet: Fleet) -> None:
