@@ -8,10 +8,10 @@ from typing import Any
 
 from dataworks_tasks.errors import RightMissing, TerminalError
 from dataworks_tasks.migrate.index_definition import (
-    differences,
     index_to_create,
     left_out,
     same_index,
+    shown_differences,
 )
 from dataworks_tasks.migrate.read_indexes import in_order_of_building, read_indexes
 from dataworks_tasks.runs.lease import FinishLease, UnlimitedLease
@@ -100,8 +100,8 @@ class _Builder:
         there = self._same(index)
         namesake = next((other for other in self._present if other["name"] == name), None)
         if there is None and namesake is not None:
-            differing = ", ".join(differences(index, namesake))
-            reason = f"{self._namespace} has another index of that name ({differing} differ)"
+            differing = shown_differences(index, namesake)
+            reason = f"{self._namespace} has another index of that name ({differing})"
             copy.refused.append(RefusedIndex(self._namespace, name, reason))
             return True
         if there is not None and there.get("unique") and self._only_while_empty:

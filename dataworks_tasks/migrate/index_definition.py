@@ -74,6 +74,12 @@ def differences(one: Index, other: Index) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if first.get(name) != second.get(name)))
 
 
+def shown_differences(one: Index, other: Index) -> str:
+    """Return a clause that names them, such as "sparse, unique differ"."""
+    names = differences(one, other)
+    return f"{', '.join(names)} {'differs' if len(names) == 1 else 'differ'}"
+
+
 def _direction(kind: Any) -> Any:
     """Return the index kind as current servers accept it; old ones took any value as ascending."""
     return 1 if isinstance(kind, bool) or kind in (None, "", 0) else kind

@@ -45,6 +45,7 @@ from dataworks_tasks.sync.open_changes import has_bounded_reads, has_deletes
 from dataworks_tasks.worker.finish_lease import HeldFinishLease, LeaseHeld
 from producer.connections import Connections
 from producer.cutover.block_writes import ALLOW_WRITES, CannotBlock, allow_writes, block_writes
+from producer.cutover.built_indexes import BuiltIndexes
 from producer.cutover.changed_keys import verify_changed
 from producer.cutover.checklist import checklist
 from producer.cutover.cut_over_request import CutOverRequest
@@ -88,6 +89,7 @@ class CutOver:
         self._ledger, self._run_id = connections.ledger, spec.run_id
         self._shown_at = 0.0
         self._is_complete = False
+        self._built = BuiltIndexes(connections, spec.run_id)
 
     def checks(self) -> list[Check]:
         """Do step 1: check what has to be right before anybody stops writing."""
@@ -188,7 +190,10 @@ class CutOver:
         if self._job.indexes is IndexPolicy.NONE:
             return
         source, target = self._connections.source, self._connections.target
-        for pair in as_it_is_now(source, self._job).namespaces:
+        job = as_it_is_now(source, self._job)
+        self._drop_outdated_indexes(job)
+        self._built.note(job)
+        for pair in job.namespaces:
             copy = copy_indexes(source, target, pair, lease, wanted=_hinders_nobody)
             if copy.built:
                 self._say(f"{pair.target}: built {', '.join(copy.built)}")
@@ -200,6 +205,7 @@ class CutOver:
         for name in drop_what_is_gone(self._connections, self._job):
             self._say(f"dropped {name}, as at the source")
         job = as_it_is_now(self._connections.source, self._job)
+        self._drop_outdated_indexes(job)
         if not finish_migration(self._context(), job, self._guards(), lease):
             raise RunFailed(
                 "the lease of the cut-over was lost",
@@ -207,13 +213,19 @@ class CutOver:
             )
         self._refuse_indexes(refused_of_position(lease.position))
 
+    def _drop_outdated_indexes(self, job: MigrationJob) -> None:
+        """Drop what an earlier cut-over built, and what the source has changed or dropped since."""
+        for line in self._built.drop_outdated(job):
+            self._say(line)
+
     def _refuse_indexes(self, refused: Sequence[RefusedIndex]) -> None:
         if not refused or self._request.accept_failures:
             return
-        first, without = refused[0], replace(self._request, accept_failures=True)
+        first, request = refused[0], self._request
+        without = replace(request, accept_failures=True)
         raise RunFailed(
             f"{first.namespace}: {first}",
-            f"Correct that at the source, then: {self._request.command(self._run_id)}; "
+            f"Correct that at the source or the target, then: {request.command(self._run_id)}; "
             f"or cut over without it: {without.command(self._run_id)}, and build it later: "
             f"dataworks indexes {self._run_id}",
         )

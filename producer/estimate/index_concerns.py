@@ -10,7 +10,7 @@ from bson import decode
 
 from dataworks_tasks.documents.encoded_batch import EncodedBatch
 from dataworks_tasks.documents.raw_bson import TOLERANT
-from dataworks_tasks.migrate.index_definition import differences, left_out, same_index
+from dataworks_tasks.migrate.index_definition import left_out, same_index, shown_differences
 from dataworks_tasks.migrate.masking import create_mask
 from dataworks_tasks.migrate.read_indexes import read_indexes
 from dataworks_tasks.runs.choices import IndexPolicy
@@ -49,10 +49,10 @@ def index_concerns(
             yield Concern(name, refusal, remedy)
         namesake = next((other for other in there if other["name"] == index["name"]), None)
         if namesake is not None and not any(same_index(index, other) for other in there):
-            differing = ", ".join(differences(index, namesake))
+            differing = shown_differences(index, namesake)
             yield Concern(
                 name,
-                f"the target has another index of that name ({differing} differ)",
+                f"the target has another index of that name ({differing})",
                 f"Drop it at the target, or add --drop; otherwise {_LISTED}",
             )
         if unknown := left_out(index):

@@ -129,6 +129,30 @@ def test_a_command_that_is_ended_while_the_source_begins_to_block_leaves_no_bloc
     assert fleet.ledger.state(run) is RunState.RUNNING
 
 
+def test_indexes_that_change_after_a_cut_over_that_failed_are_as_at_the_source(
+    two_servers: Servers, tmp_path: Path
+) -> None:
+    """What an earlier cut-over built is replaced or dropped; what others built is theirs."""
+    fleet, source = two_servers
+    run = follow(two_servers)
+    orders, copy = source[fleet.database].orders, fleet.mongo[fleet.database].orders
+    orders.create_index("m", name="changed")
+    orders.create_index("k", name="dropped")
+    copy.create_index("own", name="own")
+    kill_at(fleet, run, "cut-over-indexes.after", tmp_path, "--quiet", "1s")
+    assert {"changed", "dropped", "place_1"} <= copy.index_information().keys()
+    orders.drop_index("dropped")
+    orders.drop_index("changed")
+    orders.create_index([("m", -1)], name="changed")
+    source[fleet.database].command("collMod", "orders", index={"name": "place_1", "hidden": True})
+    done = fleet.run("cutover", run, "--quiet", "1s")
+    assert "orders: dropped the index changed, as at the source" in done.stdout
+    there = copy.index_information()
+    assert there.keys() == {"_id_", "n_1", "place_1", "changed", "own"}
+    assert there["changed"]["key"] == [("m", -1)]
+    assert there["place_1"]["hidden"]
+
+
 def test_a_cut_over_that_waited_for_another_leaves_its_block(two_servers: Servers) -> None:
     """A second command finds the run complete, and neither blocks nor allows anything."""
     fleet, source = two_servers
