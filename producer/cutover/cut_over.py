@@ -20,7 +20,7 @@ from dataworks_tasks.ledger.contract import FINISHED, RunProgress, RunState
 from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS
 from dataworks_tasks.ledger.history import RunEvent
 from dataworks_tasks.ledger.key_windows import Append, Place
-from dataworks_tasks.migrate.collection_options import is_gone
+from dataworks_tasks.migrate.collection_options import is_gone, remove_validation
 from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.index_notes import refused_of_position
@@ -138,10 +138,11 @@ class CutOver:
                 failpoint("cut-over-quiet.after")
                 self._verify()
                 failpoint("cut-over-verify.after")
-                self._build_the_rest(lease)
-                self._record("cut-over: indexes and validators match the source")
-                failpoint("cut-over-indexes.after")
-                self._complete(drained)
+                with self._validators_set():
+                    self._build_the_rest(lease)
+                    self._record("cut-over: indexes and validators match the source")
+                    failpoint("cut-over-indexes.after")
+                    self._complete(drained)
         return True
 
     @contextmanager
@@ -212,6 +213,20 @@ class CutOver:
                 f"Repeat it: {self._request.command(self._run_id)}",
             )
         self._refuse_indexes(refused_of_position(lease.position))
+
+    @contextmanager
+    def _validators_set(self) -> Iterator[None]:
+        """Remove the validators again if the run is not complete at the end.
+
+        It follows the source then, which may hold documents that they refuse.
+        """
+        try:
+            yield
+        except BaseException:
+            if not self._is_complete:
+                for pair in self._job.namespaces:
+                    remove_validation(self._connections.source, self._connections.target, pair)
+            raise
 
     def _drop_outdated_indexes(self, job: MigrationJob) -> None:
         """Drop what an earlier cut-over built, and what the source has changed or dropped since."""

@@ -153,6 +153,35 @@ def test_indexes_that_change_after_a_cut_over_that_failed_are_as_at_the_source(
     assert there["place_1"]["hidden"]
 
 
+def test_validators_wait_for_the_cut_over_that_completes(
+    two_servers: Servers, tmp_path: Path
+) -> None:
+    """Until then the source is followed, with documents that it holds and they would refuse."""
+    fleet, source = two_servers
+    run = follow(two_servers)
+    orders, copy = source[fleet.database].orders, fleet.mongo[fleet.database].orders
+    source[fleet.database].command("collMod", "orders", validator={"n": {"$gte": 0}})
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    stop = f"cut-over-indexes.after=stop@1:{marks}"
+    command = fleet.start("cutover", run, "--quiet", "1s", DATAWORKS_FAILPOINTS=stop)
+    wait_until(lambda: any(marks.iterdir()), "indexes and validators match the source")
+    assert copy.options()["validator"] == {"n": {"$gte": 0}}
+    orders.update_one({"_id": 7}, {"$set": {"m": 1}})
+    wait_until(lambda: copy.find_one({"m": 1}), "it is followed")
+    command.send_signal(signal.SIGCONT)
+    assert "somebody still writes" in " ".join(command.communicate()[0].split())
+    assert "validator" not in copy.options()
+    odd = {"_id": "odd", "n": -1, "place": "odd"}
+    source[fleet.database].command(
+        "insert", "orders", documents=[odd], bypassDocumentValidation=True
+    )
+    wait_until(lambda: copy.find_one({"_id": "odd"}), "it is followed")
+    fleet.run("cutover", run, "--quiet", "1s")
+    assert copy.options()["validator"] == {"n": {"$gte": 0}}
+    check_cut_over(two_servers, run)
+
+
 def test_a_cut_over_that_waited_for_another_leaves_its_block(two_servers: Servers) -> None:
     """A second command finds the run complete, and neither blocks nor allows anything."""
     fleet, source = two_servers
