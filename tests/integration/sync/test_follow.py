@@ -276,7 +276,7 @@ def test_what_the_cut_over_builds_is_no_difference_before_it(live_fleet: Fleet) 
     assert f"dataworks indexes {run}" not in differs.stdout
     fleet.run("verify", run, "--live", "--repair")
     cut_over(fleet, run, "--verify", "full")
-    assert "1 of 1 are equal" in fleet.run("verify", run).stdout
+    assert "1 of 1 equal" in fleet.run("verify", run).stdout
 
 
 def test_status_shows_phase_and_lag(live_fleet: Fleet) -> None:
