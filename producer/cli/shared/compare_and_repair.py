@@ -100,6 +100,9 @@ def _with_unnamed(
     unnamed = [
         failure for failure in connections.ledger.failures(verification) if not failure.bson_id
     ]
-    for failure in unnamed:
-        context.console.print(f"{failure.namespace}: {failure.reason}; they are not repaired")
+    for failure in unnamed[:_LISTED]:
+        name = f"{failure.namespace}  {failure.document_id}  {failure.reason}"
+        context.console.print(f"not repaired: {name}")
+    if len(unnamed) > _LISTED:
+        context.console.print(f"not repaired: {len(unnamed) - _LISTED:,} more")
     return 1 if unnamed and code == 0 else code
