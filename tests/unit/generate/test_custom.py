@@ -147,6 +147,8 @@ EXITS = "value = lambda self, index: exit(3)"
 RAISES = "value = lambda self, index: {'x': 1 / 0}"
 UNKNOWN = "value = lambda self, index: {'x': object()}"
 LARGE = "value = lambda self, index: {'x': 'a' * 17_000_000}"
+LISTED = "value = lambda self, index: {'_id': [index]}"
+PATTERN = "import re\nvalue = lambda self, index: {'_id': re.compile(str(index))}"
 REPEATED = "value = lambda self, index: {'_id': index % 7}"
 
 
@@ -165,6 +167,8 @@ REPEATED = "value = lambda self, index: {'_id': index % 7}"
         (RAISES, "document 0 of own cannot be generated: ZeroDivisionError"),
         (UNKNOWN, "document 0 of own cannot be generated: InvalidDocument"),
         (LARGE, "bytes, and MongoDB stores no more"),
+        (LISTED, "document 0 of own has an _id that is an array"),
+        (PATTERN, "document 0 of own has an _id that is a regular expression"),
         (REPEATED, "documents 0 and 7 of own have the same _id"),
     ],
 )
