@@ -36,7 +36,7 @@ from producer.connections import Connections
 from producer.start.capped_collections import check_capped, check_capped_targets
 from producer.start.check_unique_ids import check_writable, with_repeating_ids
 from producer.start.claimed_targets import claimed_targets
-from producer.start.collections_in_use import check_not_read
+from producer.start.collections_in_use import check_not_in_use
 from producer.start.dropped_collection import describe_collection
 from producer.start.generation_targets import create_missing, with_collection_uuids
 from producer.start.index_entries import with_generated_indexes
@@ -206,7 +206,7 @@ def start_generation(
     # A command without Redis starts one here, when all that it needs no ledger for is checked.
     ledger = connections.ledger
     if request.options.drop:
-        check_not_read(ledger, target, plan.namespaces)
+        check_not_in_use(ledger, target, plan.namespaces)
     job = with_repeating_ids(
         target,
         plan.job,
