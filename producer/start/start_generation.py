@@ -34,6 +34,7 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_collection import check_layout, create_collection
 from producer.connections import Connections
 from producer.start.capped_collections import check_capped, check_capped_targets
+from producer.start.check_names import check_generated_names
 from producer.start.check_unique_ids import check_writable, with_repeating_ids
 from producer.start.claimed_targets import claimed_targets
 from producer.start.collections_in_use import check_not_in_use
@@ -201,6 +202,7 @@ def start_generation(
     plan = plan_generation(request, config, registered=registered)
     connections.reach_ledger()
     target = connections.target
+    check_generated_names(target, plan.namespaces)
     check_targets(target, plan.namespaces, request.options)
     check_capped_targets(target, plan.job.parts, plan.sources, drop=request.options.drop)
     # A command without Redis starts one here, when all that it needs no ledger for is checked.
