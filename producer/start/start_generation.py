@@ -91,6 +91,9 @@ def plan_generation(
     """
     if request.total is not None:
         check_total(request.total)
+    for flag, name in (("--database", request.database), ("--collection", request.collection)):
+        if name == "":  # a variable of a script that is not set
+            raise UsageError(f"{flag} is empty", "Give it a name, or leave it out")
     seed = secrets.randbelow(2**32) if request.seed is None else request.seed
     known = set(builtin_names()) - {generator.name for generator in registered}
     if request.what in known or Path(request.what).suffix.lower() == ".json":

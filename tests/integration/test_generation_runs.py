@@ -100,6 +100,8 @@ def test_a_document_that_cannot_be_generated_is_a_difference(fleet: Fleet) -> No
         (["service_ordr", "--total", "5"], "Did you mean service_order"),
         (["service_order", "--total", "0"], "--total from 1 to"),
         (["service_order", "--total", "-4"], "'--total': must be 0 or more, not '-4'"),
+        (["service_order", "--total", "5", "--collection", ""], "--collection is empty"),
+        (["service_order", "--total", "5", "--database", ""], "--database is empty"),
         (["service_order", "--total", "10000000000000"], "--total from 1 to"),
         (["missing.json", "--total", "5"], "missing.json"),
         (["shop", "--total", "5"], "Set the counts in the template file"),

@@ -30,7 +30,7 @@ TARGET = cast("BaseDatabaseClient", _Target())
         ("my.shop", "orders", r"my\.shop\.orders cannot be written: the server refuses"),
         ("shop", "a..b", "names with empty parts"),
         ("shop", "x" * 251, "at most 255 bytes"),
-        ("Shop", "orders", "the target has the database shop, which differs in case only"),
+        ("Shop", "orders", "the target has the database shop, which differs only in case"),
     ],
 )
 def test_names_that_the_target_refuses(database: str, collection: str, said: str) -> None:
