@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -136,6 +139,24 @@ def test_values_are_converted_as_those_of_templates_are() -> None:
         "id": bson.Binary.from_uuid(UUID(int=5)), "kind": "shop",
         "inner": [{"1": bson.Decimal128("1")}],
     }  # fmt: skip
+
+
+def test_sets_have_the_same_order_in_every_process() -> None:
+    code = (
+        "from dataworks_tasks.generate.fields.storable import storable\n"
+        "print(storable({'tags': {f'tag {n}' for n in range(9)}, 'pairs': {('b', 1), ('a', 2)}}))"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(printed) == 1
+    assert "'tag 0', 'tag 1'" in printed.pop().decode()
 
 
 CLOCK = "import time\nvalue = lambda self, index: {'t': time.time_ns()}"
