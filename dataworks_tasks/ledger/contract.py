@@ -144,7 +144,8 @@ class Ledger(Protocol):
         """Record a run as ``running`` if ``total`` is known, else as ``planning``.
 
         ``queue``: where its messages go; ``steps`` of its driver are due there at once. A run
-        without a queue is worked on by the process that records it.
+        without a queue is worked on by the process that records it. What is left of a run whose
+        record was lost is deleted. May be repeated. Raises UsageError if another run has the id.
         """
 
     def spec(self, run_id: str) -> RunSpec:

@@ -33,6 +33,7 @@ _SCRIPTS = (
     "close_copy",
     "close_plan",
     "complete_follow",
+    "create_run",
     "acquire_finish_lease",
     "hold_step",
     "keep_flags",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import cast
 
+from dataworks_tasks.errors import UsageError
 from dataworks_tasks.failpoints import failpoint
 from dataworks_tasks.ledger.contract import FINISHED, FinishState, RunState
 from dataworks_tasks.ledger.final_collection import (
@@ -23,7 +24,7 @@ from dataworks_tasks.ledger.keys import (
     turns_key,
     wanted_keys,
 )
-from dataworks_tasks.ledger.redis_steps import RedisSteps, as_mapping, as_text, unknown_run
+from dataworks_tasks.ledger.redis_steps import RedisSteps, as_text, unknown_run
 from dataworks_tasks.ledger.run_flags import RunFlags
 from dataworks_tasks.ledger.run_limits import RunLimits
 from dataworks_tasks.ledger.run_note import NoteTopic, RunNote, notes_to_json
@@ -44,7 +45,7 @@ class RunRecords:
         self._sliced: dict[str, bool] = {}
 
     def create(self, spec: RunSpec, total: int | None, queue: str, steps: Sequence[str]) -> None:
-        """Record a run, and make the steps of its driver due."""
+        """Record a run, and make the steps of its driver due; a repeated call changes nothing."""
         keys = RunKeys(spec.run_id)
         record: dict[str, str | int | float] = {
             "state": RunState.PLANNING if total is None else RunState.RUNNING,
@@ -58,17 +59,16 @@ class RunRecords:
         if queue:
             record["queue"] = queue
 
-        def store() -> None:
-            with self._redis.pipeline(transaction=True) as pipe:
-                pipe.set(keys.spec, spec.to_json(), nx=True)
-                pipe.hset(keys.record, mapping=as_mapping(record))
-                pipe.zadd(RUNS, {spec.run_id: spec.created_at.timestamp()})
-                for member in due_members(spec.run_id, steps):
-                    pipe.zadd(due_key(queue), {member: 0})
-                pipe.execute()
-
+        fields = list(chain.from_iterable(record.items()))
+        names = [keys.record, keys.spec, RUNS, due_key(queue), *keys.all]
+        arguments = (spec.run_id, spec.to_json(), spec.created_at.timestamp(), len(fields))
+        due = due_members(spec.run_id, steps)
         failpoint("record.before")
-        self._steps.guard(spec.run_id, store)
+        if not self._steps.run(spec.run_id, "create_run", names, *arguments, *fields, *due):
+            raise UsageError(
+                f"another run has the id {spec.run_id}",
+                "Repeat the command: each start draws a new id",
+            )
         failpoint("record.after")
 
     def spec(self, run_id: str) -> RunSpec:

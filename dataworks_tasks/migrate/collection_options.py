@@ -41,6 +41,15 @@ def copy_validation(
     return True
 
 
+def remove_validation(
+    source: BaseDatabaseClient, target: BaseDatabaseClient, pair: NamespacePair
+) -> None:
+    """Remove the validator that ``copy_validation`` gave the target."""
+    sides = (source, pair.source), (target, pair.target)
+    if all((read_options(*side) or {}).get("validator") for side in sides):
+        target.command(pair.target.database, {"collMod": pair.target.collection, "validator": {}})
+
+
 def same_order(
     source: BaseDatabaseClient,
     source_name: Namespace,

@@ -28,19 +28,24 @@ _LONGEST_SHOWN, _SHOWN_BEFORE = 80, 20
 _ABSENT = object()
 _DEFAULTS = {"validationLevel": "strict", "validationAction": "error", "validator": {}}
 """Values that mean the same as a missing option."""
+_OF_VALIDATION = frozenset(_DEFAULTS)
 
 
 def compare_options(
-    source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
+    source: BaseDatabaseClient,
+    target: BaseDatabaseClient,
+    job: MigrationJob,
+    *,
+    validators: bool = True,
 ) -> list[RunNote]:
     """Return a note for each option that differs at the target, and a count of equal ones.
 
-    Validators are options too.
+    ``validators``: whether they are compared too.
     """
     notes: list[RunNote] = []
     equal = 0
     for pair in job.namespaces:
-        found = list(_option_notes(source, target, pair))
+        found = list(_option_notes(source, target, pair, validators=validators))
         notes += found
         equal += not found
     text = f"equal in {equal:,} of {counted(len(job.namespaces), 'collection')}"
@@ -88,7 +93,7 @@ def _sum(topic: NoteTopic, equal: int, of: int) -> RunNote:
 
 
 def _option_notes(
-    source: BaseDatabaseClient, target: BaseDatabaseClient, pair: NamespacePair
+    source: BaseDatabaseClient, target: BaseDatabaseClient, pair: NamespacePair, *, validators: bool
 ) -> Iterator[RunNote]:
     here = read_options(source, series_of_buckets(pair.source)) or {}
     name = str(series_of_buckets(pair.target))
@@ -96,7 +101,8 @@ def _option_notes(
     if found is None:
         yield RunNote(NoteTopic.OPTIONS, name, "the collection is missing at the target")
         return
-    for option in sorted((here.keys() | found.keys()) - _NOT_OF_THE_COLLECTION):
+    left_out = _NOT_OF_THE_COLLECTION | (frozenset() if validators else _OF_VALIDATION)
+    for option in sorted((here.keys() | found.keys()) - left_out):
         default = _DEFAULTS.get(option, _ABSENT)
         wanted, there = here.get(option, default), found.get(option, default)
         if option in _OF_THE_SERVER:

@@ -35,7 +35,7 @@ UNSEEDED_METHODS = frozenset({
 """Methods that draw from a random source of their own, which no seed reaches."""
 
 
-DOCUMENTS_FORMAT = 3
+DOCUMENTS_FORMAT = 4
 """Counts changes in the documents that templates make from a seed.
 
 A run keeps the one that it started with.

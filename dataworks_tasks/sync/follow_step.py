@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -38,10 +39,13 @@ from dataworks_tasks.sync.source_history import oldest_change
 from dataworks_tasks.sync.waiting_reader import UNREAD_SECONDS
 from dataworks_tasks.sync.window_work import read_hot_key
 
+log = logging.getLogger(__name__)
+
 _KEYS_AT_ONCE = 20_000
 _READING_SECONDS = 0.25
 _MOST_OPEN_WINDOWS = 200
 _MOST_DDL_EVENTS = 20
+_LOOKS_AT_THE_LOG = 3
 _ENTRIES_AT_ONCE = 64
 _DUE_AT_ONCE = 20
 _HOT_SECONDS = 1.0
@@ -298,28 +302,51 @@ class _Follower:
         place = self._place
         if place.planned < place.logged:
             stop = min(place.logged, place.planned + _ENTRIES_AT_ONCE)
-            entries = self._readable(place.planned, stop)
-            if entries:
-                seconds = min(entry.seconds for _, entry in entries)
+            entries, stop = self._readable(place.planned, stop)
+            if stop > place.planned:
+                seconds = min((entry.seconds for _, entry in entries), default=0)
                 keys = _keys_of(entry for _, entry in entries)
                 windows = [window.to_bytes() for window in self._as_windows(keys, seconds)]
-                self._move(replace(place, planned=entries[-1][0] + 1), Append(windows))
+                self._move(replace(place, planned=stop), Append(windows))
         now = time.monotonic()
         if now - self._hot_at >= _HOT_SECONDS:
             self._hot_at = now
             self._plan_hot_keys()
 
-    def _readable(self, first: int, stop: int) -> list[tuple[int, KeyWindow]]:
-        """Return the change log's entries that can be read at the source, each with its number.
+    def _readable(self, first: int, stop: int) -> tuple[list[tuple[int, KeyWindow]], int]:
+        """Return the change log's entries that can be read at the source, and where they end.
 
         If a read may be older than a change that was seen, the newest ones wait.
         """
-        entries = [(n, KeyWindow.from_bytes(data)) for n, data in self._log.read(first, stop)]
+        entries = self._logged(first, stop)
         stale = self._part.stale_seconds
         if not stale:
-            return entries
+            return entries, stop
         limit = self._windows.now() - 1 - stale
-        return list(takewhile(lambda entry: entry[1].seconds <= limit, entries))
+        readable = list(takewhile(lambda entry: entry[1].seconds <= limit, entries))
+        if len(readable) == len(entries):
+            return readable, stop
+        return readable, readable[-1][0] + 1 if readable else first
+
+    def _logged(self, first: int, stop: int) -> list[tuple[int, KeyWindow]]:
+        """Return the change log's entries ``[first, stop)``, each with its number.
+
+        If somebody removed some, nobody knows their keys any more, so every key is reconciled.
+        """
+        for _ in range(_LOOKS_AT_THE_LOG):
+            entries = [(n, KeyWindow.from_bytes(data)) for n, data in self._log.read(first, stop)]
+            if len({number for number, _ in entries}) == stop - first:
+                return entries
+            time.sleep(_IDLE_SECONDS)  # a service may answer with older data
+        log.warning(
+            "%s: %s has lost entries, so every key of both sides is reconciled",
+            self._run_id,
+            self._log.namespace,
+        )
+        left = self._windows.place(self._run_id, REDO)
+        every = EveryKey.from_bytes(left).with_pairs(range(len(self._job.namespaces)))
+        self._set(REDO, left, every.to_bytes())
+        return entries
 
     def _plan_hot_keys(self) -> None:
         hot = list(self._windows.hot_keys(self._run_id))

@@ -46,13 +46,18 @@ class LaterCollection(NamedTuple):
 def later_collections(
     source: BaseDatabaseClient, target: BaseDatabaseClient, job: MigrationJob
 ) -> Iterator[LaterCollection]:
-    """Yield the source's collections that the run would have if it began now, and does not have."""
-    if job.follow is None or job.swapped or not any("*" in each for each in job.include):
+    """Yield the source's collections that the run would have if it began now, and does not have.
+
+    The patterns of a reversed run are those of the side that it writes to.
+    """
+    if job.follow is None or not any("*" in each for each in job.include):
         return
     known = {pair.source for pair in job.namespaces} | {each.namespace for each in job.left_out}
     targets = {pair.target for pair in job.namespaces}
     one_server: bool | None = None
-    for item in listed_collections(source, job.include):
+    databases = {pair.source.database for pair in job.namespaces}
+    patterns = [f"{each}.*" for each in sorted(databases)] if job.swapped else job.include
+    for item in listed_collections(source, patterns):
         if item.namespace in known or not _is_wanted(item, job):
             continue
         if one_server is None:
@@ -114,7 +119,8 @@ def _is_wanted(item: ListedCollection, job: MigrationJob) -> bool:
         return False
     if name.startswith((*_OWN, _TEMPORARY)):
         return False
-    return matches_any(job.include, item.namespace) and not matches_any(job.exclude, item.namespace)
+    original = renamed(item.namespace, job.renames) if job.swapped else item.namespace
+    return matches_any(job.include, original) and not matches_any(job.exclude, original)
 
 
 def _problem(
@@ -131,6 +137,7 @@ def _problem(
     special = [name for name in _SPECIAL if item.options.get(name)]
     only = follow.database
     reasons = {
+        "a way back has the collections of the run before it": job.swapped,
         "this source can be followed only one collection at a time": follow.stale_seconds > 0,
         f"the source's user may follow only {only}": only not in (None, pair.source.database),
         f"it has the option {', '.join(special)}": bool(special),

@@ -258,7 +258,7 @@ class RepairWork(RangeWork):
         # A document that does not belong to the run should not exist.
         stop = first if window.index is None else last
         return KeyRoute(
-            GeneratedDocuments(source.documents, first, stop),
+            GeneratedDocuments(source.documents, source.part.namespace, first, stop),
             unchanged,
             TargetCollection(
                 context.target,

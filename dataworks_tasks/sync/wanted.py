@@ -24,7 +24,9 @@ from dataworks_tasks.documents.raw_bson import (
     value_end,
 )
 from dataworks_tasks.generate.batch.document_source import DocumentSource
+from dataworks_tasks.generate.faulty_documents import generate_around_faults
 from dataworks_tasks.rate_limits.reads import ReadRateLimiter
+from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.namespace import Namespace
 from dataworks_tasks.store.bounded_reads import find_at_least
 from dataworks_tasks.store.client import BaseDatabaseClient
@@ -150,6 +152,7 @@ class GeneratedDocuments(WantedDocuments):
     """Documents ``[start, stop)`` of a generation run's part, made again."""
 
     documents: DocumentSource
+    namespace: Namespace
     start: int
     stop: int
 
@@ -160,7 +163,8 @@ class GeneratedDocuments(WantedDocuments):
         start, count = self.start, 1
         while wanted and start < self.stop:
             stop = min(start + count, self.stop)
-            batch = self.documents.generate(start, stop)
+            within = BatchRange(start, stop)
+            batch = generate_around_faults(self.documents, within, self.namespace).batch
             found = [each for each in batch.documents() if wanted.pop(key_bytes(each), b"") is None]
             if found:
                 take(b"".join(found))

@@ -18,6 +18,7 @@ from dataworks_tasks.documents.raw_bson import (
     ids_filter,
 )
 from dataworks_tasks.generate.batch.document_id import PREFIX_BYTES
+from dataworks_tasks.generate.faulty_documents import MadeDocuments, generate_around_faults
 from dataworks_tasks.generate.generation_work import DOCUMENTS_PER_COMPARISON, PartSource
 from dataworks_tasks.ledger.contract import DocumentFailure
 from dataworks_tasks.ledger.document_failure import document_failure
@@ -28,9 +29,9 @@ from dataworks_tasks.rate_limits.reads import rate_limited
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.lease import FinishLease, StopSignal
 from dataworks_tasks.runs.spec import VerificationJob
-from dataworks_tasks.verify.comparison import compare
+from dataworks_tasks.verify.comparison import Comparison, compare
 from dataworks_tasks.verify.field_order import with_sorted_fields
-from dataworks_tasks.verify.result import verification_result
+from dataworks_tasks.verify.result import verification_result, with_faults
 from dataworks_tasks.verify.run_ids import RunIds
 
 BYTES_PER_COMPARISON = 32 << 20
@@ -54,21 +55,15 @@ class GenerationVerificationWork:
             until = min(wanted.stop, part.range.stop)
             if start >= until:
                 continue
-            local = start - part.first
-            first = source.documents.generate(local, local + 1).size_bytes
+            first = _made(source, BatchRange(start, start + 1)).batch.size_bytes
             at_once = max(1, min(DOCUMENTS_PER_COMPARISON, BYTES_PER_COMPARISON // max(first, 1)))
             for chunk in BatchRange(start, until).split(at_once):
                 if stop.reached:
                     return
-                expected = source.documents.generate(
-                    chunk.start - part.first, chunk.stop - part.first
-                )
-                found = self._fetch(source, expected)
-                if not part.unique_ids:
-                    expected, found = with_sorted_fields(expected), with_sorted_fields(found)
-                compared = compare(expected, found)
+                made = _made(source, chunk)
+                compared = self._compared(source, made.batch)
                 result = verification_result(part.namespace, compared, first=chunk.start)
-                yield CompletedRange(chunk, result)
+                yield CompletedRange(chunk, with_faults(result, made.failures))
 
     def finish(self, lease: FinishLease) -> bool:
         """Look for documents that no run of this job wrote, if the target belongs to it alone."""
@@ -129,6 +124,14 @@ class GenerationVerificationWork:
     def close(self) -> None:
         """Do nothing: no resources are kept."""
 
+    def _compared(self, source: PartSource, expected: EncodedBatch) -> Comparison:
+        if not len(expected):
+            return Comparison(0)
+        found = self._fetch(source, expected)
+        if not source.part.unique_ids:
+            expected, found = with_sorted_fields(expected), with_sorted_fields(found)
+        return compare(expected, found)
+
     def _fetch(self, source: PartSource, expected: EncodedBatch) -> EncodedBatch:
         # Aggregated fields were computed after the documents, from the collections' content at that
         # time.
@@ -143,6 +146,12 @@ class GenerationVerificationWork:
             charge = partial(target.read_charge, namespace.database)
             found = (page for page, _ in rate_limited(found, size, rate_limiter, charge))
         return EncodedBatch.parse(b"".join(found))
+
+
+def _made(source: PartSource, chunk: BatchRange) -> MadeDocuments:
+    first = source.part.first
+    local = BatchRange(chunk.start - first, chunk.stop - first)
+    return generate_around_faults(source.documents, local, source.part.namespace)
 
 
 def _same_ids(expected: EncodedBatch) -> RawBSONDocument:

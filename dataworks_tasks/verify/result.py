@@ -39,6 +39,15 @@ def verification_result(
     )
 
 
+def with_faults(result: RangeResult, faults: Sequence[DocumentFailure]) -> RangeResult:
+    """Add documents that cannot be made to compare them: they are missing at the target."""
+    if not faults:
+        return result
+    counters = Counter(result.counters)
+    counters.update({RunCounter.DOCUMENTS: len(faults), RunCounter.MISSING: len(faults)})
+    return RangeResult(counters, (*result.failures, *faults))
+
+
 def _failures(
     namespace: Namespace, ids: Sequence[Element], reason: str
 ) -> Iterator[DocumentFailure]:

@@ -75,10 +75,10 @@ def command(
     """
     from rich.markup import escape
 
-    from dataworks_tasks.errors import RunFailed
-    from dataworks_tasks.ledger.contract import FINISHED
+    from producer.cli.shared.ending_signals import ended_in_order
     from producer.cli.shared.run_to_end import run_to_end
-    from producer.cutover.cut_over import CutOver, end_cut_over
+    from producer.cutover.block_writes import ALLOW_WRITES
+    from producer.cutover.cut_over import CutOver, compared_differences, end_cut_over
     from producer.cutover.cut_over_request import CutOverRequest
     from producer.start.start_verification import start_verification
 
@@ -95,13 +95,7 @@ def command(
             gone = cut_over.gone_collections()
             check = start_verification(run_id, connections, following=True, without=gone)
             run_to_end(context, connections, check, detach=False)
-            progress = connections.ledger.progress(check.run_id)
-            if progress.state not in FINISHED:
-                raise RunFailed(
-                    f"the comparison {check.run_id} is {progress.state}: it has not ended",
-                    f"See why: dataworks status {check.run_id}; then: dataworks cutover {run_id}",
-                )
-            return progress.failures
+            return compared_differences(connections.ledger.progress(check.run_id), run_id)
 
         def say(line: str) -> None:
             context.console.print(escape(context.pasteable(line)))
@@ -112,12 +106,13 @@ def command(
         if dry_run:
             sys.exit(0 if all(check.ok for check in checks) else 1)
         _refuse(run_id, checks)
-        cut_over.run()
+        with ended_in_order():
+            is_ours = cut_over.run()
         _say_done(context, connections, spec)
-        if block_writes and not context.as_json:
+        if block_writes and is_ours and not context.as_json:
             context.console.print(
                 "The source still refuses writes. When you no longer need that, allow writes: "
-                "db.adminCommand({setUserWriteBlockMode: 1, global: false})"
+                f"{ALLOW_WRITES}"
             )
 
 

@@ -198,7 +198,8 @@ def _as_json(found: ScalingEstimate) -> dict[str, object]:
 def _print(console: Console, found: ScalingEstimate) -> None:
     from rich.markup import escape
 
-    console.print(f"[bold]{found.documents:,}[/bold] documents of {escape(found.name)}\n")
+    number, noun = counted(found.documents, "document").split()
+    console.print(f"[bold]{number}[/bold] {noun} of {escape(found.name)}\n")
     console.print(_sizes(found))
     console.print()
     console.print(_limits(found))
@@ -242,7 +243,8 @@ def _sizes(found: ScalingEstimate) -> Table:
         f"at least {counted(found.partition_keys, 'shard key value')}",
     )
     if found.partitions:
-        table.add_row("", f"{found.partitions:,}", "partitions of 10,000 RU/s, at least")
+        number, noun = counted(found.partitions, "partition").split()
+        table.add_row("", number, f"{noun} of 10,000 RU/s, at least")
     return table
 
 

@@ -40,7 +40,12 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
     from producer.view.live_snapshot import collections
     from producer.view.remaining_time import RemainingTime
     from producer.view.render import collection_table
-    from producer.view.run_summary import exit_code, summarize, with_differences
+    from producer.view.run_summary import (
+        exit_code,
+        once_copied,
+        summarize,
+        with_differences,
+    )
 
     with context.connections() as connections:
         chosen = connections.run_id(run_id) if run_id else _newest(connections.ledger)
@@ -61,6 +66,7 @@ def command(context: CommandContext, run_id: str | None, watch: bool, spec: bool
         parts = collections(connections.ledger, chosen_spec, progress)
         run = with_differences(run, connections.ledger)
         following = _following(connections.ledger, chosen_spec, progress)
+        run = once_copied(run, is_copied=following is not None and not following.is_copying)
         if context.as_json:
             if not watch:
                 more: dict[str, Any] = {"collections": [part.as_json() for part in parts]}

@@ -134,6 +134,7 @@ def preview(context: CommandContext, what: str, count: int, seed: int, sample: i
     For each field: how many documents have it, its values and how they are distributed; then the
     sizes of documents and indexes, and how many documents a process makes in a second.
     """
+    from dataworks_tasks.generate.templates.template_source import capacities
     from producer.document_output import preview_lines
     from producer.estimate.template_preview import SAMPLE, preview_collection
     from producer.start.run_request import GenerationRequest
@@ -151,7 +152,10 @@ def preview(context: CommandContext, what: str, count: int, seed: int, sample: i
             click.echo(line)
         if not sample:
             continue
-        figures = preview_collection(source, template.indexes if template else (), sample)
+        fields = capacities(template.content) if template else ()
+        existing = min((most for _, most in fields), default=sample)
+        indexes = template.indexes if template else ()
+        figures = preview_collection(source, part.namespace, indexes, min(sample, existing))
         if context.as_json:
             context.print_json({"collection": part.namespace.collection, **figures.as_json()})
             continue
@@ -177,6 +181,10 @@ def figure_lines(figures: CollectionPreview, documents: int) -> Iterator[str]:
         values = f"{entry.distinct:,} different: {entry.described()}" if entry.distinct else ""
         line = f"  {entry.path:<{width}}  {types:<{type_width}} {present:>4}{null}  {values}"
         yield f"{line}  |{bars}|" if bars else line.rstrip()
+    if figures.failures:
+        first = figures.failures[0]
+        failed = counted(len(figures.failures), "more document")
+        yield f"{failed} failed. {first.document_id}: {first.reason}"
     size = figures.mean_bytes
     yield f"A document has {size:,.0f} bytes; {documents:,} have {decimal(int(size * documents))}"
     for name, entry_bytes in figures.index_bytes.items():

@@ -10,12 +10,21 @@ from dataworks_tasks.store.driver_errors import classify
 
 _UNAUTHORIZED, _UNKNOWN_COMMAND = 13, 59
 _WAITED_TOO_LONG = frozenset({50, 262})
+ALLOW_WRITES = "db.adminCommand({setUserWriteBlockMode: 1, global: false})"
+"""What a person types to remove the block."""
 _LONGEST_MILLISECONDS = 90_000
 """The server waits for open transactions, which live for 60 seconds by default."""
 
 
+class CannotBlock(UsageError):
+    """The server does not block writes for this user, so there is no block to remove."""
+
+
 def block_writes(server: BaseDatabaseClient) -> None:
-    """Block writes. Raises UsageError or RunFailed, with advice, if the server cannot."""
+    """Block writes. Raises CannotBlock or RunFailed, with advice, if the server cannot.
+
+    After any other error, or an interrupt, the server may still be about to block them.
+    """
     _set_block(server, blocked=True)
 
 
@@ -35,18 +44,17 @@ def _set_block(server: BaseDatabaseClient, *, blocked: bool) -> None:
         server.without_timeout.admin.command(command)
     except OperationFailure as error:
         if error.code == _UNAUTHORIZED:
-            raise UsageError(
+            raise CannotBlock(
                 "the source's user may not run setUserWriteBlockMode",
                 'Grant it: db.grantRolesToUser(USER, [{"role": "hostManager", "db": "admin"}]), '
                 "or stop the writers yourself and leave --block-writes out",
             ) from None
         if error.code == _UNKNOWN_COMMAND:
-            raise UsageError(
+            raise CannotBlock(
                 "the source cannot block writes: that takes MongoDB 6.0 or newer",
                 "Stop the writers yourself and leave --block-writes out",
             ) from None
         if error.code in _WAITED_TOO_LONG:
-            allow_writes(server)  # it has begun to block, and only waits for transactions
             raise RunFailed(
                 "the source did not block writes: transactions stayed open for too long",
                 "Stop the clients that hold them open, then repeat the cut-over",

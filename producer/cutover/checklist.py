@@ -9,6 +9,7 @@ from dataworks_tasks.errors import DataWorksError
 from dataworks_tasks.ledger.contract import Ledger, RunState
 from dataworks_tasks.migrate.collection_options import is_gone, read_options
 from dataworks_tasks.migrate.read_indexes import read_indexes
+from dataworks_tasks.monitor.standstill import standstill
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.range_work import RunContext
 from dataworks_tasks.runs.spec import MigrationJob, NamespacePair, RunSpec
@@ -27,6 +28,7 @@ from producer.doctor.check import Check
 from producer.doctor.database_rights import missing_rights
 from producer.resume.resync import is_resync_pending
 from producer.view.follow_figures import follow_figures
+from producer.view.next_step import resume_command
 
 _BLOCK_RIGHT = frozenset({"setUserWriteBlockMode"})
 _LARGEST_LAG_SECONDS = 60
@@ -54,7 +56,7 @@ def checklist(
             yield gone_collection(job, pair, accepted=accept_failures)
             continue
         yield _collection(connections, pair)
-        yield from _unique_indexes(connections, pair, route)
+        yield from _unique_indexes(connections, pair, route, accepted=accept_failures)
     if block_writes:
         yield _may_block(connections)
 
@@ -63,12 +65,19 @@ def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Ch
     run_id = spec.run_id
     progress = ledger.progress(run_id)
     wait = f"Wait for it: dataworks status {run_id} --watch"
+    command = resume_command(run_id, progress.state, progress.last_error)
     remedies = {RunState.RUNNING: "", RunState.PLANNING: wait}
     yield Check(
         "run",
         ok=progress.state is RunState.RUNNING,
         found=f"{progress.state}",
-        remedy=remedies.get(progress.state, f"Continue it: dataworks resume {run_id}"),
+        remedy=remedies.get(progress.state, f"Continue it: {command}"),
+    )
+    found = standstill(ledger, progress)
+    yield Check(
+        "workers",
+        ok=found.has_workers,
+        found="running" if found.has_workers else f"{found.cause}",
     )
     copied = ledger.key_windows.is_copied(run_id)
     yield Check(
@@ -77,14 +86,17 @@ def _run(ledger: Ledger, spec: RunSpec, *, accept_failures: bool) -> Iterator[Ch
         found="done" if copied else "not done, or a late write may still arrive",
         remedy="" if copied else wait,
     )
-    pending = is_resync_pending(ledger, spec)
+    resync = f"dataworks resume {run_id} --resync"
+    lost, pending = command == resync, is_resync_pending(ledger, spec)
     yield Check(
         "history",
-        ok=not pending,
-        found="a new position was taken, and nothing has been compared since"
+        ok=not lost and not pending,
+        found="it no longer reaches back to the run's position"
+        if lost
+        else "a new position was taken, and nothing has been compared since"
         if pending
         else "complete",
-        remedy=f"Compare and repair: dataworks resume {run_id} --resync" if pending else "",
+        remedy=f"Compare and repair: {resync}" if lost or pending else "",
     )
     left = backlog(ledger, run_id)
     # The position of an idle source is old; the process that follows knows that nothing is left.
@@ -139,7 +151,8 @@ def _collection(connections: Connections, pair: NamespacePair) -> Check:
         if _comparable(ours, option) != _comparable(theirs, option)
     ]
     found = f"options differ: {', '.join(differing)}" if differing else "options are the same"
-    return Check(name, ok=not differing, found=found)
+    remedy = "Start the migration again" if differing else ""
+    return Check(name, ok=not differing, found=found, remedy=remedy)
 
 
 def _comparable(options: Mapping[str, Any], name: str) -> Any:
@@ -148,7 +161,7 @@ def _comparable(options: Mapping[str, Any], name: str) -> Any:
 
 
 def _unique_indexes(
-    connections: Connections, pair: NamespacePair, route: KeyRoute
+    connections: Connections, pair: NamespacePair, route: KeyRoute, *, accepted: bool
 ) -> Iterator[Check]:
     """Check for duplicates that a unique index would meet: better now than at the last step."""
     for index in read_indexes(connections.source, pair.source):
@@ -162,11 +175,14 @@ def _unique_indexes(
             continue
         yield Check(
             name,
-            ok=duplicate is None,
+            ok=duplicate is None or accepted,
             found="no duplicates at the target"
             if duplicate is None
             else f"{pair.target} has several documents with {duplicate}",
-            remedy="" if duplicate is None else "Change them at the source, or leave the index out",
+            remedy=""
+            if duplicate is None or accepted
+            else "Change them at the source; or cut over without the index:",
+            needs=ACCEPTING,
         )
 
 

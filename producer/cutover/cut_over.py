@@ -16,16 +16,17 @@ from bson.timestamp import Timestamp
 from dataworks_tasks.documents.raw_bson import shown_value
 from dataworks_tasks.errors import DataWorksError, RunFailed, TerminalError, UsageError
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.ledger.contract import FINISHED, RunProgress, RunState
 from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS
 from dataworks_tasks.ledger.history import RunEvent
 from dataworks_tasks.ledger.key_windows import Append, Place
-from dataworks_tasks.migrate.collection_options import is_gone
+from dataworks_tasks.migrate.collection_options import is_gone, remove_validation
 from dataworks_tasks.migrate.copy_indexes import RefusedIndex, copy_indexes
 from dataworks_tasks.migrate.finish_migration import finish_migration
 from dataworks_tasks.migrate.index_notes import refused_of_position
 from dataworks_tasks.migrate.read_indexes import read_indexes
 from dataworks_tasks.migrate.run_guards import RunGuards
+from dataworks_tasks.monitor.standstill import cause_of_standstill
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.plugins import load_plugins
 from dataworks_tasks.range_work import RunContext
@@ -43,7 +44,8 @@ from dataworks_tasks.sync.later_collections import later_collections, spec_with_
 from dataworks_tasks.sync.open_changes import has_bounded_reads, has_deletes
 from dataworks_tasks.worker.finish_lease import HeldFinishLease, LeaseHeld
 from producer.connections import Connections
-from producer.cutover.block_writes import allow_writes, block_writes
+from producer.cutover.block_writes import ALLOW_WRITES, CannotBlock, allow_writes, block_writes
+from producer.cutover.built_indexes import BuiltIndexes
 from producer.cutover.changed_keys import verify_changed
 from producer.cutover.checklist import checklist
 from producer.cutover.cut_over_request import CutOverRequest
@@ -86,6 +88,8 @@ class CutOver:
         self._request, self._say, self._verify_full = request, say, verify_full
         self._ledger, self._run_id = connections.ledger, spec.run_id
         self._shown_at = 0.0
+        self._is_complete = False
+        self._built = BuiltIndexes(connections, spec.run_id)
 
     def checks(self) -> list[Check]:
         """Do step 1: check what has to be right before anybody stops writing."""
@@ -109,13 +113,15 @@ class CutOver:
         source = self._connections.source
         return [pair for pair in self._job.namespaces if is_gone(source, pair.source)]
 
-    def run(self) -> None:
-        """Do steps 2 to 10.
+    def run(self) -> bool:
+        """Do steps 2 to 10; return False if another cut-over has completed the run meanwhile.
 
         After an error the run continues to follow, and this can be repeated.
         """
         with self._lease() as lease:
             failpoint("cut-over-lease.after")
+            if end_cut_over(self._connections, self._spec):
+                return False  # by the one that had the lease before
             self._record("cut-over began")
             self._take_in_later()
             self._build_what_may_be_there(lease)
@@ -132,10 +138,12 @@ class CutOver:
                 failpoint("cut-over-quiet.after")
                 self._verify()
                 failpoint("cut-over-verify.after")
-                self._build_the_rest(lease)
-                self._record("cut-over: indexes and validators match the source")
-                failpoint("cut-over-indexes.after")
-                self._complete(drained)
+                with self._validators_set():
+                    self._build_the_rest(lease)
+                    self._record("cut-over: indexes and validators match the source")
+                    failpoint("cut-over-indexes.after")
+                    self._complete(drained)
+        return True
 
     @contextmanager
     def _lease(self) -> Iterator[HeldFinishLease]:
@@ -183,7 +191,10 @@ class CutOver:
         if self._job.indexes is IndexPolicy.NONE:
             return
         source, target = self._connections.source, self._connections.target
-        for pair in as_it_is_now(source, self._job).namespaces:
+        job = as_it_is_now(source, self._job)
+        self._drop_outdated_indexes(job)
+        self._built.note(job)
+        for pair in job.namespaces:
             copy = copy_indexes(source, target, pair, lease, wanted=_hinders_nobody)
             if copy.built:
                 self._say(f"{pair.target}: built {', '.join(copy.built)}")
@@ -195,6 +206,7 @@ class CutOver:
         for name in drop_what_is_gone(self._connections, self._job):
             self._say(f"dropped {name}, as at the source")
         job = as_it_is_now(self._connections.source, self._job)
+        self._drop_outdated_indexes(job)
         if not finish_migration(self._context(), job, self._guards(), lease):
             raise RunFailed(
                 "the lease of the cut-over was lost",
@@ -202,13 +214,33 @@ class CutOver:
             )
         self._refuse_indexes(refused_of_position(lease.position))
 
+    @contextmanager
+    def _validators_set(self) -> Iterator[None]:
+        """Remove the validators again if the run is not complete at the end.
+
+        It follows the source then, which may hold documents that they refuse.
+        """
+        try:
+            yield
+        except BaseException:
+            if not self._is_complete:
+                for pair in self._job.namespaces:
+                    remove_validation(self._connections.source, self._connections.target, pair)
+            raise
+
+    def _drop_outdated_indexes(self, job: MigrationJob) -> None:
+        """Drop what an earlier cut-over built, and what the source has changed or dropped since."""
+        for line in self._built.drop_outdated(job):
+            self._say(line)
+
     def _refuse_indexes(self, refused: Sequence[RefusedIndex]) -> None:
         if not refused or self._request.accept_failures:
             return
-        first, without = refused[0], replace(self._request, accept_failures=True)
+        first, request = refused[0], self._request
+        without = replace(request, accept_failures=True)
         raise RunFailed(
             f"{first.namespace}: {first}",
-            f"Correct that at the source, then: {self._request.command(self._run_id)}; "
+            f"Correct that at the source or the target, then: {request.command(self._run_id)}; "
             f"or cut over without it: {without.command(self._run_id)}, and build it later: "
             f"dataworks indexes {self._run_id}",
         )
@@ -226,19 +258,29 @@ class CutOver:
             yield self._position()
             return
         self._say("blocking writes to the source; open transactions may take a minute")
-        block_writes(source)
-        self._say("writes to the source are blocked")
-        self._record("cut-over: writes to the source are blocked")
         try:
+            block_writes(source)
+            self._say("writes to the source are blocked")
+            self._record("cut-over: writes to the source are blocked")
             yield self._position()
-        except BaseException:
-            try:
-                allow_writes(source)
-            except DataWorksError as error:
-                self._say(f"writes to the source are still blocked: {error}")
-            else:
-                self._say("the cut-over did not finish: writes to the source are allowed again")
+        except CannotBlock:
             raise
+        except BaseException:
+            if not self._is_complete:
+                self._allow_writes()
+            raise
+
+    def _allow_writes(self) -> None:
+        """Remove the block. A server that is still about to block waits for transactions first."""
+        try:
+            allow_writes(self._connections.source)
+        except DataWorksError as error:
+            self._say(f"writes to the source are still blocked: {error}. Then: {ALLOW_WRITES}")
+        except BaseException:
+            self._say(f"writes to the source may still be blocked; allow them: {ALLOW_WRITES}")
+            raise
+        else:
+            self._say("the cut-over did not finish: writes to the source are allowed again")
 
     def _position(self) -> Timestamp:
         """Return a source position after now, by the ledger's clock if the source has none."""
@@ -272,7 +314,13 @@ class CutOver:
         now = time.monotonic()
         if now - self._shown_at >= _SHOW_SECONDS:
             self._shown_at = now
-            self._say(f"left to reconcile: {left}")
+            what = (
+                "waiting until the newest changes are read"
+                if left.is_empty
+                else f"left to reconcile: {left}"
+            )
+            cause = cause_of_standstill(self._ledger, self._ledger.progress(self._run_id))
+            self._say(f"{what} ({cause})" if cause else what)
 
     def _quiet(self, drained: Backlog) -> Backlog:
         """Do step 5: wait for a long enough time without writes.
@@ -351,6 +399,7 @@ class CutOver:
         for _ in range(100):
             failpoint("cut-over-complete.before")
             if self._ledger.key_windows.complete(self._run_id, PLACE, drained.place):
+                self._is_complete = True
                 self._record("cut-over complete")
                 failpoint("cut-over-complete.after")
                 ChangeLog(self._connections.target, change_log_namespace(self._spec)).drop()
@@ -412,6 +461,16 @@ class CutOver:
 def _hinders_nobody(index: Mapping[str, Any]) -> bool:
     """Return whether an index may exist while documents are reconciled in any order."""
     return not index.get("unique") and "expireAfterSeconds" not in index
+
+
+def compared_differences(check: RunProgress, run_id: str) -> int:
+    """Return how many documents differ. Raises RunFailed if the comparison has not ended."""
+    if check.state not in FINISHED:
+        raise RunFailed(
+            f"the comparison {check.run_id} is {check.state}: it has not ended",
+            f"See why: dataworks status {check.run_id}; then: dataworks cutover {run_id}",
+        )
+    return check.differences
 
 
 def end_cut_over(connections: Connections, spec: RunSpec) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataworks_tasks.errors import RunFailed, UsageError
 from dataworks_tasks.ledger.contract import RunProgress
 from producer.connections import Connections
-from producer.cutover.cut_over import CutOver, end_cut_over
+from producer.cutover.cut_over import CutOver, compared_differences, end_cut_over
 from producer.cutover.cut_over_request import CutOverRequest
 from producer.drive.attach import stay
 from producer.drive.observation import Observation, StopRequest
@@ -32,13 +32,14 @@ def cut_over_run(
     if not end_cut_over(connections, spec):
 
         def verify_full() -> int:
-            check = start_verification(run_id, connections, following=True)
+            gone = cut_over.gone_collections()
+            check = start_verification(run_id, connections, following=True, without=gone)
             compared = stay(connections, check, _ignore, should_stop)
             if compared is None or should_stop() is not StopRequest.NONE:
                 raise RunFailed(
                     "the comparison was interrupted", f"Repeat: dataworks cutover {run_id}"
                 )
-            return compared.differences
+            return compared_differences(compared, run_id)
 
         cut_over = CutOver(connections, spec, request, say, verify_full)
         failed = next((check for check in cut_over.checks() if not check.ok), None)

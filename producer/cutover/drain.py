@@ -11,6 +11,7 @@ from bson.timestamp import Timestamp
 
 from dataworks_tasks.errors import RunFailed, UsageError
 from dataworks_tasks.ledger.contract import Ledger, RunState
+from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs.later_pairs import LATER, later_pairs
 from dataworks_tasks.runs.spec import MigrationJob
 from dataworks_tasks.sync.every_key import EveryKey
@@ -47,13 +48,18 @@ class Backlog:
 
     def __str__(self) -> str:
         parts = [
-            f"{count:,} {name}"
-            for count, name in (
-                (self.open_windows, "windows"),
-                (self.waiting_entries, "entries of the change log"),
-                (self.hot_keys, "hot keys"),
-                (self.collections, "collections to reconcile key by key"),
-                (self.deferred, f"windows to repeat in {self.deferred_seconds:.0f} s"),
+            counted(count, one, several) + what
+            for count, one, several, what in (
+                (self.open_windows, "window", "windows", ""),
+                (self.waiting_entries, "entry", "entries", " of the change log"),
+                (self.hot_keys, "hot key", "hot keys", ""),
+                (self.collections, "collection", "collections", " to reconcile key by key"),
+                (
+                    self.deferred,
+                    "window",
+                    "windows",
+                    f" to repeat in {self.deferred_seconds:.0f} s",
+                ),
             )
             if count
         ]

@@ -82,15 +82,17 @@ def created_since(
             )
             continue
         has_own_run = read_options(connections.target, pair.target) is not None
+        since = "not part of the run" if job.swapped else "created at the source after the start"
+        exchanged = ", with --source and --target exchanged" if job.swapped else " --follow"
         yield Check(
             str(pair.source),
             ok=has_own_run or accepted,
-            found=f"created at the source after the start; {pair.target} exists at the target"
+            found=f"{since}; {pair.target} exists at the target"
             if has_own_run
-            else f"created at the source after the start, and not followed: {problem}",
+            else f"{since}, and not followed: {problem}",
             remedy=""
             if has_own_run or accepted
-            else f"Copy it too: dataworks migrate --include {pair.source} --to {pair.target} "
-            "--follow; or leave it out:",
+            else f"Copy it too: dataworks migrate --include {pair.source} --to {pair.target}"
+            f"{exchanged}; or leave it out:",
             needs=ACCEPTING,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import bson
+import numpy as np
 from bson import Decimal128
+from bson.datetime_ms import DatetimeMS
+
+from dataworks_tasks.documents.raw_bson import TOLERANT
 
 MOST_VALUES = 100_000
 """Different values that are counted; beyond them a field simply has many."""
@@ -17,6 +22,7 @@ _BINS = 24
 _BARS = " ▁▂▃▄▅▆▇█"
 _FEW = 6
 _LONGEST_VALUE = 24
+_OPTIONS = TOLERANT.with_options(tz_aware=False)
 
 
 @dataclass(slots=True)
@@ -44,6 +50,8 @@ class FieldFigures:
         number = _number(value)
         if number is not None:
             self.numbers.append(number)
+        if isinstance(value, DatetimeMS):
+            value = np.datetime64(int(value), "ms")
         key = value if isinstance(value, str | int | float | bool | bytes) else str(value)
         if key in self.values or len(self.values) < MOST_VALUES:
             self.values[key] += 1
@@ -114,7 +122,7 @@ def field_figures(documents: Sequence[bytes]) -> list[FieldFigures]:
     found: dict[str, FieldFigures] = {}
     for document in documents:
         counted: set[str] = set()
-        for path, value, size in _fields(bson.decode(document), ""):
+        for path, value, size in _fields(bson.decode(document, _OPTIONS), ""):
             figures = found.get(path)
             if figures is None:
                 figures = found[path] = FieldFigures(path)
@@ -144,6 +152,8 @@ def _values(value: Any, path: str) -> Iterator[tuple[str, Any, int]]:
 def _number(value: Any) -> float | None:
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC).timestamp()
+    if isinstance(value, DatetimeMS):  # a date that Python's own class does not reach
+        return int(value) / 1000
     if isinstance(value, Decimal128):
         return float(value.to_decimal())
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -154,14 +164,14 @@ def _number(value: Any) -> float | None:
 def _type_name(value: Any) -> str:
     names = {
         type(None): "null", bool: "boolean", int: "int", float: "double", str: "string",
-        bytes: "binary", datetime: "date", bson.Int64: "long", Decimal128: "decimal",
-        bson.ObjectId: "objectId", bson.Binary: "binary",
+        bytes: "binary", datetime: "date", DatetimeMS: "date", bson.Int64: "long",
+        Decimal128: "decimal", bson.ObjectId: "objectId", bson.Binary: "binary",
     }  # fmt: skip
     return names.get(type(value), type(value).__name__.lower())
 
 
 def _as_date(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+    return str(np.datetime64(math.floor(seconds), "s").astype("datetime64[D]"))
 
 
 def _shown(value: Any) -> str:

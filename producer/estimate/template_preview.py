@@ -9,6 +9,10 @@ from typing import Any
 
 from dataworks_tasks.generate.batch.document_source import DocumentSource
 from dataworks_tasks.generate.chunk_size import ChunkSize
+from dataworks_tasks.generate.faulty_documents import generate_around_faults
+from dataworks_tasks.ledger.contract import DocumentFailure
+from dataworks_tasks.runs.batch_range import BatchRange
+from dataworks_tasks.runs.namespace import Namespace
 from producer.estimate.field_figures import FieldFigures, field_figures
 
 SAMPLE = 10_000
@@ -29,11 +33,14 @@ class CollectionPreview:
     fields: tuple[FieldFigures, ...]
     index_bytes: Mapping[str, float]
     """The bytes of an entry by index, before compression."""
+    failures: Sequence[DocumentFailure] = ()
+    """The documents that cannot be generated; they are not among the sampled ones."""
 
     def as_json(self) -> Mapping[str, Any]:
         """Field names and values for machines."""
         return {
             "sampled": self.sampled,
+            "failures": len(self.failures),
             "mean_bytes": round(self.mean_bytes, 1),
             "documents_per_second": round(self.documents_per_second),
             "index_entry_bytes": {name: round(size, 1) for name, size in self.index_bytes.items()},
@@ -42,22 +49,29 @@ class CollectionPreview:
 
 
 def preview_collection(
-    source: DocumentSource, indexes: Sequence[Mapping[str, Any]], sample: int = SAMPLE
+    source: DocumentSource,
+    namespace: Namespace,
+    indexes: Sequence[Mapping[str, Any]],
+    sample: int = SAMPLE,
 ) -> CollectionPreview:
     """Generate a sample, count its fields, and measure how long a part of it takes again."""
     documents: list[bytes] = []
+    failures: list[DocumentFailure] = []
     size = ChunkSize(1000, 5.0)
-    total = 0
-    while len(documents) < sample and total < _MOST_BYTES:
-        start = len(documents)
-        batch = source.generate(start, start + size.of(sample - start))
-        size.learn(len(batch), batch.size_bytes, 0)
-        documents += batch.documents()
-        total += batch.size_bytes
+    start = total = 0
+    while start < sample and total < _MOST_BYTES:
+        wanted = BatchRange(start, start + size.of(sample - start))
+        made = generate_around_faults(source, wanted, namespace)
+        size.learn(len(made.batch), made.batch.size_bytes, 0)
+        documents += made.batch.documents()
+        failures += made.failures
+        total += made.batch.size_bytes
+        start = wanted.stop
     timed = min(len(documents), size.documents * 5)
-    source.generate(0, timed)  # fills the pools of words, which a worker does once
+    again = BatchRange(0, max(1, timed))
+    generate_around_faults(source, again, namespace)  # fills the pools of words, as a worker does
     began = time.perf_counter()
-    source.generate(0, timed)
+    generate_around_faults(source, again, namespace)
     seconds = time.perf_counter() - began
     figures = field_figures(documents)
     by_path = {entry.path: entry for entry in figures}
@@ -68,6 +82,7 @@ def preview_collection(
         documents_per_second=timed / seconds if seconds else 0.0,
         fields=tuple(figures),
         index_bytes={name: _entry_bytes(by_path, fields) for name, fields in keys.items()},
+        failures=failures,
     )
 
 

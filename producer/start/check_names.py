@@ -34,6 +34,23 @@ def check_names(target: BaseDatabaseClient, pairs: Sequence[NamespacePair]) -> N
         raise UsageError(f"{problem.namespace} cannot be copied: {problem.reason}", problem.remedy)
 
 
+def check_generated_names(target: BaseDatabaseClient, namespaces: Sequence[Namespace]) -> None:
+    """Raise UsageError for the first name of a generation's target that is refused."""
+    databases = _database_names(target)
+    for namespace in namespaces:
+        other = databases.get(namespace.database.casefold(), namespace.database)
+        reasons = [
+            *([_EMPTY_PART] if _has_empty_part(namespace) else []),
+            *_refused_anywhere(namespace),
+            *([_other_case(other)] if other != namespace.database else []),
+        ]
+        if reasons:
+            raise UsageError(
+                f"{namespace} cannot be written: {reasons[0]}",
+                "Choose another name with --database or --collection, or in the template",
+            )
+
+
 def name_problems(
     target: BaseDatabaseClient, pairs: Sequence[NamespacePair]
 ) -> Iterator[NameProblem]:
@@ -62,23 +79,29 @@ def _target_problems(
     pair: NamespacePair, databases: Mapping[str, str], sources: Set[Namespace]
 ) -> Iterator[NameProblem]:
     target = pair.target
-    if len(str(target).encode()) > _LONGEST:
-        reason = f"a name has at most {_LONGEST} bytes"
-        yield NameProblem(pair, target, reason, _another(pair))
-    elif len(target.database.encode()) > _LONGEST_DATABASE:
-        reason = f"the name of a database has at most {_LONGEST_DATABASE} bytes"
-        yield NameProblem(pair, target, reason, _another(pair))
-    if "$" in target.collection or set(target.database) & _NOT_IN_DATABASES:
-        reason = "its name has a character that the server refuses"
+    for reason in _refused_anywhere(target):
         yield NameProblem(pair, target, reason, _another(pair))
     other = databases.get(target.database.casefold(), target.database)
     if other != target.database:
-        reason = f"the target has the database {other}, which differs only in case"
+        reason = _other_case(other)
         there = Namespace(other, target.collection)
         # Source and target may be one server: nothing is copied onto a source.
         taken = there in sources or _has_empty_part(there)
         remedy = _another(pair) if taken else f"Use that one: --map '{pair.source}={there}'"
         yield NameProblem(pair, target, reason, remedy)
+
+
+def _refused_anywhere(namespace: Namespace) -> Iterator[str]:
+    if len(str(namespace).encode()) > _LONGEST:
+        yield f"a name has at most {_LONGEST} bytes"
+    elif len(namespace.database.encode()) > _LONGEST_DATABASE:
+        yield f"the name of a database has at most {_LONGEST_DATABASE} bytes"
+    if "$" in namespace.collection or set(namespace.database) & _NOT_IN_DATABASES:
+        yield "its name has a character that the server refuses"
+
+
+def _other_case(database: str) -> str:
+    return f"the target has the database {database}, which differs only in case"
 
 
 def _database_names(target: BaseDatabaseClient) -> dict[str, str]:

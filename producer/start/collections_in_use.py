@@ -1,44 +1,74 @@
-"""Keep ``--drop`` away from collections that another run reads."""
+"""Keep ``--drop`` away from collections that another run reads, or writes into."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from dataworks_tasks.errors import SpecRefused, UnknownName, UsageError
 from dataworks_tasks.ledger.contract import WORKING, Ledger, RunState
 from dataworks_tasks.runs.namespace import Namespace
-from dataworks_tasks.runs.spec import MigrationJob, RunSpec
+from dataworks_tasks.runs.spec import GenerationJob, RunSpec, VerificationJob
 from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.collection_facts import read_collection
 
 _NOT_ENDED = WORKING | {RunState.PAUSED}
 
 
-def check_not_read(
+class _Use(NamedTuple):
+    """A collection of a run: by its UUID, or by its name where its server has none."""
+
+    does: str
+    server: str | None
+    namespace: Namespace
+    uuid: str | None
+
+
+def check_not_in_use(
     ledger: Ledger, target: BaseDatabaseClient, namespaces: Sequence[Namespace]
 ) -> None:
-    """Raise UsageError when one of the collections is the source of a run that has not ended."""
+    """Raise UsageError when a run that has not ended reads one of the collections.
+
+    Or when one that is not paused writes into it: what it has on the wire would arrive in the
+    collection that takes the place of the dropped one.
+    """
     found = {namespace: read_collection(target, namespace) for namespace in namespaces}
     uuids = {facts.uuid: name for name, facts in found.items() if facts and facts.uuid}
-    for spec in _runs_not_ended(ledger):
-        job = spec.data_job
-        if not isinstance(job, MigrationJob):
-            continue
-        one_address = spec.source_fingerprint == target.config.fingerprint
-        for pair in job.namespaces:
-            by_name = pair.source_uuid is None and one_address and found.get(pair.source)
-            if pair.source_uuid in uuids or by_name:
-                name = uuids.get(pair.source_uuid or "", pair.source)
+    for spec, state in _runs_not_ended(ledger):
+        for use in (*_read(spec), *(_written(spec) if state in WORKING else ())):
+            one_address = use.server == target.config.fingerprint
+            by_name = use.uuid is None and one_address and found.get(use.namespace)
+            if use.uuid in uuids or by_name:
+                name = uuids.get(use.uuid or "", use.namespace)
                 raise UsageError(
-                    f"--drop would delete {name}, which run {spec.run_id} reads",
+                    f"--drop would delete {name}, which run {spec.run_id} {use.does}",
                     f"Wait until that run ends, or stop it: dataworks cancel {spec.run_id}",
                 )
 
 
-def _runs_not_ended(ledger: Ledger) -> Iterator[RunSpec]:
-    not_ended = [run_id for run_id, state in ledger.states().items() if state in _NOT_ENDED]
-    for run_id in not_ended:
-        try:
-            yield ledger.spec(run_id)
-        except (UnknownName, SpecRefused):
-            continue  # forgotten meanwhile, or of a newer version that this one cannot read
+def _read(spec: RunSpec) -> Iterator[_Use]:
+    job = spec.data_job
+    if not isinstance(job, GenerationJob):
+        for pair in job.namespaces:
+            yield _Use("reads", spec.source_fingerprint, pair.source, pair.source_uuid)
+
+
+def _written(spec: RunSpec) -> Iterator[_Use]:
+    job, server = spec.data_job, spec.target_fingerprint
+    if isinstance(spec.job, VerificationJob):
+        return
+    if isinstance(job, GenerationJob):
+        for part in job.parts:
+            yield _Use("writes into", server, part.namespace, part.uuid)
+    else:
+        for pair in job.namespaces:
+            yield _Use("writes into", server, pair.target, pair.target_uuid)
+
+
+def _runs_not_ended(ledger: Ledger) -> Iterator[tuple[RunSpec, RunState]]:
+    for run_id, state in ledger.states().items():
+        if state in _NOT_ENDED:
+            try:
+                yield ledger.spec(run_id), state
+            except (UnknownName, SpecRefused):
+                continue  # forgotten meanwhile, or of a newer version that this one cannot read

@@ -34,9 +34,10 @@ from dataworks_tasks.store.client import BaseDatabaseClient
 from dataworks_tasks.store.create_collection import check_layout, create_collection
 from producer.connections import Connections
 from producer.start.capped_collections import check_capped, check_capped_targets
+from producer.start.check_names import check_generated_names
 from producer.start.check_unique_ids import check_writable, with_repeating_ids
 from producer.start.claimed_targets import claimed_targets
-from producer.start.collections_in_use import check_not_read
+from producer.start.collections_in_use import check_not_in_use
 from producer.start.dropped_collection import describe_collection
 from producer.start.generation_targets import create_missing, with_collection_uuids
 from producer.start.index_entries import with_generated_indexes
@@ -90,6 +91,9 @@ def plan_generation(
     """
     if request.total is not None:
         check_total(request.total)
+    for flag, name in (("--database", request.database), ("--collection", request.collection)):
+        if name == "":  # a variable of a script that is not set
+            raise UsageError(f"{flag} is empty", "Give it a name, or leave it out")
     seed = secrets.randbelow(2**32) if request.seed is None else request.seed
     known = set(builtin_names()) - {generator.name for generator in registered}
     if request.what in known or Path(request.what).suffix.lower() == ".json":
@@ -201,12 +205,13 @@ def start_generation(
     plan = plan_generation(request, config, registered=registered)
     connections.reach_ledger()
     target = connections.target
+    check_generated_names(target, plan.namespaces)
     check_targets(target, plan.namespaces, request.options)
     check_capped_targets(target, plan.job.parts, plan.sources, drop=request.options.drop)
     # A command without Redis starts one here, when all that it needs no ledger for is checked.
     ledger = connections.ledger
     if request.options.drop:
-        check_not_read(ledger, target, plan.namespaces)
+        check_not_in_use(ledger, target, plan.namespaces)
     job = with_repeating_ids(
         target,
         plan.job,

@@ -25,7 +25,7 @@ from producer.start.check_rules import check_rules, check_time_series
 from producer.start.check_target_series import check_target_series
 from producer.start.check_unique_ids import check_unique_ids
 from producer.start.claimed_targets import claimed_targets
-from producer.start.collections_in_use import check_not_read
+from producer.start.collections_in_use import check_not_in_use
 from producer.start.copy_collections import (
     create_views,
     prepare_collections,
@@ -119,7 +119,7 @@ def start_migration(
     # A command without Redis starts one here, when all that it needs no ledger for is checked.
     ledger = connections.ledger
     if request.options.drop:
-        check_not_read(ledger, target, namespaces)
+        check_not_in_use(ledger, target, namespaces)
     check_targets(target, namespaces, request.options)
     if not request.options.drop:  # otherwise each is created again like its source
         check_unique_ids(target, namespaces)

@@ -14,6 +14,7 @@ from dataworks_tasks.generate.fingerprint import probed_indexes
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 _FIRST_DOCUMENTS = 100
 """The first documents of a generator, in which no _id may repeat."""
+_NEVER_AN_ID = {0x04: "an array", 0x06: "undefined", 0x0B: "a regular expression"}
 _CLOCK_TICK_SECONDS = 0.002
 """Longer than the resolution of a date in MongoDB."""
 
@@ -87,6 +88,12 @@ def _check_ids(source: TriedSource) -> None:
     known: dict[tuple[int, bytes], int] = {}
     for index in range(min(source.count, _FIRST_DOCUMENTS)):
         id_ = find_element(_made(source, index), b"_id")
+        if id_ is not None and id_.type in _NEVER_AN_ID:
+            raise UsageError(
+                f"document {index} of {source.name} has an _id that is {_NEVER_AN_ID[id_.type]}, "
+                "and MongoDB stores no such _id",
+                "Use a number, a text, an ObjectId or a document",
+            )
         key = (id_.type, bytes(id_.value)) if id_ is not None else (0, b"")
         if key in known:
             raise UsageError(

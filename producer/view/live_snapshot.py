@@ -19,7 +19,7 @@ from dataworks_tasks.settings import FrameworkConfig
 from producer.drive.observation import Observation, QueueDepth
 from producer.view.differences import DifferenceGroup
 from producer.view.remaining_time import RemainingTime
-from producer.view.run_summary import RunSummary, summarize, with_differences
+from producer.view.run_summary import RunSummary, once_copied, summarize, with_differences
 from producer.view.time_left import TimeLeft
 
 if TYPE_CHECKING:
@@ -203,8 +203,9 @@ class LiveMeter:
             for alert in transitions:
                 self._notify(alert)
         run = summarize(self._spec, progress, cause=standstill.cause, time_left=self._left)
+        is_copied = self._following is not None and not self._following.is_copying
         return LiveSnapshot(
-            self._with_differences(run),
+            self._with_differences(once_copied(run, is_copied=is_copied)),
             metrics,
             self._collections,
             tuple(self._worker(worker) for worker in metrics.workers),
@@ -265,17 +266,22 @@ def collections(
     """Return the run's collections; none for a run of one. Failed documents count as done."""
     job = spec.data_job
     if isinstance(job, MigrationJob):
-        return () if len(job.namespaces) < 2 else tuple(_copies(job, progress))
+        if len(job.namespaces) < 2:
+            return ()
+        is_copied = job.follow is not None and ledger.key_windows.is_copied(spec.run_id)
+        return tuple(_copies(job, progress, is_copied=is_copied))
     return () if len(job.parts) < 2 else tuple(_parts(ledger, spec.run_id, job))
 
 
-def _copies(job: MigrationJob, progress: RunProgress) -> Iterator[CollectionProgress]:
+def _copies(
+    job: MigrationJob, progress: RunProgress, *, is_copied: bool
+) -> Iterator[CollectionProgress]:
     """Yield a migration's collections.
 
     The planned count grows until everything is planned, and can differ from what was read: a
     collection that is followed grows.
     """
-    is_complete = progress.state in FINISHED
+    is_complete = is_copied or progress.state in FINISHED
     for name in (str(pair.target) for pair in job.namespaces):
         if job.follow is not None and not _is_counted(name, progress):
             continue  # added after the copy: its documents are not counted separately

@@ -36,7 +36,7 @@ def _steps(run: RunSummary) -> list[str]:
     if run.failures and run.kind is RunKind.VERIFICATION:
         steps.append(f"See what differs: dataworks failures {run.run_id}")
         if run.is_over:
-            steps.append(f"Make it equal: dataworks verify {run.verified} --repair")
+            steps.extend(run.repair_steps)
     elif run.failures and run.kind is RunKind.REPAIR:
         steps.append(f"See what still differs: dataworks failures {run.run_id}")
     elif run.failures:

@@ -71,6 +71,10 @@ class RunSummary:
     """Why it makes no progress, if known."""
     verified: str | None = None
     """The run that a verification or a repair is about."""
+    is_copied: bool = False
+    """Whether it follows its source by now: what the source had at the start is copied."""
+    verified_follows: bool = False
+    """Whether that run follows its source: it can be repaired until its cut-over only."""
     is_cut_over: bool = False
     """Whether it is a migration that followed its source and has ended, so it writes no more."""
     time_left: TimeLeft | None = None
@@ -95,6 +99,22 @@ class RunSummary:
         listed = sum(group.count for group in self.differences)
         return shown_groups(self.differences, listed, self.failures) if listed else ()
 
+    @property
+    def repair_steps(self) -> tuple[str, ...]:
+        """The steps that make a verified run equal again."""
+        live = " --live" if self.verified_follows else ""
+        command = f"dataworks verify {self.verified}{live} --repair"
+        when = ", unless the run is cut over, with" if self.verified_follows else " with"
+        extra = [group.is_extra for group in self.differences]
+        if not any(extra):
+            return (f"Make them equal{when}: {command}",)
+        if all(extra):
+            return (f"Delete documents that should not be there{when}: {command} --delete-extra",)
+        return (
+            f"Correct the documents that should be there{when}: {command}",
+            f"Delete those that should not be there too{when}: {command} --delete-extra",
+        )
+
     def _differences_as_json(self) -> dict[str, Any]:
         if self.kind is not RunKind.VERIFICATION:
             return {}
@@ -115,6 +135,8 @@ class RunSummary:
         """The share of the known work that is done, from 0 to 1."""
         done = self.documents + (0 if self.kind is RunKind.VERIFICATION else self.failures)
         total = self.documents_total
+        if self.is_copied:
+            return 1.0
         return min(1.0, done / total) if total else float(self.state in FINISHED)
 
     @property
@@ -205,10 +227,25 @@ def summarize(
         notes=(*progress.notes, *_adds_nothing(spec, counters.get("already_there", 0))),
         outcomes=_outcomes(spec, progress),
         verified=spec.job.run_id if isinstance(spec.job, VerificationJob | RepairJob) else None,
+        verified_follows=isinstance(spec.job, VerificationJob) and _follows(spec.job),
         is_cut_over=spec.follows and progress.state is RunState.COMPLETE,
         flags=progress.flags or NO_RUN_FLAGS,
         limits=progress.limits or RunLimits.of_spec(spec),
     )
+
+
+def _follows(job: VerificationJob) -> bool:
+    return isinstance(job.of, MigrationJob) and job.of.follow is not None
+
+
+def once_copied(run: RunSummary, *, is_copied: bool) -> RunSummary:
+    """Return the summary of a run that follows its source.
+
+    After the copy the total is what was copied: a filter left out the others.
+    """
+    if not is_copied or run.state in FINISHED:
+        return run
+    return replace(run, documents_total=run.documents + run.failures, is_copied=True)
 
 
 def _adds_nothing(spec: RunSpec, already_there: int) -> tuple[RunNote, ...]:

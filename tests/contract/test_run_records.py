@@ -7,10 +7,22 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from dataworks_tasks.errors import UnknownName
-from dataworks_tasks.ledger.contract import WORKING, FinishState, PlanEnd, RunState
+from dataworks_tasks.errors import UnknownName, UsageError
+from dataworks_tasks.ledger.contract import (
+    WORKING,
+    FinishState,
+    PlanEnd,
+    RangeResult,
+    RunState,
+)
 from dataworks_tasks.ledger.final_collection import FinalCollection, HeldCollection
-from dataworks_tasks.ledger.keys import SLICES_PER_KEY, due_key, turns_key, wanted_keys
+from dataworks_tasks.ledger.keys import (
+    SLICES_PER_KEY,
+    RunKeys,
+    due_key,
+    turns_key,
+    wanted_keys,
+)
 from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.ledger.run_flags import RunFlags
 from dataworks_tasks.ledger.run_limits import RunLimits
@@ -30,6 +42,41 @@ def test_a_name_belongs_to_one_run(ledger: RedisLedger) -> None:
     assert ledger.name_run("nightly", first.run_id, 0) == second.run_id, "it is on record"
     ledger.forget(second.run_id)
     assert ledger.named_run("nightly") is None
+
+
+def test_recording_a_run_may_be_repeated(ledger: RedisLedger) -> None:
+    spec = generation_spec(20)
+    ledger.create(spec, 20)
+    ledger.acknowledge(spec.run_id, BatchRange(0, 10), NOTHING)
+    ledger.create(spec, 20)  # its answer was lost
+    assert ledger.acknowledge(spec.run_id, BatchRange(10, 20), NOTHING).closed_last_gap
+    ledger.change_state(spec.run_id, WORKING, RunState.COMPLETE)
+    ledger.create(spec, 20)
+    assert ledger.state(spec.run_id) is RunState.COMPLETE
+
+
+def test_two_runs_with_one_id_do_not_mix(ledger: RedisLedger) -> None:
+    first = generation_spec(10)
+    second = generation_spec(99).model_copy(update={"run_id": first.run_id})
+    ledger.create(first, 10)
+    with pytest.raises(UsageError, match="another run has the id"):
+        ledger.create(second, 99)
+    assert ledger.spec(first.run_id) == first
+    assert ledger.progress(first.run_id).total == 10
+
+
+def test_what_is_left_of_a_lost_run_does_not_count_for_its_next_record(
+    ledger: RedisLedger, redis: Redis
+) -> None:
+    spec = generation_spec(20)
+    ledger.create(spec, 20)
+    ledger.acknowledge(spec.run_id, BatchRange(0, 10), RangeResult({"documents": 10}))
+    redis.delete(RunKeys(spec.run_id).record)
+    ledger.create(spec, 20)
+    assert list(ledger.gaps(spec.run_id)) == [BatchRange(0, 20)]
+    done = ledger.acknowledge(spec.run_id, BatchRange(0, 20), RangeResult({"documents": 20}))
+    assert done.closed_last_gap
+    assert ledger.progress(spec.run_id).counters["documents"] == 20
 
 
 def test_a_collection_belongs_to_one_run_until_it_ends(ledger: RedisLedger) -> None:
@@ -137,8 +184,6 @@ def test_a_run_is_recorded_with_its_steps(ledger: RedisLedger, redis: Redis) -> 
     ledger.create(spec, 10, "fast", ("plan", "watch"))
     due = [f"{spec.run_id} plan".encode(), f"{spec.run_id} watch".encode()]
     assert redis.zrange(due_key("fast"), 0, -1, withscores=True) == [(name, 0.0) for name in due]
-    ledger.create(spec.model_copy(update={"batch_size": 7}), 10)
-    assert ledger.spec(spec.run_id) == spec, "an answer was lost: what is on record stays"
 
 
 def test_what_other_keys_hold_of_a_forgotten_run_is_gone(ledger: RedisLedger, redis: Redis) -> None:

@@ -69,12 +69,39 @@ def test_verification_finds_every_difference(fleet: Fleet) -> None:
     assert "customer.firstName" in next(line for line in rows.splitlines() if str(ids[11]) in line)
 
 
+def test_a_document_that_cannot_be_generated_is_a_difference(fleet: Fleet) -> None:
+    fleet.start_worker(1)
+    failing = (140, 150, 151, 160)
+    tests = " or ".join(f"_id == {number}" for number in failing)
+    template = {"count": 10_000, "content": {
+        "_id": {"type": "autoincrement"},
+        "sum": {"type": "expr", "expr": f"if({tests}, 9223372036854775807, 0) + _id"},
+    }}  # fmt: skip
+    path = fleet.folder / "sums.json"
+    path.write_text(json.dumps(template))
+    done = fleet.run("generate", path, "--database", fleet.database, "--json", check=False)
+    run = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, run["documents"], run["failures"]) == (4, 9_996, 4)
+    fleet.mongo[fleet.database]["sums"].delete_one({"_id": 145})
+    done = fleet.run("verify", run["run"], "--repair", check=False)
+    assert done.returncode == 1
+    assert done.stdout.count("not repaired: ") == 4
+    for number in failing:
+        assert f"sums  #{number}  the document cannot be generated: OutOfRange" in done.stdout
+    found = {document["_id"] for document in fleet.mongo[fleet.database]["sums"].find()}
+    assert found == set(range(10_000)) - set(failing)
+    done = fleet.run("verify", run["run"], "--json", check=False)
+    assert (done.returncode, json.loads(done.stdout.splitlines()[-1])["failures"]) == (1, 4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (["service_ordr", "--total", "5"], "Did you mean service_order"),
         (["service_order", "--total", "0"], "--total from 1 to"),
         (["service_order", "--total", "-4"], "'--total': must be 0 or more, not '-4'"),
+        (["service_order", "--total", "5", "--collection", ""], "--collection is empty"),
+        (["service_order", "--total", "5", "--database", ""], "--database is empty"),
         (["service_order", "--total", "10000000000000"], "--total from 1 to"),
         (["missing.json", "--total", "5"], "missing.json"),
         (["shop", "--total", "5"], "Set the counts in the template file"),

@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 PREFIX_BYTES = 7
 INDEX_BYTES = 5
 INDEX_LIMIT = 1 << (8 * INDEX_BYTES)
+_INDEX = np.dtype({
+    "names": ["last"], "formats": [f"V{INDEX_BYTES}"], "offsets": [8 - INDEX_BYTES], "itemsize": 8,
+})  # fmt: skip
+"""The last bytes of a big-endian number of eight."""
 
 
 @lru_cache(maxsize=1024)
@@ -34,7 +38,4 @@ def object_id(prefix: bytes, index: int) -> bytes:
 
 def index_bytes(indexes: NDArray[np.uint64]) -> NDArray[np.void]:
     """Return the last five bytes of each id, which encode its index."""
-    big_endian = indexes.astype(">u8")
-    return np.ndarray(
-        (len(indexes),), f"V{INDEX_BYTES}", big_endian, offset=8 - INDEX_BYTES, strides=(8,)
-    )
+    return indexes.astype(">u8").view(_INDEX)["last"]

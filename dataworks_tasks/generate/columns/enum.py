@@ -150,7 +150,7 @@ def read_enum(node: TemplateNode) -> Column:
     distinct = node.flag("distinct", False)
     group = group_of(node)
     group.join(
-        node, ValueSet("values", len(values)), {"weights": tuple(weights), "distinct": distinct}
+        node, ValueSet("value", len(values)), {"weights": tuple(weights), "distinct": distinct}
     )
     pool = Pool(values or [None])
     if distinct:
@@ -182,7 +182,8 @@ def _check_distinct(node: TemplateNode, values: list[Any], weights: list[float])
     if longest > possible:
         node.refuse(
             "distinct",
-            f"the array can have {longest} elements, but there are only {possible} values; "
+            f"the array can have {counted(longest, 'element')}, but there "
+            f"{'is' if possible == 1 else 'are'} only {counted(possible, 'value')}; "
             "give a smaller maxLength or more values",
         )
     if not node.has("group"):

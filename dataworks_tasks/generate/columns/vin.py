@@ -142,7 +142,7 @@ def read_vin(node: TemplateNode) -> Column:
     if len(valid) != len(makers):
         node.refuse("makers", "must be codes of three letters or digits without I, O and Q")
     group = group_of(node)
-    group.join(node, ValueSet("values", len(makers)), {})
+    group.join(node, ValueSet("value", len(makers)), {})
     if group.settings.get("distinct"):
         node.refuse("group", "a vin cannot follow a group of distinct values")
     column = VinColumn(node.path, group, tuple(valid) or _MAKERS, node.flag("unique", False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,10 @@ from dataworks_tasks.generate.fields import exact
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS = 1000
+_CYCLE = 146_097 * 24 * 60 * 60 * _MILLISECONDS
+_CYCLE_YEARS = 400
+"""After so many years the calendar repeats, with its weekdays."""
+_YEAR_OR_PERCENT = re.compile("%[Y%]")
 _FORMATS = frozenset("YmdHMSfjyBbAaIp%")
 
 Apply = Callable[[Sequence[Values], int], Values]
@@ -118,10 +123,13 @@ def formatted(arguments: Sequence[Values], _count: int) -> Values:
 
 
 def _written(milliseconds: int, form: str) -> str:
-    try:
-        return (_EPOCH + timedelta(milliseconds=milliseconds)).strftime(form)
-    except (OverflowError, ValueError):
-        return ""  # beyond the year 9999
+    # Python's dates end in the year 9999, and its %Y pads the year on some systems only.
+    cycles, rest = divmod(milliseconds, _CYCLE)
+    date = _EPOCH + timedelta(milliseconds=rest)
+    year = f"{date.year + cycles * _CYCLE_YEARS:04}"
+    return date.strftime(
+        _YEAR_OR_PERCENT.sub(lambda found: year if found[0] == "%Y" else found[0], form)
+    )
 
 
 def number_formatted(arguments: Sequence[Values], _count: int) -> Values:

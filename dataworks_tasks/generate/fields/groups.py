@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.numerals import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class ValueSet:
     count: int
 
     def __str__(self) -> str:
-        return f"{self.count:,} {self.what}" if self.count else self.what
+        return counted(self.count, self.what) if self.count else self.what
 
 
 @dataclass(slots=True, eq=False)

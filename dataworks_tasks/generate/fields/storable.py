@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from bson import Binary, Decimal128
+from bson import Binary, Decimal128, encode
 
 _DECIMAL128 = Context(prec=34, Emin=-6143, Emax=6144)
 
@@ -22,8 +22,11 @@ def storable(value: Any) -> Any:
     converted = value
     if isinstance(value, Mapping):
         converted = {str(key): storable(entry) for key, entry in value.items()}
-    elif isinstance(value, tuple | set | frozenset | list):
+    elif isinstance(value, tuple | list):
         converted = [storable(entry) for entry in value]
+    elif isinstance(value, set | frozenset):
+        # Each Python process has an order of its own for the texts of a set.
+        converted = sorted(map(storable, value), key=lambda entry: encode({"": entry}))
     elif isinstance(value, np.ndarray):
         converted = storable(value.tolist())
     elif isinstance(value, np.generic):

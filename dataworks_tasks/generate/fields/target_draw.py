@@ -20,6 +20,7 @@ from dataworks_tasks.generate.fields.groups import Group
 from dataworks_tasks.generate.fields.model import Field, Linker
 from dataworks_tasks.generate.fields.numbers import whole_within
 from dataworks_tasks.generate.fields.template_node import TemplateNode
+from dataworks_tasks.numerals import counted
 
 WAYS = ("inTurn", "oneToOne", "earlier", "distinct")
 """The flags of a reference, which has at most one of them."""
@@ -60,7 +61,8 @@ class TargetDraw:
             if self._longest > count:
                 linker.refuse(
                     "distinct",
-                    f"the array can have {self._longest} elements, but there are {count} documents",
+                    f"the array can have {counted(self._longest, 'element')}, "
+                    f"but the collection has {counted(count, 'document')}",
                 )
                 return
             self._without_repeats = WithoutRepeats(

@@ -58,7 +58,7 @@ class Template:
         for path, most in capacities(collection.content):
             if total > most:
                 raise UsageError(
-                    f"{path} of {collection.name} has {most:,} different values, "
+                    f"{path} of {collection.name} has {counted(most, 'different value')}, "
                     f"and the run asks for {counted(total, 'document')}",
                     "Give the field a wider range, or ask for fewer documents",
                 )

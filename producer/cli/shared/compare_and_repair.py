@@ -108,11 +108,14 @@ def _with_unrepaired(
     and views.
     """
     ledger = connections.ledger
-    left = [
-        f"{failure.namespace}: {failure.reason}; they are not repaired"
+    unnamed = [
+        f"not repaired: {failure.namespace}  {failure.document_id}  {failure.reason}"
         for failure in ledger.failures(verification)
         if not failure.bson_id
     ]
+    left = unnamed[:_LISTED]
+    if len(unnamed) > _LISTED:
+        left.append(f"not repaired: {len(unnamed) - _LISTED:,} more")
     left += [
         f"{note}; a repair corrects documents only"
         for note in ledger.progress(verification).notes

@@ -126,7 +126,8 @@ def summary(
 def _share(run: RunSummary) -> str:
     """Return the share done of an unfinished run, rounded down: 100% means all of it."""
     more = " so far" if run.planning else ""
-    return "" if run.state in FINISHED else f"{more}, {int(100 * run.share)}%"
+    done = run.is_copied or run.state in FINISHED
+    return "" if done else f"{more}, {int(100 * run.share)}%"
 
 
 def _left(run: RunSummary) -> str:
@@ -195,24 +196,10 @@ def _texts(run: RunSummary) -> Iterator[str]:
         yield f"{note.topic}: {note}"
 
 
-def _repairs(run: RunSummary) -> Iterator[str]:
-    """Yield how to make the target what a verification expected."""
-    command = f"dataworks verify {run.verified} --repair"
-    extra = [group.is_extra for group in run.differences]
-    if not any(extra):
-        yield f"Make them equal with: {command}"
-        return
-    if not all(extra):
-        yield f"Correct the documents that should be there with: {command}"
-        yield f"Delete those that should not be there too with: {command} --delete-extra"
-    else:
-        yield f"Delete documents that should not be there with: {command} --delete-extra"
-
-
 def _next_steps(run: RunSummary, abandoned: bool) -> Iterator[str]:
     if run.failures and run.kind is RunKind.VERIFICATION:
         yield f"See the differences with: dataworks failures {run.run_id}"
-        yield from _repairs(run)
+        yield from run.repair_steps
     elif run.failures and run.kind is RunKind.REPAIR:
         yield f"What still differs: dataworks failures {run.run_id}"
     elif run.failures:

@@ -15,6 +15,7 @@ from pymongo.errors import WriteError
 
 from dataworks_tasks.failpoints import CUT_OVER_FAILPOINTS
 from dataworks_tasks.ledger.contract import RunState
+from dataworks_tasks.sync.follow_place import PLACE
 from tests.fleet import Fleet, wait_until
 from tests.integration.sync.writers import raw_documents
 
@@ -103,6 +104,114 @@ def test_writes_are_blocked_until_an_open_transaction_is_over(two_servers: Serve
     with pytest.raises(WriteError, match="User writes blocked"):
         orders.insert_one({})
     assert "allow writes" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_while_the_source_begins_to_block_leaves_no_block(
+    two_servers: Servers, number: signal.Signals
+) -> None:
+    """The server waits for a transaction, and blocks after that, whoever asked for it."""
+    fleet, source = two_servers
+    run = follow(two_servers)
+    orders = source[fleet.database].orders
+    asked = {"command.setUserWriteBlockMode": {"$exists": True}}
+    with source.start_session() as session, session.start_transaction():
+        orders.insert_one({"_id": "open", "place": "open"}, session=session)
+        command = fleet.start("cutover", run, "--block-writes")
+        running: list[Any] = [{"$currentOp": {}}, {"$match": asked}]
+        wait_until(lambda: list(source.admin.aggregate(running)), "the source begins to block")
+        command.send_signal(number)
+        wait_until(lambda: len(list(source.admin.aggregate(running))) == 2, "it is taken back")
+    output = " ".join(command.communicate()[0].split())
+    assert command.returncode == 128 + number, output
+    assert "the cut-over did not finish: writes to the source are allowed again" in output
+    orders.insert_one({"_id": "more", "place": "more"})
+    assert fleet.ledger.state(run) is RunState.RUNNING
+
+
+def test_indexes_that_change_after_a_cut_over_that_failed_are_as_at_the_source(
+    two_servers: Servers, tmp_path: Path
+) -> None:
+    """What an earlier cut-over built is replaced or dropped; what others built is theirs."""
+    fleet, source = two_servers
+    run = follow(two_servers)
+    orders, copy = source[fleet.database].orders, fleet.mongo[fleet.database].orders
+    orders.create_index("m", name="changed")
+    orders.create_index("k", name="dropped")
+    copy.create_index("own", name="own")
+    kill_at(fleet, run, "cut-over-indexes.after", tmp_path, "--quiet", "1s")
+    assert {"changed", "dropped", "place_1"} <= copy.index_information().keys()
+    orders.drop_index("dropped")
+    orders.drop_index("changed")
+    orders.create_index([("m", -1)], name="changed")
+    source[fleet.database].command("collMod", "orders", index={"name": "place_1", "hidden": True})
+    done = fleet.run("cutover", run, "--quiet", "1s")
+    assert "orders: dropped the index changed, as at the source" in done.stdout
+    there = copy.index_information()
+    assert there.keys() == {"_id_", "n_1", "place_1", "changed", "own"}
+    assert there["changed"]["key"] == [("m", -1)]
+    assert there["place_1"]["hidden"]
+
+
+def test_validators_wait_for_the_cut_over_that_completes(
+    two_servers: Servers, tmp_path: Path
+) -> None:
+    """Until then the source is followed, with documents that it holds and they would refuse."""
+    fleet, source = two_servers
+    run = follow(two_servers)
+    orders, copy = source[fleet.database].orders, fleet.mongo[fleet.database].orders
+    source[fleet.database].command("collMod", "orders", validator={"n": {"$gte": 0}})
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    stop = f"cut-over-indexes.after=stop@1:{marks}"
+    command = fleet.start("cutover", run, "--quiet", "1s", DATAWORKS_FAILPOINTS=stop)
+    wait_until(lambda: any(marks.iterdir()), "indexes and validators match the source")
+    assert copy.options()["validator"] == {"n": {"$gte": 0}}
+    orders.update_one({"_id": 7}, {"$set": {"m": 1}})
+    wait_until(lambda: copy.find_one({"m": 1}), "it is followed")
+    command.send_signal(signal.SIGCONT)
+    assert "somebody still writes" in " ".join(command.communicate()[0].split())
+    assert "validator" not in copy.options()
+    odd = {"_id": "odd", "n": -1, "place": "odd"}
+    source[fleet.database].command(
+        "insert", "orders", documents=[odd], bypassDocumentValidation=True
+    )
+    wait_until(lambda: copy.find_one({"_id": "odd"}), "it is followed")
+    fleet.run("cutover", run, "--quiet", "1s")
+    assert copy.options()["validator"] == {"n": {"$gte": 0}}
+    check_cut_over(two_servers, run)
+
+
+def test_a_cut_over_that_waited_for_another_leaves_its_block(two_servers: Servers) -> None:
+    """A second command finds the run complete, and neither blocks nor allows anything."""
+    fleet, source = two_servers
+    run = follow(two_servers)
+    windows = fleet.ledger.key_windows
+    fleet.ledger.acquire_finish_lease(run, "cutover:another", 4)
+    command = fleet.start("cutover", run, "--block-writes")
+    lines = command.stdout
+    assert lines is not None
+    wait_until(lambda: "waiting for another" in lines.readline(), "it waits")
+    source.admin.command({"setUserWriteBlockMode": 1, "global": True})
+    wait_until(lambda: windows.complete(run, PLACE, windows.place(run, PLACE)), "it is complete")
+    output = " ".join(command.communicate()[0].split())
+    assert command.returncode == 0, output
+    assert f"{run} is complete" in output
+    assert "refuses writes" not in output
+    with pytest.raises(WriteError, match="User writes blocked"):
+        source[fleet.database].orders.insert_one({})
+
+
+def test_an_index_that_meets_duplicates_can_be_left_out(two_servers: Servers) -> None:
+    """Documents without the field have no value of it: a renamed field makes such duplicates."""
+    fleet, _ = two_servers
+    run = follow(two_servers, "--rename", "place=spot")
+    refused = " ".join(fleet.run("cutover", run, "--dry-run", check=False).stdout.split())
+    assert "orders has several documents with place = None" in refused
+    assert f"or cut over without the index: dataworks cutover {run} --accept-failures" in refused
+    done = fleet.run("cutover", run, "--quiet", "1s", "--accept-failures")
+    assert f"{run} is complete" in done.stdout
+    assert "place_1" not in fleet.mongo[fleet.database].orders.index_information()
 
 
 def test_a_cut_over_that_fails_allows_writes_again(two_servers: Servers) -> None:

@@ -73,6 +73,24 @@ def test_a_source_is_followed_and_cut_over(live_fleet: Fleet) -> None:
     cut_over(fleet, run)  # done already
 
 
+def test_a_change_log_that_somebody_dropped_loses_no_change(live_fleet: Fleet) -> None:
+    """The keys in it are unknown then, so every key of both sides is reconciled."""
+    fleet = live_fleet
+    fleet.start_worker(2)
+    fill(fleet, "orders")
+    run = start(fleet, "--max-rate", 60)
+    orders, copies = (fleet.mongo[name] for name in (fleet.database, f"{fleet.database}_copy"))
+    wait_until(lambda: copies.orders.count_documents({}) >= 50, "some are copied")
+    orders.orders.update_many({}, {"$set": {"n": -1}})
+    orders.orders.delete_one({"_id": 0})
+    changes = copies[f"dataworks.changes.{run}"]
+    wait_until(lambda: changes.count_documents({}), "keys wait for the end of the copy")
+    changes.drop()
+    wait_until(lambda: copies.orders.count_documents({"n": -1}) == 299, "every key is reconciled")
+    cut_over(fleet, run)
+    check_equal(fleet, "orders")
+
+
 def test_transformed_documents_are_followed(live_fleet: Fleet) -> None:
     """Updates, deletions, and documents that move into and out of the filter."""
     fleet = live_fleet
@@ -227,11 +245,45 @@ def test_a_followed_target_is_verified_and_repaired_while_it_changes(live_fleet:
     assert "was cut over" in refused.stderr
 
 
-def test_status_shows_phase_and_lag(live_fleet: Fleet) -> None:
+def test_a_cut_over_says_that_no_worker_is_running(live_fleet: Fleet) -> None:
+    """Its last steps wait for workers, perhaps while the source refuses writes."""
+    fleet = live_fleet
+    fill(fleet, "orders", count=20)
+    run = start(fleet)
+    listed = fleet.run("cutover", run, "--dry-run", check=False).stdout
+    assert "no  workers: no worker is running; start one: dataworks worker" in listed
+    fleet.start_worker(1)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    assert "ok  workers: running" in fleet.run("cutover", run, "--dry-run").stdout
+
+
+def test_what_the_cut_over_builds_is_no_difference_before_it(live_fleet: Fleet) -> None:
     fleet = live_fleet
     fleet.start_worker(2)
     fill(fleet, "orders", count=20)
+    database = fleet.mongo[fleet.database]
+    database.orders.create_index("n", unique=True)
+    database.command("collMod", "orders", validator={"n": {"$gte": 0}})
     run = start(fleet)
+    wait_until(lambda: fleet.ledger.key_windows.is_copied(run), "the copy is done")
+    equal = fleet.run("verify", run, "--live").stdout
+    assert "not compared, because the cut-over builds them" in equal
+    assert "different" not in equal
+    fleet.mongo[f"{fleet.database}_copy"].orders.delete_one({"_id": 5})
+    differs = fleet.run("verify", run, "--live", check=False)
+    assert differs.returncode == 1
+    assert f"dataworks verify {run} --live --repair" in differs.stdout
+    assert f"dataworks indexes {run}" not in differs.stdout
+    fleet.run("verify", run, "--live", "--repair")
+    cut_over(fleet, run, "--verify", "full")
+    assert "1 of 1 equal" in fleet.run("verify", run).stdout
+
+
+def test_status_shows_phase_and_lag(live_fleet: Fleet) -> None:
+    fleet = live_fleet
+    fleet.start_worker(2)
+    fill(fleet, "orders", "people", count=20)
+    run = start(fleet, "--filter", json.dumps({"n": {"$gte": 5}}))
 
     def following() -> bool:
         shown = fleet.run("status", run, "--json", check=False).stdout
@@ -239,6 +291,10 @@ def test_status_shows_phase_and_lag(live_fleet: Fleet) -> None:
         return bool(figures["phase"] == "following" and figures["lag_seconds"] < 5)
 
     wait_until(following, "the run follows")
+    figures = json.loads(fleet.run("status", run, "--json", check=False).stdout)
+    assert (figures["documents_total"], figures["share"]) == (30, 1)
+    assert [each["total"] for each in figures["collections"]] == [15, 15]
+    assert "so far" not in fleet.run("status", run, check=False).stdout
 
 
 def test_the_figures_of_following_are_documented(live_fleet: Fleet) -> None:

@@ -53,3 +53,30 @@ def test_a_program_follows_and_cuts_over(
 
     asyncio.run(move())
     check_equal(fleet, "orders")
+
+
+def test_a_program_accepts_a_collection_that_is_gone(
+    live_fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison of both sides leaves it out, as that of the command does."""
+    fleet = live_fleet
+    monkeypatch.chdir(fleet.folder)
+    fleet.start_worker(2)
+    fill(fleet, "orders", "people", count=50)
+    names = f"{fleet.database}.*"
+    request = MigrationRequest(include=(names,), mappings=(f"{names}={fleet.database}_copy.*",))
+    accepting = CutOverRequest(verify="full", quiet_seconds=1, accept_failures=True)
+
+    async def move() -> None:
+        engine = create_migration_engine(settings(fleet))
+        run = await engine.migrate(request, follow=True)
+        assert await run.caught_up() <= 10
+        fleet.mongo[fleet.database].people.drop()
+        fleet.wait_for_state(run.run_id, RunState.PAUSED)
+        fleet.run("resume", run.run_id, "--detach")
+        result = await engine.followed_run(run.run_id).cutover(accepting)
+        assert result.state is RunState.COMPLETE
+
+    asyncio.run(move())
+    check_equal(fleet, "orders")
+    assert fleet.mongo[f"{fleet.database}_copy"].people.count_documents({}) == 50

@@ -55,6 +55,10 @@ def test_a_lost_history_fails_the_run_and_resync_repairs_it(two_servers: Servers
     assert f"dataworks resume {run} --resync" in error
     refused = fleet.run("cutover", run, check=False)
     assert "it is" not in refused.stdout
+    assert "no history: it no longer reaches back to the run's position" in " ".join(
+        refused.stdout.split()
+    )
+    assert f"Continue it: dataworks resume {run} --resync" in refused.stdout
     assert refused.returncode == 2
     done = fleet.run("resume", run, "--resync")
     assert "the source's newest position" in done.stdout

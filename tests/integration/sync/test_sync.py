@@ -44,7 +44,15 @@ def test_the_way_there_and_back_and_there_again(live_fleet: Fleet) -> None:
         wait_until(lambda: writers.changes > changes + 200, "changes are followed")
     assert fleet.ledger.spec(back).is_swapped
     wait_until(lambda: fleet.ledger.key_windows.is_copied(back), "the way back is compared")
-    cut_over(fleet, back)
+    fleet.mongo[new_side].bills.insert_one({"_id": 1})
+    listed = fleet.run("cutover", back, "--dry-run", check=False)
+    assert listed.returncode == 1
+    assert f"no  {new_side}.bills: not part of the run, and not followed: a way back" in (
+        listed.stdout
+    )
+    copy_it = f"dataworks migrate --include {new_side}.bills --to {fleet.database}.bills, with"
+    assert copy_it in " ".join(listed.stdout.split())
+    cut_over(fleet, back, "--accept-failures")
     check_equal(fleet, *NAMES)
     assert fleet.ledger.progress(back).failures == 0
 

@@ -115,7 +115,7 @@ def test_polygons_are_closed_and_counterclockwise() -> None:
         ({"type": "map", "content": NUMBER, "keys": {"type": "enum", "values": ["", "a", "b"],
           "distinct": True}}, "cannot be a name"),
         ({"type": "map", "content": NUMBER, "keys": {"type": "enum", "values": ["a"],
-          "distinct": True}}, "only 1 values"),
+          "distinct": True}}, "there is only 1 value; "),
         ({"type": "map", "content": NUMBER, "keys": {"type": "regex"}}, "be written as text"),
         ({"type": "coordinates", "polygon": 2}, "between 3 and 100"),
         ({"type": "coordinates", "sizeKm": 2}, "needs polygon"),

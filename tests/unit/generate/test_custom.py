@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -138,6 +141,24 @@ def test_values_are_converted_as_those_of_templates_are() -> None:
     }  # fmt: skip
 
 
+def test_sets_have_the_same_order_in_every_process() -> None:
+    code = (
+        "from dataworks_tasks.generate.fields.storable import storable\n"
+        "print(storable({'tags': {f'tag {n}' for n in range(9)}, 'pairs': {('b', 1), ('a', 2)}}))"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(printed) == 1
+    assert "'tag 0', 'tag 1'" in printed.pop().decode()
+
+
 CLOCK = "import time\nvalue = lambda self, index: {'t': time.time_ns()}"
 UNSEEDED = "import random\nvalue = lambda self, index: {'r': random.random()}"
 STATE = "seen = []\nvalue = lambda self, index: (seen.append(1), {'n': len(seen)})[1]"
@@ -147,6 +168,8 @@ EXITS = "value = lambda self, index: exit(3)"
 RAISES = "value = lambda self, index: {'x': 1 / 0}"
 UNKNOWN = "value = lambda self, index: {'x': object()}"
 LARGE = "value = lambda self, index: {'x': 'a' * 17_000_000}"
+LISTED = "value = lambda self, index: {'_id': [index]}"
+PATTERN = "import re\nvalue = lambda self, index: {'_id': re.compile(str(index))}"
 REPEATED = "value = lambda self, index: {'_id': index % 7}"
 
 
@@ -165,6 +188,8 @@ REPEATED = "value = lambda self, index: {'_id': index % 7}"
         (RAISES, "document 0 of own cannot be generated: ZeroDivisionError"),
         (UNKNOWN, "document 0 of own cannot be generated: InvalidDocument"),
         (LARGE, "bytes, and MongoDB stores no more"),
+        (LISTED, "document 0 of own has an _id that is an array"),
+        (PATTERN, "document 0 of own has an _id that is a regular expression"),
         (REPEATED, "documents 0 and 7 of own have the same _id"),
     ],
 )

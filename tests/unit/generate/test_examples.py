@@ -69,6 +69,33 @@ def test_any_batching_makes_the_same_bytes(cuts: list[int], seed: int) -> None:
     assert b"".join(piece.data for piece in pieces) == whole.data
 
 
+def _is_of_fields(example: Any) -> bool:
+    return isinstance(example, dict) and not {"content", "schema", "_id"} & set(example)
+
+
+@pytest.mark.parametrize("title", [title for title in EXAMPLES if _is_of_fields(EXAMPLES[title])])
+def test_a_field_may_be_in_no_document_of_a_batch(title: str) -> None:
+    example = EXAMPLES[title]
+    for name, field in example.items():
+        inner = {key: value for key, value in field.items() if key not in {"missing", "null"}}
+        around = {"type": "object", "missing": 100, "objectContent": {"inner": inner}}
+        source = document_source(template_of({**example, "around": around}), 0, 7)
+        for document in bson.decode_all(source.generate(0, 3).data):
+            assert "around" not in document, name
+
+
+def test_a_reference_may_be_in_no_document_of_a_batch() -> None:
+    template = template_of([
+        {"collection": "tree", "count": 1, "content": {
+            "parent": {"type": "reference", "to": "tree", "earlier": True}}},
+        {"collection": "leaves", "count": 9, "content": {
+            "of": {"type": "reference", "to": "tree", "missing": 100}}},
+    ])  # fmt: skip
+    for position, count in enumerate((1, 9)):
+        made = bson.decode_all(document_source(template, position, 7).generate(0, count).data)
+        assert [set(document) for document in made] == [{"_id"}] * count
+
+
 def test_seeds_make_different_documents() -> None:
     template = load_template("sensors")
     digests = {digest(template, 10, seed) for seed in range(20)}

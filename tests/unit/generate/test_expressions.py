@@ -52,6 +52,8 @@ def value_of(expression: str) -> Any:
         ("weekday(day)", 4), ("hour(day)", 13), ("weekday(day + 3d)", 7),
         ("format(day, '%d.%m.%Y %H:%M')", "29.02.2024 13:05"), ("format(2.5, 2)", "2.50"),
         ("format(n, 0)", "3"), ("format(gone, 2)", None), ("format(day, '100%%')", "100%"),
+        ("format(day - 365d * 2000, '%d.%m.%Y, %%Y, %y, %a')", "28.06.0025, %Y, 25, Sat"),
+        ("format(day + 365d * 8000, '%Y-%m-%d')", "10018-11-07"),
         ("if(n > 5, 9223372036854775807 + n, n)", 3),
         ("if(n < 5, n, 9223372036854775807 * n)", 3),
     ],

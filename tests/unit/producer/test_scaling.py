@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from redis import Redis
 
 from dataworks_tasks.ledger.contract import RangeResult, WorkerReport
@@ -14,6 +15,7 @@ from dataworks_tasks.ledger.redis_ledger import RedisLedger
 from dataworks_tasks.runs.batch_range import BatchRange
 from dataworks_tasks.runs.spec import RunSpec
 from dataworks_tasks.settings import FrameworkConfig
+from producer.cli.plan import command
 from producer.estimate import scaling
 from producer.estimate.scaling import Fleet, ScalingEstimate, estimate_scaling
 from producer.start.run_request import GenerationRequest, RunOptions
@@ -93,3 +95,10 @@ def test_the_ledger_takes_no_more_than_said(redis_client: Redis) -> None:
     keys = redis_client.keys(f"*{spec.run_id}*")
     taken = sum(redis_client.memory_usage(key, samples=0) or 0 for key in keys)
     assert 0.7 * found.ledger_bytes < taken <= found.ledger_bytes
+
+
+def test_one_document_is_not_several() -> None:
+    shown = CliRunner().invoke(command, ["service_order", "--total", "1", "--max-ru", "400"])
+    assert shown.exit_code == 0, shown.exception
+    assert shown.output.startswith("1 document of service_order\n")
+    assert "1  partition of 10,000 RU/s" in shown.output

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import bson
 import pytest
 from click.testing import CliRunner
 
 from dataworks_tasks.generate.templates.load_template import document_source, parse_template
+from dataworks_tasks.runs.namespace import Namespace
 from producer.cli.templates import command
 from producer.estimate.field_figures import FieldFigures, field_figures
 from producer.estimate.template_preview import preview_collection
@@ -63,7 +65,8 @@ def test_histograms_show_the_distribution() -> None:
 
 def test_a_collection_has_sizes_and_a_rate() -> None:
     source = document_source(parse_template(TEMPLATE, "t"), 0, 1)
-    preview = preview_collection(source, TEMPLATE["indexes"], 500)  # type: ignore[arg-type]
+    indexes: Any = TEMPLATE["indexes"]
+    preview = preview_collection(source, Namespace("d", "c"), indexes, 500)
     mean = len(source.generate(0, 500).data) / 500
     assert preview.sampled == 500
     assert preview.mean_bytes == pytest.approx(mean)
@@ -88,6 +91,40 @@ def test_the_command_shows_documents_and_fields() -> None:
     assert {entry["path"] for entry in last["fields"]} == set(figures())
     plain = CliRunner().invoke(command, ["preview", "-", "--json"], input=text)
     assert len(plain.output.splitlines()) == 3
+
+
+def _previewed(template: dict[str, object]) -> str:
+    shown = CliRunner().invoke(command, ["preview", "-", "-n", "1"], input=json.dumps(template))
+    assert shown.exit_code == 0, shown.exception
+    return shown.output
+
+
+def test_a_sample_has_no_more_documents_than_a_field_has_values() -> None:
+    shown = _previewed({"content": {"n": {"type": "autoincrement", "start": 2**31 - 40}}})
+    assert "\n40 documents:" in shown
+    assert "40 different" in shown
+
+
+def test_a_document_that_fails_is_counted_in_the_summary() -> None:
+    largest = "if(number == 2000, 9223372036854775807, 0) + number"
+    shown = _previewed({"content": {
+        "number": {"type": "autoincrement"}, "sum": {"type": "expr", "expr": largest},
+    }})  # fmt: skip
+    assert "9,999 documents:" in shown
+    assert "1 more document failed. #2000: " in shown
+    assert "does not fit a long" in shown
+
+
+def test_dates_beyond_the_year_9999_are_counted() -> None:
+    shown = _previewed({"content": {
+        "last": {"type": "date", "startDate": "9999-12-31", "endDate": "9999-12-31T23:59:59Z"},
+        "after": {"type": "expr", "expr": "last + 400d"},
+        "once": {"type": "date", "startDate": "0800-01-01", "endDate": "0800-01-01"},
+        "never": {"type": "expr", "expr": "once + 10000 * 365d"},
+    }})  # fmt: skip
+    assert "10001-02-03 to 10001-02-03" in shown
+    assert "0800-01-01" in shown
+    assert "1 different: 10793-05-" in shown
 
 
 def test_values_of_any_type_are_counted() -> None:

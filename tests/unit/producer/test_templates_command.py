@@ -171,6 +171,13 @@ def test_a_file_that_is_not_json_is_said_not_to_be() -> None:
         parse_json("name,age\n", "a.csv")
 
 
+def test_half_of_a_character_is_refused_wherever_it_is() -> None:
+    for text in (r'{"a\ud83d": 1}', r'{"content": {"a": {"type": "faker\ude80"}}}'):
+        with pytest.raises(DataWorksError, match=r"^a: \\ud(83d|e80) is half of a character"):
+            parse_json(text, "a")
+    assert parse_json(r'["\ud83d\ude80"]', "a") == ["🚀"]
+
+
 def test_the_command_for_a_new_file_can_be_pasted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
