@@ -14,9 +14,15 @@ from typing import Any
 from bson.timestamp import Timestamp
 
 from dataworks_tasks.documents.raw_bson import shown_value
-from dataworks_tasks.errors import DataWorksError, RunFailed, TerminalError, UsageError
+from dataworks_tasks.errors import (
+    DataWorksError,
+    LedgerUnavailable,
+    RunFailed,
+    TerminalError,
+    UsageError,
+)
 from dataworks_tasks.failpoints import failpoint
-from dataworks_tasks.ledger.contract import FINISHED, RunProgress, RunState
+from dataworks_tasks.ledger.contract import RunState
 from dataworks_tasks.ledger.heartbeat import LEASE_SECONDS
 from dataworks_tasks.ledger.history import RunEvent
 from dataworks_tasks.ledger.key_windows import Append, Place
@@ -50,6 +56,7 @@ from producer.cutover.changed_keys import verify_changed
 from producer.cutover.checklist import checklist
 from producer.cutover.cut_over_request import CutOverRequest
 from producer.cutover.drain import Backlog, drain
+from producer.cutover.end_cut_over import end_cut_over
 from producer.cutover.source_collections import as_it_is_now, drop_what_is_gone
 from producer.cutover.target_position import target_position
 from producer.doctor.check import Check
@@ -88,7 +95,7 @@ class CutOver:
         self._request, self._say, self._verify_full = request, say, verify_full
         self._ledger, self._run_id = connections.ledger, spec.run_id
         self._shown_at = 0.0
-        self._is_complete = False
+        self._is_completing = False
         self._built = BuiltIndexes(connections, spec.run_id)
 
     def checks(self) -> list[Check]:
@@ -223,10 +230,24 @@ class CutOver:
         try:
             yield
         except BaseException:
-            if not self._is_complete:
+            if not self._has_completed():
                 for pair in self._job.namespaces:
                     remove_validation(self._connections.source, self._connections.target, pair)
             raise
+
+    def _has_completed(self) -> bool:
+        """Return whether the run is complete, also if its last step was interrupted.
+
+        If Redis does not say so, nothing is undone: the repeated command completes the rest.
+        """
+        if not self._is_completing:
+            return False
+        try:
+            return self._ledger.state(self._run_id) is RunState.COMPLETE
+        except LedgerUnavailable:
+            repeat = self._request.command(self._run_id)
+            self._say(f"Redis does not say whether the run is complete. Repeat: {repeat}")
+            return True
 
     def _drop_outdated_indexes(self, job: MigrationJob) -> None:
         """Drop what an earlier cut-over built, and what the source has changed or dropped since."""
@@ -266,7 +287,7 @@ class CutOver:
         except CannotBlock:
             raise
         except BaseException:
-            if not self._is_complete:
+            if not self._has_completed():
                 self._allow_writes()
             raise
 
@@ -398,8 +419,8 @@ class CutOver:
         record_final_collections(self._ledger, self._spec, target, source)
         for _ in range(100):
             failpoint("cut-over-complete.before")
+            self._is_completing = True
             if self._ledger.key_windows.complete(self._run_id, PLACE, drained.place):
-                self._is_complete = True
                 self._record("cut-over complete")
                 failpoint("cut-over-complete.after")
                 ChangeLog(self._connections.target, change_log_namespace(self._spec)).drop()
@@ -461,21 +482,3 @@ class CutOver:
 def _hinders_nobody(index: Mapping[str, Any]) -> bool:
     """Return whether an index may exist while documents are reconciled in any order."""
     return not index.get("unique") and "expireAfterSeconds" not in index
-
-
-def compared_differences(check: RunProgress, run_id: str) -> int:
-    """Return how many documents differ. Raises RunFailed if the comparison has not ended."""
-    if check.state not in FINISHED:
-        raise RunFailed(
-            f"the comparison {check.run_id} is {check.state}: it has not ended",
-            f"See why: dataworks status {check.run_id}; then: dataworks cutover {run_id}",
-        )
-    return check.differences
-
-
-def end_cut_over(connections: Connections, spec: RunSpec) -> bool:
-    """Return whether the run is already complete; remove what a killed cut-over left."""
-    if not spec.follows or connections.ledger.state(spec.run_id) is not RunState.COMPLETE:
-        return False
-    ChangeLog(connections.target, change_log_namespace(spec)).drop()
-    return True

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataworks_tasks.errors import RunFailed, UsageError
 from dataworks_tasks.ledger.contract import RunProgress
 from producer.connections import Connections
-from producer.cutover.cut_over import CutOver, compared_differences, end_cut_over
+from producer.cutover.compared_differences import compared_differences
+from producer.cutover.cut_over import CutOver
 from producer.cutover.cut_over_request import CutOverRequest
+from producer.cutover.end_cut_over import end_cut_over
 from producer.drive.attach import stay
 from producer.drive.observation import Observation, StopRequest
 from producer.start.start_verification import start_verification

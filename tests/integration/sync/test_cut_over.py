@@ -202,6 +202,28 @@ def test_a_cut_over_that_waited_for_another_leaves_its_block(two_servers: Server
         source[fleet.database].orders.insert_one({})
 
 
+def test_a_command_that_is_ended_after_its_last_step_undoes_nothing(
+    two_servers: Servers, tmp_path: Path
+) -> None:
+    fleet, source = two_servers
+    run = follow(two_servers)
+    source[fleet.database].command("collMod", "orders", validator={"n": {"$exists": True}})
+    place = "cut-over-complete.after"
+    halt = f"{place}=stop@1:{tmp_path}"
+    command = fleet.start("cutover", run, "--block-writes", DATAWORKS_FAILPOINTS=halt)
+    wait_until((tmp_path / place).exists, "the run is complete")
+    command.send_signal(signal.SIGTERM)
+    command.send_signal(signal.SIGCONT)
+    output = command.communicate()[0]
+    assert command.returncode == 128 + signal.SIGTERM, output
+    assert "did not finish" not in output
+    assert fleet.ledger.state(run) is RunState.COMPLETE
+    options = fleet.mongo[fleet.database].orders.options()
+    assert options["validator"] == {"n": {"$exists": True}}
+    with pytest.raises(WriteError, match="User writes blocked"):
+        source[fleet.database].orders.insert_one({"n": 1})
+
+
 def test_an_index_that_meets_duplicates_can_be_left_out(two_servers: Servers) -> None:
     """Documents without the field have no value of it: a renamed field makes such duplicates."""
     fleet, _ = two_servers

@@ -6,7 +6,7 @@ import pytest
 
 from dataworks_tasks.errors import RunFailed
 from dataworks_tasks.ledger.contract import FINISHED, RunState
-from producer.cutover.cut_over import compared_differences
+from producer.cutover.compared_differences import compared_differences
 from tests.unit.monitor.run_samples import progress
 
 
