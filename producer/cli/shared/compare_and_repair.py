@@ -8,7 +8,7 @@ from itertools import islice
 import click
 
 from dataworks_tasks.ledger.contract import FINISHED
-from dataworks_tasks.ledger.run_note import SCHEMA
+from dataworks_tasks.ledger.run_note import SCHEMA, RunNote
 from dataworks_tasks.numerals import counted
 from dataworks_tasks.runs import bounds
 from producer.cli.shared.options import CommandContext
@@ -63,7 +63,7 @@ def compare_and_repair(
         left = look_again(connections, verification, patience)
         context.console.print(counted(left, "document still differs", "documents still differ"))
         if not left:
-            return 0
+            return 1 if _schema_differences(connections, verification.run_id) else 0
     if request is None:
         return 1
     _list_differences(context, connections, verification.run_id)
@@ -94,6 +94,12 @@ def _list_differences(context: CommandContext, connections: Connections, run_id:
         click.echo(context.pasteable(more))
 
 
+def _schema_differences(connections: Connections, verification: str) -> list[RunNote]:
+    """Return what differs of indexes, options and views."""
+    notes = connections.ledger.progress(verification).notes
+    return [note for note in notes if note.attention and note.topic in SCHEMA]
+
+
 def _with_unrepaired(
     context: CommandContext,
     connections: Connections,
@@ -118,8 +124,7 @@ def _with_unrepaired(
         left.append(f"not repaired: {len(unnamed) - _LISTED:,} more")
     left += [
         f"{note}; a repair corrects documents only"
-        for note in ledger.progress(verification).notes
-        if schema and note.attention and note.topic in SCHEMA
+        for note in (_schema_differences(connections, verification) if schema else ())
     ]
     for line in left:
         context.console.print(line, markup=False, soft_wrap=True)
