@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from bson import decode
@@ -22,10 +23,11 @@ _BY_CHANCE = frozenset({"$rand", "$sampleRate"})
 
 
 def check_filter(job: MigrationJob) -> None:
-    """Raise UsageError when the job's filter cannot be used in slices, or matches by chance."""
+    """Raise UsageError for a filter that repeats a name, matches by chance, or prevents slices."""
     query = parsed_filter(job)
-    if query is None:
+    if job.filter is None or query is None:
         return
+    json.loads(job.filter, object_pairs_hook=_refuse_repeated)
     for name in _operators(decode(query, codec_options=TOLERANT)):
         if name in _INSTEAD:
             raise UsageError(
@@ -38,6 +40,16 @@ def check_filter(job: MigrationJob) -> None:
                 f"--filter uses {name}, which matches other documents each time, and a slice may "
                 "be read twice",
                 "Filter by a field of the documents",
+            )
+
+
+def _refuse_repeated(fields: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"--filter has {name!r} twice in one place, and only the last would count",
+                'Put the conditions in a list: {"$and": [{...}, {...}]}',
             )
 
 

@@ -26,6 +26,8 @@ def _job(query: str | None) -> MigrationJob:
         ('{"at": {"$nearSphere": [1, 2]}}', r"\$nearSphere", r"\$geoWithin"),
         ('{"$sampleRate": 0.5}', "each time", "field"),
         ('{"$expr": {"$lt": [{"$rand": {}}, 0.5]}}', r"\$rand.*each time", "field"),
+        ('{"n": {"$gt": 5}, "n": {"$lt": 9}}', "'n' twice", r"\$and"),
+        ('{"$or": [{"n": {"$gt": 5, "$gt": 7}}]}', r"'\$gt' twice", r"\$and"),
     ],
 )
 def test_what_slices_cannot_use_is_refused(query: str, fact: str, remedy: str) -> None:
