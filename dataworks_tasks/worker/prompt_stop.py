@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Sequence
 from threading import Thread
 from types import FrameType
 from typing import Any
@@ -20,7 +22,7 @@ from celery.worker import state
 from dataworks_tasks.broker.blocking_read import worker_ends
 
 _CHECK_SECONDS = 0.01
-_END_SECONDS = 5.0
+_ATTEMPTS, _ATTEMPT_SECONDS = 6, 0.8
 _END_OF_PROCESS = "_do_exit"
 """The function of billiard that says goodbye, sleeps and ends the process."""
 
@@ -49,10 +51,7 @@ class PromptStop(bootsteps.StartStopStep):
         if self._hub is None or forked is None or state.reserved_requests:
             return
         # Terminating the pool waits for half a second if a process is left.
-        for process in forked._pool:
-            process.terminate()
-        for process in forked._pool:
-            process.join(_END_SECONDS)
+        _end(forked._pool)
         parent.pool.terminate()
 
     def _hurry(self, **_: object) -> None:
@@ -63,6 +62,21 @@ class PromptStop(bootsteps.StartStopStep):
 
 
 def _nothing() -> None: ...
+
+
+def _end(processes: Sequence[Any]) -> None:
+    """Terminate processes and wait for them.
+
+    One that has just been forked has its parent's signal handlers for a moment, and ignores SIGTERM
+    then. One that takes its time to end is killed by a second SIGTERM: it has no work.
+    """
+    for _ in range(_ATTEMPTS):
+        left = [process for process in processes if process.is_alive()]
+        for process in left:
+            process.terminate()
+        until = time.monotonic() + _ATTEMPT_SECONDS
+        for process in left:
+            process.join(max(0.0, until - time.monotonic()))
 
 
 def end_without_pause(exit_code: int) -> None:
