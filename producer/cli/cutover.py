@@ -75,13 +75,13 @@ def command(
     """
     from rich.markup import escape
 
-    from producer.cli.shared.ending_signals import ended_in_order
     from producer.cli.shared.run_to_end import run_to_end
     from producer.cutover.block_writes import ALLOW_WRITES
     from producer.cutover.compared_differences import compared_differences
     from producer.cutover.cut_over import CutOver
     from producer.cutover.cut_over_request import CutOverRequest
     from producer.cutover.end_cut_over import end_cut_over
+    from producer.drive.ending_signals import ended_in_order
     from producer.start.start_verification import start_verification
 
     request = CutOverRequest(verify, quiet, block_writes, accept_failures)

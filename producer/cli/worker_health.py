@@ -37,7 +37,7 @@ from producer.view.schema_version import SCHEMA_VERSION
 def command(worker: str | None, stale_seconds: float, as_json: bool) -> None:
     """Check that the workers of this machine or container are alive; for health checks.
 
-    The exit code is 1 if there is no worker, or one hangs or has lost its broker. Workers that
+    The exit code is 1 if no worker is running, or if one hangs or has lost its broker. Workers that
     another command started, such as dataworks local, are not listed: that command replaces them.
     """
     found = [one for one in living_workers(liveness_folder()) if worker in (None, one.name)]

@@ -17,7 +17,7 @@ _LONGEST_MILLISECONDS = 90_000
 
 
 class CannotBlock(UsageError):
-    """The server does not block writes for this user, so there is no block to remove."""
+    """The server cannot block writes for this user, so no block has to be removed."""
 
 
 def block_writes(server: BaseDatabaseClient) -> None:

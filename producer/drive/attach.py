@@ -15,6 +15,7 @@ from dataworks_tasks.ledger.contract import WORKING, RunProgress
 from dataworks_tasks.runs.spec import RunSpec
 from producer.connections import Connections
 from producer.drive.causes import Causes
+from producer.drive.ending_signals import handled
 from producer.drive.interrupt_notice import interrupt_notice
 from producer.drive.message_queue import MessageQueue
 from producer.drive.observation import Observation, RunView, StopRequest
@@ -137,11 +138,5 @@ def _interrupts(connections: Connections, run_id: str) -> Iterator[_Interrupts]:
     if current_thread() is not main_thread():
         yield interrupts
         return
-    # Under nohup a closed terminal is ignored, and this must not change that.
-    wanted = [one for one in _ENDING if signal.getsignal(one) is not signal.SIG_IGN]
-    before = {one: signal.signal(one, interrupts) for one in wanted}
-    try:
+    with handled(_ENDING, interrupts):
         yield interrupts
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
